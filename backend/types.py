@@ -1,0 +1,141 @@
+"""The frozen dataclasses that the pipeline's stages exchange. numpy only.
+
+Frames of reference: image pixels of the upright frame (x right, y down, pixel centres at .5); camera is OpenCV
+(x right, y down, z forward); world is Z up in metres with the floor at z = 0. T frames, K keypoints, J joints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.errors import Cancelled
+
+Array = NDArray[np.floating]
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What the container says. `frame_count` and `duration_s` may be estimates; width and height are upright."""
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    duration_s: float
+    frame_count: int
+    codec: str
+    rotation_deg: int
+    variable_frame_rate: bool
+    focal_35mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded picture: index in the source, presentation time, RGB (H, W, 3) uint8, upright."""
+
+    index: int
+    time_s: float
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class Intrinsics:
+    """A pinhole camera: `matrix` K (3, 3) in px for frames of `width` x `height`; `source` says where it is from."""
+
+    matrix: Array
+    width: int
+    height: int
+    source: str
+    distortion: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A person's box (x0, y0, x1, y1) in px with a score 0..1; hip and body-top points (2,) px where known."""
+
+    box_px: tuple[float, float, float, float]
+    score: float
+    hip_px: tuple[float, float] | None = None
+    top_px: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonTrack:
+    """One person over time, as the landmark network saw them; K = 33 BlazePose landmarks.
+
+    frame_index (T,) every source frame from first to last of the track, times_s (T,);
+    keypoints_px (T, K, 2); keypoint_depth (T, K) the network's z, scaled like pixels, relative to the hips;
+    visibility (T, K) 0..1; world_m (T, K, 3) the network's own hip-centred 3D guess, axes along the camera;
+    presence (T,) 0..1 (0 and NaN keypoints where the person was lost); box_px (T, 4).
+    """
+
+    track_id: int
+    frame_index: NDArray[np.intp]
+    times_s: Array
+    keypoints_px: Array
+    keypoint_depth: Array
+    visibility: Array
+    world_m: Array
+    presence: Array
+    box_px: Array
+
+
+@dataclass(frozen=True, slots=True)
+class PoseTrack:
+    """Solved poses of one track in the camera: what `embedding` hands to `world`.
+
+    rotations_wxyz (T, J, 4) local, joint 0 the root orientation in the camera; root_camera_m (T, 3) pelvis;
+    joints_camera_m (T, 17, 3); confidence, score, margin (T,); gravity_camera (3,) unit vector pointing down, in
+    the camera, as the poses suggest it; height_m and bone_scales (J,) the body shape.
+    """
+
+    rotations_wxyz: Array
+    root_camera_m: Array
+    joints_camera_m: Array
+    confidence: Array
+    score: Array
+    margin: Array
+    gravity_camera: Array
+    height_m: float
+    bone_scales: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where long work stands: stage name, done and total in that stage's unit, estimated seconds left or None."""
+
+    stage: str
+    done: int
+    total: int
+    remaining_s: float | None = None
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+class CancelToken:
+    """Set from any thread; long work asks it between frames."""
+
+    def __init__(self) -> None:
+        self._event = Event()
+
+    def cancel(self) -> None:
+        """Ask the work to stop."""
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._event.is_set()
+
+    def raise_if_cancelled(self) -> None:
+        """Raise Cancelled once a stop was asked for."""
+        if self.cancelled:
+            raise Cancelled("Stopped at the user's request", "Finished frames are kept; use --resume to go on")
