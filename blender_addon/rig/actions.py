@@ -1,0 +1,183 @@
+"""Actions: slots and layers on Blender 4.4 and later, classic actions on 4.2 and 4.3, keys written in bulk.
+
+May import bpy, numpy and nothing else of the add-on. `keyframe_insert` is quadratic in the number of keys (1 bone x
+10,000 frames takes 20 s), so keys are added by count and filled with `foreach_set`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+INTERPOLATIONS = {"CONSTANT": 0, "LINEAR": 1, "BEZIER": 2}  # values of Blender's own enum, the same in 4.2 to 5.2
+_AUTO_CLAMPED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One animated property: `values` (n, k) at the scene `frames` (n,) on `data_path`, array indices 0..k-1."""
+
+    data_path: str
+    group: str
+    frames: Array
+    values: Array
+    interpolation: str = "LINEAR"
+
+
+def bone_path(bone: str, prop: str) -> str:
+    """The data path of a pose bone's property; a name that starts with `[` is a custom property."""
+    dot = "" if prop.startswith("[") else "."
+    return f'pose.bones["{bpy.utils.escape_identifier(bone)}"]{dot}{prop}'
+
+
+def has_slots(action: Any) -> bool:
+    """Whether this Blender's actions have slots (4.4 and later)."""
+    return hasattr(action, "slots")
+
+
+def assign_action(animated: Any, action: Any) -> None:
+    """Make `action` the active one of an object, with a slot of its own kind where there are slots."""
+    data = animated.animation_data or animated.animation_data_create()
+    data.action = action
+    if action is None or not has_slots(action):
+        return
+    kinds = (animated.id_type, "UNSPECIFIED")
+    slot = data.action_slot or next((slot for slot in action.slots if slot.target_id_type in kinds), None)
+    data.action_slot = slot or action.slots.new(animated.id_type, animated.name)
+
+
+def channelbag(animated: Any) -> Any:
+    """What holds `.fcurves` and `.groups` of the object's active action; on 4.2 and 4.3 the action itself.
+
+    Raises ValueError when the object has no active action.
+    """
+    data = animated.animation_data
+    if data is None or data.action is None:
+        raise ValueError(f"{animated.name} has no active action")
+    action = data.action
+    if not has_slots(action):
+        return action
+    assign_action(animated, action)
+    layer = action.layers[0] if action.layers else action.layers.new("Layer")
+    strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
+    return strip.channelbag(data.action_slot, ensure=True)
+
+
+def action_fcurves(animated: Any) -> list[Any]:
+    """F-curves of the object's active action and slot, on every Blender version; empty without an action."""
+    data = animated.animation_data
+    if data is None or data.action is None:
+        return []
+    action = data.action
+    if not has_slots(action):
+        return list(action.fcurves)
+    bags = [strip.channelbag(data.action_slot) for layer in action.layers for strip in layer.strips if data.action_slot]
+    return [fcurve for bag in bags if bag is not None for fcurve in bag.fcurves]
+
+
+def _fcurve(bag: Any, path: str, index: int, group: str) -> Any:
+    found = bag.fcurves.find(path, index=index)
+    if found is not None:
+        return found
+    if isinstance(bag, bpy.types.Action):
+        return bag.fcurves.new(path, index=index, action_group=group)
+    try:
+        return bag.fcurves.new(path, index=index, group_name=group)  # Blender 5.0 and later
+    except TypeError:
+        fcurve = bag.fcurves.new(path, index=index)
+        fcurve.group = bag.groups.get(group) or bag.groups.new(group)
+        return fcurve
+
+
+def write_channels(bag: Any, channels: Iterable[Channel]) -> int:
+    """Write whole channels into a channel bag and return the number of keys.
+
+    Keys that an F-curve already has inside a channel's range of frames are replaced; keys outside stay.
+    """
+    written = 0
+    for channel in channels:
+        values = np.asarray(channel.values, dtype=np.float32)
+        frames = np.asarray(channel.frames, dtype=np.float32)
+        if values.shape[0] != len(frames):
+            raise ValueError(f"{channel.data_path}: {values.shape[0]} values for {len(frames)} frames")
+        for index in range(values.shape[1]):
+            fcurve = _fcurve(bag, channel.data_path, index, channel.group)
+            _write_keys(fcurve, frames, values[:, index], INTERPOLATIONS[channel.interpolation])
+            written += len(frames)
+    return written
+
+
+def _write_keys(fcurve: Any, frames: Array, values: Array, interpolation: int) -> None:
+    co = np.stack([frames, values], axis=1)
+    curve = np.full(len(co), interpolation, np.int32)
+    if len(fcurve.keyframe_points) and len(frames):
+        old_co, old_curve = _read_keys(fcurve)
+        keep = (old_co[:, 0] < frames[0] - 0.5) | (old_co[:, 0] > frames[-1] + 0.5)
+        fcurve.keyframe_points.clear()
+        co, curve = np.concatenate([old_co[keep], co]), np.concatenate([old_curve[keep], curve])
+        order = np.argsort(co[:, 0], kind="stable")
+        co, curve = co[order], curve[order]
+    points = fcurve.keyframe_points
+    points.add(len(co))
+    points.foreach_set("co", np.ascontiguousarray(co, np.float32).ravel())
+    points.foreach_set("interpolation", np.ascontiguousarray(curve, np.int32))
+    # with free handles, a later switch to Bezier would pull every key to frame 0
+    automatic = np.full(len(co), _AUTO_CLAMPED, np.int32)
+    points.foreach_set("handle_left_type", automatic)
+    points.foreach_set("handle_right_type", automatic)
+    fcurve.update()
+
+
+def _read_keys(fcurve: Any) -> tuple[Array, NDArray[np.int32]]:
+    count = len(fcurve.keyframe_points)
+    co, curve = np.empty(count * 2, np.float32), np.empty(count, np.int32)
+    fcurve.keyframe_points.foreach_get("co", co)
+    fcurve.keyframe_points.foreach_get("interpolation", curve)
+    return co.reshape(-1, 2), curve
+
+
+def read_channel(animated: Any, path: str, size: int) -> tuple[Array, Array] | None:
+    """Frames (n,) and values (n, size) of a property's keys in the active action, or None when it is not keyed."""
+    curves = {fcurve.array_index: fcurve for fcurve in action_fcurves(animated) if fcurve.data_path == path}
+    if len(curves) < size:
+        return None
+    keys = [_read_keys(curves[index])[0] for index in range(size)]
+    return keys[0][:, 0], np.stack([key[:, 1] for key in keys], axis=1)
+
+
+def retire_action(animated: Any) -> str | None:
+    """Take the active action off an object without losing it: one that nothing else holds is kept with a fake user.
+
+    Returns the action's name, or None when there was none.
+    """
+    data = animated.animation_data
+    if data is None or data.action is None:
+        return None
+    action = data.action
+    if action.users <= 1 and action.library is None:
+        action.use_fake_user = True
+    data.action = None
+    return str(action.name)
+
+
+def push_to_nla(animated: Any, action: Any, name: str, frame_start: float, blend_type: str = "REPLACE") -> Any:
+    """Put an action on a new NLA track above the others and return the strip; raises ValueError without a slot."""
+    data = animated.animation_data or animated.animation_data_create()
+    track = data.nla_tracks.new()
+    track.name = name
+    strip = track.strips.new(name, int(frame_start), action)
+    if hasattr(strip, "action_slot") and strip.action_slot is None:
+        kinds: Sequence[str] = (animated.id_type, "UNSPECIFIED")
+        slot = next((slot for slot in action.slots if slot.target_id_type in kinds), None)
+        if slot is None:
+            raise ValueError(f"action {action.name} has no slot for {animated.name}")
+        strip.action_slot = slot
+    strip.blend_type = blend_type
+    return strip

@@ -1,0 +1,114 @@
+"""Draw a clip's skeleton in the 3D viewport with confidence colours. May import bpy and gpu.
+
+Only `SkeletonOverlay.install` touches the viewport; the geometry and the colours are plain arrays.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from ..motion.body import CanonicalBody
+
+Array = NDArray[np.floating]
+
+logger = logging.getLogger(__name__)
+
+# red, amber, green-blue: told apart by the common kinds of colour blindness, since lightness differs as well
+_COLOUR_STOPS = np.array([0.0, 0.5, 1.0])
+_COLOURS = np.array([[0.84, 0.15, 0.16], [0.99, 0.72, 0.20], [0.35, 0.85, 0.80]])
+LINE_WIDTH_PX = 3.0
+POINT_SIZE_PX = 7.0
+
+
+def confidence_colour(confidence: Array) -> Array:
+    """Colours (..., 4) RGBA for confidences (...) in 0..1: red is doubtful, amber fair, turquoise sure."""
+    level = np.clip(np.nan_to_num(np.asarray(confidence, dtype=np.float64)), 0.0, 1.0)
+    channels = [np.interp(level, _COLOUR_STOPS, _COLOURS[:, channel]) for channel in range(3)]
+    return np.stack([*channels, np.ones_like(level)], axis=-1)
+
+
+def bone_lines(body: CanonicalBody, joints_m: Array) -> Array:
+    """Line ends (2 * (J - 1), 3) from each joint's parent to the joint."""
+    children = np.arange(1, len(body.joint_names))
+    ends = np.stack([joints_m[body.parents[1:]], joints_m[children]], axis=1)
+    return ends.reshape(-1, 3)
+
+
+class SkeletonOverlay:
+    """A viewport overlay that shows one pose; `show` changes it, `install` and `remove` hang it in and out."""
+
+    def __init__(self, body: CanonicalBody) -> None:
+        self._body = body
+        self._handle: Any = None
+        self._lines = np.zeros((0, 3), np.float32)
+        self._points = np.zeros((0, 3), np.float32)
+        self._colour = (1.0, 1.0, 1.0, 1.0)
+        self._broken = False
+
+    @property
+    def installed(self) -> bool:
+        """Whether the overlay hangs in the viewport."""
+        return self._handle is not None
+
+    @property
+    def visible_joints(self) -> int:
+        """How many joints the overlay shows now."""
+        return len(self._points)
+
+    def show(self, joints_m: Array | None, confidence: float) -> None:
+        """Show a pose (J, 3) in scene units; None or NaN (nobody in the frame) shows nothing."""
+        if joints_m is None or not np.isfinite(joints_m).all():
+            self._lines = self._points = np.zeros((0, 3), np.float32)
+            return
+        self._lines = bone_lines(self._body, joints_m).astype(np.float32)
+        self._points = np.asarray(joints_m, dtype=np.float32)
+        self._colour = tuple(float(channel) for channel in confidence_colour(np.array(confidence)))
+
+    def install(self) -> None:
+        """Hang the overlay into every 3D viewport."""
+        if self._handle is None:
+            self._handle = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_VIEW")
+
+    def remove(self) -> None:
+        """Take the overlay out; safe to call twice."""
+        if self._handle is not None:
+            bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
+            self._handle = None
+
+    def _draw(self) -> None:
+        if self._broken or not len(self._points):
+            return
+        try:
+            self._draw_gpu()
+        except Exception:
+            # a draw handler that raises would fill the console at every redraw: say it once and stand down
+            self._broken = True
+            logger.exception("The skeleton overlay cannot be drawn on this graphics driver")
+
+    def _draw_gpu(self) -> None:
+        import gpu
+        from gpu_extras.batch import batch_for_shader
+
+        lines = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
+        viewport = gpu.state.viewport_get()
+        gpu.state.blend_set("ALPHA")
+        gpu.state.depth_test_set("NONE")
+        lines.bind()
+        lines.uniform_float("viewportSize", (viewport[2], viewport[3]))
+        lines.uniform_float("lineWidth", LINE_WIDTH_PX)
+        lines.uniform_float("color", self._colour)
+        batch_for_shader(lines, "LINES", {"pos": self._lines.tolist()}).draw(lines)
+        # named POINT_UNIFORM_COLOR from 4.5 on; UNIFORM_COLOR draws points everywhere
+        points = gpu.shader.from_builtin("UNIFORM_COLOR")
+        gpu.state.point_size_set(POINT_SIZE_PX)
+        points.bind()
+        points.uniform_float("color", self._colour)
+        batch_for_shader(points, "POINTS", {"pos": self._points.tolist()}).draw(points)
+        gpu.state.point_size_set(1.0)
+        gpu.state.depth_test_set("LESS_EQUAL")
+        gpu.state.blend_set("NONE")
