@@ -1,0 +1,210 @@
+"""Graph -> ONNX model in memory -> ONNX Runtime session on the CPU. onnx, onnxruntime, numpy; no torch.
+
+The model takes uint8 pictures (N, S, S, 3) as they are cut from a frame and normalises them itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import singledispatch
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from backend.errors import WeightsError
+from backend.networks.graph import (
+    Add,
+    Concat,
+    Conv,
+    DepthToSpace,
+    Flatten,
+    MaxPool,
+    NetworkGraph,
+    Operation,
+    PadChannels,
+    PadSpace,
+    Resize,
+    Sigmoid,
+)
+
+OPSET = 17
+IR_VERSION = 8
+IMAGES = "images"
+_ROUNDING = {"nearest": ("asymmetric", "floor"), "nearest_centre": ("half_pixel", "floor")}
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What a model is put together from."""
+
+    nodes: list[onnx.NodeProto]
+    constants: dict[str, onnx.TensorProto]
+
+    def constant(self, name: str, values: NDArray[np.generic]) -> str:
+        """Register a constant once; returns its name."""
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(values, name)
+        return name
+
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: object) -> None:
+        """Append one ONNX node."""
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+
+    def activated(self, output: str, activation: str) -> str:
+        """Name to write to before `activation`, whose node is appended by `activate`."""
+        return output if activation == "none" else f"{output}_linear"
+
+    def activate(self, output: str, activation: str) -> None:
+        """Append the activation, if any."""
+        if activation == "relu":
+            self.node("Relu", [f"{output}_linear"], output)
+        elif activation == "relu6":
+            low = self.constant("relu6_low", np.float32(0.0))
+            high = self.constant("relu6_high", np.float32(6.0))
+            self.node("Clip", [f"{output}_linear", low, high], output)
+
+
+def build_onnx(graph: NetworkGraph) -> onnx.ModelProto:
+    """The network as an ONNX model: input `images` (N, S, S, 3) uint8, outputs float32 by their public names."""
+    parts = _Parts([], {})
+    for name, array in graph.arrays.items():
+        parts.constant(name, array)
+    parts.node("Transpose", [IMAGES], "images_nchw", perm=[0, 3, 1, 2])
+    parts.node("Cast", ["images_nchw"], "images_float", to=TensorProto.FLOAT)
+    scale = parts.constant("input_scale", np.float32(graph.input_scale))
+    offset = parts.constant("input_offset", np.float32(graph.input_offset))
+    parts.node("Mul", ["images_float", scale], "images_scaled")
+    parts.node("Add", ["images_scaled", offset], graph.input_name)
+    for operation in graph.operations:
+        _emit(operation, parts)
+    for name, tensor in graph.outputs.items():
+        parts.node("Identity", [tensor], name)
+    shape = ["N", graph.input_size, graph.input_size, 3]
+    body = helper.make_graph(
+        parts.nodes,
+        graph.name,
+        [helper.make_tensor_value_info(IMAGES, TensorProto.UINT8, shape)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in graph.outputs],
+        list(parts.constants.values()),
+    )
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)])
+    model.ir_version = IR_VERSION
+    return model
+
+
+def open_session(graph: NetworkGraph, threads: int) -> onnxruntime.InferenceSession:
+    """A CPU session with `threads` worker threads. WeightsError when ONNX Runtime refuses the graph."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3
+    # Spinning workers would steal the core that decodes and cuts the next frame.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Post-activation values fade into denormals, which are slow and mean nothing here.
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    try:
+        return onnxruntime.InferenceSession(
+            build_onnx(graph).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except (onnxruntime.capi.onnxruntime_pybind11_state.Fail, RuntimeError) as error:
+        raise WeightsError(f"ONNX Runtime cannot load the network {graph.name} ({error})") from error
+
+
+@singledispatch
+def _emit(operation: Operation, parts: _Parts) -> None:
+    raise TypeError(f"no ONNX form for {type(operation).__name__}")
+
+
+@_emit.register
+def _(operation: Conv, parts: _Parts) -> None:
+    target = parts.activated(operation.output, operation.activation)
+    parts.node(
+        "Conv",
+        [operation.inputs[0], operation.weight, operation.bias],
+        target,
+        strides=list(operation.stride),
+        pads=list(operation.pads),
+        group=operation.groups,
+    )
+    parts.activate(operation.output, operation.activation)
+
+
+@_emit.register
+def _(operation: Add, parts: _Parts) -> None:
+    parts.node("Add", list(operation.inputs), parts.activated(operation.output, operation.activation))
+    parts.activate(operation.output, operation.activation)
+
+
+@_emit.register
+def _(operation: MaxPool, parts: _Parts) -> None:
+    parts.node(
+        "MaxPool",
+        list(operation.inputs),
+        operation.output,
+        kernel_shape=list(operation.kernel),
+        strides=list(operation.stride),
+        pads=list(operation.pads),
+    )
+
+
+@_emit.register
+def _(operation: PadChannels, parts: _Parts) -> None:
+    amounts = np.array([0, 0, 0, 0, 0, operation.channels, 0, 0], np.int64)
+    parts.node(
+        "Pad", [operation.inputs[0], parts.constant(f"{operation.output}_pads", amounts)], operation.output
+    )
+
+
+@_emit.register
+def _(operation: PadSpace, parts: _Parts) -> None:
+    top, left, bottom, right = operation.pads
+    amounts = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
+    parts.node(
+        "Pad", [operation.inputs[0], parts.constant(f"{operation.output}_pads", amounts)], operation.output
+    )
+
+
+@_emit.register
+def _(operation: Resize, parts: _Parts) -> None:
+    # Sizes in ONNX include the batch, which is free here: it is read from the source.
+    source, output = operation.inputs[0], operation.output
+    shape = f"{output}_shape"
+    parts.node("Shape", [source], f"{output}_source_shape")
+    low, high = parts.constant("slice_0", np.array([0], np.int64)), parts.constant("slice_2", np.array([2], np.int64))
+    parts.node("Slice", [f"{output}_source_shape", low, high], f"{output}_batch_channels")
+    size = parts.constant(f"{output}_size", np.array(operation.size, np.int64))
+    parts.node("Concat", [f"{output}_batch_channels", size], shape, axis=0)
+    if operation.mode == "bilinear":
+        parts.node("Resize", [source, "", "", shape], output, mode="linear",
+                   coordinate_transformation_mode="half_pixel")
+        return
+    transform, rounding = _ROUNDING[operation.mode]
+    parts.node("Resize", [source, "", "", shape], output, mode="nearest",
+               coordinate_transformation_mode=transform, nearest_mode=rounding)
+
+
+@_emit.register
+def _(operation: Flatten, parts: _Parts) -> None:
+    parts.node("Transpose", list(operation.inputs), f"{operation.output}_nhwc", perm=[0, 2, 3, 1])
+    shape = parts.constant(f"{operation.output}_shape", np.array([0, *operation.shape], np.int64))
+    parts.node("Reshape", [f"{operation.output}_nhwc", shape], operation.output)
+
+
+@_emit.register
+def _(operation: Concat, parts: _Parts) -> None:
+    parts.node("Concat", list(operation.inputs), operation.output, axis=operation.axis)
+
+
+@_emit.register
+def _(operation: DepthToSpace, parts: _Parts) -> None:
+    parts.node("DepthToSpace", list(operation.inputs), operation.output, blocksize=operation.block, mode="DCR")
+
+
+@_emit.register
+def _(operation: Sigmoid, parts: _Parts) -> None:
+    parts.node("Sigmoid", list(operation.inputs), operation.output)
