@@ -65,3 +65,10 @@ class DeviceError(MarionetError):
 
     code = "device"
     exit_code = 7
+
+
+class ServiceError(MarionetError):
+    """The service cannot start or go on: its address, keys, data folder or a worker process."""
+
+    code = "service"
+    exit_code = 8
