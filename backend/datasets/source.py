@@ -1,0 +1,55 @@
+"""A mocap take as its own skeleton says it, before it is mapped to the canonical body. numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMotion:
+    """N joints, T frames, in the file's own axes and unit of length.
+
+    rest_positions (N, 3) and rotations (T, N, 3, 3), world rotations that carry the rest pose into each frame;
+    positions (T, N, 3) of the joints; `tips` (N, 3) rest position of the end of a joint without children (NaN
+    elsewhere); frames per second.
+    """
+
+    names: tuple[str, ...]
+    parents: NDArray[np.intp]
+    rest_positions: Array
+    tips: Array
+    rotations: Array
+    positions: Array
+    fps: float
+
+    def rebased(self, frame: int) -> SourceMotion:
+        """The same take with the pose of `frame` taken as the rest pose (for files whose rest pose is no T-pose)."""
+        turn = self.rotations[frame]
+        tips = self.positions[frame] + np.einsum("nij,nj->ni", turn, self.tips - self.rest_positions)
+        return SourceMotion(
+            self.names,
+            self.parents,
+            self.positions[frame],
+            tips,
+            self.rotations @ np.swapaxes(turn, -1, -2),
+            self.positions,
+            self.fps,
+        )
+
+
+def axis_rotation(axis: str, angle_deg: Array) -> Array:
+    """Rotation matrices (..., 3, 3) about a named axis ('x', 'y', 'z') by angles (...) in degrees."""
+    angle = np.radians(angle_deg)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    matrix = np.zeros((*np.shape(angle), 3, 3))
+    first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    k = "xyz".index(axis)
+    matrix[..., k, k] = 1.0
+    matrix[..., first, first] = matrix[..., second, second] = cosine
+    matrix[..., first, second], matrix[..., second, first] = -sine, sine
+    return matrix
