@@ -1,0 +1,108 @@
+# Everything a newcomer needs: `make demo` runs the main job, `make test` runs the tests, `make help` lists the rest.
+# Environments are made once and renewed when their lock file changes (a stamp file in each says which was installed).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BLENDERS ?= 4.2 4.5 5.0
+DEMO_BLENDER ?= 4.5
+CLIP ?=
+DIST ?= dist
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
+BLENDER_VENVS := $(BLENDERS:%=.venv-bpy-%)
+
+.PHONY: help demo test test-backend test-blender test-wheel coverage mutation lint types arrows extension docs \
+	docs-serve benchmarks venv dev-venv blender-venvs system check clean distclean
+.SECONDARY:
+
+help:  ## list the targets
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+# ------------------------------------------------------------------------------------------------ environments
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+
+# Runtime only: what solve, serve and the demo need. No torch.
+$(VENV)/.core: requirements/core.txt | $(VENV)/bin/python
+	$(RUN) -m pip install $(PIP_FLAGS) -r requirements/core.txt
+	@touch $@
+
+# Tests, lint, docs, training. The CPU build of torch comes last and may be absent (tests then skip with the reason).
+$(VENV)/.dev: requirements/dev.txt requirements/train.txt requirements/torch-cpu.txt $(VENV)/.core
+	$(RUN) -m pip install $(PIP_FLAGS) -r requirements/dev.txt
+	$(RUN) -m pip install $(PIP_FLAGS) --no-deps -r requirements/train.txt
+	@$(RUN) -c 'import torch' 2>/dev/null || $(RUN) -m pip install $(PIP_FLAGS) -r requirements/torch-cpu.txt \
+		|| echo "NOTE: no CPU build of torch 2.13.0 is at hand (PIP_FIND_LINKS names no folder with it): tests that train are skipped"
+	@touch $@
+
+.venv-bpy-%/bin/python:
+	$(PYTHON) -m venv .venv-bpy-$*
+
+.venv-bpy-%/.ready: requirements/blender-%.txt | .venv-bpy-%/bin/python
+	.venv-bpy-$*/bin/python -m pip install $(PIP_FLAGS) -r requirements/blender-$*.txt
+	@touch $@
+
+venv: $(VENV)/.core  ## the runtime environment, .venv
+dev-venv: $(VENV)/.dev  ## the same with tests, lint, docs and training
+blender-venvs: $(BLENDERS:%=.venv-bpy-%/.ready)  ## one environment per Blender version, .venv-bpy-*
+system:  ## the system libraries of headless rendering (installs them as root, else says what is missing)
+	@tools/system_libraries.sh
+
+# ---------------------------------------------------------------------------------------------------- main job
+demo: system $(VENV)/.core .venv-bpy-$(DEMO_BLENDER)/.ready  ## a real clip to a baked character; CLIP=path for yours
+	@$(RUN) tools/demo.py --blender-python .venv-bpy-$(DEMO_BLENDER)/bin/python $(if $(CLIP),--clip "$(CLIP)")
+
+# ------------------------------------------------------------------------------------------------------- tests
+test: system test-backend test-blender  ## all tests: backend, then each Blender
+
+test-backend: $(VENV)/.dev  ## the tests that need no Blender
+	$(RUN) -m pytest tests --ignore tests/blender
+
+test-blender: $(BLENDERS:%=test-blender-%)  ## the tests under each Blender of BLENDERS
+
+test-blender-%: .venv-bpy-%/.ready
+	@echo "== Blender $*"
+	.venv-bpy-$*/bin/python -m pytest tests/blender
+
+coverage: $(VENV)/.dev .venv-bpy-$(DEMO_BLENDER)/.ready  ## lines run by the tests, backend and Blender together
+	tools/measure_coverage.sh .venv-bpy-$(DEMO_BLENDER)
+
+mutation: $(VENV)/.dev  ## break the code in known ways; a named test must go red each time
+	$(RUN) tools/mutation_checks.py
+
+# ------------------------------------------------------------------------------------------------------ checks
+check: lint types arrows extension docs  ## everything CI runs beside the tests
+
+lint: $(VENV)/.dev
+	$(RUN) -m ruff check .
+
+types: $(VENV)/.dev
+	$(RUN) -m mypy
+
+arrows: $(VENV)/.dev  ## which room may import which
+	$(VENV)/bin/lint-imports --no-cache
+
+extension: $(VENV)/.dev $(BLENDERS:%=.venv-bpy-%/.ready)  ## the extension's zips and repository index, into dist/
+	$(RUN) tools/build_extension.py --output-dir $(DIST)
+
+docs: $(VENV)/.dev  ## the documentation site, into site/
+	$(VENV)/bin/mkdocs build --strict --quiet
+
+docs-serve: $(VENV)/.dev
+	$(VENV)/bin/mkdocs serve
+
+benchmarks: $(VENV)/.dev  ## print the tables of docs/performance.md again
+	$(RUN) benchmarks/run_all.py
+
+# ---------------------------------------------------------------------------------------------------- clean-up
+clean:  ## what was built, not the environments
+	rm -rf build dist site demo_output htmlcov *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache
+
+distclean: clean  ## the environments too
+	rm -rf .venv .venv-bpy-*
