@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.body import CanonicalBody
+from ..motion.clip import MotionClip
 
 Array = NDArray[np.floating]
 
@@ -24,6 +25,15 @@ _COLOURS = np.array([[0.84, 0.15, 0.16], [0.99, 0.72, 0.20], [0.35, 0.85, 0.80]]
 LINE_WIDTH_PX = 3.0
 POINT_SIZE_PX = 7.0
 
+# joints whose detected point has another name
+_POINT_OF_JOINT = {
+    "head": "nose",
+    "left_hand": "left_index",
+    "right_hand": "right_index",
+    "left_toe": "left_foot_index",
+    "right_toe": "right_foot_index",
+}
+
 
 def confidence_colour(confidence: Array) -> Array:
     """Colours (..., 4) RGBA for confidences (...) in 0..1: red is doubtful, amber fair, turquoise sure."""
@@ -32,11 +42,25 @@ def confidence_colour(confidence: Array) -> Array:
     return np.stack([*channels, np.ones_like(level)], axis=-1)
 
 
-def bone_lines(body: CanonicalBody, joints_m: Array) -> Array:
-    """Line ends (2 * (J - 1), 3) from each joint's parent to the joint."""
-    children = np.arange(1, len(body.joint_names))
-    ends = np.stack([joints_m[body.parents[1:]], joints_m[children]], axis=1)
-    return ends.reshape(-1, 3)
+def joint_confidence(clip: MotionClip) -> Array:
+    """Confidence (T, J) of each joint: its own detected point's where it has one, else its parent-most neighbour's.
+
+    Never above the frame's own confidence.
+    """
+    keypoints = {name: column for column, name in enumerate(clip.keypoint_names)}
+    frame = np.nan_to_num(np.asarray(clip.confidence, dtype=np.float64))
+    columns = []
+    for name in clip.body_joint_names:
+        point = keypoints.get(_POINT_OF_JOINT.get(name, name))
+        own = frame if point is None else np.nan_to_num(clip.keypoint_confidence[:, point])
+        columns.append(np.minimum(own, frame))
+    return np.stack(columns, axis=1)
+
+
+def bone_ends(body: CanonicalBody, per_joint: Array) -> Array:
+    """Rows (2 * (J - 1), C) for lines from each joint's parent to the joint, out of rows (J, C)."""
+    ends = np.stack([per_joint[body.parents[1:]], per_joint[1:]], axis=1)
+    return ends.reshape(-1, per_joint.shape[1])
 
 
 class SkeletonOverlay:
@@ -45,9 +69,8 @@ class SkeletonOverlay:
     def __init__(self, body: CanonicalBody) -> None:
         self._body = body
         self._handle: Any = None
-        self._lines = np.zeros((0, 3), np.float32)
         self._points = np.zeros((0, 3), np.float32)
-        self._colour = (1.0, 1.0, 1.0, 1.0)
+        self._colours = np.zeros((0, 4), np.float32)
         self._broken = False
 
     @property
@@ -60,14 +83,13 @@ class SkeletonOverlay:
         """How many joints the overlay shows now."""
         return len(self._points)
 
-    def show(self, joints_m: Array | None, confidence: float) -> None:
-        """Show a pose (J, 3) in scene units; None or NaN (nobody in the frame) shows nothing."""
+    def show(self, joints_m: Array | None, confidence: Array | float = 1.0) -> None:
+        """Show a pose (J, 3) in scene units with confidence (J,); None or NaN (nobody there) shows nothing."""
         if joints_m is None or not np.isfinite(joints_m).all():
-            self._lines = self._points = np.zeros((0, 3), np.float32)
+            self._points = np.zeros((0, 3), np.float32)
             return
-        self._lines = bone_lines(self._body, joints_m).astype(np.float32)
         self._points = np.asarray(joints_m, dtype=np.float32)
-        self._colour = tuple(float(channel) for channel in confidence_colour(np.array(confidence)))
+        self._colours = confidence_colour(np.broadcast_to(confidence, len(joints_m))).astype(np.float32)
 
     def install(self) -> None:
         """Hang the overlay into every 3D viewport."""
@@ -94,21 +116,22 @@ class SkeletonOverlay:
         import gpu
         from gpu_extras.batch import batch_for_shader
 
-        lines = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
+        lines = gpu.shader.from_builtin("POLYLINE_SMOOTH_COLOR")
         viewport = gpu.state.viewport_get()
         gpu.state.blend_set("ALPHA")
         gpu.state.depth_test_set("NONE")
         lines.bind()
         lines.uniform_float("viewportSize", (viewport[2], viewport[3]))
         lines.uniform_float("lineWidth", LINE_WIDTH_PX)
-        lines.uniform_float("color", self._colour)
-        batch_for_shader(lines, "LINES", {"pos": self._lines.tolist()}).draw(lines)
-        # named POINT_UNIFORM_COLOR from 4.5 on; UNIFORM_COLOR draws points everywhere
-        points = gpu.shader.from_builtin("UNIFORM_COLOR")
+        content = {
+            "pos": bone_ends(self._body, self._points).tolist(),
+            "color": bone_ends(self._body, self._colours).tolist(),
+        }
+        batch_for_shader(lines, "LINES", content).draw(lines)
+        points = gpu.shader.from_builtin("SMOOTH_COLOR")
         gpu.state.point_size_set(POINT_SIZE_PX)
         points.bind()
-        points.uniform_float("color", self._colour)
-        batch_for_shader(points, "POINTS", {"pos": self._points.tolist()}).draw(points)
+        batch_for_shader(points, "POINTS", {"pos": self._points.tolist(), "color": self._colours.tolist()}).draw(points)
         gpu.state.point_size_set(1.0)
         gpu.state.depth_test_set("LESS_EQUAL")
         gpu.state.blend_set("NONE")
