@@ -1,0 +1,132 @@
+"""The landmark stage: crop, network, heatmap refinement, back to the frame. numpy, backend.networks, people.region.
+
+39 landmarks: the 33 of BlazePose, then hip centre and alignment point for the next frame's region, then four more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.errors import BadInputError
+from backend.networks import Network
+from backend.people.region import Roi, cut, roi_from_alignment
+from backend.types import Array, Image
+
+LANDMARKS = 33
+HIP_CENTRE, ALIGNMENT = 33, 34
+ALL_LANDMARKS = 39
+LANDMARK_OUTPUTS = ("landmarks", "presence", "heatmaps", "world")
+_WINDOW = 7  # heatmap cells, and the least peak that refines: MediaPipe's values
+_LEAST_PEAK = 0.5
+_CELL_PX = 4
+# Where a heatmap cell lies in the crop: found by mirroring pictures (a landmark and its mirror image sum to 256 px
+# in the regressed values, to 255 px in 4 x heatmap cells).
+_CELL_OFFSET_PX = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class LandmarkBatch:
+    """What the landmark network sees in N regions; M = 39 landmarks.
+
+    keypoints_px (N, M, 2) and depth_px (N, M), the network's z, in frame pixels; crop_px (N, M, 2) refined, in crop
+    pixels; raw_crop (N, M, 5) the network's own x, y, z (crop px), visibility and presence logits; peak (N, M)
+    highest heatmap value 0..1 near the landmark; visibility (N, M) 0..1; world_m (N, M, 3) hip-centred, axes along
+    the camera; presence (N,) 0..1; features (N, F) the last convolutional map, when the network has that output.
+    """
+
+    keypoints_px: Array
+    depth_px: Array
+    crop_px: Array
+    raw_crop: Array
+    peak: Array
+    visibility: Array
+    world_m: Array
+    presence: Array
+    features: Array | None
+
+    def next_roi(self, index: int) -> Roi:
+        """Region of the same person for the next frame."""
+        return roi_from_alignment(self.keypoints_px[index, HIP_CENTRE], self.keypoints_px[index, ALIGNMENT])
+
+
+def landmarks_on_crops(images: Sequence[Image], rois: Sequence[Roi], network: Network) -> LandmarkBatch:
+    """Run the landmark network on one region of each picture (RGB uint8); a picture may be given several times.
+
+    For pictures that already are the crop, give `Roi(side / 2, side / 2, side)`. BadInputError for empty input, a
+    different number of pictures and regions, or a region that is not finite.
+    """
+    if not rois or len(images) != len(rois):
+        raise BadInputError(f"{len(images)} pictures and {len(rois)} regions: one region a picture is needed")
+    if not all(roi.is_finite for roi in rois):
+        raise BadInputError("A region of interest is not finite")
+    side = network.input_size
+    crops = np.empty((len(rois), side, side, 3), np.uint8)
+    for index, (image, roi) in enumerate(zip(images, rois, strict=True)):
+        crops[index] = cut(image, roi, side)
+    return landmarks_from_outputs(network.run(crops), rois, side)
+
+
+def landmarks_from_outputs(outputs: dict[str, NDArray[np.float32]], rois: Sequence[Roi], side: int) -> LandmarkBatch:
+    """Decode the network's arrays for crops of `side` px cut from `rois`."""
+    raw = outputs["landmarks"].reshape(-1, ALL_LANDMARKS, 5)
+    crop_px, peak = refine(raw[..., :2], outputs["heatmaps"])
+    matrices = np.stack([roi.frame_from_crop(side) for roi in rois])
+    keypoints = np.einsum("nij,nmj->nmi", matrices[:, :, :2], crop_px) + matrices[:, None, :, 2]
+    sizes = np.array([roi.size_px for roi in rois])
+    angles = np.array([roi.rotation_rad for roi in rois])
+    features = outputs.get("features")
+    return LandmarkBatch(
+        keypoints_px=keypoints,
+        depth_px=raw[..., 2] * (sizes / side)[:, None],
+        crop_px=crop_px,
+        raw_crop=raw,
+        peak=peak,
+        visibility=logistic(raw[..., 3]),
+        world_m=turned(outputs["world"].reshape(-1, ALL_LANDMARKS, 3), angles),
+        presence=outputs["presence"].reshape(-1),
+        features=None if features is None else features.reshape(len(features), -1),
+    )
+
+
+def refine(crop_px: NDArray[np.float32], heatmaps: NDArray[np.float32]) -> tuple[Array, Array]:
+    """Move landmarks (N, M, 2) to the centre of mass of their heatmap (logits (N, M, h, w)) where it is sure.
+
+    Returns positions (N, M, 2) in crop px and the highest heatmap value near each landmark (N, M). Windows are cut
+    off at the border of the map, as MediaPipe does.
+    """
+    height, width = heatmaps.shape[2:]
+    cells = np.floor(crop_px / _CELL_PX).astype(np.int64)
+    inside = (cells >= 0).all(-1) & (cells[..., 0] < width) & (cells[..., 1] < height)
+    reach = np.arange(_WINDOW) - _WINDOW // 2
+    columns, rows = cells[..., 0, None] + reach, cells[..., 1, None] + reach  # (N, M, 7)
+    valid = (((columns >= 0) & (columns < width))[..., None, :]) & (((rows >= 0) & (rows < height))[..., None])
+    n, m = np.ogrid[: crop_px.shape[0], : crop_px.shape[1]]
+    window = heatmaps[
+        n[..., None, None],
+        m[..., None, None],
+        rows.clip(0, height - 1)[..., :, None],
+        columns.clip(0, width - 1)[..., None, :],
+    ]
+    weight = np.where(valid & inside[..., None, None], logistic(window), 0.0)
+    peak, total = weight.max((-2, -1)), weight.sum((-2, -1))
+    safe = np.maximum(total, 1e-12)
+    column = (weight.sum(-2) * columns).sum(-1) / safe
+    row = (weight.sum(-1) * rows).sum(-1) / safe
+    refined = np.stack([column, row], -1) * _CELL_PX + _CELL_OFFSET_PX
+    return np.where((peak >= _LEAST_PEAK)[..., None], refined, crop_px), peak
+
+
+def turned(world_m: Array, angles_rad: Array) -> Array:
+    """Turn (N, M, 3) points about the viewing axis by (N,) angles, clockwise on screen."""
+    cosine, sine = np.cos(angles_rad)[:, None], np.sin(angles_rad)[:, None]
+    x, y, z = world_m[..., 0], world_m[..., 1], world_m[..., 2]
+    return np.stack([cosine * x - sine * y, sine * x + cosine * y, z], -1)
+
+
+def logistic(logits: Array) -> Array:
+    """1 / (1 + exp(-x)) that does not overflow."""
+    return 0.5 + 0.5 * np.tanh(0.5 * logits)
