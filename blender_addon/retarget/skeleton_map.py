@@ -1,0 +1,62 @@
+"""Skeleton maps: which bones of a rig carry which joint of the canonical body; one JSON a rig family.
+
+numpy-free; may import `motion` (joint names, folder) and its own room. The file format is `docs/skeleton_maps.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MAP_FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TwistBone:
+    """A bone beside a limb that carries `fraction` 0..1 of the limb's twist (see `share_rotation`)."""
+
+    bone: str
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class LimbControls:
+    """A limb's IK controls: the `target` at its end joint and, where there is one, the `pole` its middle points at."""
+
+    target: str
+    pole: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A custom property that chooses between FK and IK: its value for either, None where it plays no part."""
+
+    bone: str
+    name: str
+    fk: float | None
+    ik: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SkeletonMap:
+    """One rig's map.
+
+    `joints` maps a canonical joint to its bones from parent to child (several bones share the joint's rotation);
+    `landmarks` maps canonical sites (left_index, left_pinky ...) and `left_middle` to bones whose heads lie there;
+    `follows` names, for a control, the control that it really moves with when that is not its parent in the armature.
+    `limbs` holds IK controls by left_leg, right_leg, left_arm, right_arm.
+    """
+
+    family: str
+    label: str
+    joints: Mapping[str, tuple[str, ...]]
+    root_bone: str | None = None
+    landmarks: Mapping[str, str] = field(default_factory=dict)
+    twists: Mapping[str, tuple[TwistBone, ...]] = field(default_factory=dict)
+    follows: Mapping[str, str] = field(default_factory=dict)
+    switches: tuple[Switch, ...] = ()
+    limbs: Mapping[str, LimbControls] = field(default_factory=dict)
+
+    def bones(self) -> tuple[str, ...]:
+        """Every bone that carries a joint."""
+        return tuple(bone for bones in self.joints.values() for bone in bones)

@@ -1,0 +1,104 @@
+"""The rig to retarget to, as plain arrays: bones, rest pose, object transform. numpy and `motion` only, free of bpy.
+
+Frames: armature space is the frame of Blender's `Bone.matrix_local`; world is Z up. N bones, parents before children.
+A bone's posed matrix follows Blender's rule (BKE_armature_where_is_pose_bone, 4.2 to 5.x):
+`pose[b] = pose[parent] @ inverse(rest[parent]) @ rest[b] @ basis[b]`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRig:
+    """A target armature's rest pose and what of its set-up matters for a retarget.
+
+    `rest_matrices` (N, 4, 4) in armature space, `lengths` (N,) in armature units, `basis` (N, 4, 4) each bone's
+    present `matrix_basis` (unmapped bones keep it), `object_matrix` (4, 4) world_from_armature.
+    `inherit_rotation` (N,) and `local_location` (N,) are the bone flags of those names; `constrained` (N,) marks
+    bones whose own constraints or drivers can overrule keyed rotations. `properties` holds the (bone, property)
+    pairs that can be switched. `floor_height` is the height of the sole in the rest pose along world Z above the
+    object's origin in m (None: unknown, guessed from the feet's bones).
+    """
+
+    name: str
+    bone_names: tuple[str, ...]
+    parents: NDArray[np.intp]
+    rest_matrices: Array
+    lengths: Array
+    rotation_modes: tuple[str, ...]
+    object_matrix: Array
+    inherit_rotation: NDArray[np.bool_]
+    local_location: NDArray[np.bool_]
+    basis: Array
+    constrained: NDArray[np.bool_]
+    deform: NDArray[np.bool_]
+    properties: frozenset[tuple[str, str]] = frozenset()
+    floor_height: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.bone_names)
+
+    def index(self, bone: str) -> int:
+        """Index of a bone. Raises KeyError that names bone and rig."""
+        if bone not in self.bone_names:
+            raise KeyError(f"the armature {self.name!r} has no bone {bone!r}")
+        return self.bone_names.index(bone)
+
+    def heads(self) -> Array:
+        """Rest positions (N, 3) of the bones' heads in armature space."""
+        return np.asarray(self.rest_matrices[:, :3, 3])
+
+    def tails(self) -> Array:
+        """Rest positions (N, 3) of the bones' tails in armature space (a bone points along its own Y)."""
+        return np.asarray(self.heads() + self.rest_matrices[:, :3, 1] * self.lengths[:, None])
+
+    def children(self) -> tuple[tuple[int, ...], ...]:
+        """Indices of each bone's children."""
+        found: list[list[int]] = [[] for _ in self.bone_names]
+        for bone, parent in enumerate(self.parents):
+            if parent >= 0:
+                found[int(parent)].append(bone)
+        return tuple(tuple(row) for row in found)
+
+
+def simple_rig(
+    name: str,
+    bone_names: tuple[str, ...],
+    parents: NDArray[np.intp],
+    rest_matrices: Array,
+    lengths: Array,
+    object_matrix: Array | None = None,
+) -> TargetRig:
+    """A rig of plain bones: quaternion rotations, everything inherited, nothing constrained, posed at rest."""
+    count = len(bone_names)
+    return TargetRig(
+        name=name,
+        bone_names=bone_names,
+        parents=np.asarray(parents, dtype=np.intp),
+        rest_matrices=np.asarray(rest_matrices, dtype=np.float64),
+        lengths=np.asarray(lengths, dtype=np.float64),
+        rotation_modes=("QUATERNION",) * count,
+        object_matrix=np.eye(4) if object_matrix is None else np.asarray(object_matrix, dtype=np.float64),
+        inherit_rotation=np.ones(count, dtype=bool),
+        local_location=np.ones(count, dtype=bool),
+        basis=np.broadcast_to(np.eye(4), (count, 4, 4)),
+        constrained=np.zeros(count, dtype=bool),
+        deform=np.ones(count, dtype=bool),
+    )
+
+
+def rig_fingerprint(rig: TargetRig) -> str:
+    """A key that the same skeleton has in every file: its bones' names and parents, without the rig's own name."""
+    rows = sorted(
+        f"{name}<{rig.bone_names[parent] if parent >= 0 else ''}"
+        for name, parent in zip(rig.bone_names, rig.parents, strict=True)
+    )
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
