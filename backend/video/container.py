@@ -21,12 +21,11 @@ from av.video.stream import VideoStream
 
 from backend.errors import VideoError
 from backend.types import Frame, Image, VideoInfo
+from backend.video.opening import check_readable, open_container, picture_stream
 from backend.video.ranges import FrameRange
 
 log = logging.getLogger(__name__)
 
-# demuxers that read text as a picture, or a list of other files: neither is a video of a person
-_FOREIGN_FORMATS: Final = frozenset({"tty", "concat", "hls", "dash", "srt", "ass", "webvtt", "lrc", "data", "bin"})
 _PROBE_PACKETS: Final = 300
 _REORDER: Final = 32
 _MAX_BAD_PACKETS: Final = 500
@@ -51,8 +50,8 @@ class ProbedFile:
 def probe_file(path: Path) -> ProbedFile:
     """Open a video and read its first picture. Raises VideoError that says what is wrong with the file."""
     check_readable(path)
-    with _open(path) as container:
-        stream = _video_stream(container, path)
+    with open_container(path) as container:
+        stream = picture_stream(container, path)
         times = _first_times(container, stream)
         container.seek(0)
         first = _first_picture(container, stream, path)
@@ -82,8 +81,8 @@ def file_frames(probed: ProbedFile, wanted: FrameRange, start_index: int, warn: 
 
     Times are seconds from the file's first picture, index counts every picture of the file.
     """
-    with _open(probed.info.path) as container:
-        stream = _video_stream(container, probed.info.path)
+    with open_container(probed.info.path) as container:
+        stream = picture_stream(container, probed.info.path)
         stream.thread_type = "AUTO"
         index = _seek_near(container, stream, probed, wanted, start_index)
         last_s, seen_any = -1.0, False
@@ -101,82 +100,6 @@ def file_frames(probed: ProbedFile, wanted: FrameRange, start_index: int, warn: 
                 f"the video ends early: {index} of {probed.info.frame_count} pictures could be read, "
                 "the file is cut off or damaged"
             )
-
-
-def check_readable(path: Path) -> None:
-    """Raise VideoError for a missing, empty or unreadable file."""
-    if not path.exists():
-        raise VideoError(f"There is no file {path}", "Check the path")
-    try:
-        with path.open("rb") as stream:
-            empty = not stream.read(1)
-    except OSError as fault:
-        raise VideoError(f"{path} cannot be opened ({fault.strerror})", "Check its permissions") from fault
-    if empty:
-        raise VideoError(f"{path} is empty (0 bytes)", "Copy or export the video again")
-
-
-def _open(path: Path) -> InputContainer:
-    try:
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-    except (av.error.InvalidDataError, av.error.EOFError, ValueError) as fault:
-        raise _unreadable(path) from fault
-    except av.error.FFmpegError as fault:
-        raise VideoError(
-            f"{path} cannot be opened as a video ({fault.strerror})", "Convert it to mp4 (H.264)"
-        ) from fault
-    if container.format.name in _FOREIGN_FORMATS:
-        container.close()
-        raise VideoError(f"{path} is not a video (it reads as {container.format.long_name})", "Give a video file")
-    return container
-
-
-def _unreadable(path: Path) -> VideoError:
-    with path.open("rb") as stream:
-        head = stream.read(16)
-    if head[4:8] in {b"ftyp", b"mdat", b"moov", b"wide", b"free"}:
-        return VideoError(
-            f"{path} is cut off: an mp4 or mov file without its index",
-            "Copy it again in full, or repair it with untrunc",
-        )
-    return VideoError(
-        f"{path} is not a video file, whatever its name ends in",
-        "Give an mp4, mov, mkv, webm or avi video, or a folder of pictures",
-    )
-
-
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    pictures = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-    if not pictures:
-        what = "sound but no picture" if container.streams.audio else "no picture"
-        raise VideoError(f"{path} has {what}", "Give a file with a video stream")
-    stream = pictures[0]
-    if stream.codec_context is None:
-        raise VideoError(
-            f"{path} uses a codec that cannot be decoded here", "Convert it to H.264; `doctor` lists codecs"
-        )
-    if _is_encrypted(path):
-        raise VideoError(f"{path} is encrypted (DRM)", "Use a copy without copy protection")
-    return stream
-
-
-def _is_encrypted(path: Path) -> bool:
-    """Whether an mp4/mov's sample description says `encv` (ISO/IEC 23001-7 common encryption)."""
-    with path.open("rb") as stream:
-        position, size = 0, path.stat().st_size
-        while position + 8 <= size:
-            stream.seek(position)
-            header = stream.read(16)
-            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-            if length == 1:
-                length = int.from_bytes(header[8:16], "big")
-            if kind == b"moov":
-                stream.seek(position)
-                return b"encv" in stream.read(min(length or size, 1 << 26))
-            if length < 8 or not kind.isalnum():
-                return False
-            position += length
-    return False
 
 
 def _first_times(container: InputContainer, stream: VideoStream) -> list[int]:

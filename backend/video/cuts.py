@@ -38,9 +38,8 @@ class CutDetector:
         step = max(1, min(frame.image.shape[0] // 120, frame.image.shape[1] // 160))
         small = cv2.resize(np.ascontiguousarray(frame.image[::step, ::step]), _SIZE, interpolation=cv2.INTER_AREA)
         pixels = small.astype(np.int16)
-        histogram = (
-            np.stack([np.bincount(pixels[..., c].ravel() // _BINS, minlength=_BINS) for c in range(3)]) / small.size
-        )
+        counts = [np.bincount(pixels[..., c].ravel() // _BINS, minlength=_BINS) for c in range(3)]
+        histogram = np.stack(counts) / small.size
         cut = False
         if self._small is not None and self._histogram is not None:
             difference = float(np.abs(pixels - self._small).mean())

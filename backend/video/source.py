@@ -13,7 +13,8 @@ from typing import Final
 
 from backend.errors import BadInputError, VideoError
 from backend.types import Frame, VideoInfo
-from backend.video.container import ProbedFile, check_readable, file_frames, probe_file
+from backend.video.container import ProbedFile, file_frames, probe_file
+from backend.video.opening import check_readable
 from backend.video.prefetch import Prefetcher
 from backend.video.ranges import FrameRange
 from backend.video.sequence import is_sequence, probe_sequence, sequence_frames

@@ -1,0 +1,203 @@
+"""Intrinsics from every source, the virtual crop camera's properties, and whether a camera moves."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from backend.camera import (
+    CameraMotionMeter,
+    CameraOptions,
+    choose_intrinsics,
+    field_of_view_deg,
+    look_at,
+    normalised_points,
+    pixel_rays,
+    project_m,
+    virtual_from_camera,
+)
+from backend.errors import BadInputError
+from backend.types import Frame, Intrinsics, VideoInfo
+
+PIXELS = arrays(np.float64, (3, 2), elements=st.floats(0.0, 1000.0))
+K = np.array([[900.0, 2.0, 510.0], [0.0, 880.0, 480.0], [0.0, 0.0, 1.0]])
+PLAIN = Intrinsics(K, 1000, 1000, "test")
+LENS = Intrinsics(K, 1000, 1000, "test", (-0.21, 0.08, 0.001, -0.0008, 0.0))
+
+
+def video(width: int = 1920, height: int = 1080, focal_35mm: float | None = None) -> VideoInfo:
+    return VideoInfo(Path("take.mp4"), width, height, 30.0, 1.0, 30, "h264", 0, False, focal_35mm)
+
+
+@pytest.mark.parametrize("camera", [PLAIN, LENS], ids=["pinhole", "lens"])
+@given(points=PIXELS, depth=st.floats(0.5, 20.0))
+@settings(max_examples=60, deadline=None)
+def test_projection_undoes_rays(camera, points, depth):
+    rays = pixel_rays(camera, points)
+    np.testing.assert_allclose(np.linalg.norm(rays, axis=-1), 1.0, atol=1e-12)
+    np.testing.assert_allclose(project_m(camera, rays * depth), points, atol=1e-4)
+
+
+def test_points_behind_the_camera_and_unknown_pixels_are_nan():
+    assert np.isnan(project_m(PLAIN, np.array([[0.1, 0.2, -3.0]]))).all()
+    for camera in (PLAIN, LENS):
+        rays = pixel_rays(camera, np.array([[np.nan, np.nan], [500.0, 500.0]]))
+        assert np.isnan(rays[0]).all()
+        assert np.isfinite(rays[1]).all()
+
+
+@given(points=PIXELS)
+@settings(max_examples=80, deadline=None)
+def test_look_at_is_a_rotation_onto_the_axis_without_roll(points):
+    rays = pixel_rays(PLAIN, points)
+    turn = look_at(rays)
+    np.testing.assert_allclose(turn @ np.swapaxes(turn, -1, -2), np.broadcast_to(np.eye(3), turn.shape), atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(turn), 1.0, atol=1e-12)
+    np.testing.assert_allclose(np.einsum("nij,nj->ni", turn, rays), np.tile([0.0, 0.0, 1.0], (3, 1)), atol=1e-12)
+    # the smallest such rotation: its angle is the angle between the ray and the axis
+    angle = np.arccos(np.clip((np.trace(turn, axis1=-2, axis2=-1) - 1) / 2, -1, 1))
+    np.testing.assert_allclose(angle, np.arccos(np.clip(rays[:, 2], -1, 1)), atol=1e-6)
+
+
+@given(centre=PIXELS, offset=arrays(np.float64, (3, 2), elements=st.floats(5.0, 300.0)), sign=st.sampled_from([-1, 1]))
+@settings(max_examples=80, deadline=None)
+def test_virtual_camera_centres_and_stands_upright(centre, offset, sign):
+    above = centre + sign * offset
+    virtual = virtual_from_camera(PLAIN, centre, above)
+    np.testing.assert_allclose(np.linalg.det(virtual), 1.0, atol=1e-9)
+    seen = normalised_points(PLAIN, virtual, np.stack([centre, above], axis=-2))
+    np.testing.assert_allclose(seen[:, 0], 0.0, atol=1e-9)
+    np.testing.assert_allclose(seen[:, 1, 0], 0.0, atol=1e-9)
+    assert (seen[:, 1, 1] < 0).all()
+
+
+@given(points=PIXELS, roll=st.floats(-3.0, 3.0))
+@settings(max_examples=60, deadline=None)
+def test_what_the_virtual_camera_sees_does_not_depend_on_camera_roll(points, roll):
+    points = points[:, None] + np.array([[0.0, 0.0], [30.0, -120.0], [-40.0, 60.0]])
+    square = Intrinsics(np.array([[900.0, 0, 500], [0, 900.0, 500], [0, 0, 1]]), 1000, 1000, "test")
+    turn = np.array([[math.cos(roll), -math.sin(roll)], [math.sin(roll), math.cos(roll)]])
+    rolled = (points - 500.0) @ turn.T + 500.0
+    seen = [normalised_points(square, virtual_from_camera(square, p[:, 0], p[:, 1]), p) for p in (points, rolled)]
+    np.testing.assert_allclose(seen[0], seen[1], atol=1e-8)
+
+
+@given(points=PIXELS, pose=arrays(np.float64, (17, 3), elements=st.floats(-1.0, 1.0)))
+@settings(max_examples=40, deadline=None)
+def test_undoing_the_virtual_camera_restores_the_pose(points, pose):
+    virtual = virtual_from_camera(PLAIN, points[0], points[1])
+    np.testing.assert_allclose((pose @ virtual.T) @ virtual, pose, atol=1e-12)
+
+
+def test_coinciding_pixels_mean_no_roll():
+    virtual = virtual_from_camera(PLAIN, np.array([400.0, 300.0]), np.array([400.0, 300.0]))
+    np.testing.assert_allclose(virtual, look_at(pixel_rays(PLAIN, np.array([400.0, 300.0]))), atol=1e-12)
+
+
+def test_flag_metadata_and_assumption():
+    given_fov = choose_intrinsics(video(), CameraOptions(fov_deg=90.0))
+    assert given_fov.matrix[0, 0] == pytest.approx(960.0)
+    assert field_of_view_deg(given_fov) == pytest.approx(90.0)
+    upright = choose_intrinsics(video(1080, 1920), CameraOptions(fov_deg=90.0))
+    assert upright.matrix[1, 1] == pytest.approx(960.0)
+    assert choose_intrinsics(video(), CameraOptions(focal_px=1500.0)).matrix[1, 1] == 1500.0
+    from_metadata = choose_intrinsics(video(3000, 2000, focal_35mm=36.0), CameraOptions())
+    # 36 mm on a 36 mm wide frame is as many pixels as the picture is wide
+    assert from_metadata.matrix[0, 0] == pytest.approx(3000.0)
+    assert "metadata" in from_metadata.source
+    assumed = choose_intrinsics(video(), CameraOptions())
+    assert "assumed" in assumed.source
+    np.testing.assert_allclose(assumed.matrix[:2, 2], [960.0, 540.0])
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (CameraOptions(fov_deg=0.0), "lens angle"),
+        (CameraOptions(focal_px=35.0), "fits no camera"),
+        (CameraOptions(focal_px=1500.0, fov_deg=60.0), "given twice"),
+        (CameraOptions(calibration=Path("nowhere.json")), "no calibration file"),
+    ],
+)
+def test_impossible_cameras_are_refused(options, match):
+    with pytest.raises(BadInputError, match=match):
+        choose_intrinsics(video(), options)
+
+
+def test_json_calibration_is_scaled_to_the_video(tmp_path):
+    path = tmp_path / "rig.json"
+    k = [[1500.0, 0.0, 955.0], [0.0, 1490.0, 541.0], [0.0, 0.0, 1.0]]
+    cameras = [{"file": "other.mp4", "size": [1920, 1080], "K": k}, {"file": "take.mp4", "size": [1920, 1080], "K": k}]
+    path.write_text(json.dumps({"cameras": cameras}))
+    half = choose_intrinsics(video(960, 540), CameraOptions(calibration=path))
+    np.testing.assert_allclose(half.matrix[:2], np.array(k)[:2] / 2)
+    assert "rig.json, take.mp4" in half.source
+    with pytest.raises(BadInputError, match=r"calibrated for 1920x1080.*1080x1920"):
+        choose_intrinsics(video(1080, 1920), CameraOptions(calibration=path))
+    with pytest.raises(BadInputError, match="no camera left"):
+        choose_intrinsics(video(), CameraOptions(calibration=path, camera_name="left"))
+    path.write_text(json.dumps({"K": k}))
+    assert choose_intrinsics(video(), CameraOptions(calibration=path)).matrix[0, 0] == 1500.0
+
+
+def test_pose2sim_and_opencv_calibrations(tmp_path):
+    toml = tmp_path / "Calib.toml"
+    toml.write_text(
+        '[cam_1]\nname = "take"\nsize = [1920.0, 1080.0]\n'
+        "matrix = [[1681.0, 0.0, 533.0], [0.0, 1681.0, 948.0], [0.0, 0.0, 1.0]]\n"
+        "distortions = [-0.046, 0.139, 0.0, 0.0]\nrotation = [0.9, 0.7, 0.8]\n[metadata]\nadjusted = false\n"
+    )
+    camera = choose_intrinsics(video(), CameraOptions(calibration=toml))
+    assert camera.matrix[1, 2] == 948.0
+    assert camera.distortion == (-0.046, 0.139, 0.0, 0.0)
+    yml = tmp_path / "camera.yml"
+    storage = cv2.FileStorage(str(yml), cv2.FILE_STORAGE_WRITE)
+    storage.write("image_width", 1920)
+    storage.write("image_height", 1080)
+    storage.write("camera_matrix", K)
+    storage.write("distortion_coefficients", np.array([[0.1, -0.2, 0.0, 0.0, 0.0]]))
+    storage.release()
+    camera = choose_intrinsics(video(), CameraOptions(calibration=yml))
+    np.testing.assert_allclose(camera.matrix, K)
+    assert camera.distortion[:2] == (0.1, -0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.json", "{"), ("a.json", '{"K": [1, 2]}'), ("a.toml", "[x]\ny = 1"), ("a.yml", "b")]
+)
+def test_foreign_calibration_files_are_refused(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadInputError, match="is not a camera calibration"):
+        choose_intrinsics(video(), CameraOptions(calibration=tmp_path / name))
+
+
+def scene(shift_px: float, person_px: int) -> np.ndarray:
+    noise = np.random.default_rng(5).integers(0, 255, (90, 190, 3), dtype=np.uint8)
+    wall = cv2.resize(noise, (760, 360), interpolation=cv2.INTER_CUBIC)
+    picture = cv2.warpAffine(wall, np.float32([[1, 0, -60 - shift_px], [0, 1, 0]]), (640, 360))
+    picture[80:330, person_px : person_px + 110] = cv2.resize(noise[:25, :11], (110, 250))
+    return picture
+
+
+@pytest.mark.parametrize(("pan_px_per_s", "expected"), [(0.0, False), (20.0, True), (-60.0, True)])
+def test_a_panning_camera_is_told_from_a_walking_person(pan_px_per_s, expected):
+    meter = CameraMotionMeter()
+    for index in range(60):
+        time_s = index / 20
+        meter.update(Frame(index, time_s, scene(pan_px_per_s * time_s if expected else 0.0, 40 + 7 * index)))
+    assert meter.moves is expected
+
+
+def test_a_blank_wall_is_no_moving_camera():
+    meter = CameraMotionMeter()
+    for index in range(40):
+        meter.update(Frame(index, index / 10, np.full((360, 640, 3), 90, np.uint8)))
+    assert not meter.moves
