@@ -16,7 +16,8 @@ RUN := $(VENV)/bin/python
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 BLENDER_VENVS := $(BLENDERS:%=.venv-bpy-%)
 
-.PHONY: help demo test test-backend test-blender test-wheel coverage mutation lint types arrows extension docs \
+.PHONY: help demo test test-backend test-blender test-wheel coverage mutation lint types arrows extension extension-install \
+	wheel sbom docs \
 	docs-serve benchmarks venv dev-venv blender-venvs system check clean distclean
 .SECONDARY:
 
@@ -91,11 +92,25 @@ arrows: $(VENV)/.dev  ## which room may import which
 extension: $(VENV)/.dev $(BLENDERS:%=.venv-bpy-%/.ready)  ## the extension's zips and repository index, into dist/
 	$(RUN) tools/build_extension.py --output-dir $(DIST)
 
+extension-install: $(BLENDERS:%=extension-install-%)  ## install the built zip into each Blender's empty profile
+
+extension-install-%: .venv-bpy-%/.ready
+	.venv-bpy-$*/bin/python tools/check_extension_install.py $(DIST)/marionet-*.zip
+
+wheel: $(VENV)/.dev  ## the Python wheel and source distribution, into dist/, after trying them out
+	$(RUN) tools/check_wheel.py --output-dir $(DIST)
+
+test-wheel: $(VENV)/.dev  ## build the wheel, install and run it elsewhere, remove it
+	$(RUN) tools/check_wheel.py
+
+sbom: $(VENV)/.core  ## the software bill of materials, into dist/
+	$(RUN) tools/write_sbom.py $(DIST)/marionet.cdx.json
+
 docs: $(VENV)/.dev  ## the documentation site, into site/
-	$(VENV)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 docs-serve: $(VENV)/.dev
-	$(VENV)/bin/mkdocs serve
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs serve
 
 benchmarks: $(VENV)/.dev  ## print the tables of docs/performance.md again
 	$(RUN) benchmarks/run_all.py
