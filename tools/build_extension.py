@@ -54,7 +54,8 @@ def find_blender_cli(explicit: Path | None = None) -> BlenderCli:
     named = explicit or (Path(os.environ[CLI_VARIABLE]) if os.environ.get(CLI_VARIABLE) else None)
     tail = "bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py"
     places = [*sys.path, *glob.glob(str(REPOSITORY_ROOT / ".venv-bpy-*/lib/python*/site-packages"))]
-    found = [named] if named else [Path(hit) for place in places if place for hit in glob.glob(os.path.join(place, tail))]
+    hits = [hit for place in places if place for hit in glob.glob(os.path.join(place, tail))]
+    found = [named] if named else [Path(hit) for hit in hits]
     if not found:
         raise BuildError(
             "Blender's blender_ext.py was not found; make a bpy environment (see docs), or name the file with "

@@ -59,6 +59,7 @@ def export_action(armature: Any, path: Path, options: ExportOptions | None = Non
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise ExportError(f"{path.name}: unknown ending. Use one of {', '.join(sorted(FORMATS))}")
+    bpy.context.view_layer.update()  # a just unlinked object is listed until then
     if armature.name not in bpy.context.view_layer.objects:
         raise ExportError(f"{armature.name} is not in the active view layer. Make its collection visible there")
     first, last = action_range(armature)

@@ -7,17 +7,22 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..motion.rotations import quaternion_between, quaternion_normalize
+from ..motion.rotations import quaternion_between
+from .rotation_modes import values_to_quaternion
 
 Array = NDArray[np.floating]
 
 
-def reduce_rotation_keys(frames: Array, wxyz: Array, bound_rad: float) -> NDArray[np.intp]:
-    """Indices of the keys to keep so that linearly interpolated quaternions stay within `bound_rad` of all (n, 4)."""
+def reduce_rotation_keys(frames: Array, values: Array, mode: str, bound_rad: float) -> NDArray[np.intp]:
+    """Indices of the keys to keep of rotation channels (n, 3) or (n, 4) in a bone's rotation `mode`.
+
+    Linear interpolation of the kept values, read as Blender reads them, stays within `bound_rad` at every frame (n,).
+    """
+    turned = values_to_quaternion(values, mode)
 
     def error(start: int, end: int) -> Array:
-        between = _lerp(frames, wxyz, start, end)
-        return quaternion_between(quaternion_normalize(between), wxyz[start + 1 : end])
+        between = values_to_quaternion(_lerp(frames, values, start, end), mode)
+        return quaternion_between(between, turned[start + 1 : end])
 
     return _split(len(frames), error, bound_rad)
 
@@ -26,14 +31,14 @@ def reduce_value_keys(frames: Array, values: Array, bound: float) -> NDArray[np.
     """Indices of the keys to keep so that linear interpolation stays within `bound` (L2) of all values (n, k)."""
 
     def error(start: int, end: int) -> Array:
-        return np.linalg.norm(_lerp(frames, values, start, end) - values[start + 1 : end], axis=1)
+        return np.asarray(np.linalg.norm(_lerp(frames, values, start, end) - values[start + 1 : end], axis=1))
 
     return _split(len(frames), error, bound)
 
 
 def _lerp(frames: Array, values: Array, start: int, end: int) -> Array:
     weight = ((frames[start + 1 : end] - frames[start]) / (frames[end] - frames[start]))[:, None]
-    return values[start] * (1.0 - weight) + values[end] * weight
+    return np.asarray(values[start] * (1.0 - weight) + values[end] * weight)
 
 
 def _split(count: int, error: Callable[[int, int], Array], bound: float) -> NDArray[np.intp]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bpy
 import numpy as np
 import pytest
-
 from rigs import canonical_armature
 
 from blender_addon.rig import actions

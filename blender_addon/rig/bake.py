@@ -1,0 +1,216 @@
+"""Bake a retargeted pose onto an armature: keys on mapped bones only, and an account of what was written.
+
+May import bpy, `retarget` and its own room. Nothing is applied to the user's rig: rest pose, constraints and rotation
+modes stay; an action that was active before is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix, Quaternion
+from numpy.typing import NDArray
+
+from ..retarget.baked_pose import BakedPose, JointNote
+from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
+from .reduce_keys import reduce_rotation_keys, reduce_value_keys
+from .rotation_modes import rotation_values
+
+Array = NDArray[np.floating]
+
+_OBJECT_GROUP = "Object Transforms"
+
+
+class BakeError(RuntimeError):
+    """Nothing was written; the message says why and what to do."""
+
+
+class BakeInto(Enum):
+    """Where the keys go: an action of its own, the active action (mapped channels in the range), or an NLA strip."""
+
+    NEW_ACTION = "new_action"
+    CURRENT_ACTION = "current_action"
+    NLA_STRIP = "nla_strip"
+
+
+@dataclass(frozen=True, slots=True)
+class BakeOptions:
+    """How to write keys.
+
+    `frame_start` is the scene frame of the clip's time zero and `fps` the scene's frame rate. `reduce_deg` and
+    `reduce_mm` leave out keys that linear interpolation restores within that bound (0: a key every frame).
+    `blend_type` is the NLA strip's.
+    """
+
+    name: str = "Marionet"
+    into: BakeInto = BakeInto.NEW_ACTION
+    frame_start: float = 1.0
+    fps: float = 24.0
+    interpolation: str = "LINEAR"
+    reduce_deg: float = 0.0
+    reduce_mm: float = 0.0
+    blend_type: str = "REPLACE"
+
+
+@dataclass(frozen=True, slots=True)
+class BakeReport:
+    """What was written: `bones` keyed, `keys` in all, scene frames from `frame_start` to `frame_end`."""
+
+    armature: str
+    action: str
+    bones: int
+    keys: int
+    frames: int
+    frame_start: int
+    frame_end: int
+    kept_action: str | None
+    mapped: tuple[JointNote, ...]
+    unmapped: tuple[JointNote, ...]
+    warnings: tuple[str, ...]
+    figures: dict[str, float]
+
+    def headline(self) -> str:
+        """One line for the status bar."""
+        joints = len(self.mapped) + len(self.unmapped)
+        return (
+            f"{self.action}: {self.bones} bones ({len(self.mapped)} of {joints} joints), {self.frames} frames "
+            f"({self.frame_start} to {self.frame_end}), {self.keys} keys"
+        )
+
+    def lines(self) -> list[str]:
+        """The whole account, a sentence a line."""
+        lines = [self.headline()]
+        if self.kept_action:
+            lines.append(f"The action {self.kept_action} that was active before is kept")
+        lines += [f"Not mapped: {note.joint} ({note.reason})" for note in self.unmapped]
+        lines += [f"Mind: {warning}" for warning in self.warnings]
+        lines += [f"{name}: {value:.4g}" for name, value in sorted(self.figures.items())]
+        return lines
+
+
+def bake(armature: Any, pose: BakedPose, options: BakeOptions) -> BakeReport:
+    """Write a pose's keys onto an armature object and report. Raises BakeError before anything was changed.
+
+    Frames without a person get no keys. With NEW_ACTION the action that was active is kept (with a fake user when
+    nothing else holds it); with CURRENT_ACTION keys outside the baked range and of other bones stay as they are.
+    """
+    check_bakeable(armature, pose)
+    frames = np.round(options.frame_start + np.asarray(pose.times_s) * options.fps, 4)
+    present = np.asarray(pose.present, dtype=bool)
+    channels = list(_channels(armature, pose, frames, options))
+    kept = None if options.into is BakeInto.CURRENT_ACTION else retire_action(armature)
+    if kept and options.into is BakeInto.NLA_STRIP:  # a layer: what played before goes on underneath
+        push_to_nla(armature, bpy.data.actions[kept], kept, bpy.data.actions[kept].frame_range[0])
+    if armature.animation_data is None or armature.animation_data.action is None:
+        assign_action(armature, bpy.data.actions.new(options.name))
+    action = armature.animation_data.action
+    for switch in pose.properties:
+        _set_property(armature.pose.bones[switch.bone], switch.name, switch.value)
+    keys = write_channels(channelbag(armature), channels)
+    first, last = float(frames[present][0]), float(frames[present][-1])
+    if options.into is BakeInto.NLA_STRIP:
+        armature.animation_data.action = None
+        push_to_nla(armature, action, options.name, first, options.blend_type)
+    armature.update_tag()
+    return BakeReport(
+        armature=armature.name,
+        action=action.name,
+        bones=len(pose.bone_names),
+        keys=keys,
+        frames=int(present.sum()),
+        frame_start=int(np.floor(first)),
+        frame_end=int(np.ceil(last)),
+        kept_action=kept,
+        mapped=pose.report.mapped,
+        unmapped=pose.report.unmapped,
+        warnings=(*pose.report.warnings, *_warnings(armature, present)),
+        figures=dict(pose.report.figures),
+    )
+
+
+def check_bakeable(armature: Any, pose: BakedPose) -> None:
+    """Raise BakeError where a bake would do nothing or cannot be kept: "nothing moved" must never be silent."""
+    if armature is None or armature.type != "ARMATURE":
+        raise BakeError("Choose the armature to animate")
+    if armature.library is not None:
+        raise BakeError(
+            f"{armature.name} is linked from {armature.library.filepath} and cannot hold keys. "
+            "Make a library override of it first (Object > Library Override > Make)"
+        )
+    if not pose.bone_names:
+        raise BakeError(f"No bone of {armature.name} is mapped, so nothing would move. Map its bones first")
+    missing = [bone for bone in pose.bone_names if bone not in armature.pose.bones]
+    if missing:
+        raise BakeError(f"{armature.name} has no bone {missing[0]} (and {len(missing) - 1} more). Map its bones again")
+    if not np.asarray(pose.present).any():
+        raise BakeError("The clip has no frame with a person, so nothing would move. Choose another clip or range")
+
+
+def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOptions) -> Iterable[Channel]:
+    present = np.asarray(pose.present, dtype=bool)
+    at = frames[present]
+    bound_rad = np.radians(options.reduce_deg)
+    for bone, mode, wxyz in zip(pose.bone_names, pose.rotation_modes, pose.rotations_wxyz, strict=True):
+        prop, values = rotation_values(np.asarray(wxyz)[present], mode)
+        keep = reduce_rotation_keys(at, values, mode, bound_rad) if bound_rad > 0 else slice(None)
+        yield Channel(bone_path(bone, prop), bone, at[keep], values[keep], options.interpolation)
+    for moved in pose.locations:
+        values = np.asarray(moved.location)[present]
+        keep = _location_keys(armature, at, values, options)
+        yield Channel(bone_path(moved.bone, "location"), moved.bone, at[keep], values[keep], options.interpolation)
+    for switch in pose.properties:
+        path = bone_path(switch.bone, f'["{bpy.utils.escape_identifier(switch.name)}"]')
+        yield Channel(path, switch.bone, at[:1], np.array([[switch.value]]), "CONSTANT")
+    if pose.object_motion is not None:
+        yield from _object_channels(armature, pose, frames, options)
+
+
+def _location_keys(armature: Any, at: Array, values: Array, options: BakeOptions) -> Any:
+    if options.reduce_mm <= 0:
+        return slice(None)
+    scale = float(np.mean(np.abs(armature.matrix_world.to_scale()))) or 1.0
+    return reduce_value_keys(at, values, options.reduce_mm / 1000.0 / scale)
+
+
+def _object_channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOptions) -> Iterable[Channel]:
+    present = np.asarray(pose.present, dtype=bool)
+    location = np.asarray(pose.object_motion.location_m)[present]
+    turned = np.asarray(pose.object_motion.rotation_wxyz)[present]
+    if armature.parent is not None:
+        location, turned = _below_parent(armature, location, turned)
+    prop, values = rotation_values(turned, armature.rotation_mode)
+    yield Channel("location", _OBJECT_GROUP, frames[present], location, options.interpolation)
+    yield Channel(prop, _OBJECT_GROUP, frames[present], values, options.interpolation)
+
+
+def _below_parent(armature: Any, location: Array, turned: Array) -> tuple[Array, Array]:
+    above = (armature.parent.matrix_world @ armature.matrix_parent_inverse).inverted()
+    pairs = zip(location, turned, strict=True)
+    local = [above @ (Matrix.Translation(place) @ Quaternion(turn).to_matrix().to_4x4()) for place, turn in pairs]
+    return np.array([matrix.translation for matrix in local]), np.array([matrix.to_quaternion() for matrix in local])
+
+
+def _set_property(pose_bone: Any, name: str, value: float) -> None:
+    old = pose_bone.get(name)
+    pose_bone[name] = type(old)(value) if isinstance(old, bool | int | float) else value
+
+
+def _warnings(armature: Any, present: NDArray[np.bool_]) -> list[str]:
+    found = []
+    if not present.all():
+        found.append(f"{int((~present).sum())} frames without the person have no keys")
+    data = armature.animation_data
+    if data.use_tweak_mode:
+        found.append("the NLA is in tweak mode: leave it to see the whole animation")
+    if any(track.is_solo for track in data.nla_tracks):
+        found.append("an NLA track plays solo and hides the others")
+    if data.action_influence < 1.0 and data.action is not None:
+        found.append(f"the active action's influence is {data.action_influence:.2f}, so it plays in part")
+    if armature.data.pose_position == "REST":
+        found.append("the armature shows its rest position: switch it to Pose Position to see the motion")
+    return found
