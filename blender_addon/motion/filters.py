@@ -28,8 +28,7 @@ def butterworth_sections(order: int, cutoff: float) -> Array:
     if order % 2:
         real = float(digital[order // 2].real)
         sections.append([1.0, 1.0, 0.0, 1.0, -real, 0.0])
-    for pole in digital[: order // 2]:
-        sections.append([1.0, 2.0, 1.0, 1.0, -2.0 * pole.real, abs(pole) ** 2])
+    sections += [[1.0, 2.0, 1.0, 1.0, -2.0 * pole.real, abs(pole) ** 2] for pole in digital[: order // 2]]
     sos = np.array(sections)
     # unit gain at 0 Hz in every section
     sos[:, :3] *= (sos[:, 3:].sum(axis=1) / sos[:, :3].sum(axis=1))[:, None]

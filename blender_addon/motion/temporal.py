@@ -38,8 +38,8 @@ class OneEuro:
     backward pass, which has no lag; without it the causal filter, as for live video.
     """
 
-    minimum_hz: float = 1.0
-    beta: float = 0.5
+    minimum_hz: float = 2.0
+    beta: float = 1.0
     derivative_hz: float = 1.0
     both_ways: bool = True
 

@@ -1,0 +1,101 @@
+"""Which foot stands when: contact probabilities, and the planted intervals that follow from them.
+
+May import numpy and its own room only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .posing import Feet
+from .rotations import Array
+from .temporal import Gaussian, filter_positions, finite_runs
+
+# positions are blurred by this much before their speed is taken: the speed of raw jitter is no motion
+_SPEED_BLUR_S = 0.04
+
+
+@dataclass(frozen=True, slots=True)
+class ContactSettings:
+    """When a foot point counts as standing.
+
+    `height_m` above the ground and `speed_m_s` are where the probability falls to one half, over `height_width_m`
+    and `speed_width_m_s`; `image_share` is how much the speed seen in the image counts against the speed in space
+    (depth makes the latter noisier). A point becomes planted above `enter`, stays so above `leave`, for at least
+    `shortest_s`; interruptions up to `longest_break_s` are closed.
+    """
+
+    height_m: float = 0.07
+    height_width_m: float = 0.02
+    speed_m_s: float = 0.45
+    speed_width_m_s: float = 0.12
+    image_share: float = 0.6
+    enter: float = 0.6
+    leave: float = 0.35
+    shortest_s: float = 0.1
+    longest_break_s: float = 0.07
+
+
+def contact_probability(
+    times_s: Array, feet: Feet, settings: ContactSettings, image_speed_m_s: Array | None = None
+) -> Array:
+    """Probability (T, 4) that heel and ball of each foot (`FOOT_POINTS`) stand, from height, speed and image speed.
+
+    `feet` lie in the world (floor z = 0). `image_speed_m_s` (T, 4) is the keypoints' speed in the image, scaled to
+    metres at the person's depth; NaN where unknown. Frames without the person get 0.
+    """
+    height = feet.positions_m[..., 2] - feet.clearance_m
+    low = _falling(height, settings.height_m, settings.height_width_m)
+    slow = _falling(point_speed_m_s(times_s, feet.positions_m), settings.speed_m_s, settings.speed_width_m_s)
+    if image_speed_m_s is not None:
+        seen = _falling(image_speed_m_s, settings.speed_m_s, settings.speed_width_m_s)
+        share = np.where(np.isfinite(seen), settings.image_share, 0.0)
+        slow = slow ** (1.0 - share) * np.nan_to_num(seen, nan=1.0) ** share
+    return np.nan_to_num(low * slow, nan=0.0)
+
+
+def point_speed_m_s(times_s: Array, positions: Array) -> Array:
+    """Speed (T, N) of points (T, N, C), per second in the points' unit; NaN where the points are."""
+    speed = np.full(positions.shape[:-1], np.nan)
+    blurred = filter_positions(Gaussian(_SPEED_BLUR_S), times_s, positions)
+    for run in finite_runs(times_s, blurred):
+        if run.stop - run.start < 2:
+            speed[run] = 0.0
+            continue
+        speed[run] = np.linalg.norm(np.gradient(blurred[run], times_s[run], axis=0), axis=-1)
+    return speed
+
+
+def planted_frames(times_s: Array, probability: Array, settings: ContactSettings) -> NDArray[np.bool_]:
+    """Planted or not (T, N) from probabilities (T, N), with hysteresis, short breaks closed, short contacts dropped."""
+    state = np.where(probability >= settings.enter, 1, np.where(probability < settings.leave, -1, 0))
+    index = np.where(state != 0, np.arange(len(state))[:, None], -1)
+    last = np.maximum.accumulate(index, axis=0)
+    planted = (last >= 0) & (np.take_along_axis(state, np.maximum(last, 0), axis=0) > 0)
+    for point in range(planted.shape[1]):
+        _drop_short_runs(times_s, planted[:, point], settings.longest_break_s, False)
+        _drop_short_runs(times_s, planted[:, point], settings.shortest_s, True)
+    return planted & (probability > 0.0)
+
+
+def true_runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and last frame of every run of True in a mask (T,)."""
+    edges = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
+    return [(int(a), int(b)) for a, b in zip(starts, ends, strict=True)]
+
+
+def _drop_short_runs(times_s: Array, mask: NDArray[np.bool_], shortest_s: float, kind: bool) -> None:
+    """Flip, in place, the runs of `kind` that span less than `shortest_s`; runs at the clip's ends stay."""
+    for first, last in true_runs(mask == kind):
+        inside = first > 0 and last < len(mask) - 1
+        if inside and times_s[last + 1] - times_s[first] < shortest_s:
+            mask[first : last + 1] = not kind
+
+
+def _falling(value: Array, middle: float, width: float) -> Array:
+    """A logistic that falls from 1 to 0 with `value`; one half at `middle`."""
+    return np.asarray(1.0 / (1.0 + np.exp(np.clip((value - middle) / width, -60.0, 60.0))))
