@@ -56,7 +56,7 @@ def encode(message: Any, message_id: str, request: str = "") -> list[Buffer]:
         array = np.ascontiguousarray(getattr(message, name), dtype=DTYPES[spec.dtype])
         _check_shape(name, array.shape, spec, sizes)
         entries.append({"name": name, "dtype": spec.dtype, "shape": list(array.shape), "unit": spec.unit})
-        buffers.append(memoryview(array.reshape(-1).view(np.uint8)))
+        buffers.append(array.reshape(-1).view(np.uint8).data)
     header = {
         "kind": message.kind,
         "id": message_id,
@@ -181,4 +181,4 @@ def _check_shape(name: str, shape: tuple[int, ...], spec: ArraySpec, sizes: dict
     for size, wanted in zip(shape, spec.shape, strict=True):
         expected = wanted if isinstance(wanted, int) else sizes.setdefault(wanted, size)
         if size != expected:
-            raise WireError(f"The array {name!r} has shape {list(shape)}, expected {spec.shape} with {wanted}={expected}")
+            raise WireError(f"The array {name!r} has {size} for {wanted} in its shape {list(shape)}, not {expected}")

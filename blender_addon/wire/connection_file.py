@@ -70,14 +70,14 @@ def read_connection_file(path: Path) -> ConnectionInfo:
     except (OSError, ValueError) as fault:
         if isinstance(fault, ConnectionFileError):
             raise
-        raise ConnectionFileError(f"The connection file {path} cannot be read ({fault}); start the backend again") from (
-            fault
-        )
+        raise ConnectionFileError(
+            f"Cannot read the connection file {path} ({fault}); start the backend again"
+        ) from fault
     return _info_from_record(record, path)
 
 
 def check_private(path: Path) -> None:
-    """Raise ConnectionFileError when others than the owner may read `path` (POSIX; Windows uses the folder's rights)."""
+    """Raise ConnectionFileError when others may read `path` (POSIX; on Windows the folder's rights decide)."""
     if os.name != "posix":
         return
     mode = stat.S_IMODE(path.stat().st_mode)

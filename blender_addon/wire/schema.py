@@ -10,7 +10,6 @@ import math
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from .errors import OversizeError, WireError
@@ -32,16 +31,23 @@ class Plan:
     arrays: tuple[tuple[str, ArraySpec], ...]
 
 
-@cache
+_PLANS: dict[type[Any], Plan] = {}
+
+
 def plan_of(message_class: type[Any]) -> Plan:
     """The plan of a message class, made once."""
+    plan = _PLANS.get(message_class)
+    if plan is None:
+        plan = _PLANS[message_class] = _make_plan(message_class)
+    return plan
+
+
+def _make_plan(message_class: type[Any]) -> Plan:
     hints = get_type_hints(message_class)
     arrays = tuple((item.name, item.metadata["array"]) for item in fields(message_class) if "array" in item.metadata)
     plain = [item for item in fields(message_class) if "array" not in item.metadata]
     readers = tuple((item.name, _reader(hints[item.name])) for item in plain)
-    required = frozenset(
-        item.name for item in plain if item.default is MISSING and item.default_factory is MISSING
-    )
+    required = frozenset(item.name for item in plain if item.default is MISSING and item.default_factory is MISSING)
     return Plan(readers, required, arrays)
 
 

@@ -1,0 +1,105 @@
+"""`python -m backend serve`: the service that Blender starts or connects to. May import `backend.server`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from backend.errors import BadInputError
+from backend.server.config import Limits, ServerConfig, parse_size, state_dir
+
+_EXAMPLES = """examples:
+  python -m backend serve
+      for Blender on this machine; the connection file says where it listens
+  python -m backend serve --bind tcp://0.0.0.0:5570 --keys ~/.config/marionet/keys --root /studio/plates
+      for the studio: encrypted, clients on the allow-list only, reads no files outside /studio/plates
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "serve",
+        help="run the backend as a service",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    limits = Limits()
+    add = parser.add_argument
+    add("--bind", default="tcp://127.0.0.1:0", metavar="ADDRESS", help="where to listen; port 0 takes a free one")
+    add("--connection-file", type=Path, metavar="PATH", help="where to write how to reach this backend")
+    add("--data-dir", type=Path, metavar="DIR", help="where jobs and results are kept until they are taken")
+    add("--device", action="append", metavar="NAME", help="compute device, one worker each (default: auto)")
+    add("--root", action="append", type=Path, default=[], metavar="DIR", help="clients may name videos in here only")
+    add("--keys", type=Path, metavar="DIR", help="CURVE keys and allow-list; required on other than loopback addresses")
+    add("--max-jobs", type=int, default=limits.max_jobs, metavar="N", help="jobs waiting and running at once")
+    add("--max-frames", type=int, default=limits.max_frames, metavar="N", help="frames of one job")
+    add("--memory", default="4G", metavar="SIZE", help="memory of each worker; a job that needs more fails")
+    add("--max-upload", default="4G", metavar="SIZE", help="bytes of one uploaded video")
+    add("--rate", type=float, default=limits.rate_per_s, metavar="N", help="requests a second of one client")
+    add("--keep-days", type=float, default=7.0, metavar="N", help="how long results wait to be taken")
+    add("--owner-pid", type=int, default=0, metavar="PID", help="stop when this process is gone")
+    add("--stay", action="store_true", help="go on when the owner is gone")
+
+
+def config_from(arguments: argparse.Namespace) -> ServerConfig:
+    """The options as a configuration. Raises BadInputError for values that cannot be."""
+    for name, least in (("max_jobs", 1), ("max_frames", 1), ("rate", 1.0), ("keep_days", 0.01)):
+        if getattr(arguments, name) < least:
+            raise BadInputError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}", f"It is at least {least}")
+    missing = [root for root in arguments.root if not root.is_dir()]
+    if missing:
+        raise BadInputError(f"--root {missing[0]} is not a folder")
+    folder = state_dir()
+    return ServerConfig(
+        connection_file=arguments.connection_file or folder / "connection.json",
+        data_dir=arguments.data_dir or folder / "service",
+        bind=arguments.bind,
+        devices=tuple(arguments.device or ("auto",)),
+        roots=tuple(root.resolve() for root in arguments.root),
+        keys_dir=arguments.keys,
+        owner_pid=0 if arguments.stay else arguments.owner_pid,
+        limits=Limits(
+            max_jobs=arguments.max_jobs,
+            max_frames=arguments.max_frames,
+            memory_bytes=parse_size(arguments.memory),
+            upload_bytes=parse_size(arguments.max_upload),
+            rate_per_s=arguments.rate,
+            keep_s=arguments.keep_days * 86_400.0,
+        ),
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until stopped; 0 after a graceful stop."""
+    return serve(config_from(args))
+
+
+def serve(config: ServerConfig) -> int:
+    """Run the service in this process with structured logs on standard error."""
+    from backend.server.logs import set_up_logging
+    from backend.server.service import Service
+
+    set_up_logging(sys.stderr)
+    service = Service(config, _version())
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is not None:
+            signal.signal(number, lambda received, frame: service.stop(f"signal {received}"))
+    service.run()
+    return 0
+
+
+def _version() -> str:
+    try:
+        return version("marionet")
+    except PackageNotFoundError:
+        return "0.0.0"  # a checkout that was not installed

@@ -1,0 +1,304 @@
+"""The job book: every job, its state and its place in the queue. It decides; the disk and the workers carry out.
+
+May import stdlib, `blender_addon.wire` and its own room. Times are `time.monotonic()` seconds unless they say unix.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
+
+from backend.server.config import Limits
+from backend.server.logs import log_event
+from backend.server.orders import JobEnded, RunJob, Stopping
+from backend.server.refusal import Refusal
+from backend.server.store import JobRecord, JobStore
+from backend.server.workers import WorkerHandle, WorkerPool
+from blender_addon.wire.codec import encode
+from blender_addon.wire.messages import JobInfo, JobProgress, MotionChunk
+
+# A job that was running when the server died is tried again; after this many tries it is held to be the cause.
+MAX_ATTEMPTS = 3
+# Ended jobs that wait to be taken, per unfinished job that is allowed.
+_KEPT_PER_JOB = 32
+
+
+@dataclass(slots=True)
+class Job:
+    """A job in memory: its record on disk, and what only matters while it runs."""
+
+    record: JobRecord
+    progress: JobProgress | None = None
+    chunk_count: int = 0
+    frames: set[int] = field(default_factory=set)
+    worker: str = ""
+    upload_offset: int = 0
+    touched_s: float = 0.0
+    stop_by_s: float | None = None
+    stop_reason: str = ""
+
+
+class JobBook:
+    """All jobs of a server. Methods that answer a client raise Refusal."""
+
+    def __init__(self, store: JobStore, pool: WorkerPool, limits: Limits) -> None:
+        self._store = store
+        self._pool = pool
+        self._limits = limits
+        self._queue: deque[str] = deque()
+        self.jobs: dict[str, Job] = {}
+        for record in store.load():
+            self._take_up(record)
+
+    def _take_up(self, record: JobRecord) -> None:
+        """A job found on disk at the start: what was under way goes back into the queue."""
+        job = self.jobs[record.job_id] = Job(record, touched_s=time.monotonic())
+        if record.state == "receiving":
+            part = self._store.part_path(record.job_id)
+            job.upload_offset = part.stat().st_size if part.exists() else 0
+        elif record.state == "running" and record.attempt >= MAX_ATTEMPTS:
+            self._end(job, "failed", "server_died", f"The server ended {record.attempt} times during this job", "")
+        elif not record.over:
+            self._set_state(job, "queued")
+            self._queue.append(record.job_id)
+            log_event("job taken up again", job_id=record.job_id, attempt=record.attempt)
+        else:
+            job.chunk_count = len(list((self._store.folder / record.job_id).glob("chunks/[0-9]*")))
+
+    def find(self, owner: str, job_id: str) -> Job:
+        """A client's own job; another's is as unknown as one that never was."""
+        job = self.jobs.get(job_id)
+        if job is None or job.record.owner != owner:
+            raise Refusal("unknown_job", f"There is no job {job_id!r}", "It was released, or belongs to another client")
+        return job
+
+    def add(self, record: JobRecord) -> Job:
+        """Take a new job in; the same request again is the same job."""
+        known = self.jobs.get(record.job_id)
+        if known is not None:
+            same = (known.record.owner, known.record.source, known.record.options)
+            if same != (record.owner, record.source, record.options):
+                raise Refusal("job_conflict", f"The job id {record.job_id} is taken", "Use a new random id")
+            return known
+        self._check_room()
+        job = Job(record, touched_s=time.monotonic())
+        try:
+            self._store.save(record)
+        except OSError as fault:
+            raise Refusal(
+                "disk", f"The server cannot write to its disk ({fault.strerror})", "Free space on it"
+            ) from fault
+        self.jobs[record.job_id] = job
+        if record.state == "queued":
+            self._queue.append(record.job_id)
+        log_event("job submitted", job_id=record.job_id, owner=record.owner, source=record.source.kind)
+        return job
+
+    def _check_room(self) -> None:
+        unfinished = sum(1 for job in self.jobs.values() if not job.record.over)
+        if unfinished >= self._limits.max_jobs:
+            raise Refusal("queue_full", f"{unfinished} jobs are waiting or running", "Try again later", 1.0)
+        if len(self.jobs) >= self._limits.max_jobs * _KEPT_PER_JOB:
+            raise Refusal("queue_full", f"{len(self.jobs)} results wait to be taken", "Release some", 10.0)
+        if self._store.free_bytes() < self._limits.free_disk_bytes:
+            raise Refusal("disk", "The server's disk is full", "Free space on it, or release results", 10.0)
+
+    def enqueue_upload(self, job: Job) -> None:
+        """An upload is complete: the job may run."""
+        self._set_state(job, "queued")
+        self._queue.append(job.record.job_id)
+
+    def cancel(self, job: Job) -> None:
+        """Stop a job: at once while it waits; through its worker while it runs."""
+        if job.record.state in ("receiving", "queued"):
+            self._end(job, "cancelled", "cancelled", "Stopped before it began", "")
+        elif job.record.state == "running" and not job.stop_reason:
+            job.stop_reason = "cancelled"
+            job.stop_by_s = time.monotonic() + self._limits.cancel_grace_s
+            worker = self._pool.having(job.record.job_id)
+            if worker is not None:
+                worker.stop_job(job.record.job_id)
+
+    def release(self, job: Job) -> None:
+        """Delete a job that is over."""
+        if not job.record.over:
+            raise Refusal("not_finished", "The job is not over", "Cancel it first")
+        try:
+            self._store.delete(job.record.job_id)
+        except OSError as fault:
+            raise Refusal("disk", f"The job cannot be deleted ({fault.strerror})") from fault
+        del self.jobs[job.record.job_id]
+
+    def assign(self) -> None:
+        """Give waiting jobs to idle workers."""
+        while self._queue and (worker := self._pool.idle()) is not None:
+            job = self.jobs.get(self._queue.popleft())
+            if job is not None and job.record.state == "queued":
+                self._start(job, worker)
+
+    def _start(self, job: Job, worker: WorkerHandle) -> None:
+        record = job.record
+        job.worker, job.chunk_count, job.progress = worker.worker_id, 0, None
+        job.frames.clear()
+        try:
+            work = self._store.begin_attempt(record.job_id)
+            self._set_state(job, "running", attempt=record.attempt + 1)
+        except OSError as fault:
+            self._end(
+                job, "failed", "disk", f"The server cannot write to its disk ({fault.strerror})", "Free space on it"
+            )
+            return
+        path = str(self._store.upload_path(record)) if record.source.kind == "upload" else record.source.path
+        worker.order(
+            RunJob(record.job_id, job.record.attempt, path, str(work), self._limits.max_frames, record.options)
+        )
+
+    def on_progress(self, worker: WorkerHandle, message: JobProgress) -> None:
+        """A worker's progress."""
+        job = self._running(worker, message.job_id)
+        if job is not None:
+            job.progress = replace(message, worker=worker.worker_id)
+
+    def on_chunk(self, worker: WorkerHandle, message: MotionChunk) -> None:
+        """Keep a chunk on disk; watchers are served from there."""
+        job = self._running(worker, message.job_id)
+        if job is None or message.index != job.chunk_count:
+            return
+        try:
+            self._store.write_chunk(message.job_id, message.index, encode(message, "0"))
+        except OSError as fault:
+            log_event("chunk lost", logging.ERROR, job_id=message.job_id, reason=str(fault))
+            return
+        job.chunk_count += 1
+        job.frames.update(message.frame_index.tolist())
+
+    def on_stopping(self, worker: WorkerHandle, message: Stopping) -> None:
+        """The work has seen the stop; saving may take longer than a second."""
+        job = self._running(worker, message.job_id)
+        if job is not None and job.stop_by_s is not None:
+            job.stop_by_s = time.monotonic() + self._limits.save_grace_s
+
+    def on_ended(self, worker: WorkerHandle, message: JobEnded) -> None:
+        """A job is over: its files become the result."""
+        job = self._running(worker, message.job_id)
+        worker.state, worker.job_id = "idle", ""
+        if job is None:
+            return
+        state = {"": "done", "cancelled": "cancelled"}.get(message.code, "failed")
+        try:
+            self._store.publish(message.job_id, message.files)
+        except OSError as fault:
+            self._end(
+                job, "failed", "output", f"The result cannot be kept ({fault.strerror})", "Free space on the disk"
+            )
+            return
+        job.record = replace(job.record, files=message.files, figures=message.figures, warnings=message.warnings)
+        self._end(job, state, message.code, message.message, message.remedy)
+
+    def on_worker_gone(self, worker: WorkerHandle, how: str) -> None:
+        """A worker process ended: its job alone fails, or is cancelled if that is why it was ended."""
+        job = self.jobs.get(worker.job_id)
+        worker.job_id = ""
+        if job is None or job.record.state != "running":
+            return
+        if job.stop_reason == "cancelled":
+            self._end(job, "cancelled", "cancelled", "The work did not stop by itself and was ended", "")
+        elif job.stop_reason == "memory":
+            limit = f"{self._limits.memory_bytes / 2**30:.1f} GiB"
+            self._end(
+                job, "failed", "memory", f"The job needed more than {limit}", "Solve a shorter range, or raise --memory"
+            )
+        else:
+            message = f"The worker process {how} during this job"
+            self._end(
+                job, "failed", "worker_crashed", message, "Submit it again; if it fails again, report the backend's log"
+            )
+
+    def fail_waiting(self, reason: str) -> None:
+        """No worker can start: jobs that wait for one end with the reason instead of waiting for ever."""
+        for job_id in list(self._queue):
+            remedy = "Run: python -m backend doctor, and see the backend's log"
+            self._end(self.jobs[job_id], "failed", "no_worker", f"No worker can start: it {reason}", remedy)
+
+    def end_overdue(self, now_s: float) -> None:
+        """End what does not stop in time or takes too much memory, and drop what nobody will finish or take."""
+        for worker in self._pool.over_memory(self._limits.memory_bytes, now_s):
+            job = self.jobs.get(worker.job_id)
+            if job is not None and not job.stop_reason:
+                job.stop_reason = "memory"
+            log_event("worker over its memory", logging.WARNING, worker=worker.worker_id, bytes=worker.memory_bytes)
+            worker.kill()
+        for job in list(self.jobs.values()):
+            if job.stop_by_s is not None and now_s >= job.stop_by_s:
+                job.stop_by_s = None
+                worker_having = self._pool.having(job.record.job_id)
+                if worker_having is not None:
+                    worker_having.kill()
+            elif job.record.state == "receiving" and now_s - job.touched_s > self._limits.upload_idle_s:
+                self._end(job, "failed", "upload", "The upload stopped coming", "Submit it again")
+            elif job.record.over and time.time() - job.record.ended_unix_s > self._limits.keep_s:
+                log_event("result expired", job_id=job.record.job_id)
+                self.release(job)
+
+    def put_back(self) -> None:
+        """At a graceful stop: running jobs return to the queue on disk and go on at the next start."""
+        for job in self.jobs.values():
+            if job.record.state == "running":
+                self._set_state(job, "queued", attempt=job.record.attempt - 1)
+
+    def info(self, job: Job) -> JobInfo:
+        """A job as clients see it."""
+        record, progress = job.record, job.progress
+        position = self._queue.index(record.job_id) + 1 if record.job_id in self._queue else 0
+        return JobInfo(
+            job_id=record.job_id,
+            state=record.state,
+            label=record.label[:200],
+            submitted_unix_s=record.submitted_unix_s,
+            position=position,
+            attempt=record.attempt,
+            chunk_count=job.chunk_count,
+            upload_offset=job.upload_offset,
+            worker=job.worker,
+            stage=progress.stage if progress else "",
+            done=progress.done if progress else 0,
+            total=progress.total if progress else 0,
+            remaining_s=progress.remaining_s if progress else None,
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Jobs by state."""
+        return dict(Counter(job.record.state for job in self.jobs.values()))
+
+    def _running(self, worker: WorkerHandle, job_id: str) -> Job | None:
+        job = self.jobs.get(job_id)
+        return job if job is not None and worker.job_id == job_id and job.record.state == "running" else None
+
+    def _set_state(self, job: Job, state: str, attempt: int | None = None) -> None:
+        record = replace(job.record, state=state, attempt=job.record.attempt if attempt is None else attempt)
+        self._store.save(record)
+        job.record = record
+
+    def _end(self, job: Job, state: str, code: str, message: str, remedy: str) -> None:
+        """The one way a job ends. A disk that refuses the record must not keep the job alive in memory."""
+        job.record = replace(
+            job.record,
+            state=state,
+            code=code,
+            message=message,
+            remedy=remedy,
+            frames_kept=len(job.frames),
+            ended_unix_s=time.time(),
+        )
+        job.stop_by_s, job.progress = None, None
+        job.frames.clear()
+        if job.record.job_id in self._queue:
+            self._queue.remove(job.record.job_id)
+        log_event("job ended", job_id=job.record.job_id, state=state, code=code, frames=job.record.frames_kept)
+        try:
+            self._store.save(job.record)
+            self._store.drop_input(job.record)
+        except OSError as fault:
+            log_event("job's end cannot be written", logging.ERROR, job_id=job.record.job_id, reason=str(fault))

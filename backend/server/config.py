@@ -1,0 +1,109 @@
+"""What the service is told at its start, and where its files lie by default. stdlib only."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.errors import BadInputError
+
+WORKER_COMMAND = (sys.executable, "-m", "backend.server.worker")
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that keep one client, one clip or one crash from taking the machine.
+
+    `max_jobs` queued and running at once; `memory_bytes` of each worker process; `rate_per_s` requests of one client
+    (bursts of twice that); `keep_s` how long a result waits to be taken; below `free_disk_bytes` jobs are refused;
+    after a stop the work has `cancel_grace_s` to notice it and `save_grace_s` to save what is finished.
+    """
+
+    max_jobs: int = 64
+    max_frames: int = 200_000
+    memory_bytes: int = 4 << 30
+    upload_bytes: int = 4 << 30
+    upload_idle_s: float = 600.0
+    rate_per_s: float = 2000.0
+    keep_s: float = 7 * 86_400.0
+    free_disk_bytes: int = 256 << 20
+    cancel_grace_s: float = 0.8
+    save_grace_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Everything `Service` needs. `worker_command` gets `--worker ID --device NAME` appended."""
+
+    connection_file: Path
+    data_dir: Path
+    bind: str = "tcp://127.0.0.1:0"
+    devices: tuple[str, ...] = ("auto",)
+    roots: tuple[Path, ...] = ()
+    keys_dir: Path | None = None
+    owner_pid: int = 0
+    limits: Limits = field(default_factory=Limits)
+    worker_command: tuple[str, ...] = WORKER_COMMAND
+
+
+@dataclass(frozen=True, slots=True)
+class BindAddress:
+    """A TCP address to listen on; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def endpoint(self) -> str:
+        """The address as ZeroMQ writes it."""
+        return f"tcp://{self.host}:{self.port}"
+
+
+def parse_bind(text: str) -> BindAddress:
+    """Read `tcp://HOST:PORT`. Raises BadInputError for anything else; `*` means every address of the machine."""
+    match = re.fullmatch(r"tcp://(\*|\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})", text)
+    if match is None or int(match[2]) > 65_535:
+        raise BadInputError(f"Cannot listen on {text!r}", "Write it as tcp://127.0.0.1:0 or tcp://0.0.0.0:5570")
+    host = "0.0.0.0" if match[1] == "*" else match[1]  # noqa: S104  asked for in words, and needs keys
+    return BindAddress("127.0.0.1" if host == "localhost" else host, int(match[2]))
+
+
+def parse_size(text: str) -> int:
+    """Bytes from "4G", "512M", "1.5GB" or a plain number. Raises BadInputError for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
+    if match is None:
+        raise BadInputError(f"{text!r} is not a size", "Write it like 4G or 512M")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def config_dir() -> Path:
+    """Where keys are kept by default: the user's configuration folder."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA", Path.home() / "AppData" / "Roaming")) / "Marionet"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "Marionet"
+    return Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "marionet"
+
+
+def state_dir() -> Path:
+    """Where the connection file and the jobs are kept by default: the user's state folder."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "Marionet"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "Marionet"
+    return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local" / "state")) / "marionet"

@@ -1,0 +1,108 @@
+"""Who follows which job, and how far they were served. May import `blender_addon.wire` and its own room.
+
+Nothing is queued per watcher: a watcher is a cursor into the job's chunks on disk, so that a client that is slow or
+away costs no memory and misses nothing. Progress is only ever the latest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from backend.server.book import Job, JobBook
+from backend.server.store import JobRecord, JobStore
+from blender_addon.wire.codec import FROM_SERVER, decode
+from blender_addon.wire.messages import Done, Failed, JobCancelled, JobProgress
+
+# Chunks to one watcher in one round, so that one long clip does not keep the others waiting.
+_CHUNKS_PER_ROUND = 8
+
+# Sends one message to a connection as the answer to a request; False when its queue is full.
+Sender = Callable[[bytes, str, Any], bool]
+
+
+@dataclass(slots=True)
+class Watcher:
+    """One client's view of one job: the request to answer, and what it has already."""
+
+    identity: bytes
+    request: str
+    attempt: int
+    next_chunk: int
+    progress: JobProgress | None = None
+
+
+class Deliveries:
+    """All watchers."""
+
+    def __init__(self, book: JobBook, store: JobStore, send: Sender) -> None:
+        self._book = book
+        self._store = store
+        self._send = send
+        self._watchers: dict[tuple[bytes, str], Watcher] = {}
+
+    def follow(self, watcher: Watcher, job_id: str) -> None:
+        """Serve this job's news from now on; a second watch of the same client replaces its first."""
+        self._watchers[(watcher.identity, job_id)] = watcher
+
+    def drop_gone(self, known: Callable[[bytes], bool]) -> None:
+        """Forget the watchers of connections that are gone."""
+        for key in [key for key in self._watchers if not known(key[0])]:
+            del self._watchers[key]
+
+    def serve(self) -> bool:
+        """Send what is new; True when something still waits for a full queue or for the next round."""
+        waiting = False
+        for key, watcher in list(self._watchers.items()):
+            job = self._book.jobs.get(key[1])
+            if job is None:
+                del self._watchers[key]
+                continue
+            served, more = self._serve_one(watcher, job)
+            waiting |= more
+            if served and job.record.over:
+                self._watchers.pop(key, None)
+        return waiting
+
+    def _serve_one(self, watcher: Watcher, job: Job) -> tuple[bool, bool]:
+        """(everything was sent, something waits)."""
+        if watcher.attempt != job.record.attempt:
+            watcher.attempt, watcher.next_chunk = job.record.attempt, 0
+        last = min(job.chunk_count, watcher.next_chunk + _CHUNKS_PER_ROUND)
+        while watcher.next_chunk < last:
+            chunk = self._chunk(job, watcher.next_chunk)
+            if chunk is not None and not self._send(watcher.identity, watcher.request, chunk):
+                return False, True
+            watcher.next_chunk += 1
+        if watcher.next_chunk < job.chunk_count:
+            return False, True
+        if job.record.over:
+            sent = self._send(watcher.identity, watcher.request, ending_of(job.record, job.worker))
+            return sent, not sent
+        if job.progress is not None and job.progress is not watcher.progress:
+            if not self._send(watcher.identity, watcher.request, job.progress):
+                return False, True
+            watcher.progress = job.progress
+        return True, False
+
+    def _chunk(self, job: Job, index: int) -> Any:
+        """A chunk from disk; None when the disk lost it, which a later chunk or the clip makes good."""
+        try:
+            return decode(self._store.read_chunk(job.record.job_id, index), FROM_SERVER).message
+        except (OSError, ValueError):
+            return None
+
+
+def ending_of(record: JobRecord, worker: str) -> Done | Failed | JobCancelled:
+    """The message that ends a job."""
+    if record.state == "done":
+        return Done(record.job_id, record.attempt, record.files, record.figures, record.warnings, worker)
+    if record.state == "cancelled":
+        return JobCancelled(record.job_id, record.attempt, record.frames_kept, record.files)
+    return Failed(record.job_id, record.attempt, record.code, record.message, record.remedy, record.files)
+
+
+def watcher_of(identity: bytes, request: str, attempt: int = 0, next_chunk: int = 0) -> Watcher:
+    """A watcher that has the chunks before `next_chunk` of `attempt`."""
+    return Watcher(identity, request, attempt, max(0, next_chunk))

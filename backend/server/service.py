@@ -1,0 +1,244 @@
+"""The server's loop: one ROUTER socket, the workers' inbox, the key judge; everything in one thread.
+
+May import zmq, psutil, `blender_addon.wire` and its own room. `run` is the table of contents.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from itertools import count
+from typing import Any
+
+import psutil
+import zmq
+
+from backend.errors import BadInputError, ServiceError
+from backend.server.book import JobBook
+from backend.server.config import BindAddress, ServerConfig, parse_bind
+from backend.server.deliveries import Deliveries, watcher_of
+from backend.server.desk import Desk, Premises
+from backend.server.door import Door
+from backend.server.folder_lock import FolderLock
+from backend.server.gate import AllowList, KeyPair, new_token, read_server_keys
+from backend.server.logs import RefusalLedger, log_event
+from backend.server.orders import JobEnded, Ready, Stopping
+from backend.server.refusal import Refusal
+from backend.server.sessions import MAX_DENIALS, Session, Sessions
+from backend.server.store import JobStore
+from backend.server.workers import WorkerPool, WorkerReport
+from blender_addon.wire import messages as wire
+from blender_addon.wire.codec import FROM_CLIENT, decode, encode, request_id_of
+from blender_addon.wire.connection_file import ConnectionInfo, write_connection_file
+from blender_addon.wire.errors import VersionError, WireError
+from blender_addon.wire.transport import SESSION_LIFETIME_S
+
+_IDLE_WAIT_MS = 50
+_BUSY_WAIT_MS = 5
+_BATCH = 64
+_HOUSEKEEPING_S = 0.1
+
+
+class Service:
+    """A running backend. Make it, `run` it; `stop` may be called from a signal handler."""
+
+    def __init__(self, config: ServerConfig, version: str) -> None:
+        self._config = config
+        self._version = version
+        self._address = parse_bind(config.bind)
+        self._keys, self._allow_list = _credentials(config, self._address)
+        self._token = new_token()
+        self._stopping = ""
+        self._ids = count(1)
+        self._next_housekeeping_s = 0.0
+        self._lock = FolderLock(config.data_dir)
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._ledger = RefusalLedger()
+        self._sessions = Sessions()
+        self._pool = WorkerPool(config.devices, config.worker_command, self._context)
+        store = JobStore(config.data_dir / "jobs")
+        self._book = JobBook(store, self._pool, config.limits)
+        roots = config.roots if config.roots or not self._address.loopback else None
+        premises = Premises(version, self._token, self._allow_list, roots, config.limits)
+        self._desk = Desk(premises, self._book, store, self._pool, self._ledger)
+        self._desk.memory_bytes = lambda: psutil.Process().memory_info().rss
+        self._deliveries = Deliveries(self._book, store, self._send)
+        self._door = Door(self._context, self._keys, self._allow_list, self._ledger)
+        self._owner = _process(config.owner_pid)
+
+    def stop(self, reason: str) -> None:
+        """Ask the loop to end."""
+        self._stopping = self._stopping or reason
+
+    def run(self) -> None:
+        """Listen until stopped; jobs under way are kept on disk and go on at the next start."""
+        try:
+            endpoint = self._door.open(self._address)
+            self._announce(endpoint)
+            waiting = False
+            while not self._stopping:
+                self._door.wait(self._pool.inbox, _BUSY_WAIT_MS if waiting else _IDLE_WAIT_MS)
+                self._hear_workers()
+                self._hear_clients()
+                self._book.assign()
+                waiting = self._deliveries.serve()
+                self._keep_house()
+        finally:
+            self._close()
+
+    def _announce(self, endpoint: str) -> None:
+        public_key = self._keys.public if self._keys else ""
+        info = ConnectionInfo(
+            endpoint, self._token, server_public_key=public_key, pid=os.getpid(), server_version=self._version
+        )
+        write_connection_file(info, self._config.connection_file)
+        log_event("listening", endpoint=endpoint, encrypted=bool(public_key), version=self._version, pid=os.getpid())
+
+    def _hear_clients(self) -> None:
+        for _ in range(_BATCH):
+            arrival = self._door.receive()
+            if arrival is None:
+                return
+            self._handle(arrival.identity, arrival.key_name, arrival.frames)
+
+    def _handle(self, identity: bytes, key_name: str, frames: list[bytes]) -> None:
+        """One message in, one reply out: the border where everything that can be wrong becomes a refusal."""
+        now_s = time.monotonic()
+        session = self._sessions.of(identity, key_name, now_s)
+        request_id = ""
+        try:
+            session.spend(self._config.limits.rate_per_s, now_s)
+            envelope = decode(frames, FROM_CLIENT)
+            request_id = envelope.message_id
+            reply = self._desk.answer(session, envelope.message)
+        except WireError as fault:
+            self._refuse(session, request_id_of(frames), Refusal(fault.code, fault.message, fault.remedy), fault)
+            return
+        except Refusal as refusal:
+            self._refuse(session, request_id or request_id_of(frames), refusal, None)
+            return
+        self._send(identity, request_id, reply)
+        self._follow(identity, request_id, envelope.message)
+
+    def _follow(self, identity: bytes, request_id: str, request: Any) -> None:
+        if isinstance(request, wire.Submit):
+            self._deliveries.follow(watcher_of(identity, request_id), request.job_id)
+        elif isinstance(request, wire.Watch):
+            watcher = watcher_of(identity, request_id, request.attempt, request.next_chunk)
+            self._deliveries.follow(watcher, request.job_id)
+
+    def _refuse(self, session: Session, request_id: str, refusal: Refusal, fault: WireError | None) -> None:
+        """Count, log and tell. Who has not come in learns nothing but the version, and soon not even that."""
+        self._ledger.add(refusal.code, refusal.message, session.identity.hex())
+        if not session.owner:
+            session.denials += 1
+            if session.denials > MAX_DENIALS:
+                return
+            if refusal.code not in ("denied", "hello_first") and not isinstance(fault, VersionError):
+                refusal = Refusal("denied", "Denied")
+        reply = wire.Refused(refusal.code, refusal.message[:2000], refusal.remedy, refusal.retry_after_s)
+        self._send(session.identity, request_id, reply)
+
+    def _send(self, identity: bytes, request: str, message: Any) -> bool:
+        """Send without waiting; a reply to who is gone is dropped with their session, who may ask again."""
+        outcome = self._door.send(identity, encode(message, str(next(self._ids)), request))
+        if outcome is None:
+            self._sessions.drop(identity)
+            return True
+        if not outcome and not isinstance(message, (wire.MotionChunk, wire.JobProgress)):
+            self._ledger.add("slow_client", "its queue is full", identity.hex())
+        return outcome
+
+    def _hear_workers(self) -> None:
+        for _ in range(_BATCH):
+            report = self._pool.receive()
+            if report is None:
+                return
+            self._on_report(report)
+
+    def _on_report(self, report: WorkerReport) -> None:
+        worker, message = self._pool.workers[report.worker_id], report.message
+        if message is None:
+            how = worker.reap()
+            log_event("worker ended", logging.WARNING, worker=worker.worker_id, how=how, job_id=worker.job_id)
+            self._book.on_worker_gone(worker, how)
+            if self._pool.hopeless():
+                self._book.fail_waiting(how)
+        elif isinstance(message, Ready):
+            worker.state, worker.device, worker.failures = "idle", message.device, 0
+            log_event("worker ready", worker=worker.worker_id, device=message.device, warm_up_s=message.warm_up_s)
+        elif isinstance(message, wire.JobProgress):
+            self._book.on_progress(worker, message)
+        elif isinstance(message, wire.MotionChunk):
+            self._book.on_chunk(worker, message)
+        elif isinstance(message, Stopping):
+            self._book.on_stopping(worker, message)
+        elif isinstance(message, JobEnded):
+            self._book.on_ended(worker, message)
+
+    def _keep_house(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._next_housekeeping_s:
+            return
+        self._next_housekeeping_s = now_s + _HOUSEKEEPING_S
+        self._pool.start_due(now_s)
+        self._book.end_overdue(now_s)
+        self._sessions.expire(SESSION_LIFETIME_S, now_s)
+        self._deliveries.drop_gone(self._sessions.known)
+        self._ledger.tick(now_s)
+        if self._desk.stop_requested:
+            self.stop("a client asked for it")
+        if self._config.owner_pid and not _alive(self._owner):
+            self.stop("the program that started it is gone")
+
+    def _close(self) -> None:
+        """End in order: tell who listens, end the workers, keep the jobs, remove the connection file."""
+        log_event("stopping", reason=self._stopping or "error")
+        for session in self._sessions:
+            if session.owner:
+                self._send(session.identity, "", wire.Goodbye(self._stopping or "error"))
+        self._pool.stop()
+        self._book.put_back()
+        self._ledger.flush()
+        self._door.close()
+        _remove_own(self._config.connection_file)
+        self._context.term()
+        self._lock.release()
+        log_event("stopped", refusals=dict(self._ledger.counts))
+
+
+def _credentials(config: ServerConfig, address: BindAddress) -> tuple[KeyPair | None, AllowList | None]:
+    """Keys and allow-list; none on loopback unless a keys folder is named. Raises ServiceError, BadInputError."""
+    if config.keys_dir is None:
+        if not address.loopback:
+            raise BadInputError(
+                f"{address.endpoint} can be reached from other machines, which needs keys",
+                "Run: python -m backend keys create, then serve with --keys DIR",
+            )
+        return None, None
+    allow_list = AllowList(config.keys_dir)
+    if not allow_list.clients():
+        raise ServiceError(f"No client is allowed in {allow_list.path}", "Run: python -m backend keys add-client NAME")
+    return read_server_keys(config.keys_dir), allow_list
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid) if pid else None
+    except psutil.Error:
+        return None
+
+
+def _alive(process: psutil.Process | None) -> bool:
+    try:
+        return process is not None and process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _remove_own(path: Any) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as fault:
+        log_event("connection file cannot be removed", logging.WARNING, reason=str(fault))

@@ -1,0 +1,66 @@
+"""Uploaded videos: checked before the first byte, appended in order, believed only when the hash agrees. stdlib."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from pathlib import PurePosixPath
+
+from backend.server.book import Job
+from backend.server.refusal import Refusal
+from backend.server.store import JobStore
+from blender_addon.wire.messages import Source, UploadPart
+from blender_addon.wire.transport import MAX_PART_BYTES
+
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def check_upload(source: Source, max_bytes: int) -> None:
+    """Raise Refusal for an upload that will not be taken: its size, its hash, or a name that is not a plain file's."""
+    if not 0 < source.size_bytes <= max_bytes:
+        raise Refusal("too_large", f"An upload has 1 to {max_bytes} bytes, not {source.size_bytes}", "Trim the video")
+    if not _SHA256.fullmatch(source.sha256):
+        raise Refusal("bad_source", "An upload needs the SHA-256 of its bytes")
+    if "/" in source.name or "\\" in source.name or not _SUFFIX.fullmatch(PurePosixPath(source.name).suffix):
+        raise Refusal("bad_source", f"{source.name!r} is not the name of a video file")
+    if source.path:
+        raise Refusal("bad_source", "An upload has no path")
+
+
+def append_part(store: JobStore, job: Job, part: UploadPart) -> bool:
+    """Append bytes; True when the upload is complete and its hash agrees. Raises Refusal; then nothing changed."""
+    record = job.record
+    if record.state != "receiving":
+        raise Refusal("bad_offset", "The upload is complete", "Watch the job")
+    if part.offset != job.upload_offset:
+        raise Refusal("bad_offset", f"The upload stands at byte {job.upload_offset}", "Go on from there")
+    if not 0 < len(part.data) <= MAX_PART_BYTES or part.offset + len(part.data) > record.source.size_bytes:
+        raise Refusal("bad_request", f"A part has 1 to {MAX_PART_BYTES} bytes, within the announced size")
+    path = store.part_path(record.job_id)
+    try:
+        with path.open("r+b" if path.exists() else "wb") as stream:
+            stream.seek(part.offset)
+            stream.write(part.data.tobytes())
+            stream.truncate()
+    except OSError as fault:
+        raise Refusal(
+            "disk", f"The server cannot write to its disk ({fault.strerror})", "Free space on it", 10.0
+        ) from fault
+    job.upload_offset += len(part.data)
+    job.touched_s = time.monotonic()
+    return job.upload_offset == record.source.size_bytes and _complete(store, job)
+
+
+def _complete(store: JobStore, job: Job) -> bool:
+    path = store.part_path(job.record.job_id)
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != job.record.source.sha256:
+        path.unlink()
+        job.upload_offset = 0
+        raise Refusal("bad_source", "The uploaded bytes do not have the announced SHA-256", "Upload again from byte 0")
+    os.replace(path, store.upload_path(job.record))
+    return True

@@ -1,0 +1,219 @@
+"""A worker process: orders come on standard input, progress, chunks and endings go to standard output.
+
+`python -m backend.server.worker --worker ID --device NAME`, started by the server only. It ends itself when its
+standard input closes, which is what the death of the server looks like from here. One job at a time: the main thread
+computes, a second thread listens for stops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import hashlib
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from backend.errors import Cancelled, MarionetError
+from backend.server.logs import log_event, set_up_logging
+from backend.server.orders import TO_WORKER, JobEnded, Ready, RunJob, StopJob, Stopping, read_frames, write_frames
+from backend.server.work import JobOutcome, JobRunner, JobSink, PreviewChunk
+from backend.types import CancelToken, Progress
+from blender_addon.wire.codec import decode, encode
+from blender_addon.wire.messages import JobProgress, MotionChunk, ResultFile
+
+# Progress lines per second; a stage's last one always goes out.
+_PROGRESS_RATE = 10.0
+_MAX_CHUNK_FRAMES = 512
+_PR_SET_PDEATHSIG = 1
+
+
+class NoticedCancelToken(CancelToken):
+    """A cancel token that says once when the work has looked at it after the stop: from then on it is only saving."""
+
+    def __init__(self, worker: WorkerProcess, job_id: str) -> None:
+        super().__init__()
+        self._worker = worker
+        self._job_id = job_id
+        self._noticed = False
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a stop was asked for."""
+        stopped = super().cancelled
+        if stopped and not self._noticed:
+            self._noticed = True
+            self._worker.send(Stopping(self._job_id))
+        return stopped
+
+
+class WorkerProcess:
+    """The process's two ends: a queue of orders, and a locked pipe to the server."""
+
+    def __init__(self, runner: JobRunner, orders: BinaryIO, reports: BinaryIO) -> None:
+        self._runner = runner
+        self._input = orders
+        self._output = reports
+        self._lock = threading.Lock()
+        self._orders: queue.SimpleQueue[RunJob] = queue.SimpleQueue()
+        self._tokens: dict[str, NoticedCancelToken] = {}
+
+    def send(self, message: Any) -> None:
+        """Report to the server; a closed pipe means that the server is gone, and this process with it."""
+        try:
+            with self._lock:
+                write_frames(self._output, encode(message, "0"))
+        except OSError:
+            os._exit(0)
+
+    def run_forever(self) -> None:
+        """Warm up, say so, then carry out orders until the server goes away."""
+        threading.Thread(target=self._listen, name="orders", daemon=True).start()
+        started = time.monotonic()
+        device = self._runner.warm_up()
+        self.send(Ready(device, time.monotonic() - started))
+        while True:
+            order = self._orders.get()
+            self.send(self._carry_out(order))
+            self._tokens.pop(order.job_id, None)
+
+    def _listen(self) -> None:
+        while (frames := read_frames(self._input)) is not None:
+            message = decode(frames, TO_WORKER).message
+            if isinstance(message, RunJob):
+                self._tokens[message.job_id] = NoticedCancelToken(self, message.job_id)
+                self._orders.put(message)
+            elif isinstance(message, StopJob) and (token := self._tokens.get(message.job_id)) is not None:
+                token.cancel()
+        os._exit(0)
+
+    def _carry_out(self, order: RunJob) -> JobEnded:
+        """One job, and whatever became of it: the one broad `except` of the worker."""
+        sink = JobReports(self, order).sink(self._tokens[order.job_id])
+        try:
+            return _ended(order, self._runner.run(order, sink))
+        except Cancelled as stop:
+            return JobEnded(order.job_id, "cancelled", stop.message, stop.remedy)
+        except MarionetError as fault:
+            return JobEnded(order.job_id, fault.code, fault.message[:2000], fault.remedy[:2000])
+        except MemoryError:
+            return JobEnded(order.job_id, "memory", "The clip needs more memory than there is", "Solve a shorter range")
+        except Exception as fault:  # the job's border: a bug ends this job with a reason, not the worker
+            logging.getLogger(__name__).exception("job failed", extra={"fields": {"job_id": order.job_id}})
+            message = f"Internal error: {type(fault).__name__}: {fault}"
+            return JobEnded(order.job_id, "internal", message[:2000], "Report this with the backend's log")
+
+
+class JobReports:
+    """Turns a runner's callbacks into messages about one job."""
+
+    def __init__(self, worker: WorkerProcess, order: RunJob) -> None:
+        self._worker = worker
+        self._order = order
+        self._lock = threading.Lock()
+        self._chunks = 0
+        self._last = ("", 0.0)
+
+    def sink(self, cancel: CancelToken) -> JobSink:
+        """The callbacks, bound to this job."""
+        return JobSink(self.progress, self.chunk, cancel)
+
+    def progress(self, progress: Progress) -> None:
+        """Forward progress, thinned to what a person can see."""
+        now = time.monotonic()
+        stage, sent = self._last
+        if progress.stage == stage and progress.done < progress.total and now - sent < 1.0 / _PROGRESS_RATE:
+            return
+        self._last = (progress.stage, now)
+        order = self._order
+        self._worker.send(
+            JobProgress(
+                order.job_id, order.attempt, progress.stage, progress.done, progress.total, progress.remaining_s
+            )
+        )
+
+    def chunk(self, chunk: PreviewChunk) -> None:
+        """Number the frames' messages and send them; a long chunk goes in several."""
+        with self._lock:
+            for start in range(0, len(chunk.frame_index), _MAX_CHUNK_FRAMES):
+                self._worker.send(self._message(chunk, slice(start, start + _MAX_CHUNK_FRAMES)))
+                self._chunks += 1
+
+    def _message(self, chunk: PreviewChunk, part: slice) -> MotionChunk:
+        return MotionChunk(
+            self._order.job_id,
+            self._order.attempt,
+            self._chunks,
+            chunk.person,
+            chunk.space,
+            chunk.frame_index[part].astype(np.int64),
+            chunk.times_s[part].astype(np.float64),
+            chunk.rotations_wxyz[part].astype(np.float32),
+            chunk.root_m[part].astype(np.float32),
+            chunk.joints_camera_m[part].astype(np.float32),
+            chunk.confidence[part].astype(np.float32),
+        )
+
+
+def run_worker(runner: JobRunner) -> None:
+    """Take over this process's standard streams and serve orders; does not return."""
+    faulthandler.enable()
+    set_up_logging(sys.stderr)
+    orders, reports = _private_streams()
+    _die_with_parent()
+    log_event("worker started", worker_pid=os.getpid())
+    WorkerProcess(runner, orders, reports).run_forever()
+
+
+def _private_streams() -> tuple[BinaryIO, BinaryIO]:
+    """The pipes to the server, moved away from 0 and 1 so that no library's print can reach them."""
+    orders, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return orders, reports
+
+
+def _die_with_parent() -> None:
+    """On Linux the kernel ends this process with its server, even while native code holds the interpreter."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+    import signal
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _ended(order: RunJob, outcome: JobOutcome) -> JobEnded:
+    files = tuple(_result_file(path) for path in outcome.files)
+    code = "cancelled" if outcome.cancelled else ""
+    return JobEnded(order.job_id, code, "", "", files, outcome.figures, outcome.warnings)
+
+
+def _result_file(path: Path) -> ResultFile:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return ResultFile(path.name, path.stat().st_size, digest)
+
+
+def main() -> None:
+    """The product's worker: solves videos."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--worker", required=True)
+    parser.add_argument("--device", required=True)
+    arguments = parser.parse_args()
+    from backend.server.solve_runner import SolveRunner
+
+    run_worker(SolveRunner(arguments.device))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The local backend's process: started, watched, stopped; its last words kept. stdlib and `wire` only.
+
+The process writes its log to a file and ends by itself when this program is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..wire.connection_file import ConnectionFileError, ConnectionInfo, read_connection_file
+
+_MAX_LOG_BYTES = 4 << 20
+_TAIL_BYTES = 65_536
+_KILL_AFTER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlan:
+    """How to start the backend: a Python with its packages, the folder that holds `backend`, and where state lies.
+
+    `options` are further arguments of `python -m backend serve`. `stay` lets the backend outlive this program.
+    """
+
+    python: Path
+    folder: Path
+    state_dir: Path
+    options: tuple[str, ...] = ()
+    stay: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    module: tuple[str, ...] = ("-m", "backend", "serve")
+
+    @property
+    def connection_file(self) -> Path:
+        """Where the backend says how to reach it."""
+        return self.state_dir / "connection.json"
+
+    @property
+    def log_file(self) -> Path:
+        """Where the backend's log goes."""
+        return self.state_dir / "backend.log"
+
+    def command(self) -> list[str]:
+        """The exact command, as the preferences show it."""
+        owner = ["--stay"] if self.stay else ["--owner-pid", str(os.getpid())]
+        return [
+            str(self.python),
+            *self.module,
+            *("--connection-file", str(self.connection_file)),
+            *("--data-dir", str(self.state_dir / "service")),
+            *owner,
+            *self.options,
+        ]
+
+
+class BackendProcess:
+    """States: "absent", "starting", "listening", "dead" (ended unasked), "stopping", "stopped"."""
+
+    def __init__(self, plan: LaunchPlan) -> None:
+        self.plan = plan
+        self.state = "absent"
+        self.exit_code: int | None = None
+        self.started_s = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stop_asked_s = 0.0
+
+    @property
+    def pid(self) -> int:
+        """The process id, 0 when there is none."""
+        return self._process.pid if self._process is not None else 0
+
+    def start(self) -> None:
+        """Start the process; returns at once. Raises OSError in words when it cannot be started."""
+        if self.state in ("starting", "listening", "stopping"):
+            return
+        plan = self.plan
+        plan.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        plan.connection_file.unlink(missing_ok=True)
+        self._make_room_for_log()
+        with plan.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                plan.command(),
+                cwd=plan.folder,
+                env=_clean_environment(plan.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0) if sys.platform == "win32" else 0,
+            )
+        self.state, self.exit_code, self.started_s = "starting", None, time.monotonic()
+
+    def poll(self) -> ConnectionInfo | None:
+        """Look after the process without waiting; how to reach it once it listens, else None."""
+        if self._process is None:
+            return None
+        code = self._process.poll()
+        if code is not None:
+            self.exit_code = code
+            self.state = "stopped" if self.state in ("stopping", "stopped") else "dead"
+            return None
+        if self.state == "stopping":
+            if time.monotonic() - self._stop_asked_s > _KILL_AFTER_S:
+                self._process.kill()
+            return None
+        try:
+            info = read_connection_file(self.plan.connection_file)
+        except ConnectionFileError:
+            return None
+        if info.pid != self._process.pid:
+            return None
+        self.state = "listening"
+        return info
+
+    def ask_to_stop(self) -> None:
+        """Begin a graceful stop; `poll` ends it by force after a while."""
+        if self._process is not None and self.state in ("starting", "listening"):
+            self.state, self._stop_asked_s = "stopping", time.monotonic()
+            self._process.terminate()
+
+    def stop(self, timeout_s: float = _KILL_AFTER_S) -> None:
+        """Stop and wait: for the end of this program, where there are no more ticks."""
+        self.ask_to_stop()
+        if self._process is None:
+            return
+        try:
+            self.exit_code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self.exit_code = self._process.wait()
+        self.state = "stopped"
+
+    def last_log_lines(self, count: int = 12) -> tuple[str, ...]:
+        """The end of the backend's log."""
+        try:
+            with self.plan.log_file.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                text = log.read().decode("utf-8", errors="replace")
+        except OSError:
+            return ()
+        return tuple(deque(text.splitlines(), maxlen=count))
+
+    def _make_room_for_log(self) -> None:
+        log = self.plan.log_file
+        if log.exists() and log.stat().st_size > _MAX_LOG_BYTES:
+            os.replace(log, log.with_suffix(".old.log"))
+
+
+def _clean_environment(extra: dict[str, str]) -> dict[str, str]:
+    """Blender's own Python settings would lead the backend's Python astray."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
+    return {**kept, "PYTHONUNBUFFERED": "1", **extra}

@@ -1,0 +1,303 @@
+"""One capture as a state machine that a modal operator ticks: submit, follow, cancel, resume, fetch the result.
+
+May import stdlib, numpy and `wire`. States in order: "preparing" (hashing an upload), "submitting", "uploading",
+"queued", "running", "fetching", and the ends "done", "failed", "cancelled".
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..wire import messages as wire
+from .download import Download
+from .link import BackendLink, LinkStatus
+from .upload import Upload
+
+ENDS = ("done", "failed", "cancelled")
+_DEAD_WAIT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What to capture. `upload` sends the video's bytes to a backend that cannot read `video` itself."""
+
+    video: Path
+    result_dir: Path
+    options: wire.SolveOptions = wire.SolveOptions()
+    upload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """Where a capture stands. `total` 0 means unknown; `words` say it to the user; `paths` are there when it is done.
+
+    `frames_kept` counts the finished frames of a cancelled capture.
+    """
+
+    state: str
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    remaining_s: float | None = None
+    code: str = ""
+    words: str = ""
+    remedy: str = ""
+    log_lines: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = ()
+    figures: tuple[tuple[str, float], ...] = ()
+    warnings: tuple[str, ...] = ()
+    frames_kept: int = 0
+    worker: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in ENDS
+
+
+class CaptureJob:
+    """Tick it until `snapshot.over`. Give `job_id` to pick up a job that an earlier program or session began."""
+
+    def __init__(self, link: BackendLink, request: JobRequest, job_id: str = "") -> None:
+        self.job_id = job_id or uuid.uuid4().hex
+        self.snapshot = JobSnapshot("submitting")
+        self._link = link
+        self._request = request
+        self._resumed = bool(job_id)
+        self._upload: Upload | None = None
+        self._download: Download | None = None
+        self._ending: wire.Done | wire.Failed | wire.JobCancelled | None = None
+        self._chunks: list[wire.MotionChunk] = []
+        self._epoch = link.epoch
+        self._key = 0
+        self._attempt = 0
+        self._next_chunk = 0
+        self._cancelling = False
+        self._retry_submit_s: float | None = None
+        self._gone_s: float | None = None
+        self._start()
+
+    def tick(self, budget_s: float = 0.005) -> JobSnapshot:
+        """Do what can be done now, within a time budget; the link is ticked along."""
+        deadline = time.perf_counter() + budget_s
+        if self.snapshot.over:
+            return self.snapshot
+        status = self._link.tick(budget_s)
+        self._mind(status)
+        if not self.snapshot.over and status.state == "open":
+            try:
+                self._advance(deadline)
+            except OSError as fault:
+                self._fail("output", str(fault), "Check the folder for results, and its free space")
+        return self.snapshot
+
+    def take_chunks(self) -> list[wire.MotionChunk]:
+        """Preview frames that came since the last call, in order. A higher `attempt` starts the preview anew."""
+        chunks, self._chunks = self._chunks, []
+        return chunks
+
+    def cancel(self) -> None:
+        """Ask for a stop; the end comes within about a second, with the finished frames kept."""
+        if self.snapshot.over or self._cancelling:
+            return
+        self._cancelling = True
+        if self.snapshot.state in ("preparing", "submitting") and self._key == 0:
+            self._finish(JobSnapshot("cancelled", code="cancelled", words="Stopped before it was sent"))
+            return
+        self.snapshot = replace(self.snapshot, words="Stopping")
+        self._ask_once(wire.Cancel(self.job_id))
+
+    def _start(self) -> None:
+        if self._resumed:
+            self._follow()
+            return
+        if not self._request.upload:
+            self._submit(wire.Source("path", str(self._request.video), self._request.video.name))
+            return
+        try:
+            self._upload = Upload(self._request.video)
+            self.snapshot = JobSnapshot("preparing")
+        except OSError as fault:
+            self._fail("video", f"The video cannot be read ({fault.strerror})", "Check that the file is there")
+
+    def _submit(self, source: wire.Source) -> None:
+        self.snapshot = replace(self.snapshot, state="submitting")
+        self._link.drop(self._key)
+        self._key = self._link.ask(wire.Submit(self.job_id, source, self._request.options), self._on_message)
+
+    def _follow(self) -> None:
+        """Watch by id from where the preview stands: after a reconnect, a restart, or in a new program."""
+        self._link.drop(self._key)
+        self._key = self._link.ask(wire.Watch(self.job_id, self._attempt, self._next_chunk), self._on_message)
+
+    def _mind(self, status: LinkStatus) -> None:
+        """React to what became of the link."""
+        if self._link.epoch != self._epoch:
+            if self._epoch and self.snapshot.state not in ("preparing", "submitting", "fetching"):
+                self._follow()
+                if self._cancelling:
+                    self._ask_once(wire.Cancel(self.job_id))
+            self._epoch = self._link.epoch
+        if status.state == "open":
+            self._gone_s = None
+        elif status.state == "dead":
+            self._fail("backend_dead", status.words, status.remedy, status.log_lines)
+        elif status.state in ("refused", "lost"):
+            self._gone_s = self._gone_s or time.monotonic()
+            if time.monotonic() - self._gone_s > _DEAD_WAIT_S:
+                self._fail("backend_lost", status.words, status.remedy)
+
+    def _advance(self, deadline: float) -> None:
+        """The work of the present state."""
+        now = time.monotonic()
+        if self._retry_submit_s is not None and now >= self._retry_submit_s:
+            self._retry_submit_s = None
+            self._start_again()
+        if self._upload is not None:
+            self._advance_upload(self._upload, deadline)
+        if self._download is not None:
+            self._download.step(self._link)
+            if self._download.complete:
+                self._finish_fetch(self._download)
+
+    def _advance_upload(self, upload: Upload, deadline: float) -> None:
+        if self.snapshot.state == "preparing":
+            if upload.prepare(deadline) and upload.source is not None:
+                self._submit(upload.source)
+        elif self.snapshot.state == "uploading":
+            upload.step(self._link, deadline)
+            if upload.complete:
+                self._close_upload()
+                self.snapshot = replace(self.snapshot, state="queued", words="Waiting for a worker")
+                return
+            self.snapshot = replace(
+                self.snapshot,
+                stage="upload",
+                done=upload.sent_bytes,
+                total=upload.size_bytes,
+                words="Sending the video",
+            )
+
+    def _start_again(self) -> None:
+        source = self._upload.source if self._upload is not None else None
+        self._submit(source or wire.Source("path", str(self._request.video), self._request.video.name))
+
+    def _on_message(self, message: Any) -> None:
+        """Whatever answers the submit or the watch."""
+        if isinstance(message, wire.Accepted):
+            self._on_accepted(message.job)
+        elif isinstance(message, wire.JobProgress):
+            self._on_progress(message)
+        elif isinstance(message, wire.MotionChunk):
+            self._on_chunk(message)
+        elif isinstance(message, wire.Done | wire.Failed | wire.JobCancelled):
+            self._on_ending(message)
+        elif isinstance(message, wire.Refused):
+            self._on_refused(message)
+
+    def _on_accepted(self, job: wire.JobInfo) -> None:
+        if job.state == "receiving" and self._upload is not None:
+            self._upload.begin(self.job_id, job.upload_offset)
+            self.snapshot = replace(self.snapshot, state="uploading")
+        elif job.state == "receiving":
+            self._fail("upload", "The upload of this job was not finished", "Submit the video again")
+        elif job.state == "queued":
+            self.snapshot = replace(self.snapshot, state="queued", words=f"Waiting, place {job.position}")
+        elif job.state == "running":
+            self.snapshot = replace(
+                self.snapshot,
+                state="running",
+                stage=job.stage,
+                done=job.done,
+                total=job.total,
+                words="",
+                worker=job.worker,
+            )
+
+    def _on_progress(self, message: wire.JobProgress) -> None:
+        self._close_upload()
+        self._new_attempt(message.attempt)
+        self.snapshot = replace(
+            self.snapshot,
+            state="running",
+            stage=message.stage,
+            done=message.done,
+            total=message.total,
+            remaining_s=message.remaining_s,
+            words="Stopping" if self._cancelling else "",
+            worker=message.worker,
+        )
+
+    def _on_chunk(self, chunk: wire.MotionChunk) -> None:
+        self._close_upload()
+        self._new_attempt(chunk.attempt)
+        if chunk.index == self._next_chunk:
+            self._next_chunk += 1
+            self._chunks.append(chunk)
+            self.snapshot = replace(self.snapshot, state="running")
+
+    def _new_attempt(self, attempt: int) -> None:
+        if attempt > self._attempt:
+            self._attempt, self._next_chunk = attempt, 0
+
+    def _on_ending(self, message: wire.Done | wire.Failed | wire.JobCancelled) -> None:
+        """The work is over; its files, if any, are fetched before the job is."""
+        self._close_upload()
+        self._ending = message
+        if message.files:
+            self.snapshot = replace(self.snapshot, state="fetching", words="Fetching the result")
+            self._download = Download(self.job_id, message.files, self._request.result_dir)
+        else:
+            self._ask_once(wire.Release(self.job_id))
+            self._finish(self._final(message, ()))
+
+    def _finish_fetch(self, download: Download) -> None:
+        if self._ending is not None:
+            self._ask_once(wire.Release(self.job_id))
+            self._finish(self._final(self._ending, download.paths))
+
+    def _final(self, ending: wire.Done | wire.Failed | wire.JobCancelled, paths: tuple[Path, ...]) -> JobSnapshot:
+        if isinstance(ending, wire.Done):
+            return JobSnapshot(
+                "done",
+                paths=paths,
+                figures=tuple(ending.figures.items()),
+                warnings=ending.warnings,
+                worker=ending.worker,
+            )
+        if isinstance(ending, wire.JobCancelled):
+            words = f"Stopped; {ending.frames_kept} finished frames are kept"
+            return JobSnapshot("cancelled", code="cancelled", words=words, paths=paths, frames_kept=ending.frames_kept)
+        return JobSnapshot("failed", code=ending.code, words=ending.message, remedy=ending.remedy, paths=paths)
+
+    def _on_refused(self, refusal: wire.Refused) -> None:
+        if refusal.retry_after_s is not None and not self._cancelling:
+            self._retry_submit_s = time.monotonic() + refusal.retry_after_s
+            self.snapshot = replace(self.snapshot, words=refusal.message)
+        elif self._cancelling and refusal.code == "unknown_job":
+            self._finish(JobSnapshot("cancelled", code="cancelled", words="Stopped before it was taken"))
+        else:
+            self._fail(refusal.code, refusal.message, refusal.remedy)
+
+    def _ask_once(self, message: Any) -> None:
+        """A request whose reply matters only in that it comes."""
+        key = self._link.ask(message, lambda reply: self._link.drop(key))
+
+    def _fail(self, code: str, words: str, remedy: str = "", log_lines: tuple[str, ...] = ()) -> None:
+        self._finish(JobSnapshot("failed", code=code, words=words, remedy=remedy, log_lines=log_lines))
+
+    def _finish(self, snapshot: JobSnapshot) -> None:
+        self.snapshot = snapshot
+        self._link.drop(self._key)
+        self._close_upload()
+        if self._download is not None:
+            self._download.close(self._link)
+
+    def _close_upload(self) -> None:
+        if self._upload is not None:
+            self._upload.close(self._link)
+            self._upload = None

@@ -1,0 +1,75 @@
+"""The parts that messages are made of: sources, options, files, workers, jobs. stdlib only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .fields import unit
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a job's pictures come from: `kind` is "path", "upload" or (kept free for later) "live"."""
+
+    kind: str
+    path: str = ""
+    name: str = ""
+    size_bytes: int = unit("bytes", 0)
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SolveOptions:
+    """What to solve: range, person, body, camera, quality. None leaves the choice to the backend."""
+
+    start_s: float | None = unit("s", None)
+    end_s: float | None = unit("s", None)
+    person: str = "largest"
+    height_m: float | None = unit("m", None)
+    fov_deg: float | None = unit("deg", None)
+    quality: str = "best"
+    smoothing: str = "off"
+    slow_motion: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """One file of a result, fetched by its place in the list."""
+
+    name: str
+    size_bytes: int = unit("bytes", 0)
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker process: its id, device, state ("starting", "idle", "busy", "down") and the job it has."""
+
+    worker: str
+    device: str
+    state: str
+    job_id: str = ""
+    memory_bytes: int = unit("bytes", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """One job as the server knows it.
+
+    `state` is "receiving", "queued", "running", "done", "failed" or "cancelled". `attempt` counts the runs: chunks
+    of an earlier attempt are void. `position` is the place in the queue, 0 when not queued.
+    """
+
+    job_id: str
+    state: str
+    label: str = ""
+    submitted_unix_s: float = unit("s", 0.0)
+    position: int = 0
+    attempt: int = 0
+    chunk_count: int = 0
+    upload_offset: int = unit("bytes", 0)
+    worker: str = ""
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    remaining_s: float | None = unit("s", None)

@@ -1,0 +1,176 @@
+"""What the server says to a client; every reply names the request that it answers. stdlib and numpy only.
+
+T frames, J joints of the canonical body, N bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from .fields import Bytes, Floats, Indices, Times, array, unit
+from .records import JobInfo, ResultFile, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The server's versions and what it can do."""
+
+    kind: ClassVar[str] = "welcome"
+    server_version: str
+    protocol_major: int
+    protocol_minor: int
+    capabilities: tuple[str, ...]
+    devices: tuple[str, ...]
+    max_jobs: int
+    max_frames: int
+    max_part_bytes: int = unit("bytes", 0)
+    max_upload_bytes: int = unit("bytes", 0)
+    keep_alive_s: float = unit("s", 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to `ping`."""
+
+    kind: ClassVar[str] = "pong"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """How the server is: workers, counters of jobs by state and of refusals by code since it started."""
+
+    kind: ClassVar[str] = "server_status"
+    uptime_s: float
+    memory_bytes: int
+    workers: tuple[Worker, ...]
+    jobs: dict[str, int]
+    refusals: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A job was taken, or touched, as asked: how it stands now."""
+
+    kind: ClassVar[str] = "accepted"
+    job: JobInfo
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """The jobs that this client may see, oldest first."""
+
+    kind: ClassVar[str] = "job_list"
+    jobs: tuple[JobInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResultPart:
+    """Bytes of a result file; shorter than asked for at the end of the file."""
+
+    kind: ClassVar[str] = "result_part"
+    job_id: str
+    file: int
+    offset: int
+    data: Bytes = array("uint8", ("N",), "bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The job is gone from the server."""
+
+    kind: ClassVar[str] = "released"
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """Where a job stands: stage, done and total in the stage's unit, estimated seconds left."""
+
+    kind: ClassVar[str] = "progress"
+    job_id: str
+    attempt: int
+    stage: str
+    done: int
+    total: int
+    remaining_s: float | None = unit("s", None)
+    worker: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MotionChunk:
+    """Frames of one person as soon as they are solved, for preview and live retarget; NaN where the person is lost.
+
+    Chunks of an attempt are numbered from 0 without a gap. A later chunk may hold a frame again: the later counts.
+    Rotations are local on the canonical body; joint 0 is the root orientation in the frame that `space` names:
+    "world" (Z up, floor at z = 0) or "camera" (OpenCV); `root_m` is in the same frame.
+    """
+
+    kind: ClassVar[str] = "motion_chunk"
+    job_id: str
+    attempt: int
+    index: int
+    person: int
+    space: str
+    frame_index: Indices = array("int64", ("T",), "frames")
+    times_s: Times = array("float64", ("T",), "s")
+    rotations_wxyz: Floats = array("float32", ("T", "J", 4), "quaternion")
+    root_m: Floats = array("float32", ("T", 3), "m")
+    joints_camera_m: Floats = array("float32", ("T", 17, 3), "m")
+    confidence: Floats = array("float32", ("T",), "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The job is finished: its files, a summary in figures, and what the user should know."""
+
+    kind: ClassVar[str] = "done"
+    job_id: str
+    attempt: int
+    files: tuple[ResultFile, ...]
+    figures: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    worker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The job failed: a stable code, what happened, what to do about it."""
+
+    kind: ClassVar[str] = "failed"
+    job_id: str
+    attempt: int
+    code: str
+    message: str
+    remedy: str = ""
+    files: tuple[ResultFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobCancelled:
+    """The job stopped as asked; chunks that were sent stand, and `files` hold what was finished."""
+
+    kind: ClassVar[str] = "cancelled"
+    job_id: str
+    attempt: int
+    frames_kept: int
+    files: tuple[ResultFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that was not carried out: why, and what to do; nothing changed."""
+
+    kind: ClassVar[str] = "refused"
+    code: str
+    message: str
+    remedy: str = ""
+    retry_after_s: float | None = unit("s", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """The server stops: queued and running jobs are kept on its disk and go on at its next start."""
+
+    kind: ClassVar[str] = "goodbye"
+    reason: str

@@ -1,0 +1,113 @@
+"""What a client says to the server. stdlib and numpy only. T frames, N bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from .fields import Bytes, array
+from .records import SolveOptions, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first message of a connection: who asks, with the token of the connection file."""
+
+    kind: ClassVar[str] = "hello"
+    token: str = field(default="", repr=False)
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Keep-alive; the reply is `pong`."""
+
+    kind: ClassVar[str] = "ping"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Ask how the server is; the reply is `server_status`."""
+
+    kind: ClassVar[str] = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Ask for a job under an id that the client made (32 hex digits): sent twice, it is still one job."""
+
+    kind: ClassVar[str] = "submit"
+    job_id: str
+    source: Source
+    options: SolveOptions = SolveOptions()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UploadPart:
+    """The next bytes of an uploaded video; `offset` is where they belong."""
+
+    kind: ClassVar[str] = "upload_part"
+    job_id: str
+    offset: int
+    data: Bytes = array("uint8", ("N",), "bytes")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveFrame:
+    """Kept free for live capture: one upright RGB picture. A server without the capability "live" refuses it."""
+
+    kind: ClassVar[str] = "live_frame"
+    job_id: str
+    time_s: float
+    image: Bytes = array("uint8", ("H", "W", 3), "sRGB")
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Follow a job by id: `accepted`, then chunks from `next_chunk` of `attempt` on, progress, and the end."""
+
+    kind: ClassVar[str] = "watch"
+    job_id: str
+    attempt: int = 0
+    next_chunk: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop a job and keep the frames that are finished; the reply is `accepted`, the end `cancelled`."""
+
+    kind: ClassVar[str] = "cancel"
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListJobs:
+    """Ask for this client's jobs; the reply is `job_list`."""
+
+    kind: ClassVar[str] = "list_jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Ask for `size_bytes` of a result file from `offset` on; the reply is `result_part`."""
+
+    kind: ClassVar[str] = "fetch"
+    job_id: str
+    file: int
+    offset: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The result was taken, or is not wanted: delete the job from the server's disk."""
+
+    kind: ClassVar[str] = "release"
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Ask a backend on this machine to stop; refused on a server that other machines can reach."""
+
+    kind: ClassVar[str] = "shutdown"
