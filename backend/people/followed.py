@@ -1,0 +1,111 @@
+"""One person that is followed from frame to frame. numpy, backend.people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.people.appearance import blended
+from backend.people.identity import Absent
+from backend.people.landmarks import LandmarkBatch
+from backend.people.motion_filter import MotionFilter
+from backend.people.region import Roi
+from backend.people.search import Box, Candidate
+from backend.people.track_log import TrackLog, row_box, row_keypoints, row_of
+from backend.types import Array
+
+_CONFIRMED_AFTER = 3  # sightings, before a person counts and gets a number
+_LEARN = 0.1
+_UNKNOWN = -1
+
+
+@dataclass(slots=True)
+class FollowedPerson:
+    """State of one person; `last_seen` is a position among the frames given to the tracker, `last_seen_s` its time."""
+
+    motion: MotionFilter
+    log: TrackLog
+    appearance: Array | None
+    last_seen: int
+    last_seen_s: float
+    away: bool = False
+    track_id: int | None = None
+
+    @staticmethod
+    def from_candidate(candidate: Candidate, position: int, time_s: float) -> FollowedPerson:
+        """A person seen for the first time."""
+        person = FollowedPerson(MotionFilter(candidate.roi), TrackLog(position), candidate.appearance, position, time_s)
+        person.log.write(position, row_of(candidate.batch, 0))
+        return person
+
+    def see(self, batch: LandmarkBatch, position: int, time_s: float) -> None:
+        """Take in the landmarks of the next frame (the first row of `batch`)."""
+        self.motion.observe(batch.next_roi(0))
+        self.log.write(position, row_of(batch, 0))
+        self.last_seen, self.last_seen_s, self.away = position, time_s, False
+
+    def find_again(self, candidate: Candidate, position: int, time_s: float) -> None:
+        """The person was out of sight and is the one found."""
+        self.motion = MotionFilter(candidate.roi)
+        self.log.write(position, row_of(candidate.batch, 0))
+        self.learn(candidate.appearance)
+        self.last_seen, self.last_seen_s, self.away = position, time_s, False
+
+    def lose(self, position: int, previous: int, previous_s: float) -> None:
+        """Not seen in the frame at `position`; the last sight was at `previous` when it was taken back."""
+        self.log.erase(position)
+        self.last_seen, self.last_seen_s = min(self.last_seen, previous), min(self.last_seen_s, previous_s)
+        self.away = True
+
+    def learn(self, look: Array | None) -> None:
+        """Adapt the colours slowly."""
+        if look is not None:
+            self.appearance = look if self.appearance is None else blended(self.appearance, look, _LEARN)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the person was seen often enough to be believed."""
+        return self.track_id is not None or self.log.sightings >= _CONFIRMED_AFTER
+
+    def keypoints(self, position: int) -> NDArray[np.float32]:
+        """(33, 2) px in the frame at `position`."""
+        return row_keypoints(self.log.row(position))
+
+    def box(self, position: int) -> Box:
+        """Body box px in the frame at `position`."""
+        return row_box(self.log.row(position))
+
+    def expected(self, steps: int = 1) -> Roi:
+        """Region `steps` frames on."""
+        return self.motion.predict(steps)
+
+    def as_absent(self, time_s: float) -> Absent:
+        """What identity matching needs at `time_s`."""
+        return Absent(self.motion.predict(0), self.appearance, time_s - self.last_seen_s)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Everything as arrays."""
+        number = _UNKNOWN if self.track_id is None else self.track_id
+        return {
+            "rows": self.log.rows,
+            "motion": self.motion.state(),
+            "appearance": np.zeros(0) if self.appearance is None else self.appearance,
+            "whole": np.array([self.log.first, self.last_seen, int(self.away), number], np.int64),
+            "last_seen_s": np.array([self.last_seen_s]),
+        }
+
+    @staticmethod
+    def restored(state: dict[str, NDArray[np.generic]]) -> FollowedPerson:
+        """The person that `state` came from."""
+        first, last_seen, away, number = (int(value) for value in state["whole"])
+        return FollowedPerson(
+            motion=MotionFilter.restored(state["motion"].astype(np.float64)),
+            log=TrackLog(first, state["rows"].astype(np.float32)),
+            appearance=state["appearance"].astype(np.float64) if len(state["appearance"]) else None,
+            last_seen=last_seen,
+            last_seen_s=float(state["last_seen_s"][0]),
+            away=bool(away),
+            track_id=None if number == _UNKNOWN else number,
+        )

@@ -1,0 +1,83 @@
+"""Who is who: matches people found anew with people out of sight, tells doubles, tells swaps. numpy, scipy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from backend.people.appearance import appearance_distance
+from backend.people.region import Roi
+from backend.types import Array
+
+_CORE = (11, 12, 13, 14, 23, 24, 25, 26, 27, 28)  # shoulders, elbows, hips, knees, ankles
+_DOUBLE_DISTANCE = 0.06  # of the region's side
+_FORBIDDEN = 1e6
+_MOST_PLACE, _MOST_SIZE, _MOST_LOOK = 1.0, math.log(1.8), 0.55
+_SAME_LOOK = 0.3  # for people who were away too long to guess their place
+_SWAP_GAIN = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A person out of sight: where it should be, its colours, how many seconds ago it was seen."""
+
+    expected: Roi
+    appearance: Array | None
+    away_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A person found: where, and its colours."""
+
+    roi: Roi
+    appearance: Array | None
+
+
+def match(absent: Sequence[Absent], found: Sequence[Found], remember_s: float) -> list[tuple[int, int]]:
+    """Pairs (absent, found) that are the same person, by the least total cost (Hungarian); others stay unpaired."""
+    if not absent or not found:
+        return []
+    cost = np.array([[match_cost(one, other, remember_s) for other in found] for one in absent])
+    rows, columns = linear_sum_assignment(cost)
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < _FORBIDDEN]
+
+
+def match_cost(absent: Absent, found: Found, remember_s: float) -> float:
+    """Cost of calling both the same person: place, size and colours; _FORBIDDEN when one of them says no."""
+    look = 0.5 * _MOST_LOOK
+    if absent.appearance is not None and found.appearance is not None:
+        look = appearance_distance(absent.appearance, found.appearance)
+    if absent.away_s > remember_s:
+        return 2.0 + look if look < _SAME_LOOK else _FORBIDDEN
+    reach = found.roi.size_px * (0.4 + 0.6 * min(absent.away_s, 1.0))  # the longer away, the less sure the place
+    place = math.hypot(found.roi.x_px - absent.expected.x_px, found.roi.y_px - absent.expected.y_px) / reach
+    size = abs(math.log(found.roi.size_px / absent.expected.size_px))
+    if place > _MOST_PLACE or size > _MOST_SIZE or look > _MOST_LOOK:
+        return _FORBIDDEN
+    return place / _MOST_PLACE + 0.5 * size / _MOST_SIZE + look / _MOST_LOOK
+
+
+def are_doubles(first_px: Array, second_px: Array, size_px: float) -> bool:
+    """Whether two sets of landmarks (K, 2) lie on one body."""
+    gap = np.linalg.norm(first_px[list(_CORE)] - second_px[list(_CORE)], axis=-1)
+    return float(np.median(gap)) < _DOUBLE_DISTANCE * size_px
+
+
+def surprise(expected: Roi, seen: Roi, model: Array | None, look: Array | None) -> float:
+    """How little a sighting fits a person: distance over size, change of size, change of colours."""
+    place = math.hypot(seen.x_px - expected.x_px, seen.y_px - expected.y_px) / expected.size_px
+    size = abs(math.log(seen.size_px / expected.size_px))
+    colours = appearance_distance(model, look) if model is not None and look is not None else 0.3
+    return place + size + 2.0 * colours
+
+
+def are_swapped(models: tuple[Array, Array], looks: tuple[Array, Array]) -> bool:
+    """Whether two people who met now look like each other did before: `models` before, `looks` after."""
+    kept = appearance_distance(models[0], looks[0]) + appearance_distance(models[1], looks[1])
+    crossed = appearance_distance(models[0], looks[1]) + appearance_distance(models[1], looks[0])
+    return crossed < kept - _SWAP_GAIN

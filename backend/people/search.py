@@ -1,0 +1,142 @@
+"""Looks for people in one frame: boxes, then hips and heading inside each box, then landmarks that prove a person.
+
+May import backend.people, backend.types; numpy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.people.appearance import appearance_of
+from backend.people.landmarks import LANDMARKS, LandmarkBatch, landmarks_on_crops
+from backend.people.networks import PeopleNetworks
+from backend.people.region import Roi, overlap, roi_from_alignment
+from backend.people.track_log import body_box
+from backend.types import Array, Detection, Image
+
+Box = tuple[float, float, float, float]
+_BOX_MARGIN = 1.5  # side of the region in which the pose detector looks, over the box's longer side
+_BODY_MARGIN = 1.25  # side of a first crop over the longer side of a box without known hips
+_LEAST_PRESENCE = 0.7  # to start a track, stricter than to keep one
+_KNOWN_OVERLAP, _KNOWN_COVER = 0.45, 0.85
+_LEAST_SIZE_PX = 24.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A person found in one frame: its landmarks (one row), region for the next frame, colours."""
+
+    batch: LandmarkBatch
+    roi: Roi
+    box_px: Box
+    appearance: Array | None
+
+
+class Searcher:
+    """Finds people that are not followed yet."""
+
+    def __init__(self, networks: PeopleNetworks) -> None:
+        self._networks = networks
+
+    def find(
+        self, image: Image, known: Sequence[Box], near: Sequence[Roi], most: int, least_height_px: float = 0.0
+    ) -> list[Candidate]:
+        """Up to `most` people outside the `known` boxes, the largest first.
+
+        `near`: regions px where people just lost may be; boxes lower than `least_height_px` are passed over.
+        """
+        found: list[Candidate] = []
+        for region in near:  # cheap first: a person just lost is mostly close by
+            for detection in self._networks.poses.detect(image, region)[:2]:
+                self._add(found, image, detection, region, known)
+        if len(found) >= most:
+            return found[:most]
+        boxes = [
+            detection
+            for detection in self._networks.persons.detect_frame(image)
+            if detection.box_px[3] - detection.box_px[1] >= least_height_px and not _is_known(detection.box_px, known)
+        ]
+        boxes.sort(key=lambda detection: -_area(detection.box_px))
+        for box in boxes:
+            if len(found) >= most:
+                break
+            if not any(_is_known(box.box_px, [other.box_px]) for other in found):
+                self._add_from_box(found, image, box.box_px, known)
+        if not found and not known and not boxes:
+            for detection in self._networks.poses.detect_frame(image):
+                self._add(found, image, detection, None, known)
+        found.sort(key=lambda candidate: -candidate.roi.size_px)
+        return found[:most]
+
+    def _add_from_box(self, found: list[Candidate], image: Image, box: Box, known: Sequence[Box]) -> None:
+        x, y, longer = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, max(box[2] - box[0], box[3] - box[1])
+        inside = [
+            detection
+            for detection in self._networks.poses.detect(image, Roi(x, y, _BOX_MARGIN * longer))
+            if detection.hip_px and _contains(box, detection.hip_px)
+        ]
+        if inside and self._add(found, image, inside[0], None, known):
+            return
+        self._add_roi(found, image, Roi(x, y, _BODY_MARGIN * longer), known)
+
+    def _add(
+        self, found: list[Candidate], image: Image, detection: Detection, region: Roi | None, known: Sequence[Box]
+    ) -> bool:
+        if detection.hip_px is None or detection.top_px is None:
+            return False
+        roi = roi_from_alignment(np.array(detection.hip_px), np.array(detection.top_px))
+        if region is not None and math.hypot(roi.x_px - region.x_px, roi.y_px - region.y_px) > region.size_px / 2:
+            return False
+        return self._add_roi(found, image, roi, known)
+
+    def _add_roi(self, found: list[Candidate], image: Image, roi: Roi, known: Sequence[Box]) -> bool:
+        """Landmarks twice, the second time on the region that the first ones say; True when it is a new person."""
+        for _ in range(2):
+            if not _is_usable(roi, image):
+                return False
+            batch = landmarks_on_crops([image], [roi], self._networks.landmarks)
+            if batch.presence[0] < _LEAST_PRESENCE:
+                return False
+            roi = batch.next_roi(0)
+        keypoints = batch.keypoints_px[0, :LANDMARKS]
+        box = body_box(keypoints, batch.visibility[0, :LANDMARKS])
+        if _is_known(box, known) or any(_is_known(box, [other.box_px]) for other in found):
+            return False
+        found.append(Candidate(batch, roi, box, appearance_of(image, keypoints)))
+        return True
+
+
+def _is_known(box: Box, known: Sequence[Box]) -> bool:
+    """Whether the box shows a person that is followed: much the same box, or one that lies inside it."""
+    for other in known:
+        if overlap(box, other) > _KNOWN_OVERLAP or _cover(box, other) > _KNOWN_COVER:
+            return True
+    return False
+
+
+def _cover(box: Box, other: Box) -> float:
+    """Share of `box` that lies inside `other`."""
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
+    return max(width, 0.0) * max(height, 0.0) / max(_area(box), 1e-9)
+
+
+def _area(box: Box) -> float:
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+
+
+def _contains(box: Box, point: tuple[float, float]) -> bool:
+    return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
+
+
+def _is_usable(roi: Roi, image: Image) -> bool:
+    """Whether a crop of the region would show something: finite, not tiny, its centre in or near the frame."""
+    height, width = image.shape[:2]
+    if not roi.is_finite or roi.size_px < _LEAST_SIZE_PX or roi.size_px > 6 * max(height, width):
+        return False
+    slack = roi.size_px / 2
+    return -slack < roi.x_px < width + slack and -slack < roi.y_px < height + slack

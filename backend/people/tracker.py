@@ -1,0 +1,255 @@
+"""Follows people through a video frame by frame: landmarks on the region that the last frames predict, detectors
+only when somebody is missing or somebody new may have come. May import backend.people, backend.types.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.people.appearance import appearance_of
+from backend.people.followed import FollowedPerson
+from backend.people.identity import Found, match
+from backend.people.landmarks import LandmarkBatch, landmarks_on_crops
+from backend.people.meetings import Meetings
+from backend.people.networks import PeopleNetworks, load_people_networks
+from backend.people.options import Choice, PeopleOptions
+from backend.people.region import Roi
+from backend.people.search import Candidate, Searcher
+from backend.types import Frame, PersonTrack
+
+_LOOK_EVERY = 5  # frames between samples of a person's colours
+_FRAMES_AT_ONCE = 2
+_NEAR_S, _NEAR_SIZE = 0.5, 1.5  # how long, and how far around (over the region's side), a lost person is near
+_MISSING_INTERVAL_S, _EMPTY_INTERVAL_S = 0.1, 0.2
+_EAGER_SEARCHES = 10  # looks in a row at every frame before an empty picture is looked at less often
+_SHIFT, _LOG_SIZE, _TURN_RAD = 0.08, 0.12, 0.2  # a region off by more is cut again
+_SMALL_SHARE = 0.4  # people smaller than this share of the largest cannot be the largest
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    number: int  # place of the person in the tracker's list
+    position: int
+    frame: Frame
+    roi: Roi
+
+
+class PeopleTracker:
+    """Streaming tracker: `update` for each frame, `flush` where results are wanted, `tracks` at any time.
+
+    The same frames with flushes at the same places give the same tracks. Use as a context manager, or `close` it.
+    """
+
+    def __init__(self, options: PeopleOptions, networks: PeopleNetworks | None = None) -> None:
+        self._options = options
+        self._networks = networks or load_people_networks(options)
+        self._searcher = Searcher(self._networks)
+        workers = options.threads if options.device == "cpu" else 1
+        self._pool = ThreadPoolExecutor(workers, "people") if workers > 1 else None
+        self._waiting: list[Frame] = []
+        self._people: list[FollowedPerson] = []
+        self._meetings = Meetings()
+        self._frame_index: list[int] = []
+        self._times_s: list[float] = []
+        self._last_search_s = -math.inf
+        self._empty_searches = 0
+
+    def __enter__(self) -> PeopleTracker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the worker threads back."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def update(self, frame: Frame) -> None:
+        """Take the next frame; it may wait for its successor, so that both are worked on at once."""
+        self._waiting.append(frame)
+        if len(self._waiting) >= (_FRAMES_AT_ONCE if self._pool is not None else 1):
+            self.flush()
+
+    def flush(self) -> None:
+        """Work on the frames that wait."""
+        frames, self._waiting = self._waiting, []
+        while frames:
+            count = 1 if self._search_is_due(frames[0].time_s) else len(frames)
+            self._follow(frames[:count])
+            if self._search_is_due(frames[0].time_s):
+                self._search(frames[0])
+            frames = frames[count:]
+
+    def cut(self) -> None:
+        """The next frame starts a new shot: nobody is where they were."""
+        self.flush()
+        for number, person in enumerate(self._people):
+            person.away = True
+            person.last_seen_s = min(person.last_seen_s, self._now_s() - self._options.remember_s - 1e-3)
+            self._meetings.forget(number)
+
+    def tracks(self) -> list[PersonTrack]:
+        """Every person so far, by track number; people seen in a frame or two only are left out."""
+        index, times = np.array(self._frame_index, np.intp), np.array(self._times_s)
+        people = [person for person in self._people if person.track_id is not None]
+        people.sort(key=lambda person: person.track_id or 0)
+        return [person.log.track(person.track_id or 0, index, times) for person in people if len(person.log.rows)]
+
+    def _now_s(self) -> float:
+        return self._times_s[-1] if self._times_s else 0.0
+
+    # -- following ----------------------------------------------------------------------------------------------
+
+    def _follow(self, frames: Sequence[Frame]) -> None:
+        start = len(self._times_s)
+        jobs = [
+            _Job(number, start + step, frame, person.expected(step + 1))
+            for step, frame in enumerate(frames)
+            for number, person in enumerate(self._people)
+            if not person.away
+        ]
+        results = self._run([job for job in jobs if job.roi.is_finite])
+        for step, frame in enumerate(frames):
+            self._frame_index.append(frame.index)
+            self._times_s.append(frame.time_s)
+            position = start + step
+            expected: dict[int, Roi] = {}
+            for (number, at), batch in results.items():
+                if at == position:
+                    expected[number] = self._take_in(number, frame, position, batch)
+            self._settle(frame, position, expected)
+
+    def _take_in(self, number: int, frame: Frame, position: int, result: tuple[Roi, LandmarkBatch]) -> Roi:
+        """Let one person see its landmarks; a region that was guessed too far off is cut anew. Returns the guess."""
+        person, (roi, batch) = self._people[number], result
+        expected = person.expected()
+        if person.away:
+            return expected
+        if _differ(roi, expected):
+            batch = landmarks_on_crops([frame.image], [expected], self._networks.landmarks)
+        if batch.presence[0] >= self._options.least_presence and batch.next_roi(0).is_finite:
+            person.see(batch, position, frame.time_s)
+        else:
+            person.lose(position, person.last_seen, person.last_seen_s)
+            self._meetings.forget(number)
+        return expected
+
+    def _settle(self, frame: Frame, position: int, expected: dict[int, Roi]) -> None:
+        """After all people of a frame: doubles, meetings, colours, numbers."""
+        for number in self._meetings.part_doubles(self._people, position, expected, frame.image):
+            previous = max(position - 1, 0)
+            self._people[number].lose(position, previous, self._times_s[previous])
+            self._meetings.forget(number)
+        self._meetings.update(self._people, position, frame.image)
+        busy = self._meetings.busy()
+        for number, person in enumerate(self._people):
+            if person.away:
+                if person.last_seen < position:
+                    person.motion.coast()
+                continue
+            if position % _LOOK_EVERY == 0 and number not in busy:
+                person.learn(appearance_of(frame.image, person.keypoints(position)))
+            self._number(person)
+
+    def _number(self, person: FollowedPerson) -> None:
+        if person.track_id is None and person.is_confirmed:
+            person.track_id = sum(other.track_id is not None for other in self._people)
+
+    def _run(self, jobs: Sequence[_Job]) -> dict[tuple[int, int], tuple[Roi, LandmarkBatch]]:
+        def landmarks(job: _Job) -> LandmarkBatch:
+            return landmarks_on_crops([job.frame.image], [job.roi], self._networks.landmarks)
+
+        batches = self._pool.map(landmarks, jobs) if self._pool is not None else map(landmarks, jobs)
+        return {(job.number, job.position): (job.roi, batch) for job, batch in zip(jobs, batches, strict=True)}
+
+    # -- looking for people -------------------------------------------------------------------------------------
+
+    def _search_is_due(self, time_s: float) -> bool:
+        present = sum(not person.away for person in self._people)
+        if present >= self._options.max_people:
+            return False
+        waited = time_s - self._last_search_s
+        if not present:
+            return self._empty_searches < _EAGER_SEARCHES or waited >= _EMPTY_INTERVAL_S - 1e-6
+        missing = any(p.away and time_s - p.last_seen_s <= self._options.remember_s for p in self._people)
+        return waited >= (_MISSING_INTERVAL_S if missing else self._options.search_interval_s) - 1e-6
+
+    def _search(self, frame: Frame) -> None:
+        position = len(self._times_s) - 1
+        present = [person for person in self._people if not person.away]
+        near = [
+            Roi(roi.x_px, roi.y_px, _NEAR_SIZE * roi.size_px)
+            for roi in (p.expected(0) for p in self._people if p.away and frame.time_s - p.last_seen_s <= _NEAR_S)
+            if roi.is_finite
+        ]
+        known = [person.box(position) for person in present]
+        room = self._options.max_people - len(present)
+        least = _SMALL_SHARE * max((box[3] - box[1] for box in known), default=0.0)
+        least = least if self._options.selection.choice is Choice.LARGEST else 0.0
+        found = self._searcher.find(frame.image, known, near, room, least)
+        self._last_search_s = frame.time_s
+        self._empty_searches = 0 if found or present else self._empty_searches + 1
+        self._name(found, frame, position)
+
+    def _name(self, found: Sequence[Candidate], frame: Frame, position: int) -> None:
+        """Give each person found its old identity, or a new one."""
+        absent = [
+            person
+            for person in self._people
+            if person.away and person.is_confirmed and frame.time_s - person.last_seen_s <= self._options.return_s
+        ]
+        pairs = match(
+            [person.as_absent(frame.time_s) for person in absent],
+            [Found(candidate.roi, candidate.appearance) for candidate in found],
+            self._options.remember_s,
+        )
+        known_as = {column: absent[row] for row, column in pairs}
+        for number, candidate in enumerate(found):
+            if number in known_as:
+                known_as[number].find_again(candidate, position, frame.time_s)
+            else:
+                self._people.append(FollowedPerson.from_candidate(candidate, position, frame.time_s))
+
+    # -- keeping and going on -----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Everything learnt so far as named arrays (for an npz or safetensors file); waiting frames are flushed."""
+        self.flush()
+        arrays: dict[str, NDArray[np.generic]] = {
+            "frame_index": np.array(self._frame_index, np.int64),
+            "times_s": np.array(self._times_s, np.float64),
+            "search": np.array([self._last_search_s, self._empty_searches], np.float64),
+        }
+        arrays |= {f"meetings.{name}": value for name, value in self._meetings.state().items()}
+        for number, person in enumerate(self._people):
+            arrays |= {f"person{number}.{name}": value for name, value in person.state().items()}
+        return arrays
+
+    def restore(self, arrays: dict[str, NDArray[np.generic]]) -> None:
+        """Go on from what `state` gave."""
+        self._waiting = []
+        self._frame_index = [int(value) for value in arrays["frame_index"]]
+        self._times_s = [float(value) for value in arrays["times_s"]]
+        self._last_search_s, self._empty_searches = float(arrays["search"][0]), int(arrays["search"][1])
+        self._meetings = Meetings.restored(_below(arrays, "meetings."))
+        self._people = []
+        while f"person{len(self._people)}.whole" in arrays:
+            self._people.append(FollowedPerson.restored(_below(arrays, f"person{len(self._people)}.")))
+
+
+def _below(arrays: dict[str, NDArray[np.generic]], prefix: str) -> dict[str, NDArray[np.generic]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _differ(first: Roi, second: Roi) -> bool:
+    """Whether two regions are too far apart for the landmarks of one to stand for the other."""
+    shift = math.hypot(first.x_px - second.x_px, first.y_px - second.y_px) / second.size_px
+    turn = (first.rotation_rad - second.rotation_rad + math.pi) % (2 * math.pi) - math.pi
+    return shift > _SHIFT or abs(math.log(first.size_px / second.size_px)) > _LOG_SIZE or abs(turn) > _TURN_RAD
