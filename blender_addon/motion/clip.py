@@ -164,8 +164,10 @@ def clip_to_bytes(clip: MotionClip) -> bytes:
 
 def read_clip(path: Path | BinaryIO) -> MotionClip:
     """Read a clip file. Raises ClipError for a foreign, truncated, malformed or newer file."""
+    # read whole: np.load leaves a damaged file open, and Windows cannot delete an open file
+    stream = io.BytesIO(path.read_bytes()) if isinstance(path, Path) else path
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with np.load(stream, allow_pickle=False) as data:
             header = json.loads(str(data["header"]))
             _check_version(header, path)
             arrays = {name: data[name] for name in _ARRAYS}
