@@ -21,6 +21,7 @@ Distance = Callable[[Array, Array], Array]
 
 # a jump must be this many times the steps beside it, and the way across this much shorter than the jump
 _CALM_RATIO = 3.0
+_LARGEST_INNER_STEP = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,9 @@ def _find_spikes(
         calm = np.maximum(_shifted(step, -1)[:count], _shifted(step, length + 1)[:count])
         threshold = np.maximum(settings.sigmas * usual[:count], smallest)
         hit = (jump > threshold) & (across * _CALM_RATIO < jump) & (calm * _CALM_RATIO < jump)
+        for inner in range(1, length):
+            # a wrong detection stays wrong; steps as large as the jump are a limb on its way out and back
+            hit &= step[inner : inner + count] < _LARGEST_INNER_STEP * jump
         for offset in range(1, length + 1):
             found[offset : offset + count] |= hit
     return found

@@ -1,0 +1,182 @@
+"""Smoothing a clip: settings per body part, the presets, and the order of the steps.
+
+May import numpy and its own room only. Blender's panel and the backend's `--smooth` call the same `smooth_clip`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .clip import MotionClip
+from .contacts import ContactSettings, planted_frames
+from .fast_moves import FastMoveSettings, fast_move_weights
+from .gaps import GapSettings, fill_positions, fill_rotations, fillable_gaps
+from .outliers import SpikeSettings, remove_position_spikes, remove_rotation_spikes
+from .planting import Motion, PlantSettings, plant_feet
+from .posing import clip_body, clip_shape, with_motion
+from .rotations import Array, quaternion_slerp
+from .temporal import Butterworth, TemporalFilter, filter_positions, filter_rotations, finite_runs
+
+# which joints each part's filter works on, by the canonical body's names without the side
+_PART_JOINTS: dict[str, tuple[str, ...]] = {
+    "torso": ("pelvis", "spine", "chest", "upper_chest"),
+    "head": ("neck", "head"),
+    "arms": ("clavicle", "shoulder", "elbow"),
+    "hands": ("wrist", "hand"),
+    "legs": ("hip", "knee"),
+    "feet": ("ankle", "toe"),
+}
+# a fast move is kept by whole limbs: a punch lives in shoulder, elbow and wrist together
+_LIMBS: tuple[tuple[str, ...], ...] = (
+    ("pelvis", "spine", "chest", "upper_chest"),
+    ("neck", "head"),
+    *(
+        (f"{side}_clavicle", f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist", f"{side}_hand")
+        for side in ("left", "right")
+    ),
+    *((f"{side}_hip", f"{side}_knee", f"{side}_ankle", f"{side}_toe") for side in ("left", "right")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PartFilters:
+    """One filter per body part; None leaves the part as it is.
+
+    `root_horizontal` and `root_height` act on the pelvis' position in the world, the others on local rotations
+    (`torso` includes the body's orientation).
+    """
+
+    root_horizontal: TemporalFilter | None = None
+    root_height: TemporalFilter | None = None
+    torso: TemporalFilter | None = None
+    head: TemporalFilter | None = None
+    arms: TemporalFilter | None = None
+    hands: TemporalFilter | None = None
+    legs: TemporalFilter | None = None
+    feet: TemporalFilter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SmoothSettings:
+    """Everything `smooth_clip` does; what is None is not done.
+
+    In order: `gaps` are filled, `spikes` removed, `filters` run per body part, `fast` gives fast moves their raw
+    motion back, `plant` holds the feet where the clip's contacts say that they stand.
+    """
+
+    filters: PartFilters = field(default_factory=PartFilters)
+    spikes: SpikeSettings | None = None
+    gaps: GapSettings | None = None
+    fast: FastMoveSettings | None = None
+    plant: PlantSettings | None = None
+    contacts: ContactSettings = field(default_factory=ContactSettings)
+
+
+def same_filter(spec: TemporalFilter | None) -> PartFilters:
+    """The same filter for every part."""
+    return PartFilters(**{part.name: spec for part in fields(PartFilters)})
+
+
+OFF = SmoothSettings()
+LIGHT = SmoothSettings(
+    filters=PartFilters(*(Butterworth(hz) for hz in (5.0, 8.0, 7.0, 7.0, 9.0, 8.0, 9.0, 9.0))),
+    spikes=SpikeSettings(longest_s=0.04),
+    gaps=GapSettings(longest_s=0.25),
+    fast=FastMoveSettings(speed_deg_s=350.0),
+    plant=PlantSettings(),
+)
+MEDIUM = SmoothSettings(
+    filters=PartFilters(*(Butterworth(hz) for hz in (3.0, 5.0, 4.0, 4.0, 5.5, 4.5, 5.5, 5.5))),
+    spikes=SpikeSettings(),
+    gaps=GapSettings(longest_s=0.5),
+    fast=FastMoveSettings(speed_deg_s=500.0),
+    plant=PlantSettings(),
+)
+HEAVY = SmoothSettings(
+    filters=PartFilters(*(Butterworth(hz) for hz in (2.0, 3.5, 2.5, 2.5, 3.5, 3.0, 4.0, 4.0))),
+    spikes=SpikeSettings(),
+    gaps=GapSettings(longest_s=1.0),
+    fast=FastMoveSettings(speed_deg_s=800.0),
+    plant=PlantSettings(),
+)
+PRESETS: dict[str, SmoothSettings] = {"off": OFF, "light": LIGHT, "medium": MEDIUM, "heavy": HEAVY}
+
+
+def smooth_clip(clip: MotionClip, settings: SmoothSettings) -> MotionClip:
+    """The clip, smoothed. With everything off the very same clip comes back, bit for bit.
+
+    Nothing is smoothed across gaps that stay open or across cuts (`header.cuts_s`). Filled frames keep confidence 0.
+    """
+    if settings == replace(OFF, contacts=settings.contacts):
+        return clip
+    rotations = clip.rotations_wxyz.astype(np.float64)
+    root = clip.root_world_m.astype(np.float64)
+    rotations, root = _repaired(clip, rotations, root, settings)
+    smooth_root = _filtered_root(clip, root, settings.filters)
+    smooth_rotations = _filtered_rotations(clip, rotations, settings.filters)
+    if settings.fast is not None:
+        keep = _limb_weights(clip, rotations, settings.fast)
+        smooth_rotations = np.where(
+            keep[..., None] > 0.0, quaternion_slerp(smooth_rotations, rotations, keep), smooth_rotations
+        )
+    motion = Motion(clip.times_s, smooth_rotations, smooth_root)
+    if settings.plant is not None:
+        planted = planted_frames(clip.times_s, clip.contacts, settings.contacts)
+        motion = plant_feet(clip_body(clip), clip_shape(clip), motion, planted, settings.plant)
+    return with_motion(clip, motion.rotations_wxyz, motion.root_m)
+
+
+def part_joints(joint_names: tuple[str, ...]) -> dict[str, NDArray[np.intp]]:
+    """Indices of the joints that each part's filter works on."""
+    bare = [name.removeprefix("left_").removeprefix("right_") for name in joint_names]
+    return {
+        part: np.array([index for index, name in enumerate(bare) if name in names], dtype=np.intp)
+        for part, names in _PART_JOINTS.items()
+    }
+
+
+def _repaired(clip: MotionClip, rotations: Array, root: Array, settings: SmoothSettings) -> tuple[Array, Array]:
+    """Rotations and root with short gaps filled and spikes removed."""
+    times_s = clip.times_s
+    if settings.gaps is not None:
+        unsure = clip.confidence < settings.gaps.least_confidence
+        missing = unsure | ~np.isfinite(root).all(axis=1) | ~np.isfinite(rotations).all(axis=(1, 2))
+        gaps = fillable_gaps(times_s, missing, settings.gaps.longest_s)
+        rotations = fill_rotations(times_s, rotations, gaps)
+        root = fill_positions(times_s, root, gaps)
+    if settings.spikes is not None:
+        rotations = remove_rotation_spikes(times_s, rotations, settings.spikes)
+        root = remove_position_spikes(times_s, root, settings.spikes)
+    return rotations, root
+
+
+def _filtered_root(clip: MotionClip, root: Array, filters: PartFilters) -> Array:
+    out = root.copy()
+    for spec, axes in ((filters.root_horizontal, slice(0, 2)), (filters.root_height, slice(2, 3))):
+        if spec is not None:
+            out[:, axes] = filter_positions(spec, clip.times_s, root[:, axes], clip.header.cuts_s)
+    return out
+
+
+def _filtered_rotations(clip: MotionClip, rotations: Array, filters: PartFilters) -> Array:
+    out = rotations.copy()
+    for part, joints in part_joints(clip.body_joint_names).items():
+        spec: TemporalFilter | None = getattr(filters, part)
+        if spec is not None and len(joints):
+            out[:, joints] = filter_rotations(spec, clip.times_s, rotations[:, joints], clip.header.cuts_s)
+    return out
+
+
+def _limb_weights(clip: MotionClip, rotations: Array, settings: FastMoveSettings) -> Array:
+    """How much of the raw motion each joint keeps (T, J): the most that any joint of its limb asks for."""
+    weights = np.zeros(rotations.shape[:-1])
+    for run in finite_runs(clip.times_s, rotations, clip.header.cuts_s):
+        weights[run] = fast_move_weights(clip.times_s[run], rotations[run], settings)
+    for limb in _LIMBS:
+        joints = [clip.body_joint_names.index(name) for name in limb if name in clip.body_joint_names]
+        if joints:
+            weights[:, joints] = weights[:, joints].max(axis=1, keepdims=True)
+    return weights
