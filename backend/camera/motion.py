@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 import cv2
@@ -59,6 +60,25 @@ class CameraMotionMeter:
             self._renew(grey)
         elif shift > _MOVES_SHARE:
             self._moved += 1
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """What later answers depend on, as named arrays."""
+        arrays: dict[str, NDArray[np.generic]] = {
+            "counts": np.array([self._samples, self._moved], np.int64),
+            "next_s": np.array(self._next_s),
+        }
+        if self._reference is not None:
+            arrays["reference"] = self._reference
+        if self._points is not None:
+            arrays["points"] = self._points
+        return arrays
+
+    def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on from what `state` gave."""
+        self._samples, self._moved = (int(value) for value in np.asarray(arrays["counts"], np.int64))
+        self._next_s = float(np.asarray(arrays["next_s"], np.float64))
+        self._reference = np.asarray(arrays["reference"], np.uint8) if "reference" in arrays else None
+        self._points = np.asarray(arrays["points"], np.float32) if "points" in arrays else None
 
     def _renew(self, grey: Image) -> None:
         points = cv2.goodFeaturesToTrack(grey, _FEATURES, 0.01, 6)

@@ -58,7 +58,7 @@ def bone_pairs(joint_names: tuple[str, ...]) -> list[tuple[int, int, Colour]]:
 def draw_bones(image: Image, joints_px: Array, joint_names: tuple[str, ...], colour: Colour, width_px: int) -> None:
     """Draw the skeleton (J, 2) into the picture; bones with an unknown end are left out."""
     pairs = [(a, b, edge) for a, b, edge in bone_pairs(joint_names) if np.isfinite(joints_px[[a, b]]).all()]
-    for widen, own in ((max(2, width_px), True), (0, False)):
+    for widen, own in ((2, True), (0, False)):
         for a, b, edge in pairs:
             stroke = edge if own else colour
             start, end = _fixed(joints_px[a]), _fixed(joints_px[b])
@@ -93,7 +93,7 @@ def clip_joints_px(clip: MotionClip, frame: int) -> Array:
 def draw_person(image: Image, clip: MotionClip, frame: int, scale: float, offset_px: Array | None = None) -> None:
     """Draw one person's keypoints and reprojected skeleton; picture = (pixels - offset) * scale."""
     offset = np.zeros(2) if offset_px is None else offset_px
-    unit = max(1, round(min(image.shape[:2]) / 240))
+    unit = max(2, round(min(image.shape[:2]) / 240))
     colour = confidence_colour(float(clip.confidence[frame]))
     draw_bones(image, (clip_joints_px(clip, frame) - offset) * scale, clip.joint_names, colour, unit)
     draw_keypoints(image, (clip.keypoints_px[frame] - offset) * scale, clip.keypoint_confidence[frame], unit + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import cv2
@@ -52,3 +53,16 @@ class CutDetector:
             self._usual = 0.0 if cut else _MEMORY * self._usual + (1.0 - _MEMORY) * difference
         self._small, self._histogram = pixels, histogram
         return cut
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """What later answers depend on, as named arrays; empty before the first frame."""
+        if self._small is None or self._histogram is None:
+            return {}
+        return {"small": self._small, "histogram": self._histogram, "usual": np.array(self._usual)}
+
+    def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on from what `state` gave."""
+        if arrays:
+            self._small = np.asarray(arrays["small"], np.int16)
+            self._histogram = np.asarray(arrays["histogram"], np.float64)
+            self._usual = float(arrays["usual"])

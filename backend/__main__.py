@@ -1,0 +1,6 @@
+"""`python -m backend COMMAND`."""
+
+from backend.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,99 @@
+"""The command line: `python -m backend COMMAND`. May import anything of the backend, each command its own part late.
+
+A command is one module here with `add_parser(subparsers)` and `run(args) -> int`, and one line in `COMMANDS`. Only the
+command that is asked for is imported, so a missing optional package breaks that command and no other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+
+from backend.cli.output import report_error
+from backend.errors import BadInputError, MarionetError
+
+PROGRAM = "marionet"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command's name, which is its module's name too, and its line in the help."""
+
+    name: str
+    summary: str
+
+
+COMMANDS = (
+    Command("solve", "turn a video into a motion clip"),
+    Command("tracks", "list the people in a video, with a contact sheet to choose from"),
+    Command("doctor", "check devices, codecs, weights and packages, with remedies"),
+)
+
+_EPILOG = """\
+examples:
+  marionet solve dance.mp4 -o dance.npz
+  marionet tracks street.mp4 --sheet people.png
+  marionet doctor
+
+exit codes: 0 done, 2 bad argument, 3 video, 4 no person, 5 weights, 6 output, 7 device, 8 service, 130 stopped
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0, or the `exit_code` of the MarionetError that ended it."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    try:
+        parser, module = _build_parser(chosen)
+        args = parser.parse_args(arguments)
+        if module is None:
+            parser.print_help()
+            return 0 if not arguments else BadInputError.exit_code
+        _start_logging(args.verbose)
+        return int(module.run(args))
+    except MarionetError as error:
+        report_error(error, as_json="--json" in arguments)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _build_parser(chosen: str | None) -> tuple[argparse.ArgumentParser, ModuleType | None]:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="One-camera video of a person to animation.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what happens, to the error stream")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    module = None
+    for command in COMMANDS:
+        if command.name == chosen:
+            module = _import_command(command.name)
+            module.add_parser(subparsers)
+        else:
+            subparsers.add_parser(command.name, help=command.summary, add_help=False)
+    return parser, module
+
+
+def _import_command(name: str) -> ModuleType:
+    try:
+        return import_module(f"backend.cli.{name}")
+    except ModuleNotFoundError as fault:
+        if fault.name is None or fault.name.split(".")[0] in {"backend", "blender_addon"}:
+            raise
+        raise BadInputError(
+            f"The command {name!r} needs the package {fault.name!r}, which is not installed",
+            "Install it as docs/install.md says for this command",
+        ) from fault
+
+
+def _start_logging(verbose: bool) -> None:
+    level = logging.INFO if verbose else logging.ERROR
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)

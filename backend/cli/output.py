@@ -1,0 +1,128 @@
+"""What commands write: plain lines, a progress line with an estimate, or one JSON event a line. stdlib, types, errors.
+
+Results go to standard output, progress and errors to the error stream; with `--json` every event goes to standard
+output as one line of JSON, so that another program can follow.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+from backend.errors import MarionetError
+from backend.types import CancelToken, Progress
+
+_REDRAW_S: Final = 0.1
+_JSON_EVERY_S: Final = 0.5
+_BAR: Final = 28
+
+
+class Terminal:
+    """Where a command reports. `as_json` writes events, otherwise text with a progress line on a terminal."""
+
+    def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
+        self._json = as_json
+        self._quiet = quiet
+        self._live = sys.stderr.isatty() and not as_json and not quiet
+        self._last_s = 0.0
+        self._drawn = False
+        self._stage = ""
+
+    def progress(self, now: Progress) -> None:
+        """Show where the work stands; drawn at most ten times a second, and always when a stage ends."""
+        clock = time.monotonic()
+        ended, fresh = now.done >= now.total, now.stage != self._stage
+        self._stage = now.stage
+        if self._json:
+            if ended or fresh or clock - self._last_s >= _JSON_EVERY_S:
+                self._last_s = clock
+                self.event("progress", stage=now.stage, done=now.done, total=now.total, remaining_s=now.remaining_s)
+        elif self._live and (ended or fresh or clock - self._last_s >= _REDRAW_S):
+            self._last_s = clock
+            self._draw(progress_line(now))
+        elif not self._quiet and not self._live and fresh:
+            print(f"{now.stage} ...", file=sys.stderr, flush=True)
+
+    def line(self, text: str = "") -> None:
+        """Write a line of the result; nothing with `--json`, whose events carry it."""
+        if not self._json:
+            self._clear()
+            print(text, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Write a warning to the error stream, or as an event."""
+        if self._json:
+            self.event("warning", message=text)
+        else:
+            self._clear()
+            print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Write one JSON event; nothing without `--json`."""
+        if self._json:
+            print(json.dumps({"event": kind, **values}), flush=True)
+
+    def _draw(self, text: str) -> None:
+        width = shutil.get_terminal_size((100, 24)).columns
+        sys.stderr.write("\r" + text[: width - 1].ljust(width - 1))
+        sys.stderr.flush()
+        self._drawn = True
+
+    def _clear(self) -> None:
+        if self._drawn:
+            width = shutil.get_terminal_size((100, 24)).columns
+            sys.stderr.write("\r" + " " * (width - 1) + "\r")
+            sys.stderr.flush()
+            self._drawn = False
+
+
+def progress_line(now: Progress) -> str:
+    """`people  [#####-----]  120/430   28 %   0:35 left`."""
+    share = min(1.0, now.done / max(now.total, 1))
+    filled = round(share * _BAR)
+    left = "" if now.remaining_s is None else f"   {clock_text(now.remaining_s)} left"
+    bar = "#" * filled + "-" * (_BAR - filled)
+    return f"{now.stage:<8} [{bar}] {now.done}/{now.total}  {share:4.0%}{left}"
+
+
+def clock_text(seconds: float) -> str:
+    """`1:05` or `2:03:20`."""
+    whole = max(0, round(seconds))
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def report_error(error: MarionetError, as_json: bool) -> None:
+    """Tell an error and its remedy, as an event on standard output or as text on the error stream."""
+    if as_json:
+        record = {"code": error.code, "message": error.message, "remedy": error.remedy, "exit_code": error.exit_code}
+        print(json.dumps({"event": "error", **record}), flush=True)
+    else:
+        print(f"{error.code.replace('_', ' ')}: {error.message}", file=sys.stderr)
+        if error.remedy:
+            print(f"  {error.remedy}", file=sys.stderr)
+
+
+@contextmanager
+def cancel_on_interrupt() -> Iterator[CancelToken]:
+    """A token that Ctrl-C or a polite termination sets; a second Ctrl-C ends the program at once."""
+    token = CancelToken()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if token.cancelled:
+            raise KeyboardInterrupt
+        token.cancel()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield token
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,136 @@
+"""Watching the video once: decode, find cuts and camera motion, follow people, keep a journal, offer previews.
+
+May import `backend.video`, `backend.people`, `backend.camera`, `backend.solving.journal` and `backend.types`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.camera import CameraMotionMeter
+from backend.people.networks import PeopleNetworks
+from backend.people.options import PeopleOptions
+from backend.people.tracker import PeopleTracker
+from backend.solving.journal import Arrays, Journal
+from backend.types import Array, CancelToken, Frame, PersonTrack, Progress, ProgressCallback
+from backend.video import CutDetector, VideoReader
+
+STAGE: Final = "people"
+# The tracker works on several frames at once, and its result depends on where it is flushed: a run may be kept or
+# stopped only at places where an undisturbed run flushes too. Short enough for a cancel to feel immediate.
+_FLUSH_EVERY: Final = 8
+Glance = Callable[[PeopleTracker], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What one pass over the video learnt: all frames of the range, everyone's track, cuts, and the camera.
+
+    frame_index (N,), times_s (N,); `stopped` where a cancel ended the pass early; `waited_s` for the decoder.
+    """
+
+    frame_index: NDArray[np.intp]
+    times_s: Array
+    tracks: tuple[PersonTrack, ...]
+    cuts_s: tuple[float, ...]
+    camera_moves: bool
+    stopped: bool
+    waited_s: float
+
+
+class Watcher:
+    """One pass over a video that can be interrupted, kept and continued with the same result."""
+
+    def __init__(self, reader: VideoReader, journal: Journal, options: PeopleOptions, networks: PeopleNetworks) -> None:
+        self._reader = reader
+        self._journal = journal
+        self._tracker = PeopleTracker(options, networks)
+        self._cuts = CutDetector()
+        self._meter = CameraMotionMeter()
+        self._frame_index: list[int] = []
+        self._times_s: list[float] = []
+        self._cuts_s: list[float] = []
+        self._waited_s = 0.0
+
+    def watch(self, progress: ProgressCallback, cancel: CancelToken, glance: Glance) -> Watched:
+        """Go through the frames that are left. `glance` may look at the tracker after each frame.
+
+        A cancel ends the pass early and is told in the result. Raises VideoError for an unreadable video.
+        """
+        self._restore()
+        begun, start = time.monotonic(), len(self._times_s)
+        expected = max(self._reader.expected_frames, start + 1)
+        asked_at, stopped = begun, False
+        with self._tracker:
+            for frame in self._reader.frames(self._frame_index[-1] + 1 if start else 0):
+                self._waited_s += time.monotonic() - asked_at
+                self._take(frame)
+                done = len(self._times_s)
+                rate = (done - start) / max(time.monotonic() - begun, 1e-6)
+                progress(Progress(STAGE, done, max(expected, done), max(expected - done, 0) / rate))
+                if done % _FLUSH_EVERY == 0:
+                    self._tracker.flush()
+                    if cancel.cancelled:
+                        stopped = True
+                        break
+                    if self._journal.is_due:
+                        self._journal.save(self._state())
+                glance(self._tracker)
+                asked_at = time.monotonic()
+            self._tracker.flush()
+            # what follows takes its time too; a run that is killed there need not watch the video again
+            self._journal.save(self._state())
+            return self._watched(stopped)
+
+    def _take(self, frame: Frame) -> None:
+        cut = self._cuts.update(frame)
+        self._meter.update(frame, new_shot=cut)
+        if cut:
+            self._cuts_s.append(frame.time_s)
+            self._tracker.cut()
+        self._tracker.update(frame)
+        self._frame_index.append(frame.index)
+        self._times_s.append(frame.time_s)
+
+    def _watched(self, stopped: bool) -> Watched:
+        return Watched(
+            frame_index=np.array(self._frame_index, np.intp),
+            times_s=np.array(self._times_s, np.float64),
+            tracks=tuple(self._tracker.tracks()),
+            cuts_s=tuple(self._cuts_s),
+            camera_moves=self._meter.moves,
+            stopped=stopped,
+            waited_s=self._waited_s,
+        )
+
+    def _state(self) -> Arrays:
+        arrays: Arrays = {
+            "frame_index": np.array(self._frame_index, np.int64),
+            "times_s": np.array(self._times_s, np.float64),
+            "cuts_s": np.array(self._cuts_s, np.float64),
+        }
+        parts = (("tracker", self._tracker), ("cuts", self._cuts), ("camera", self._meter))
+        for prefix, part in parts:
+            arrays |= {f"{prefix}/{name}": value for name, value in part.state().items()}
+        return arrays
+
+    def _restore(self) -> None:
+        arrays = self._journal.load()
+        if arrays is None:
+            return
+        self._frame_index = np.asarray(arrays["frame_index"], np.int64).tolist()
+        self._times_s = np.asarray(arrays["times_s"], np.float64).tolist()
+        self._cuts_s = np.asarray(arrays["cuts_s"], np.float64).tolist()
+        self._tracker.restore(_below(arrays, "tracker/"))
+        self._cuts.restore(_below(arrays, "cuts/"))
+        self._meter.restore(_below(arrays, "camera/"))
+
+
+def _below(arrays: Arrays, prefix: str) -> Arrays:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
