@@ -14,10 +14,10 @@ from backend.people.region import Roi
 from backend.types import Array
 
 _CORE = (11, 12, 13, 14, 23, 24, 25, 26, 27, 28)  # shoulders, elbows, hips, knees, ankles
-_DOUBLE_DISTANCE = 0.06  # of the region's side
+DOUBLE_DISTANCE, NEAR_DOUBLE_DISTANCE = 0.06, 0.1  # of the region's side: while followed, and for one found anew
 _FORBIDDEN = 1e6
 _MOST_PLACE, _MOST_SIZE, _MOST_LOOK = 1.0, math.log(1.8), 0.55
-_SAME_LOOK = 0.3  # for people who were away too long to guess their place
+_SAME_LOOK = 0.18  # for people who were away too long to guess their place
 _SWAP_GAIN = 0.25
 
 
@@ -54,7 +54,8 @@ def match_cost(absent: Absent, found: Found, remember_s: float) -> float:
         look = appearance_distance(absent.appearance, found.appearance)
     if absent.away_s > remember_s:
         return 2.0 + look if look < _SAME_LOOK else _FORBIDDEN
-    reach = found.roi.size_px * (0.4 + 0.6 * min(absent.away_s, 1.0))  # the longer away, the less sure the place
+    # The longer away, the less sure the place; a leap is faster than any walk.
+    reach = max(found.roi.size_px, absent.expected.size_px) * (0.5 + 1.5 * min(absent.away_s, 1.0))
     place = math.hypot(found.roi.x_px - absent.expected.x_px, found.roi.y_px - absent.expected.y_px) / reach
     size = abs(math.log(found.roi.size_px / absent.expected.size_px))
     if place > _MOST_PLACE or size > _MOST_SIZE or look > _MOST_LOOK:
@@ -62,10 +63,10 @@ def match_cost(absent: Absent, found: Found, remember_s: float) -> float:
     return place / _MOST_PLACE + 0.5 * size / _MOST_SIZE + look / _MOST_LOOK
 
 
-def are_doubles(first_px: Array, second_px: Array, size_px: float) -> bool:
-    """Whether two sets of landmarks (K, 2) lie on one body."""
+def are_doubles(first_px: Array, second_px: Array, size_px: float, distance: float = DOUBLE_DISTANCE) -> bool:
+    """Whether two sets of landmarks (K, 2) lie on one body of a region `size_px` wide."""
     gap = np.linalg.norm(first_px[list(_CORE)] - second_px[list(_CORE)], axis=-1)
-    return float(np.median(gap)) < _DOUBLE_DISTANCE * size_px
+    return float(np.median(gap)) < distance * size_px
 
 
 def surprise(expected: Roi, seen: Roi, model: Array | None, look: Array | None) -> float:

@@ -48,6 +48,11 @@ class LandmarkBatch:
     presence: Array
     features: Array | None
 
+    def sureness(self, index: int) -> float:
+        """Mean heatmap peak 0..1 of the landmarks said to be visible: above 0.55 on people, below it on chairs."""
+        visible = self.visibility[index, :LANDMARKS] > 0.5
+        return float(self.peak[index, :LANDMARKS][visible].mean()) if visible.any() else 0.0
+
     def next_roi(self, index: int) -> Roi:
         """Region of the same person for the next frame."""
         return roi_from_alignment(self.keypoints_px[index, HIP_CENTRE], self.keypoints_px[index, ALIGNMENT])

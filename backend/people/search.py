@@ -21,8 +21,9 @@ from backend.types import Array, Detection, Image
 Box = tuple[float, float, float, float]
 _BOX_MARGIN = 1.5  # side of the region in which the pose detector looks, over the box's longer side
 _BODY_MARGIN = 1.25  # side of a first crop over the longer side of a box without known hips
-_LEAST_PRESENCE = 0.7  # to start a track, stricter than to keep one
+_LEAST_PRESENCE, _LEAST_SURENESS = 0.7, 0.55  # to start a track, stricter than to keep one
 _KNOWN_OVERLAP, _KNOWN_COVER = 0.45, 0.85
+_NEAR_SIZE = 1.5  # side of the region in which a lost person is looked for, over the person's own
 _LEAST_SIZE_PX = 24.0
 
 
@@ -47,12 +48,14 @@ class Searcher:
     ) -> list[Candidate]:
         """Up to `most` people outside the `known` boxes, the largest first.
 
-        `near`: regions px where people just lost may be; boxes lower than `least_height_px` are passed over.
+        `near`: where people just lost should be; boxes lower than `least_height_px` are passed over.
         """
         found: list[Candidate] = []
-        for region in near:  # cheap first: a person just lost is mostly close by
-            for detection in self._networks.poses.detect(image, region)[:2]:
-                self._add(found, image, detection, region, known)
+        for roi in near:  # cheap first: a person just lost is mostly close by
+            if not self._add_roi(found, image, roi, known):
+                region = Roi(roi.x_px, roi.y_px, _NEAR_SIZE * roi.size_px)
+                for detection in self._networks.poses.detect(image, region)[:2]:
+                    self._add(found, image, detection, region, known)
         if len(found) >= most:
             return found[:most]
         boxes = [
@@ -102,6 +105,8 @@ class Searcher:
             if batch.presence[0] < _LEAST_PRESENCE:
                 return False
             roi = batch.next_roi(0)
+        if batch.sureness(0) < _LEAST_SURENESS or not _is_usable(roi, image):
+            return False
         keypoints = batch.keypoints_px[0, :LANDMARKS]
         box = body_box(keypoints, batch.visibility[0, :LANDMARKS])
         if _is_known(box, known) or any(_is_known(box, [other.box_px]) for other in found):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from backend.people.appearance import appearance_of
 from backend.people.followed import FollowedPerson
-from backend.people.identity import Found, match
+from backend.people.identity import NEAR_DOUBLE_DISTANCE, Found, are_doubles, match
 from backend.people.landmarks import LandmarkBatch, landmarks_on_crops
 from backend.people.meetings import Meetings
 from backend.people.networks import PeopleNetworks, load_people_networks
@@ -25,7 +25,7 @@ from backend.types import Frame, PersonTrack
 
 _LOOK_EVERY = 5  # frames between samples of a person's colours
 _FRAMES_AT_ONCE = 2
-_NEAR_S, _NEAR_SIZE = 0.5, 1.5  # how long, and how far around (over the region's side), a lost person is near
+_NEAR_S = 0.5  # so long a lost person is looked for where the motion would have led
 _MISSING_INTERVAL_S, _EMPTY_INTERVAL_S = 0.1, 0.2
 _EAGER_SEARCHES = 10  # looks in a row at every frame before an empty picture is looked at less often
 _SHIFT, _LOG_SIZE, _TURN_RAD = 0.08, 0.12, 0.2  # a region off by more is cut again
@@ -184,11 +184,7 @@ class PeopleTracker:
     def _search(self, frame: Frame) -> None:
         position = len(self._times_s) - 1
         present = [person for person in self._people if not person.away]
-        near = [
-            Roi(roi.x_px, roi.y_px, _NEAR_SIZE * roi.size_px)
-            for roi in (p.expected(0) for p in self._people if p.away and frame.time_s - p.last_seen_s <= _NEAR_S)
-            if roi.is_finite
-        ]
+        near = [p.expected(0) for p in self._people if p.away and frame.time_s - p.last_seen_s <= _NEAR_S]
         known = [person.box(position) for person in present]
         room = self._options.max_people - len(present)
         least = _SMALL_SHARE * max((box[3] - box[1] for box in known), default=0.0)
@@ -196,7 +192,13 @@ class PeopleTracker:
         found = self._searcher.find(frame.image, known, near, room, least)
         self._last_search_s = frame.time_s
         self._empty_searches = 0 if found or present else self._empty_searches + 1
-        self._name(found, frame, position)
+        new = [candidate for candidate in found if not self._is_followed(candidate, present, position)]
+        self._name(new, frame, position)
+
+    @staticmethod
+    def _is_followed(candidate: Candidate, present: Sequence[FollowedPerson], position: int) -> bool:
+        landmarks, size = candidate.batch.keypoints_px[0], candidate.roi.size_px
+        return any(are_doubles(landmarks, p.keypoints(position), size, NEAR_DOUBLE_DISTANCE) for p in present)
 
     def _name(self, found: Sequence[Candidate], frame: Frame, position: int) -> None:
         """Give each person found its old identity, or a new one."""
