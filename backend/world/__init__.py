@@ -1,0 +1,9 @@
+"""World: metric root path, gravity, floor, contacts and planted feet; whether the camera stands still.
+
+May import `types`, `errors` and the add-on's `motion`. `place_in_world` is the way in.
+"""
+
+from backend.world.place import place_in_world
+from backend.world.world_track import GravitySettings, RootSettings, WorldOptions, WorldTrack
+
+__all__ = ["GravitySettings", "RootSettings", "WorldOptions", "WorldTrack", "place_in_world"]

@@ -1,0 +1,274 @@
+"""From poses in the camera to motion in the world: root path, gravity, floor, contacts, planted feet.
+
+May import `motion`, `types` and its own room. Pure: no files, no clock, no randomness.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.types import Intrinsics, PersonTrack, PoseTrack
+from backend.world.gravity import Footing, estimate_gravity, world_axes
+from backend.world.root_path import RootPath, Sightings, Steps, solve_root_path
+from backend.world.world_track import Array, WorldOptions, WorldTrack
+from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
+from blender_addon.motion.contacts import contact_probability, planted_frames, point_speed_m_s, true_runs
+from blender_addon.motion.planting import Motion, plant_feet
+from blender_addon.motion.posing import Feet, PosedBody, camera_to_world, find_feet, pose_body, world_to_camera
+from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_multiply
+
+_log = logging.getLogger(__name__)
+
+# how much a keypoint counts for the root; the rest of the landmarks (face, fingers) are loose on the body
+_KEYPOINT_WEIGHTS = {
+    "shoulder": 1.0, "hip": 1.0, "knee": 0.8, "ankle": 0.8, "elbow": 0.6, "wrist": 0.4, "heel": 0.4,
+    "foot_index": 0.4, "ear": 0.3, "nose": 0.3,
+}  # fmt: skip
+_FOOT_KEYPOINTS = ("left_heel", "left_foot_index", "right_heel", "right_foot_index")
+_LEAST_VISIBILITY = 0.3
+# the lowest foot of this part of the frames counts as standing while no contact is known yet
+_FLOOR_PERCENTILE = 20.0
+# below this height over the lowest standing foot a camera is as good as on the floor: the floor says little
+_FEW_FRAMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """One person's solved frames, all in camera axes relative to the pelvis."""
+
+    body: CanonicalBody
+    shape: BodyShape
+    poses: PoseTrack
+    solved: NDArray[np.intp]
+    seen: Sightings
+    feet: Feet
+    foot_rays: Array
+
+
+def place_in_world(
+    poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, options: WorldOptions | None = None
+) -> WorldTrack:
+    """Place one person's poses in the world.
+
+    The root path agrees with the keypoints of `track` under `intrinsics` and with the body height; gravity and floor
+    come from the poses, the standing feet and the habit of level cameras, or from `options`. Frames without a pose
+    stay NaN. A track without any solved frame gives an all-NaN result with a warning.
+    """
+    options = options or WorldOptions()
+    solved = np.flatnonzero(np.isfinite(poses.rotations_wxyz).all(axis=(1, 2)) & (poses.confidence > 0))
+    if len(solved) < _FEW_FRAMES:
+        return _nothing(poses, options)
+    scene = _make_scene(poses, track, intrinsics, solved)
+    path = solve_root_path(scene.seen, options.root)
+    down = _given_down(options)
+    free = down is None
+    if down is None:
+        down = estimate_gravity(poses.gravity_camera, options.gravity)
+    probability = _contacts(scene, path.root_camera_m, down, options)
+    for _ in range(2):
+        steps = _find_steps(scene, probability, down, options)
+        path = solve_root_path(scene.seen, options.root, steps)
+        if free:
+            down = estimate_gravity(poses.gravity_camera, options.gravity, _footing(path, steps))
+        probability = _contacts(scene, path.root_camera_m, down, options)
+    return _finish(scene, path, down, probability, options)
+
+
+def _make_scene(poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, solved: NDArray[np.intp]) -> _Scene:
+    body = canonical_body()
+    shape = BodyShape(poses.height_m, poses.bone_scales)
+    rotations = poses.rotations_wxyz[solved].astype(np.float64)
+    posed = pose_body(body, shape, rotations, np.zeros((len(solved), 3)))
+    points = points_m(body, "blazepose33", posed.positions_m, posed.world_wxyz, shape)
+    rays = _rays(track.keypoints_px[solved], intrinsics)
+    names = body.subsets["blazepose33"]
+    parts = np.array([_keypoint_weight(name) for name in names])
+    visibility = np.nan_to_num(track.visibility[solved], nan=0.0)
+    weights = parts * np.where(visibility > _LEAST_VISIBILITY, visibility, 0.05 * visibility)
+    weights = np.where(np.isfinite(rays).all(axis=-1), weights, 0.0)
+    foot = [names.index(name) for name in _FOOT_KEYPOINTS]
+    foot_rays = np.where((visibility[:, foot] > _LEAST_VISIBILITY)[..., None], rays[:, foot], np.nan)
+    seen = Sightings(track.times_s[solved], points, np.nan_to_num(rays, nan=0.0), weights)
+    return _Scene(body, shape, poses, solved, seen, find_feet(body, posed), foot_rays)
+
+
+def _keypoint_weight(name: str) -> float:
+    return next((weight for part, weight in _KEYPOINT_WEIGHTS.items() if name.endswith(part)), 0.0)
+
+
+def _rays(keypoints_px: Array, intrinsics: Intrinsics) -> Array:
+    """Normalised, undistorted image coordinates (N, K, 2) of pixels (N, K, 2)."""
+    matrix = np.asarray(intrinsics.matrix, dtype=np.float64)
+    if intrinsics.distortion:
+        flat = np.ascontiguousarray(keypoints_px.reshape(-1, 1, 2), dtype=np.float64)
+        straight = cv2.undistortPoints(flat, matrix, np.array(intrinsics.distortion, dtype=np.float64))
+        return np.asarray(straight.reshape(keypoints_px.shape), dtype=np.float64)
+    inverse = np.linalg.inv(matrix)
+    homogeneous = np.concatenate([keypoints_px, np.ones((*keypoints_px.shape[:-1], 1))], axis=-1)
+    rays = homogeneous @ inverse.T
+    return np.asarray(rays[..., :2] / rays[..., 2:])
+
+
+def _given_down(options: WorldOptions) -> Array | None:
+    """The down direction in the camera where the caller knows it."""
+    if options.world_from_camera is not None:
+        return -np.asarray(options.world_from_camera, dtype=np.float64)[2, :3]
+    if options.gravity_camera is not None:
+        down = np.asarray(options.gravity_camera, dtype=np.float64)
+        return np.asarray(down / np.linalg.norm(down))
+    return None
+
+
+def _contacts(scene: _Scene, root_camera_m: Array, down: Array, options: WorldOptions) -> Array:
+    """Contact probabilities (N, 4) with the floor under the lowest usual foot."""
+    turn = world_axes(down)
+    positions = (scene.feet.positions_m + root_camera_m[:, None]) @ turn.T
+    positions[..., 2] -= _floor_height(positions, scene.feet.clearance_m)
+    feet = Feet(positions, scene.feet.offsets_m, scene.feet.clearance_m)
+    speed = point_speed_m_s(scene.seen.times_s, scene.foot_rays) * root_camera_m[:, 2:]
+    return contact_probability(scene.seen.times_s, feet, options.contacts, speed)
+
+
+def _floor_height(positions: Array, clearance_m: Array) -> float:
+    """The usual height of the lowest foot point, for foot points (N, 4, 3) in upright axes."""
+    lowest = (positions[..., 2] - clearance_m).min(axis=1)
+    return float(np.percentile(lowest, _FLOOR_PERCENTILE))
+
+
+def _find_steps(scene: _Scene, probability: Array, down: Array, options: WorldOptions) -> Steps:
+    """Every contact of every foot point as one step."""
+    planted = planted_frames(scene.seen.times_s, probability, options.contacts)
+    frame, step, foot, clearance = [], [], [], []
+    for point in range(planted.shape[1]):
+        for first, last in true_runs(planted[:, point]):
+            inside = np.arange(first, last + 1)
+            frame.append(inside)
+            step.append(np.full(len(inside), len(clearance)))
+            foot.append(scene.feet.positions_m[inside, point])
+            clearance.append(scene.feet.clearance_m[point])
+    if not clearance:
+        empty = np.zeros(0, dtype=np.intp)
+        return Steps(empty, empty, np.zeros((0, 3)), np.zeros(0), down)
+    return Steps(np.concatenate(frame), np.concatenate(step), np.concatenate(foot), np.array(clearance), down)
+
+
+def _footing(path: RootPath, steps: Steps) -> Footing | None:
+    if not steps.count:
+        return None
+    # ten frames on the spot are hardly worth more than one: their errors are the same
+    frames = np.bincount(steps.step, minlength=steps.count)
+    return Footing(path.places_camera_m, steps.clearance_m, np.minimum(frames / 5.0, 2.0))
+
+
+def _finish(scene: _Scene, path: RootPath, down: Array, probability: Array, options: WorldOptions) -> WorldTrack:
+    """Turn the result upright, put the floor at zero, plant the feet, and fill the frames in."""
+    times_s, frames = scene.seen.times_s, len(scene.poses.confidence)
+    rotations = scene.poses.rotations_wxyz[scene.solved].astype(np.float64)
+    world_from_camera = _camera_pose(scene, path, down, probability, options)
+    repeated = np.tile(world_from_camera, (len(times_s), 1, 1))
+    rotations[:, 0] = quaternion_multiply(matrix_to_quaternion(world_from_camera[:3, :3]), rotations[:, 0])
+    root = camera_to_world(repeated, path.root_camera_m[:, None])[:, 0]
+    motion = Motion(times_s, rotations, root)
+    if options.plant_feet:
+        planted = planted_frames(times_s, probability, options.contacts)
+        motion = plant_feet(scene.body, scene.shape, motion, planted, options.plant)
+    before = pose_body(scene.body, scene.shape, rotations, root)
+    after = pose_body(scene.body, scene.shape, motion.rotations_wxyz, motion.root_m)
+    change = _h36m(scene, after) - _h36m(scene, before)
+    root_camera = world_to_camera(repeated, motion.root_m[:, None])[:, 0]
+    # what the pose solver found stays as it was; only the root and the planted legs move
+    joints = scene.poses.joints_camera_m[scene.solved] - scene.poses.root_camera_m[scene.solved, None]
+    joints = joints + path.root_camera_m[:, None] + change @ world_from_camera[:3, :3]
+    fill = _Filler(frames, scene.solved)
+    return WorldTrack(
+        rotations_wxyz=fill.nan(motion.rotations_wxyz),
+        root_world_m=fill.nan(motion.root_m),
+        root_camera_m=fill.nan(root_camera),
+        joints_camera_m=fill.nan(joints),
+        contacts=fill.zero(probability),
+        world_from_camera=np.tile(world_from_camera, (frames, 1, 1)),
+        gravity_camera=down,
+        reprojection_px=fill.nan(_reprojection_px(scene, path)),
+        warnings=_warnings(scene, path, options),
+    )
+
+
+def _camera_pose(scene: _Scene, path: RootPath, down: Array, probability: Array, options: WorldOptions) -> Array:
+    """`world_from_camera` (4, 4): floor at zero, the first pelvis above the origin; or the given one."""
+    if options.world_from_camera is not None:
+        return np.asarray(options.world_from_camera, dtype=np.float64)
+    turn = world_axes(down)
+    feet = (scene.feet.positions_m + path.root_camera_m[:, None]) @ turn.T
+    planted = planted_frames(scene.seen.times_s, probability, options.contacts)
+    height = feet[..., 2] - scene.feet.clearance_m
+    floor = float(np.median(height[planted])) if planted.any() else _floor_height(feet, scene.feet.clearance_m)
+    pose = np.eye(4)
+    pose[:3, :3] = turn
+    start = turn @ path.root_camera_m[0]
+    pose[:3, 3] = -start[0], -start[1], -floor
+    return pose
+
+
+def _h36m(scene: _Scene, posed: PosedBody) -> Array:
+    return points_m(scene.body, "h36m17", posed.positions_m, posed.world_wxyz, scene.shape)
+
+
+def _reprojection_px(scene: _Scene, path: RootPath) -> Array:
+    """The weighted middle of the keypoints' distances (N,) at the person's depth, in rays."""
+    residual = path.residual_m / np.maximum(path.root_camera_m[:, None, 2], 0.1)
+    order = np.argsort(residual, axis=1)
+    weight = np.cumsum(np.take_along_axis(scene.seen.weights, order, axis=1), axis=1)
+    middle = np.argmax(weight >= 0.5 * weight[:, -1:], axis=1)
+    return np.take_along_axis(np.take_along_axis(residual, order, axis=1), middle[:, None], axis=1)[:, 0]
+
+
+def _warnings(scene: _Scene, path: RootPath, options: WorldOptions) -> tuple[str, ...]:
+    found = []
+    if options.camera_moves:
+        found.append("The camera moves; Marionet takes it as still, so the path through the world will drift")
+    if not scene.seen.weights.any():
+        found.append("No keypoint was seen well enough to place the person")
+    for warning in found:
+        _log.warning(warning)
+    return tuple(found)
+
+
+def _nothing(poses: PoseTrack, options: WorldOptions) -> WorldTrack:
+    frames = len(poses.confidence)
+    down = estimate_gravity(poses.gravity_camera, options.gravity)
+    pose = np.eye(4)
+    pose[:3, :3] = world_axes(down)
+    return WorldTrack(
+        rotations_wxyz=np.full(poses.rotations_wxyz.shape, np.nan),
+        root_world_m=np.full((frames, 3), np.nan),
+        root_camera_m=np.full((frames, 3), np.nan),
+        joints_camera_m=np.full(poses.joints_camera_m.shape, np.nan),
+        contacts=np.zeros((frames, 4)),
+        world_from_camera=np.tile(pose, (frames, 1, 1)),
+        gravity_camera=down,
+        reprojection_px=np.full(frames, np.nan),
+        warnings=(f"The person is solved in fewer than {_FEW_FRAMES} frames; there is no motion to place",),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Filler:
+    """Puts solved frames back among all `frames`."""
+
+    frames: int
+    solved: NDArray[np.intp]
+
+    def nan(self, values: Array) -> Array:
+        """`values` (N, ...) at their frames, NaN elsewhere."""
+        out = np.full((self.frames, *values.shape[1:]), np.nan)
+        out[self.solved] = values
+        return out
+
+    def zero(self, values: Array) -> Array:
+        """`values` (N, ...) at their frames, 0 elsewhere."""
+        return np.asarray(np.nan_to_num(self.nan(values), nan=0.0))

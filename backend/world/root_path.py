@@ -1,0 +1,182 @@
+"""The root's path: metric pelvis positions whose projected body agrees with the keypoints over the whole clip.
+
+May import numpy, scipy and its own room. One sparse linear least-squares problem, re-weighted a few times:
+keypoints against the projection (linear in the root once multiplied by depth), small accelerations (smaller still
+along the view, where only apparent size measures), standing feet that stay where they are, on one level floor.
+Information is counted per second, not per frame, so that the constants hold at any frame rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import spsolve
+
+from backend.world.world_track import Array, RootSettings
+
+# constants are quoted for this frame rate
+_REFERENCE_FPS = 30.0
+# residuals beyond this many sigmas lose weight (Cauchy)
+_ROBUST_SIGMAS = 2.5
+_LEAST_DEPTH_M = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """What is seen: N frames at `times_s` (N,) with K points.
+
+    `points_m` (N, K, 3) relative to the pelvis in camera axes; `rays` (N, K, 2) their normalised image coordinates
+    (x / z, y / z); `weights` (N, K) >= 0.
+    """
+
+    times_s: Array
+    points_m: Array
+    rays: Array
+    weights: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Standing feet: M frame-wise observations of S steps.
+
+    `frame` (M,) and `step` (M,) index frames and steps; `foot_m` (M, 3) is the foot point relative to the pelvis in
+    camera axes; `clearance_m` (S,) its height above the floor while it stands; `down` (3,) gravity in the camera.
+    """
+
+    frame: NDArray[np.intp]
+    step: NDArray[np.intp]
+    foot_m: Array
+    clearance_m: Array
+    down: Array
+
+    @property
+    def count(self) -> int:
+        """Number of steps S."""
+        return len(self.clearance_m)
+
+
+@dataclass(frozen=True, slots=True)
+class RootPath:
+    """`root_camera_m` (N, 3), where each step stands `places_camera_m` (S, 3), and the keypoints' `residual_m` (N, K)."""
+
+    root_camera_m: Array
+    places_camera_m: Array
+    residual_m: Array
+
+
+def solve_root_path(seen: Sightings, settings: RootSettings, steps: Steps | None = None) -> RootPath:
+    """The root path (N, 3) in camera axes. Needs at least one frame with three weighted points."""
+    frames = len(seen.times_s)
+    pace = _frame_pace(seen.times_s)
+    weights = seen.weights.copy()
+    smooth_weight = np.ones((max(frames - 2, 0), 3))
+    step_weight = np.ones(0 if steps is None else len(steps.frame))
+    root = np.zeros((frames, 3))
+    places = np.zeros((0, 3))
+    for _ in range(settings.rounds):
+        blocks, right = _keypoint_terms(seen, weights * pace[:, None] / settings.keypoint_sigma_m**2)
+        system = sparse.block_diag(list(blocks), format="csc")
+        difference = _acceleration_rows(seen.times_s)
+        sigma = np.array([settings.across_m_s2, settings.across_m_s2, settings.depth_m_s2])
+        inverse = (smooth_weight * pace[1:-1, None] / sigma**2).reshape(-1)
+        system = system + difference.T @ sparse.diags(inverse) @ difference
+        vector = right.reshape(-1)
+        if steps is not None and steps.count:
+            system, vector = _with_steps(system, vector, steps, step_weight * pace[steps.frame], settings)
+        solution = spsolve(system.tocsc(), vector)
+        root = solution[: 3 * frames].reshape(frames, 3)
+        residual = _residual_m(seen, root)
+        weights = seen.weights * _cauchy(residual / settings.keypoint_sigma_m)
+        smooth_weight = _cauchy((difference @ root.reshape(-1)).reshape(-1, 3) / sigma)
+        if steps is not None and steps.count:
+            places = solution[3 * frames : 3 * (frames + steps.count)].reshape(-1, 3)
+            slip = np.linalg.norm(root[steps.frame] + steps.foot_m - places[steps.step], axis=-1)
+            step_weight = _cauchy(slip / settings.foot_sigma_m)
+    return RootPath(root, places, _residual_m(seen, root))
+
+
+def _keypoint_terms(seen: Sightings, information: Array) -> tuple[Array, Array]:
+    """Normal matrices (N, 3, 3) and right sides (N, 3) of `x + tx - u (z + tz) = 0` and its twin for y."""
+    rows = np.zeros((*seen.rays.shape, 3))
+    rows[..., 0, 0] = 1.0
+    rows[..., 1, 1] = 1.0
+    rows[..., 2] = -seen.rays
+    known = seen.points_m[..., :2] - seen.rays * seen.points_m[..., 2:]
+    normal = np.einsum("nk,nkai,nkaj->nij", information, rows, rows)
+    right = -np.einsum("nk,nkai,nka->ni", information, rows, known)
+    # frames with hardly a point seen stay solvable: they follow the temporal terms
+    return normal + 1e-6 * np.eye(3), right
+
+
+def _acceleration_rows(times_s: Array) -> sparse.csr_matrix:
+    """Rows (3 (N - 2), 3 N) that give the accelerations of the path in m/s^2, on irregular times."""
+    frames = len(times_s)
+    if frames < 3:
+        return sparse.csr_matrix((0, 3 * frames))
+    before, after = np.diff(times_s)[:-1], np.diff(times_s)[1:]
+    mean = 0.5 * (before + after)
+    diagonals = [1.0 / (before * mean), -(1.0 / before + 1.0 / after) / mean, 1.0 / (after * mean)]
+    rows = sparse.diags(diagonals, [0, 1, 2], shape=(frames - 2, frames))
+    return sparse.csr_matrix(sparse.kron(rows, sparse.identity(3)))
+
+
+def _with_steps(
+    system: sparse.spmatrix, vector: Array, steps: Steps, weight: Array, settings: RootSettings
+) -> tuple[sparse.spmatrix, Array]:
+    """Add the unknown place of each step and the floor's unknown height: standing feet stay, on one level."""
+    roots, places = len(vector), 3 * steps.count
+    rows = np.arange(3 * len(steps.frame))
+    axes = np.arange(3)
+    root_columns = (3 * steps.frame[:, None] + axes).reshape(-1)
+    place_columns = (roots + 3 * steps.step[:, None] + axes).reshape(-1)
+    ones = np.ones(len(rows))
+    total = roots + places + 1
+    stay = sparse.csr_matrix(
+        (np.concatenate([ones, -ones]), (np.tile(rows, 2), np.concatenate([root_columns, place_columns]))),
+        shape=(len(rows), total),
+    )
+    information = np.repeat(weight / settings.foot_sigma_m**2, 3)
+    # down . place + clearance is how deep the floor lies below the camera: the same for every step
+    step_rows = np.repeat(np.arange(steps.count), 3)
+    level = sparse.csr_matrix(
+        (
+            np.concatenate([np.tile(steps.down, steps.count), -np.ones(steps.count)]),
+            (
+                np.concatenate([step_rows, np.arange(steps.count)]),
+                np.concatenate([roots + np.arange(places), np.full(steps.count, total - 1)]),
+            ),
+        ),
+        shape=(steps.count, total),
+    )
+    # a step's vote grows with how long it stands
+    duration = np.bincount(steps.step, weights=weight, minlength=steps.count)
+    level_information = duration / settings.floor_sigma_m**2
+    wide = sparse.block_diag([system, sparse.identity(places + 1) * 1e-9], format="csr")
+    wide = wide + stay.T @ sparse.diags(information) @ stay + level.T @ sparse.diags(level_information) @ level
+    right = np.concatenate([vector, np.zeros(places + 1)])
+    right = right - stay.T @ (information * steps.foot_m.reshape(-1))
+    right = right - level.T @ (level_information * steps.clearance_m)
+    return wide, right
+
+
+def _residual_m(seen: Sightings, root: Array) -> Array:
+    """Distance (N, K) in m, at the person's depth, between the keypoints and the projected points."""
+    points = seen.points_m + root[:, None]
+    depth = np.maximum(points[..., 2:], _LEAST_DEPTH_M)
+    return np.asarray(np.linalg.norm(points[..., :2] - seen.rays * depth, axis=-1))
+
+
+def _frame_pace(times_s: Array) -> Array:
+    """Each frame's share of time (N,), 1 at 30 frames a second."""
+    if len(times_s) < 2:
+        return np.ones(len(times_s))
+    step = np.diff(times_s)
+    around = 0.5 * (np.concatenate([step[:1], step]) + np.concatenate([step, step[-1:]]))
+    return np.asarray(np.minimum(around, 3.0 * np.median(step)) * _REFERENCE_FPS)
+
+
+def _cauchy(sigmas: Array) -> Array:
+    return np.asarray(1.0 / (1.0 + (sigmas / _ROBUST_SIGMAS) ** 2))
