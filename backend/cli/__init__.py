@@ -32,6 +32,9 @@ COMMANDS = (
     Command("solve", "turn a video into a motion clip"),
     Command("tracks", "list the people in a video, with a contact sheet to choose from"),
     Command("doctor", "check devices, codecs, weights and packages, with remedies"),
+    Command("serve", "run the backend as a service for Blender, on this machine or the network"),
+    Command("synthesize", "render training images of dressed bodies with known truth"),
+    Command("keys", "make and manage keys for a backend on the network"),
 )
 
 _EPILOG = """\

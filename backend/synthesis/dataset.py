@@ -1,0 +1,182 @@
+"""A folder of shards: made by worker processes, resumable, deterministic; read by training.
+
+May import numpy and its own room. `dataset.json` records the settings; a folder never mixes two of them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+
+from backend.errors import BadInputError, OutputError
+from backend.synthesis.generate import RenderSettings, ShardRenderer
+from backend.synthesis.poses import collect_poses, empty_collection, write_collection
+from backend.synthesis.truth import Shard, read_shard, write_shard
+from backend.types import CancelToken, Progress, ProgressCallback
+
+log = logging.getLogger(__name__)
+
+SETTINGS_FILE = "dataset.json"
+POSES_FILE = "poses.npz"
+_POLL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRequest:
+    """What to make: `count` images in shards of `shard_size`, from `mocap` (None: random poses only)."""
+
+    output: Path
+    count: int
+    settings: RenderSettings
+    mocap: Path | None = None
+    held_out: bool = False
+    shard_size: int = 250
+    workers: int = 2
+
+
+def make_dataset(request: DatasetRequest, progress: ProgressCallback, cancel: CancelToken) -> int:
+    """Render all shards that are missing; returns the number of images made now.
+
+    Raises BadInputError when the folder holds another dataset, OutputError when it cannot be written, Cancelled.
+    """
+    if request.count < 1 or request.shard_size < 1 or request.workers < 1:
+        raise BadInputError("count, shard size and workers must be at least 1")
+    _prepare(request)
+    missing = [number for number in range(shard_count(request)) if not _is_complete(request, number)]
+    to_make = sum(shard_images(request, number) for number in missing)
+    log.info("%d of %d images to render in %s", to_make, request.count, request.output)
+    if missing:
+        _render_all(request, missing, to_make, progress, cancel)
+    return to_make
+
+
+def read_dataset(folder: Path) -> Iterator[Shard]:
+    """The shards of a folder in order. Raises BadInputError for a damaged or missing one."""
+    paths = sorted(folder.glob("shard_*.npz"))
+    if not paths:
+        raise BadInputError(f"{folder} holds no shards of renders", "Make some with: python -m backend synthesize")
+    for path in paths:
+        yield read_shard(path)
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """The file of a shard."""
+    return folder / f"shard_{number:05d}.npz"
+
+
+def shard_count(request: DatasetRequest) -> int:
+    """How many shards a request has."""
+    return -(-request.count // request.shard_size)
+
+
+def shard_images(request: DatasetRequest, number: int) -> int:
+    """How many images a shard has; the last one may be smaller."""
+    return min(request.shard_size, request.count - number * request.shard_size)
+
+
+def _prepare(request: DatasetRequest) -> None:
+    """Write the settings and the poses once; refuse a folder that was made with others."""
+    record = {
+        "format": 1,
+        "settings": asdict(request.settings),
+        "mocap": str(request.mocap or ""),
+        "held_out": request.held_out,
+        "shard_size": request.shard_size,
+    }
+    try:
+        request.output.mkdir(parents=True, exist_ok=True)
+        path = request.output / SETTINGS_FILE
+        if path.exists():
+            known = json.loads(path.read_text(encoding="utf-8"))
+            differing = sorted(key for key in record if known.get(key) != record[key])
+            if differing:
+                raise BadInputError(
+                    f"{request.output} holds renders made with other {', '.join(differing)}",
+                    "Use the same options to go on, or another --output",
+                )
+        poses = request.output / POSES_FILE
+        if not poses.exists():
+            collection = collect_poses(request.mocap, request.held_out) if request.mocap else empty_collection()
+            log.info("%d poses from mocap", len(collection))
+            partial = poses.with_name(f".{POSES_FILE}")
+            write_collection(collection, partial)
+            os.replace(partial, poses)
+        path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    except OSError as fault:
+        raise OutputError(f"{request.output} cannot be written ({fault})", "Choose another --output") from fault
+
+
+def _is_complete(request: DatasetRequest, number: int) -> bool:
+    path = shard_path(request.output, number)
+    if not path.exists():
+        return False
+    try:
+        return len(read_shard(path)) == shard_images(request, number)
+    except BadInputError as fault:
+        log.warning("%s; it is rendered again", fault)
+        return False
+
+
+def _render_all(
+    request: DatasetRequest, missing: list[int], to_make: int, progress: ProgressCallback, cancel: CancelToken
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    made: Synchronized[int] = context.Value("q", 0)
+    started = time.monotonic()
+    workers = min(request.workers, len(missing))
+    setup = (request.settings, str(request.output), made)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=setup) as pool:
+        waiting: set[Future[None]] = {
+            pool.submit(_render_shard, number, shard_images(request, number)) for number in missing
+        }
+        try:
+            while waiting:
+                finished, waiting = wait(waiting, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                done = int(made.value)
+                elapsed = time.monotonic() - started
+                progress(Progress("render", done, to_make, (to_make - done) * elapsed / done if done else None))
+                cancel.raise_if_cancelled()
+        except BaseException:
+            _stop(pool)
+            raise
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """Drop what has not begun and end what has: unfinished shards leave no file."""
+    processes = list((getattr(pool, "_processes", None) or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+
+
+class _Worker:
+    """What one worker process keeps between shards."""
+
+    renderer: ShardRenderer
+    output: Path
+    made: Synchronized[int]
+
+
+def _start_worker(settings: RenderSettings, output: str, made: Synchronized[int]) -> None:
+    _Worker.renderer = ShardRenderer.from_files(settings, Path(output) / POSES_FILE)
+    _Worker.output, _Worker.made = Path(output), made
+
+
+def _count_image() -> None:
+    with _Worker.made.get_lock():
+        _Worker.made.value += 1
+
+
+def _render_shard(number: int, count: int) -> None:
+    jpegs, truths = _Worker.renderer.render(number, count, _count_image)
+    write_shard(shard_path(_Worker.output, number), jpegs, truths)

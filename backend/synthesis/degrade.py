@@ -1,0 +1,70 @@
+"""What cameras and codecs do to a picture: blur, low resolution, colour cast, noise, JPEG. May import numpy and cv2."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+
+def degraded(rng: np.random.Generator, image: Image) -> Image:
+    """A picture (S, S, 3) as some camera would have taken it."""
+    if rng.random() < 0.35:
+        image = _low_resolution(rng, image)
+    kind = rng.random()
+    if kind < 0.35:
+        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 1.7)))
+    elif kind < 0.5:
+        image = _motion_blurred(rng, image)
+    picture = image.astype(np.float32)
+    picture = _graded(rng, picture)
+    return _noisy(rng, picture)
+
+
+def jpeg_bytes(rng: np.random.Generator, image: Image) -> bytes:
+    """Encode RGB (S, S, 3) as JPEG; the compression a video codec leaves is drawn too."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    if rng.random() < 0.5:  # once through a worse codec before the file's own
+        _, worse = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 85))])
+        bgr = cv2.imdecode(worse, cv2.IMREAD_COLOR)
+    done, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    assert done
+    return bytes(encoded.tobytes())
+
+
+def _low_resolution(rng: np.random.Generator, image: Image) -> Image:
+    side = image.shape[0]
+    small = max(24, round(side * float(np.exp(rng.uniform(np.log(0.22), 0.0)))))
+    shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+    return cv2.resize(shrunk, (side, side), interpolation=int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC])))
+
+
+def _motion_blurred(rng: np.random.Generator, image: Image) -> Image:
+    length = float(rng.uniform(2.0, 11.0))
+    angle = float(rng.uniform(0.0, np.pi))
+    side = int(np.ceil(length)) | 1
+    kernel = np.zeros((side, side), dtype=np.float32)
+    for step in np.linspace(-length / 2, length / 2, 4 * side):
+        x, y = side // 2 + step * np.cos(angle) * 0.5, side // 2 + step * np.sin(angle) * 0.5
+        kernel[round(y), round(x)] += 1.0
+    return cv2.filter2D(image, -1, kernel / kernel.sum())
+
+
+def _graded(rng: np.random.Generator, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    cast = rng.normal(1.0, 0.05, 3).astype(np.float32)
+    gain, lift = float(rng.normal(1.0, 0.12)), float(rng.normal(0.0, 8.0))
+    grey = picture @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    saturation = np.float32(0.0 if rng.random() < 0.03 else rng.normal(1.0, 0.18))
+    picture = grey[:, :, None] + (picture - grey[:, :, None]) * saturation
+    return picture * cast * np.float32(gain) + np.float32(lift)
+
+
+def _noisy(rng: np.random.Generator, picture: NDArray[np.float32]) -> Image:
+    strength = float(rng.exponential(3.0))
+    noise = rng.standard_normal(picture.shape, dtype=np.float32)
+    if rng.random() < 0.4:  # demosaiced noise has grain, not dots
+        noise = cv2.GaussianBlur(noise, (0, 0), 0.7) * 1.8
+    shot = np.sqrt(np.clip(picture, 4.0, 255.0) / 128.0)
+    return np.clip(picture + noise * shot * min(strength, 14.0), 0, 255).astype(np.uint8)
