@@ -1,0 +1,136 @@
+"""The image tower's input: a window of landmarks seen by a virtual camera that looks at the person. numpy only.
+
+The virtual camera stands where the real one stands, looks at the mid-hip of the window's centre frame and is rolled
+so that the torso points up; lengths are in units of its half size, 1.25 x the largest distance of a main keypoint
+from the mid-hip. Training simulates landmarks and calls the same function, so both sides see the same numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.embedding.keypoints import HIPS, MAIN, SHOULDERS
+
+Array = NDArray[np.floating]
+
+WINDOW = 27
+WINDOW_STEP_S = 1.0 / 30.0
+KEYPOINTS = 33
+FRAME_FEATURES = KEYPOINTS * 4 + 3
+PROPORTIONS = ("torso", "shoulder_width", "hip_width", "thigh", "shin", "upper_arm", "forearm")
+CONTEXT_FEATURES = 3 + 1 + len(PROPORTIONS) + 1 + 2
+_CROP_MARGIN = 1.25
+_CLIP = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class LandmarkWindow:
+    """B windows of W frames at WINDOW_STEP_S, in normalised image coordinates (K^-1 applied).
+
+    points (B, W, 33, 2); visibility (B, W, 33) 0..1; guess (B, W, 33, 3) the network's own hip-centred 3D guess in
+    any unit, axes along the camera; present (B, W) False where the frame lies outside the track;
+    gravity (B, 3) unit vector down in the camera, zeros where unknown; proportions (B, 7) log of the person's limb
+    lengths over the canonical body's at equal size (PROPORTIONS), NaN where unknown; use_depth (B,) False hides `guess`.
+    """
+
+    points: Array
+    visibility: Array
+    guess: Array
+    present: NDArray[np.bool_]
+    gravity: Array
+    proportions: Array
+    use_depth: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class TowerInput:
+    """frames (B, W, FRAME_FEATURES) and context (B, CONTEXT_FEATURES) float32 for the image tower;
+    virtual_from_camera (B, 3, 3) and half_size (B,), the tangent of the virtual camera's half angle."""
+
+    frames: Array
+    context: Array
+    virtual_from_camera: Array
+    half_size: Array
+
+
+def tower_input(window: LandmarkWindow) -> TowerInput:
+    """Landmark windows to the image tower's input. Lengths in the virtual camera's half size."""
+    center = window.points.shape[1] // 2
+    look = look_at_rotation(window.points[:, center, HIPS].mean(axis=1))
+    points = _turn(window.points, look)
+    roll, half_size = _roll_and_size(points[:, center])
+    virtual = roll_matrix(roll) @ look
+    points = _turn_in_plane(points, roll) / half_size[:, None, None, None]
+    hips = points[:, :, HIPS].mean(axis=2)
+    relative = np.clip(points - hips[:, :, None], -_CLIP, _CLIP)
+    depth = _depth_feature(window, relative, virtual) * window.use_depth[:, None, None]
+    frames = np.concatenate(
+        [
+            relative.reshape(*relative.shape[:2], -1),
+            window.visibility,
+            depth,
+            np.clip(hips, -_CLIP, _CLIP),
+            window.present[..., None],
+        ],
+        axis=-1,
+    )
+    gravity = np.einsum("bij,bj->bi", virtual, window.gravity)
+    known = np.linalg.norm(window.gravity, axis=-1, keepdims=True) > 0.5
+    measured = np.isfinite(window.proportions[:, :1])
+    proportions = 5.0 * np.nan_to_num(window.proportions)  # a body differs by a fifth: unit scale
+    lens = [np.log(half_size)[:, None] + 1.0, window.use_depth[:, None]]
+    context = np.concatenate([gravity, known, proportions, measured, *lens], axis=-1)
+    return TowerInput(frames.astype(np.float32), context.astype(np.float32), virtual, half_size)
+
+
+def look_at_rotation(points: Array) -> Array:
+    """The smallest rotations (B, 3, 3) that turn the rays of normalised points (B, 2) onto the optical axis."""
+    ray = np.concatenate([points, np.ones_like(points[:, :1])], axis=-1)
+    ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
+    x, y, z = ray.T
+    scale = 1.0 / (1.0 + z)
+    rows = [
+        [1.0 - x * x * scale, -x * y * scale, -x],
+        [-x * y * scale, 1.0 - y * y * scale, -y],
+        [x, y, z],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def roll_matrix(roll: Array) -> Array:
+    """Rotations (B, 3, 3) about the optical axis by `roll` (B,) rad."""
+    cosine, sine, zero, one = np.cos(roll), np.sin(roll), np.zeros_like(roll), np.ones_like(roll)
+    rows = [[cosine, -sine, zero], [sine, cosine, zero], [zero, zero, one]]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def _turn(points: Array, rotation: Array) -> Array:
+    """Normalised points (B, W, K, 2) seen by a camera turned by rotation (B, 3, 3)."""
+    turned = points @ np.swapaxes(rotation, -1, -2)[:, None, :2] + rotation[:, None, None, :, 2]
+    # rays beyond 84 degrees of the axis would cross the image plane's horizon
+    return turned[..., :2] / np.maximum(turned[..., 2:], 0.1)
+
+
+def _roll_and_size(points: Array) -> tuple[Array, Array]:
+    """Roll (B,) rad that turns the torso upright and half size (B,), from the centre frame's points (B, K, 2)."""
+    hips = points[:, HIPS].mean(axis=1)
+    torso = points[:, SHOULDERS].mean(axis=1) - hips
+    reach = np.linalg.norm(points[:, MAIN] - hips[:, None], axis=-1).max(axis=-1)
+    return -np.arctan2(torso[:, 0], -torso[:, 1]), np.maximum(_CROP_MARGIN * reach, 1e-4)
+
+
+def _turn_in_plane(points: Array, roll: Array) -> Array:
+    cosine, sine = np.cos(roll)[:, None, None], np.sin(roll)[:, None, None]
+    x, y = points[..., 0], points[..., 1]
+    return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
+
+
+def _depth_feature(window: LandmarkWindow, relative: Array, virtual: Array) -> Array:
+    """The guess's z (B, W, 33) in units of the half size: scaled so that its x, y match the keypoints' spread."""
+    guess = window.guess @ np.swapaxes(virtual, -1, -2)[:, None]
+    spread = np.square(relative[:, :, MAIN]).sum(axis=(-1, -2))
+    own = np.square(guess[:, :, MAIN, :2]).sum(axis=(-1, -2))
+    return np.clip(guess[..., 2] * np.sqrt(spread / np.maximum(own, 1e-8))[..., None], -_CLIP, _CLIP)

@@ -1,0 +1,95 @@
+"""A person's track to windows of landmarks at the tower's frame step, around every frame. numpy only."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.embedding.features import PROPORTIONS, WINDOW, WINDOW_STEP_S, LandmarkWindow
+from backend.embedding.keypoints import MIRROR
+from backend.types import Intrinsics, PersonTrack
+
+Array = NDArray[np.floating]
+
+_LONGEST_GAP_S = 0.4
+
+
+def normalised_points(keypoints_px: Array, intrinsics: Intrinsics) -> Array:
+    """Pixels (..., 2) to normalised image coordinates (K^-1 applied, distortion k1 k2 p1 p2 undone)."""
+    matrix = intrinsics.matrix
+    x = (keypoints_px[..., 0] - matrix[0, 2]) / matrix[0, 0]
+    y = (keypoints_px[..., 1] - matrix[1, 2]) / matrix[1, 1]
+    points = np.stack([x, y], axis=-1)
+    if not any(intrinsics.distortion):
+        return points
+    k1, k2, p1, p2 = (*intrinsics.distortion, 0.0, 0.0, 0.0, 0.0)[:4]
+    ideal = points
+    for _ in range(5):  # fixed point: contracts for the lenses of ordinary cameras
+        u, v = ideal[..., 0], ideal[..., 1]
+        r2 = u * u + v * v
+        radial = 1 + k1 * r2 + k2 * r2 * r2
+        shift = np.stack([2 * p1 * u * v + p2 * (r2 + 2 * u * u), p1 * (r2 + 2 * v * v) + 2 * p2 * u * v], axis=-1)
+        ideal = (points - shift) / radial[..., None]
+    return ideal
+
+
+def solvable_frames(track: PersonTrack) -> NDArray[np.bool_]:
+    """Frames (T,) in which the person was seen."""
+    return (track.presence > 0) & np.isfinite(track.keypoints_px).all(axis=(1, 2))
+
+
+def track_windows(track: PersonTrack, intrinsics: Intrinsics) -> LandmarkWindow:
+    """Windows around every seen frame of the track (solvable_frames), interpolated in time; gravity and
+    proportions unknown."""
+    seen = solvable_frames(track)
+    times = track.times_s[seen]
+    points = normalised_points(track.keypoints_px[seen], intrinsics)
+    place = times[:, None] + (np.arange(WINDOW) - WINDOW // 2) * WINDOW_STEP_S
+    after = np.clip(np.searchsorted(times, place), 1, max(1, len(times) - 1))
+    before = after - 1
+    if len(times) == 1:
+        before = after = np.zeros_like(after)
+    span = times[after] - times[before]
+    share = np.where(span > 0, np.clip((place - times[before]) / np.where(span > 0, span, 1.0), 0.0, 1.0), 0.0)
+    tolerance = 0.5 * WINDOW_STEP_S
+    inside = (place >= times[0] - tolerance) & (place <= times[-1] + tolerance)
+    inside &= (span <= _LONGEST_GAP_S) | (np.abs(place - times[before]) < tolerance) | (np.abs(place - times[after]) < tolerance)
+    present, source = _nearest_present(inside)
+    row = np.arange(len(times))[:, None]
+    before, after, share = before[row, source], after[row, source], share[row, source]
+    weight = share[..., None]
+    visibility = track.visibility[seen]
+    guess = track.world_m[seen]
+    return LandmarkWindow(
+        points[before] * (1 - weight[..., None]) + points[after] * weight[..., None],
+        visibility[before] * (1 - weight) + visibility[after] * weight,
+        guess[before] * (1 - weight[..., None]) + guess[after] * weight[..., None],
+        present,
+        np.zeros((len(times), 3)),
+        np.full((len(times), len(PROPORTIONS)), np.nan),
+        np.ones(len(times), dtype=bool),
+    )
+
+
+def _nearest_present(inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Which window places are reachable from the centre without a gap, and for each the nearest such place."""
+    middle = inside.shape[1] // 2
+    right = np.logical_and.accumulate(inside[:, middle:] | (np.arange(inside.shape[1] - middle) == 0), axis=1)
+    left = np.logical_and.accumulate(inside[:, middle::-1] | (np.arange(middle + 1) == 0), axis=1)
+    present = np.concatenate([left[:, :0:-1], right], axis=1)
+    lowest, highest = middle - (left.sum(axis=1) - 1), middle + (right.sum(axis=1) - 1)
+    place = np.broadcast_to(np.arange(inside.shape[1]), inside.shape)
+    return present, np.clip(place, lowest[:, None], highest[:, None])
+
+
+def mirrored(window: LandmarkWindow) -> LandmarkWindow:
+    """The same windows seen in a mirror: x flipped, left and right exchanged."""
+    return LandmarkWindow(
+        window.points[:, :, MIRROR] * np.array([-1.0, 1.0]),
+        window.visibility[:, :, MIRROR],
+        window.guess[:, :, MIRROR] * np.array([-1.0, 1.0, 1.0]),
+        window.present,
+        window.gravity * np.array([-1.0, 1.0, 1.0]),
+        window.proportions,
+        window.use_depth,
+    )

@@ -1,0 +1,1 @@
+"""Training: simulated landmark sequences, the max-margin loss, working set, trainer. torch inside."""

@@ -1,0 +1,86 @@
+"""Simulated batches made by processes of their own, handed over packed in half precision. numpy only."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+from typing import NamedTuple
+
+import numpy as np
+
+from backend.training.pool import MotionPool
+from backend.training.simulate import SimulationSettings, simulate_batch
+
+
+class PackedBatch(NamedTuple):
+    """frames (B, W, F), context (B, C), joints_m (B, 17, 3), rotations (B, J, 3, 3), gravity (B, 3), proportions (B, 7)."""
+
+    frames: np.ndarray
+    context: np.ndarray
+    joints_m: np.ndarray
+    rotations: np.ndarray
+    gravity: np.ndarray
+    proportions: np.ndarray
+
+
+def pack_batch(pool: MotionPool, count: int, rng: np.random.Generator, settings: SimulationSettings) -> PackedBatch:
+    """Simulate one batch and pack it."""
+    batch = simulate_batch(pool, count, rng, settings)
+    half = np.float16
+    return PackedBatch(
+        batch.input.frames.astype(half),
+        batch.input.context,
+        batch.joints_m,
+        batch.rotations.astype(half),
+        batch.gravity,
+        batch.proportions,
+    )
+
+
+def _produce(pool: MotionPool, count: int, seed: int, settings: SimulationSettings, out: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
+    rng = np.random.default_rng(seed)
+    parent = os.getppid()
+    while os.getppid() == parent:  # end with the trainer, however it ends
+        batch = pack_batch(pool, count, rng, settings)
+        while os.getppid() == parent:
+            try:
+                out.put(batch, timeout=2.0)
+                break
+            except queue.Full:
+                continue
+
+
+class BatchSource:
+    """Processes that simulate batches; a context manager so that none outlives the training."""
+
+    def __init__(self, pool: MotionPool, count: int, settings: SimulationSettings, workers: int = 1, seed: int = 1) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._queue: multiprocessing.Queue[PackedBatch] = context.Queue(maxsize=6)
+        self._workers = [
+            context.Process(target=_produce, args=(pool, count, seed + 1000 * k, settings, self._queue), daemon=True)
+            for k in range(workers)
+        ]
+
+    def __enter__(self) -> BatchSource:
+        for worker in self._workers:
+            worker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.terminate()
+            worker.join(timeout=5)
+        self._queue.cancel_join_thread()
+        self._queue.close()
+
+    def get(self, wait: bool) -> PackedBatch | None:
+        """The next batch, or None when none is ready and `wait` is False. Raises RuntimeError when every worker died."""
+        while True:
+            try:
+                return self._queue.get(timeout=5.0) if wait else self._queue.get_nowait()
+            except queue.Empty:
+                if not any(worker.is_alive() for worker in self._workers):
+                    raise RuntimeError("every data process ended; see its error above") from None
+                if not wait:
+                    return None

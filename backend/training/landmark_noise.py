@@ -1,0 +1,115 @@
+"""Errors of the landmark network, simulated: bias, jitter over time, lost limbs, swaps. numpy only.
+
+Lengths of 2D errors are shares of the crop's half size; the defaults are replaced by a fit on renders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.embedding.keypoints import HIPS, MAIN, MIRROR
+
+Array = NDArray[np.floating]
+
+_LIMBS = (np.array([13, 15, 17, 19, 21]), np.array([14, 16, 18, 20, 22]), np.array([25, 27, 29, 31]), np.array([26, 28, 30, 32]))
+_END = np.ones(33)
+_END[[15, 16, 17, 18, 19, 20, 21, 22]] = 1.5
+_END[[27, 28, 29, 30, 31, 32]] = 1.4
+_END[[23, 24]] = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class LandmarkNoise:
+    """Standard deviations and rates; `_share` are shares of windows or limbs."""
+
+    bias: float = 0.014
+    jitter: float = 0.012
+    correlation: float = 0.85
+    far_limb_factor: float = 2.2
+    lost_share: float = 0.12
+    lost_factor: float = 6.0
+    swap_share: float = 0.02
+    depth_gain_low: float = 0.5
+    depth_gain_high: float = 1.15
+    depth_bias: float = 0.10
+    depth_jitter: float = 0.06
+    depth_hidden_share: float = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class NoisyLandmarks:
+    """points (B, W, 33, 2) normalised, visibility (B, W, 33), guess (B, W, 33, 3)."""
+
+    points: Array
+    visibility: Array
+    guess: Array
+
+
+def noisy_landmarks(points: Array, camera_points: Array, noise: LandmarkNoise, rng: np.random.Generator) -> NoisyLandmarks:
+    """Landmarks as a network would report them: true points (B, W, 33, 2) normalised and camera_points (B, W, 33, 3) m."""
+    batch, window = points.shape[:2]
+    hips = camera_points[:, :, HIPS].mean(axis=2, keepdims=True)
+    relative = camera_points - hips
+    half = 1.25 * np.linalg.norm(points[:, :, MAIN] - points[:, :, HIPS].mean(2, keepdims=True), axis=-1).max(-1)
+    strength = np.exp(rng.normal(0, 0.45, (batch, 1, 1)))
+    doubt, lost = _doubt(relative, noise, rng)
+    spread = strength * _END * np.where(lost, noise.lost_factor, 1.0 + (noise.far_limb_factor - 1.0) * doubt)
+    error = noise.bias * rng.normal(size=(batch, 1, 33, 2)) + noise.jitter * correlated(rng, (batch, window, 33, 2), noise.correlation)
+    noisy = points + error * (spread * half[..., None])[..., None]
+    swap = rng.random(batch) < noise.swap_share
+    noisy[swap] = _swapped(noisy[swap], rng)
+    visibility = np.where(lost, rng.beta(1.5, 6, doubt.shape), 1.0 - doubt * rng.beta(2, 2.5, (batch, 1, 33)))
+    visibility = np.clip(visibility - 0.05 * np.abs(rng.normal(size=visibility.shape)), 0.0, 1.0)
+    return NoisyLandmarks(noisy, visibility, _guess(relative, noisy, half, noise, rng))
+
+
+def correlated(rng: np.random.Generator, shape: tuple[int, ...], correlation: float) -> Array:
+    """Unit-variance noise of `shape` whose neighbours along axis 1 correlate by `correlation` (AR(1))."""
+    white = rng.normal(size=shape).astype(np.float32)
+    out = np.empty_like(white)
+    out[:, 0] = white[:, 0]
+    fresh = np.sqrt(1 - correlation**2)
+    for step in range(1, shape[1]):
+        out[:, step] = correlation * out[:, step - 1] + fresh * white[:, step]
+    return out
+
+
+def _doubt(relative: Array, noise: LandmarkNoise, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_]]:
+    """Doubt (B, W, 33) 0..1 for limbs behind the body, and which points are lost behind something."""
+    batch, window = relative.shape[:2]
+    doubt = 1.0 / (1.0 + np.exp(-(relative[..., 2] - 0.12) / 0.06)) * rng.random((batch, 1, 33))
+    lost = np.zeros(doubt.shape, dtype=bool)
+    for limb in _LIMBS:
+        start = rng.integers(-window, window, batch)
+        length = rng.integers(3, 2 * window, batch)
+        inside = (np.arange(window) >= start[:, None]) & (np.arange(window) < (start + length)[:, None])
+        hit = inside & (rng.random(batch) < noise.lost_share)[:, None]
+        reach = rng.integers(0, 2, batch)[:, None]  # the whole limb, or from the wrist or ankle on
+        for place, point in enumerate(limb):
+            lost[:, :, point] |= hit & ((reach == 0) | (place >= 1))
+    return doubt, lost
+
+
+def _swapped(points: Array, rng: np.random.Generator) -> Array:
+    """Left and right legs exchanged for some frames of each window."""
+    count, window = points.shape[:2]
+    start = rng.integers(0, window, count)
+    frames = (np.arange(window) >= start[:, None]) & (np.arange(window) < (start + rng.integers(1, 6, count))[:, None])
+    legs = np.arange(33) >= 25
+    return np.where(frames[..., None, None] & legs[None, None, :, None], points[:, :, MIRROR], points)
+
+
+def _guess(relative: Array, noisy: Array, half: Array, noise: LandmarkNoise, rng: np.random.Generator) -> Array:
+    """The network's own 3D guess: its x, y follow its 2D points, its z a gain, a bias and drift off the truth."""
+    batch, window = relative.shape[:2]
+    size = np.sqrt(np.square(relative[:, :, MAIN]).sum(-1).max(-1))[..., None]
+    gain = rng.uniform(noise.depth_gain_low, noise.depth_gain_high, (batch, 1, 1))
+    pull = noise.depth_bias * rng.normal(size=(batch, 1, 33)) + noise.depth_jitter * correlated(rng, (batch, window, 33), 0.9)
+    lean = rng.normal(0, 0.10, (batch, 1, 1)) * relative[..., 1]
+    z = gain * relative[..., 2] + lean + pull * size * _END
+    z -= z[:, :, HIPS].mean(-1, keepdims=True)
+    plane = (noisy - noisy[:, :, HIPS].mean(2, keepdims=True)) / half[..., None, None] * 1.25 * size[..., None]
+    return np.concatenate([plane, z[..., None]], axis=-1)

@@ -1,0 +1,231 @@
+"""Simulated landmark sequences: mocap windows on random bodies before random cameras. numpy only, no images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
+from backend.training.landmark_noise import LandmarkNoise, noisy_landmarks
+from backend.training.pool import MotionPool, MotionWindows, Variation, draw_windows
+from blender_addon.motion.body import CanonicalBody, canonical_body
+from blender_addon.motion.rotations import quaternion_to_matrix
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraRange:
+    """Cameras that are drawn: distance in m, pitch (positive looks down) and roll in degrees."""
+
+    nearest_m: float = 1.7
+    farthest_m: float = 9.0
+    pitch_mean_deg: float = 9.0
+    pitch_spread_deg: float = 15.0
+    pitch_lowest_deg: float = -30.0
+    pitch_highest_deg: float = 70.0
+    roll_spread_deg: float = 9.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeSpread:
+    """Random bodies: standard deviations of log lengths, and the mean trunk and leg against the canonical body.
+
+    Wider than people differ, because no two detectors put a hip or a shoulder at quite the same height.
+    """
+
+    trunk: float = 0.09
+    arm: float = 0.07
+    leg: float = 0.06
+    width: float = 0.09
+    bone: float = 0.04
+    trunk_mean: float = 0.07
+    leg_mean: float = -0.02
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationSettings:
+    """Everything that shapes the simulated data, besides the mocap itself."""
+
+    variation: Variation = Variation()
+    camera: CameraRange = CameraRange()
+    noise: LandmarkNoise = LandmarkNoise()
+    gravity_known_share: float = 0.5
+    gravity_error_deg: float = 5.0
+    proportions_known_share: float = 0.5
+    proportions_error: float = 0.03
+    site_spread_m: float = 0.012
+    shape: ShapeSpread = ShapeSpread()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBatch:
+    """Tower input and its truth in the virtual camera: joints_m (B, 17, 3) relative to the pelvis on a body scaled
+    to the canonical size, rotations (B, J, 3, 3) of the joints in the virtual camera, gravity (B, 3) down;
+    proportions (B, 7) as in embedding.features."""
+
+    input: TowerInput
+    joints_m: Array
+    rotations: Array
+    gravity: Array
+    proportions: Array
+
+
+def simulate_batch(pool: MotionPool, count: int, rng: np.random.Generator, settings: SimulationSettings) -> TrainingBatch:
+    """Draw `count` training windows."""
+    windows = draw_windows(pool, count, rng, settings.variation)
+    body = canonical_body()
+    offsets, size = random_offsets(body, count, settings.shape, rng)
+    positions, turns = fast_kinematics(body, windows, offsets)
+    sites = _sites(body, positions, turns, offsets, settings.site_spread_m, rng)
+    camera, center = _random_cameras(positions, settings.camera, rng)
+    in_camera = np.einsum("bij,bwkj->bwki", camera, sites - center[:, None, None])
+    in_camera[..., 2] = np.maximum(in_camera[..., 2], 0.2)
+    points = in_camera[..., :2] / in_camera[..., 2:]
+    noisy = noisy_landmarks(points, in_camera, settings.noise, rng)
+    middle = points.shape[1] // 2
+    proportions = body_proportions(body, offsets)
+    down = camera @ np.array([0.0, 0.0, -1.0])
+    present, nearest = _present(count, points.shape[1], rng)
+    row = np.arange(count)[:, None]
+    window = LandmarkWindow(
+        noisy.points[row, nearest],
+        noisy.visibility[row, nearest],
+        noisy.guess[row, nearest],
+        present,
+        _known_gravity(down, settings, rng),
+        _known_proportions(proportions, settings, rng),
+        rng.random(count) >= settings.noise.depth_hidden_share,
+    )
+    seen = tower_input(window)
+    to_virtual = seen.virtual_from_camera @ camera
+    joints = h36m_points(body, positions[:, middle], turns[:, middle], offsets)
+    joints = (joints - joints[:, :1]) / size[:, None, None]
+    return TrainingBatch(
+        seen,
+        np.einsum("bij,bkj->bki", to_virtual, joints).astype(np.float32),
+        np.einsum("bij,bkjl->bkil", to_virtual, turns[:, middle]).astype(np.float32),
+        np.einsum("bij,bj->bi", seen.virtual_from_camera, down).astype(np.float32),
+        proportions.astype(np.float32),
+    )
+
+
+def random_offsets(body: CanonicalBody, count: int, spread: ShapeSpread, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Joint offsets (B, J, 3) of random body shapes, symmetric, and each body's size (B,) relative to the canonical."""
+    bare = [name.removeprefix("left_").removeprefix("right_") for name in body.joint_names]
+    arm = np.exp(rng.normal(0, spread.arm, count))
+    leg = np.exp(rng.normal(spread.leg_mean, spread.leg, count))
+    trunk = np.exp(rng.normal(spread.trunk_mean, spread.trunk, count))
+    parts = {"elbow": arm, "wrist": arm, "hand": arm, "knee": leg, "ankle": leg, "toe": leg}
+    scale = np.ones((count, len(bare), 3))
+    for group in sorted(set(bare)):
+        own = parts.get(group, trunk) * np.exp(rng.normal(0, spread.bone, count))
+        scale[:, [i for i, name in enumerate(bare) if name == group]] = own[:, None, None]
+    for group in ("clavicle", "shoulder", "hip"):  # across the body: a width of their own
+        wide = np.exp(rng.normal(0, spread.width, count))
+        scale[:, [i for i, name in enumerate(bare) if name == group], 0] = wide[:, None]
+    offsets = body.offsets_m * scale
+    length = np.linalg.norm(offsets[:, 1:], axis=-1).sum(axis=1)
+    return offsets.astype(np.float32), (length / np.linalg.norm(body.offsets_m[1:], axis=-1).sum()).astype(np.float32)
+
+
+def body_proportions(body: CanonicalBody, offsets: Array) -> Array:
+    """Log limb lengths (B, 7) of bodies with offsets (B, J, 3) over the canonical body's, at equal size."""
+    own = _limb_lengths(body, np.asarray(offsets, np.float64))
+    canonical = _limb_lengths(body, body.offsets_m[None])
+    size = np.linalg.norm(offsets[:, 1:], axis=-1).sum(axis=1) / np.linalg.norm(body.offsets_m[1:], axis=-1).sum()
+    return np.log(own / canonical / size[:, None])
+
+
+def _limb_lengths(body: CanonicalBody, offsets: Array) -> Array:
+    at = body.joint_index
+    chain = [at(name) for name in ("spine", "chest", "upper_chest", "neck")]
+    torso = np.linalg.norm(offsets[:, chain].sum(axis=1), axis=-1)
+    shoulder = 2 * np.abs(offsets[:, at("left_clavicle"), 0] + offsets[:, at("left_shoulder"), 0])
+    hip = 2 * np.abs(offsets[:, at("left_hip"), 0])
+    limbs = [np.linalg.norm(offsets[:, at(f"left_{part}")], axis=-1) for part in ("knee", "ankle", "elbow", "wrist")]
+    return np.stack([torso, shoulder, hip, *limbs], axis=-1)
+
+
+def fast_kinematics(body: CanonicalBody, windows: MotionWindows, offsets: Array) -> tuple[Array, Array]:
+    """Joint positions (B, W, J, 3) and world rotation matrices (B, W, J, 3, 3), float32, of shaped bodies."""
+    local = quaternion_to_matrix(windows.rotations_wxyz.astype(np.float32))
+    turns, positions = np.empty_like(local), np.empty(local.shape[:-1], np.float32)
+    turns[:, :, 0] = local[:, :, 0]
+    positions[:, :, 0] = windows.root_m
+    for joint in range(1, len(body.joint_names)):
+        parent = int(body.parents[joint])
+        np.matmul(turns[:, :, parent], local[:, :, joint], out=turns[:, :, joint])
+        moved = np.matmul(turns[:, :, parent], offsets[:, None, joint, :, None])[..., 0]
+        positions[:, :, joint] = positions[:, :, parent] + moved
+    return positions, turns
+
+
+def _sites(body: CanonicalBody, positions: Array, turns: Array, offsets: Array, spread_m: float, rng: np.random.Generator) -> Array:
+    """The 33 landmarks (B, W, 33, 3), each shifted on its joint: no two detectors mean quite the same point."""
+    return _points(body, "blazepose33", positions, turns, offsets, spread_m, rng)
+
+
+def h36m_points(body: CanonicalBody, positions: Array, turns: Array, offsets: Array) -> Array:
+    """Human3.6M joints (B, 17, 3) from positions (B, J, 3), rotations (B, J, 3, 3) and offsets (B, J, 3)."""
+    return _points(body, "h36m17", positions[:, None], turns[:, None], offsets, 0.0, np.random.default_rng(0))[:, 0]
+
+
+def _points(
+    body: CanonicalBody, subset: str, positions: Array, turns: Array, offsets: Array, spread_m: float, rng: np.random.Generator
+) -> Array:
+    sites = {site.name: site for site in body.sites}
+    joints, rest = [], []
+    for point in body.subset_points[subset]:
+        joints.append(sites[point].joint if point in sites else body.joint_index(point))
+        rest.append(sites[point].rest_offset_m if point in sites else (0.0, 0.0, 0.0))
+    local = np.broadcast_to(np.array(rest, np.float32), (len(positions), len(rest), 3)).copy()
+    length = np.linalg.norm(body.offsets_m, axis=-1)[joints]
+    local *= (np.linalg.norm(offsets, axis=-1)[:, joints] / np.maximum(length, 1e-6))[..., None]
+    local += spread_m * rng.normal(size=local.shape)
+    return positions[:, :, joints] + np.matmul(turns[:, :, joints], local[:, None, ..., None].astype(np.float32))[..., 0]
+
+
+def _random_cameras(positions: Array, ranges: CameraRange, rng: np.random.Generator) -> tuple[Array, Array]:
+    """camera_from_world rotations (B, 3, 3) and centres (B, 3): random yaw, pitch, distance, roll, looking near the hip."""
+    count = len(positions)
+    yaw = rng.uniform(0, 2 * np.pi, count)
+    pitch = rng.normal(ranges.pitch_mean_deg, ranges.pitch_spread_deg, count)
+    pitch = np.radians(np.clip(pitch, ranges.pitch_lowest_deg, ranges.pitch_highest_deg))
+    distance = np.exp(rng.uniform(np.log(ranges.nearest_m), np.log(ranges.farthest_m), count))
+    toward = np.stack([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), -np.sin(pitch)], axis=-1)
+    target = positions[:, positions.shape[1] // 2, 0]
+    center = target - toward * distance[:, None]
+    right = np.cross(toward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right, axis=-1, keepdims=True)
+    rotation = np.stack([right, np.cross(toward, right), toward], axis=1)
+    roll = np.radians(rng.normal(0, ranges.roll_spread_deg, count))
+    cosine, sine, zero, one = np.cos(roll), np.sin(roll), np.zeros(count), np.ones(count)
+    turn = np.stack([cosine, -sine, zero, sine, cosine, zero, zero, zero, one], axis=-1).reshape(-1, 3, 3)
+    return (turn @ rotation).astype(np.float32), center.astype(np.float32)
+
+
+def _known_gravity(down: Array, settings: SimulationSettings, rng: np.random.Generator) -> Array:
+    error = rng.normal(0, np.radians(settings.gravity_error_deg), down.shape)
+    noisy = down + error
+    noisy /= np.linalg.norm(noisy, axis=-1, keepdims=True)
+    return noisy * (rng.random(len(down)) < settings.gravity_known_share)[:, None]
+
+
+def _known_proportions(proportions: Array, settings: SimulationSettings, rng: np.random.Generator) -> Array:
+    noisy = proportions + rng.normal(0, settings.proportions_error, proportions.shape)
+    noisy[rng.random(len(noisy)) >= settings.proportions_known_share] = np.nan
+    return noisy
+
+
+def _present(count: int, window: int, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Windows at a track's ends lack frames on one side: which are there, and the nearest present one of each."""
+    middle, reach = window // 2, rng.integers(0, window // 2 + 1, count)
+    reach = np.where(rng.random(count) < 0.15, reach, middle)
+    before = rng.random(count) < 0.5
+    lowest, highest = np.where(before, -reach, -middle), np.where(before, middle, reach)
+    frame = np.arange(window) - middle
+    nearest = np.clip(frame, lowest[:, None], highest[:, None])
+    return nearest == frame, nearest + middle
