@@ -98,7 +98,7 @@ def watch_key(request: SolveRequest, info: VideoInfo, device: str) -> str:
         "network": request.quality.landmark_network.value,
         "max_people": request.max_people,
         "choice": request.person.choice.value,
-        "device": device.split(":")[0],
+        "device": device.split(":", maxsplit=1)[0],
     }
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 

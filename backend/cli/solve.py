@@ -1,0 +1,208 @@
+"""`solve`: a video into a motion clip, with overlay, sheet and plot on request. May import the backend's rooms."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from backend.camera import CameraOptions
+from backend.cli.output import Terminal, cancel_on_interrupt, clock_text
+from backend.errors import BadInputError, Cancelled
+from backend.pipeline import ChunkCallback, SolvedChunk, SolveRequest, SolveResult, solve
+from backend.solving.outputs import check_writable
+from backend.solving.person import parse_person
+from backend.solving.request import SolveQuality
+from backend.types import CancelToken
+from backend.video import FrameRange, open_video, parse_range
+from blender_addon.motion.smoothing import PRESETS
+
+_EXAMPLES = """\
+examples:
+  marionet solve dance.mp4 -o dance.npz
+      the largest person, best quality; add --overlay check.mp4 --sheet check.png to look at the result
+  marionet solve fight.mp4 -o fight.npz --person all
+      everyone: fight.0.npz, fight.1.npz, ...; `marionet tracks fight.mp4 --sheet who.png` shows who is who
+  marionet solve take.mov -o take.npz --range 2.5s:8s --height 1.82 --fov 69 --smooth medium
+      a part of the video, the actor's height, the lens of a phone's main camera, calmed
+  marionet solve shot_####.png -o shot.npz --fps 24
+      an image sequence
+  marionet solve long.mp4 -o long.npz --resume
+      go on where an interrupted run stopped
+
+Ctrl-C ends the watching and writes a clip of the frames done; --resume goes on later.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "solve",
+        help="turn a video into a motion clip",
+        description="Turn a video of a person into a motion clip (see docs/clip_format.md).",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("video", type=Path, help="video file, folder of pictures, or pattern such as shot_####.png")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="CLIP", help="the clip to write, name.npz")
+    _add_source(parser.add_argument_group("video"))
+    _add_person(parser.add_argument_group("person"))
+    add_camera(parser.add_argument_group("camera"))
+    _add_work(parser.add_argument_group("work"))
+    _add_looking(parser.add_argument_group("looking"))
+
+
+def add_camera(group: argparse._ArgumentGroup) -> None:
+    """The options that say what the camera is."""
+    group.add_argument("--fov", type=float, metavar="DEG", help="field of view over the picture's longer side")
+    group.add_argument("--focal-px", type=float, metavar="PX", help="focal length in pixels")
+    group.add_argument("--calibration", type=Path, metavar="FILE", help="JSON with K, pose2sim .toml, OpenCV .yml")
+    group.add_argument("--camera", metavar="NAME", help="which camera of the calibration file")
+    group.add_argument("--gravity", metavar="X,Y,Z", help="direction down in the camera (x right, y down, z forward)")
+
+
+def camera_options(args: argparse.Namespace) -> CameraOptions:
+    """The camera that the options describe."""
+    return CameraOptions(args.focal_px, args.fov, args.calibration, args.camera)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Solve, write, and look. Returns 0, or 130 when stopped early with a clip of what was done."""
+    request = _request(args)
+    pictures = [path for path in (args.overlay, args.sheet, args.plot) if path is not None]
+    for path in pictures:
+        check_writable(path)
+    terminal = Terminal(as_json=args.json, quiet=args.quiet)
+    began = time.monotonic()
+    with cancel_on_interrupt() as cancel:
+        on_chunk = _chunk_events(terminal) if args.json else None
+        result = solve(request, terminal.progress, cancel, on_chunk)
+        _report(terminal, request, result, time.monotonic() - began)
+        if result.cancelled:
+            return Cancelled.exit_code
+        _look(args, request, result, terminal, cancel)
+    return 0
+
+
+def _add_source(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--range", type=str, metavar="START:END", help="frames (100:250), seconds (2.5s:8s) or clock")
+    group.add_argument("--fps", type=float, metavar="N", help="frames a second of an image sequence (default 24)")
+    group.add_argument("--slow-motion", type=float, default=1.0, metavar="N", help="plays N times slower than life")
+
+
+def _add_person(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--person",
+        default="largest",
+        metavar="WHO",
+        help="largest (default), longest, moving, all, a number from `tracks`, or X,Y@FRAME",
+    )
+    group.add_argument("--max-people", type=int, default=4, metavar="N", help="people followed at once (default 4)")
+    group.add_argument(
+        "--height", type=float, metavar="M", help="the person's height in metres (default: 1.70 assumed)"
+    )
+
+
+def _add_work(group: argparse._ArgumentGroup) -> None:
+    qualities = [quality.value for quality in SolveQuality]
+    group.add_argument("--quality", choices=qualities, default=SolveQuality.BEST.value, help="speed against accuracy")
+    group.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1")
+    group.add_argument("--smooth", choices=list(PRESETS), default="off", help="smoothing preset (default off: raw)")
+    group.add_argument("--resume", action="store_true", help="go on where an interrupted run of this solve stopped")
+    group.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
+    group.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _add_looking(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--overlay", type=Path, metavar="MP4", help="video with keypoints and skeleton drawn over it")
+    group.add_argument("--sheet", type=Path, metavar="PNG", help="contact sheet of solved frames")
+    group.add_argument("--plot", type=Path, metavar="PNG", help="confidence, height, foot speed, jitter over time")
+
+
+def _request(args: argparse.Namespace) -> SolveRequest:
+    return SolveRequest(
+        video=args.video,
+        output=args.output,
+        range=parse_range(args.range) if args.range else FrameRange(),
+        person=parse_person(args.person),
+        max_people=args.max_people,
+        height_m=args.height,
+        camera=camera_options(args),
+        gravity_camera=_vector(args.gravity) if args.gravity else None,
+        quality=SolveQuality(args.quality),
+        device=args.device,
+        smoothing=args.smooth,
+        slow_motion=args.slow_motion,
+        sequence_fps=args.fps,
+        resume=args.resume,
+    )
+
+
+def _vector(text: str) -> tuple[float, float, float]:
+    try:
+        x, y, z = (float(part) for part in text.split(","))
+    except ValueError:
+        raise BadInputError(f"--gravity {text!r} is not a direction", "Give x,y,z, for example 0,1,0") from None
+    return (x, y, z)
+
+
+def _chunk_events(terminal: Terminal) -> ChunkCallback:
+    def send(chunk: SolvedChunk) -> None:
+        first, last = int(chunk.frame_index[0]), int(chunk.frame_index[-1])
+        terminal.event("preview", person=chunk.person, first_frame=first, last_frame=last)
+
+    return send
+
+
+def _report(terminal: Terminal, request: SolveRequest, result: SolveResult, took_s: float) -> None:
+    for warning in result.warnings:
+        terminal.warn(warning)
+    seen = [int((clip.confidence > 0).sum()) for clip in result.clips]
+    for path, count in zip(result.files, seen, strict=True):
+        terminal.line(f"wrote {path}   {count} of {result.frames} frames with a pose")
+    terminal.line(f"camera: {result.clips[0].header.intrinsics_source}")
+    for name, value in result.figures.items():
+        terminal.line(f"  {name:<28} {value:.4g}")
+    rate = result.frames / max(took_s, 1e-6)
+    terminal.line(f"{clock_text(took_s)} for {result.frames} frames: {rate:.1f} frames/s on {result.device}")
+    if result.cancelled:
+        terminal.warn(f"stopped after {result.frames} frames; `--resume` goes on from here")
+    terminal.event(
+        "result",
+        files=[str(path) for path in result.files],
+        frames=result.frames,
+        cancelled=result.cancelled,
+        figures=result.figures,
+        seconds=took_s,
+        stage_seconds=result.stage_s,
+        device=result.device,
+    )
+
+
+def _look(
+    args: argparse.Namespace, request: SolveRequest, result: SolveResult, terminal: Terminal, cancel: CancelToken
+) -> None:
+    if not (args.overlay or args.sheet or args.plot):
+        return
+    # matplotlib and the encoder are only loaded when something is to be drawn
+    from backend.looking import write_overlay, write_plot, write_sheet
+
+    made: list[Path] = []
+    if args.plot:
+        write_plot(result.clips, args.plot)
+        made.append(args.plot)
+    if args.sheet:
+        write_sheet(open_video(request.video, request.video_options), result.clips, args.sheet)
+        made.append(args.sheet)
+    if args.overlay:
+        reader = open_video(request.video, request.video_options)
+        write_overlay(reader, result.clips, args.overlay, terminal.progress, cancel)
+        made.append(args.overlay)
+    _tell_pictures(terminal, made)
+
+
+def _tell_pictures(terminal: Terminal, made: Sequence[Path]) -> None:
+    for path in made:
+        terminal.line(f"wrote {path}")
+        terminal.event("picture", file=str(path))

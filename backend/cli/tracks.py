@@ -1,0 +1,100 @@
+"""`tracks`: who is in a video, with numbers and a contact sheet to choose from. May import the backend's rooms."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from backend.cli.output import Terminal, cancel_on_interrupt
+from backend.people.options import Choice, PeopleOptions, Selection
+from backend.people.tracking import track_people
+from backend.solving.device import choose_device
+from backend.solving.outputs import check_writable
+from backend.solving.request import SolveQuality
+from backend.types import PersonTrack
+from backend.video import FrameRange, VideoOptions, open_video, parse_range
+
+_EXAMPLES = """\
+examples:
+  marionet tracks street.mp4 --sheet people.png
+  marionet solve street.mp4 -o walker.npz --person 2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSummary:
+    """One person in numbers: when, how long, how large in the picture, how sure."""
+
+    person: int
+    first_s: float
+    last_s: float
+    frames: int
+    height_px: float
+    presence: float
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "tracks",
+        help="list the people in a video",
+        description="List the people in a video with the numbers that `solve --person` takes.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("video", type=Path, help="video file, folder of pictures, or pattern")
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="contact sheet: one row a person, with its number")
+    parser.add_argument("--range", metavar="START:END", help="frames (100:250) or seconds (2.5s:8s)")
+    parser.add_argument("--max-people", type=int, default=4, metavar="N", help="people followed at once (default 4)")
+    parser.add_argument("--quality", choices=[q.value for q in SolveQuality], default=SolveQuality.BEST.value)
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")
+    parser.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Watch the video and list who is in it. Raises NoPersonError where nobody is."""
+    if args.sheet is not None:
+        check_writable(args.sheet)
+    terminal = Terminal(as_json=args.json)
+    video = VideoOptions(range=parse_range(args.range) if args.range else FrameRange())
+    options = PeopleOptions(
+        quality=SolveQuality(args.quality).landmark_network,
+        max_people=args.max_people,
+        # everyone is listed, so nobody may be passed over as too small to be chosen
+        selection=Selection(Choice.ALL),
+        device=choose_device(args.device),
+    )
+    reader = open_video(args.video, video)
+    with cancel_on_interrupt() as cancel:
+        tracks = track_people(reader.frames(), reader.info, options, terminal.progress, cancel)
+    terminal.line(f"{'person':>6}  {'from s':>8}  {'to s':>8}  {'frames':>6}  {'height px':>9}  {'presence':>8}")
+    for track in tracks:
+        row = summarise(track)
+        terminal.line(
+            f"{row.person:>6}  {row.first_s:>8.2f}  {row.last_s:>8.2f}  {row.frames:>6}"
+            f"  {row.height_px:>9.0f}  {row.presence:>8.2f}"
+        )
+        terminal.event("track", **asdict(row))
+    if args.sheet is not None:
+        from backend.looking import write_track_sheet
+
+        write_track_sheet(open_video(args.video, video), tracks, args.sheet)
+        terminal.line(f"wrote {args.sheet}")
+        terminal.event("picture", file=str(args.sheet))
+    return 0
+
+
+def summarise(track: PersonTrack) -> TrackSummary:
+    """The figures of one track."""
+    seen = track.presence > 0
+    return TrackSummary(
+        person=track.track_id,
+        first_s=float(track.times_s[seen][0]),
+        last_s=float(track.times_s[seen][-1]),
+        frames=int(seen.sum()),
+        height_px=float(np.median(track.box_px[seen, 3] - track.box_px[seen, 1])),
+        presence=float(track.presence[seen].mean()),
+    )

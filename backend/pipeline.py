@@ -1,0 +1,244 @@
+"""From a video file to motion clips: the backend's main path, readable as a table of contents.
+
+May import every stage's room. One frame's way: `video` decodes it, `people` finds and follows the person, `camera`
+says how the lens sees, `embedding` turns the person's landmarks into a pose, `world` puts the body on the floor and
+plants its feet, `motion.smoothing` calms it, `motion.clip` writes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from blender_addon.motion.quality import clip_figures
+
+from backend.camera import choose_intrinsics
+from backend.embedding import PoseModel, PoseOptions, load_model
+from backend.errors import BadInputError, Cancelled
+from backend.people.choose import choose_tracks
+from backend.people.networks import PeopleNetworks, load_people_networks
+from backend.people.options import PeopleOptions
+from backend.solving.assembly import assemble_clip
+from backend.solving.device import choose_device
+from backend.solving.journal import open_journal
+from backend.solving.outputs import check_output, write_clips
+from backend.solving.preview import Previewer
+from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, SolveRequest, SolveResult
+from backend.solving.watching import Watched, Watcher
+from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback
+from backend.video import VideoReader, open_video
+from backend.world import WorldOptions, place_in_world
+from blender_addon.motion.clip import ClipHeader, MotionClip
+from blender_addon.motion.smoothing import PRESETS, smooth_clip
+
+__all__ = ["ChunkCallback", "SolveModels", "SolveRequest", "SolveResult", "SolvedChunk", "load_models", "solve"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SolveModels:
+    """The networks of one quality on one device, loaded once and usable for many solves."""
+
+    quality: SolveQuality
+    device: str
+    people: PeopleNetworks
+    poses: PoseModel
+
+
+def load_models(quality: SolveQuality, device: str = "auto") -> SolveModels:
+    """Load what `solve` needs. Raises WeightsError and DeviceError."""
+    chosen = choose_device(device)
+    people = load_people_networks(PeopleOptions(quality=quality.landmark_network, device=chosen))
+    return SolveModels(quality, chosen, people, load_model(quality.value, chosen))
+
+
+def solve(
+    request: SolveRequest,
+    progress: ProgressCallback | None = None,
+    cancel: CancelToken | None = None,
+    on_chunk: ChunkCallback | None = None,
+    models: SolveModels | None = None,
+) -> SolveResult:
+    """Solve a video into clip files.
+
+    `on_chunk` gets previews while the video is watched. A cancel while the video is watched ends the watching; the
+    frames seen so far are solved and written, and the journal stays for a request with `resume`. Raises VideoError,
+    NoPersonError, BadInputError, WeightsError, DeviceError, OutputError; Cancelled when nothing was done by then.
+    """
+    clock = _StageClock()
+    progress, cancel = progress or _ignore, cancel or CancelToken()
+    with clock.stage("open"):
+        check_output(request.output)
+        reader = _open(request)
+        intrinsics = choose_intrinsics(reader.info, request.camera)
+    with clock.stage("load"):
+        models = models if _fit(models, request) else load_models(request.quality, request.device)
+        journal = open_journal(request, reader.info, models.device)
+    with clock.stage("watch"):
+        previewer = _Poses(models.poses, intrinsics, request).previewer(on_chunk)
+        watcher = Watcher(reader, journal, _people_options(request, models), models.people)
+        watched = watcher.watch(progress, cancel, previewer.glance)
+    clock.stage_s |= {"wait for decoder": watched.waited_s, "previews": previewer.spent_s}
+    tracks = _chosen(watched, request)
+    clips = _solve_tracks(_Job(request, reader, watched, intrinsics, models, clock, progress), tracks)
+    with clock.stage("write"):
+        files = write_clips(clips, request.output)
+    if not watched.stopped:
+        journal.discard()
+    return SolveResult(
+        clips=clips,
+        files=files,
+        figures=clips[0].header.figures,
+        warnings=clips[0].header.warnings,
+        cancelled=watched.stopped,
+        frames=len(watched.frame_index),
+        stage_s=clock.stage_s,
+        device=models.device,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the stages after watching share."""
+
+    request: SolveRequest
+    reader: VideoReader
+    watched: Watched
+    intrinsics: Intrinsics
+    models: SolveModels
+    clock: _StageClock
+    progress: ProgressCallback
+
+
+def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip, ...]:
+    """Poses, world and smoothing of each person; the first person's camera is everyone's camera."""
+    clips: list[MotionClip] = []
+    solver = _Poses(job.models.poses, job.intrinsics, job.request)
+    options = WorldOptions(gravity_camera=_direction(job.request), camera_moves=job.watched.camera_moves)
+    for person, track in enumerate(tracks):
+        job.progress(Progress("poses", person, len(tracks)))
+        with job.clock.stage("poses"):
+            poses = solver.solve(track)
+        with job.clock.stage("world"):
+            world = place_in_world(poses, track, job.intrinsics, options)
+            options = replace(options, world_from_camera=world.world_from_camera[0])
+        with job.clock.stage("smooth"):
+            header = _header(job, person, world.warnings)
+            clip = assemble_clip(job.watched, track, poses, world, job.intrinsics, header)
+            clips.append(_with_figures(smooth_clip(clip, PRESETS[job.request.smoothing])))
+    job.progress(Progress("poses", len(tracks), len(tracks)))
+    return tuple(clips)
+
+
+@dataclass(frozen=True, slots=True)
+class _Poses:
+    """The pose model with everything but the track filled in."""
+
+    model: PoseModel
+    intrinsics: Intrinsics
+    request: SolveRequest
+
+    def solve(self, track: PersonTrack) -> PoseTrack:
+        return self.model.solve(track, self.intrinsics, self._options(draft=False))
+
+    def previewer(self, on_chunk: ChunkCallback | None) -> Previewer:
+        return Previewer(self._draft, self.request.person, on_chunk)
+
+    def _draft(self, track: PersonTrack) -> PoseTrack:
+        return self.model.solve(track, self.intrinsics, self._options(draft=True))
+
+    def _options(self, draft: bool) -> PoseOptions:
+        return PoseOptions(height_m=self.request.height_m, draft=draft)
+
+
+@dataclass(slots=True)
+class _StageClock:
+    """Adds up wall-clock seconds by stage."""
+
+    stage_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stage_s[name] = self.stage_s.get(name, 0.0) + time.monotonic() - begun
+
+
+def _open(request: SolveRequest) -> VideoReader:
+    reader = open_video(request.video, request.video_options)
+    if request.max_frames and reader.expected_frames > request.max_frames:
+        raise BadInputError(
+            f"{request.video.name} has about {reader.expected_frames} frames, the limit is {request.max_frames}",
+            "Solve it in parts with a range",
+        )
+    return reader
+
+
+def _fit(models: SolveModels | None, request: SolveRequest) -> bool:
+    return models is not None and models.quality is request.quality and models.device == choose_device(request.device)
+
+
+def _people_options(request: SolveRequest, models: SolveModels) -> PeopleOptions:
+    return PeopleOptions(
+        quality=request.quality.landmark_network,
+        max_people=request.max_people,
+        selection=request.person,
+        device=models.device,
+    )
+
+
+def _chosen(watched: Watched, request: SolveRequest) -> list[PersonTrack]:
+    if watched.stopped and not watched.tracks:
+        raise Cancelled("Stopped before anyone was found", "Nothing was written; --resume goes on from here")
+    return choose_tracks(watched.tracks, request.person)
+
+
+def _direction(request: SolveRequest) -> np.ndarray | None:
+    return None if request.gravity_camera is None else np.asarray(request.gravity_camera, np.float64)
+
+
+def _header(job: _Job, person: int, world_warnings: Sequence[str]) -> ClipHeader:
+    info, request, watched = job.reader.info, job.request, job.watched
+    warnings = [*job.reader.warnings, *world_warnings]
+    if "assumed" in job.intrinsics.source:
+        warnings.append(f"the camera is not known ({job.intrinsics.source}): distances may be off; give --fov")
+    if watched.cuts_s:
+        warnings.append(f"{len(watched.cuts_s)} cuts were found: nothing is joined across them")
+    if watched.stopped:
+        warnings.append(f"stopped early, after {len(watched.frame_index)} of about {job.reader.expected_frames} frames")
+    return ClipHeader(
+        source=str(info.path),
+        source_width=info.width,
+        source_height=info.height,
+        source_fps=info.fps,
+        person=person,
+        body_height_source="assumed" if request.height_m is None else "given",
+        intrinsics_source=job.intrinsics.source,
+        camera_moves=watched.camera_moves,
+        cuts_s=watched.cuts_s,
+        model=job.models.poses.name,
+        quality=request.quality.value,
+        settings={
+            "range": str(request.range),
+            "smoothing": request.smoothing,
+            "slow_motion": f"{request.slow_motion:g}",
+            "device": job.models.device,
+            "landmarks": request.quality.landmark_network.value,
+        },
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _with_figures(clip: MotionClip) -> MotionClip:
+    return replace(clip, header=replace(clip.header, figures=clip_figures(clip)))
+
+
+def _ignore(_: Progress) -> None:
+    return None
