@@ -93,7 +93,7 @@ def _import_command(name: str) -> ModuleType:
             raise
         raise BadInputError(
             f"The command {name!r} needs the package {fault.name!r}, which is not installed",
-            "Install it as docs/install.md says for this command",
+            "Install it as docs/how_to/install.md says for this command",
         ) from fault
 
 
