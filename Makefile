@@ -57,7 +57,7 @@ system:  ## the system libraries of headless rendering (installs them as root, e
 
 # ---------------------------------------------------------------------------------------------------- main job
 demo: system $(VENV)/.core .venv-bpy-$(DEMO_BLENDER)/.ready  ## a real clip to a baked character; CLIP=path for yours
-	@$(RUN) tools/demo.py --blender-python .venv-bpy-$(DEMO_BLENDER)/bin/python $(if $(CLIP),--clip "$(CLIP)")
+	@$(RUN) -m tools.demo --blender-python .venv-bpy-$(DEMO_BLENDER)/bin/python $(if $(CLIP),--clip "$(CLIP)")
 
 # ------------------------------------------------------------------------------------------------------- tests
 test: system test-backend test-blender  ## all tests: backend, then each Blender

@@ -1,0 +1,161 @@
+"""`make demo`: the whole main job on a real film, with what it made and how long it took at the end.
+
+    .venv/bin/python -m tools.demo --blender-python .venv-bpy-4.5/bin/python [--clip FILM] [--output demo_output]
+
+film -> backend service over ZeroMQ -> motion clip -> headless Blender with the add-on's functions -> .blend, BVH, FBX,
+GLB -> pictures of the character beside the footage. Nothing but the film comes from outside, and that only once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backend.looking import write_overlay
+from backend.video import open_video
+from blender_addon.client.backend_process import BackendProcess, LaunchPlan
+from blender_addon.client.job import CaptureJob, JobRequest, JobSnapshot
+from blender_addon.client.link import BackendLink
+from blender_addon.motion.clip import read_clip
+from blender_addon.wire.messages import SolveOptions
+from tools.demo_clip import DemoClip, DemoClipError, demo_clip
+from tools.demo_pictures import CharacterPictures, write_comparison
+
+ROOT = Path(__file__).resolve().parents[1]
+CHARACTER = ROOT / "assets" / "demo_character.blend"
+TICK_S = 0.02
+
+logger = logging.getLogger("demo")
+
+
+class DemoError(RuntimeError):
+    """A part of the demo did not do its work; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRun:
+    """What to run: the film, where results go, which Blender, and the solve's options."""
+
+    film: DemoClip
+    output: Path
+    blender_python: Path
+    options: SolveOptions
+    fine: bool = False
+
+
+def show(snapshot: JobSnapshot, last: str) -> str:
+    """Say where the job stands when that has changed; returns what was said."""
+    left = f", about {snapshot.remaining_s:.0f} s left" if snapshot.remaining_s else ""
+    share = f" {100 * snapshot.done // snapshot.total}%" if snapshot.total else ""
+    line = f"  {snapshot.stage or snapshot.state}{share}"
+    if line != last:
+        sys.stdout.write(f"\r{line}{left}".ljust(60) if sys.stdout.isatty() else f"{line}\n")
+        sys.stdout.flush()
+    return line
+
+
+def capture(run: DemoRun) -> JobSnapshot:
+    """Start the backend, send it the film, follow the job to its end; raises DemoError when it fails."""
+    plan = LaunchPlan(python=Path(sys.executable), folder=ROOT, state_dir=run.output / "backend")
+    link = BackendLink(BackendProcess(plan), None, "demo")
+    job = CaptureJob(link, JobRequest(run.film.path.resolve(), run.output / "result", run.options))
+    said = ""
+    try:
+        while not job.snapshot.over:
+            job.tick()
+            said = show(job.snapshot, said)
+            time.sleep(TICK_S)
+    finally:
+        link.close()
+    sys.stdout.write("\n")
+    end = job.snapshot
+    if end.state != "done":
+        log = "\n".join(end.log_lines or BackendProcess(plan).last_log_lines())
+        raise DemoError(f"The backend: {end.words}. {end.remedy}\n{log}")
+    return end
+
+
+def animate(run: DemoRun, clip: Path) -> dict[str, Any]:
+    """Blender's half, in its own process; returns what it told."""
+    command = [run.blender_python, "-m", "tools.demo_blender", clip, CHARACTER, run.output, "--video", run.film.path.resolve()]
+    command += ["--fine"] if run.fine else []
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True, check=False)
+    (run.output / "blender.log").write_text(done.stdout + done.stderr, encoding="utf-8")
+    if done.returncode != 0:
+        raise DemoError(f"Blender failed (see {run.output / 'blender.log'}):\n{done.stderr[-2000:]}")
+    told: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return told
+
+
+def draw(run: DemoRun, clip: Path, told: dict[str, Any]) -> list[Path]:
+    """Overlay film, comparison film, comparison picture."""
+    overlay = run.output / "overlay.mp4"
+    with open_video(run.film.path) as reader:
+        write_overlay(reader, [read_clip(clip)], overlay)
+    paths = tuple(Path(path) for path in told["pictures"])
+    frames = [int(path.stem.rpartition("_")[2]) for path in paths]
+    times = tuple((frame - 1) / told["fps"] for frame in frames)
+    character = CharacterPictures(paths, times, told["picture_fps"], run.film.credit)
+    film, still = run.output / "comparison.mp4", run.output / "comparison.png"
+    write_comparison(overlay, character, film, still)
+    shutil.rmtree(run.output / "frames")
+    return [overlay, film, still]
+
+
+def perform(run: DemoRun) -> None:
+    """The whole job, step by step, each with its time."""
+    run.output.mkdir(parents=True, exist_ok=True)
+    began = mark = time.perf_counter()
+
+    def took(step: str) -> None:
+        nonlocal mark
+        now = time.perf_counter()
+        logger.info("%-28s %6.1f s", step, now - mark)
+        mark = now
+
+    logger.info("Solving %s", run.film.path)
+    solved = capture(run)
+    clip = run.output / "clip.npz"
+    shutil.copy2(next(path for path in solved.paths if path.suffix == ".npz"), clip)
+    took("film to motion")
+    told = animate(run, clip)
+    took(f"Blender {told['blender']}")
+    pictures = draw(run, clip, told)
+    took("pictures")
+    logger.info("\n%s", "\n".join(f"  {line}" for line in told["report"]))
+    logger.info("\n%s", "\n".join(f"  {name} {value:.3g}" for name, value in solved.figures))
+    for path in [clip, *map(Path, told["files"]), *pictures]:
+        logger.info("  %s (%.0f kB)", path, path.stat().st_size / 1000)
+    logger.info("Done in %.1f s. Open %s in Blender, look at %s", time.perf_counter() - began, told["files"][0], pictures[-1])
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clip", type=Path, help="your own film instead of the demo's")
+    parser.add_argument("--blender-python", type=Path, required=True, help="a Python with Blender as a library")
+    parser.add_argument("--output", type=Path, default=ROOT / "demo_output")
+    parser.add_argument("--quality", default="best", help="quality of the solve, as in `backend solve`")
+    parser.add_argument("--fine", action="store_true", help="larger, smoother pictures; several times slower")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    try:
+        film = demo_clip(ROOT / "build" / "demo_clip", options.clip)
+        solve = SolveOptions(end_s=film.end_s, quality=options.quality)
+        perform(DemoRun(film, options.output.resolve(), options.blender_python.absolute(), solve, options.fine))
+    except (DemoError, DemoClipError) as fault:
+        logger.error("%s", fault)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

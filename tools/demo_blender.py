@@ -1,0 +1,217 @@
+"""Blender's half of `make demo`: a clip onto the demo character with the add-on's own functions, saved, exported, drawn.
+
+    .venv-bpy-4.5/bin/python -m tools.demo_blender CLIP CHARACTER OUTPUT_DIR
+
+Imports bpy and the add-on as a plain package, the way batch conversion does. Prints one JSON object on its last line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Vector
+
+from blender_addon.motion.clip import MotionClip, read_clip
+from blender_addon.retarget.auto_map import detect_map
+from blender_addon.retarget.baked_pose import BakedPose, RetargetOptions
+from blender_addon.retarget.solve import retarget
+from blender_addon.rig.actions import assign_action
+from blender_addon.rig.bake import BakeOptions, BakeReport, bake
+from blender_addon.rig.camera_background import CameraPlacement, make_camera, show_video
+from blender_addon.rig.export_action import export_action, skinned_meshes
+from blender_addon.rig.read_armature import read_armature
+
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the pictures are drawn: height in px, pictures a second of film, Workbench's anti-aliasing."""
+
+    height_px: int
+    rate_fps: float
+    samples: str
+
+
+# On two cores without a GPU a quick picture takes a third of a second, a fine one two seconds.
+QUICK, FINE = Look(404, 10.0, "FXAA"), Look(540, 15.0, "8")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The scene that the character stands in: its armature, the clip, where results go, and how it is drawn."""
+
+    armature: Any
+    clip: MotionClip
+    output: Path
+    video: Path
+    look: Look
+
+
+def open_character(path: Path) -> Any:
+    """Open the character's file; returns its armature object."""
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    armatures = [thing for thing in bpy.context.scene.objects if thing.type == "ARMATURE"]
+    if not armatures:
+        raise SystemExit(f"{path} holds no armature")
+    return max(armatures, key=lambda thing: len(thing.data.bones))
+
+
+def set_frame_rate(clip: MotionClip) -> float:
+    """Give the scene the clip's own rate, 23.976 and its kin included; returns it."""
+    rate = clip.header.source_fps or 1.0 / float(np.median(np.diff(clip.times_s)))
+    render = bpy.context.scene.render
+    render.fps = math.ceil(rate - 1e-6)
+    render.fps_base = render.fps / rate
+    return float(render.fps / render.fps_base)
+
+
+def animate(stage: Stage) -> tuple[BakeReport, BakedPose, str]:
+    """Map the rig by itself, retarget, bake; returns the bake's report, the pose and how the map was found."""
+    rig = read_armature(stage.armature)
+    found = detect_map(rig)
+    pose = retarget(stage.clip, rig, found.skeleton_map, RetargetOptions())
+    report = bake(stage.armature, pose, BakeOptions(name=stage.clip.header.source or "Marionet", fps=set_frame_rate(stage.clip)))
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = report.frame_start, report.frame_end
+    return report, pose, found.reason
+
+
+def add_camera(stage: Stage, scale: float) -> None:
+    """The filming camera with its film behind the character."""
+    render = bpy.context.scene.render
+    world = np.diag([scale, scale, scale, 1.0])
+    placement = CameraPlacement(world, 1.0, render.fps / render.fps_base)
+    camera = make_camera(stage.clip, placement)
+    bpy.context.scene.camera = camera
+    show_video(camera, stage.video, stage.clip, placement)
+
+
+def add_floor(stage: Stage) -> None:
+    """A chequered floor below the feet, so that contact and travel can be seen."""
+    tile, count = 0.5, 24
+    vertices, faces = [], []
+    for row in range(count):
+        for column in range(count):
+            if (row + column) % 2:
+                continue
+            x, y = (column - count / 2) * tile, (row - count / 2) * tile
+            first = len(vertices)
+            vertices += [(x, y, 0), (x + tile, y, 0), (x + tile, y + tile, 0), (x, y + tile, 0)]
+            faces.append(tuple(range(first, first + 4)))
+    mesh = bpy.data.meshes.new("Floor")
+    mesh.from_pydata(vertices, [], faces)
+    floor = bpy.data.objects.new("Floor", mesh)
+    floor.color = (0.16, 0.18, 0.2, 1.0)
+    root = np.nanmedian(stage.clip.root_world_m, axis=0)
+    floor.location = (round(float(root[0])), round(float(root[1])), 0.0)
+    bpy.context.scene.collection.objects.link(floor)
+
+
+def picture_step(stage: Stage) -> int:
+    """Every how many scene frames a picture is drawn."""
+    render = bpy.context.scene.render
+    return max(1, round(render.fps / render.fps_base / stage.look.rate_fps))
+
+
+def prepare_pictures(stage: Stage) -> None:
+    """Workbench without a display, at the film's shape."""
+    scene = bpy.context.scene
+    render = scene.render
+    scale = stage.look.height_px / render.resolution_y
+    render.resolution_x = 2 * round(render.resolution_x * scale / 2)
+    render.resolution_y = stage.look.height_px
+    render.engine = "BLENDER_WORKBENCH"
+    render.image_settings.file_format = "JPEG"
+    render.image_settings.quality = 92
+    scene.world = scene.world or bpy.data.worlds.new("World")
+    scene.world.color = (0.055, 0.065, 0.075)
+    shading = scene.display.shading
+    shading.light, shading.color_type = "STUDIO", "OBJECT"
+    shading.show_shadows = True
+    shading.shadow_intensity = 0.45
+    scene.display.render_aa = stage.look.samples
+    scene.display.light_direction = Vector((0.4, 0.5, 0.77))
+    for mesh in skinned_meshes(stage.armature):
+        mesh.color = (0.93, 0.6, 0.27, 1.0)
+
+
+def draw_pictures(stage: Stage) -> list[str]:
+    """Render every nth frame; returns the pictures' paths, one a frame that was drawn."""
+    prepare_pictures(stage)
+    scene = bpy.context.scene
+    folder = stage.output / "frames"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for frame in range(scene.frame_start, scene.frame_end + 1, picture_step(stage)):
+        scene.frame_set(frame)
+        scene.render.filepath = str(folder / f"character_{frame:05d}.jpg")
+        bpy.ops.render.render(write_still=True)
+        paths.append(scene.render.filepath)
+    return paths
+
+
+def timed(times: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
+    """Run a step and note its seconds."""
+    began = time.perf_counter()
+    result = work()
+    times[name] = round(time.perf_counter() - began, 2)
+    return result
+
+
+def perform(stage: Stage) -> dict[str, Any]:
+    """Animate, save, export, draw; returns what to tell about it."""
+    times: dict[str, float] = {}
+    report, pose, reason = timed(times, "retarget and bake", lambda: animate(stage))
+    add_camera(stage, pose.report.figures.get("scale", 1.0))
+    blend = stage.output / "character.blend"
+    timed(times, "save", lambda: bpy.ops.wm.save_as_mainfile(filepath=str(blend), compress=True))
+    files = [blend]
+    for ending in (".bvh", ".fbx", ".glb"):
+        path = stage.output / f"character{ending}"
+        files.append(timed(times, f"export {ending}", lambda path=path: export_action(stage.armature, path)))
+    add_floor(stage)
+    pictures = timed(times, "pictures", lambda: draw_pictures(stage))
+    render = bpy.context.scene.render
+    return {
+        "files": [str(path) for path in files],
+        "report": report.lines(),
+        "map": reason,
+        "pictures": pictures,
+        "picture_fps": render.fps / render.fps_base / picture_step(stage),
+        "first_frame": report.frame_start,
+        "fps": render.fps / render.fps_base,
+        "seconds": times,
+        "blender": bpy.app.version_string,
+    }
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("character", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--video", type=Path, required=True)
+    parser.add_argument("--fine", action="store_true", help="larger, smoother pictures; several times slower")
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    armature = open_character(options.character.resolve())
+    look = FINE if options.fine else QUICK
+    stage = Stage(armature, read_clip(options.clip), options.output.resolve(), options.video.resolve(), look)
+    told = perform(stage)
+    sys.stdout.write("\n" + json.dumps(told) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
