@@ -18,6 +18,7 @@ from backend.types import Array
 
 _CONFIRMED_AFTER = 3  # sightings, before a person counts and gets a number
 _LEARN = 0.1
+_DOUBTFUL = 0.45  # sureness below which a detector should look whether the landmarks still lie on the person
 _UNKNOWN = -1
 
 
@@ -32,6 +33,7 @@ class FollowedPerson:
     last_seen_s: float
     away: bool = False
     track_id: int | None = None
+    sureness: float = 1.0
 
     @staticmethod
     def from_candidate(candidate: Candidate, position: int, time_s: float) -> FollowedPerson:
@@ -44,6 +46,7 @@ class FollowedPerson:
         """Take in the landmarks of the next frame (the first row of `batch`)."""
         self.motion.observe(batch.next_roi(0))
         self.log.write(position, row_of(batch, 0))
+        self.sureness = (self.sureness + batch.sureness(0)) / 2
         self.last_seen, self.last_seen_s, self.away = position, time_s, False
 
     def find_again(self, candidate: Candidate, position: int, time_s: float) -> None:
@@ -51,6 +54,7 @@ class FollowedPerson:
         self.motion = MotionFilter(candidate.roi)
         self.log.write(position, row_of(candidate.batch, 0))
         self.learn(candidate.appearance)
+        self.sureness = 1.0
         self.last_seen, self.last_seen_s, self.away = position, time_s, False
 
     def lose(self, position: int, previous: int, previous_s: float) -> None:
@@ -68,6 +72,11 @@ class FollowedPerson:
     def is_confirmed(self) -> bool:
         """Whether the person was seen often enough to be believed."""
         return self.track_id is not None or self.log.sightings >= _CONFIRMED_AFTER
+
+    @property
+    def is_doubtful(self) -> bool:
+        """In sight, as the network says, but with blurred heatmaps for some frames."""
+        return not self.away and self.sureness < _DOUBTFUL
 
     def keypoints(self, position: int) -> NDArray[np.float32]:
         """(33, 2) px in the frame at `position`."""
@@ -93,7 +102,7 @@ class FollowedPerson:
             "motion": self.motion.state(),
             "appearance": np.zeros(0) if self.appearance is None else self.appearance,
             "whole": np.array([self.log.first, self.last_seen, int(self.away), number], np.int64),
-            "last_seen_s": np.array([self.last_seen_s]),
+            "real": np.array([self.last_seen_s, self.sureness]),
         }
 
     @staticmethod
@@ -105,7 +114,8 @@ class FollowedPerson:
             log=TrackLog(first, state["rows"].astype(np.float32)),
             appearance=state["appearance"].astype(np.float64) if len(state["appearance"]) else None,
             last_seen=last_seen,
-            last_seen_s=float(state["last_seen_s"][0]),
+            last_seen_s=float(state["real"][0]),
             away=bool(away),
             track_id=None if number == _UNKNOWN else number,
+            sureness=float(state["real"][1]),
         )

@@ -36,9 +36,9 @@ def anchor_boxes(side: int) -> Array:
 
 
 class PersonDetector:
-    """Finds upright boxes of all persons in a frame."""
+    """Finds upright boxes of all persons in a frame; the landmarks are to prove boxes of a low score."""
 
-    def __init__(self, network: Network, least_score: float = 0.4) -> None:
+    def __init__(self, network: Network, least_score: float = 0.15) -> None:
         self._network = network
         self._anchors = anchor_boxes(network.input_size)
         self._least_score = least_score

@@ -22,6 +22,7 @@ Box = tuple[float, float, float, float]
 _BOX_MARGIN = 1.5  # side of the region in which the pose detector looks, over the box's longer side
 _BODY_MARGIN = 1.25  # side of a first crop over the longer side of a box without known hips
 _LEAST_PRESENCE, _LEAST_SURENESS = 0.7, 0.55  # to start a track, stricter than to keep one
+_SURE_BOX, _TURNS = 0.4, (0.0, math.pi / 2, -math.pi / 2, math.pi)
 _KNOWN_OVERLAP, _KNOWN_COVER = 0.45, 0.85
 _NEAR_SIZE = 1.5  # side of the region in which a lost person is looked for, over the person's own
 _LEAST_SIZE_PX = 24.0
@@ -68,14 +69,15 @@ class Searcher:
             if len(found) >= most:
                 break
             if not any(_is_known(box.box_px, [other.box_px]) for other in found):
-                self._add_from_box(found, image, box.box_px, known)
+                self._add_from_box(found, image, box, known)
         if not found and not known and not boxes:
             for detection in self._networks.poses.detect_frame(image):
                 self._add(found, image, detection, None, known)
         found.sort(key=lambda candidate: -candidate.roi.size_px)
         return found[:most]
 
-    def _add_from_box(self, found: list[Candidate], image: Image, box: Box, known: Sequence[Box]) -> None:
+    def _add_from_box(self, found: list[Candidate], image: Image, person: Detection, known: Sequence[Box]) -> None:
+        box = person.box_px
         x, y, longer = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, max(box[2] - box[0], box[3] - box[1])
         inside = [
             detection
@@ -84,7 +86,10 @@ class Searcher:
         ]
         if inside and self._add(found, image, inside[0], None, known):
             return
-        self._add_roi(found, image, Roi(x, y, _BODY_MARGIN * longer), known)
+        turns = _TURNS if person.score > _SURE_BOX else _TURNS[:1]
+        for turn in turns:  # lying or upside down, which the pose detector rarely sees
+            if self._add_roi(found, image, Roi(x, y, _BODY_MARGIN * longer, turn), known):
+                return
 
     def _add(
         self, found: list[Candidate], image: Image, detection: Detection, region: Roi | None, known: Sequence[Box]

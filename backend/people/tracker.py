@@ -172,18 +172,20 @@ class PeopleTracker:
     # -- looking for people -------------------------------------------------------------------------------------
 
     def _search_is_due(self, time_s: float) -> bool:
-        present = sum(not person.away for person in self._people)
+        present = sum(not person.away and not person.is_doubtful for person in self._people)
         if present >= self._options.max_people:
             return False
         waited = time_s - self._last_search_s
         if not present:
             return self._empty_searches < _EAGER_SEARCHES or waited >= _EMPTY_INTERVAL_S - 1e-6
-        missing = any(p.away and time_s - p.last_seen_s <= self._options.remember_s for p in self._people)
+        missing = any(
+            p.is_doubtful or (p.away and time_s - p.last_seen_s <= self._options.remember_s) for p in self._people
+        )
         return waited >= (_MISSING_INTERVAL_S if missing else self._options.search_interval_s) - 1e-6
 
     def _search(self, frame: Frame) -> None:
         position = len(self._times_s) - 1
-        present = [person for person in self._people if not person.away]
+        present = [person for person in self._people if not person.away and not person.is_doubtful]
         near = [p.expected(0) for p in self._people if p.away and frame.time_s - p.last_seen_s <= _NEAR_S]
         known = [person.box(position) for person in present]
         room = self._options.max_people - len(present)
@@ -191,7 +193,7 @@ class PeopleTracker:
         least = least if self._options.selection.choice is Choice.LARGEST else 0.0
         found = self._searcher.find(frame.image, known, near, room, least)
         self._last_search_s = frame.time_s
-        self._empty_searches = 0 if found or present else self._empty_searches + 1
+        self._empty_searches = 0 if found or any(not person.away for person in self._people) else self._empty_searches + 1
         new = [candidate for candidate in found if not self._is_followed(candidate, present, position)]
         self._name(new, frame, position)
 
@@ -205,7 +207,7 @@ class PeopleTracker:
         absent = [
             person
             for person in self._people
-            if person.away and person.is_confirmed and frame.time_s - person.last_seen_s <= self._options.return_s
+            if (person.away or person.is_doubtful) and person.is_confirmed and frame.time_s - person.last_seen_s <= self._options.return_s
         ]
         pairs = match(
             [person.as_absent(frame.time_s) for person in absent],
