@@ -1,0 +1,124 @@
+"""A worker whose jobs are a script: frames at a fixed pace, and faults on order. For tests of the service only.
+
+A job's video is a JSON file: `frames`, `pace_s`, `chunk` (frames a chunk), and at a frame: `crash_at`, `fail_at`,
+`bug_at`, `deaf_from` (cancel goes unheard), `eat_mb` (memory taken at the start), `start_s` (before the first frame).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from backend.errors import Cancelled, VideoError
+from backend.server.orders import RunJob
+from backend.server.work import JobOutcome, JobSink, PreviewChunk
+from backend.server.worker import run_worker
+from backend.types import Progress
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a paced job does."""
+
+    frames: int = 20
+    pace_s: float = 0.0
+    chunk: int = 10
+    crash_at: int = -1
+    fail_at: int = -1
+    bug_at: int = -1
+    deaf_from: int = -1
+    eat_mb: int = 0
+    start_s: float = 0.0
+
+
+def frame_rotations(first: int, count: int) -> np.ndarray:
+    """(count, 24, 4): a turn that depends on the frame's number only, so that a test can check every frame."""
+    half = 0.01 * np.arange(first, first + count)[:, None] + 0.001 * np.arange(24)[None, :]
+    return np.stack([np.cos(half), np.sin(half), 0.0 * half, 0.0 * half], axis=-1)
+
+
+def chunk_of(first: int, count: int) -> PreviewChunk:
+    """Frames `first` to `first + count` of the made-up person."""
+    index = np.arange(first, first + count)
+    return PreviewChunk(
+        person=0,
+        space="world",
+        frame_index=index,
+        times_s=index / 30.0,
+        rotations_wxyz=frame_rotations(first, count),
+        root_m=np.stack([index * 0.01, 0.0 * index, 1.0 + 0.0 * index], axis=-1),
+        joints_camera_m=np.zeros((count, 17, 3)),
+        confidence=np.ones(count),
+    )
+
+
+class PacedRunner:
+    """Carries out scripts."""
+
+    def __init__(self, device: str, slow_start_s: float = 0.0) -> None:
+        self._device = device
+        self._slow_start_s = slow_start_s
+
+    def warm_up(self) -> str:
+        """Nothing to load."""
+        time.sleep(self._slow_start_s)
+        return self._device
+
+    def run(self, order: RunJob, sink: JobSink) -> JobOutcome:
+        """Emit the script's frames."""
+        script = Script(**json.loads(Path(order.source).read_text()))
+        if script.frames > order.max_frames:
+            raise VideoError(f"The clip has {script.frames} frames, at most {order.max_frames} are allowed")
+        ballast = np.ones(script.eat_mb << 17)
+        time.sleep(script.start_s)
+        print("a library that prints to standard output must do no harm")  # noqa: T201
+        done = 0
+        try:
+            while done < script.frames:
+                done = self._chunk(script, done, sink)
+        except Cancelled:
+            return self._outcome(order, done, cancelled=True)
+        del ballast
+        return self._outcome(order, done, cancelled=False)
+
+    def _chunk(self, script: Script, first: int, sink: JobSink) -> int:
+        count = min(script.chunk, script.frames - first)
+        for frame in range(first, first + count):
+            if script.deaf_from < 0 or frame < script.deaf_from:
+                sink.cancel.raise_if_cancelled()
+            if frame == script.crash_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if frame == script.fail_at:
+                raise VideoError(f"Frame {frame} is damaged", "Trim the clip")
+            if frame == script.bug_at:
+                raise ZeroDivisionError("a bug on order")
+            time.sleep(script.pace_s)
+        sink.chunk(chunk_of(first, count))
+        sink.progress(Progress("solve", first + count, script.frames, (script.frames - first - count) * script.pace_s))
+        return first + count
+
+    def _outcome(self, order: RunJob, done: int, cancelled: bool) -> JobOutcome:
+        path = Path(order.output_dir) / "clip.npz"
+        with path.open("wb") as stream:
+            np.savez(stream, rotations_wxyz=frame_rotations(0, done))
+        return JobOutcome((path,), {"frames": float(done)}, ("made up",), cancelled)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--worker", required=True)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--slow-start", type=float, default=0.0)
+    arguments = parser.parse_args()
+    run_worker(PacedRunner(arguments.device, arguments.slow_start))
+
+
+if __name__ == "__main__":
+    main()

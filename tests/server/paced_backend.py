@@ -1,0 +1,28 @@
+"""`serve` with paced workers in place of the product's: the same command line, the same server."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from backend.cli.serve import add_arguments, config_from, serve
+
+WORKER = str(Path(__file__).with_name("paced.py"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    parser.add_argument("--broken-worker", action="store_true")
+    parser.add_argument("--slow-start", type=float, default=0.0)
+    arguments = parser.parse_args()
+    command = (sys.executable, WORKER, "--slow-start", str(arguments.slow_start))
+    if arguments.broken_worker:
+        command = (sys.executable, "-c", "raise SystemExit(7)")
+    return serve(replace(config_from(arguments), worker_command=command))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

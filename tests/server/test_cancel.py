@@ -1,0 +1,89 @@
+"""Cancel takes effect within one second, whatever the work does, and keeps the finished frames."""
+
+from __future__ import annotations
+
+import io
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blender_addon.wire import messages as wire
+from tests.server.harness import Backend, Peer, script, wait_for
+
+
+def start(peer: Peer, video: Path) -> str:
+    job_id = uuid.uuid4().hex
+    peer.submit(job_id, video)
+    wait_for(lambda: isinstance(peer.hear().message, wire.MotionChunk), "the first chunk")  # type: ignore[union-attr]
+    return job_id
+
+
+def cancel(peer: Peer, job_id: str) -> tuple[wire.JobCancelled, float]:
+    asked = time.perf_counter()
+    peer.ask(wire.Cancel(job_id))
+    _, ending = peer.until_end(job_id)
+    assert isinstance(ending, wire.JobCancelled)
+    return ending, time.perf_counter() - asked
+
+
+def test_running_job_stops_and_keeps_its_frames(backend: Backend, peer: Peer, tmp_path: Path) -> None:
+    worker = backend.worker_pid()
+    job_id = start(peer, script(tmp_path, frames=3000, pace_s=0.005, chunk=10))
+    ending, seconds = cancel(peer, job_id)
+    assert seconds < 1.0
+    assert ending.frames_kept >= 10
+    part = peer.ask(wire.Fetch(job_id, 0, 0, 1 << 20))
+    with np.load(io.BytesIO(part.data.tobytes())) as clip:
+        assert len(clip["rotations_wxyz"]) == ending.frames_kept
+    with Peer(backend.info) as other:
+        other.ask(wire.Watch(job_id))
+        chunks, again = other.until_end(job_id)
+    assert sum(len(chunk.frame_index) for chunk in chunks) == ending.frames_kept
+    assert again == ending
+    assert backend.worker_pid() == worker, "work that listens keeps its worker"
+
+
+@pytest.mark.parametrize("script_values", [{"deaf_from": 20, "pace_s": 0.005}, {"chunk": 10, "pace_s": 0.005, "start_s": 20}])
+def test_deaf_work_is_ended(backend: Backend, peer: Peer, tmp_path: Path, script_values: dict[str, float]) -> None:
+    """Work that does not look at the token, as a long native call would: the process is ended."""
+    worker = backend.worker_pid()
+    video = script(tmp_path, frames=3000, **script_values)
+    job_id = uuid.uuid4().hex
+    peer.submit(job_id, video)
+    wait_for(lambda: peer.status().workers[0].state == "busy", "the start")
+    if "deaf_from" in script_values:
+        wait_for(lambda: job_chunks(peer, job_id) >= 3, "chunks")
+    ending, seconds = cancel(peer, job_id)
+    assert seconds < 1.0
+    assert ending.frames_kept == 10 * job_chunks(peer, job_id)
+    peer.wait_until_ready()
+    assert backend.worker_pid() != worker
+    after = uuid.uuid4().hex
+    peer.submit(after, script(tmp_path, "after.json", frames=5))
+    assert isinstance(peer.until_end(after)[1], wire.Done)
+
+
+def job_chunks(peer: Peer, job_id: str) -> int:
+    return next(job.chunk_count for job in peer.ask(wire.ListJobs()).jobs if job.job_id == job_id)
+
+
+def test_waiting_job_is_cancelled_at_once(backend: Backend, peer: Peer, tmp_path: Path) -> None:
+    first = start(peer, script(tmp_path, frames=3000, pace_s=0.005))
+    second = uuid.uuid4().hex
+    peer.submit(second, script(tmp_path, "second.json", frames=5))
+    ending, seconds = cancel(peer, second)
+    assert seconds < 0.5
+    assert ending.attempt == 0
+    assert ending.files == ()
+    cancel(peer, first)
+
+
+def test_cancel_after_the_end_changes_nothing(peer: Peer, tmp_path: Path) -> None:
+    job_id = uuid.uuid4().hex
+    peer.submit(job_id, script(tmp_path, frames=5))
+    _, done = peer.until_end(job_id)
+    assert isinstance(done, wire.Done)
+    assert peer.ask(wire.Cancel(job_id)).job.state == "done"
