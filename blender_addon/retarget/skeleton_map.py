@@ -13,18 +13,20 @@ MAP_FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class TwistBone:
-    """A bone beside a limb that carries `fraction` 0..1 of the limb's twist (see `share_rotation`)."""
+    """A bone beside a joint's chain that carries `fraction` 0..1 of the joint's twist (of its whole rotation where the
+    joint is no limb); None: as far along the limb as its head lies (see `share_rotation`)."""
 
     bone: str
-    fraction: float
+    fraction: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LimbControls:
-    """A limb's IK controls: the `target` at its end joint and, where there is one, the `pole` its middle points at."""
+    """A limb's IK controls: the `target` at its end joint, the `pole` its middle points at, the `toe` of a foot."""
 
     target: str
     pole: str | None = None
+    toe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class SkeletonMap:
     `joints` maps a canonical joint to its bones from parent to child (several bones share the joint's rotation);
     `landmarks` maps canonical sites (left_index, left_pinky ...) and `left_middle` to bones whose heads lie there;
     `follows` names, for a control, the control that it really moves with when that is not its parent in the armature.
+    `carrier` is the bone whose location moves the whole body (None: the pelvis' first bone).
     `limbs` holds IK controls by left_leg, right_leg, left_arm, right_arm.
     """
 
@@ -51,6 +54,7 @@ class SkeletonMap:
     label: str
     joints: Mapping[str, tuple[str, ...]]
     root_bone: str | None = None
+    carrier: str | None = None
     landmarks: Mapping[str, str] = field(default_factory=dict)
     twists: Mapping[str, tuple[TwistBone, ...]] = field(default_factory=dict)
     follows: Mapping[str, str] = field(default_factory=dict)

@@ -24,8 +24,8 @@ class TargetRig:
     present `matrix_basis` (unmapped bones keep it), `object_matrix` (4, 4) world_from_armature.
     `inherit_rotation` (N,) and `local_location` (N,) are the bone flags of those names; `constrained` (N,) marks
     bones whose own constraints or drivers can overrule keyed rotations. `properties` holds the (bone, property)
-    pairs that can be switched. `floor_height` is the height of the sole in the rest pose along world Z above the
-    object's origin in m (None: unknown, guessed from the feet's bones).
+    pairs that can be switched. `skin_bounds` (2, 3) is the box, in armature space, of the meshes that it deforms, in
+    their rest shape (None: no mesh; the height of the sole is then guessed from the feet's bones).
     """
 
     name: str
@@ -41,7 +41,7 @@ class TargetRig:
     constrained: NDArray[np.bool_]
     deform: NDArray[np.bool_]
     properties: frozenset[tuple[str, str]] = frozenset()
-    floor_height: float | None = None
+    skin_bounds: Array | None = None
 
     def __len__(self) -> int:
         return len(self.bone_names)

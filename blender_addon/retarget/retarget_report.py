@@ -1,0 +1,63 @@
+"""The account of a retarget: what was mapped, what was not and why, what may look wrong. Its own room only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..motion.body import canonical_body
+from .baked_pose import Controls, JointNote, RetargetOptions, RetargetReport, RootMode
+from .body_in_world import BodyInWorld
+from .rest_world import RestWorld
+from .skeleton_map import SkeletonMap
+from .target_body import TargetBody
+
+_NEEDED_BY = {
+    "elbow": "the forearm keeps its rest pose",
+    "knee": "the shin keeps its rest pose",
+    "hip": "the leg hangs from the hips as at rest and feet are not planted",
+    "ankle": "the foot keeps its rest pose and is not planted",
+    "shoulder": "the arm hangs from the chest as at rest",
+    "wrist": "the hand keeps its rest pose",
+}
+
+
+def set_up_warnings(
+    rest: RestWorld, skeleton_map: SkeletonMap, target: TargetBody, options: RetargetOptions
+) -> tuple[str, ...]:
+    """What in the rig's set-up limits the result, in plain words."""
+    rig, warnings = rest.rig, []
+    if rest.uneven > 0.01:
+        warnings.append(
+            f"the object {rig.name!r} has an uneven scale (by {rest.uneven:.0%}): directions are approximate; "
+            "give it one scale for all axes"
+        )
+    if np.linalg.det(rest.turn) < 0:
+        warnings.append(f"the object {rig.name!r} is mirrored by a negative scale: left and right appear swapped")
+    bones = [rig.index(bone) for bone in skeleton_map.bones()]
+    held = [rig.bone_names[bone] for bone in bones if rig.constrained[bone]]
+    if held:
+        warnings.append("constraints or drivers may overrule the motion of " + ", ".join(held))
+    if target.leg_length_m <= 0.0 and options.scale is None:
+        warnings.append("no whole leg is mapped: travel is not scaled to the character's size")
+    if options.root is RootMode.ROOT_BONE and skeleton_map.root_bone not in rig.bone_names:
+        warnings.append("the rig has no root bone in its map: the hips carry the travel instead")
+    if options.controls is not Controls.FK and not skeleton_map.limbs:
+        warnings.append("the rig's map names no IK controls: FK bones are keyed")
+    return tuple(warnings)
+
+
+def give_account(body: BodyInWorld, warnings: tuple[str, ...], figures: dict[str, float]) -> RetargetReport:
+    """The report of a solved body."""
+    mapped, unmapped = [], []
+    for joint in canonical_body().joint_names:
+        bones = body.skeleton_map.joints.get(joint, ())
+        if bones:
+            mapped.append(JointNote(joint, bones, "one bone" if len(bones) == 1 else f"shared by {len(bones)} bones"))
+        else:
+            unmapped.append(JointNote(joint, (), _why_unmapped(joint)))
+    return RetargetReport(tuple(mapped), tuple(unmapped), warnings, figures)
+
+
+def _why_unmapped(joint: str) -> str:
+    loss = _NEEDED_BY.get(joint.rpartition("_")[2], "its rotation goes to the next mapped joint below it")
+    return f"no bone in the skeleton map: {loss}"

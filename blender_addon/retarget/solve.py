@@ -1,0 +1,201 @@
+"""Retarget: a clip and a mapped rig in, local rotations and locations out. numpy, `motion` and its own room only.
+
+Reads as its table of contents: read the source, measure the rig, turn the bones, place the body, plant the feet,
+choose what carries the body, write local channels, give an account.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..motion.clip import MotionClip
+from ..motion.rotations import quaternion_continuous, quaternion_normalize
+from .baked_pose import (
+    BakedPose,
+    BoneLocation,
+    Controls,
+    ObjectMotion,
+    PropertyValue,
+    RetargetOptions,
+    RetargetReport,
+    RootMode,
+    Travel,
+)
+from .body_in_world import BodyInWorld
+from .drive_bones import drive_bones
+from .ik_controls import LIMB_JOINTS, ControlMotion, ik_control_motion
+from .replant_feet import PlantOptions, lead_hands, replant_feet
+from .rest_alignment import align_rest
+from .rest_world import PosedRig, rest_world
+from .retarget_report import give_account, set_up_warnings
+from .root_motion import RootPath, object_motion, place_source, root_path, seen_from_root, stay_in_place
+from .skeleton_map import SkeletonMap
+from .source_motion import RetargetError, SourceMotion, source_motion
+from .target_body import measure_target
+from .target_rig import TargetRig
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class _Channels:
+    """What is to be keyed: rotations (T, 4) by bone index and locations."""
+
+    rotations: dict[int, Array]
+    locations: tuple[BoneLocation, ...]
+    object_motion: ObjectMotion | None
+
+
+def retarget(
+    clip: MotionClip, rig: TargetRig, skeleton_map: SkeletonMap, options: RetargetOptions | None = None
+) -> BakedPose:
+    """Turn a clip into the local channels of a rig, one value a clip frame.
+
+    The directions of upper arms, forearms, thighs and shins in the world equal the clip's (before feet and hands are
+    led to their contacts). Nothing of the rig is assumed but its rest pose: bone rolls, A- or T-pose, axes, the
+    object's rotation and scale, bones in between are all taken as found.
+    Raises RetargetError for a map without pelvis or without sides, or a clip without the person.
+    """
+    options = options or RetargetOptions()
+    skeleton_map = _present_bones(skeleton_map, rig)
+    source = source_motion(clip, options.contact_threshold)
+    rest = rest_world(rig, skeleton_map.follows)
+    try:
+        target = measure_target(rest, skeleton_map)
+        aligned = align_rest(rest, skeleton_map)
+    except ValueError as fault:
+        raise RetargetError(f"{rig.name!r} cannot be retargeted: {fault}") from fault
+    scale = options.scale
+    if scale is None:
+        scale = target.leg_length_m / source.leg_length_m if target.leg_length_m > 0 else 1.0
+    source, floor_m = place_source(source, target, options.placement, scale)
+    body = BodyInWorld(rest, skeleton_map, target, drive_bones(rest, skeleton_map, source, aligned))
+    body.put_pelvis(source.positions_m[:, 0])
+    figures = {"scale": float(scale), "frames": float(source.present.sum())}
+    if options.plant_feet:
+        figures |= replant_feet(body, source, PlantOptions(options.blend_s, floor_m))
+    warnings = [*set_up_warnings(rest, skeleton_map, target, options)]
+    warnings += lead_hands(body, source, options.hand_targets_m, options.blend_s)
+    channels = _write_channels(body, source, floor_m, options)
+    report = give_account(body, tuple(warnings), figures)
+    return _baked(source, rig, channels, _switches(body, options), report)
+
+
+def _present_bones(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
+    """The map with only bones that the rig has. Raises RetargetError when the pelvis has none."""
+    names = set(rig.bone_names)
+    joints = {joint: tuple(bone for bone in bones if bone in names) for joint, bones in skeleton_map.joints.items()}
+    if not joints.get("pelvis"):
+        raise RetargetError(
+            f"no bone of {rig.name!r} is mapped to the pelvis; choose the hips bone in the skeleton map"
+        )
+    return replace(skeleton_map, joints=joints)
+
+
+def _write_channels(body: BodyInWorld, source: SourceMotion, floor_m: float, options: RetargetOptions) -> _Channels:
+    pelvis = body.pelvis_unshifted_m(body.posed()) + body.shift_m
+    path = root_path(source, body.target, pelvis, floor_m)
+    still = stay_in_place(path, options.travel)
+    if options.root is RootMode.OBJECT:
+        seen_from_root(body, path)
+        return replace(_bone_channels(body, None, options), object_motion=object_motion(body, still))
+    if options.travel is Travel.IN_PLACE:
+        _take_out_travel(body, path, still)
+    root = body.skeleton_map.root_bone
+    if options.root is RootMode.ROOT_BONE and root is not None and root in body.rest.rig.bone_names:
+        return _bone_channels(body, still, options)
+    return _bone_channels(body, None, options)
+
+
+def _take_out_travel(body: BodyInWorld, path: RootPath, still: RootPath) -> None:
+    body.shift_m = body.shift_m - (path.place_m - still.place_m)
+
+
+def _bone_channels(body: BodyInWorld, root: RootPath | None, options: RetargetOptions) -> _Channels:
+    """Local channels of the body as it stands in the world; `root` moves the root bone along."""
+    controls = _controls(body, options)
+    carrier, names = _carrier(body), body.rest.rig.bone_names
+    pelvis = body.pelvis_unshifted_m(body.posed()) + body.shift_m
+    locations = []
+    root_bone, root_shift = -1, np.zeros((body.frames, 3))
+    if root is not None and body.skeleton_map.root_bone is not None:
+        root_bone = body.rest.rig.index(body.skeleton_map.root_bone)
+        body.deltas[root_bone] = np.asarray(root.turn_wxyz)
+        posed = body.posed()
+        root_shift = root.carry(body.rest.heads_m[root_bone]) - posed.head(root_bone)
+        locations.append(BoneLocation(names[root_bone], posed.local_location(root_bone, root_shift)))
+    body.put_pelvis(pelvis)
+    posed = body.posed()
+
+    def own_shift(bone: int, shift_m: Array) -> Array:
+        """What is left for a bone to move when the root has moved it along."""
+        return shift_m - root_shift if root_bone in body.rest.path_up(bone) else shift_m
+
+    locations.append(BoneLocation(names[carrier], posed.local_location(carrier, own_shift(carrier, body.shift_m))))
+    keyed = set(body.deltas) - _replaced_by_ik(body, options)
+    rotations = {bone: posed.local_rotation(bone) for bone in keyed}
+    for control in controls:
+        deltas = {} if control.delta_wxyz is None else {control.bone: control.delta_wxyz}
+        moved = PosedRig(body.rest, {**body.deltas, **deltas}, body.frames)
+        if control.delta_wxyz is not None:
+            rotations[control.bone] = moved.local_rotation(control.bone)
+        away = own_shift(control.bone, control.head_m - moved.head(control.bone))
+        locations.append(BoneLocation(names[control.bone], moved.local_location(control.bone, away)))
+    return _Channels(rotations, tuple(locations), None)
+
+
+def _carrier(body: BodyInWorld) -> int:
+    """The bone whose location moves the body."""
+    name = body.skeleton_map.carrier
+    return body.rest.rig.index(name) if name in body.rest.rig.bone_names and name else body.bones("pelvis")[0]
+
+
+def _controls(body: BodyInWorld, options: RetargetOptions) -> list[ControlMotion]:
+    if options.controls is Controls.FK:
+        return []
+    limbs = body.skeleton_map.limbs.items()
+    return [motion for limb, controls in limbs for motion in ik_control_motion(body, limb, controls)]
+
+
+def _replaced_by_ik(body: BodyInWorld, options: RetargetOptions) -> set[int]:
+    """FK bones that need no keys because their limb runs on IK."""
+    if options.controls is not Controls.IK:
+        return set()
+    joints = [joint for limb in body.skeleton_map.limbs for joint in LIMB_JOINTS[limb]]
+    joints += [joint.replace("ankle", "toe") for joint in joints if joint.endswith("_ankle")]
+    return {bone for joint in joints for bone in body.bones(joint)}
+
+
+def _switches(body: BodyInWorld, options: RetargetOptions) -> tuple[PropertyValue, ...]:
+    """The FK/IK switches to set, those that the rig has."""
+    values = []
+    for switch in body.skeleton_map.switches:
+        value = switch.ik if options.controls is Controls.IK else switch.fk
+        if value is not None and (switch.bone, switch.name) in body.rest.rig.properties:
+            values.append(PropertyValue(switch.bone, switch.name, value))
+    return tuple(values)
+
+
+def _baked(
+    source: SourceMotion,
+    rig: TargetRig,
+    channels: _Channels,
+    switches: tuple[PropertyValue, ...],
+    report: RetargetReport,
+) -> BakedPose:
+    bones = sorted(channels.rotations)
+    rotations = np.stack([quaternion_normalize(channels.rotations[bone]) for bone in bones])
+    return BakedPose(
+        times_s=source.times_s,
+        bone_names=tuple(rig.bone_names[bone] for bone in bones),
+        rotation_modes=tuple(rig.rotation_modes[bone] for bone in bones),
+        rotations_wxyz=quaternion_continuous(rotations, axis=1),
+        locations=channels.locations,
+        object_motion=channels.object_motion,
+        properties=switches,
+        present=source.present,
+        report=report,
+    )
