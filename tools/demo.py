@@ -102,7 +102,7 @@ def draw(run: DemoRun, clip: Path, told: dict[str, Any]) -> list[Path]:
         write_overlay(reader, [read_clip(clip)], overlay)
     paths = tuple(Path(path) for path in told["pictures"])
     frames = [int(path.stem.rpartition("_")[2]) for path in paths]
-    times = tuple((frame - 1) / told["fps"] for frame in frames)
+    times = tuple((frame - told["frame_of_time_zero"]) / told["fps"] for frame in frames)
     character = CharacterPictures(paths, times, told["picture_fps"], run.film.credit)
     film, still = run.output / "comparison.mp4", run.output / "comparison.png"
     write_comparison(overlay, character, film, still)

@@ -13,7 +13,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,12 @@ import numpy as np
 from mathutils import Vector
 
 from blender_addon.motion.clip import MotionClip, read_clip
-from blender_addon.retarget.auto_map import detect_map
-from blender_addon.retarget.baked_pose import BakedPose, RetargetOptions
-from blender_addon.retarget.solve import retarget
-from blender_addon.rig.actions import assign_action
+from blender_addon.motion.smoothing import PRESETS
+from blender_addon.rig.apply_clip import ApplyOptions, retarget_clip, scene_from_clip
 from blender_addon.rig.bake import BakeOptions, BakeReport, bake
 from blender_addon.rig.camera_background import CameraPlacement, make_camera, show_video
 from blender_addon.rig.export_action import export_action, skinned_meshes
-from blender_addon.rig.read_armature import read_armature
-
+from blender_addon.rig.prepare_clip import PrepareSettings, prepare_clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +72,21 @@ def set_frame_rate(clip: MotionClip) -> float:
     return float(render.fps / render.fps_base)
 
 
-def animate(stage: Stage) -> tuple[BakeReport, BakedPose, str]:
-    """Map the rig by itself, retarget, bake; returns the bake's report, the pose and how the map was found."""
-    rig = read_armature(stage.armature)
-    found = detect_map(rig)
-    pose = retarget(stage.clip, rig, found.skeleton_map, RetargetOptions())
-    report = bake(stage.armature, pose, BakeOptions(name=stage.clip.header.source or "Marionet", fps=set_frame_rate(stage.clip)))
+def animate(stage: Stage) -> tuple[BakeReport, CameraPlacement]:
+    """Smooth lightly, map the rig by itself, retarget, bake; returns the account and where the clip's world lies."""
+    fps = set_frame_rate(stage.clip)
+    bake_options = BakeOptions(name=f"Marionet {Path(stage.clip.header.source).stem}", fps=fps)
+    options = ApplyOptions(prepare=PrepareSettings(smooth=PRESETS["light"]), bake=bake_options)
+    found = retarget_clip(stage.armature, prepare_clip(stage.clip, options.prepare), options)
+    start = bake_options.frame_start - float(found.clip.times_s[0]) * fps
+    report = bake(stage.armature, found.pose, replace(bake_options, frame_start=start))
     scene = bpy.context.scene
     scene.frame_start, scene.frame_end = report.frame_start, report.frame_end
-    return report, pose, found.reason
+    return report, CameraPlacement(scene_from_clip(found, options.retarget), start, fps)
 
 
-def add_camera(stage: Stage, scale: float) -> None:
+def add_camera(stage: Stage, placement: CameraPlacement) -> None:
     """The filming camera with its film behind the character."""
-    render = bpy.context.scene.render
-    world = np.diag([scale, scale, scale, 1.0])
-    placement = CameraPlacement(world, 1.0, render.fps / render.fps_base)
     camera = make_camera(stage.clip, placement)
     bpy.context.scene.camera = camera
     show_video(camera, stage.video, stage.clip, placement)
@@ -112,8 +108,8 @@ def add_floor(stage: Stage) -> None:
     mesh.from_pydata(vertices, [], faces)
     floor = bpy.data.objects.new("Floor", mesh)
     floor.color = (0.16, 0.18, 0.2, 1.0)
-    root = np.nanmedian(stage.clip.root_world_m, axis=0)
-    floor.location = (round(float(root[0])), round(float(root[1])), 0.0)
+    middle = stage.armature.matrix_world.translation
+    floor.location = (round(middle.x), round(middle.y), 0.0)
     bpy.context.scene.collection.objects.link(floor)
 
 
@@ -171,8 +167,8 @@ def timed(times: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
 def perform(stage: Stage) -> dict[str, Any]:
     """Animate, save, export, draw; returns what to tell about it."""
     times: dict[str, float] = {}
-    report, pose, reason = timed(times, "retarget and bake", lambda: animate(stage))
-    add_camera(stage, pose.report.figures.get("scale", 1.0))
+    report, placement = timed(times, "retarget and bake", lambda: animate(stage))
+    add_camera(stage, placement)
     blend = stage.output / "character.blend"
     timed(times, "save", lambda: bpy.ops.wm.save_as_mainfile(filepath=str(blend), compress=True))
     files = [blend]
@@ -181,15 +177,13 @@ def perform(stage: Stage) -> dict[str, Any]:
         files.append(timed(times, f"export {ending}", lambda path=path: export_action(stage.armature, path)))
     add_floor(stage)
     pictures = timed(times, "pictures", lambda: draw_pictures(stage))
-    render = bpy.context.scene.render
     return {
         "files": [str(path) for path in files],
         "report": report.lines(),
-        "map": reason,
         "pictures": pictures,
-        "picture_fps": render.fps / render.fps_base / picture_step(stage),
-        "first_frame": report.frame_start,
-        "fps": render.fps / render.fps_base,
+        "picture_fps": placement.fps / picture_step(stage),
+        "frame_of_time_zero": placement.frame_start,
+        "fps": placement.fps,
         "seconds": times,
         "blender": bpy.app.version_string,
     }
