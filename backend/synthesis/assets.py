@@ -71,7 +71,9 @@ def read_assets(root: Path | None, model: BodyModel) -> AssetLibrary:
     if root is None:
         return AssetLibrary()
     if not root.is_dir():
-        raise BadInputError(f"There is no asset folder {root}", "Give --assets a folder of MakeHuman assets, or omit it")
+        raise BadInputError(
+            f"There is no asset folder {root}", "Give --assets a folder of MakeHuman assets"
+        )
     clothes = [asset for asset in _assets_below(root / "clothes", model) if "fedora_cocked" not in asset.name]
     library = AssetLibrary(
         clothes=tuple(a for a in clothes if not a.tags & {"shoes", "hats"}),
@@ -168,7 +170,8 @@ def _read_asset(path: Path, model: BodyModel) -> FittedAsset:
         offsets=offsets,
         # in X, Y, Z of our frame: the asset's Z is our -Y, its Y our Z
         size_references=tuple(
-            (int(fields[key][0]), int(fields[key][1]), float(fields[key][2])) for key in ("x_scale", "z_scale", "y_scale")
+            (int(fields[key][0]), int(fields[key][1]), float(fields[key][2]))
+            for key in ("x_scale", "z_scale", "y_scale")
         ),
         hides=_index_mask(hidden, len(model.template_m)),
         faces=faces,

@@ -15,7 +15,7 @@ def degraded(rng: np.random.Generator, image: Image) -> Image:
         image = _low_resolution(rng, image)
     kind = rng.random()
     if kind < 0.35:
-        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 1.7)))
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 1.7))), dtype=np.uint8)
     elif kind < 0.5:
         image = _motion_blurred(rng, image)
     picture = image.astype(np.float32)
@@ -38,7 +38,8 @@ def _low_resolution(rng: np.random.Generator, image: Image) -> Image:
     side = image.shape[0]
     small = max(24, round(side * float(np.exp(rng.uniform(np.log(0.22), 0.0)))))
     shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-    return cv2.resize(shrunk, (side, side), interpolation=int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC])))
+    kernel = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
+    return np.asarray(cv2.resize(shrunk, (side, side), interpolation=kernel), dtype=np.uint8)
 
 
 def _motion_blurred(rng: np.random.Generator, image: Image) -> Image:
@@ -49,7 +50,7 @@ def _motion_blurred(rng: np.random.Generator, image: Image) -> Image:
     for step in np.linspace(-length / 2, length / 2, 4 * side):
         x, y = side // 2 + step * np.cos(angle) * 0.5, side // 2 + step * np.sin(angle) * 0.5
         kernel[round(y), round(x)] += 1.0
-    return cv2.filter2D(image, -1, kernel / kernel.sum())
+    return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), dtype=np.uint8)
 
 
 def _graded(rng: np.random.Generator, picture: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -157,7 +157,9 @@ def random_pose(rng: np.random.Generator) -> DrawnPose:
         turns[name] = np.array([spine, 0, 0]) + spread[row] * [8, 6, 9]
     turns["neck"], turns["head"] = spread[4] * [8, 6, 12], spread[5] * [12, 8, 18]
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        here = {part: spread[names.index(f"{side}_{part}")] for part in ("clavicle", "shoulder", "elbow", "wrist", "hip")}
+        here = {
+            part: spread[names.index(f"{side}_{part}")] for part in ("clavicle", "shoulder", "elbow", "wrist", "hip")
+        }
         flip = np.array([1.0, sign, sign])
         turns[f"{side}_clavicle"] = here["clavicle"] * [2, 6, 6]
         turns[f"{side}_shoulder"] = flip * ([0, down, -forward] + here["shoulder"] * [22, 28, 28])
@@ -181,7 +183,9 @@ def _varied(rng: np.random.Generator, rotations: Array, sigma_deg: float) -> Arr
 def _turned(rng: np.random.Generator, rotations: Array) -> Array:
     """The pose with a random heading."""
     turned = rotations.copy()
-    turned[0] = quaternion_multiply(rotvec_to_quaternion(np.array([0.0, 0.0, rng.uniform(-np.pi, np.pi)])), rotations[0])
+    turned[0] = quaternion_multiply(
+        rotvec_to_quaternion(np.array([0.0, 0.0, rng.uniform(-np.pi, np.pi)])), rotations[0]
+    )
     return turned
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,9 +39,9 @@ _VERTEX = np.dtype(
 class Uploaded:
     """A part on the GPU: vertex arrays for colour and shadow, and the buffers behind them."""
 
-    color: object
-    shadow: object
-    buffers: tuple[object, ...]
+    color: Any
+    shadow: Any
+    buffers: tuple[Any, ...]
     material: Material
 
 
@@ -95,8 +96,8 @@ class Renderer:
         self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
         self._shadow_target = self._context.framebuffer(depth_attachment=self._shadow_map)
         self._bones = self._context.buffer(reserve=_MAX_BONES * 48)
-        self._textures: dict[str, object] = {}
-        self._panoramas: dict[str, object] = {}
+        self._textures: dict[str, Any] = {}
+        self._panoramas: dict[str, Any] = {}
 
     def upload(self, parts: tuple[Part, ...]) -> tuple[Uploaded, ...]:
         """Put meshes and textures on the GPU; hand them to `release` when done."""
@@ -106,7 +107,7 @@ class Renderer:
         """Free the vertex arrays and buffers of uploaded parts; textures stay cached."""
         for part in parts:
             for resource in (part.color, part.shadow, *part.buffers):
-                resource.release()  # type: ignore[attr-defined]
+                resource.release()
 
     def render(self, camera: Camera, light: Light, backdrop: Backdrop, actors: tuple[Actor, ...]) -> Picture:
         """Draw the actors; the first one gives the coverage and the middle of the shadow map."""
@@ -138,7 +139,7 @@ class Renderer:
         for actor in actors:
             self._bind_bones(actor)
             for part in actor.parts:
-                part.shadow.render()  # type: ignore[attr-defined]
+                part.shadow.render()
 
     def _draw_backdrop(self, camera: Camera, backdrop: Backdrop, middle: Array) -> None:
         program = self._backdrop
@@ -148,7 +149,7 @@ class Renderer:
         ray = camera_axes @ np.linalg.inv(camera.intrinsics) @ pixel_from_clip
         forward = ray @ np.array([0.0, 0.0, 1.0])
         walls = backdrop.room_walls_m
-        values: dict[str, object] = {
+        values: dict[str, Any] = {
             "eye": tuple(camera.world_from_camera[:3, 3]),
             "forward": tuple(forward / np.linalg.norm(forward)),
             "panorama_yaw": backdrop.yaw_rad,
@@ -171,7 +172,7 @@ class Renderer:
         for name, value in values.items():
             program[name].value = value
         program["world_ray_from_clip"].write(_column_major(ray))
-        self._panorama(backdrop.panorama).use(2)  # type: ignore[attr-defined]
+        self._panorama(backdrop.panorama).use(2)
         self._context.disable(self._gl.DEPTH_TEST)
         self._backdrop_target.use()
         self._screen.render(vertices=3)
@@ -192,10 +193,10 @@ class Renderer:
             program["person"].value = actor.identity
             for part in actor.parts:
                 self._set_material(part.material)
-                part.color.render()  # type: ignore[attr-defined]
+                part.color.render()
 
-    def _set_light(self, program: object, light: Light, shadow_from_world: Array) -> None:
-        uniforms: dict[str, object] = {
+    def _set_light(self, program: Any, light: Light, shadow_from_world: Array) -> None:
+        uniforms: dict[str, Any] = {
             "irradiance": [tuple(row) for row in light.irradiance.astype(float)],
             "sun_direction": tuple(light.sun_direction.astype(float)),
             "sun_color": tuple(light.sun_color.astype(float)),
@@ -204,8 +205,8 @@ class Renderer:
             "shadow_map": 1,
         }
         for name, value in uniforms.items():
-            program[name].value = value  # type: ignore[index]
-        program["shadow_from_world"].write(_column_major(shadow_from_world))  # type: ignore[index]
+            program[name].value = value
+        program["shadow_from_world"].write(_column_major(shadow_from_world))
         self._shadow_map.use(1)
 
     def _set_material(self, material: Material) -> None:
@@ -219,7 +220,7 @@ class Renderer:
         program["pattern_rate"].value = material.pattern_per_m
         program["gloss"].value = material.gloss
         program["cut_out"].value = material.cut_out
-        self._texture(material.texture).use(0)  # type: ignore[attr-defined]
+        self._texture(material.texture).use(0)
 
     def _bind_bones(self, actor: Actor) -> None:
         matrices = np.zeros((_MAX_BONES, 3, 4), dtype=np.float32)
@@ -227,22 +228,24 @@ class Renderer:
         self._bones.write(matrices.tobytes())
         self._bones.bind_to_uniform_block(0)
 
-    def _texture(self, texture: Path | str | None) -> object:
+    def _texture(self, texture: Path | str | None) -> Any:
         key = str(texture)
         if key not in self._textures:
             if len(self._textures) >= _TEXTURES_KEPT:
-                self._textures.pop(next(iter(self._textures))).release()  # type: ignore[attr-defined]
+                self._textures.pop(next(iter(self._textures))).release()
             pixels = _texture_pixels(texture)
-            handle = self._context.texture((pixels.shape[1], pixels.shape[0]), 4, np.ascontiguousarray(pixels).tobytes())
+            handle = self._context.texture(
+                (pixels.shape[1], pixels.shape[0]), 4, np.ascontiguousarray(pixels).tobytes()
+            )
             handle.build_mipmaps()
             handle.anisotropy = 1.0
             self._textures[key] = handle
         return self._textures[key]
 
-    def _panorama(self, panorama: Panorama) -> object:
+    def _panorama(self, panorama: Panorama) -> Any:
         if panorama.name not in self._panoramas:
             if len(self._panoramas) >= _PANORAMAS_KEPT:
-                self._panoramas.pop(next(iter(self._panoramas))).release()  # type: ignore[attr-defined]
+                self._panoramas.pop(next(iter(self._panoramas))).release()
             pixels = np.minimum(panorama.radiance, 60.0).astype(np.float16)
             handle = self._context.texture((WIDTH, HEIGHT), 3, pixels.tobytes(), dtype="f2")
             handle.repeat_y = False
@@ -258,7 +261,7 @@ class Renderer:
         return Picture(np.ascontiguousarray(small[:, :, :3]), np.ascontiguousarray(small[:, :, 3]), meters)
 
 
-def _create_context() -> object:
+def _create_context() -> Any:
     try:
         import moderngl
 

@@ -232,7 +232,15 @@ def sample_occluders(rng: np.random.Generator, camera: Camera, landmarks_m: Arra
         turn = quaternion_to_matrix(rotvec_to_quaternion(rng.normal(0.0, 0.7, 3)))
         color = _surface_color(rng)
         material = Material(
-            None, color, color, -9.0, 0.0, int(rng.integers(0, 4)), _surface_color(rng), float(rng.uniform(2.0, 30.0)), 0.1
+            None,
+            color,
+            color,
+            -9.0,
+            0.0,
+            int(rng.integers(0, 4)),
+            _surface_color(rng),
+            float(rng.uniform(2.0, 30.0)),
+            0.1,
         )
         parts.append(Part(_box(center, half, turn), material))
     return tuple(parts)
@@ -240,7 +248,9 @@ def sample_occluders(rng: np.random.Generator, camera: Camera, landmarks_m: Arra
 
 def _box(center: Array, half: Array, turn: Array) -> SkinnedMesh:
     """A box as a mesh that rides on bone 0."""
-    corner, normal, triangles = [], [], []
+    corner: list[Array] = []
+    normal: list[Array] = []
+    triangles: list[tuple[int, int, int]] = []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             u, v = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]

@@ -35,7 +35,8 @@ float hash(vec3 p) { return fract(sin(dot(p, vec3(12.9898, 78.233, 37.719))) * 4
 float noise(vec3 p) {
     vec3 i = floor(p), f = fract(p);
     f = f * f * (3.0 - 2.0 * f);
-    float low = mix(mix(hash(i), hash(i + vec3(1, 0, 0)), f.x), mix(hash(i + vec3(0, 1, 0)), hash(i + vec3(1, 1, 0)), f.x), f.y);
+    float low = mix(mix(hash(i), hash(i + vec3(1, 0, 0)), f.x),
+                    mix(hash(i + vec3(0, 1, 0)), hash(i + vec3(1, 1, 0)), f.x), f.y);
     float high = mix(mix(hash(i + vec3(0, 0, 1)), hash(i + vec3(1, 0, 1)), f.x),
                      mix(hash(i + vec3(0, 1, 1)), hash(i + vec3(1, 1, 1)), f.x), f.y);
     return mix(low, high, f.z);
@@ -54,7 +55,8 @@ uniform mat4 clip_from_world;
 layout(std140) uniform Bones { mat3x4 bone[128]; };
 out vec3 world_position; out vec3 world_normal; out vec3 rest_position; out vec2 texture_uv;
 void main() {
-    mat3x4 m = weights.x * bone[bones.x] + weights.y * bone[bones.y] + weights.z * bone[bones.z] + weights.w * bone[bones.w];
+    mat3x4 m = weights.x * bone[bones.x] + weights.y * bone[bones.y]
+        + weights.z * bone[bones.z] + weights.w * bone[bones.w];
     world_position = vec4(position, 1.0) * m;
     world_normal = vec4(normal, 0.0) * m;
     rest_position = position;
@@ -68,7 +70,8 @@ in vec3 position; in uvec4 bones; in vec4 weights;
 uniform mat4 clip_from_world;
 layout(std140) uniform Bones { mat3x4 bone[128]; };
 void main() {
-    mat3x4 m = weights.x * bone[bones.x] + weights.y * bone[bones.y] + weights.z * bone[bones.z] + weights.w * bone[bones.w];
+    mat3x4 m = weights.x * bone[bones.x] + weights.y * bone[bones.y]
+        + weights.z * bone[bones.z] + weights.w * bone[bones.w];
     gl_Position = clip_from_world * vec4(vec4(position, 1.0) * m, 1.0);
 }
 """
@@ -166,16 +169,21 @@ void main() {
     vec3 ground = eye + d * below;
     bool on_ground = below > 0.0 && below < 1e8;
     if (room) {
-        vec2 to_wall = (mix(room_walls.xy, room_walls.zw, step(0.0, d.xy)) - eye.xy) / (abs(d.xy) + 1e-6) * sign(d.xy + 1e-9);
+        vec2 walls = mix(room_walls.xy, room_walls.zw, step(0.0, d.xy));
+        vec2 to_wall = (walls - eye.xy) / (abs(d.xy) + 1e-6) * sign(d.xy + 1e-9);
+        bool along_x = to_wall.x < to_wall.y;
         float wall = min(to_wall.x, to_wall.y), ceiling = d.z > 1e-4 ? (room_height - eye.z) / d.z : 1e9;
         if (min(wall, ceiling) < below) {
             vec3 p = eye + d * min(wall, ceiling);
-            vec3 n = ceiling < wall ? vec3(0, 0, -1) : to_wall.x < to_wall.y ? vec3(-sign(d.x), 0, 0) : vec3(0, -sign(d.y), 0);
-            vec2 q = to_wall.x < to_wall.y ? p.yz : p.xz;
-            vec3 albedo = ceiling < wall ? vec3(0.8) : p.z < 0.1 ? wall_b : mix(wall_a, wall_b, 0.3 * noise(vec3(q * 2.0, 3.0)));
+            bool above = ceiling < wall;
+            vec3 n = above ? vec3(0, 0, -1) : along_x ? vec3(-sign(d.x), 0, 0) : vec3(0, -sign(d.y), 0);
+            vec2 q = along_x ? p.yz : p.xz;
+            vec3 paint = mix(wall_a, wall_b, 0.3 * noise(vec3(q * 2.0, 3.0)));
+            vec3 albedo = above ? vec3(0.8) : p.z < 0.1 ? wall_b : paint;
             // framed pictures and doors: pieces of the panorama hung in a grid
             vec2 cell = floor(q * wall_rate), f = fract(q * wall_rate);
-            bool framed = ceiling >= wall && hash(vec3(cell, 9.0)) > 0.55 && all(greaterThan(f, vec2(0.15))) && all(lessThan(f, vec2(0.85)));
+            bool inside = all(greaterThan(f, vec2(0.15))) && all(lessThan(f, vec2(0.85)));
+            bool framed = !above && inside && hash(vec3(cell, 9.0)) > 0.55;
             light = framed ? texture(panorama, fract(cell * 0.37 + f * 0.12)).rgb * 0.5 : albedo * ambient_light(n);
             on_ground = false;
         }

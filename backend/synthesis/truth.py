@@ -86,9 +86,7 @@ def _depth_of(name: str) -> float:
 
 def write_shard(path: Path, jpegs: list[bytes], truths: list[ImageTruth]) -> None:
     """Write a shard whole or not at all. Raises OutputError when the disk refuses."""
-    arrays = {
-        name: np.stack([np.asarray(getattr(truth, name)) for truth in truths]) for name in TRUTH_FIELDS
-    }
+    arrays = {name: np.stack([np.asarray(getattr(truth, name)) for truth in truths]) for name in TRUTH_FIELDS}
     arrays = {name: a.astype(np.float32) if a.dtype == np.float64 else a for name, a in arrays.items()}
     ends = np.cumsum([len(jpeg) for jpeg in jpegs]).astype(np.int64)
     try:
@@ -108,7 +106,9 @@ def write_shard(path: Path, jpegs: list[bytes], truths: list[ImageTruth]) -> Non
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as fault:
-        raise OutputError(f"{path} could not be written ({fault})", "Free some space or choose another folder") from fault
+        raise OutputError(
+            f"{path} could not be written ({fault})", "Free some space or choose another folder"
+        ) from fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,9 @@ def sample_phenotype(rng: np.random.Generator) -> Phenotype:
     ancestry = rng.dirichlet((0.6, 0.6, 0.6))
     return Phenotype(
         gender=float(near),
-        age=float(rng.choice([rng.uniform(0.5, 0.66), rng.uniform(0.66, 0.75), rng.uniform(0.75, 1.0)], p=[0.2, 0.5, 0.3])),
+        age=float(
+            rng.choice([rng.uniform(0.5, 0.66), rng.uniform(0.66, 0.75), rng.uniform(0.75, 1.0)], p=[0.2, 0.5, 0.3])
+        ),
         muscle=float(rng.beta(2.2, 2.2)),
         weight=float(rng.beta(2.0, 2.0)),
         height=float(rng.uniform(0.15, 0.85)),
@@ -184,7 +186,9 @@ def _skin_material(rng: np.random.Generator, phenotype: Phenotype, library: Asse
 
 
 def _hair(rng: np.random.Generator, rest: RestBody, library: AssetLibrary, female: bool) -> list[Part]:
-    shade = float(rng.choice([rng.uniform(0.02, 0.12), rng.uniform(0.15, 0.4), rng.uniform(0.45, 0.8)], p=[0.6, 0.25, 0.15]))
+    shade = float(
+        rng.choice([rng.uniform(0.02, 0.12), rng.uniform(0.15, 0.4), rng.uniform(0.45, 0.8)], p=[0.6, 0.25, 0.15])
+    )
     warm = float(rng.uniform(0.0, 0.6))
     tint = (shade, shade * (1 - 0.35 * warm), shade * (1 - 0.7 * warm))
     parts: list[Part] = []
@@ -199,13 +203,17 @@ def _hair(rng: np.random.Generator, rest: RestBody, library: AssetLibrary, femal
         choices = list(library.hair) if female or rng.random() < 0.12 else short
         hair = choices[rng.integers(len(choices))]
         bright = _scaled(tint, 2.2)
-        parts.append(Part(fit_asset(hair, rest), Material(hair.texture, bright, bright, grey=1.0, cut_out=True, gloss=0.2)))
+        parts.append(
+            Part(fit_asset(hair, rest), Material(hair.texture, bright, bright, grey=1.0, cut_out=True, gloss=0.2))
+        )
         if library.hats and rng.random() < 0.05:
             hat = library.hats[rng.integers(len(library.hats))]
             parts.append(Part(fit_asset(hat, rest), _cloth_material(rng, hat.texture, -9.0)))
         return parts
     cap = cut_hair(body_model(), rest, float(rng.uniform(0.008, 0.025)))
-    parts.append(Part(cap, Material(None, tint, tint, pattern=BLOTCHES, pattern_color=_scaled(tint, 1.5), pattern_per_m=80.0)))
+    parts.append(
+        Part(cap, Material(None, tint, tint, pattern=BLOTCHES, pattern_color=_scaled(tint, 1.5), pattern_per_m=80.0))
+    )
     return parts
 
 
