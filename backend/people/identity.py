@@ -16,7 +16,7 @@ from backend.types import Array
 _CORE = (11, 12, 13, 14, 23, 24, 25, 26, 27, 28)  # shoulders, elbows, hips, knees, ankles
 DOUBLE_DISTANCE, NEAR_DOUBLE_DISTANCE = 0.06, 0.1  # of the region's side: while followed, and for one found anew
 _FORBIDDEN = 1e6
-_MOST_PLACE, _MOST_SIZE, _MOST_LOOK = 1.0, math.log(1.8), 0.55
+_MOST_PLACE, _MOST_SIZE, _MOST_LOOK = 1.0, math.log(1.8), 0.7
 _SAME_LOOK = 0.18  # for people who were away too long to guess their place
 _SWAP_GAIN = 0.25
 
@@ -49,7 +49,7 @@ def match(absent: Sequence[Absent], found: Sequence[Found], remember_s: float) -
 
 def match_cost(absent: Absent, found: Found, remember_s: float) -> float:
     """Cost of calling both the same person: place, size and colours; _FORBIDDEN when one of them says no."""
-    look = 0.5 * _MOST_LOOK
+    look = 0.4
     if absent.appearance is not None and found.appearance is not None:
         look = appearance_distance(absent.appearance, found.appearance)
     if absent.away_s > remember_s:

@@ -35,9 +35,10 @@ class MotionFilter:
         self._speed = self._speed + _FOLLOW_SPEED * surprise
 
     def coast(self) -> None:
-        """One frame on without sight: move on, slow down."""
+        """One frame on without sight: move on, slow down; size and heading stay."""
+        self._speed[2:] = 0.0
         self._place = self._place + self._speed
-        self._speed = self._speed * _FADE
+        self._speed *= _FADE
 
     def state(self) -> Array:
         """(8,) place and speed."""
