@@ -21,6 +21,7 @@ from blender_addon.motion.contacts import contact_probability, planted_frames, p
 from blender_addon.motion.planting import Motion, plant_feet
 from blender_addon.motion.posing import Feet, PosedBody, camera_to_world, find_feet, pose_body, world_to_camera
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_multiply
+from blender_addon.motion.temporal import median_interval_s
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ _FOOT_KEYPOINTS = ("left_heel", "left_foot_index", "right_heel", "right_foot_ind
 _LEAST_VISIBILITY = 0.3
 # the lowest foot of this part of the frames counts as standing while no contact is known yet
 _FLOOR_PERCENTILE = 20.0
-# below this height over the lowest standing foot a camera is as good as on the floor: the floor says little
+_FLOOR_WINDOW_S = 1.5
+_FLOOR_DRIFT_M = 0.35
 _FEW_FRAMES = 3
 
 
@@ -125,13 +127,28 @@ def _given_down(options: WorldOptions) -> Array | None:
 
 
 def _contacts(scene: _Scene, root_camera_m: Array, down: Array, options: WorldOptions) -> Array:
-    """Contact probabilities (N, 4) with the floor under the lowest usual foot."""
+    """Contact probabilities (N, 4), heights measured from the floor under the feet at that time."""
     turn = world_axes(down)
     positions = (scene.feet.positions_m + root_camera_m[:, None]) @ turn.T
-    positions[..., 2] -= _floor_height(positions, scene.feet.clearance_m)
+    positions[..., 2] -= _local_floor(scene.seen.times_s, positions, scene.feet.clearance_m)[:, None]
     feet = Feet(positions, scene.feet.offsets_m, scene.feet.clearance_m)
     speed = point_speed_m_s(scene.seen.times_s, scene.foot_rays) * root_camera_m[:, 2:]
     return contact_probability(scene.seen.times_s, feet, options.contacts, speed)
+
+
+def _local_floor(times_s: Array, positions: Array, clearance_m: Array) -> Array:
+    """The floor's height (N,) as the lowest feet of the surrounding seconds show it.
+
+    An error of the depth or of gravity lets the whole body rise and sink slowly; the floor follows that, within
+    limits: feet that are held up stay up.
+    """
+    lowest = (positions[..., 2] - clearance_m).min(axis=1)
+    half = int(np.ceil(0.5 * _FLOOR_WINDOW_S / median_interval_s(times_s)))
+    padded = np.pad(lowest, half, mode="reflect" if half < len(lowest) else "edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
+    local = np.percentile(windows, _FLOOR_PERCENTILE, axis=-1)
+    whole = _floor_height(positions, clearance_m)
+    return np.clip(local, whole - _FLOOR_DRIFT_M, whole + _FLOOR_DRIFT_M)
 
 
 def _floor_height(positions: Array, clearance_m: Array) -> float:
@@ -143,7 +160,10 @@ def _floor_height(positions: Array, clearance_m: Array) -> float:
 def _find_steps(scene: _Scene, probability: Array, down: Array, options: WorldOptions) -> Steps:
     """Every contact of every foot point as one step."""
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
-    frame, step, foot, clearance = [], [], [], []
+    frame: list[Array] = []
+    step: list[Array] = []
+    foot: list[Array] = []
+    clearance: list[float] = []
     for point in range(planted.shape[1]):
         for first, last in true_runs(planted[:, point]):
             inside = np.arange(first, last + 1)
@@ -176,7 +196,10 @@ def _finish(scene: _Scene, path: RootPath, down: Array, probability: Array, opti
     motion = Motion(times_s, rotations, root)
     if options.plant_feet:
         planted = planted_frames(times_s, probability, options.contacts)
-        motion = plant_feet(scene.body, scene.shape, motion, planted, options.plant)
+        done = plant_feet(scene.body, scene.shape, motion, planted, options.plant)
+        motion = done.motion
+        released = planted & ~done.held
+        probability = np.where(released, np.minimum(probability, 0.5 * options.contacts.leave), probability)
     before = pose_body(scene.body, scene.shape, rotations, root)
     after = pose_body(scene.body, scene.shape, motion.rotations_wxyz, motion.root_m)
     change = _h36m(scene, after) - _h36m(scene, before)

@@ -60,7 +60,7 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class RootPath:
-    """`root_camera_m` (N, 3), where each step stands `places_camera_m` (S, 3), and the keypoints' `residual_m` (N, K)."""
+    """`root_camera_m` (N, 3), `places_camera_m` (S, 3) where each step stands, `residual_m` (N, K) of the keypoints."""
 
     root_camera_m: Array
     places_camera_m: Array

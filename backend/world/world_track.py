@@ -24,7 +24,7 @@ class RootSettings:
     """
 
     keypoint_sigma_m: float = 0.05
-    across_m_s2: float = 15.0
+    across_m_s2: float = 10.0
     depth_m_s2: float = 2.5
     foot_sigma_m: float = 0.03
     floor_sigma_m: float = 0.05

@@ -22,17 +22,18 @@ _SPEED_BLUR_S = 0.04
 class ContactSettings:
     """When a foot point counts as standing.
 
-    `height_m` above the ground and `speed_m_s` are where the probability falls to one half, over `height_width_m`
-    and `speed_width_m_s`; `image_share` is how much the speed seen in the image counts against the speed in space
-    (depth makes the latter noisier). A point becomes planted above `enter`, stays so above `leave`, for at least
-    `shortest_s`; interruptions up to `longest_break_s` are closed.
+    `height_m` above the ground, `speed_m_s` in space and `image_speed_m_s` across the image are where the
+    probability falls to one half, each over its width; the limit in space is wider because depth is noisy. A point
+    becomes planted above `enter`, stays so above `leave`, for at least `shortest_s`; interruptions up to
+    `longest_break_s` are closed.
     """
 
-    height_m: float = 0.07
+    height_m: float = 0.09
     height_width_m: float = 0.02
-    speed_m_s: float = 0.45
-    speed_width_m_s: float = 0.12
-    image_share: float = 0.6
+    speed_m_s: float = 0.9
+    speed_width_m_s: float = 0.2
+    image_speed_m_s: float = 0.5
+    image_speed_width_m_s: float = 0.1
     enter: float = 0.6
     leave: float = 0.35
     shortest_s: float = 0.1
@@ -51,9 +52,8 @@ def contact_probability(
     low = _falling(height, settings.height_m, settings.height_width_m)
     slow = _falling(point_speed_m_s(times_s, feet.positions_m), settings.speed_m_s, settings.speed_width_m_s)
     if image_speed_m_s is not None:
-        seen = _falling(image_speed_m_s, settings.speed_m_s, settings.speed_width_m_s)
-        share = np.where(np.isfinite(seen), settings.image_share, 0.0)
-        slow = slow ** (1.0 - share) * np.nan_to_num(seen, nan=1.0) ** share
+        seen = _falling(image_speed_m_s, settings.image_speed_m_s, settings.image_speed_width_m_s)
+        slow = slow * np.where(np.isfinite(seen), seen, 1.0)
     return np.nan_to_num(low * slow, nan=0.0)
 
 

@@ -37,9 +37,9 @@ class PlantSettings:
 
     `blend_s`: how long a correction takes to come and go before and after a contact. `floor_snap_m`: a foot that
     stands within this of the floor is laid on the floor, one further away (a stair) keeps its own height.
-    `largest_turn_deg`: a sole further from its contact direction is left as it is. `root_sigma_s`: the body follows
-    the slow part of the correction, over this time; the legs do the rest. `reach`: planted legs are never stretched
-    beyond this part of their length; the pelvis comes down instead.
+    `largest_turn_deg`: a foot that turns further during a contact pivots; only the calmer of its points is held.
+    `root_sigma_s`: the body follows the slow part of the correction, over this time; the legs do the rest.
+    `reach`: planted legs are never stretched beyond this part of their length; the pelvis comes down instead.
     """
 
     blend_s: float = 0.15
@@ -56,6 +56,14 @@ class Motion:
     times_s: Array
     rotations_wxyz: Array
     root_m: Array
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedMotion:
+    """The motion with planted feet, and which foot points (T, 4) are really held (a pivoting foot lets one go)."""
+
+    motion: Motion
+    held: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +85,20 @@ class _Scene:
 class _Foot:
     """One foot over time: what carries it, where it wants to be and when it stands.
 
-    `turn_rotvec` (T, 3) turns the foot, `shift_m` (T, 3) moves its ankle (valid while `stands` (T,)).
+    `turn_rotvec` (T, 3) turns the foot, `shift_m` (T, 3) moves its ankle while `stands` (T,); `on` (T, 2) says
+    which of heel and ball is held.
     """
 
     side: str
     points: slice
     turn_rotvec: Array
     shift_m: Array
-    stands: NDArray[np.bool_]
+    on: NDArray[np.bool_]
+
+    @property
+    def stands(self) -> NDArray[np.bool_]:
+        """Frames (T,) in which any point of the foot is held."""
+        return np.asarray(self.on.any(axis=1))
 
 
 def plant_feet(
@@ -93,25 +107,26 @@ def plant_feet(
     motion: Motion,
     planted: NDArray[np.bool_],
     settings: PlantSettings | None = None,
-) -> Motion:
+) -> PlantedMotion:
     """Hold every planted foot point of `planted` (T, 4), in the order of `FOOT_POINTS`, at one place.
 
     Frames with NaN stay as they are and end a contact. Rotations outside the legs never change.
     """
     settings = settings or PlantSettings()
     rotations, root = motion.rotations_wxyz.astype(np.float64), motion.root_m.astype(np.float64)
+    held = np.zeros(planted.shape, dtype=bool)
     whole = np.concatenate([rotations.reshape(len(rotations), -1), root], axis=1)
     for run in finite_runs(motion.times_s, whole):
         if planted[run].any():
             part = Motion(motion.times_s[run], rotations[run], root[run])
-            held = _plant_run(body, shape, part, planted[run], settings)
-            rotations[run], root[run] = held.rotations_wxyz, held.root_m
-    return Motion(motion.times_s, rotations, root)
+            done = _plant_run(body, shape, part, planted[run], settings)
+            rotations[run], root[run], held[run] = done.motion.rotations_wxyz, done.motion.root_m, done.held
+    return PlantedMotion(Motion(motion.times_s, rotations, root), held)
 
 
 def _plant_run(
     body: CanonicalBody, shape: BodyShape, motion: Motion, planted: NDArray[np.bool_], settings: PlantSettings
-) -> Motion:
+) -> PlantedMotion:
     posed = pose_body(body, shape, motion.rotations_wxyz, motion.root_m)
     scene = _Scene(body, posed, find_feet(body, posed), motion.times_s, settings)
     held = [_hold_foot(scene, planted, side) for side in (0, 1)]
@@ -122,26 +137,43 @@ def _plant_run(
     moved = PosedBody(posed.positions_m + move[:, None], posed.world_wxyz, shape)
     for foot, target in zip(held, targets, strict=True):
         _lead_leg(body, moved, rotations, foot, target)
-    return Motion(motion.times_s, rotations, motion.root_m + move)
+    done = Motion(motion.times_s, rotations, motion.root_m + move)
+    return PlantedMotion(done, np.concatenate([foot.on for foot in held], axis=1))
 
 
 def _hold_foot(scene: _Scene, planted: NDArray[np.bool_], side: int) -> _Foot:
     """Turn and shift that bring one foot's planted points to rest."""
     points = slice(2 * side, 2 * side + 2)
-    positions, on = scene.feet.positions_m[:, points], planted[:, points]
-    stands = on.any(axis=1)
+    positions, on = scene.feet.positions_m[:, points], planted[:, points].copy()
     pins = np.full_like(positions, np.nan)
     turn = np.zeros((len(on), 3))
-    for first, last in true_runs(stands):
+    for first, last in true_runs(on.any(axis=1)):
         step = slice(first, last + 1)
+        _release_pivot(positions[step], on[step], scene.settings)
         pins[step] = _pins_m(positions[step], on[step], scene.feet.clearance_m[points], scene.settings)
-        turn[step] = _sole_turn(positions[step], pins[step], on[step], scene.settings)
+        turn[step] = _sole_turn(positions[step], pins[step], on[step])
     turn = _spread(scene.times_s, turn, on.all(axis=1), scene.settings.blend_s)
     ankle = scene.joint_m(f"{_SIDES[side]}_ankle")
     turned = ankle[:, None] + quaternion_rotate(rotvec_to_quaternion(turn)[:, None], positions - ankle[:, None])
     lead = np.where(on[:, 0], 0, 1)
     shift = np.take_along_axis(pins - turned, lead[:, None, None], axis=1)[:, 0]
-    return _Foot(_SIDES[side], points, turn, np.where(stands[:, None], shift, 0.0), stands)
+    return _Foot(_SIDES[side], points, turn, np.where(on.any(axis=1, keepdims=True), shift, 0.0), on)
+
+
+def _release_pivot(positions: Array, on: NDArray[np.bool_], settings: PlantSettings) -> None:
+    """Let go, in place, of the point that moves more when the foot turns too far during a step."""
+    both = on.all(axis=1)
+    if not both.any():
+        return
+    along = positions[both, 1] - positions[both, 0]
+    along /= np.linalg.norm(along, axis=-1, keepdims=True)
+    usual = np.median(along, axis=0)
+    cosine = along @ (usual / max(float(np.linalg.norm(usual)), 1e-9))
+    if cosine.min() < np.cos(np.deg2rad(settings.largest_turn_deg)):
+        spread = np.linalg.norm(positions[both] - np.median(positions[both], axis=0), axis=-1).mean(axis=0)
+        loose, calm = int(np.argmax(spread)), int(np.argmin(spread))
+        # frames in which only the loose point stood keep it: a foot that stands is held somewhere
+        on[on[:, calm], loose] = False
 
 
 def _pins_m(positions: Array, on: NDArray[np.bool_], clearance_m: Array, settings: PlantSettings) -> Array:
@@ -165,13 +197,10 @@ def _pins_m(positions: Array, on: NDArray[np.bool_], clearance_m: Array, setting
     return np.stack([heel, ball])
 
 
-def _sole_turn(positions: Array, pins: Array, on: NDArray[np.bool_], settings: PlantSettings) -> Array:
+def _sole_turn(positions: Array, pins: Array, on: NDArray[np.bool_]) -> Array:
     """Rotation vectors (N, 3) that lay the sole along its pins where heel and ball both stand."""
-    turn = quaternion_to_rotvec(quaternion_from_to(positions[:, 1] - positions[:, 0], pins[:, 1] - pins[:, 0]))
-    both = on.all(axis=1)
-    angle = np.linalg.norm(turn, axis=-1)
-    trusted = both & (angle < np.deg2rad(settings.largest_turn_deg))
-    return np.where(trusted[:, None], turn, 0.0)
+    turn = quaternion_from_to(positions[:, 1] - positions[:, 0], pins[:, 1] - pins[:, 0])
+    return np.where(on.all(axis=1)[:, None], quaternion_to_rotvec(turn), 0.0)
 
 
 def _root_move(scene: _Scene, held: list[_Foot]) -> Array:

@@ -125,7 +125,7 @@ def smooth_clip(clip: MotionClip, settings: SmoothSettings) -> MotionClip:
     motion = Motion(clip.times_s, smooth_rotations, smooth_root)
     if settings.plant is not None:
         planted = planted_frames(clip.times_s, clip.contacts, settings.contacts)
-        motion = plant_feet(clip_body(clip), clip_shape(clip), motion, planted, settings.plant)
+        motion = plant_feet(clip_body(clip), clip_shape(clip), motion, planted, settings.plant).motion
     return with_motion(clip, motion.rotations_wxyz, motion.root_m)
 
 

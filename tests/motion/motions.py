@@ -192,16 +192,37 @@ def read_daz_bvh(path: Path, height_m: float = 1.75) -> tuple[np.ndarray, np.nda
 
 
 def _read_bvh(path: Path) -> _Bvh:
+    lines = [line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    motion = lines.index(["MOTION"])
+    names, parents, channels, offsets = _bvh_hierarchy(lines[:motion])
+    interval = float(lines[motion + 2][-1])
+    table = np.array([[float(word) for word in line] for line in lines[motion + 3 :]])
+    world = np.zeros((len(table), len(names), 4))
+    root = np.zeros((len(table), 3))
+    column = 0
+    for index, own in enumerate(channels):
+        local = np.tile([1.0, 0, 0, 0], (len(table), 1))
+        for channel in own:
+            axis = "XYZ".index(channel[0])
+            if channel.endswith("rotation"):
+                vector = np.deg2rad(table[:, column, None]) * np.eye(3)[axis]
+                local = quaternion_multiply(local, rotvec_to_quaternion(vector))
+            elif index == 0:
+                root[:, axis] = table[:, column]
+            column += 1
+        parent = parents[index]
+        world[:, index] = local if parent < 0 else quaternion_multiply(world[:, parent], local)
+    return _Bvh(names, np.array(offsets), world, root, interval)
+
+
+def _bvh_hierarchy(lines: list[list[str]]) -> tuple[list[str], list[int], list[list[str]], list[list[float]]]:
+    """Names, parents, channels and offsets; end sites are left out."""
     names: list[str] = []
     parents: list[int] = []
     channels: list[list[str]] = []
     offsets: list[list[float]] = []
     stack: list[int] = []
-    lines = iter(path.read_text(encoding="utf-8", errors="replace").splitlines())
-    for line in lines:
-        words = line.split()
-        if not words:
-            continue
+    for words in lines:
         if words[0] in ("ROOT", "JOINT"):
             parents.append(stack[-1] if stack else -1)
             names.append(words[1])
@@ -216,25 +237,4 @@ def _read_bvh(path: Path) -> _Bvh:
             channels[stack[-1]] = words[2:]
         elif words[0] == "}":
             stack.pop()
-        elif words[0] == "MOTION":
-            break
-    next(lines)
-    interval = float(next(lines).split()[-1])
-    table = np.array([[float(word) for word in line.split()] for line in lines if line.strip()])
-    world = np.zeros((len(table), len(names), 4))
-    root = np.zeros((len(table), 3))
-    column = 0
-    for index, own in enumerate(channels):
-        local = np.tile([1.0, 0, 0, 0], (len(table), 1))
-        for channel in own:
-            axis = "XYZ".index(channel[0])
-            if channel.endswith("rotation"):
-                vector = np.zeros((len(table), 3))
-                vector[:, axis] = np.deg2rad(table[:, column])
-                local = quaternion_multiply(local, rotvec_to_quaternion(vector))
-            elif index == 0:
-                root[:, axis] = table[:, column]
-            column += 1
-        parent = parents[index]
-        world[:, index] = local if parent < 0 else quaternion_multiply(world[:, parent], local)
-    return _Bvh(names, np.array(offsets), world, root, interval)
+    return names, parents, channels, offsets

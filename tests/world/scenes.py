@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from backend.types import Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.body import BodyShape, canonical_body, forward_kinematics, points_m
-from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_multiply, rotvec_to_quaternion
-from blender_addon.motion.temporal import Gaussian, filter_positions
+from blender_addon.motion.rotations import (
+    matrix_to_quaternion,
+    quaternion_multiply,
+    quaternion_rotate,
+    rotvec_to_quaternion,
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def make_scene(
     guess = root + _mixed(random, times_s, root.shape, 1.0) * np.array([0.05, 0.05, noise.depth_m])
     shaky, shaky_world = forward_kinematics(body, noisy, guess, shape)
     tilt = rotvec_to_quaternion(np.deg2rad([noise.pitch_deg, 0.0, 0.5 * noise.pitch_deg]))
-    gravity = _rotate(tilt, camera_from_world[:3, :3] @ np.array([0.0, 0.0, -1.0]))
+    gravity = quaternion_rotate(tilt, camera_from_world[:3, :3] @ np.array([0.0, 0.0, -1.0]))
     frames = len(times_s)
     poses = PoseTrack(
         rotations_wxyz=noisy,
@@ -133,11 +138,9 @@ def _mixed(random: np.random.Generator, times_s: np.ndarray, shape: tuple[int, .
 
 
 def _slow(random: np.random.Generator, times_s: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    slow = filter_positions(Gaussian(0.3), times_s, random.normal(size=shape))
+    """Noise of unit variance that wanders over about a third of a second."""
+    margin = round(2.0 / float(np.median(np.diff(times_s))))
+    sigma = 0.3 * margin / 2.0
+    white = random.normal(size=(shape[0] + 2 * margin, *shape[1:]))
+    slow = gaussian_filter1d(white, sigma, axis=0)[margin:-margin]
     return slow / slow.std()
-
-
-def _rotate(wxyz: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    from blender_addon.motion.rotations import quaternion_rotate
-
-    return quaternion_rotate(wxyz, vector)

@@ -1,0 +1,215 @@
+"""Clips on another time grid: resample, trim, shift, join.
+
+May import numpy and its own room only. Frames are placed by their timestamps, never by their number: 23.976 and
+variable-rate sources keep their timing at any scene rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .clip import ClipError, MotionClip
+from .posing import with_motion
+from .rotations import (
+    Array,
+    quaternion_conjugate,
+    quaternion_multiply,
+    quaternion_rotate,
+    quaternion_slerp,
+    swing_twist,
+)
+from .temporal import bracket, finite_runs, interpolate_cubic, median_interval_s, per_frame
+
+_UP = np.array([0.0, 0.0, 1.0])
+_LINEAR = ("joints_camera_m", "keypoints_px", "keypoint_confidence", "confidence", "score", "margin", "contacts")
+_ZERO_WHEN_ABSENT = ("keypoint_confidence", "confidence", "contacts")
+# a time this close to a source frame, in parts of a frame, takes that frame and no neighbour
+_ON_FRAME = 1e-4
+
+
+def resample_clip(clip: MotionClip, fps: float, start_s: float | None = None, end_s: float | None = None) -> MotionClip:
+    """The clip at a steady `fps` from `start_s` (its first frame) to `end_s` (its last), both inclusive.
+
+    Rotations by slerp, the root by a cubic through its neighbours, everything else linearly. A new frame is present
+    only where the person is present on both sides of it; nothing is made up across gaps or cuts. `header.source_fps`
+    keeps the source's rate. Raises ClipError when fps is not positive or the range lies outside the clip.
+    """
+    if not fps > 0.0 or not np.isfinite(fps):
+        raise ClipError(f"cannot resample to {fps} frames a second; give a positive number")
+    start = float(clip.times_s[0]) if start_s is None else start_s
+    end = float(clip.times_s[-1]) if end_s is None else end_s
+    if end < start or start > clip.times_s[-1] or end < clip.times_s[0]:
+        raise ClipError(
+            f"the range {start:.3f} to {end:.3f} s lies outside the clip "
+            f"({clip.times_s[0]:.3f} to {clip.times_s[-1]:.3f} s)"
+        )
+    count = int(np.floor((end - start) * fps + 1e-6)) + 1
+    return sample_clip(clip, start + np.arange(count) / fps)
+
+
+def sample_clip(clip: MotionClip, times_s: Array) -> MotionClip:
+    """The clip at any increasing times (N,); frames outside it or inside a gap hold NaN and confidence 0."""
+    if not len(times_s) or (np.diff(times_s) <= 0).any():
+        raise ClipError("sample times must increase and there must be at least one")
+    before, weight, present = _places(clip, times_s)
+    after = np.minimum(before + 1, len(clip) - 1)
+    linear = {name: _masked(_linear(getattr(clip, name), before, after, weight), present, name) for name in _LINEAR}
+    rotations = quaternion_slerp(clip.rotations_wxyz[before], clip.rotations_wxyz[after], weight[:, None])
+    rotations = np.where(present[:, None, None], rotations, np.nan)
+    sampled = replace(
+        clip,
+        times_s=np.asarray(times_s, dtype=np.float64),
+        rotations_wxyz=rotations.astype(clip.rotations_wxyz.dtype),
+        root_world_m=_cubic(clip, clip.root_world_m, times_s, present),
+        root_camera_m=_cubic(clip, clip.root_camera_m, times_s, present),
+        world_from_camera=_camera_poses(clip.world_from_camera, before, after, weight),
+    )
+    return _with_arrays(sampled, {name: value.astype(getattr(clip, name).dtype) for name, value in linear.items()})
+
+
+def trim_clip(clip: MotionClip, start_s: float, end_s: float) -> MotionClip:
+    """The source frames from `start_s` to `end_s`, both inclusive, untouched. Raises ClipError when there are none."""
+    keep = (clip.times_s >= start_s - 1e-9) & (clip.times_s <= end_s + 1e-9)
+    if not keep.any():
+        raise ClipError(f"no frame of the clip lies between {start_s:.3f} and {end_s:.3f} s")
+    return _take(clip, np.flatnonzero(keep))
+
+
+def shift_clip(clip: MotionClip, by_s: float) -> MotionClip:
+    """The clip, later by `by_s`."""
+    cuts = tuple(cut + by_s for cut in clip.header.cuts_s)
+    return replace(clip, times_s=clip.times_s + by_s, header=replace(clip.header, cuts_s=cuts))
+
+
+def align_clip(clip: MotionClip, to: MotionClip, at_s: float) -> MotionClip:
+    """The clip turned about the vertical and moved over the floor: at `at_s` its pelvis lies and faces as in `to`.
+
+    Raises ClipError when either clip has no pose at that time.
+    """
+    own, other = sample_clip(clip, np.array([at_s])), sample_clip(to, np.array([at_s]))
+    if not np.isfinite(own.root_world_m).all() or not np.isfinite(other.root_world_m).all():
+        raise ClipError(f"both clips must hold a pose at {at_s:.3f} s to be aligned")
+    difference = quaternion_multiply(other.rotations_wxyz[0, 0], quaternion_conjugate(own.rotations_wxyz[0, 0]))
+    turn = swing_twist(difference, _UP)[1]
+    move = other.root_world_m[0] - quaternion_rotate(turn, own.root_world_m[0])
+    move[2] = 0.0
+    rotations = clip.rotations_wxyz.astype(np.float64)
+    rotations[:, 0] = quaternion_multiply(turn, rotations[:, 0])
+    cameras = clip.world_from_camera.astype(np.float64)
+    cameras[:, :3, :3] = np.stack([quaternion_rotate(turn, cameras[:, :3, axis]) for axis in range(3)], axis=-1)
+    cameras[:, :3, 3] = quaternion_rotate(turn, cameras[:, :3, 3]) + move
+    root = quaternion_rotate(turn, clip.root_world_m) + move
+    return replace(
+        clip,
+        rotations_wxyz=rotations.astype(clip.rotations_wxyz.dtype),
+        root_world_m=root.astype(clip.root_world_m.dtype),
+        world_from_camera=cameras,
+    )
+
+
+def join_clips(first: MotionClip, second: MotionClip) -> MotionClip:
+    """One clip from two that follow each other in time; where they overlap the motion passes over smoothly.
+
+    Frames of `second` are used from its start on; in the overlap they are cross-faded from `first`. Where both go
+    apart in space, `align_clip` first. The joint clip carries `first`'s header, intrinsics and body shape. Raises
+    ClipError when `second` starts before `first` or when the clips are for different skeletons or keypoints.
+    """
+    for name in ("body_joint_names", "joint_names", "keypoint_names"):
+        if getattr(first, name) != getattr(second, name):
+            raise ClipError(f"the clips cannot be joined: their {name} differ")
+    if second.times_s[0] < first.times_s[0]:
+        raise ClipError("the second clip starts before the first; swap them or shift one")
+    head = np.flatnonzero(first.times_s < second.times_s[0] - 1e-9)
+    faded = _cross_faded(first, second)
+    if not len(head):
+        return replace(faded, header=first.header)
+    start = _take(first, head)
+    arrays = {
+        name: np.concatenate([getattr(start, name), getattr(faded, name)])
+        for name in ("times_s", "rotations_wxyz", "root_world_m", "root_camera_m", "world_from_camera", *_LINEAR)
+    }
+    cuts = tuple(sorted({*first.header.cuts_s, *second.header.cuts_s}))
+    return _with_arrays(replace(start, header=replace(first.header, cuts_s=cuts)), arrays)
+
+
+def _cross_faded(first: MotionClip, second: MotionClip) -> MotionClip:
+    """`second`, faded in from `first` over the time that both have."""
+    overlap = np.flatnonzero(second.times_s <= first.times_s[-1] + 1e-9)
+    if not len(overlap):
+        return second
+    old = sample_clip(first, second.times_s[overlap])
+    span = max(float(first.times_s[-1] - second.times_s[0]), 1e-9)
+    part = np.clip((second.times_s[overlap] - second.times_s[0]) / span, 0.0, 1.0)
+    weight = part * part * (3.0 - 2.0 * part)
+    usable = np.isfinite(old.root_world_m).all(axis=1)
+    new_usable = np.isfinite(second.root_world_m[overlap]).all(axis=1)
+    weight = np.where(usable & new_usable, weight, np.where(usable, 0.0, 1.0))
+    rotations, root = second.rotations_wxyz.copy(), second.root_world_m.copy()
+    mixed = quaternion_slerp(old.rotations_wxyz, rotations[overlap], weight[:, None])
+    straight = old.root_world_m + weight[:, None] * (root[overlap] - old.root_world_m)
+    # a weight of 0 or 1 takes one side whole, also where the other holds NaN
+    rotations[overlap] = _pick(weight, old.rotations_wxyz, rotations[overlap], mixed)
+    root[overlap] = _pick(weight, old.root_world_m, root[overlap], straight)
+    return with_motion(second, rotations, root)
+
+
+def _pick(weight: Array, old: Array, new: Array, mixed: Array) -> Array:
+    shaped = per_frame(weight, old.ndim)
+    return np.where(shaped <= 0.0, old, np.where(shaped >= 1.0, new, mixed))
+
+
+def _places(clip: MotionClip, times_s: Array) -> tuple[NDArray[np.intp], Array, NDArray[np.bool_]]:
+    """For each time the source frame before it, the weight of the frame after it, and whether the person is there."""
+    before, weight = bracket(clip.times_s, times_s)
+    near_before, near_after = weight < _ON_FRAME, weight > 1.0 - _ON_FRAME
+    before = np.where(near_after, np.minimum(before + 1, len(clip) - 1), before)
+    weight = np.where(near_before | near_after, 0.0, weight)
+    run_of = np.full(len(clip), -1)
+    whole = np.concatenate([clip.root_world_m, clip.rotations_wxyz.reshape(len(clip), -1)], axis=1)
+    for number, run in enumerate(finite_runs(clip.times_s, whole, clip.header.cuts_s)):
+        run_of[run] = number
+    after = np.minimum(before + 1, len(clip) - 1)
+    slack = _ON_FRAME * (median_interval_s(clip.times_s) if len(clip) > 1 else 1.0)
+    inside = (times_s >= clip.times_s[0] - slack) & (times_s <= clip.times_s[-1] + slack)
+    together = (weight == 0.0) | (run_of[before] == run_of[after])
+    return before, weight, inside & (run_of[before] >= 0) & together
+
+
+def _linear(values: Array, before: NDArray[np.intp], after: NDArray[np.intp], weight: Array) -> Array:
+    shaped = per_frame(weight, values.ndim)
+    return np.where(shaped == 0.0, values[before], values[before] + shaped * (values[after] - values[before]))
+
+
+def _cubic(clip: MotionClip, values: Array, times_s: Array, present: NDArray[np.bool_]) -> Array:
+    """Positions (N, 3) on the cubic of the run of frames that each time lies in."""
+    out = np.full((len(times_s), values.shape[1]), np.nan, dtype=values.dtype)
+    for run in finite_runs(clip.times_s, values, clip.header.cuts_s):
+        source = clip.times_s[run]
+        margin = _ON_FRAME * median_interval_s(clip.times_s) if len(clip) > 1 else 1e-9
+        here = present & (times_s >= source[0] - margin) & (times_s <= source[-1] + margin)
+        if here.any():
+            out[here] = interpolate_cubic(source, values[run].astype(np.float64), times_s[here])
+    return out
+
+
+def _camera_poses(poses: Array, before: NDArray[np.intp], after: NDArray[np.intp], weight: Array) -> Array:
+    """Camera poses (N, 4, 4): the frame before where the camera stands still, else the nearer of the two frames."""
+    return np.asarray(poses[np.where(weight < 0.5, before, after)])
+
+
+def _take(clip: MotionClip, frames: NDArray[np.intp]) -> MotionClip:
+    names = ("times_s", "rotations_wxyz", "root_world_m", "root_camera_m", "world_from_camera", *_LINEAR)
+    return _with_arrays(clip, {name: getattr(clip, name)[frames] for name in names})
+
+
+def _with_arrays(clip: MotionClip, arrays: dict[str, Array]) -> MotionClip:
+    return replace(clip, **arrays)  # type: ignore[arg-type]  # mypy takes the names for any field
+
+
+def _masked(values: Array, present: NDArray[np.bool_], name: str) -> Array:
+    """NaN, or 0 for confidences and contacts, where the person is absent."""
+    filler = 0.0 if name in _ZERO_WHEN_ABSENT else np.nan
+    return np.where(present.reshape((-1,) + (1,) * (values.ndim - 1)), values, filler)
