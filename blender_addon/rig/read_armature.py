@@ -42,7 +42,7 @@ def read_armature(armature_object: Any) -> TargetRig:
         constrained=np.array([_is_constrained(pose_bone) or pose_bone.name in driven for pose_bone in pose_bones]),
         deform=np.array([bone.use_deform for bone in bones], dtype=bool),
         properties=_switchable(pose_bones),
-        floor_height=_floor_height(armature_object),
+        skin_bounds=_skin_bounds(armature_object),
     )
 
 
@@ -81,12 +81,13 @@ def _switchable(pose_bones: list[Any]) -> frozenset[tuple[str, str]]:
     return frozenset(found)
 
 
-def _floor_height(armature_object: Any) -> float | None:
-    """Height in m above the object's origin, along world Z, of the lowest rest vertex of the meshes it deforms."""
-    lowest = [_lowest_vertex(item) for item in _deformed_meshes(armature_object)]
-    if not lowest:
+def _skin_bounds(armature_object: Any) -> Array | None:
+    """The box (2, 3), in armature space, around the rest vertices of the meshes that the armature deforms."""
+    clouds = [_vertices_in(armature_object, item) for item in _deformed_meshes(armature_object)]
+    if not clouds:
         return None
-    return min(lowest) - float(armature_object.matrix_world.translation.z)
+    points = np.concatenate(clouds)
+    return np.stack([points.min(axis=0), points.max(axis=0)])
 
 
 def _deformed_meshes(armature_object: Any) -> list[Any]:
@@ -101,8 +102,8 @@ def _deformed_meshes(armature_object: Any) -> list[Any]:
     ]
 
 
-def _lowest_vertex(mesh_object: Any) -> float:
+def _vertices_in(armature_object: Any, mesh_object: Any) -> Array:
     flat = np.empty(len(mesh_object.data.vertices) * 3, dtype=np.float32)
     mesh_object.data.vertices.foreach_get("co", flat)
-    matrix = np.array(mesh_object.matrix_world, dtype=np.float64)
-    return float((flat.reshape(-1, 3) @ matrix[2, :3]).min() + matrix[2, 3])
+    armature_from_mesh = np.array(armature_object.matrix_world.inverted_safe() @ mesh_object.matrix_world)
+    return np.asarray(flat.reshape(-1, 3) @ armature_from_mesh[:3, :3].T + armature_from_mesh[:3, 3])

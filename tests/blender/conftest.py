@@ -70,7 +70,7 @@ def addon(extension: str) -> Any:
 
 @pytest.fixture(autouse=True)
 def _empty_file() -> None:
-    """An empty file before every test. `read_homefile` keeps the extension enabled, `read_factory_settings` does not."""
+    """An empty file before every test. `read_homefile` keeps the extension, `read_factory_settings` does not."""
     import bpy
 
     bpy.ops.wm.read_homefile(use_empty=True, app_template="")

@@ -1,0 +1,110 @@
+"""One capture from Blender's side: the job, the preview that grows, and what to say. Free of bpy.
+
+May import `client`, `wire`, `motion`. A modal operator, a timer or a blocking loop ticks it; it never waits.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .client.job import CaptureJob, JobRequest, JobSnapshot
+from .client.link import BackendLink
+from .motion.clip import MotionClip
+from .partial_clip import ChunkBuffer
+
+TICK_BUDGET_S = 0.005
+_PREVIEW_EVERY_S = 1.0
+_MAX_TICKS_KEPT = 100_000
+
+STAGE_WORDS = {
+    "upload": "Sending the video",
+    "decode": "Reading the video",
+    "people": "Finding people",
+    "track": "Following the person",
+    "embed": "Looking up poses",
+    "solve": "Solving",
+    "world": "Standing it on the floor",
+    "write": "Writing the clip",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureTicket:
+    """What started a capture: the request, the scene that gets the clip, the body height for previews in m."""
+
+    request: JobRequest
+    scene: str
+    video: Path
+    height_m: float
+
+
+class CaptureRun:
+    """Tick it until `over`. `partial` is the newest preview clip; `took_preview` says whether it changed."""
+
+    def __init__(self, link: BackendLink, ticket: CaptureTicket, job_id: str = "") -> None:
+        self.ticket = ticket
+        self.job = CaptureJob(link, ticket.request, job_id)
+        self.tick_s: list[float] = []
+        self.partial: MotionClip | None = None
+        self.started_s = time.monotonic()
+        self._buffer = ChunkBuffer(ticket.height_m)
+        self._previewed_s = 0.0
+        self._stale = False
+
+    @property
+    def snapshot(self) -> JobSnapshot:
+        """Where the job stands."""
+        return self.job.snapshot
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.job.snapshot.over
+
+    def tick(self, budget_s: float = TICK_BUDGET_S) -> bool:
+        """Do what can be done now; True when `partial` became newer."""
+        begun = time.perf_counter()
+        self.job.tick(budget_s)
+        for chunk in self.job.take_chunks():
+            self._stale = self._buffer.add(chunk) or self._stale
+        fresh = self._stale and (time.monotonic() - self._previewed_s > _PREVIEW_EVERY_S or self.over)
+        if fresh:
+            self.partial = self._buffer.clip()
+            self._stale, self._previewed_s = False, time.monotonic()
+        if len(self.tick_s) < _MAX_TICKS_KEPT:
+            self.tick_s.append(time.perf_counter() - begun)
+        return fresh
+
+    def cancel(self) -> None:
+        """Ask for a stop; finished frames are kept."""
+        self.job.cancel()
+
+    def fraction(self) -> float:
+        """Progress 0..1 of the present stage; 0 while it is unknown."""
+        snapshot = self.snapshot
+        if snapshot.state == "done":
+            return 1.0
+        return min(snapshot.done / snapshot.total, 1.0) if snapshot.total > 0 else 0.0
+
+    def text(self) -> str:
+        """The progress bar's words: stage, count, time left."""
+        snapshot = self.snapshot
+        what = snapshot.words or STAGE_WORDS.get(snapshot.stage, snapshot.stage) or snapshot.state.capitalize()
+        if snapshot.over or snapshot.total <= 0:
+            return what
+        parts = [f"{what} {snapshot.done}/{snapshot.total}"]
+        if snapshot.remaining_s is not None:
+            parts.append(f"{duration_text(snapshot.remaining_s)} left")
+        return ", ".join(parts)
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds for people: "12 s", "3 min 05 s", "1 h 20 min"."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

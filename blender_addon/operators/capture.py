@@ -1,0 +1,223 @@
+"""Capture: the modal operator that solves a video, and its cancel. May import bpy.
+
+Interactively the job is ticked from a timer event; called as a script (`execute`) the same job runs to its end.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import capture_request, runtime, workflow
+from ..backend_access import AccessError, ensure_link
+from ..capture_run import CaptureRun
+from ..extension import EXTENSION_ID
+from ..properties import settings
+from .backend import redraw_everything, watch_link
+
+_TIMER_S = 0.1
+_BLOCKING_REST_S = 0.02
+BUSY = "A capture is running: wait for it, or cancel it"
+
+
+class MARIONET_OT_capture(bpy.types.Operator):
+    """Solve the chosen video in the background; Esc or the cancel button stops it and keeps what is finished"""
+
+    bl_idname = "marionet.capture"
+    bl_label = "Start Capture"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if runtime.STATE.capture is not None:
+            cls.poll_message_set(BUSY)
+            return False
+        if EXTENSION_ID not in context.preferences.addons:
+            cls.poll_message_set("The extension is not enabled")
+            return False
+        reason = capture_request.missing(settings(context).capture)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        del event
+        if not begin(self, context):
+            return {"CANCELLED"}
+        manager = context.window_manager
+        self._timer = manager.event_timer_add(_TIMER_S, window=context.window)
+        manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Any, event: Any) -> set[str]:
+        run = runtime.STATE.capture
+        if run is None:
+            return leave(self, context, {"CANCELLED"})
+        if event.type == "ESC":
+            run.cancel()
+            return {"RUNNING_MODAL"}
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        step(run)
+        if not run.over:
+            return {"PASS_THROUGH"}
+        done = finish(run, self.report)
+        return leave(self, context, {"FINISHED"} if done else {"CANCELLED"})
+
+    def execute(self, context: Any) -> set[str]:
+        if not begin(self, context):
+            return {"CANCELLED"}
+        run = runtime.STATE.capture
+        while not run.over:
+            step(run)
+            time.sleep(_BLOCKING_REST_S)
+        return {"FINISHED"} if finish(run, self.report) else {"CANCELLED"}
+
+    def cancel(self, context: Any) -> None:
+        """Blender ends modal operators when another file is opened: the capture goes on from a timer."""
+        leave(self, context, set())
+        if runtime.STATE.capture is not None:
+            bpy.app.timers.register(go_on, persistent=True)
+
+
+def begin(operator: Any, context: Any) -> bool:
+    """Start a capture from the panel's settings; False, with the reason reported, when it cannot be started."""
+    if runtime.STATE.capture is not None:  # poll is not asked when a script calls the operator twice in one draw
+        operator.report({"ERROR"}, BUSY)
+        return False
+    try:
+        ticket = capture_request.make_ticket(context)
+        link = ensure_link()
+        runtime.STATE.capture = CaptureRun(link, ticket)
+    except (AccessError, OSError) as fault:
+        operator.report({"ERROR"}, runtime.STATE.fail(str(fault)))
+        return False
+    runtime.STATE.last_error = ""
+    runtime.STATE.note(f"Capture of {ticket.video}: {ticket.request.options}")
+    return True
+
+
+def step(run: CaptureRun) -> None:
+    """One tick: the job's messages, and the previews when new frames came."""
+    if run.tick():
+        workflow.show_partial(run)
+    redraw_everything()
+
+
+def finish(run: CaptureRun, report: Any) -> bool:
+    """Take the result over into the scene; whether the capture reached its end. Always leaves no capture behind."""
+    runtime.STATE.capture = None
+    snapshot = run.snapshot
+    clips = [path for path in snapshot.paths if path.suffix == ".npz"]
+    message = " ".join(part for part in (snapshot.words, snapshot.remedy) if part)
+    try:
+        added = workflow.add_clips(clips, run.ticket)
+    except (ValueError, OSError) as fault:
+        report({"ERROR"}, runtime.STATE.fail(f"The result cannot be read: {fault}"))
+        return False
+    finally:
+        redraw_everything()
+    for warning in snapshot.warnings:
+        runtime.STATE.note(f"Mind: {warning}")
+    if snapshot.state == "failed":
+        report({"ERROR"}, runtime.STATE.fail(message or "The capture failed"))
+        return False
+    if snapshot.state == "cancelled":
+        kept = f"; the clip {added[0]} holds what was finished" if added else ""
+        report({"WARNING"}, f"{message or 'Stopped'}{kept}")
+        return False
+    seconds = time.monotonic() - run.started_s
+    report({"INFO"}, f"{len(added)} clip{'s' if len(added) != 1 else ''} solved in {seconds:.0f} s: {', '.join(added)}")
+    return True
+
+
+def leave(operator: Any, context: Any, result: set[str]) -> set[str]:
+    """Take the timer away."""
+    timer = getattr(operator, "_timer", None)
+    if timer is not None:
+        context.window_manager.event_timer_remove(timer)
+        operator._timer = None
+    if runtime.STATE.capture is None and runtime.STATE.link is not None:
+        watch_link()
+    return result
+
+
+def go_on() -> float | None:
+    """Tick a capture that lost its operator; the result goes to the scene that is open when it ends."""
+    run = runtime.STATE.capture
+    if run is None:
+        return None
+    step(run)
+    if not run.over:
+        return _TIMER_S
+    finish(run, lambda _kind, text: runtime.STATE.note(text))
+    return None
+
+
+class MARIONET_OT_cancel_capture(bpy.types.Operator):
+    """Stop the capture; finished frames are kept"""
+
+    bl_idname = "marionet.cancel_capture"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        del context
+        if runtime.STATE.capture is None:
+            cls.poll_message_set("No capture is running")
+            return False
+        return True
+
+    def execute(self, context: Any) -> set[str]:
+        del context
+        runtime.STATE.capture.cancel()
+        return {"FINISHED"}
+
+
+class MARIONET_OT_choose_video(bpy.types.Operator):
+    """Take this video as the source of the next capture"""
+
+    bl_idname = "marionet.choose_video"
+    bl_label = "Choose Video"
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_movie: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        del event
+        if self.filepath:  # dropped
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> set[str]:
+        path = Path(bpy.path.abspath(self.filepath))
+        if not path.is_file():
+            self.report({"ERROR"}, f"There is no file {path}")
+            return {"CANCELLED"}
+        capture = settings(context).capture
+        capture.source = "FILE"
+        capture.video = str(path)
+        self.report({"INFO"}, f"{path.name} is the next capture's video")
+        return {"FINISHED"}
+
+
+class MARIONET_FH_video(bpy.types.FileHandler):
+    """Videos dropped into the viewport or the movie clip editor."""
+
+    bl_idname = "MARIONET_FH_video"
+    bl_label = "Video for motion capture"
+    bl_import_operator = "marionet.choose_video"
+    bl_file_extensions = ".mp4;.mov;.mkv;.webm;.avi;.m4v"
+
+    @classmethod
+    def poll_drop(cls, context: Any) -> bool:
+        return context.area is not None and context.area.type in {"VIEW_3D", "CLIP_EDITOR"}
+
+
+CLASSES = (MARIONET_OT_capture, MARIONET_OT_cancel_capture, MARIONET_OT_choose_video, MARIONET_FH_video)

@@ -1,0 +1,109 @@
+"""Operators for choosing a person: look who is in the video, take a number. May import bpy."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import bpy
+import bpy.utils.previews
+
+from .. import runtime
+from ..backend_access import AccessError, backend_folder, backend_python
+from ..capture_request import missing, source_path
+from ..extension import preferences
+from ..people_search import PeopleSearch, search_people
+from ..properties import settings
+from .backend import redraw_everything
+
+_POLL_S = 0.3
+
+
+class MARIONET_OT_find_people(bpy.types.Operator):
+    """Look through the video for people, to choose one by picture and number"""
+
+    bl_idname = "marionet.find_people"
+    bl_label = "Find People"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        reason = missing(settings(context).capture)
+        if preferences().backend != "LOCAL":
+            reason = "Only the backend on this computer can show who is in a video"
+        elif backend_python(preferences()) is None:
+            reason = "No backend is set up yet: see the preferences"
+        elif runtime.STATE.people is not None and runtime.STATE.people.state == "running":
+            reason = "The search is running"
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def execute(self, context: Any) -> set[str]:
+        capture, chosen = settings(context).capture, preferences()
+        span = (capture.start_s, capture.end_s) if capture.use_range else None
+        try:
+            search = search_people(backend_python(chosen), backend_folder(chosen), source_path(capture), span)
+        except (AccessError, OSError) as fault:
+            self.report({"ERROR"}, runtime.STATE.fail(str(fault)))
+            return {"CANCELLED"}
+        runtime.STATE.people = search
+        if not bpy.app.background:
+            bpy.app.timers.register(poll_people, persistent=True)
+            return {"FINISHED"}
+        while search.poll() == "running":
+            time.sleep(_POLL_S)
+        if search.state == "failed":
+            self.report({"ERROR"}, runtime.STATE.fail(search.message))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class _Thumbnails:
+    """Blender's collection of preview pictures, made when the first sheet is shown."""
+
+    collection: Any = None
+
+
+def poll_people() -> float | None:
+    """One look at the running search, from a timer."""
+    search = runtime.STATE.people
+    if search is None:
+        return None
+    running = search.poll() == "running"
+    if not running and search.sheet.is_file():
+        show_sheet(search)
+    redraw_everything()
+    return _POLL_S if running else None
+
+
+def show_sheet(search: PeopleSearch) -> None:
+    """Load the contact sheet as an icon for the panel."""
+    if _Thumbnails.collection is None:
+        _Thumbnails.collection = bpy.utils.previews.new()
+    key = str(search.sheet)
+    search.icon_id = _Thumbnails.collection.load(key, key, "IMAGE").icon_id
+
+
+def forget_thumbnails() -> None:
+    """Give the pictures back; for unregister."""
+    if _Thumbnails.collection is not None:
+        bpy.utils.previews.remove(_Thumbnails.collection)
+        _Thumbnails.collection = None
+
+
+class MARIONET_OT_pick_person(bpy.types.Operator):
+    """Capture this person"""
+
+    bl_idname = "marionet.pick_person"
+    bl_label = "Pick Person"
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    number: bpy.props.IntProperty(name="Number", min=0)
+
+    def execute(self, context: Any) -> set[str]:
+        capture = settings(context).capture
+        capture.person, capture.person_number = "index", self.number
+        return {"FINISHED"}
+
+
+CLASSES = (MARIONET_OT_find_people, MARIONET_OT_pick_person)

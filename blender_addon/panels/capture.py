@@ -1,0 +1,142 @@
+"""The panels for capturing and for the clips that came of it. May import bpy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .. import runtime
+from ..properties import active_clip, settings
+from .sidebar import SidebarPanel, wrapped
+
+_MANY_FIGURES = 6
+
+
+class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
+    """What to solve, and how far it is."""
+
+    bl_idname = "MARIONET_PT_capture"
+    bl_label = "Capture"
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        capture = settings(context).capture
+        run = runtime.STATE.capture
+        column = layout.column()
+        column.enabled = run is None
+        column.use_property_split = True
+        column.use_property_decorate = False
+        _draw_source(column, capture)
+        _draw_options(column, capture)
+        _draw_people(layout, context)
+        if run is None:
+            layout.operator("marionet.capture", icon="PLAY")
+            return
+        layout.progress(factor=run.fraction(), type="BAR", text=run.text())
+        layout.operator("marionet.cancel_capture", icon="CANCEL")
+
+
+def _draw_source(column: Any, capture: Any) -> None:
+    column.prop(capture, "source")
+    if capture.source == "FILE":
+        row = column.row(align=True)
+        row.prop(capture, "video", text="Video")
+        row.operator("marionet.choose_video", text="", icon="FILE_MOVIE")
+    elif capture.source == "MOVIE_CLIP":
+        column.prop(capture, "movie_clip")
+    else:
+        column.prop(capture, "folder")
+    column.prop(capture, "use_range")
+    if capture.use_range:
+        pair = column.column(align=True)
+        pair.prop(capture, "start_s")
+        pair.prop(capture, "end_s")
+
+
+def _draw_options(column: Any, capture: Any) -> None:
+    column.prop(capture, "person")
+    if capture.person == "index":
+        column.prop(capture, "person_number")
+    for switch, value in (("know_height", "height_m"), ("know_fov", "fov_deg")):
+        row = column.row(align=True, heading=capture.bl_rna.properties[switch].name)
+        row.prop(capture, switch, text="")
+        inner = row.row()
+        inner.enabled = getattr(capture, switch)
+        inner.prop(capture, value, text="")
+    column.prop(capture, "quality")
+    column.prop(capture, "slow_motion")
+
+
+def _draw_people(layout: Any, context: Any) -> None:
+    people = runtime.STATE.people
+    layout.operator("marionet.find_people", icon="COMMUNITY")
+    if people is None:
+        return
+    if people.state == "running":
+        layout.label(text="Looking for people", icon="SORTTIME")
+        return
+    if people.message:
+        wrapped(layout, context, people.message, "INFO")
+    if people.icon_id:
+        layout.template_icon(icon_value=people.icon_id, scale=12.0)
+    column = layout.column(align=True)
+    for person in people.people:
+        column.operator("marionet.pick_person", text=person.label, icon="USER").number = person.number
+
+
+class MARIONET_UL_clips(bpy.types.UIList):
+    """The list of clips."""
+
+    bl_idname = "MARIONET_UL_clips"
+
+    def draw_item(
+        self, _context: Any, layout: Any, _data: Any, item: Any, _icon: int, _active_data: Any, _active_property: str
+    ) -> None:
+        """Draw one clip."""
+        layout.prop(item, "name", text="", emboss=False, icon="ACTION")
+
+
+class MARIONET_PT_clips(SidebarPanel, bpy.types.Panel):
+    """The clips, their figures and their previews."""
+
+    bl_idname = "MARIONET_PT_clips"
+    bl_label = "Clips"
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        kept = settings(context)
+        row = layout.row()
+        row.template_list("MARIONET_UL_clips", "", kept, "clips", kept, "clip_index", rows=3)
+        side = row.column(align=True)
+        side.operator("marionet.import_clip", text="", icon="FILE_FOLDER")
+        side.operator("marionet.remove_clip", text="", icon="REMOVE")
+        state = runtime.STATE
+        row = layout.row(align=True)
+        shown = state.overlay is not None
+        row.operator("marionet.toggle_skeleton", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
+        row.operator("marionet.make_camera", icon="CAMERA_DATA")
+        _draw_clip(layout, context)
+
+
+def _draw_clip(layout: Any, context: Any) -> None:
+    entry = active_clip(context)
+    loaded = runtime.STATE.clips.get(entry.filepath) if entry else None
+    if loaded is None:
+        return
+    clip = loaded.clip
+    header = clip.header
+    column = layout.column(align=True)
+    column.label(text=f"{len(clip)} frames, {clip.times_s[-1] - clip.times_s[0]:.2f} s, {header.source_fps:.5g} fps")
+    column.label(
+        text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
+    )
+    for name, value in list(header.figures.items())[:_MANY_FIGURES]:
+        column.label(text=f"{name}: {value:.4g}")
+    for warning in header.warnings:
+        wrapped(layout, context, warning, "ERROR")
+
+
+CLASSES = (MARIONET_PT_capture, MARIONET_UL_clips, MARIONET_PT_clips)

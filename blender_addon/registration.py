@@ -1,0 +1,82 @@
+"""Registering the add-on's classes, settings and handlers with Blender, and taking all of it out again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import preferences, previews, properties, runtime, translations
+from .backend_access import close_link
+from .operators import animate, backend, capture, clips, help, mapping, people
+from .panels import animate as animate_panels
+from .panels import capture as capture_panels
+from .panels import sidebar
+
+# panels register in the order in which they stand in the sidebar
+MODULES = (
+    properties,
+    preferences,
+    backend,
+    capture,
+    people,
+    clips,
+    mapping,
+    animate,
+    help,
+    sidebar,
+    capture_panels,
+    animate_panels,
+)
+_keymaps: list[tuple[Any, Any]] = []
+
+
+def register() -> None:
+    """Called by Blender when the extension is enabled."""
+    for module in MODULES:
+        for kind in module.CLASSES:
+            bpy.utils.register_class(kind)
+    properties.attach()
+    previews.attach()
+    translations.attach()
+    _attach_keymap()
+
+
+def unregister() -> None:
+    """Called by Blender when the extension is disabled: the backend stops, everything registered goes."""
+    _stop_work()
+    _detach_keymap()
+    translations.detach()
+    previews.detach()
+    people.forget_thumbnails()
+    properties.detach()
+    for module in reversed(MODULES):
+        for kind in reversed(module.CLASSES):
+            bpy.utils.unregister_class(kind)
+
+
+def _stop_work() -> None:
+    state = runtime.STATE
+    for running in (state.setup, state.people):
+        if running is not None:
+            running.cancel()
+    close_link()
+    for timer in (backend.watch_timer, backend.poll_setup, capture.go_on, people.poll_people):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
+    runtime.STATE.capture = None
+
+
+def _attach_keymap() -> None:
+    configuration = bpy.context.window_manager.keyconfigs.addon
+    if configuration is None:  # in the background there is no keymap
+        return
+    keymap = configuration.keymaps.new(name="3D View", space_type="VIEW_3D")
+    item = keymap.keymap_items.new("marionet.toggle_live", "M", "PRESS", ctrl=True, shift=True)
+    _keymaps.append((keymap, item))
+
+
+def _detach_keymap() -> None:
+    for keymap, item in _keymaps:
+        keymap.keymap_items.remove(item)
+    _keymaps.clear()

@@ -1,0 +1,104 @@
+"""A clip onto an armature in one call: read the rig, map its bones, resample, retarget, bake. May import bpy.
+
+The plain functions behind the panel's buttons; batch conversion and scripts call the same (`docs/blender_api.md`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..motion.clip import MotionClip
+from ..motion.resampling import resample_clip
+from ..retarget.auto_map import detect_map
+from ..retarget.baked_pose import BakedPose, RetargetOptions
+from ..retarget.rest_world import rest_world
+from ..retarget.root_motion import place_source
+from ..retarget.skeleton_map import SkeletonMap
+from ..retarget.solve import retarget
+from ..retarget.source_motion import source_motion
+from ..retarget.target_body import measure_target
+from ..retarget.target_rig import TargetRig
+from .bake import BakeError, BakeOptions, BakeReport, bake
+from .prepare_clip import PrepareSettings, prepare_clip
+from .read_armature import read_armature
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """How a clip goes onto a rig; `skeleton_map` None maps the bones automatically."""
+
+    prepare: PrepareSettings = PrepareSettings()
+    retarget: RetargetOptions = field(default_factory=RetargetOptions)
+    bake: BakeOptions = BakeOptions()
+    skeleton_map: SkeletonMap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retargeted:
+    """A clip on a rig at scene frames, before keys: the `clip` as used, the `pose`, the rig and map it is for."""
+
+    clip: MotionClip
+    pose: BakedPose
+    rig: TargetRig
+    skeleton_map: SkeletonMap
+
+
+def apply_clip(armature: Any, clip: MotionClip, options: ApplyOptions | None = None) -> BakeReport:
+    """Animate an armature object with a clip and report what was written.
+
+    `options.bake.frame_start` is the scene frame of the first frame that is used. Raises BakeError when the bones
+    cannot be mapped or nothing would move, RetargetError for an unusable map, ClipError for an empty trim.
+    """
+    options = options or ApplyOptions()
+    found = retarget_clip(armature, prepare_clip(clip, options.prepare), options)
+    start = options.bake.frame_start - float(found.clip.times_s[0]) * options.bake.fps
+    report = bake(armature, found.pose, replace(options.bake, frame_start=start))
+    return replace(report, figures={**clip_figures(clip), **report.figures})
+
+
+def retarget_clip(armature: Any, clip: MotionClip, options: ApplyOptions) -> Retargeted:
+    """Retarget a prepared clip at the scene's frames (`options.bake.fps`), by time stamps; writes nothing."""
+    rig = read_armature(armature)
+    skeleton_map = options.skeleton_map or detected_map(rig)
+    at_frames = resample_clip(clip, options.bake.fps)
+    return Retargeted(at_frames, retarget(at_frames, rig, skeleton_map, options.retarget), rig, skeleton_map)
+
+
+def detected_map(rig: TargetRig) -> SkeletonMap:
+    """The rig's map as found automatically. Raises BakeError, with what is missing, when it is not usable."""
+    report = detect_map(rig)
+    if not report.usable:
+        raise BakeError(f"The bones of {rig.name} cannot be mapped by themselves: {'; '.join(report.problems)}")
+    return report.skeleton_map
+
+
+def scene_from_clip(found: Retargeted, options: RetargetOptions) -> Array:
+    """The matrix (4, 4) that takes the clip's world, in m, to where the retargeted body stands in the scene."""
+    source = source_motion(found.clip, options.contact_threshold)
+    target = measure_target(rest_world(found.rig, found.skeleton_map.follows), found.skeleton_map)
+    scale = float(found.pose.report.figures["scale"])
+    moved, _ = place_source(source, target, options.placement, scale)
+    rows = np.flatnonzero(source.present)
+    return _similarity(source.positions_m[rows].reshape(-1, 3), moved.positions_m[rows].reshape(-1, 3), scale)
+
+
+def _similarity(before: Array, after: Array, scale: float) -> Array:
+    """The rotation and shift (4, 4) that, with `scale`, take points (N, 3) to points (N, 3) (Kabsch 1976)."""
+    middle, goal = before.mean(axis=0), after.mean(axis=0)
+    u, _, vt = np.linalg.svd((after - goal).T @ (before - middle))
+    turn = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    matrix = np.eye(4)
+    matrix[:3, :3] = scale * turn
+    matrix[:3, 3] = goal - scale * turn @ middle
+    return matrix
+
+
+def clip_figures(clip: MotionClip) -> dict[str, float]:
+    """The clip's own quality figures, marked as such."""
+    return {f"clip {name}": value for name, value in clip.header.figures.items()}

@@ -1,0 +1,124 @@
+"""Show a retargeted clip on an armature without writing keys, and put the pose back afterwards. May import bpy.
+
+The armature is looked up by name at every frame: undo and file loading make references stale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from ..retarget.baked_pose import BakedPose
+from .rotation_modes import rotation_values
+
+Array = NDArray[np.floating]
+
+_CHANNELS = ("location", "rotation_quaternion", "rotation_euler", "rotation_axis_angle", "scale")
+
+
+@dataclass(frozen=True, slots=True)
+class _BoneValues:
+    """One channel of one bone over the clip: values (T, k) of `prop`."""
+
+    bone: str
+    prop: str
+    values: Array
+
+
+class LivePose:
+    """Holds one armature to a `BakedPose`. `show` sets a time, `restore` puts back what was there before."""
+
+    def __init__(self, armature: Any, pose: BakedPose) -> None:
+        self.armature_name = armature.name
+        self._times_s = np.asarray(pose.times_s, dtype=np.float64)
+        self._channels = _bone_values(pose)
+        self._object = pose.object_motion
+        self._properties = pose.properties
+        self._before = _snapshot(armature, {channel.bone for channel in self._channels}, pose)
+
+    def replace(self, armature: Any, pose: BakedPose) -> None:
+        """Show another pose on the same armature; what `restore` puts back stays the first state."""
+        before = self._before
+        self.__init__(armature, pose)  # type: ignore[misc]
+        for bone, values in self._before.bones.items():
+            before.bones.setdefault(bone, values)
+        self._before = before
+
+    def show(self, time_s: float) -> bool:
+        """Pose the armature as at a time of the clip; False when the armature is gone."""
+        armature = bpy.data.objects.get(self.armature_name)
+        if armature is None or armature.type != "ARMATURE":
+            return False
+        frame = int(np.abs(self._times_s - time_s).argmin())
+        bones = armature.pose.bones
+        for channel in self._channels:
+            bone = bones.get(channel.bone)
+            if bone is not None:
+                setattr(bone, channel.prop, channel.values[frame])
+        for switch in self._properties:
+            if switch.bone in bones:
+                _set_number(bones[switch.bone], switch.name, switch.value)
+        if self._object is not None:
+            armature.location = self._object.location_m[frame]
+            prop, values = rotation_values(self._object.rotation_wxyz[frame : frame + 1], armature.rotation_mode)
+            setattr(armature, prop, values[0])
+        armature.update_tag()  # assignments inside a handler are not always seen without it
+        return True
+
+    def restore(self) -> bool:
+        """Put the pose back as it was; False when the armature is gone."""
+        armature = bpy.data.objects.get(self.armature_name)
+        if armature is None or armature.type != "ARMATURE":
+            return False
+        for name, values in self._before.bones.items():
+            bone = armature.pose.bones.get(name)
+            if bone is not None:
+                for prop, value in values.items():
+                    setattr(bone, prop, value)
+        for bone_name, prop, value in self._before.properties:
+            if bone_name in armature.pose.bones:
+                armature.pose.bones[bone_name][prop] = value
+        for prop, value in self._before.object.items():
+            setattr(armature, prop, value)
+        armature.update_tag()
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    bones: dict[str, dict[str, tuple[float, ...]]]
+    properties: list[tuple[str, str, float]]
+    object: dict[str, tuple[float, ...]]
+
+
+def _bone_values(pose: BakedPose) -> list[_BoneValues]:
+    channels = []
+    for bone, mode, wxyz in zip(pose.bone_names, pose.rotation_modes, pose.rotations_wxyz, strict=True):
+        prop, values = rotation_values(np.asarray(wxyz), mode)
+        channels.append(_BoneValues(bone, prop, values))
+    channels += [_BoneValues(moved.bone, "location", np.asarray(moved.location)) for moved in pose.locations]
+    return channels
+
+
+def _snapshot(armature: Any, bones: set[str], pose: BakedPose) -> _Before:
+    kept = {
+        name: {prop: tuple(getattr(armature.pose.bones[name], prop)) for prop in _CHANNELS}
+        for name in bones
+        if name in armature.pose.bones
+    }
+    switches = [
+        (switch.bone, switch.name, armature.pose.bones[switch.bone][switch.name])
+        for switch in pose.properties
+        if switch.bone in armature.pose.bones and switch.name in armature.pose.bones[switch.bone]
+    ]
+    moved = {prop: tuple(getattr(armature, prop)) for prop in _CHANNELS} if pose.object_motion is not None else {}
+    return _Before(kept, switches, moved)
+
+
+def _set_number(pose_bone: Any, name: str, value: float) -> None:
+    old = pose_bone.get(name)
+    pose_bone[name] = type(old)(value) if isinstance(old, bool | int | float) else value

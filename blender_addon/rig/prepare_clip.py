@@ -1,0 +1,81 @@
+"""What happens to a clip before it goes onto a rig: smoothing, ground, trim. Free of bpy.
+
+May import `motion` only. A clip comes in, another clip goes out; the file is never touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..motion.clip import MotionClip
+from ..motion.contacts import ContactSettings, planted_frames
+from ..motion.posing import clip_body, find_feet, pose_clip, with_motion
+from ..motion.resampling import trim_clip
+from ..motion.smoothing import PRESETS, PartFilters, SmoothSettings, smooth_clip
+from ..motion.temporal import TemporalFilter
+
+# the panel's four parts and the filters that each of them sets
+PART_FIELDS: dict[str, tuple[str, ...]] = {
+    "root": ("root_horizontal", "root_height"),
+    "torso": ("torso", "head"),
+    "arms": ("arms", "hands"),
+    "legs": ("legs", "feet"),
+}
+_STRENGTH = ("off", "light", "medium", "heavy")
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareSettings:
+    """`smooth` as `smooth_clip` takes it; `ground` puts standing feet on the floor; `trim_s` first and last time."""
+
+    smooth: SmoothSettings = SmoothSettings()
+    ground: bool = False
+    trim_s: tuple[float, float] | None = None
+
+
+def part_settings(strengths: dict[str, str], *, spikes: bool, gap_s: float) -> SmoothSettings:
+    """Smoothing out of a preset's name per part (`PART_FIELDS`), with spike removal and gap filling of its own.
+
+    What keeps fast moves and planted feet comes from the strongest preset in use.
+    """
+    filters: dict[str, TemporalFilter | None] = {}
+    for part, names in PART_FIELDS.items():
+        preset = PRESETS[strengths[part]]
+        filters |= {name: getattr(preset.filters, name) for name in names}
+    strongest = PRESETS[max(strengths.values(), key=_STRENGTH.index)]
+    medium = PRESETS["medium"]
+    gaps = replace(medium.gaps, longest_s=gap_s) if gap_s > 0 and medium.gaps is not None else None
+    return replace(
+        strongest,
+        filters=PartFilters(**filters),
+        spikes=(strongest.spikes or medium.spikes) if spikes else None,
+        gaps=gaps,
+    )
+
+
+def prepare_clip(clip: MotionClip, settings: PrepareSettings) -> MotionClip:
+    """Smooth, ground and trim, in this order. Raises ClipError when the trim leaves nothing."""
+    out = smooth_clip(clip, settings.smooth)
+    if settings.ground:
+        out = ground_clip(out)
+    if settings.trim_s is not None:
+        out = trim_clip(out, *settings.trim_s)
+    return out
+
+
+def ground_clip(clip: MotionClip) -> MotionClip:
+    """The clip raised or lowered as a whole, so that standing feet are on z = 0; without contacts the lowest foot."""
+    posed = pose_clip(clip)
+    feet = find_feet(clip_body(clip), posed)
+    height = feet.positions_m[..., 2] - feet.clearance_m
+    standing = planted_frames(clip.times_s, clip.contacts, ContactSettings())
+    standing = standing & np.isfinite(height)
+    if standing.any():
+        lift = -float(np.median(height[standing]))
+    elif np.isfinite(height).any():
+        lift = -float(np.nanpercentile(np.nanmin(height[np.isfinite(height).all(axis=1)], axis=1), 5.0))
+    else:
+        return clip
+    return with_motion(clip, clip.rotations_wxyz, clip.root_world_m + np.array([0.0, 0.0, lift]))
