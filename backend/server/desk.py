@@ -70,18 +70,18 @@ class Desk:
 
     def answer(self, session: Session, request: Any) -> Any:
         """The reply to a request. Raises Refusal."""
+        allow_list = self._premises.allow_list
+        if allow_list is not None and not allow_list.has_name(session.key_name):
+            session.owner = ""  # the key was taken off the list while its connection stood
+            raise Refusal("denied", "Denied")
         if not session.owner and not isinstance(request, wire.Hello):
             raise Refusal("hello_first", "Say hello first")
-        if session.owner and self._premises.allow_list and not self._premises.allow_list.has_name(session.key_name):
-            session.owner = ""
-            raise Refusal("denied", "Denied")
         return self._answers[type(request)](session, request)
 
     def _hello(self, session: Session, request: wire.Hello) -> wire.Welcome:
         premises = self._premises
         by_key = premises.allow_list is not None and bool(session.key_name)
         if not (by_key and not request.token) and not token_matches(premises.token, request.token):
-            session.owner = ""
             raise Refusal("denied", "Denied")
         if not session.owner:
             session.owner = session.key_name or LOCAL_OWNER

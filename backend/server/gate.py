@@ -115,8 +115,9 @@ class AllowList:
         return self._names
 
     def write(self, names: dict[str, str]) -> None:
-        """Replace the list: public key by client name."""
-        write_private_file(self.path, json.dumps({"clients": names}, indent=2) + "\n")
+        """Replace the list: names by public key. The file reads the other way round, name first, as people do."""
+        clients = {name: key for key, name in names.items()}
+        write_private_file(self.path, json.dumps({"clients": clients}, indent=2) + "\n")
 
 
 class ZapHandler:
