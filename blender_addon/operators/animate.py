@@ -56,7 +56,7 @@ def bake_active_clip(context: Any) -> BakeReport:
     found = workflow.retarget_now(context, clip)
     start = workflow.clip_timing(context, found.clip).frame_start
     report = bake(settings(context).retarget.armature, found.pose, replace(options.bake, frame_start=start))
-    return replace(report, figures={**clip_figures(clip), **report.figures})
+    return replace(report, figures={**clip_figures(found.clip), **report.figures})
 
 
 class MARIONET_OT_show_bake_report(bpy.types.Operator):

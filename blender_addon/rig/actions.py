@@ -16,19 +16,37 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
-INTERPOLATIONS = {"CONSTANT": 0, "LINEAR": 1, "BEZIER": 2}  # values of Blender's own enum, the same in 4.2 to 5.2
-_AUTO_CLAMPED = 4
+# values of Blender's own enums, the same in 4.2 to 5.2
+INTERPOLATIONS = {"CONSTANT": 0, "LINEAR": 1, "BEZIER": 2}
+_ALIGNED, _AUTO_CLAMPED = 3, 4
+# everything of a keyframe that a merge has to carry over, with its width
+_KEY_FIELDS = {
+    "co": 2,
+    "handle_left": 2,
+    "handle_right": 2,
+    "interpolation": 1,
+    "handle_left_type": 1,
+    "handle_right_type": 1,
+    "easing": 1,
+    "type": 1,
+}
+_FLOAT_FIELDS = ("co", "handle_left", "handle_right")
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One animated property: `values` (n, k) at the scene `frames` (n,) on `data_path`, array indices 0..k-1."""
+    """One animated property: `values` (n, k) at the scene `frames` (n,) on `data_path`, array indices 0..k-1.
+
+    `slopes` (n, k) per frame shape Bezier keys: handles lie a third of the way to the next key; None leaves them to
+    Blender (auto clamped).
+    """
 
     data_path: str
     group: str
     frames: Array
     values: Array
     interpolation: str = "LINEAR"
+    slopes: Array | None = None
 
 
 def bone_path(bone: str, prop: str) -> str:
@@ -109,38 +127,61 @@ def write_channels(bag: Any, channels: Iterable[Channel]) -> int:
             raise ValueError(f"{channel.data_path}: {values.shape[0]} values for {len(frames)} frames")
         for index in range(values.shape[1]):
             fcurve = _fcurve(bag, channel.data_path, index, channel.group)
-            _write_keys(fcurve, frames, values[:, index], INTERPOLATIONS[channel.interpolation])
+            slopes = None if channel.slopes is None else np.asarray(channel.slopes, np.float32)[:, index]
+            _write_keys(fcurve, _new_keys(frames, values[:, index], channel.interpolation, slopes))
             written += len(frames)
     return written
 
 
-def _write_keys(fcurve: Any, frames: Array, values: Array, interpolation: int) -> None:
-    co = np.stack([frames, values], axis=1)
-    curve = np.full(len(co), interpolation, np.int32)
-    if len(fcurve.keyframe_points) and len(frames):
-        old_co, old_curve = _read_keys(fcurve)
-        keep = (old_co[:, 0] < frames[0] - 0.5) | (old_co[:, 0] > frames[-1] + 0.5)
-        fcurve.keyframe_points.clear()
-        co, curve = np.concatenate([old_co[keep], co]), np.concatenate([old_curve[keep], curve])
-        order = np.argsort(co[:, 0], kind="stable")
-        co, curve = co[order], curve[order]
+def _new_keys(frames: Array, values: Array, interpolation: str, slopes: Array | None) -> dict[str, NDArray[Any]]:
+    count = len(frames)
+    handle = _AUTO_CLAMPED if slopes is None else _ALIGNED
+    keys: dict[str, NDArray[Any]] = {
+        "co": np.stack([frames, values], axis=1),
+        "interpolation": np.full(count, INTERPOLATIONS[interpolation], np.int32),
+        # with free handles, a later switch to Bezier would pull every key to frame 0
+        "handle_left_type": np.full(count, handle, np.int32),
+        "handle_right_type": np.full(count, handle, np.int32),
+    }
+    if slopes is not None:
+        before = np.diff(frames, prepend=frames[:1] - 1.0) / 3.0
+        after = np.diff(frames, append=frames[-1:] + 1.0) / 3.0
+        keys["handle_left"] = np.stack([frames - before, values - slopes * before], axis=1)
+        keys["handle_right"] = np.stack([frames + after, values + slopes * after], axis=1)
+    return keys
+
+
+def _write_keys(fcurve: Any, keys: dict[str, NDArray[Any]]) -> None:
     points = fcurve.keyframe_points
-    points.add(len(co))
-    points.foreach_set("co", np.ascontiguousarray(co, np.float32).ravel())
-    points.foreach_set("interpolation", np.ascontiguousarray(curve, np.int32))
-    # with free handles, a later switch to Bezier would pull every key to frame 0
-    automatic = np.full(len(co), _AUTO_CLAMPED, np.int32)
-    points.foreach_set("handle_left_type", automatic)
-    points.foreach_set("handle_right_type", automatic)
+    frames = keys["co"][:, 0]
+    if len(points) and len(frames):
+        old = _read_keys(fcurve)
+        keep = (old["co"][:, 0] < frames[0] - 0.5) | (old["co"][:, 0] > frames[-1] + 0.5)
+        keys = {
+            name: np.concatenate([values[keep], keys.get(name, _blank(name, len(frames)))])
+            for name, values in old.items()
+        }
+        order = np.argsort(keys["co"][:, 0], kind="stable")
+        keys = {name: values[order] for name, values in keys.items()}
+        points.clear()
+    points.add(len(keys["co"]))
+    for name, values in keys.items():
+        kind = np.float32 if name in _FLOAT_FIELDS else np.int32
+        points.foreach_set(name, np.ascontiguousarray(values, kind).ravel())
     fcurve.update()
 
 
-def _read_keys(fcurve: Any) -> tuple[Array, NDArray[np.int32]]:
+def _blank(name: str, count: int) -> NDArray[Any]:
+    width = _KEY_FIELDS[name]
+    return np.zeros((count, width) if width > 1 else count, np.float32 if name in _FLOAT_FIELDS else np.int32)
+
+
+def _read_keys(fcurve: Any) -> dict[str, NDArray[Any]]:
     count = len(fcurve.keyframe_points)
-    co, curve = np.empty(count * 2, np.float32), np.empty(count, np.int32)
-    fcurve.keyframe_points.foreach_get("co", co)
-    fcurve.keyframe_points.foreach_get("interpolation", curve)
-    return co.reshape(-1, 2), curve
+    keys = {name: _blank(name, count).ravel() for name in _KEY_FIELDS}
+    for name, values in keys.items():
+        fcurve.keyframe_points.foreach_get(name, values)
+    return {name: values.reshape(count, -1) if _KEY_FIELDS[name] > 1 else values for name, values in keys.items()}
 
 
 def read_channel(animated: Any, path: str, size: int) -> tuple[Array, Array] | None:
@@ -148,7 +189,7 @@ def read_channel(animated: Any, path: str, size: int) -> tuple[Array, Array] | N
     curves = {fcurve.array_index: fcurve for fcurve in action_fcurves(animated) if fcurve.data_path == path}
     if len(curves) < size:
         return None
-    keys = [_read_keys(curves[index])[0] for index in range(size)]
+    keys = [_read_keys(curves[index])["co"] for index in range(size)]
     return keys[0][:, 0], np.stack([key[:, 1] for key in keys], axis=1)
 
 

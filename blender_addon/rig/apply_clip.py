@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.clip import MotionClip
+from ..motion.quality import measure_clip
 from ..motion.resampling import resample_clip
 from ..retarget.auto_map import detect_map
 from ..retarget.baked_pose import BakedPose, RetargetOptions
@@ -59,7 +60,7 @@ def apply_clip(armature: Any, clip: MotionClip, options: ApplyOptions | None = N
     found = retarget_clip(armature, prepare_clip(clip, options.prepare), options)
     start = options.bake.frame_start - float(found.clip.times_s[0]) * options.bake.fps
     report = bake(armature, found.pose, replace(options.bake, frame_start=start))
-    return replace(report, figures={**clip_figures(clip), **report.figures})
+    return replace(report, figures={**clip_figures(found.clip), **report.figures})
 
 
 def retarget_clip(armature: Any, clip: MotionClip, options: ApplyOptions) -> Retargeted:
@@ -100,5 +101,5 @@ def _similarity(before: Array, after: Array, scale: float) -> Array:
 
 
 def clip_figures(clip: MotionClip) -> dict[str, float]:
-    """The clip's own quality figures, marked as such."""
-    return {f"clip {name}": value for name, value in clip.header.figures.items()}
+    """The quality figures of the clip as it was baked, marked as the clip's."""
+    return {f"clip {name}": value for name, value in measure_clip(clip).as_figures().items()}

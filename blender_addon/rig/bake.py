@@ -16,9 +16,9 @@ import numpy as np
 from mathutils import Matrix, Quaternion
 from numpy.typing import NDArray
 
+from ..motion.keyframes import ReducedCurve, reduce_position_keys, reduce_rotation_keys
 from ..retarget.baked_pose import BakedPose, JointNote
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
-from .reduce_keys import reduce_rotation_keys, reduce_value_keys
 from .rotation_modes import rotation_values
 
 Array = NDArray[np.floating]
@@ -154,15 +154,17 @@ def check_bakeable(armature: Any, pose: BakedPose) -> None:
 def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOptions) -> Iterable[Channel]:
     present = np.asarray(pose.present, dtype=bool)
     at = frames[present]
-    bound_rad = np.radians(options.reduce_deg)
     for bone, mode, wxyz in zip(pose.bone_names, pose.rotation_modes, pose.rotations_wxyz, strict=True):
         prop, values = rotation_values(np.asarray(wxyz)[present], mode)
-        keep = reduce_rotation_keys(at, values, mode, bound_rad) if bound_rad > 0 else slice(None)
-        yield Channel(bone_path(bone, prop), bone, at[keep], values[keep], options.interpolation)
+        curve = _reduced_rotation(at, values, mode, options)
+        yield _channel(bone_path(bone, prop), bone, at, values, curve, options)
+    scale = float(np.mean(np.abs(armature.matrix_world.to_scale()))) or 1.0
+    smooth = options.interpolation == "BEZIER"
     for moved in pose.locations:
         values = np.asarray(moved.location)[present]
-        keep = _location_keys(armature, at, values, options)
-        yield Channel(bone_path(moved.bone, "location"), moved.bone, at[keep], values[keep], options.interpolation)
+        bound = options.reduce_mm / scale
+        curve = reduce_position_keys(at, values, bound, smooth) if bound > 0 else None
+        yield _channel(bone_path(moved.bone, "location"), moved.bone, at, values, curve, options)
     for switch in pose.properties:
         path = bone_path(switch.bone, f'["{bpy.utils.escape_identifier(switch.name)}"]')
         yield Channel(path, switch.bone, at[:1], np.array([[switch.value]]), "CONSTANT")
@@ -170,11 +172,25 @@ def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOption
         yield from _object_channels(armature, pose, frames, options)
 
 
-def _location_keys(armature: Any, at: Array, values: Array, options: BakeOptions) -> Any:
-    if options.reduce_mm <= 0:
-        return slice(None)
-    scale = float(np.mean(np.abs(armature.matrix_world.to_scale()))) or 1.0
-    return reduce_value_keys(at, values, options.reduce_mm / 1000.0 / scale)
+def _reduced_rotation(at: Array, values: Array, mode: str, options: BakeOptions) -> ReducedCurve | None:
+    """Fewer keys within the bound in degrees; None keeps all (axis-angle has no bound that is simple and safe)."""
+    smooth = options.interpolation == "BEZIER"
+    if options.reduce_deg <= 0 or mode == "AXIS_ANGLE":
+        return None
+    if mode == "QUATERNION":
+        return reduce_rotation_keys(at, values, options.reduce_deg, smooth)
+    # three Euler angles, each off by at most its share, turn the bone by at most their sum: sqrt(3) of the distance
+    bound_rad = np.radians(options.reduce_deg) / np.sqrt(3.0)
+    return reduce_position_keys(at, values, 1000.0 * float(bound_rad), smooth)
+
+
+def _channel(
+    path: str, group: str, at: Array, values: Array, curve: ReducedCurve | None, options: BakeOptions
+) -> Channel:
+    if curve is None:
+        return Channel(path, group, at, values, options.interpolation)
+    slopes = curve.slopes[curve.keys] if options.interpolation == "BEZIER" else None
+    return Channel(path, group, at[curve.keys], curve.values[curve.keys], options.interpolation, slopes)
 
 
 def _object_channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOptions) -> Iterable[Channel]:

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from ..motion.clip import MotionClip
-from ..motion.contacts import ContactSettings, planted_frames
-from ..motion.posing import clip_body, find_feet, pose_clip, with_motion
+from ..motion.ground import snap_to_ground
 from ..motion.resampling import trim_clip
 from ..motion.smoothing import PRESETS, PartFilters, SmoothSettings, smooth_clip
 from ..motion.temporal import TemporalFilter
@@ -59,23 +56,7 @@ def prepare_clip(clip: MotionClip, settings: PrepareSettings) -> MotionClip:
     """Smooth, ground and trim, in this order. Raises ClipError when the trim leaves nothing."""
     out = smooth_clip(clip, settings.smooth)
     if settings.ground:
-        out = ground_clip(out)
+        out = snap_to_ground(out)
     if settings.trim_s is not None:
         out = trim_clip(out, *settings.trim_s)
     return out
-
-
-def ground_clip(clip: MotionClip) -> MotionClip:
-    """The clip raised or lowered as a whole, so that standing feet are on z = 0; without contacts the lowest foot."""
-    posed = pose_clip(clip)
-    feet = find_feet(clip_body(clip), posed)
-    height = feet.positions_m[..., 2] - feet.clearance_m
-    standing = planted_frames(clip.times_s, clip.contacts, ContactSettings())
-    standing = standing & np.isfinite(height)
-    if standing.any():
-        lift = -float(np.median(height[standing]))
-    elif np.isfinite(height).any():
-        lift = -float(np.nanpercentile(np.nanmin(height[np.isfinite(height).all(axis=1)], axis=1), 5.0))
-    else:
-        return clip
-    return with_motion(clip, clip.rotations_wxyz, clip.root_world_m + np.array([0.0, 0.0, lift]))

@@ -8,13 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..motion.rotations import (
-    quaternion_continuous,
-    quaternion_multiply,
-    quaternion_normalize,
-    quaternion_to_matrix,
-    rotvec_to_quaternion,
-)
+from ..motion.rotations import quaternion_continuous, quaternion_to_matrix
 
 Array = NDArray[np.floating]
 
@@ -36,21 +30,6 @@ def rotation_values(wxyz: Array, mode: str) -> tuple[str, Array]:
     if mode in EULER_ORDERS:
         return "rotation_euler", quaternion_to_euler(wxyz, mode)
     raise ValueError(f"unknown rotation mode {mode!r}")
-
-
-def values_to_quaternion(values: Array, mode: str) -> Array:
-    """The rotations (n, 4) that Blender makes of channel values (n, 4) or (n, 3) in a rotation mode."""
-    values = np.asarray(values, dtype=np.float64)
-    if mode == "QUATERNION":
-        return quaternion_normalize(values)
-    if mode == "AXIS_ANGLE":
-        axis = values[:, 1:] / np.maximum(np.linalg.norm(values[:, 1:], axis=1, keepdims=True), 1e-12)
-        return rotvec_to_quaternion(axis * values[:, :1])
-    turned = np.tile([1.0, 0.0, 0.0, 0.0], (len(values), 1))
-    for axis_name in mode:
-        column = "XYZ".index(axis_name)
-        turned = quaternion_multiply(rotvec_to_quaternion(np.eye(3)[column] * values[:, column : column + 1]), turned)
-    return turned
 
 
 def quaternion_to_euler(wxyz: Array, order: str) -> Array:
