@@ -19,8 +19,8 @@ from backend.server.workers import WorkerHandle, WorkerPool
 from blender_addon.wire.codec import encode
 from blender_addon.wire.messages import JobInfo, JobProgress, MotionChunk
 
-# A job that was running when the server died is tried again; after this many tries it is held to be the cause.
-MAX_ATTEMPTS = 3
+# A job that was running when the server died is tried again; after this many deaths it is held to be the cause.
+MAX_DEATHS = 3
 # Ended jobs that wait to be taken, per unfinished job that is allowed.
 _KEPT_PER_JOB = 32
 
@@ -58,10 +58,11 @@ class JobBook:
         if record.state == "receiving":
             part = self._store.part_path(record.job_id)
             job.upload_offset = part.stat().st_size if part.exists() else 0
-        elif record.state == "running" and record.attempt >= MAX_ATTEMPTS:
-            self._end(job, "failed", "server_died", f"The server ended {record.attempt} times during this job", "")
+        elif record.state == "running" and record.deaths + 1 >= MAX_DEATHS:
+            self._end(job, "failed", "server_died", f"The server ended {MAX_DEATHS} times during this job", "")
         elif not record.over:
-            self._set_state(job, "queued")
+            deaths = record.deaths + 1 if record.state == "running" else record.deaths
+            self._keep(job, replace(record, state="queued", deaths=deaths))
             self._queue.append(record.job_id)
             log_event("job taken up again", job_id=record.job_id, attempt=record.attempt)
         else:
@@ -144,7 +145,7 @@ class JobBook:
         job.frames.clear()
         try:
             work = self._store.begin_attempt(record.job_id)
-            self._set_state(job, "running", attempt=record.attempt + 1)
+            self._keep(job, replace(record, state="running", attempt=record.attempt + 1))
         except OSError as fault:
             self._end(
                 job, "failed", "disk", f"The server cannot write to its disk ({fault.strerror})", "Free space on it"
@@ -246,7 +247,7 @@ class JobBook:
         """At a graceful stop: running jobs return to the queue on disk and go on at the next start."""
         for job in self.jobs.values():
             if job.record.state == "running":
-                self._set_state(job, "queued", attempt=job.record.attempt - 1)
+                self._set_state(job, "queued")
 
     def info(self, job: Job) -> JobInfo:
         """A job as clients see it."""
@@ -276,8 +277,11 @@ class JobBook:
         job = self.jobs.get(job_id)
         return job if job is not None and worker.job_id == job_id and job.record.state == "running" else None
 
-    def _set_state(self, job: Job, state: str, attempt: int | None = None) -> None:
-        record = replace(job.record, state=state, attempt=job.record.attempt if attempt is None else attempt)
+    def _set_state(self, job: Job, state: str) -> None:
+        self._keep(job, replace(job.record, state=state))
+
+    def _keep(self, job: Job, record: JobRecord) -> None:
+        """On disk first: what a client was told survives this process."""
         self._store.save(record)
         job.record = record
 

@@ -31,7 +31,10 @@ JOB_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """What is kept of a job: the request, its state, and its end. States as in `JobInfo`."""
+    """What is kept of a job: the request, its state, and its end. States as in `JobInfo`.
+
+    `attempt` counts the runs, `deaths` those that ended with the server itself.
+    """
 
     job_id: str
     owner: str
@@ -41,6 +44,7 @@ class JobRecord:
     submitted_unix_s: float
     ended_unix_s: float = 0.0
     attempt: int = 0
+    deaths: int = 0
     frames_kept: int = 0
     code: str = ""
     message: str = ""

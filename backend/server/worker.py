@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import hashlib
-import logging
 import os
 import queue
 import sys
@@ -22,7 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from backend.errors import Cancelled, MarionetError
-from backend.server.logs import log_event, set_up_logging
+from backend.server.logs import LOGGER, log_event, set_up_logging
 from backend.server.orders import TO_WORKER, JobEnded, Ready, RunJob, StopJob, Stopping, read_frames, write_frames
 from backend.server.work import JobOutcome, JobRunner, JobSink, PreviewChunk
 from backend.types import CancelToken, Progress
@@ -106,7 +105,7 @@ class WorkerProcess:
         except MemoryError:
             return JobEnded(order.job_id, "memory", "The clip needs more memory than there is", "Solve a shorter range")
         except Exception as fault:  # the job's border: a bug ends this job with a reason, not the worker
-            logging.getLogger(__name__).exception("job failed", extra={"fields": {"job_id": order.job_id}})
+            LOGGER.exception("job failed", extra={"fields": {"job_id": order.job_id}})
             message = f"Internal error: {type(fault).__name__}: {fault}"
             return JobEnded(order.job_id, "internal", message[:2000], "Report this with the backend's log")
 

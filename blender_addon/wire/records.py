@@ -20,7 +20,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SolveOptions:
-    """What to solve: range, person, body, camera, quality. None leaves the choice to the backend."""
+    """What to solve: range, person, body, camera, quality; the same words as `solve` takes. None: the backend's choice.
+
+    `person` is "largest", "longest", "moving", "all", a number, or "X,Y@FRAME".
+    """
 
     start_s: float | None = unit("s", None)
     end_s: float | None = unit("s", None)
@@ -30,6 +33,8 @@ class SolveOptions:
     quality: str = "best"
     smoothing: str = "off"
     slow_motion: float = 1.0
+    max_people: int = 4
+    sequence_fps: float | None = unit("fps", None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ def running(folder: Path, *options: str) -> Iterator[Backend]:
         if backend.process is not None and backend.process.poll() is None:
             family = backend.family()
             code = backend.stop()
-            gone, alive = psutil.wait_procs(family, timeout=5)
+            _gone, alive = psutil.wait_procs(family, timeout=5)
             for process in alive:
                 process.kill()
             assert not alive

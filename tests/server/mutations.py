@@ -173,5 +173,7 @@ def _entry(frames: list[bytes], chance: random.Random) -> list[bytes]:
     entry = chance.choice([item for item in entries if isinstance(item, dict)])
     key = chance.choice(("name", "dtype", "shape", "unit"))
     shapes = ([1 << 31, 1 << 31, 4], [-1], [0], [64, 1], [2.5], ["T"], [1 << 62] * 8, [True])
-    entry[key] = chance.choice(shapes) if key == "shape" else chance.choice((*_ODD_VALUES, "float64", "uint8", "object"))
+    entry[key] = (
+        chance.choice(shapes) if key == "shape" else chance.choice((*_ODD_VALUES, "float64", "uint8", "object"))
+    )
     return _with_header(frames, header)

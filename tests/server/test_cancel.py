@@ -46,7 +46,9 @@ def test_running_job_stops_and_keeps_its_frames(backend: Backend, peer: Peer, tm
     assert backend.worker_pid() == worker, "work that listens keeps its worker"
 
 
-@pytest.mark.parametrize("script_values", [{"deaf_from": 20, "pace_s": 0.005}, {"chunk": 10, "pace_s": 0.005, "start_s": 20}])
+@pytest.mark.parametrize(
+    "script_values", [{"deaf_from": 20, "pace_s": 0.005}, {"chunk": 10, "pace_s": 0.005, "start_s": 20}]
+)
 def test_deaf_work_is_ended(backend: Backend, peer: Peer, tmp_path: Path, script_values: dict[str, float]) -> None:
     """Work that does not look at the token, as a long native call would: the process is ended."""
     worker = backend.worker_pid()

@@ -27,7 +27,7 @@ def start(peer: Peer, video: Path) -> str:
 
 def half_files(backend: Backend) -> list[Path]:
     """Temporary files and folders anywhere in the store."""
-    return [path for path in (backend.folder / "data" / "jobs").rglob(".*")]
+    return list((backend.folder / "data" / "jobs").rglob(".*"))
 
 
 def test_killed_worker_fails_its_job_only(backend: Backend, peer: Peer, tmp_path: Path) -> None:
@@ -143,7 +143,9 @@ def test_graceful_stop_keeps_the_running_job(tmp_path: Path) -> None:
         started = time.monotonic()
         assert backend.stop() == 0
         assert time.monotonic() - started < 2.0
-        goodbye = next(message for message in iter(lambda: peer.hear(1.0), None) if isinstance(message.message, wire.Goodbye))
+        goodbye = next(
+            message for message in iter(lambda: peer.hear(1.0), None) if isinstance(message.message, wire.Goodbye)
+        )
         assert "signal 15" in goodbye.message.reason
     assert psutil.wait_procs(family, timeout=2)[1] == []
     assert not backend.connection_file.exists()

@@ -191,7 +191,12 @@ def test_keys_are_private_and_not_overwritten(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
     assert command_line("keys", "--dir", str(tmp_path), "create").returncode == 2
     assert command_line("keys", "--dir", str(tmp_path), "allow", "eve", "not a key").returncode == 2
-    assert command_line("keys", "--dir", str(tmp_path), "allow", "anna", "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7").returncode == 2
+    assert (
+        command_line(
+            "keys", "--dir", str(tmp_path), "allow", "anna", "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
+        ).returncode
+        == 2
+    )
     assert keys(tmp_path, "list").count("\n") == 2
     secret = read_connection_file(tmp_path / "anna.json").client_secret_key
     assert secret not in keys(tmp_path, "list")
@@ -208,17 +213,20 @@ def test_server_keys_that_others_can_read_are_refused(tmp_path: Path) -> None:
 
 
 def test_rate_is_bounded_per_client(tmp_path: Path) -> None:
-    with running(tmp_path / "backend", "--rate", "50") as backend:
-        with Peer(backend.info) as greedy, Peer(backend.info) as modest:
-            sent = [greedy.say(wire.Ping()) for _ in range(400)]
-            replies = [greedy.hear() for _ in sent]
-            refused = [reply for reply in replies if reply and isinstance(reply.message, wire.Refused)]
-            assert len(refused) >= 250
-            assert {reply.message.code for reply in refused} == {"too_fast"}
-            assert {reply.message.retry_after_s for reply in refused} == {1.0}
-            assert sorted(int(reply.request) for reply in replies if reply) == sorted(map(int, sent))
-            assert isinstance(modest.ask(wire.Ping()), wire.Pong)
-            assert modest.status().refusals["too_fast"] == len(refused)
+    with (
+        running(tmp_path / "backend", "--rate", "50") as backend,
+        Peer(backend.info) as greedy,
+        Peer(backend.info) as modest,
+    ):
+        sent = [greedy.say(wire.Ping()) for _ in range(400)]
+        replies = [greedy.hear() for _ in sent]
+        refused = [reply for reply in replies if reply and isinstance(reply.message, wire.Refused)]
+        assert len(refused) >= 250
+        assert {reply.message.code for reply in refused} == {"too_fast"}
+        assert {reply.message.retry_after_s for reply in refused} == {1.0}
+        assert sorted(int(reply.request) for reply in replies if reply) == sorted(map(int, sent))
+        assert isinstance(modest.ask(wire.Ping()), wire.Pong)
+        assert modest.status().refusals["too_fast"] == len(refused)
 
 
 def test_oversize_frames_do_not_reach_the_server(backend: Backend) -> None:

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from contextlib import suppress
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from blender_addon.wire.codec import FROM_CLIENT, FROM_SERVER, Envelope, Registry, decode, request_id_of
 from blender_addon.wire.errors import WireError
 from tests.server.mutations import examples, mutants, replies
 
-MUTANTS = 60_000
 
-
-@pytest.mark.parametrize(("seeds", "registry"), [(examples(), FROM_CLIENT), (replies(), FROM_SERVER)])
-def test_damaged_messages_are_read_or_refused(seeds: list[list[bytes]], registry: Registry) -> None:
+@pytest.mark.parametrize(
+    ("seeds", "registry", "count"), [(examples(), FROM_CLIENT, 90_000), (replies(), FROM_SERVER, 20_000)]
+)
+def test_damaged_messages_are_read_or_refused(seeds: list[list[bytes]], registry: Registry, count: int) -> None:
     outcomes: Counter[str] = Counter()
-    for frames in islice(mutants(seeds, seed=20151207), MUTANTS):
+    for frames in islice(mutants(seeds, seed=20151207), count):
         request_id_of(frames)
         try:
             envelope = decode(frames, registry)
             assert isinstance(envelope, Envelope)
             outcomes["read"] += 1
         except WireError as fault:
-            assert fault.message
             outcomes[fault.code] += 1
-    assert outcomes.total() == MUTANTS
+    assert outcomes.total() == count
     assert {"read", "malformed", "version", "too_large", "unknown_kind"} <= set(outcomes), outcomes
-    assert outcomes["malformed"] > MUTANTS // 4
+    assert outcomes["malformed"] > count // 4
 
 
 @settings(max_examples=300, deadline=None)
@@ -43,20 +44,16 @@ def test_random_frames_are_refused(frames: list[bytes]) -> None:
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=10), inner, max_size=5),
-    max_leaves=20,
+    max_leaves=6,
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kind=st.sampled_from(sorted(FROM_CLIENT)),
     fields=st.dictionaries(st.sampled_from(["job_id", "source", "options", "token", "offset", "file"]), JSON),
 )
 def test_any_json_in_the_fields_is_read_or_refused(kind: str, fields: dict[str, object]) -> None:
-    import json
-
     header = json.dumps({"kind": kind, "id": "1", "request": "", "fields": fields, "arrays": []}).encode()
-    try:
-        decode([b"MRNT\1\0\0\0", header], FROM_CLIENT)
-    except WireError as fault:
-        assert fault.message
+    with suppress(WireError):
+        assert decode([b"MRNT\1\0\0\0", header], FROM_CLIENT).message.kind == kind
