@@ -1,0 +1,85 @@
+"""The product's runner: a wire request becomes a `SolveRequest`, and the pipeline's chunks become previews.
+
+May import `backend.pipeline` and what its request is made of; runs inside a worker process only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backend.camera import CameraOptions
+from backend.errors import BadInputError
+from backend.pipeline import SolvedChunk, SolveModels, SolveRequest, load_models, solve
+from backend.server.orders import RunJob
+from backend.server.work import JobOutcome, JobSink, PreviewChunk
+from backend.solving.person import parse_person
+from backend.solving.request import SolveQuality
+from backend.video import FrameRange
+
+CLIP_NAME = "clip.npz"
+
+
+class SolveRunner:
+    """Keeps the models of every quality that was asked for, so that only the first job of a quality waits."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._models: dict[SolveQuality, SolveModels] = {}
+
+    def warm_up(self) -> str:
+        """Load the models of the default quality; the device they are on."""
+        return self._load(SolveQuality.BEST).device
+
+    def run(self, order: RunJob, sink: JobSink) -> JobOutcome:
+        """Solve the order's video. A second attempt goes on from the journal of the first."""
+        request = request_of(order, self._device)
+        result = solve(
+            request,
+            progress=sink.progress,
+            cancel=sink.cancel,
+            on_chunk=lambda chunk: sink.chunk(_preview(chunk)),
+            models=self._load(request.quality),
+        )
+        return JobOutcome(tuple(result.files), dict(result.figures), tuple(result.warnings), result.cancelled)
+
+    def _load(self, quality: SolveQuality) -> SolveModels:
+        if quality not in self._models:
+            self._models[quality] = load_models(quality, self._device)
+        return self._models[quality]
+
+
+def request_of(order: RunJob, device: str) -> SolveRequest:
+    """The pipeline's request for an order. Raises BadInputError for options that it does not know."""
+    options = order.options
+    qualities = [quality.value for quality in SolveQuality]
+    if options.quality not in qualities:
+        raise BadInputError(f"There is no quality {options.quality!r}", f"Choose from {', '.join(qualities)}")
+    return SolveRequest(
+        video=Path(order.source),
+        output=Path(order.output_dir) / CLIP_NAME,
+        range=FrameRange(options.start_s, options.end_s),
+        person=parse_person(options.person),
+        max_people=options.max_people,
+        height_m=options.height_m,
+        camera=CameraOptions(fov_deg=options.fov_deg),
+        quality=SolveQuality(options.quality),
+        device=device,
+        smoothing=options.smoothing,
+        slow_motion=options.slow_motion,
+        sequence_fps=options.sequence_fps,
+        resume=order.attempt > 1,
+        max_frames=order.max_frames,
+    )
+
+
+def _preview(chunk: SolvedChunk) -> PreviewChunk:
+    return PreviewChunk(
+        person=chunk.person,
+        space="camera",
+        frame_index=chunk.frame_index,
+        times_s=chunk.times_s,
+        rotations_wxyz=chunk.rotations_wxyz,
+        root_m=chunk.root_camera_m,
+        joints_camera_m=chunk.joints_camera_m,
+        confidence=chunk.confidence,
+    )
