@@ -1,0 +1,238 @@
+"""Structured inference beyond the bank: climb from the retrieved pose over rotations. numpy only.
+
+Gauss-Newton, all frames at once, on: agreement with the 2D keypoints, with the towers' 3D joints, and nearness to the
+retrieved rotations within what joints can do. It plays the part of the paper's annealed particle filter (section
+4.4): the result is a valid skeleton of the person's own proportions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.embedding.features import PROPORTIONS
+from backend.embedding.shape import bone_scales_from_proportions, proportion_groups
+from backend.embedding.skeleton import (
+    Skeleton,
+    SkeletonPose,
+    make_skeleton,
+    matrix_to_rotvec,
+    point_jacobian,
+    pose_skeleton,
+    shape_jacobian,
+    turned,
+)
+from blender_addon.motion.body import BodyShape
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class RefineSettings:
+    """Standard deviations of what is fitted; a smaller one pulls harder.
+
+    point_share: 2D keypoints, as share of the person's half size; outlier_share: beyond it a keypoint counts less;
+    prior_deg: nearness to the retrieved rotation.
+    """
+
+    iterations: int = 6
+    point_share: float = 0.012
+    outlier_share: float = 0.04
+    joint_floor_m: float = 0.02
+    prior_deg: float = 12.0
+    stiff_deg: float = 4.0
+    shape_rounds: int = 3
+    shape_frames: int = 60
+    shape_independent: float = 12.0
+    shape_spread: float = 0.07
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a clip's frames are fitted to.
+
+    points (T, 33, 2) normalised image coordinates, weight (T, 33) 0..1; joints_m (T, 17, 3) relative to the pelvis in
+    the camera, in the skeleton's size, with error_m (T, 17); prior (T, J, 3, 3) local rotations; half_size (T,).
+    """
+
+    points: Array
+    weight: Array
+    joints_m: Array
+    error_m: Array
+    prior: Array
+    half_size: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """local (T, J, 3, 3) rotations with joint 0 in the camera, root_m (T, 3), and the skeleton in that pose."""
+
+    local: Array
+    root_m: Array
+    pose: SkeletonPose
+
+
+_STIFF = ("clavicle", "hand", "toe", "spine", "chest", "upper_chest", "neck")
+_CHUNK = 256
+
+
+def refine_poses(skeleton: Skeleton, evidence: Evidence, settings: RefineSettings) -> Refined:
+    """Fit every frame; frames are independent, time enters through the evidence."""
+    parts = [
+        _refine(skeleton, _slice(evidence, slice(at, at + _CHUNK)), settings) for at in range(0, len(evidence.points), _CHUNK)
+    ]
+    local = np.concatenate([part.local for part in parts])
+    root = np.concatenate([part.root_m for part in parts])
+    return Refined(local, root, pose_skeleton(skeleton, local, root))
+
+
+def fit_proportions(shape: BodyShape, proportions: Array, evidence: Evidence, settings: RefineSettings) -> Array:
+    """Log limb lengths (7,) that explain the whole clip best, near the towers' estimate `proportions`.
+
+    All frames share the proportions: each frame's pose is eliminated from the normal equations (Schur complement), so
+    that only what no pose can explain changes the body. Uses at most `shape_frames` frames spread over the clip.
+    """
+    rows = np.unique(np.linspace(0, len(evidence.points) - 1, settings.shape_frames).astype(np.intp))
+    evidence = Evidence(*(getattr(evidence, name)[rows].astype(np.float32) for name in Evidence.__dataclass_fields__))
+    current = np.asarray(proportions, np.float64).copy()
+    for _ in range(settings.shape_rounds):
+        skeleton = make_skeleton(BodyShape(shape.height_m, bone_scales_from_proportions(current)))
+        refined = _refine(skeleton, evidence, settings)
+        matrix, right = _shape_equations(skeleton, refined, evidence, settings)
+        # neighbouring frames err alike: count as few independent ones as a clip holds
+        share = min(1.0, settings.shape_independent / len(rows))
+        prior = 1.0 / np.square(settings.shape_spread)
+        matrix = share * matrix + prior * np.eye(len(current))
+        step = np.linalg.solve(matrix, share * right + prior * (proportions - current))
+        current = current + np.clip(step, -0.15, 0.15)
+    return current - _size_drift(current, proportions)
+
+
+def _size_drift(current: Array, proportions: Array) -> float:
+    """Mean growth over the limbs that carry the body's height: size is the user's to set, only proportions are fitted."""
+    tall = [PROPORTIONS.index(name) for name in ("torso", "thigh", "shin")]
+    return float(np.mean(current[tall] - proportions[tall]))
+
+
+def _shape_equations(skeleton: Skeleton, refined: Refined, evidence: Evidence, settings: RefineSettings) -> tuple[Array, Array]:
+    """Normal equations of the proportions alone, every frame's turns and position eliminated."""
+    pose, count = refined.pose, len(PROPORTIONS)
+    turns = point_jacobian(skeleton, pose, np.arange(refined.local.shape[1]))
+    grow = shape_jacobian(skeleton, pose, proportion_groups(), count)
+    jacobian = np.concatenate([turns, grow], axis=-1)
+    size, frames = jacobian.shape[-1], len(jacobian)
+    matrix, right = np.zeros((frames, size, size), np.float32), np.zeros((frames, size), np.float32)
+    _add(matrix, right, *_point_terms(pose, jacobian[:, :33], evidence, settings))
+    _add(matrix, right, *_joint_terms(pose, jacobian[:, 33:], evidence, settings))
+    own = size - count
+    _add_prior(skeleton, pose, refined.local, evidence, _stiffness(skeleton, settings), matrix[:, :own, :own], right[:, :own])
+    matrix, right = matrix.astype(np.float64), right.astype(np.float64)
+    cross = matrix[:, :own, own:]
+    solved = np.linalg.solve(matrix[:, :own, :own] + 1e-6 * np.eye(own), np.concatenate([cross, right[:, :own, None]], -1))
+    reduced = matrix[:, own:, own:] - np.swapaxes(cross, -1, -2) @ solved[..., :-1]
+    rest = right[:, own:] - (np.swapaxes(cross, -1, -2) @ solved[..., -1:])[..., 0]
+    return reduced.sum(axis=0), rest.sum(axis=0)
+
+
+def _stiffness(skeleton: Skeleton, settings: RefineSettings) -> Array:
+    names = [name.removeprefix("left_").removeprefix("right_") for name in skeleton.body.joint_names]
+    return np.radians([settings.stiff_deg if name in _STIFF else settings.prior_deg for name in names]).astype(np.float32)
+
+
+def _slice(evidence: Evidence, rows: slice) -> Evidence:
+    return Evidence(*(getattr(evidence, name)[rows].astype(np.float32) for name in Evidence.__dataclass_fields__))
+
+
+def _refine(skeleton: Skeleton, evidence: Evidence, settings: RefineSettings) -> Refined:
+    local = evidence.prior.copy()
+    root = initial_root(pose_skeleton(skeleton, local, np.zeros((len(local), 3), np.float32)).landmarks_m, evidence)
+    turning = np.arange(local.shape[1])
+    stiffness = _stiffness(skeleton, settings)
+    for _ in range(settings.iterations):
+        pose = pose_skeleton(skeleton, local, root)
+        step = _gauss_newton_step(skeleton, pose, local, evidence, stiffness, settings)
+        local = turned(skeleton, pose, local, turning, np.clip(step[:, :-1], -0.5, 0.5))
+        root = root + step[:, -1]
+        root[:, 2] = np.maximum(root[:, 2], 0.3)
+    return Refined(local, root, pose_skeleton(skeleton, local, root))
+
+
+def initial_root(landmarks_m: Array, evidence: Evidence) -> Array:
+    """Pelvis positions (T, 3) that lay landmarks (T, 33, 3), posed with the pelvis at 0, on their keypoints.
+
+    Linear least squares of u (Z + z) = X + x and v (Z + z) = Y + y, weighted by confidence.
+    """
+    u, v = evidence.points[..., 0].astype(np.float64), evidence.points[..., 1].astype(np.float64)
+    x, y, z = np.moveaxis(landmarks_m.astype(np.float64), -1, 0)
+    w = np.maximum(evidence.weight, 1e-3).astype(np.float64)
+    total, wu, wv = w.sum(1), (w * u).sum(1), (w * v).sum(1)
+    square = (w * (u * u + v * v)).sum(1)
+    a, b = u * z - x, v * z - y
+    zero = np.zeros_like(total)
+    # residual: X - u Z = a' with a' = u z - x
+    normal = np.stack([np.stack([total, zero, -wu], -1), np.stack([zero, total, -wv], -1), np.stack([-wu, -wv, square], -1)], -2)
+    right = np.stack([(w * a).sum(1), (w * b).sum(1), -(w * (u * a + v * b)).sum(1)], -1)
+    root = np.linalg.solve(normal + 1e-9 * np.eye(3), right[..., None])[..., 0]
+    root[:, 2] = np.maximum(root[:, 2], 0.3)
+    return root.astype(np.float32)
+
+
+def _gauss_newton_step(
+    skeleton: Skeleton, pose: SkeletonPose, local: Array, evidence: Evidence, stiffness: Array, settings: RefineSettings
+) -> Array:
+    """Steps (T, J + 1, 3): a turn of every joint in the camera's axes, and of the pelvis position."""
+    frames, joints = local.shape[:2]
+    jacobian = point_jacobian(skeleton, pose, np.arange(joints))
+    size = jacobian.shape[-1]
+    matrix = np.zeros((frames, size, size), np.float32)
+    right = np.zeros((frames, size), np.float32)
+    _add(matrix, right, *_point_terms(pose, jacobian[:, :33], evidence, settings))
+    _add(matrix, right, *_joint_terms(pose, jacobian[:, 33:], evidence, settings))
+    _add_prior(skeleton, pose, local, evidence, stiffness, matrix, right)
+    diagonal = np.arange(size)
+    matrix[:, diagonal, diagonal] += 1e-4 * matrix[:, diagonal, diagonal] + 1e-6
+    return np.linalg.solve(matrix, right[..., None])[..., 0].reshape(frames, joints + 1, 3)
+
+
+def _add(matrix: Array, right: Array, jacobian: Array, residual: Array) -> None:
+    transposed = np.swapaxes(jacobian, -1, -2)
+    matrix += transposed @ jacobian
+    right += (transposed @ residual[..., None])[..., 0]
+
+
+def _point_terms(pose: SkeletonPose, jacobian: Array, evidence: Evidence, settings: RefineSettings) -> tuple[Array, Array]:
+    depth = np.maximum(pose.landmarks_m[..., 2:], 0.1)
+    projected = pose.landmarks_m[..., :2] / depth
+    residual = evidence.points - projected
+    unit = (settings.point_share * evidence.half_size)[:, None]
+    distance = np.linalg.norm(residual, axis=-1)
+    robust = 1.0 / (1.0 + np.square(distance / (settings.outlier_share * evidence.half_size[:, None])))
+    scale = (np.sqrt(evidence.weight * robust) / unit)[..., None]
+    along = (jacobian[..., :2, :] - projected[..., None] * jacobian[..., 2:, :]) / depth[..., None]
+    frames, size = len(projected), jacobian.shape[-1]
+    return (along * scale[..., None]).reshape(frames, -1, size), (residual * scale).reshape(frames, -1)
+
+
+def _joint_terms(pose: SkeletonPose, jacobian: Array, evidence: Evidence, settings: RefineSettings) -> tuple[Array, Array]:
+    relative = pose.h36m_m - pose.h36m_m[:, :1]
+    scale = (1.0 / np.hypot(evidence.error_m, settings.joint_floor_m))[..., None]
+    residual = (evidence.joints_m - relative) * scale
+    along = (jacobian - jacobian[:, :1]) * scale[..., None]
+    frames, size = len(relative), jacobian.shape[-1]
+    return along.reshape(frames, -1, size), residual.reshape(frames, -1)
+
+
+def _add_prior(
+    skeleton: Skeleton, pose: SkeletonPose, local: Array, evidence: Evidence, stiffness: Array, matrix: Array, right: Array
+) -> None:
+    """Nearness to the prior's local rotations: the turn that leads back, expressed in the camera's axes."""
+    back = matrix_to_rotvec(evidence.prior @ np.swapaxes(local, -1, -2)).astype(np.float32)
+    parents = skeleton.body.parents
+    back[:, 1:] = np.matmul(pose.turns[:, parents[1:]], back[:, 1:, :, None])[..., 0]
+    weight = 1.0 / np.square(stiffness)
+    count = 3 * len(parents)
+    diagonal = np.arange(count)
+    matrix[:, diagonal, diagonal] += np.repeat(weight, 3)
+    right[:, :count] += (back * weight[:, None]).reshape(len(local), count)

@@ -1,0 +1,152 @@
+"""The canonical skeleton as matrices for batched inference: kinematics and the motion of points under small turns.
+
+numpy only. A frame's state is local rotation matrices (T, J, 3, 3), joint 0 in the camera, and the pelvis (T, 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, shaped_offsets_m
+
+Array = NDArray[np.floating]
+
+_POINT_SETS = ("blazepose33", "h36m17")
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """A body of one shape with its 33 landmarks and 17 Human3.6M joints as points on joints.
+
+    offsets_m (J, 3); parents (J,); point_joint (50,), point_offset_m (50, 3); moves (J, 50) whether a turn of joint j
+    moves point p.
+    """
+
+    body: CanonicalBody
+    offsets_m: Array
+    point_joint: NDArray[np.intp]
+    point_offset_m: Array
+    moves: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class SkeletonPose:
+    """joints_m (T, J, 3), turns (T, J, 3, 3) in the camera, landmarks_m (T, 33, 3), h36m_m (T, 17, 3)."""
+
+    joints_m: Array
+    turns: Array
+    landmarks_m: Array
+    h36m_m: Array
+
+
+def make_skeleton(shape: BodyShape) -> Skeleton:
+    """The canonical body in a person's shape."""
+    body = canonical_body()
+    sites = {site.name: site for site in body.sites}
+    names = [point for subset in _POINT_SETS for point in body.subset_points[subset]]
+    joint = np.array([sites[n].joint if n in sites else body.joint_index(n) for n in names])
+    rest = np.array([sites[n].rest_offset_m if n in sites else (0.0, 0.0, 0.0) for n in names])
+    scale = shape.height_m / body.height_m
+    own = np.asarray(shape.bone_scales)[joint]
+    return Skeleton(
+        body,
+        shaped_offsets_m(body, shape).astype(np.float32),
+        joint,
+        (rest * scale * own[:, None]).astype(np.float32),
+        _descendants(body)[:, joint],
+    )
+
+
+def _descendants(body: CanonicalBody) -> NDArray[np.bool_]:
+    """(J, J): whether joint j's turn carries joint k along (k is j or below it)."""
+    count = len(body.joint_names)
+    below = np.eye(count, dtype=bool)
+    for joint in range(1, count):
+        below[:, joint] |= below[:, body.parents[joint]]
+    return below
+
+
+def pose_skeleton(skeleton: Skeleton, local: Array, root_m: Array) -> SkeletonPose:
+    """Forward kinematics of local rotations (T, J, 3, 3) with the pelvis at root_m (T, 3)."""
+    turns, joints = np.empty_like(local), np.empty(local.shape[:-1], local.dtype)
+    turns[:, 0], joints[:, 0] = local[:, 0], root_m
+    for joint in range(1, local.shape[1]):
+        parent = int(skeleton.body.parents[joint])
+        np.matmul(turns[:, parent], local[:, joint], out=turns[:, joint])
+        joints[:, joint] = joints[:, parent] + turns[:, parent] @ skeleton.offsets_m[joint]
+    points = joints[:, skeleton.point_joint] + np.matmul(turns[:, skeleton.point_joint], skeleton.point_offset_m[..., None])[..., 0]
+    return SkeletonPose(joints, turns, points[:, :33], points[:, 33:])
+
+
+def point_jacobian(skeleton: Skeleton, pose: SkeletonPose, turning: NDArray[np.intp]) -> Array:
+    """How points (T, 50, 3) move when joints `turning` (A,) turn by small vectors in the camera's axes, and when the
+    pelvis moves: (T, 50, 3, 3 A + 3)."""
+    points = np.concatenate([pose.landmarks_m, pose.h36m_m], axis=1)
+    arm = points[:, :, None] - pose.joints_m[:, None, turning]
+    arm *= skeleton.moves[turning].T[None, :, :, None]
+    frames, count = points.shape[:2]
+    jacobian = np.zeros((frames, count, 3, len(turning) + 1, 3), points.dtype)
+    x, y, z = arm[..., 0], arm[..., 1], arm[..., 2]
+    # d(omega x arm)/d(omega)
+    jacobian[:, :, 0, :-1, 1], jacobian[:, :, 0, :-1, 2] = z, -y
+    jacobian[:, :, 1, :-1, 0], jacobian[:, :, 1, :-1, 2] = -z, x
+    jacobian[:, :, 2, :-1, 0], jacobian[:, :, 2, :-1, 1] = y, -x
+    for axis in range(3):
+        jacobian[:, :, axis, -1, axis] = 1.0
+    return jacobian.reshape(frames, count, 3, -1)
+
+
+def shape_jacobian(skeleton: Skeleton, pose: SkeletonPose, groups: NDArray[np.intp], count: int) -> Array:
+    """How points (T, 50, 3) move when the bones of a group grow by a small log factor: (T, 50, 3, G).
+
+    groups (J,) names each joint's group 0..G-1, or -1 for none; a bone is a joint's offset from its parent, and a
+    point's own offset grows with its joint's group.
+    """
+    points = np.concatenate([pose.landmarks_m, pose.h36m_m], axis=1)
+    bones = np.zeros_like(pose.joints_m)
+    bones[:, 1:] = pose.joints_m[:, 1:] - pose.joints_m[:, skeleton.body.parents[1:]]
+    out = np.zeros((*points.shape, count), points.dtype)
+    own = points - pose.joints_m[:, skeleton.point_joint]
+    for group in range(count):
+        carried = (skeleton.moves & (groups == group)[:, None]).astype(points.dtype)
+        out[..., group] = np.einsum("tjc,jp->tpc", bones, carried) + own * (groups[skeleton.point_joint] == group)[:, None]
+    return out
+
+
+def turned(skeleton: Skeleton, pose: SkeletonPose, local: Array, turning: NDArray[np.intp], step: Array) -> Array:
+    """Local rotations after turning joints (A,) by vectors (T, A, 3) given in the camera's axes."""
+    out = local.copy()
+    for place, joint in enumerate(turning):
+        parent = int(skeleton.body.parents[joint])
+        vector = step[:, place]
+        if parent >= 0:
+            vector = np.matmul(np.swapaxes(pose.turns[:, parent], -1, -2), vector[..., None])[..., 0]
+        out[:, joint] = rotvec_to_matrix(vector) @ local[:, joint]
+    return out
+
+
+def rotvec_to_matrix(vector: Array) -> Array:
+    """Rotation vectors (..., 3) to matrices (..., 3, 3) (Rodrigues)."""
+    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
+    cross = np.zeros((*vector.shape, 3), vector.dtype)
+    cross[..., 0, 1], cross[..., 0, 2], cross[..., 1, 2] = -vector[..., 2], vector[..., 1], -vector[..., 0]
+    cross -= np.swapaxes(cross, -1, -2)
+    sine, cosine = np.sinc(angle / np.pi), 0.5 * np.square(np.sinc(angle / (2 * np.pi)))
+    return np.eye(3, dtype=vector.dtype) + sine.astype(vector.dtype) * cross + cosine.astype(vector.dtype) * (cross @ cross)
+
+
+def matrix_to_rotvec(matrix: Array) -> Array:
+    """Matrices (..., 3, 3) to rotation vectors (..., 3)."""
+    from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_to_rotvec
+
+    return quaternion_to_rotvec(matrix_to_quaternion(matrix))
+
+
+def local_from_turns(turns: Array) -> Array:
+    """Local rotations (T, J, 3, 3) from rotations in the camera (T, J, 3, 3)."""
+    local = turns.copy()
+    local[:, 1:] = np.matmul(np.swapaxes(turns[:, canonical_body().parents[1:]], -1, -2), turns[:, 1:])
+    return local
