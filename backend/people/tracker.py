@@ -16,6 +16,7 @@ from backend.people.appearance import appearance_of
 from backend.people.followed import FollowedPerson
 from backend.people.identity import NEAR_DOUBLE_DISTANCE, Found, are_doubles, match
 from backend.people.landmarks import LandmarkBatch, landmarks_on_crops
+from backend.people.left_right import untangle
 from backend.people.meetings import Meetings
 from backend.people.networks import PeopleNetworks, load_people_networks
 from backend.people.options import Choice, PeopleOptions
@@ -96,11 +97,13 @@ class PeopleTracker:
             self._meetings.forget(number)
 
     def tracks(self) -> list[PersonTrack]:
-        """Every person so far, by track number; people seen in a frame or two only are left out."""
+        """Every person so far, by track number, left and right put right; people seen in a frame or two left out."""
         index, times = np.array(self._frame_index, np.intp), np.array(self._times_s)
         people = [person for person in self._people if person.track_id is not None]
         people.sort(key=lambda person: person.track_id or 0)
-        return [person.log.track(person.track_id or 0, index, times) for person in people if len(person.log.rows)]
+        return [
+            untangle(person.log.track(person.track_id or 0, index, times)) for person in people if len(person.log.rows)
+        ]
 
     def _now_s(self) -> float:
         return self._times_s[-1] if self._times_s else 0.0
