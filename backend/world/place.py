@@ -160,8 +160,8 @@ def _floor_height(positions: Array, clearance_m: Array) -> float:
 def _find_steps(scene: _Scene, probability: Array, down: Array, options: WorldOptions) -> Steps:
     """Every contact of every foot point as one step."""
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
-    frame: list[Array] = []
-    step: list[Array] = []
+    frame: list[NDArray[np.intp]] = []
+    step: list[NDArray[np.intp]] = []
     foot: list[Array] = []
     clearance: list[float] = []
     for point in range(planted.shape[1]):

@@ -78,7 +78,9 @@ def _find_spikes(
         across = distance(values[:count], values[length + 1 : length + 1 + count])
         calm = np.maximum(_shifted(step, -1)[:count], _shifted(step, length + 1)[:count])
         threshold = np.maximum(settings.sigmas * usual[:count], smallest)
-        hit = (jump > threshold) & (across * _CALM_RATIO < jump) & (calm * _CALM_RATIO < jump)
+        # the motion underneath goes on while the spike lasts
+        returned = across < jump / _CALM_RATIO + (length + 1) * usual[:count]
+        hit = (jump > threshold) & returned & (calm * _CALM_RATIO < jump)
         for inner in range(1, length):
             # a wrong detection stays wrong; steps as large as the jump are a limb on its way out and back
             hit &= step[inner : inner + count] < _LARGEST_INNER_STEP * jump
