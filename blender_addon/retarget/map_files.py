@@ -142,11 +142,11 @@ def family_map(family: RigFamily, find: Callable[[str], str | None]) -> Skeleton
 def share_spine(bones: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Spread any number of spine bones, from the hips up, over spine, chest and upper chest.
 
-    One bone takes all three joints' bend, two take chest and upper chest, more are dealt out evenly.
+    Fewer than three take the lower joints' names (the solve gives them the whole bend); more are dealt out evenly.
     """
     count = len(bones)
     if count < 3:
-        return dict(zip(SPINE_JOINTS[3 - count :], ((bone,) for bone in bones), strict=True))
+        return dict(zip(SPINE_JOINTS[:count], ((bone,) for bone in bones), strict=True))
     cuts = [round(count * part / 3) for part in range(4)]
     return {joint: bones[cuts[i] : cuts[i + 1]] for i, joint in enumerate(SPINE_JOINTS)}
 

@@ -78,11 +78,10 @@ def _straight_leg_m(place: dict[str, Array], side: str) -> float:
 
 def _floor(rest: RestWorld, skeleton_map: SkeletonMap, up: Array, leg_m: float) -> float:
     """The sole's height along `up`: the mesh's lowest point, else the object's origin or just below the toes."""
-    low = [rest.heads_m[rest.rig.index(b)] for bones in skeleton_map.joints.values() for b in bones]
-    for side in SIDES:
-        toes = skeleton_map.joints.get(f"{side}_toe") or skeleton_map.joints.get(f"{side}_ankle", ())
-        low += [rest.tails_m[rest.rig.index(bone)] for bone in toes]
-    lowest_bone = float(min(point @ up for point in low))
+    feet = {rest.rig.index(skeleton_map.joints[f"{s}_ankle"][0]) for s in SIDES if skeleton_map.joints.get(f"{s}_ankle")}
+    low = {rest.rig.index(bone) for bone in skeleton_map.bones()}
+    low |= {bone for bone in range(len(rest.rig)) if feet & set(rest.path_up(bone))}
+    lowest_bone = float((rest.heads_m[sorted(low)] @ up).min())
     if rest.rig.skin_bounds is not None:
         corners = np.array(np.meshgrid(*rest.rig.skin_bounds.T)).reshape(3, -1).T
         world = corners @ rest.world_from_armature.T + rest.rig.object_matrix[:3, 3]
@@ -91,7 +90,7 @@ def _floor(rest: RestWorld, skeleton_map: SkeletonMap, up: Array, leg_m: float) 
         if -0.12 * leg_m <= lowest_bone - sole <= 0.25 * leg_m:
             return sole
     origin = float(rest.rig.object_matrix[:3, 3] @ up)
-    if 0.0 <= lowest_bone - origin < 0.12 * leg_m:
+    if -0.01 * leg_m <= lowest_bone - origin < 0.12 * leg_m:
         return origin
     return lowest_bone - _TOE_HEIGHT_OF_LEG * leg_m
 

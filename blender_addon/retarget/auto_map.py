@@ -1,0 +1,173 @@
+"""Find a rig's joints by itself: family, words, shape; say for each joint how sure and why. Its own room and numpy.
+
+A family whose bones are nearly all there settles the map. Otherwise words in the names and the shape of the rig are
+read apart from each other and laid together: where both agree a joint is sure, where one is silent the other speaks,
+where they differ the words win and the account says so. Corrections that the user once made for the same skeleton
+go before everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ..motion.body import canonical_body
+from .check_map import find_problems, is_usable
+from .limb_candidates import Limbs, add_trunk, ancestors, twist_rows
+from .map_report import JointMatch, MapReport
+from .match_families import FamilyMatch, match_families
+from .match_shape import match_shape
+from .match_words import finger_landmarks, match_words
+from .skeleton_map import SkeletonMap
+from .target_rig import TargetRig
+
+# from this share of its bones on a family settles the map
+_FAMILY_SETTLED = 0.82
+_OPTIONAL = {
+    "left_hand": "no bone for the knuckles is needed: fingers keep their pose",
+    "right_hand": "no bone for the knuckles is needed: fingers keep their pose",
+    "chest": "the rig has fewer spine bones: those it has share the whole bend",
+    "upper_chest": "the rig has fewer spine bones: those it has share the whole bend",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A map in the making: per joint bones, confidence and reason."""
+
+    skeleton_map: SkeletonMap
+    notes: Mapping[str, tuple[float, str]]
+
+
+def detect_map(rig: TargetRig, corrections: Mapping[str, tuple[str, ...]] | None = None) -> MapReport:
+    """Map a rig. `corrections` (from `CorrectionBook`) are joints that the user set for this skeleton before.
+
+    Never raises for an odd rig: what could not be found stands in the report's `problems` and reasons.
+    """
+    families = match_families(rig)
+    settled = next((match for match in families if match.score >= _FAMILY_SETTLED and _is_shaped(rig, match)), None)
+    shape = match_shape(rig)
+    draft = _family_draft(rig, settled) if settled else _generic_draft(rig, shape)
+    draft = _corrected(draft, rig, corrections or {})
+    matches = tuple(_joint_match(draft, joint) for joint in canonical_body().joint_names)
+    problems = find_problems(rig, draft.skeleton_map, shape.notes)
+    return MapReport(
+        skeleton_map=draft.skeleton_map,
+        family_score=(settled or families[0]).score,
+        matches=matches,
+        problems=problems,
+        usable=is_usable(rig, draft.skeleton_map),
+    )
+
+
+def _is_shaped(rig: TargetRig, match: FamilyMatch) -> bool:
+    """Whether the family's limbs hang together on this rig: each joint's bone below the one before it."""
+    joints = match.skeleton_map.joints
+    if match.skeleton_map.follows:
+        return "pelvis" in joints
+    for side in ("left", "right"):
+        for upper, lower in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")):
+            pair = joints.get(f"{side}_{upper}"), joints.get(f"{side}_{lower}")
+            if pair[0] and pair[1] and rig.index(pair[0][0]) not in ancestors(rig, rig.index(pair[1][0])):
+                return False
+    return "pelvis" in joints
+
+
+def _family_draft(rig: TargetRig, match: FamilyMatch) -> _Draft:
+    exact = match.score > 0.999
+    reason = f"{match.family.label} name" if exact else f"{match.family.label} name in another spelling or version"
+    confidence = 0.98 if exact else 0.9
+    names = set(rig.bone_names)
+    joints = {joint: tuple(b for b in bones if b in names) for joint, bones in match.skeleton_map.joints.items()}
+    landmarks = {**finger_landmarks(rig), **match.skeleton_map.landmarks}
+    skeleton_map = replace(match.skeleton_map, joints=joints, landmarks=landmarks)
+    return _Draft(skeleton_map, {joint: (confidence, reason) for joint in joints})
+
+
+def _generic_draft(rig: TargetRig, shape: Limbs) -> _Draft:
+    words = match_words(rig)
+    joints, notes, limbs = {}, {}, {}
+    for joint in (*words.joints, *(joint for joint in shape.joints if joint not in words.joints)):
+        by_words, by_shape = words.joints.get(joint, ()), shape.joints.get(joint, ())
+        if by_words and by_shape and set(by_words) & set(by_shape):
+            notes[joint] = (0.95, "its name and its place in the body agree")
+        elif by_words and by_shape:
+            other = ", ".join(rig.bone_names[bone] for bone in by_shape)
+            notes[joint] = (0.6, f"its name says so; by shape it could be {other}")
+        elif by_words:
+            notes[joint] = (0.8, "its name says so")
+        else:
+            notes[joint] = (0.6, "its place in the body says so; the name says nothing")
+        limbs[joint] = by_words or by_shape
+    if _is_reversed(rig, limbs, shape):
+        notes = {joint: (min(sure, 0.5), f"{why}; left and right look swapped") for joint, (sure, why) in notes.items()}
+    found = Limbs(_without_stray(rig, limbs), words.twists)
+    joints = add_trunk(rig, found)
+    for joint in joints:
+        notes.setdefault(joint, (0.85, "it lies between the limbs that were found"))
+    order = canonical_body().joint_names
+    skeleton_map = SkeletonMap(
+        family="generic",
+        label="Automatic",
+        joints={joint: joints[joint] for joint in order if joints.get(joint)},
+        root_bone=_root_bone(rig, joints),
+        landmarks=finger_landmarks(rig),
+        twists=twist_rows(rig, found),
+    )
+    return _Draft(skeleton_map, notes)
+
+
+def _is_reversed(rig: TargetRig, limbs: Mapping[str, tuple[int, ...]], shape: Limbs) -> bool:
+    """Whether the names' left is the shape's right."""
+    pairs = [(limbs.get("left_hip"), shape.joints.get("right_hip")), (limbs.get("left_knee"), shape.joints.get("right_knee"))]
+    return all(bool(own) and own == other for own, other in pairs)
+
+
+def _without_stray(rig: TargetRig, limbs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Limbs without leading bones that only lead out to the limb, such as a bone from the hips' middle to the hip."""
+    ends = {"shoulder": "elbow", "elbow": "wrist", "hip": "knee", "knee": "ankle"}
+    heads = rig.heads()
+    kept = {}
+    for joint, bones in limbs.items():
+        side, _, kind = joint.rpartition("_")
+        end = limbs.get(f"{side}_{ends.get(kind, '')}")
+        while len(bones) > 1 and end:
+            own, whole = heads[bones[1]] - heads[bones[0]], heads[end[0]] - heads[bones[1]]
+            if own @ whole >= 0.7 * float((own @ own) ** 0.5) * float((whole @ whole) ** 0.5):
+                break
+            bones = bones[1:]
+        kept[joint] = bones
+    return kept
+
+
+def _root_bone(rig: TargetRig, joints: Mapping[str, tuple[str, ...]]) -> str | None:
+    """The topmost bone above the pelvis, when it stands on the floor below it."""
+    if "pelvis" not in joints:
+        return None
+    path = ancestors(rig, rig.index(joints["pelvis"][0]))
+    return rig.bone_names[path[-1]] if len(path) > 1 else None
+
+
+def _corrected(draft: _Draft, rig: TargetRig, corrections: Mapping[str, tuple[str, ...]]) -> _Draft:
+    known = {
+        joint: bones
+        for joint, bones in corrections.items()
+        if joint in canonical_body().joint_names and all(bone in rig.bone_names for bone in bones)
+    }
+    if not known:
+        return draft
+    joints = {joint: bones for joint, bones in {**draft.skeleton_map.joints, **known}.items() if bones}
+    order = canonical_body().joint_names
+    skeleton_map = replace(draft.skeleton_map, joints={joint: joints[joint] for joint in order if joint in joints})
+    return _Draft(skeleton_map, {**draft.notes, **{joint: (1.0, "you set it for this skeleton") for joint in known}})
+
+
+def _joint_match(draft: _Draft, joint: str) -> JointMatch:
+    bones = draft.skeleton_map.joints.get(joint, ())
+    confidence, reason = draft.notes.get(joint, (0.0, ""))
+    if bones:
+        return JointMatch(joint, bones, confidence, reason)
+    if draft.notes.get(joint, (0.0, ""))[0] == 1.0:
+        return JointMatch(joint, (), 1.0, "you left it empty for this skeleton")
+    optional = _OPTIONAL.get(joint, "") if joint.endswith("hand") or "spine" in draft.skeleton_map.joints else ""
+    return JointMatch(joint, (), 0.0, optional or "no bone was found by name or shape")
