@@ -7,7 +7,6 @@ along as JSON in the settings, so that a saved file needs no new detection.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,16 +17,14 @@ from . import runtime
 from .extension import user_dir
 from .motion.body import canonical_body
 from .retarget.auto_map import detect_map
-from .retarget.map_files import MapFileError, map_from_record, map_to_record, read_map, write_map
+from .retarget.edit_map import CorrectionBook
+from .retarget.map_files import map_from_record, map_to_record
 from .retarget.map_report import MapReport
 from .retarget.skeleton_map import SkeletonMap
-from .retarget.target_rig import rig_fingerprint
+from .retarget.target_rig import TargetRig
 from .rig.read_armature import read_armature
 
-logger = logging.getLogger(__name__)
-
 BY_HAND = "Chosen by hand"
-REMEMBERED = "Remembered from an earlier correction of this skeleton"
 
 
 class _Filling:
@@ -64,16 +61,10 @@ def show_detected_map(chosen: Any) -> MapReport:
     Raises TypeError or ValueError for an armature that cannot be read.
     """
     rig = read_armature(chosen.armature)
-    chosen.map_fingerprint = rig_fingerprint(rig)
-    report = detect_map(rig)
+    report = detect_map(rig, _corrections(rig))
     runtime.STATE.map_report = report
-    known = _remembered(chosen.map_fingerprint)
-    if known is None:
-        fill_rows(chosen, report.skeleton_map, report)
-        chosen.map_summary = ". ".join((report.summary(), *report.problems))
-    else:
-        fill_rows(chosen, known, None, REMEMBERED)
-        chosen.map_summary = f"{known.label}, as corrected by hand: {len(known.joints)} joints mapped"
+    fill_rows(chosen, report.skeleton_map, report)
+    chosen.map_summary = ". ".join((report.summary(), *report.problems))
     return report
 
 
@@ -98,46 +89,56 @@ def map_row_edited(row: Any, context: Any) -> None:
     """A row was changed by hand: it is sure from now on, and the correction is kept for this skeleton."""
     if _Filling.active:
         return
+    _mark(row)
+    remember_rows(context.scene.marionet.retarget, [row])
+
+
+def take_over(chosen: Any, skeleton_map: SkeletonMap) -> int:
+    """Bring the list to an edited map, remember what changed, and return how many joints did."""
+    changed = []
+    for row in chosen.rows:
+        bones = tuple(skeleton_map.joints.get(row.name, ()))
+        if tuple(_row_bones(row)) == bones:
+            continue
+        with _filling():
+            row.bone, row.more = bones[0] if bones else "", ", ".join(bones[1:])
+        _mark(row)
+        changed.append(row)
+    if changed:
+        remember_rows(chosen, changed)
+    return len(changed)
+
+
+def _mark(row: Any) -> None:
     with _filling():
         row.confidence, row.reason = (1.0, BY_HAND) if row.bone else (0.0, "")
-    remember_map(context.scene.marionet.retarget)
 
 
-def remember_map(chosen: Any) -> None:
-    """Keep the corrected map for every rig with the same skeleton; a read-only profile is said once and survived."""
-    skeleton_map = chosen_map(chosen)
-    if skeleton_map is None or not chosen.map_fingerprint:
+def remember_rows(chosen: Any, rows: list[Any]) -> None:
+    """Keep corrected joints for every rig with this skeleton; a read-only profile is said and survived."""
+    if chosen.armature is None:
         return
-    chosen.map_summary = f"{skeleton_map.label}, as corrected by hand: {len(skeleton_map.joints)} joints mapped"
+    mapped = sum(bool(row.bone) for row in chosen.rows)
+    chosen.map_summary = f"{chosen.map_label}, corrected by hand: {mapped} of {len(chosen.rows)} joints mapped"
     try:
-        write_map(skeleton_map, memory_path(chosen.map_fingerprint))
+        book = CorrectionBook(corrections_path())
+        book.remember(read_armature(chosen.armature), {row.name: tuple(_row_bones(row)) for row in rows})
     except OSError as fault:
         runtime.STATE.fail(f"The correction holds in this file only; it could not be kept for later ({fault})")
 
 
-def forget_map(fingerprint: str) -> bool:
-    """Drop the corrections of a skeleton; whether there were any."""
-    path = memory_path(fingerprint)
-    found = path.is_file()
-    path.unlink(missing_ok=True)
-    return found
+def forget_map(armature: Any) -> None:
+    """Drop the corrections of a skeleton. Raises OSError in a read-only profile."""
+    CorrectionBook(corrections_path()).forget(read_armature(armature))
 
 
-def memory_path(fingerprint: str) -> Path:
-    """Where corrections of a skeleton are kept. Raises OSError in a read-only profile."""
-    return user_dir("skeleton_maps") / f"{fingerprint}.json"
+def corrections_path() -> Path:
+    """Where corrections are kept. Raises OSError in a read-only profile."""
+    return user_dir() / "skeleton_map_corrections.json"
 
 
-def _remembered(fingerprint: str) -> SkeletonMap | None:
+def _corrections(rig: TargetRig) -> dict[str, tuple[str, ...]]:
     try:
-        path = memory_path(fingerprint)
-        return read_map(path) if path.is_file() else None
-    except (MapFileError, OSError) as fault:
-        logger.warning("The kept correction cannot be used: %s", fault)
-        return None
-
-
-def mirrored_name(joint: str) -> str:
-    """The joint on the other side."""
-    body = canonical_body()
-    return body.joint_names[int(body.mirror[body.joint_index(joint)])]
+        return CorrectionBook(corrections_path()).for_rig(rig)
+    except OSError:  # a read-only profile has no corrections
+        return {}

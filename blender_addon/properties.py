@@ -217,7 +217,6 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
     map_json: StringProperty(name="Skeleton Map", description="The whole skeleton map as it would be saved")
     map_label: StringProperty(name="Map")
     map_summary: StringProperty(name="Summary")
-    map_fingerprint: StringProperty(name="Rig")
 
 
 class MARIONET_PG_cleanup(bpy.types.PropertyGroup):

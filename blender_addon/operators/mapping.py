@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.utils import flip_name
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from ..map_rows import chosen_map, fill_rows, forget_map, mirrored_name, remember_map, show_detected_map
+from ..map_rows import chosen_map, fill_rows, forget_map, remember_rows, show_detected_map, take_over
 from ..motion.body import canonical_body
 from ..properties import settings
+from ..retarget.edit_map import clear_joint, mirror_map, set_joint
 from ..retarget.map_files import read_map, write_map
+from ..rig.read_armature import read_armature
 from .clips import FAULTS, no_armature, say
 
 
@@ -66,8 +67,7 @@ class MARIONET_OT_pick_bone(bpy.types.Operator):
         chosen = settings(context).retarget
         names = selected_bones(chosen.armature)
         row = chosen.rows[chosen.row_index]
-        row.more = ", ".join(names[1:])
-        row.bone = names[0]
+        take_over(chosen, set_joint(chosen_map(chosen), row.name, tuple(names)))
         self.report({"INFO"}, f"{row.name}: {', '.join(names)}")
         return {"FINISHED"}
 
@@ -97,44 +97,13 @@ class MARIONET_OT_mirror_map(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         chosen = settings(context).retarget
-        bones = chosen.armature.data.bones
-        rows = {row.name: row for row in chosen.rows}
-        copied, without = 0, []
-        for joint, row in rows.items():
-            if not joint.startswith(f"{self.source}_") or not row.bone:
-                continue
-            names = [mirrored_bone(name.strip(), bones) for name in (row.bone, *filter(None, row.more.split(",")))]
-            if None in names:
-                without.append(row.bone)
-                continue
-            other = rows[mirrored_name(joint)]
-            other.more = ", ".join(names[1:])
-            other.bone = names[0]
-            copied += 1
-        kind = {"WARNING"} if without else {"INFO"}
-        missing = f"; no mirrored bone for {', '.join(without)}" if without else ""
-        self.report(kind, f"{copied} joints mirrored{missing}")
+        try:
+            mirrored = mirror_map(chosen_map(chosen), read_armature(chosen.armature), self.source)
+        except FAULTS as fault:
+            return say(self, fault)
+        count = take_over(chosen, mirrored)
+        self.report({"INFO"}, f"{count} joints mirrored" if count else "Both sides are the same already")
         return {"FINISHED"}
-
-
-_SIDE_WORDS = (("left", "right"), ("Left", "Right"), ("LEFT", "RIGHT"), ("_l_", "_r_"), ("_L_", "_R_"))
-_SIDE_EDGES = (("l", "r"), ("L", "R"), ("l_", "r_"), ("L_", "R_"))
-
-
-def mirrored_bone(name: str, bones: Any) -> str | None:
-    """The bone on the other side: by Blender's own rule, else by the side words that rigs use inside names."""
-    flipped = flip_name(name)
-    if flipped != name and flipped in bones:
-        return flipped
-    for left, right in _SIDE_WORDS:
-        for one, other in ((left, right), (right, left)):
-            if one in name and name.replace(one, other) in bones:
-                return name.replace(one, other)
-    for left, right in _SIDE_EDGES:
-        for one, other in ((left, right), (right, left)):
-            if name.startswith(one) and other + name[len(one) :] in bones:
-                return other + name[len(one) :]
-    return None
 
 
 class MARIONET_OT_clear_bone(bpy.types.Operator):
@@ -150,9 +119,7 @@ class MARIONET_OT_clear_bone(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         chosen = settings(context).retarget
-        row = chosen.rows[chosen.row_index]
-        row.more = ""
-        row.bone = ""
+        take_over(chosen, clear_joint(chosen_map(chosen), chosen.rows[chosen.row_index].name))
         return {"FINISHED"}
 
 
@@ -178,7 +145,7 @@ class MARIONET_OT_load_map(bpy.types.Operator, ImportHelper):
         except FAULTS as fault:
             return say(self, fault)
         fill_rows(chosen, loaded, None, f"From {path.name}")
-        remember_map(chosen)
+        remember_rows(chosen, list(chosen.rows))
         absent = [bone for bone in loaded.bones() if bone not in chosen.armature.data.bones]
         if absent:
             self.report({"WARNING"}, f"{len(absent)} bones of the map are not in this rig: {', '.join(absent[:5])}")
@@ -224,11 +191,11 @@ class MARIONET_OT_forget_map(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         chosen = settings(context).retarget
         try:
-            found = forget_map(chosen.map_fingerprint)
+            forget_map(chosen.armature)
             show_detected_map(chosen)
         except (*FAULTS, TypeError) as fault:
             return say(self, fault)
-        self.report({"INFO"}, "Mapped anew" if found else "There were no corrections; mapped anew")
+        self.report({"INFO"}, chosen.map_summary)
         return {"FINISHED"}
 
 
