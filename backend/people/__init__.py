@@ -4,6 +4,7 @@
 """
 
 from backend.people.choose import choose_tracks
+from backend.people.contact_sheet import draw_contact_sheet, frames_for_sheet, track_colour, write_contact_sheet
 from backend.people.landmarks import LandmarkBatch, landmarks_on_crops
 from backend.people.networks import PeopleNetworks, load_landmark_network, load_people_networks
 from backend.people.options import Choice, PeopleOptions, Quality, Selection
@@ -21,8 +22,12 @@ __all__ = [
     "Roi",
     "Selection",
     "choose_tracks",
+    "draw_contact_sheet",
+    "frames_for_sheet",
     "landmarks_on_crops",
     "load_landmark_network",
     "load_people_networks",
+    "track_colour",
     "track_people",
+    "write_contact_sheet",
 ]
