@@ -17,16 +17,20 @@ from backend import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
-FENCE = re.compile(r"(?P<mark><!-- run -->\n\n?)?```bash\n(?P<body>.*?)```", re.DOTALL)
+FENCE = re.compile(r"^(?P<mark><!-- run -->\n\n?)?```(?P<language>[a-z]*)\n(?P<body>.*?)^```", re.DOTALL | re.MULTILINE)
+# In blocks without a language only these count as commands; the rest may be output
+OURS = {"python", "marionet", "make"}
 # Programs of the system that the pages may use beside the project's own
 SYSTEM = {"git", "cd", "pip", "python3", "apt-get", "scp", "ssh", "curl"}
 
 
-def commands_of(body: str) -> list[list[str]]:
+def commands_of(body: str, *, bash: bool) -> list[list[str]]:
     """The commands of a block as words, comments and line continuations resolved, environment prefixes dropped."""
     joined = body.replace("\\\n", " ")
     found = []
     for line in joined.splitlines():
+        if not bash and line.split(" ")[0] not in OURS:
+            continue
         words = shlex.split(line, comments=True)
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
             words = words[1:]
@@ -41,7 +45,8 @@ def every_command() -> list[tuple[str, list[str]]]:
         for page in PAGES
         if page.is_file()
         for block in FENCE.finditer(page.read_text(encoding="utf-8"))
-        for words in commands_of(block["body"])
+        if block["language"] in ("", "bash")
+        for words in commands_of(block["body"], bash=block["language"] == "bash")
     ]
 
 
