@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from blender_addon.motion.quality import clip_figures
 
 from backend.camera import choose_intrinsics
-from backend.embedding import PoseModel, PoseOptions, load_model
+from backend.embedding.model import PoseModel, PoseOptions, load_model
+from backend.embedding.refine import RefineSettings
 from backend.errors import BadInputError, Cancelled
 from backend.people.choose import choose_tracks
 from backend.people.networks import PeopleNetworks, load_people_networks
@@ -33,11 +33,14 @@ from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progr
 from backend.video import VideoReader, open_video
 from backend.world import WorldOptions, place_in_world
 from blender_addon.motion.clip import ClipHeader, MotionClip
+from blender_addon.motion.quality import measure_clip
 from blender_addon.motion.smoothing import PRESETS, smooth_clip
 
 __all__ = ["ChunkCallback", "SolveModels", "SolveRequest", "SolveResult", "SolvedChunk", "load_models", "solve"]
 
 log = logging.getLogger(__name__)
+
+ASSUMED_HEIGHT_M = 1.70
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def load_models(quality: SolveQuality, device: str = "auto") -> SolveModels:
     """Load what `solve` needs. Raises WeightsError and DeviceError."""
     chosen = choose_device(device)
     people = load_people_networks(PeopleOptions(quality=quality.landmark_network, device=chosen))
-    return SolveModels(quality, chosen, people, load_model(quality.value, chosen))
+    return SolveModels(quality, chosen, people, load_model(chosen))
 
 
 def solve(
@@ -153,7 +156,13 @@ class _Poses:
         return self.model.solve(track, self.intrinsics, self._options(draft=True))
 
     def _options(self, draft: bool) -> PoseOptions:
-        return PoseOptions(height_m=self.request.height_m, draft=draft)
+        """Averaging with the mirrored picture doubles the towers' work; a draft does without, and without inference."""
+        options = PoseOptions(
+            height_m=self.request.height_m or ASSUMED_HEIGHT_M,
+            gravity_camera=self.request.gravity_camera,
+            flip=not draft and self.request.quality is not SolveQuality.FAST,
+        )
+        return replace(options, refine=RefineSettings(iterations=0)) if draft else options
 
 
 @dataclass(slots=True)
@@ -237,7 +246,7 @@ def _header(job: _Job, person: int, world_warnings: Sequence[str]) -> ClipHeader
 
 
 def _with_figures(clip: MotionClip) -> MotionClip:
-    return replace(clip, header=replace(clip.header, figures=clip_figures(clip)))
+    return replace(clip, header=replace(clip.header, figures=measure_clip(clip).as_figures()))
 
 
 def _ignore(_: Progress) -> None:

@@ -6,6 +6,12 @@ command that is asked for is imported, so a missing optional package breaks that
 
 from __future__ import annotations
 
+import os
+
+# Before numpy is imported: its BLAS would start a thread a core for every small system of equations, which on a busy
+# machine makes them wait for each other a thousand times longer than one thread needs. Frames run in parallel instead.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import argparse
 import logging
 import sys

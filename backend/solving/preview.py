@@ -5,19 +5,22 @@ May import `backend.people`, `backend.embedding`, `backend.solving` and `backend
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
-from backend.errors import MarionetError
+from backend.errors import NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.options import Selection
 from backend.people.tracker import PeopleTracker
 from backend.solving.assembly import track_rows
 from backend.solving.request import ChunkCallback, SolvedChunk
 from backend.types import PersonTrack, PoseTrack
+
+log = logging.getLogger(__name__)
 
 _FIRST_FRAMES: Final = 8
 _EVERY_S: Final = 1.0
@@ -47,11 +50,10 @@ class Previewer:
         if self._on_chunk is None or self._frames < _FIRST_FRAMES or began < self._next_s:
             return
         try:
-            chosen = choose_tracks(tracker.tracks(), self._selection)
-        except MarionetError:
-            chosen = []  # nobody yet: a preview that finds no one is no failure
-        for person, track in enumerate(chosen):
-            self._send(person, track)
+            for person, track in enumerate(choose_tracks(tracker.tracks(), self._selection)):
+                self._send(person, track)
+        except NoPersonError:
+            log.debug("no preview: nobody is in sight yet")
         took = time.monotonic() - began
         self.spent_s += took
         self._next_s = began + max(_EVERY_S if self._sent else 0.1, took / _SHARE)

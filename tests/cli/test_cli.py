@@ -1,0 +1,126 @@
+"""The command line's frame: help, lazy commands, progress text, events, interrupts, doctor."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backend.cli import COMMANDS, main
+from backend.cli.doctor import findings
+from backend.cli.output import Terminal, cancel_on_interrupt, clock_text, progress_line
+from backend.types import Progress
+
+
+def test_every_command_is_there_and_has_help(capsys):
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            main([command.name, "--help"])
+        assert ended.value.code == 0
+        assert "usage" in capsys.readouterr().out
+
+
+def test_help_lists_commands_and_no_command_prints_it(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert all(f"{command.name} " in out and command.summary in out for command in COMMANDS)
+
+
+def test_unknown_command_is_an_argument_error(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["dance"])
+    assert ended.value.code == 2
+    assert "dance" in capsys.readouterr().err
+
+
+def test_starting_does_not_import_heavy_packages():
+    heavy = {"torch", "cv2", "av", "onnxruntime", "scipy", "matplotlib", "zmq"}
+    code = f"import sys, backend.cli as c; c._build_parser(None); print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_missing_package_breaks_its_command_only(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    for name in [n for n in sys.modules if n.startswith(("backend.cli.tracks", "backend.video", "backend.looking"))]:
+        monkeypatch.delitem(sys.modules, name)
+    assert main(["tracks", "a.mp4"]) == 2
+    assert "needs the package 'av'" in capsys.readouterr().err
+
+
+def test_errors_become_text_or_events_with_their_exit_code(capsys, tmp_path):
+    missing = str(tmp_path / "nowhere.mp4")
+    assert main(["tracks", missing]) == 3
+    captured = capsys.readouterr()
+    assert "no file" in captured.err
+    assert not captured.out
+    assert main(["tracks", missing, "--json"]) == 3
+    event = json.loads(capsys.readouterr().out)
+    assert event["event"] == "error"
+    assert event["code"] == "video"
+    assert event["exit_code"] == 3
+    assert event["remedy"]
+
+
+def test_progress_line_shows_share_and_estimate():
+    line = progress_line(Progress("people", 30, 120, 65.0))
+    assert line.startswith("people   [#######-----")
+    assert "30/120" in line
+    assert "25%" in line
+    assert "1:05 left" in line
+    assert clock_text(7384.2) == "2:03:04"
+
+
+def test_progress_without_a_terminal_names_each_stage_once(capsys):
+    terminal = Terminal()
+    for done in range(5):
+        terminal.progress(Progress("people", done, 5))
+    terminal.progress(Progress("poses", 0, 1))
+    assert capsys.readouterr().err == "people ...\nposes ...\n"
+
+
+def test_json_progress_is_thinned_but_ends_complete(capsys):
+    terminal = Terminal(as_json=True)
+    for done in range(1, 1001):
+        terminal.progress(Progress("people", done, 1000, 1.0))
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(events) < 20
+    assert events[-1] == {"event": "progress", "stage": "people", "done": 1000, "total": 1000, "remaining_s": 1.0}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_sets_the_token_and_a_second_one_ends(number):
+    before = signal.getsignal(number)
+    with cancel_on_interrupt() as token:
+        os.kill(os.getpid(), number)
+        assert token.cancelled
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+
+
+def test_doctor_finds_this_machine_able(capsys):
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "decoder hevc" in out
+    assert "network pose_heavy" in out
+    assert "this machine can solve" in out
+
+
+def test_doctor_names_a_damaged_network_with_its_remedy(capsys, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr("backend.networks.weights_file.WEIGHTS_DIRECTORY", tmp_path)
+    assert main(["doctor", "--json"]) == 5
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    faults = [event for event in events if event["state"] == "fault"]
+    assert {fault["subject"] for fault in faults} >= {"network pose_heavy", "network pose_detector"}
+    assert all(fault["remedy"] for fault in faults)
+
+
+def test_findings_are_complete_enough_to_report_a_bug():
+    subjects = {finding.subject for finding in findings()}
+    assert {"python", "package onnxruntime", "decoder av1", "device auto", "disk"} <= subjects
