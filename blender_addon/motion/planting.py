@@ -46,7 +46,7 @@ class PlantSettings:
     floor_snap_m: float = 0.10
     largest_turn_deg: float = 35.0
     root_sigma_s: float = 0.12
-    reach: float = 0.9985
+    reach: float = 0.997
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ def test_jitter_alone_is_no_fast_move() -> None:
 
 
 def test_heavy_smooths_more_than_medium_than_light() -> None:
-    times, rotations, root, _ = walking(4.0)
+    times, _, root, _ = walking(4.0)
     still = make_clip(times, jittered(identity_rotations(len(times)), 0.03), root)
     rest = make_clip(times, identity_rotations(len(times)), root)
     errors = [_acceleration_error(smooth_clip(still, preset), rest) for preset in (LIGHT, MEDIUM, HEAVY)]

@@ -1,0 +1,150 @@
+"""Resampling by timestamps, trimming, joining."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blender_addon.motion.clip import ClipError, MotionClip, check_clip
+from blender_addon.motion.resampling import (
+    align_clip,
+    join_clips,
+    resample_clip,
+    sample_clip,
+    shift_clip,
+    trim_clip,
+)
+from blender_addon.motion.rotations import quaternion_between
+from tests.motion.motions import joints_world, make_clip, walking
+
+
+def _clip(fps: float = 30.0, seconds: float = 3.0) -> MotionClip:
+    times, rotations, root, planted = walking(seconds, fps)
+    return replace(make_clip(times, rotations, root), contacts=planted.astype(float))
+
+
+def test_the_source_rate_gives_the_source_back() -> None:
+    clip = _clip()
+    again = resample_clip(clip, 30.0)
+    np.testing.assert_allclose(again.times_s, clip.times_s, atol=1e-9)
+    assert quaternion_between(again.rotations_wxyz, clip.rotations_wxyz).max() < 1e-6
+    np.testing.assert_allclose(again.root_world_m, clip.root_world_m, atol=1e-9)
+    np.testing.assert_array_equal(again.contacts, clip.contacts)
+
+
+@given(st.sampled_from([12.0, 23.976, 24.0, 25.0, 29.97, 50.0, 59.94, 120.0]))
+@settings(deadline=None, max_examples=8)
+def test_any_rate_follows_the_true_motion_in_time(fps: float) -> None:
+    fine = _clip(240.0)
+    clip = resample_clip(_clip(60.0), fps)
+    check_clip(clip)
+    np.testing.assert_allclose(np.diff(clip.times_s), 1.0 / fps, atol=1e-9)
+    truth = sample_clip(fine, clip.times_s[clip.times_s <= fine.times_s[-1]])
+    error = np.linalg.norm(joints_world(truth) - joints_world(clip)[: len(truth)], axis=-1)
+    assert error.max() < 0.012
+
+
+def test_irregular_timestamps_keep_their_timing() -> None:
+    truth = _clip(240.0)
+    random = np.random.default_rng(0)
+    frames = np.unique(np.concatenate([[0], np.cumsum(random.integers(2, 12, 90))]))
+    irregular = sample_clip(truth, truth.times_s[frames[frames < len(truth)]])
+    even = resample_clip(irregular, 30.0)
+    expected = sample_clip(truth, even.times_s)
+    error = np.linalg.norm(even.root_world_m - expected.root_world_m, axis=-1)
+    assert error.max() < 0.005
+
+
+def test_nothing_is_made_up_in_gaps_or_across_cuts() -> None:
+    clip = _clip()
+    rotations, root = clip.rotations_wxyz.copy(), clip.root_world_m.copy()
+    rotations[30:40], root[30:40] = np.nan, np.nan
+    holed = make_clip(clip.times_s, rotations, root)
+    holed = replace(holed, header=replace(holed.header, cuts_s=(float(clip.times_s[60]),)))
+    fine = resample_clip(holed, 120.0)
+    absent = np.isnan(fine.root_world_m).any(axis=1)
+    in_gap = (fine.times_s > clip.times_s[29] + 1e-6) & (fine.times_s < clip.times_s[40] - 1e-6)
+    over_cut = (fine.times_s > clip.times_s[59] + 1e-6) & (fine.times_s < clip.times_s[60] - 1e-6)
+    np.testing.assert_array_equal(absent, in_gap | over_cut)
+    assert (fine.confidence[absent] == 0).all()
+    assert np.isnan(fine.rotations_wxyz[absent]).all()
+    check_clip(fine)
+
+
+def test_frames_outside_the_clip_are_absent() -> None:
+    clip = _clip()
+    wide = sample_clip(clip, np.array([-1.0, 0.5, 99.0]))
+    assert np.isnan(wide.root_world_m[[0, 2]]).all()
+    assert np.isfinite(wide.root_world_m[1]).all()
+
+
+@pytest.mark.parametrize("fps", [0.0, -5.0, float("nan"), float("inf")])
+def test_a_senseless_rate_is_refused(fps: float) -> None:
+    with pytest.raises(ClipError, match="frames a second"):
+        resample_clip(_clip(), fps)
+
+
+def test_a_range_outside_the_clip_is_refused() -> None:
+    with pytest.raises(ClipError, match="outside the clip"):
+        resample_clip(_clip(), 30.0, 10.0, 12.0)
+    with pytest.raises(ClipError, match="no frame"):
+        trim_clip(_clip(), 10.0, 12.0)
+    with pytest.raises(ClipError, match="increase"):
+        sample_clip(_clip(), np.array([1.0, 0.5]))
+
+
+def test_trim_keeps_frames_untouched() -> None:
+    clip = _clip()
+    part = trim_clip(clip, 1.0, 2.0)
+    assert len(part) == 31
+    np.testing.assert_array_equal(part.rotations_wxyz, clip.rotations_wxyz[30:61])
+    check_clip(part)
+
+
+def test_parts_of_one_clip_join_to_the_same_clip() -> None:
+    clip = _clip()
+    joined = join_clips(trim_clip(clip, 0.0, 1.5), trim_clip(clip, 1.0, 3.0))
+    np.testing.assert_allclose(joined.times_s, clip.times_s)
+    assert quaternion_between(joined.rotations_wxyz, clip.rotations_wxyz).max() < 1e-6
+    np.testing.assert_allclose(joined.root_world_m, clip.root_world_m, atol=1e-9)
+    check_clip(joined)
+
+
+def test_an_overlap_passes_over_smoothly() -> None:
+    clip = _clip()
+    second = trim_clip(clip, 1.0, 3.0)
+    moved = make_clip(second.times_s, second.rotations_wxyz, second.root_world_m + np.array([0.5, 0.0, 0.0]))
+    joined = join_clips(trim_clip(clip, 0.0, 2.0), moved)
+    step = np.linalg.norm(np.diff(joined.root_world_m - clip.root_world_m, axis=0), axis=-1)
+    assert step.max() < 0.03
+    np.testing.assert_allclose(joined.root_world_m[-1], clip.root_world_m[-1] + [0.5, 0.0, 0.0])
+
+
+def test_clips_that_follow_each_other_are_aligned_and_joined() -> None:
+    first = _clip()
+    times, rotations, root, _ = walking(3.0, 30.0, heading_rad=1.0)
+    second = make_clip(times, rotations, root + np.array([3.0, -2.0, 0.0]))
+    second = shift_clip(second, 2.9)
+    aligned = align_clip(second, shift_clip(first, 0.0), 2.9)
+    np.testing.assert_allclose(
+        sample_clip(aligned, np.array([2.9])).root_world_m[0, :2],
+        sample_clip(first, np.array([2.9])).root_world_m[0, :2],
+    )
+    # the camera moves along: the joints in the camera stay what they were
+    again = make_clip(aligned.times_s, aligned.rotations_wxyz, aligned.root_world_m)
+    np.testing.assert_allclose(
+        np.linalg.norm(np.diff(again.root_world_m, axis=0), axis=-1),
+        np.linalg.norm(np.diff(second.root_world_m, axis=0), axis=-1),
+        atol=1e-9,
+    )
+    joined = join_clips(first, aligned)
+    check_clip(joined)
+    assert np.linalg.norm(np.diff(joined.root_world_m[:, :2], axis=0), axis=-1).max() < 0.1
+
+
+def test_clips_in_the_wrong_order_are_refused() -> None:
+    clip = _clip()
+    with pytest.raises(ClipError, match="starts before"):
+        join_clips(trim_clip(clip, 1.0, 2.0), clip)
