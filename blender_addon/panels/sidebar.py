@@ -26,7 +26,7 @@ class SidebarPanel:
 def wrapped(layout: Any, context: Any, text: str, icon: str = "NONE") -> None:
     """A text over as many lines as the sidebar's width asks for."""
     region = getattr(context, "region", None)
-    scale = context.preferences.system.ui_scale
+    scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
     width = int((region.width if region else 280) / (_PX_A_CHARACTER * scale)) - 4
     column = layout.column(align=True)
     column.scale_y = 0.8

@@ -1,0 +1,131 @@
+"""Every panel draws in every state, with icons, properties and operators that this Blender has; greyed buttons say why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bpy
+import pytest
+from clips import smooth_clip
+from rigs import canonical_armature
+from stand_in_layout import StandInLayout, draw, texts
+
+from blender_addon.motion.clip import write_clip
+
+
+def _panels() -> list[Any]:
+    return [getattr(bpy.types, name) for name in dir(bpy.types) if name.startswith("MARIONET_PT_")]
+
+
+@pytest.fixture
+def clip_file(tmp_path: Path) -> Path:
+    path = tmp_path / "sway.npz"
+    write_clip(smooth_clip(30), path)
+    return path
+
+
+def test_panels_draw_in_a_new_file(extension: str) -> None:
+    panels = _panels()
+    assert len(panels) >= 7
+    for panel in panels:
+        assert draw(panel)
+
+
+@pytest.mark.parametrize("source", ["FILE", "MOVIE_CLIP", "SEQUENCE"])
+def test_panels_draw_with_a_clip_a_rig_and_every_option(extension: str, addon: Any, clip_file: Path, source: str) -> None:
+    bpy.ops.marionet.import_clip(filepath=str(clip_file))
+    kept = bpy.context.scene.marionet
+    kept.retarget.armature = canonical_armature()
+    kept.capture.source, kept.capture.use_range, kept.capture.person = source, True, "index"
+    kept.cleanup.use_trim = kept.bake.reduce = kept.retarget.own_scale = True
+    kept.bake.into = "NLA_STRIP"
+    state = addon("runtime").STATE
+    state.last_error, state.bake_lines = "A very long message " * 10, ["Take: 22 bones"]
+    try:
+        drawn = {panel.bl_idname: draw(panel) for panel in _panels()}
+    finally:
+        state.last_error, state.bake_lines = "", []
+    assert "24 of 24" in texts(drawn["MARIONET_PT_retarget"]) or "joints" in texts(drawn["MARIONET_PT_retarget"])
+    assert "30 frames" in texts(drawn["MARIONET_PT_clips"])
+
+
+def test_lists_draw_and_search(extension: str, clip_file: Path) -> None:
+    bpy.ops.marionet.import_clip(filepath=str(clip_file))
+    kept = bpy.context.scene.marionet
+    kept.retarget.armature = canonical_armature()
+    log: list[Any] = []
+    rows, panel = kept.retarget.rows, bpy.types.MARIONET_UL_map
+    for row in rows:
+        panel.draw_item(SimpleNamespace(), bpy.context, StandInLayout(log), kept.retarget, row, 0, kept.retarget, "row_index")
+    clips = bpy.types.MARIONET_UL_clips
+    clips.draw_item(SimpleNamespace(), bpy.context, StandInLayout(log), kept, kept.clips[0], 0, kept, "clip_index")
+    assert sum(name == "prop_search" for name, _, _ in log) == len(rows) == 24
+    search = SimpleNamespace(filter_name="knee", bitflag_filter_item=1 << 30)
+    flags, _ = panel.filter_items(search, bpy.context, kept.retarget, "rows")
+    assert [row.name for row, flag in zip(rows, flags, strict=True) if flag] == ["left_knee", "right_knee"]
+
+
+@pytest.mark.parametrize("setup_state", [None, "running", "done", "failed", "cancelled"])
+def test_preferences_draw(extension: str, addon: Any, setup_state: str | None, tmp_path: Path) -> None:
+    setup = addon("backend_setup")
+    state = addon("runtime").STATE
+    if setup_state:
+        (tmp_path / "log").write_text("Collecting numpy\n")
+        plan = setup.SetupPlan(tmp_path, (setup.SetupStep("Install", ("pip",)),))
+        state.setup = setup.SetupRun(plan, tmp_path / "log", setup_state, message="Ready")
+    preferences = bpy.context.preferences.addons[extension].preferences
+    try:
+        for backend in ("LOCAL", "REMOTE"):
+            preferences.backend = backend
+            log: list[Any] = []
+            addon("preferences").draw_preferences(preferences, StandInLayout(log), bpy.context)
+            assert log
+            if setup_state == "running" and backend == "LOCAL":
+                assert "Collecting numpy" in texts(log)
+    finally:
+        state.setup = None
+        preferences.backend = "LOCAL"
+
+
+def test_the_setup_dialog_shows_the_exact_commands(extension: str, addon: Any, tmp_path: Path) -> None:
+    preferences = bpy.context.preferences.addons[extension].preferences
+    (tmp_path / "pyproject.toml").write_text("")
+    preferences.setup_package = str(tmp_path)
+    try:
+        log = draw(addon("operators.backend").MARIONET_OT_setup_backend)
+    finally:
+        preferences.setup_package = "marionet"
+    assert f"pip install --no-input {tmp_path}" in texts(log)
+
+
+def test_greyed_buttons_say_why(extension: str, addon: Any) -> None:
+    reasons = []
+    for name in ("bake", "toggle_live", "toggle_skeleton", "make_camera", "capture", "export", "remove_clip"):
+        with pytest.raises(RuntimeError) as fault:
+            getattr(bpy.ops.marionet, name)()
+        reasons.append(str(fault.value))
+    assert all("poll() " in reason and len(reason.split("poll()")[1]) > 15 for reason in reasons), reasons
+    assert "Choose a video first" in reasons[4]
+    assert "There is no clip yet" in reasons[0]
+
+
+def test_every_setting_has_a_tooltip_and_every_operator_too(extension: str) -> None:
+    names = [name for name in dir(bpy.ops.marionet) if not name.startswith("_")]
+    silent = [name for name in names if not getattr(bpy.ops.marionet, name).get_rna_type().description]
+    assert len(names) > 25
+    assert not silent
+    kept = bpy.context.scene.marionet
+    for part in (kept.capture, kept.retarget, kept.cleanup, kept.bake):
+        shown = [p for p in part.bl_rna.properties if p.identifier not in ("rna_type", "name", "rows", "row_index")]
+        missing = [p.identifier for p in shown if not p.description and not p.identifier.startswith("map_")]
+        assert not missing, missing
+
+
+def test_the_guide_ticks_off_what_is_done(extension: str, clip_file: Path) -> None:
+    before = [kwargs.get("icon") for _, _, kwargs in draw(bpy.types.MARIONET_PT_main)]
+    bpy.ops.marionet.import_clip(filepath=str(clip_file))
+    bpy.context.scene.marionet.retarget.armature = canonical_armature()
+    after = [kwargs.get("icon") for _, _, kwargs in draw(bpy.types.MARIONET_PT_main)]
+    assert after.count("CHECKMARK") > before.count("CHECKMARK")
