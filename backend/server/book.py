@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from backend.server.config import Limits
 from backend.server.logs import log_event
-from backend.server.orders import JobEnded, RunJob, Stopping
+from backend.server.orders import JobEnded, RunJob
 from backend.server.refusal import Refusal
 from backend.server.store import JobRecord, JobStore
 from backend.server.workers import WorkerHandle, WorkerPool
@@ -175,17 +175,12 @@ class JobBook:
         job.chunk_count += 1
         job.frames.update(message.frame_index.tolist())
 
-    def on_stopping(self, worker: WorkerHandle, message: Stopping) -> None:
-        """The work has seen the stop; saving may take longer than a second."""
-        job = self._running(worker, message.job_id)
-        if job is not None and job.stop_by_s is not None:
-            job.stop_by_s = time.monotonic() + self._limits.save_grace_s
-
     def on_ended(self, worker: WorkerHandle, message: JobEnded) -> None:
         """A job is over: its files become the result."""
         job = self._running(worker, message.job_id)
-        worker.state, worker.job_id = "idle", ""
+        worker.rest()
         if job is None:
+            self._store.drop_work(message.job_id)  # it was abandoned: its end is known already
             return
         state = {"": "done", "cancelled": "cancelled"}.get(message.code, "failed")
         try:
@@ -205,7 +200,7 @@ class JobBook:
         if job is None or job.record.state != "running":
             return
         if job.stop_reason == "cancelled":
-            self._end(job, "cancelled", "cancelled", "The work did not stop by itself and was ended", "")
+            self._end(job, "cancelled", "cancelled", "The work ended while it was being stopped", "")
         elif job.stop_reason == "memory":
             limit = f"{self._limits.memory_bytes / 2**30:.1f} GiB"
             self._end(
@@ -225,6 +220,7 @@ class JobBook:
 
     def end_overdue(self, now_s: float) -> None:
         """End what does not stop in time or takes too much memory, and drop what nobody will finish or take."""
+        self._pool.end_stubborn(now_s)
         for worker in self._pool.over_memory(self._limits.memory_bytes, now_s):
             job = self.jobs.get(worker.job_id)
             if job is not None and not job.stop_reason:
@@ -233,10 +229,10 @@ class JobBook:
             worker.kill()
         for job in list(self.jobs.values()):
             if job.stop_by_s is not None and now_s >= job.stop_by_s:
-                job.stop_by_s = None
+                self._end(job, "cancelled", "cancelled", "The work did not stop by itself and was dropped", "")
                 worker_having = self._pool.having(job.record.job_id)
                 if worker_having is not None:
-                    worker_having.kill()
+                    worker_having.abandon(job.record.job_id, now_s + self._limits.abandon_grace_s)
             elif job.record.state == "receiving" and now_s - job.touched_s > self._limits.upload_idle_s:
                 self._end(job, "failed", "upload", "The upload stopped coming", "Submit it again")
             elif job.record.over and time.time() - job.record.ended_unix_s > self._limits.keep_s:
@@ -296,7 +292,7 @@ class JobBook:
             frames_kept=len(job.frames),
             ended_unix_s=time.time(),
         )
-        job.stop_by_s, job.progress = None, None
+        job.stop_by_s, job.progress, job.stop_reason = None, None, ""
         job.frames.clear()
         if job.record.job_id in self._queue:
             self._queue.remove(job.record.job_id)

@@ -21,7 +21,7 @@ class Limits:
 
     `max_jobs` queued and running at once; `memory_bytes` of each worker process; `rate_per_s` requests of one client
     (bursts of twice that); `keep_s` how long a result waits to be taken; below `free_disk_bytes` jobs are refused;
-    after a stop the work has `cancel_grace_s` to notice it and `save_grace_s` to save what is finished.
+    a cancelled job has `cancel_grace_s` to save what is finished, and `abandon_grace_s` more to let go of its worker.
     """
 
     max_jobs: int = 64
@@ -32,8 +32,8 @@ class Limits:
     rate_per_s: float = 2000.0
     keep_s: float = 7 * 86_400.0
     free_disk_bytes: int = 256 << 20
-    cancel_grace_s: float = 0.8
-    save_grace_s: float = 30.0
+    cancel_grace_s: float = 0.6
+    abandon_grace_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,20 +38,20 @@ class StopJob:
 
 
 @dataclass(frozen=True, slots=True)
+class AbandonJob:
+    """To the worker: the stop took too long, drop everything; nobody waits for this job's files any more."""
+
+    kind: ClassVar[str] = "abandon_job"
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """From the worker: models are loaded, `device` is what it computes on."""
 
     kind: ClassVar[str] = "ready"
     device: str
     warm_up_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stopping:
-    """From the worker: the job has seen the stop; only saving remains."""
-
-    kind: ClassVar[str] = "stopping"
-    job_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ class JobEnded:
     warnings: tuple[str, ...] = ()
 
 
-TO_WORKER: Registry = {message.kind: message for message in (RunJob, StopJob)}
-FROM_WORKER: Registry = {message.kind: message for message in (Ready, Stopping, JobEnded, JobProgress, MotionChunk)}
+TO_WORKER: Registry = {message.kind: message for message in (RunJob, StopJob, AbandonJob)}
+FROM_WORKER: Registry = {message.kind: message for message in (Ready, JobEnded, JobProgress, MotionChunk)}
 
 
 def pack_frames(frames: list[Buffer]) -> bytes:

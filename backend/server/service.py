@@ -23,7 +23,7 @@ from backend.server.door import Door
 from backend.server.folder_lock import FolderLock
 from backend.server.gate import AllowList, KeyPair, new_token, read_server_keys
 from backend.server.logs import RefusalLedger, log_event
-from backend.server.orders import JobEnded, Ready, Stopping
+from backend.server.orders import JobEnded, Ready
 from backend.server.refusal import Refusal
 from backend.server.sessions import MAX_DENIALS, Session, Sessions
 from backend.server.store import JobStore
@@ -166,14 +166,13 @@ class Service:
             if self._pool.hopeless():
                 self._book.fail_waiting(how)
         elif isinstance(message, Ready):
-            worker.state, worker.device, worker.failures = "idle", message.device, 0
+            worker.device, worker.failures = message.device, 0
+            worker.rest()
             log_event("worker ready", worker=worker.worker_id, device=message.device, warm_up_s=message.warm_up_s)
         elif isinstance(message, wire.JobProgress):
             self._book.on_progress(worker, message)
         elif isinstance(message, wire.MotionChunk):
             self._book.on_chunk(worker, message)
-        elif isinstance(message, Stopping):
-            self._book.on_stopping(worker, message)
         elif isinstance(message, JobEnded):
             self._book.on_ended(worker, message)
 

@@ -119,6 +119,10 @@ class JobStore:
         os.replace(fresh, folder / "result")
         _remove(folder / "work")
 
+    def drop_work(self, job_id: str) -> None:
+        """Remove what an abandoned attempt wrote, if the job is still there."""
+        _remove(self.folder / job_id / "work")
+
     def drop_input(self, record: JobRecord) -> None:
         """An uploaded video is not needed once its job is over."""
         if record.source.kind == "upload":

@@ -1,17 +1,18 @@
 """A worker process: orders come on standard input, progress, chunks and endings go to standard output.
 
 `python -m backend.server.worker --worker ID --device NAME`, started by the server only. It ends itself when its
-standard input closes, which is what the death of the server looks like from here. One job at a time: the main thread
-computes, a second thread listens for stops.
+standard input closes, which is what the death of the server looks like from here. One job at a time.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import faulthandler
 import hashlib
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -22,7 +23,7 @@ import numpy as np
 
 from backend.errors import Cancelled, MarionetError
 from backend.server.logs import LOGGER, log_event, set_up_logging
-from backend.server.orders import TO_WORKER, JobEnded, Ready, RunJob, StopJob, Stopping, read_frames, write_frames
+from backend.server.orders import TO_WORKER, AbandonJob, JobEnded, Ready, RunJob, StopJob, read_frames, write_frames
 from backend.server.work import JobOutcome, JobRunner, JobSink, PreviewChunk
 from backend.types import CancelToken, Progress
 from blender_addon.wire.codec import decode, encode
@@ -34,64 +35,83 @@ _MAX_CHUNK_FRAMES = 512
 _PR_SET_PDEATHSIG = 1
 
 
-class NoticedCancelToken(CancelToken):
-    """A cancel token that says once when the work has looked at it after the stop: from then on it is only saving."""
-
-    def __init__(self, worker: WorkerProcess, job_id: str) -> None:
-        super().__init__()
-        self._worker = worker
-        self._job_id = job_id
-        self._noticed = False
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether a stop was asked for."""
-        stopped = super().cancelled
-        if stopped and not self._noticed:
-            self._noticed = True
-            self._worker.send(Stopping(self._job_id))
-        return stopped
+class Abandoned(BaseException):
+    """Raised into the work when a stop took too long; no `except Exception` on the way may keep it."""
 
 
 class WorkerProcess:
-    """The process's two ends: a queue of orders, and a locked pipe to the server."""
+    """The process's threads: one listens to orders, one writes reports, the main one works.
+
+    A thread of their own writes the reports: an abandonment, which strikes the main thread anywhere, cuts none in two.
+    """
 
     def __init__(self, runner: JobRunner, orders: BinaryIO, reports: BinaryIO) -> None:
         self._runner = runner
         self._input = orders
         self._output = reports
-        self._lock = threading.Lock()
         self._orders: queue.SimpleQueue[RunJob] = queue.SimpleQueue()
-        self._tokens: dict[str, NoticedCancelToken] = {}
+        self._reports: queue.SimpleQueue[tuple[Any, threading.Event]] = queue.SimpleQueue()
+        self._tokens: dict[str, CancelToken] = {}
+        self._current = ""
+        self._current_lock = threading.Lock()
 
     def send(self, message: Any) -> None:
-        """Report to the server; a closed pipe means that the server is gone, and this process with it."""
-        try:
-            with self._lock:
-                write_frames(self._output, encode(message, "0"))
-        except OSError:
-            os._exit(0)
+        """Report to the server; returns when it is written, so that a crash loses nothing that was sent."""
+        written = threading.Event()
+        self._reports.put((message, written))
+        written.wait()
 
     def run_forever(self) -> None:
         """Warm up, say so, then carry out orders until the server goes away."""
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
+        threading.Thread(target=self._write, name="reports", daemon=True).start()
         started = time.monotonic()
         device = self._runner.warm_up()
         self.send(Ready(device, time.monotonic() - started))
         while True:
             order = self._orders.get()
-            self.send(self._carry_out(order))
+            self.send(self._carry_out_or_abandon(order))
             self._tokens.pop(order.job_id, None)
 
     def _listen(self) -> None:
         while (frames := read_frames(self._input)) is not None:
             message = decode(frames, TO_WORKER).message
             if isinstance(message, RunJob):
-                self._tokens[message.job_id] = NoticedCancelToken(self, message.job_id)
+                self._tokens[message.job_id] = CancelToken()
                 self._orders.put(message)
             elif isinstance(message, StopJob) and (token := self._tokens.get(message.job_id)) is not None:
                 token.cancel()
+            elif isinstance(message, AbandonJob):
+                self._abandon(message.job_id)
         os._exit(0)
+
+    def _write(self) -> None:
+        """A closed pipe means that the server is gone, and this process with it."""
+        try:
+            while True:
+                message, written = self._reports.get()
+                write_frames(self._output, encode(message, "0"))
+                written.set()
+        except OSError:
+            os._exit(0)
+
+    def _abandon(self, job_id: str) -> None:
+        """Raise Abandoned in the main thread, if it still has this job."""
+        with self._current_lock:
+            if self._current == job_id:
+                thread = ctypes.c_ulong(threading.main_thread().ident or 0)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Abandoned))
+
+    def _carry_out_or_abandon(self, order: RunJob) -> JobEnded:
+        ended = JobEnded(order.job_id, "cancelled", "The work was dropped")
+        try:
+            self._current = order.job_id
+            ended = self._carry_out(order)
+            with self._current_lock:  # from here on nobody raises anything into this thread
+                self._current = ""
+        except Abandoned:
+            self._current = ""
+        return ended
 
     def _carry_out(self, order: RunJob) -> JobEnded:
         """One job, and whatever became of it: the one broad `except` of the worker."""
@@ -185,9 +205,6 @@ def _die_with_parent() -> None:
     """On Linux the kernel ends this process with its server, even while native code holds the interpreter."""
     if not sys.platform.startswith("linux"):
         return
-    import ctypes
-    import signal
-
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

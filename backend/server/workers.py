@@ -17,7 +17,7 @@ import psutil
 import zmq
 
 from backend.server.logs import log_event
-from backend.server.orders import FROM_WORKER, RunJob, StopJob, read_frames, write_frames
+from backend.server.orders import FROM_WORKER, AbandonJob, RunJob, StopJob, read_frames, write_frames
 from blender_addon.wire.codec import decode, encode
 from blender_addon.wire.errors import WireError
 from blender_addon.wire.messages import Worker
@@ -50,6 +50,7 @@ class WorkerHandle:
         self.failures = 0
         self.memory_bytes = 0
         self.restart_at_s = 0.0
+        self._let_go_by_s: float | None = None
         self._command = (*command, "--worker", worker_id, "--device", device)
         self._context = context
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,9 +78,22 @@ class WorkerHandle:
         self.state, self.job_id = "busy", order.job_id
         self._send(order)
 
+    def rest(self) -> None:
+        """The process has nothing to do."""
+        self.state, self.job_id, self._let_go_by_s = "idle", "", None
+
     def stop_job(self, job_id: str) -> None:
         """Ask for a stop."""
         self._send(StopJob(job_id))
+
+    def abandon(self, job_id: str, let_go_by_s: float) -> None:
+        """Insist on a stop; the process is ended when it does not let go in time."""
+        self._let_go_by_s = let_go_by_s
+        self._send(AbandonJob(job_id))
+
+    def holds_on(self, now_s: float) -> bool:
+        """Whether the process has not let go of an abandoned job in time."""
+        return self._let_go_by_s is not None and now_s >= self._let_go_by_s
 
     def kill(self) -> None:
         """End the process at once; its closed pipe is reported like a crash."""
@@ -96,7 +110,7 @@ class WorkerHandle:
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 _close_quietly(stream)
-        self.state, self.memory_bytes = "down", 0
+        self.state, self.memory_bytes, self._let_go_by_s = "down", 0, None
         self.failures += 1
         self.restart_at_s = time.monotonic() + min(_FIRST_RESTART_S * 2.0 ** (self.failures - 1), _LAST_RESTART_S)
         return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
@@ -165,6 +179,12 @@ class WorkerPool:
         for worker in self.workers.values():
             if worker.state == "down" and now_s >= worker.restart_at_s:
                 worker.start()
+
+    def end_stubborn(self, now_s: float) -> None:
+        """End the processes that do not let go of an abandoned job."""
+        for worker in self.workers.values():
+            if worker.holds_on(now_s):
+                worker.kill()
 
     def over_memory(self, limit_bytes: int, now_s: float) -> list[WorkerHandle]:
         """Workers beyond the limit; looks twice a second."""

@@ -8,7 +8,6 @@ import uuid
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from blender_addon.wire import messages as wire
 from tests.server.harness import Backend, Peer, script, wait_for
@@ -46,26 +45,35 @@ def test_running_job_stops_and_keeps_its_frames(backend: Backend, peer: Peer, tm
     assert backend.worker_pid() == worker, "work that listens keeps its worker"
 
 
-@pytest.mark.parametrize(
-    "script_values", [{"deaf_from": 20, "pace_s": 0.005}, {"chunk": 10, "pace_s": 0.005, "start_s": 20}]
-)
-def test_deaf_work_is_ended(backend: Backend, peer: Peer, tmp_path: Path, script_values: dict[str, float]) -> None:
-    """Work that does not look at the token, as a long native call would: the process is ended."""
+def test_work_that_does_not_look_is_dropped_and_keeps_its_worker(backend: Backend, peer: Peer, tmp_path: Path) -> None:
     worker = backend.worker_pid()
-    video = script(tmp_path, frames=3000, **script_values)
     job_id = uuid.uuid4().hex
-    peer.submit(job_id, video)
-    wait_for(lambda: peer.status().workers[0].state == "busy", "the start")
-    if "deaf_from" in script_values:
-        wait_for(lambda: job_chunks(peer, job_id) >= 3, "chunks")
+    peer.submit(job_id, script(tmp_path, frames=3000, deaf_from=20, pace_s=0.005))
+    wait_for(lambda: job_chunks(peer, job_id) >= 3, "chunks")
     ending, seconds = cancel(peer, job_id)
     assert seconds < 1.0
     assert ending.frames_kept == 10 * job_chunks(peer, job_id)
-    peer.wait_until_ready()
+    solve_another(peer, tmp_path)
+    assert backend.worker_pid() == worker
+    assert not (backend.folder / "data" / "jobs" / job_id / "work").exists()
+
+
+def test_work_stuck_in_a_native_call_costs_its_worker(backend: Backend, peer: Peer, tmp_path: Path) -> None:
+    worker = backend.worker_pid()
+    job_id = uuid.uuid4().hex
+    peer.submit(job_id, script(tmp_path, frames=3000, start_s=30))
+    wait_for(lambda: peer.status().workers[0].state == "busy", "the start")
+    ending, seconds = cancel(peer, job_id)
+    assert seconds < 1.0
+    assert ending.frames_kept == 0
+    solve_another(peer, tmp_path)
     assert backend.worker_pid() != worker
-    after = uuid.uuid4().hex
-    peer.submit(after, script(tmp_path, "after.json", frames=5))
-    assert isinstance(peer.until_end(after)[1], wire.Done)
+
+
+def solve_another(peer: Peer, folder: Path) -> None:
+    job_id = uuid.uuid4().hex
+    peer.submit(job_id, script(folder, "after.json", frames=5))
+    assert isinstance(peer.until_end(job_id)[1], wire.Done)
 
 
 def job_chunks(peer: Peer, job_id: str) -> int:
