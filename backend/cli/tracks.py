@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from backend.cli.output import Terminal, cancel_on_interrupt
+from backend.people.contact_sheet import draw_contact_sheet, write_contact_sheet
 from backend.people.options import Choice, PeopleOptions, Selection
 from backend.people.tracking import track_people
 from backend.solving.device import choose_device
@@ -79,9 +80,8 @@ def run(args: argparse.Namespace) -> int:
         )
         terminal.event("track", **asdict(row))
     if args.sheet is not None:
-        from backend.looking import write_track_sheet
-
-        write_track_sheet(open_video(args.video, video), tracks, args.sheet)
+        sheet = draw_contact_sheet(tracks, open_video(args.video, video).frames())
+        write_contact_sheet(args.sheet, sheet)
         terminal.line(f"wrote {args.sheet}")
         terminal.event("picture", file=str(args.sheet))
     return 0

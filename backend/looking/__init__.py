@@ -7,6 +7,5 @@ May import numpy, OpenCV, PyAV, matplotlib, `backend.video`, `backend.camera`, `
 from backend.looking.overlay import write_overlay
 from backend.looking.plot import write_plot
 from backend.looking.sheet import write_sheet
-from backend.looking.track_sheet import write_track_sheet
 
-__all__ = ["write_overlay", "write_plot", "write_sheet", "write_track_sheet"]
+__all__ = ["write_overlay", "write_plot", "write_sheet"]

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from backend.errors import OutputError
-from backend.looking import write_overlay, write_plot, write_sheet, write_track_sheet
+from backend.looking import write_overlay, write_plot, write_sheet
 from backend.looking.drawing import clip_joints_px, confidence_colour
 from backend.looking.plot import acceleration_m_s2
-from backend.types import PersonTrack
 from backend.video import VideoOptions, open_video, parse_range
 from blender_addon.motion.body import canonical_body, forward_kinematics, points_m
 from blender_addon.motion.clip import ClipHeader, MotionClip
@@ -130,27 +129,6 @@ def test_sheet_shows_each_person_with_a_side_view(video, stamps, tmp_path):
     for part in (cell, side):
         green = (part[..., 1].astype(int) - part[..., 2] > 80).sum()
         assert green > 200
-
-
-def test_track_sheet_numbers_the_people(video, stamps, tmp_path):
-    clip = make_clip(stamps / 24000)
-    low, high = clip.keypoints_px.min(axis=1), clip.keypoints_px.max(axis=1)
-    track = PersonTrack(
-        track_id=3,
-        frame_index=np.arange(len(clip)),
-        times_s=clip.times_s,
-        keypoints_px=clip.keypoints_px,
-        keypoint_depth=np.zeros((len(clip), 33)),
-        visibility=clip.keypoint_confidence,
-        world_m=np.zeros((len(clip), 33, 3)),
-        presence=clip.confidence,
-        box_px=np.concatenate([low, high], axis=1),
-    )
-    out = tmp_path / "tracks.png"
-    write_track_sheet(open_video(video), [track], out)
-    picture = cv2.imread(str(out))
-    assert picture.shape == (308, 4 * 304 + 4, 3)
-    assert (picture[4:60, 4:60] != 30).any()
 
 
 def test_plot_is_written_without_a_display(stamps, tmp_path):
