@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import tempfile
+import secrets
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -142,13 +142,14 @@ def write_clip(clip: MotionClip, path: Path) -> None:
     """
     check_clip(clip)
     payload = clip_to_bytes(clip)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # not mkstemp: its files are for their owner alone, and a clip in a shared folder is for everyone who may read there
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with temporary.open("xb") as stream:
             stream.write(payload)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
