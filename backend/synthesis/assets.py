@@ -71,9 +71,7 @@ def read_assets(root: Path | None, model: BodyModel) -> AssetLibrary:
     if root is None:
         return AssetLibrary()
     if not root.is_dir():
-        raise BadInputError(
-            f"There is no asset folder {root}", "Give --assets a folder of MakeHuman assets"
-        )
+        raise BadInputError(f"There is no asset folder {root}", "Give --assets a folder of MakeHuman assets")
     clothes = [asset for asset in _assets_below(root / "clothes", model) if "fedora_cocked" not in asset.name]
     library = AssetLibrary(
         clothes=tuple(a for a in clothes if not a.tags & {"shoes", "hats"}),

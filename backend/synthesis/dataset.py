@@ -11,12 +11,13 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
-from backend.errors import BadInputError, OutputError
+from backend.errors import BadInputError, DeviceError, MarionetError, OutputError
 from backend.synthesis.generate import RenderSettings, ShardRenderer
 from backend.synthesis.poses import collect_poses, empty_collection, write_collection
 from backend.synthesis.truth import Shard, read_shard, write_shard
@@ -129,54 +130,75 @@ def _render_all(
     request: DatasetRequest, missing: list[int], to_make: int, progress: ProgressCallback, cancel: CancelToken
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    made: Synchronized[int] = context.Value("q", 0)
+    desk = _Desk(context.Value("q", 0), context.Value("q", 0), tuple(missing))
+    crew: list[tuple[BaseProcess, Connection]] = []
     started = time.monotonic()
-    workers = min(request.workers, len(missing))
-    setup = (request.settings, str(request.output), made)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=setup) as pool:
-        waiting: set[Future[None]] = {
-            pool.submit(_render_shard, number, shard_images(request, number)) for number in missing
-        }
-        try:
-            while waiting:
-                finished, waiting = wait(waiting, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    future.result()
-                done = int(made.value)
-                elapsed = time.monotonic() - started
-                progress(Progress("render", done, to_make, (to_make - done) * elapsed / done if done else None))
-                cancel.raise_if_cancelled()
-        except BaseException:
-            _stop(pool)
-            raise
+    try:
+        for _ in range(min(request.workers, len(missing))):
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=_work, args=(request, desk, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            crew.append((process, ours))
+        while crew:
+            for process, _ in crew:
+                process.join(_POLL_S / len(crew))
+            crew = [member for member in crew if not _has_finished(*member)]
+            done = desk.made.get_obj().value  # without its lock, which a killed worker may hold
+            elapsed = time.monotonic() - started
+            progress(Progress("render", done, to_make, (to_make - done) * elapsed / done if done else None))
+            cancel.raise_if_cancelled()
+    finally:
+        for process, pipe in crew:  # empty unless something went wrong: unfinished shards leave no file
+            process.kill()
+            process.join()
+            pipe.close()
 
 
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """Drop what has not begun and end what has: unfinished shards leave no file."""
-    processes = list((getattr(pool, "_processes", None) or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.terminate()
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What the workers share: how many shards were taken from `missing`, how many images are made."""
 
-
-class _Worker:
-    """What one worker process keeps between shards."""
-
-    renderer: ShardRenderer
-    output: Path
+    taken: Synchronized[int]
     made: Synchronized[int]
+    missing: tuple[int, ...]
 
 
-def _start_worker(settings: RenderSettings, output: str, made: Synchronized[int]) -> None:
-    _Worker.renderer = ShardRenderer.from_files(settings, Path(output) / POSES_FILE)
-    _Worker.output, _Worker.made = Path(output), made
+def _has_finished(process: BaseProcess, pipe: Connection) -> bool:
+    """Whether a worker is done; its error is raised here. Raises DeviceError for one that died without a word."""
+    if process.is_alive():
+        return False
+    if process.exitcode == 0:
+        pipe.close()
+        return True
+    try:
+        raise pipe.recv()
+    except EOFError:
+        raise DeviceError(
+            f"A render process ended with code {process.exitcode}",
+            "Was memory short? Start again with fewer --workers: finished shards are kept",
+        ) from None
 
 
-def _count_image() -> None:
-    with _Worker.made.get_lock():
-        _Worker.made.value += 1
+def _work(request: DatasetRequest, desk: _Desk, pipe: Connection) -> None:
+    """A worker process: take one missing shard after the other until none is left."""
+    try:
+        renderer = ShardRenderer.from_files(request.settings, request.output / POSES_FILE)
+
+        def count_image() -> None:
+            with desk.made.get_lock():
+                desk.made.get_obj().value += 1
+
+        while (number := _next_shard(desk)) is not None:
+            jpegs, truths = renderer.render(number, shard_images(request, number), count_image)
+            write_shard(shard_path(request.output, number), jpegs, truths)
+    except MarionetError as fault:
+        pipe.send(fault)
+        raise SystemExit(fault.exit_code) from fault
 
 
-def _render_shard(number: int, count: int) -> None:
-    jpegs, truths = _Worker.renderer.render(number, count, _count_image)
-    write_shard(shard_path(_Worker.output, number), jpegs, truths)
+def _next_shard(desk: _Desk) -> int | None:
+    with desk.taken.get_lock():
+        place = desk.taken.get_obj().value
+        desk.taken.get_obj().value = place + 1
+    return desk.missing[place] if place < len(desk.missing) else None

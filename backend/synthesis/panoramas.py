@@ -67,9 +67,9 @@ def procedural_panorama(seed: int) -> Panorama:
         left, width = rng.integers(0, WIDTH), rng.integers(8, 160)
         top, bottom = HEIGHT // 2 - rng.integers(5, 160), HEIGHT // 2 + rng.integers(5, 90)
         image[top:bottom, left : left + width] = rng.uniform(0.03, 0.9) * rng.uniform(0.5, 1.0, 3)
-    noise = rng.normal(1.0, 0.25, (HEIGHT // 8, WIDTH // 8, 3)).astype(np.float32)
-    noise = cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) + rng.normal(0, 0.1, image.shape)
-    return lit_panorama(f"procedural-{seed}", np.clip(image * noise, 0.005, None).astype(np.float32))
+    noise = rng.normal(1.0, 0.2, (HEIGHT // 8, WIDTH // 8)).astype(np.float32)
+    noise = cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) + rng.normal(0, 0.05, (HEIGHT, WIDTH))
+    return lit_panorama(f"procedural-{seed}", np.clip(image * noise[:, :, None], 0.005, None).astype(np.float32))
 
 
 def lit_panorama(name: str, radiance: Array) -> Panorama:

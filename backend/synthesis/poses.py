@@ -84,7 +84,7 @@ def write_collection(collection: PoseCollection, path: Path) -> None:
 def read_collection(path: Path) -> PoseCollection:
     """Read a collection written by `write_collection`. Raises BadInputError."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
             takes = tuple(str(name) for name in data["takes"])
             return PoseCollection(data["rotations_wxyz"], data["clearance_m"], data["kind"], data["take"], takes)
     except (OSError, KeyError, ValueError) as fault:

@@ -180,7 +180,7 @@ def sample_backdrop(rng: np.random.Generator, panoramas: tuple[Path, ...], camer
 
 def _surface_color(rng: np.random.Generator) -> Color:
     value = rng.uniform(0.05, 0.85)
-    tint = 1.0 + (rng.dirichlet((2.0, 2.0, 2.0)) * 3.0 - 1.0) * rng.uniform(0.0, 0.5)
+    tint = 1.0 + (rng.dirichlet((2.0, 2.0, 2.0)) * 3.0 - 1.0) * rng.beta(1.0, 3.0) * 0.6
     red, green, blue = np.clip(value * tint, 0.02, 0.95)
     return float(red), float(green), float(blue)
 
@@ -188,7 +188,7 @@ def _surface_color(rng: np.random.Generator) -> Color:
 def sample_light(rng: np.random.Generator, backdrop: Backdrop) -> Light:
     """The panorama's own light, or a lamp and an ambient light of random colours."""
     panorama = backdrop.panorama
-    exposure = float(0.75 * np.exp(rng.normal(0.0, 0.35)))
+    exposure = float(0.95 * np.exp(rng.normal(0.0, 0.35)))
     softness = float(np.exp(rng.uniform(np.log(0.002), np.log(0.03))))
     if rng.random() < 0.6:
         turn = quaternion_to_matrix(rotvec_to_quaternion(np.array([0.0, 0.0, backdrop.yaw_rad])))
@@ -218,7 +218,7 @@ def _turned_irradiance(irradiance: Array, yaw_rad: float) -> Array:
 
 def sample_occluders(rng: np.random.Generator, camera: Camera, landmarks_m: Array) -> tuple[Part, ...]:
     """Boxes between the camera and a landmark or two; none most of the time."""
-    if rng.random() > 0.24:
+    if rng.random() > 0.2:
         return ()
     eye = camera.world_from_camera[:3, 3]
     parts = []
@@ -227,7 +227,7 @@ def sample_occluders(rng: np.random.Generator, camera: Camera, landmarks_m: Arra
         share = rng.uniform(0.45, 0.85)
         center = eye + (target - eye) * share + rng.normal(0.0, 0.05, 3)
         clear = float(np.linalg.norm(landmarks_m - center, axis=1).min())
-        half = np.exp(rng.uniform(np.log(0.03), np.log(0.35), 3)) * share
+        half = np.exp(rng.uniform(np.log(0.03), np.log(0.26), 3)) * share
         half *= min(1.0, max(clear - 0.05, 0.04) / float(np.linalg.norm(half)))
         turn = quaternion_to_matrix(rotvec_to_quaternion(rng.normal(0.0, 0.7, 3)))
         color = _surface_color(rng)

@@ -98,7 +98,6 @@ def write_shard(path: Path, jpegs: list[bytes], truths: list[ImageTruth]) -> Non
                     format=np.array(SHARD_FORMAT),
                     jpeg_ends=ends,
                     jpeg_bytes=np.frombuffer(b"".join(jpegs), dtype=np.uint8),
-                    allow_pickle=False,
                     **arrays,
                 )
             os.replace(temporary, path)
@@ -136,7 +135,7 @@ class Shard:
 def read_shard(path: Path) -> Shard:
     """Read a shard. Raises BadInputError for a foreign, truncated or incomplete file."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
             if str(data["format"]) != SHARD_FORMAT:
                 raise BadInputError(f"{path} is a shard of another format ({data['format']})", "Render it again")
             return Shard({name: data[name] for name in TRUTH_FIELDS}, data["jpeg_ends"], data["jpeg_bytes"])
