@@ -103,16 +103,15 @@ def _next_place(joint: str, truth: SkeletonMap, places: dict[str, np.ndarray], u
     preferred = [name for name in children if "clavicle" not in name and "hip" not in name]
     if preferred:
         return places[preferred[0]]
-    return places[joint] + np.array([0.0, -0.06 if "toe" in joint else 0.0, 0.15 if joint == "head" else 0.0]) * unit + (
-        np.array([0.03, 0.0, 0.0]) * unit * (1 if joint.startswith("left") else -1) if "hand" in joint else 0.0
-    )
+    outwards = 0.03 if joint.startswith("left") else -0.03
+    step = {"toe": [0.0, -0.06, 0.0], "head": [0.0, 0.0, 0.15], "hand": [outwards, 0.0, 0.0]}
+    return places[joint] + np.array(step.get(joint.rsplit("_", maxsplit=1)[-1], [0.0, 0.0, 0.05])) * unit
 
 
 def _add_beside(
     armature: Any, truth: SkeletonMap, places: dict[str, np.ndarray], tips: dict[str, str], unit: float
 ) -> None:
     """Twist bones along limbs, other toes, and the fingers' first bones."""
-    sites = {site.name: np.array(site.rest_offset_m) * unit for site in canonical_body().sites}
     for joint, rows in truth.twists.items():
         end = _next_place(joint, truth, places, unit)
         for number, row in enumerate(rows):
@@ -130,7 +129,6 @@ def _add_beside(
         spread = spread if side == "right" else -spread
         head = hand + along * (0.4 if finger == "thumb" else 1.0) + across * spread
         _add_bone(armature, bone, truth.joints[f"{side}_wrist"][-1], head, head + along * 0.3)
-    assert sites
 
 
 def import_character(path: Path, scratch: Path) -> Any:

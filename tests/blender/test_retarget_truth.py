@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 import numpy as np
 import pytest
@@ -200,5 +198,3 @@ def test_a_mesh_object_is_refused():
     mesh = bpy.data.objects.new("Cube", bpy.data.meshes.new("Cube"))
     with pytest.raises(TypeError, match="Cube"):
         read_armature(mesh)
-
-

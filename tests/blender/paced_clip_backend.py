@@ -1,0 +1,50 @@
+"""`serve` with workers that take their time and leave a real clip: for tests that capture from Blender.
+
+Run by the main environment's Python. A job's video is a JSON script, as in tests/server/paced.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "server"), str(Path(__file__).parent)]
+
+from clips import smooth_clip  # noqa: E402
+from paced import PacedRunner  # noqa: E402
+
+from backend.cli.serve import add_arguments, config_from, serve  # noqa: E402
+from backend.server.orders import RunJob  # noqa: E402
+from backend.server.work import JobOutcome  # noqa: E402
+from backend.server.worker import run_worker  # noqa: E402
+from blender_addon.motion.clip import write_clip  # noqa: E402
+
+
+class ClipRunner(PacedRunner):
+    """Carries out scripts; the result is a clip with the frames that were done."""
+
+    def _outcome(self, order: RunJob, done: int, cancelled: bool) -> JobOutcome:
+        path = Path(order.output_dir) / "clip.npz"
+        write_clip(smooth_clip(max(done, 2)), path)
+        return JobOutcome((path,), {"frames": float(done)}, (), cancelled)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--worker")
+    known, rest = parser.parse_known_args()
+    if known.worker:
+        device = argparse.ArgumentParser()
+        device.add_argument("--device")
+        run_worker(ClipRunner(device.parse_known_args(rest)[0].device))
+        return 0
+    served = argparse.ArgumentParser()
+    add_arguments(served)
+    return serve(replace(config_from(served.parse_args(rest)), worker_command=(sys.executable, __file__)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
