@@ -81,7 +81,7 @@ def _family_draft(rig: TargetRig, match: FamilyMatch) -> _Draft:
     joints = {joint: tuple(b for b in bones if b in names) for joint, bones in match.skeleton_map.joints.items()}
     landmarks = {**finger_landmarks(rig), **match.skeleton_map.landmarks}
     skeleton_map = replace(match.skeleton_map, joints=joints, landmarks=landmarks)
-    return _Draft(skeleton_map, {joint: (confidence, reason) for joint in joints})
+    return _Draft(skeleton_map, dict.fromkeys(joints, (confidence, reason)))
 
 
 def _generic_draft(rig: TargetRig, shape: Limbs) -> _Draft:
@@ -119,7 +119,7 @@ def _generic_draft(rig: TargetRig, shape: Limbs) -> _Draft:
 
 def _is_reversed(rig: TargetRig, limbs: Mapping[str, tuple[int, ...]], shape: Limbs) -> bool:
     """Whether the names' left is the shape's right."""
-    pairs = [(limbs.get("left_hip"), shape.joints.get("right_hip")), (limbs.get("left_knee"), shape.joints.get("right_knee"))]
+    pairs = [(limbs.get(f"left_{kind}"), shape.joints.get(f"right_{kind}")) for kind in ("hip", "knee")]
     return all(bool(own) and own == other for own, other in pairs)
 
 
@@ -131,12 +131,13 @@ def _without_stray(rig: TargetRig, limbs: Mapping[str, tuple[int, ...]]) -> dict
     for joint, bones in limbs.items():
         side, _, kind = joint.rpartition("_")
         end = limbs.get(f"{side}_{ends.get(kind, '')}")
-        while len(bones) > 1 and end:
-            own, whole = heads[bones[1]] - heads[bones[0]], heads[end[0]] - heads[bones[1]]
+        first = 0
+        while end and first + 1 < len(bones):
+            own, whole = heads[bones[first + 1]] - heads[bones[first]], heads[end[0]] - heads[bones[first + 1]]
             if own @ whole >= 0.7 * float((own @ own) ** 0.5) * float((whole @ whole) ** 0.5):
                 break
-            bones = bones[1:]
-        kept[joint] = bones
+            first += 1
+        kept[joint] = bones[first:]
     return kept
 
 
@@ -159,7 +160,7 @@ def _corrected(draft: _Draft, rig: TargetRig, corrections: Mapping[str, tuple[st
     joints = {joint: bones for joint, bones in {**draft.skeleton_map.joints, **known}.items() if bones}
     order = canonical_body().joint_names
     skeleton_map = replace(draft.skeleton_map, joints={joint: joints[joint] for joint in order if joint in joints})
-    return _Draft(skeleton_map, {**draft.notes, **{joint: (1.0, "you set it for this skeleton") for joint in known}})
+    return _Draft(skeleton_map, {**draft.notes, **dict.fromkeys(known, (1.0, "you set it for this skeleton"))})
 
 
 def _joint_match(draft: _Draft, joint: str) -> JointMatch:

@@ -27,9 +27,11 @@ class LimbBones:
 
 
 class BodyInWorld:
-    """World deltas (T, 4) by bone index, and `shift_m` (T, 3), how far the body lies from where rotations alone put it."""
+    """World deltas (T, 4) by bone index; `shift_m` (T, 3) is how far the body lies from where they alone put it."""
 
-    def __init__(self, rest: RestWorld, skeleton_map: SkeletonMap, target: TargetBody, deltas: Mapping[int, Array]) -> None:
+    def __init__(
+        self, rest: RestWorld, skeleton_map: SkeletonMap, target: TargetBody, deltas: Mapping[int, Array]
+    ) -> None:
         self.rest = rest
         self.skeleton_map = skeleton_map
         self.target = target

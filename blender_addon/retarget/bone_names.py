@@ -60,7 +60,7 @@ def bone_words() -> BoneWords:
 
 
 def plain_name(name: str, prefixes: tuple[str, ...] = ()) -> str:
-    """A name without namespace (`rig:`, `a|b|`) and without the first of the prefixes (regular expressions) that fits."""
+    """A name without namespace (`rig:`, `a|b|`) and without the first prefix (a regular expression) that fits."""
     bare = re.split(r"[:|]", name)[-1] or name
     for prefix in prefixes:
         match = re.match(prefix, name) or re.match(prefix, bare)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,9 +38,11 @@ def find_problems(rig: TargetRig, skeleton_map: SkeletonMap, shape_notes: tuple[
         problems.append("no head was found")
     if not any(joint in joints for joint in ("spine", "chest", "upper_chest")):
         problems.append("no spine was found: the trunk stays stiff")
-    for side in ("left", "right"):
-        if f"{side}_wrist" in joints and not {f"{side}_index", f"{side}_pinky"} <= set(skeleton_map.landmarks):
-            problems.append(f"no fingers were found on the {side} hand: its palm follows the forearm")
+    problems += [
+        f"no fingers were found on the {side} hand: its palm follows the forearm"
+        for side in ("left", "right")
+        if f"{side}_wrist" in joints and not {f"{side}_index", f"{side}_pinky"} <= set(skeleton_map.landmarks)
+    ]
     if not skeleton_map.follows:
         problems += _broken_chains(rig, skeleton_map)
     problems += _uneven_sides(skeleton_map)
@@ -62,7 +66,7 @@ def is_usable(rig: TargetRig, skeleton_map: SkeletonMap) -> bool:
 def _broken_chains(rig: TargetRig, skeleton_map: SkeletonMap) -> list[str]:
     found = []
     for limb, names in _LIMBS.items():
-        for upper, lower in zip(names, names[1:], strict=False):
+        for upper, lower in pairwise(names):
             bones = skeleton_map.joints.get(upper), skeleton_map.joints.get(lower)
             if bones[0] and bones[1] and rig.index(bones[0][0]) not in ancestors(rig, rig.index(bones[1][0])):
                 found.append(f"in the {limb}, {bones[1][0]} does not hang from {bones[0][0]}")

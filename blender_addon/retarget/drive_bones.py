@@ -113,9 +113,7 @@ def _joint_rotations(rest: RestWorld, driver: _Driver, joint: str) -> list[tuple
     if joint in _UPPER:
         limb = LimbTwist(carrier, local, driver.axis(joint))
         return [(bone, world if part >= 1.0 else upper_limb_share(limb, part)) for bone, part in parts]
-    return [
-        (bone, world if part >= 1.0 else quaternion_multiply(carrier, share(local, part))) for bone, part in parts
-    ]
+    return [(bone, world if part >= 1.0 else quaternion_multiply(carrier, share(local, part))) for bone, part in parts]
 
 
 def _place_along(rest: RestWorld, driver: _Driver, joint: str, bone: str) -> float:

@@ -66,7 +66,7 @@ def mirror_bone(bone: str, rig: TargetRig) -> str | None:
 
 
 class CorrectionBook:
-    """Corrections by skeleton, kept in a JSON file that the caller names; a missing or damaged file is an empty book."""
+    """Corrections by skeleton, in a JSON file that the caller names; a missing or damaged file is an empty book."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -127,9 +127,7 @@ def family_map(family: RigFamily, find: Callable[[str], str | None]) -> Skeleton
         twists={joint: rows for joint, rows in twists.items() if rows},
         follows={a: b for name, other in family.follows.items() if (a := find(name)) and (b := find(other))},
         switches=tuple(
-            Switch(bone, switch.name, switch.fk, switch.ik)
-            for switch in family.switches
-            if (bone := find(switch.bone))
+            Switch(bone, switch.name, switch.fk, switch.ik) for switch in family.switches if (bone := find(switch.bone))
         ),
         limbs={
             limb: LimbControls(target, find(rows.pole or ""), find(rows.toe or ""))

@@ -184,15 +184,14 @@ def _arms_and_head(shape: _Shape, left_axis: Array, legs: set[int]) -> tuple[lis
         if bone in legs:
             continue
         children = [child for child in shape.children[bone] if child not in legs and not _carries(shape, child, legs)]
-        for a, b in combinations(children, 2):
-            sides = [shape.points_below(child) @ left_axis for child in (a, b)]
-            if sides[0].max() < sides[1].max():
-                a, b, sides = b, a, sides[::-1]
+        for pair in combinations(children, 2):
+            out = {child: shape.points_below(child) @ left_axis for child in pair}
+            left, right = pair if out[pair[0]].max() >= out[pair[1]].max() else pair[::-1]
             middle = float(shape.heads[bone] @ left_axis)
-            reach = min(float(sides[0].max()) - middle, middle - float(sides[1].min()))
-            deep = min(shape.size(a), shape.size(b)) >= 2
+            reach = min(float(out[left].max()) - middle, middle - float(out[right].min()))
+            deep = min(shape.size(left), shape.size(right)) >= 2
             if deep and reach > 0.08 * shape.height and (best is None or reach > best[0] * 1.02):
-                best = (reach, bone, a, b)
+                best = (reach, bone, left, right)
     if best is None:
         return [], None
     _, chest, left, right = best

@@ -12,7 +12,8 @@ from .bone_names import BoneName, bone_words, read_name
 from .limb_candidates import ARM_KINDS, LEG_KINDS, Limbs, ancestors
 from .target_rig import TargetRig
 
-_WEIGHT = {"clavicle": 2.0, "shoulder": 3.0, "elbow": 3.0, "wrist": 3.0, "hip": 3.0, "knee": 3.0, "ankle": 3.0, "toe": 2.0}
+# a limb that lacks its clavicle or toes is likelier than one that lacks anything else
+_WEIGHT = {**dict.fromkeys((*ARM_KINDS, *LEG_KINDS), 3.0), "clavicle": 2.0, "toe": 2.0}
 _LONGEST_READ = 8
 
 

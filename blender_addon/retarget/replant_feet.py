@@ -174,9 +174,7 @@ def _slow_lift(times_s: Array, steps: list[_Step]) -> Array:
     return filter_positions(Gaussian(_PELVIS_SIGMA_S), times_s, everywhere[:, None])[:, 0]
 
 
-def _ankle_target(
-    body: BodyInWorld, source: SourceMotion, step: _Step, lift: Array, options: PlantOptions
-) -> Array:
+def _ankle_target(body: BodyInWorld, source: SourceMotion, step: _Step, lift: Array, options: PlantOptions) -> Array:
     """Where the ankle goes (T, 3): exact while the foot stands, its own way between steps, never through the floor."""
     ankle, points = _foot_points(body, step.side)
     shift = step.shift_m - lift[:, None] * np.array([0.0, 0.0, 1.0])

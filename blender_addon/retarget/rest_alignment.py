@@ -51,7 +51,7 @@ def body_frame(rest: RestWorld, skeleton_map: SkeletonMap) -> Array:
     up = _up_hint(place)
     left = _left_hint(place)
     if up is None or left is None:
-        raise ValueError("the map needs hips or shoulders on both sides, and a leg or the head, to tell which way is up")
+        raise ValueError("the map needs hips or shoulders on both sides, and a leg or the head, to tell what is up")
     left = left - up * (left @ up)
     left = left / np.linalg.norm(left)
     forward = np.cross(left, up)
@@ -177,7 +177,8 @@ def _palm_frame(index: Array, pinky: Array) -> Array | None:
     along = (index + pinky) / 2
     across = index - pinky
     normal = np.cross(along, across)
-    if np.linalg.norm(normal) < 1e-3 * max(np.linalg.norm(along) * np.linalg.norm(across), 1e-9) or not along.any():
+    size = float(np.linalg.norm(along)) * float(np.linalg.norm(across))
+    if np.linalg.norm(normal) <= 1e-3 * size:
         return None
     along = along / np.linalg.norm(along)
     normal = normal / np.linalg.norm(normal)
@@ -187,4 +188,3 @@ def _palm_frame(index: Array, pinky: Array) -> Array | None:
 def rig_facing(frame: Array) -> Array:
     """The direction (3,) in which a rig with that body frame (3, 3) looks at rest."""
     return np.asarray(-frame[:, 1])
-

@@ -157,7 +157,7 @@ class PosedRig:
             parent = int(self.rest.rig.parents[bone])
             own = self.rest.rest_wxyz[parent] if parent >= 0 else IDENTITY
             frame = quaternion_multiply(armature_delta(self.rest, carried), own)
-        in_armature = np.asarray(shift_m) @ np.linalg.inv(self.rest.world_from_armature).T
+        in_armature: Array = np.asarray(shift_m) @ np.linalg.inv(self.rest.world_from_armature).T
         return np.asarray(quaternion_rotate(quaternion_conjugate(frame), in_armature))
 
     def _kept(self, bone: int) -> Array:

@@ -32,7 +32,7 @@ _SMOOTH = Gaussian(0.2)
 
 @dataclass(frozen=True, slots=True)
 class RootPath:
-    """A rigid motion of the rig's rest stance: `turn_wxyz` (T, 4) about `pivot_m` (3,), which goes to `place_m` (T, 3)."""
+    """A rigid motion of the rest stance: `turn_wxyz` (T, 4) about `pivot_m` (3,), which goes to `place_m` (T, 3)."""
 
     turn_wxyz: Array
     pivot_m: Array
@@ -44,7 +44,8 @@ class RootPath:
 
     def uncarry(self, point_m: Array) -> Array:
         """World points (T, 3) as seen from the root."""
-        return np.asarray(self.pivot_m + quaternion_rotate(quaternion_conjugate(self.turn_wxyz), point_m - self.place_m))
+        back = quaternion_conjugate(self.turn_wxyz)
+        return np.asarray(self.pivot_m + quaternion_rotate(back, point_m - self.place_m))
 
 
 def place_source(

@@ -14,7 +14,8 @@ MAP_FORMAT_VERSION = 1
 @dataclass(frozen=True, slots=True)
 class TwistBone:
     """A bone beside a joint's chain that carries `fraction` 0..1 of the joint's twist (of its whole rotation where the
-    joint is no limb); None: as far along the limb as its head lies (see `share_rotation`)."""
+    joint is no limb); None: as far along the limb as its head lies (see `share_rotation`).
+    """
 
     bone: str
     fraction: float | None = None

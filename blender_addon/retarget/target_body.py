@@ -78,7 +78,8 @@ def _straight_leg_m(place: dict[str, Array], side: str) -> float:
 
 def _floor(rest: RestWorld, skeleton_map: SkeletonMap, up: Array, leg_m: float) -> float:
     """The sole's height along `up`: the mesh's lowest point, else the object's origin or just below the toes."""
-    feet = {rest.rig.index(skeleton_map.joints[f"{s}_ankle"][0]) for s in SIDES if skeleton_map.joints.get(f"{s}_ankle")}
+    ankles = [skeleton_map.joints.get(f"{side}_ankle", ()) for side in SIDES]
+    feet = {rest.rig.index(bones[0]) for bones in ankles if bones}
     low = {rest.rig.index(bone) for bone in skeleton_map.bones()}
     low |= {bone for bone in range(len(rest.rig)) if feet & set(rest.path_up(bone))}
     lowest_bone = float((rest.heads_m[sorted(low)] @ up).min())

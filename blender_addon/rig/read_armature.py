@@ -75,7 +75,7 @@ def _driven_bones(armature_object: Any) -> set[str]:
 def _switchable(pose_bones: list[Any]) -> frozenset[tuple[str, str]]:
     found = set()
     for pose_bone in pose_bones:
-        for key in pose_bone.keys():
+        for key in list(pose_bone.keys()):  # a pose bone's properties are no mapping of its own
             if isinstance(pose_bone[key], int | float):
                 found.add((pose_bone.name, key))
     return frozenset(found)

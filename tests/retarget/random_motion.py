@@ -1,25 +1,25 @@
-"""Random clips and rigs for the retarget's tests: numpy only, so that they serve under bpy as well."""
+"""Random and built clips for the retarget's tests: numpy only, so that they serve under bpy as well."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from blender_addon.motion.body import canonical_body, forward_kinematics
 from blender_addon.motion.clip import ClipHeader, MotionClip
-from blender_addon.motion.rotations import (
-    quaternion_from_to,
-    quaternion_multiply,
-    quaternion_rotate,
-    quaternion_to_matrix,
-    rotvec_to_quaternion,
-)
-from blender_addon.retarget.skeleton_map import SkeletonMap
-from blender_addon.retarget.target_rig import TargetRig, simple_rig
+from blender_addon.motion.limb_ik import Limb, two_bone_ik
+from blender_addon.motion.rotations import quaternion_multiply, quaternion_rotate, rotvec_to_quaternion
 
 # how far joints may turn from the T-pose, in rad: about what people do
-REACH_RAD = {"pelvis": 0.5, "head": 0.5, "neck": 0.4, "shoulder": 1.4, "elbow": 1.2, "wrist": 0.7, "hip": 1.1, "knee": 1.1}
+REACH_RAD = {
+    "pelvis": 0.5,
+    "head": 0.5,
+    "neck": 0.4,
+    "shoulder": 1.4,
+    "elbow": 1.2,
+    "wrist": 0.7,
+    "hip": 1.1,
+    "knee": 1.1,
+}
 LIMBS = [
     (f"{side}_{upper}", f"{side}_{lower}")
     for side in ("left", "right")
@@ -63,7 +63,7 @@ def random_clip(seed: int, frames: int, step: float = 0.08, travel: bool = True)
     reach = np.array([REACH_RAD.get(name.split("_")[-1], 0.25) for name in body.joint_names])
     rotvecs = waves * reach[None, :, None] * 1.5
     rotations = rotvec_to_quaternion(rotvecs)
-    turn = rotvec_to_quaternion(np.stack([np.zeros(frames), np.zeros(frames), 3.0 * np.sin(0.3 * step * np.arange(frames))], -1))
+    turn = rotvec_to_quaternion(np.outer(3.0 * np.sin(0.3 * step * np.arange(frames)), [0.0, 0.0, 1.0]))
     rotations[:, 0] = quaternion_multiply(turn, rotations[:, 0])
     path = 2.0 * np.sin(step * 0.2 * np.arange(frames)[:, None] * np.array([1.0, 0.7, 0.0]))
     return make_clip(rotations, path * travel + np.array([0.0, 0.0, 0.95]))
@@ -74,14 +74,14 @@ def still_feet_clip(frames: int = 120, fps: float = 30.0) -> MotionClip:
 
     Built backwards: feet fixed, pelvis led about, legs solved by two-bone IK on the canonical body.
     """
-    from blender_addon.motion.limb_ik import Limb, two_bone_ik
-
     body = canonical_body()
     time = np.arange(frames) / fps
-    sway = np.stack([0.06 * np.sin(2.0 * time), 0.04 * np.sin(1.3 * time), -0.18 * (1 - np.cos(2.5 * time)) / 2 - 0.02], -1)
+    squat = -0.09 * (1 - np.cos(2.5 * time)) - 0.02
+    sway = np.stack([0.06 * np.sin(2.0 * time), 0.04 * np.sin(1.3 * time), squat], -1)
     rotations = np.zeros((frames, len(body.joint_names), 4))
     rotations[..., 0] = 1.0
-    rotations[:, 0] = rotvec_to_quaternion(np.stack([0.15 * np.sin(time), 0.1 * np.sin(1.7 * time), 0.3 * np.sin(time)], -1))
+    lean = np.stack([0.15 * np.sin(time), 0.1 * np.sin(1.7 * time), 0.3 * np.sin(time)], -1)
+    rotations[:, 0] = rotvec_to_quaternion(lean)
     root = body.rest_positions_m()[0] + sway
     ankles = {side: body.rest_positions_m()[body.joint_index(f"{side}_ankle")] for side in ("left", "right")}
     for side, ankle in ankles.items():
@@ -100,8 +100,6 @@ def still_feet_clip(frames: int = 120, fps: float = 30.0) -> MotionClip:
 
 def walk_clip(steps: int = 6, fps: float = 30.0) -> MotionClip:
     """A walk along -Y with heel strike, flat foot and toe-off, built from foot paths by two-bone IK."""
-    from blender_addon.motion.limb_ik import Limb, two_bone_ik
-
     body = canonical_body()
     period, stride = 1.1, 1.2
     time = np.arange(int(steps * period / 2 * fps)) / fps
@@ -129,8 +127,6 @@ def walk_clip(steps: int = 6, fps: float = 30.0) -> MotionClip:
 
 
 def _walk_leg(body, rotations, root, contacts, cycle, side):
-    from blender_addon.motion.limb_ik import Limb, two_bone_ik
-
     cycles, stride = cycle
     frames = len(cycles)
     number = 0 if side == "left" else 1
@@ -153,7 +149,8 @@ def _walk_leg(body, rotations, root, contacts, cycle, side):
     contacts[:, 2 * number] = part < 0.42
     contacts[:, 2 * number + 1] = (part > 0.08) & (part < 0.6)
     positions, world = forward_kinematics(body, rotations, root)
-    led = two_bone_ik(Limb(positions[:, hip], positions[:, knee], positions[:, foot]), ankle, np.array([0.0, -1.0, 0.0]))
+    limb = Limb(positions[:, hip], positions[:, knee], positions[:, foot])
+    led = two_bone_ik(limb, ankle, np.array([0.0, -1.0, 0.0]))
     inverse = np.array([1.0, -1.0, -1.0, -1.0])
     new_hip = quaternion_multiply(led.upper_turn_wxyz, world[:, hip])
     new_knee = quaternion_multiply(led.lower_turn_wxyz, world[:, knee])
@@ -162,66 +159,6 @@ def _walk_leg(body, rotations, root, contacts, cycle, side):
     rotations[:, foot] = quaternion_multiply(new_knee * inverse, turn)
     toe_bend = np.where((part > 0.4) & (part <= 0.6), -pitch, 0.0)
     rotations[:, toe] = rotvec_to_quaternion(np.outer(toe_bend, [1.0, 0.0, 0.0]))
-
-
-@dataclass(frozen=True)
-class RigSpec:
-    """What is random about a rig: bone rolls and axes, arm and leg pose at rest, proportions, object transform."""
-
-    seed: int
-    arm_drop_rad: float = 0.0
-    bones_between: bool = False
-
-
-def random_rig(spec: RigSpec) -> tuple[TargetRig, SkeletonMap]:
-    """A humanoid of random proportions and rest pose, with bone axes and object transform at random."""
-    rng = np.random.default_rng(spec.seed)
-    body = canonical_body()
-    names, parents = list(body.joint_names), [int(parent) for parent in body.parents]
-    offsets = body.offsets_m * rng.uniform(0.8, 1.25, (len(names), 1))
-    for name in ("left", "right"):
-        for joint in ("shoulder", "hip", "knee", "ankle", "elbow", "wrist"):
-            partner = names.index(f"right_{joint}")
-            own = names.index(f"{name}_{joint}")
-            offsets[own] = offsets[partner] * np.array([-1.0, 1.0, 1.0]) if name == "left" else offsets[own]
-    turns = np.zeros((len(names), 3))
-    for side, sign in (("left", 1.0), ("right", -1.0)):
-        turns[names.index(f"{side}_shoulder")] = [rng.uniform(-0.2, 0.2), sign * spec.arm_drop_rad, 0.0]
-        turns[names.index(f"{side}_elbow")] = [0.0, 0.0, -sign * rng.uniform(0.0, 0.5)]
-        turns[names.index(f"{side}_hip")] = [rng.uniform(-0.1, 0.1), -sign * rng.uniform(0.0, 0.2), 0.0]
-        turns[names.index(f"{side}_knee")] = [rng.uniform(0.0, 0.2), 0.0, 0.0]
-        turns[names.index(f"{side}_ankle")] = -turns[names.index(f"{side}_knee")] - turns[names.index(f"{side}_hip")]
-    rotations = rotvec_to_quaternion(turns)
-    world, heads = [rotations[0]], [offsets[0]]
-    for joint in range(1, len(names)):
-        heads.append(heads[parents[joint]] + quaternion_rotate(world[parents[joint]], offsets[joint]))
-        world.append(quaternion_multiply(world[parents[joint]], rotations[joint]))
-    return _rig_of(rng, names, parents, np.array(heads), spec)
-
-
-def _rig_of(rng, names, parents, heads, spec):
-    bone_names, bone_parents, places = [], [], []
-    index: dict[str, int] = {}
-    for joint, name in enumerate(names):
-        parent = index[names[parents[joint]]] if parents[joint] >= 0 else -1
-        if spec.bones_between and parents[joint] >= 0 and rng.random() < 0.5:
-            bone_names.append(f"between_{name}")
-            bone_parents.append(parent)
-            places.append(heads[parents[joint]] * 0.5 + heads[joint] * 0.5 + rng.normal(size=3) * 0.01)
-            parent = len(bone_names) - 1
-        index[name] = len(bone_names)
-        bone_names.append(name)
-        bone_parents.append(parent)
-        places.append(heads[joint])
-    unit = rng.uniform(0.5, 120.0)
-    rest = np.broadcast_to(np.eye(4), (len(bone_names), 4, 4)).copy()
-    rest[:, :3, :3] = quaternion_to_matrix(rotvec_to_quaternion(rng.normal(size=(len(bone_names), 3)) * 2.0))
-    rest[:, :3, 3] = np.array(places) * unit
-    transform = np.eye(4)
-    transform[:3, :3] = quaternion_to_matrix(rotvec_to_quaternion(rng.normal(size=3))) / unit * rng.uniform(0.3, 3.0)
-    transform[:3, 3] = rng.normal(size=3)
-    rig = simple_rig("random", tuple(bone_names), np.array(bone_parents), rest, np.full(len(bone_names), 0.1 * unit), transform)
-    return rig, SkeletonMap("test", "Test", {name: (name,) for name in names})
 
 
 def limb_directions(positions_m, joint_index) -> np.ndarray:
@@ -241,5 +178,3 @@ def clip_limb_directions(clip: MotionClip) -> np.ndarray:
 def angle_deg(a, b) -> np.ndarray:
     """The angle in degrees between directions (..., 3)."""
     return np.degrees(2.0 * np.arctan2(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1)))
-
-

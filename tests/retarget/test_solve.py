@@ -18,15 +18,14 @@ from blender_addon.retarget.source_motion import RetargetError
 from tests.retarget.evaluate_rig import evaluate
 from tests.retarget.random_motion import (
     LIMBS,
-    RigSpec,
     angle_deg,
     clip_limb_directions,
     limb_directions,
     random_clip,
-    random_rig,
     still_feet_clip,
     walk_clip,
 )
+from tests.retarget.random_rigs import RigSpec, random_rig
 
 FREE = RetargetOptions(plant_feet=False)
 
@@ -35,30 +34,23 @@ def rig_directions(rig, skeleton_map, heads):
     return limb_directions(heads, lambda joint: rig.index(skeleton_map.joints[joint][0]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     drop=st.floats(0.0, 1.4),
     between=st.booleans(),
     root=st.sampled_from(list(RootMode)),
-    placement=st.just(Placement.WORLD),
 )
-def test_limbs_point_where_the_clip_points(seed, drop, between, root, placement):
+def test_limbs_point_where_the_clip_points(seed, drop, between, root):
     clip = random_clip(seed, 24)
     rig, skeleton_map = random_rig(RigSpec(seed, drop, between))
-    if root is RootMode.OBJECT:
-        rig = replace(rig, object_matrix=_even(rig.object_matrix))
-    pose = retarget(clip, rig, skeleton_map, replace(FREE, root=root, placement=placement))
+    pose = retarget(clip, rig, skeleton_map, replace(FREE, root=root))
     error = angle_deg(rig_directions(rig, skeleton_map, evaluate(rig, pose)), clip_limb_directions(clip))
     assert error.max() < 1e-3
 
 
-def _even(matrix):
-    return matrix
-
-
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_the_pelvis_travels_by_leg_length(seed):
     clip = random_clip(seed, 20)
     rig, skeleton_map = random_rig(RigSpec(seed, 0.6))
@@ -147,7 +139,7 @@ def test_placed_at_the_character_it_starts_where_it_stands_and_faces():
     assert level[0] @ level[1] > np.cos(np.radians(25.0))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 1000), between=st.booleans())
 def test_planted_feet_stay_on_the_target(seed, between):
     clip = still_feet_clip()
@@ -267,8 +259,6 @@ def test_bone_flags_are_heeded(flag):
     clip = random_clip(14, 12)
     rig, skeleton_map = random_rig(RigSpec(14, 0.5))
     rig = replace(rig, **{flag: np.zeros(len(rig), bool)})
-    if flag == "local_location":
-        pytest.importorskip("numpy")
     pose = retarget(clip, rig, skeleton_map, FREE)
     heads = evaluate(rig, pose)
     if flag == "inherit_rotation":

@@ -1,0 +1,244 @@
+"""Automatic maps: every family, other spellings, other languages, no names at all, and rigs that are no people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from blender_addon.motion.body import canonical_body
+from blender_addon.retarget.auto_map import detect_map
+from blender_addon.retarget.bone_names import read_name
+from blender_addon.retarget.edit_map import CorrectionBook, clear_joint, mirror_bone, mirror_map, set_joint
+from blender_addon.retarget.map_files import rig_families
+from blender_addon.retarget.target_rig import rig_fingerprint
+from tests.retarget.named_rigs import RigBuilder, family_rig, plain_rig
+
+FAMILIES = {family.family: family for family in rig_families()}
+JOINTS = [joint for joint in canonical_body().joint_names if not joint.endswith("_hand")]
+
+GERMAN = {
+    "pelvis": "Becken", "spine": "Wirbelsaule1", "chest": "Wirbelsaule2", "upper_chest": "Brust", "neck": "Hals",
+    "head": "Kopf", "clavicle": "Schlusselbein", "shoulder": "Oberarm", "elbow": "Unterarm", "wrist": "Hand",
+    "hip": "Oberschenkel", "knee": "Unterschenkel", "ankle": "Fuss", "toe": "Zehen",
+}  # fmt: skip
+SPANISH = {
+    "pelvis": "cadera", "spine": "columna1", "chest": "columna2", "upper_chest": "pecho", "neck": "cuello",
+    "head": "cabeza", "clavicle": "clavicula", "shoulder": "brazo", "elbow": "antebrazo", "wrist": "mano",
+    "hip": "muslo", "knee": "pantorrilla", "ankle": "pie", "toe": "dedos",
+}  # fmt: skip
+JAPANESE = {
+    "pelvis": "センター", "spine": "上半身", "chest": "上半身2", "upper_chest": "胸", "neck": "首", "head": "頭",
+    "clavicle": "肩", "shoulder": "腕", "elbow": "ひじ", "wrist": "手首", "hip": "足", "knee": "ひざ",
+    "ankle": "足首", "toe": "つま先",
+}  # fmt: skip
+STUDIO = {
+    "pelvis": "pelvis_jnt", "spine": "spine_a1_jnt", "chest": "spine_b2_jnt", "upper_chest": "chest_jnt",
+    "neck": "neck_jnt", "head": "head_jnt", "clavicle": "clav_jnt", "shoulder": "uparm_jnt", "elbow": "lowarm_jnt",
+    "wrist": "hand_jnt", "hip": "upleg_jnt", "knee": "lowleg_jnt", "ankle": "foot_jnt", "toe": "ball_jnt",
+}  # fmt: skip
+AMBIGUOUS = {
+    "pelvis": "Hip", "spine": "Torso", "chest": "Torso2", "upper_chest": "Torso3", "neck": "Neck", "head": "Head",
+    "clavicle": "Shoulder", "shoulder": "Arm", "elbow": "Elbow", "wrist": "Hand", "hip": "Leg", "knee": "Knee",
+    "ankle": "Foot", "toe": "Toe",
+}  # fmt: skip
+
+
+def named(words: dict[str, str], left: str, right: str) -> dict[str, str]:
+    """Names for every joint; `left` and `right` are patterns such as "L_{}"."""
+    names = {}
+    for joint in JOINTS:
+        side, _, kind = joint.rpartition("_")
+        if side in ("left", "right"):
+            names[joint] = (left if side == "left" else right).format(words[kind])
+        else:
+            names[joint] = words[joint]
+    return names
+
+
+def assert_right(report, names):
+    found = {joint: bones for joint, bones in report.skeleton_map.joints.items()}
+    assert found == {joint: (name,) for joint, name in names.items()}
+    assert report.usable
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_family_knows_its_own_rig(family):
+    rig, truth = family_rig(FAMILIES[family])
+    report = detect_map(rig)
+    assert report.skeleton_map.family == family
+    assert dict(report.skeleton_map.joints) == dict(truth.joints)
+    assert all(match.confidence > 0.9 for match in report.mapped())
+    assert report.usable
+
+
+@pytest.mark.parametrize(
+    "rename", [str.upper, lambda n: f"Hero:{n}", lambda n: f"hero|{n}", lambda n: n.replace("_", "-")]
+)
+@pytest.mark.parametrize("family", ["mixamo", "unreal", "vrm", "character_creator", "smplx"])
+def test_other_spellings_of_a_family(family, rename):
+    rig, truth = family_rig(FAMILIES[family])
+    rig = replace(rig, bone_names=tuple(rename(name) for name in rig.bone_names))
+    report = detect_map(rig)
+    assert dict(report.skeleton_map.joints) == {
+        joint: tuple(rename(bone) for bone in bones) for joint, bones in truth.joints.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "left", "right"),
+    [
+        (GERMAN, "{}.L", "{}.R"),
+        (GERMAN, "{}_links", "{}_rechts"),
+        (SPANISH, "{}_izq", "{}_der"),
+        (JAPANESE, "左{}", "右{}"),
+        (JAPANESE, "{}.L", "{}.R"),
+        (STUDIO, "l_{}", "r_{}"),
+        (STUDIO, "{}_lft", "{}_rgt"),
+        (AMBIGUOUS, "Left{}", "Right{}"),
+        (AMBIGUOUS, "{} left", "{} right"),
+    ],
+)
+def test_words_in_names_of_other_tools(words, left, right):
+    names = named(words, left, right)
+    assert_right(detect_map(plain_rig(names)), names)
+
+
+def test_nameless_bones_by_shape_alone():
+    names = {joint: f"bone.{number:03d}" for number, joint in enumerate(JOINTS)}
+    report = detect_map(plain_rig(names, fingers=True))
+    assert_right(report, names)
+    assert all(match.confidence <= 0.85 for match in report.mapped())
+    assert any("place in the body" in match.reason for match in report.mapped())
+
+
+def test_nameless_bones_facing_the_other_way_keep_left_left():
+    names = {joint: f"bone.{number:03d}" for number, joint in enumerate(JOINTS)}
+    rig = plain_rig(names, fingers=True)
+    turned = np.diag([-1.0, -1.0, 1.0, 1.0]) @ rig.rest_matrices
+    assert_right(detect_map(replace(rig, rest_matrices=turned)), names)
+
+
+def test_a_missing_arm_is_named():
+    names = named(STUDIO, "l_{}", "r_{}")
+    rig = plain_rig(names, drop=("left_clavicle", "left_shoulder", "left_elbow", "left_wrist"))
+    report = detect_map(rig)
+    assert report.usable
+    assert any("no left arm" in problem for problem in report.problems)
+    assert {match.joint for match in report.missing()} >= {"left_shoulder", "left_elbow", "left_wrist"}
+    assert all(match.reason for match in report.missing())
+
+
+def test_missing_fingers_are_named():
+    rig, _ = family_rig(FAMILIES["cmu_motionbuilder"])
+    assert any("no fingers" in problem for problem in detect_map(rig).problems)
+
+
+def test_a_quadruped_is_refused_with_the_reason():
+    builder = RigBuilder()
+    builder.add("pelvis", None, [0.0, 0.5, 0.7])
+    spine = "pelvis"
+    for number in range(3):
+        spine = builder.add(f"spine_{number}", spine, [0.0, 0.3 - 0.3 * number, 0.72])
+    neck = builder.add("neck", spine, [0.0, -0.5, 0.8])
+    builder.add("head", neck, [0.0, -0.65, 1.0])
+    for side, x in (("l", 0.12), ("r", -0.12)):
+        for word, y, root in (("thigh", 0.5, "pelvis"), ("upperarm", -0.35, spine)):
+            lower, foot = {"thigh": ("calf", "foot"), "upperarm": ("lowerarm", "hand")}[word]
+            top = builder.add(f"{word}_{side}", root, [x, y, 0.65])
+            middle = builder.add(f"{lower}_{side}", top, [x, y + 0.05, 0.35])
+            end = builder.add(f"{foot}_{side}", middle, [x, y, 0.06])
+            builder.add(f"tip_{word}_{side}", end, [x, y - 0.08, 0.0])
+    report = detect_map(builder.build("horse"))
+    assert not report.usable
+    assert any("four legs" in problem for problem in report.problems)
+
+
+def test_a_rig_that_is_no_body_is_not_usable():
+    builder = RigBuilder()
+    previous = None
+    for number in range(6):
+        previous = builder.add(f"chain_{number}", previous, [0.0, 0.0, 0.2 * number])
+    report = detect_map(builder.build("rope"))
+    assert not report.usable
+    assert any("hips" in problem for problem in report.problems)
+    assert "0 of 24" in report.summary()
+
+
+def test_swapped_sides_are_noticed():
+    names = named(STUDIO, "r_{}", "l_{}")
+    report = detect_map(plain_rig(names))
+    assert any("swapped" in match.reason for match in report.mapped())
+
+
+def test_set_clear_and_mirror():
+    rig, truth = family_rig(FAMILIES["unreal"])
+    moved = set_joint(truth, "left_hand", ("middle_01_l",))
+    assert moved.joints["left_hand"] == ("middle_01_l",)
+    taken = set_joint(moved, "neck", ("head",))
+    assert "head" not in taken.joints
+    assert "neck" not in clear_joint(truth, "neck").joints
+    mirrored = mirror_map(moved, rig, "left")
+    assert mirrored.joints["right_hand"] == ("middle_01_r",)
+    assert mirror_bone("head", rig) is None
+    with pytest.raises(KeyError, match="tail"):
+        set_joint(truth, "tail", ("head",))
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_map_mirrors_onto_itself(family):
+    rig, truth = family_rig(FAMILIES[family])
+    assert dict(mirror_map(truth, rig, "left").joints) == dict(truth.joints)
+    assert dict(mirror_map(truth, rig, "right").joints) == dict(truth.joints)
+
+
+def test_corrections_are_remembered_for_the_same_skeleton_only(tmp_path):
+    rig, _ = family_rig(FAMILIES["unreal"])
+    other, _ = family_rig(FAMILIES["mixamo"])
+    book = CorrectionBook(tmp_path / "deep" / "corrections.json")
+    book.remember(rig, {"left_hand": ("middle_01_l",), "neck": ()})
+    again = CorrectionBook(tmp_path / "deep" / "corrections.json")
+    report = detect_map(replace(rig, name="another file"), again.for_rig(rig))
+    assert report.skeleton_map.joints["left_hand"] == ("middle_01_l",)
+    assert "neck" not in report.skeleton_map.joints
+    reasons = {match.joint: match.reason for match in report.matches}
+    assert "you set it" in reasons["left_hand"]
+    assert "you left it empty" in reasons["neck"]
+    assert again.for_rig(other) == {}
+    again.forget(rig)
+    assert CorrectionBook(tmp_path / "deep" / "corrections.json").for_rig(rig) == {}
+
+
+def test_a_damaged_correction_file_is_an_empty_book(tmp_path):
+    path = tmp_path / "corrections.json"
+    path.write_text("[1, 2", encoding="utf-8")
+    rig, _ = family_rig(FAMILIES["unreal"])
+    assert CorrectionBook(path).for_rig(rig) == {}
+
+
+def test_the_fingerprint_is_of_the_skeleton_not_of_the_object():
+    rig, _ = family_rig(FAMILIES["unreal"])
+    assert rig_fingerprint(rig) == rig_fingerprint(replace(rig, name="x", object_matrix=2 * np.eye(4)))
+    renamed = (*rig.bone_names[:-1], "other")
+    assert rig_fingerprint(rig) != rig_fingerprint(replace(rig, bone_names=renamed))
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "word"),
+    [
+        ("LeftUpLeg", "left", "upleg"),
+        ("upper_arm.R", "right", "upperarm"),
+        ("mixamorig:LeftHandIndex1", "left", "handindex"),
+        ("lShldr", "left", "shldr"),
+        ("rforearm", "right", "forearm"),
+        ("upperarml", "left", "upperarm"),
+        ("Bip01 R Thigh", "right", "thigh"),
+        ("左ひじ", "left", "ひじ"),
+        ("leg", "", "leg"),
+        ("CC_Base_L_Calf", "left", "calf"),
+    ],
+)
+def test_names_are_taken_apart(name, side, word):
+    read = read_name(name)
+    assert (read.side, read.word) == (side, word)
