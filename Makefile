@@ -9,6 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BLENDERS ?= 4.2 4.5 5.0
 DEMO_BLENDER ?= 4.5
 CLIP ?=
+RIG ?=
 DIST ?= dist
 
 VENV := .venv
@@ -56,8 +57,8 @@ system:  ## the system libraries of headless rendering (installs them as root, e
 	@tools/system_libraries.sh
 
 # ---------------------------------------------------------------------------------------------------- main job
-demo: system $(VENV)/.core .venv-bpy-$(DEMO_BLENDER)/.ready  ## a real clip to a baked character; CLIP=path for yours
-	@$(RUN) -m tools.demo --blender-python .venv-bpy-$(DEMO_BLENDER)/bin/python $(if $(CLIP),--clip "$(CLIP)")
+demo: system $(VENV)/.core .venv-bpy-$(DEMO_BLENDER)/.ready  ## a real clip to a baked character; CLIP=film RIG=file.blend for yours
+	@$(RUN) -m tools.demo --blender-python .venv-bpy-$(DEMO_BLENDER)/bin/python $(if $(CLIP),--clip "$(CLIP)") $(if $(RIG),--character "$(RIG)")
 
 # ------------------------------------------------------------------------------------------------------- tests
 test: system test-backend test-blender  ## all tests: backend, then each Blender

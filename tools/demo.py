@@ -48,13 +48,15 @@ class DemoRun:
     output: Path
     blender_python: Path
     options: SolveOptions
+    character: Path = CHARACTER
     fine: bool = False
 
 
 def show(snapshot: JobSnapshot, last: str) -> str:
-    """Say where the job stands when that has changed; returns what was said."""
+    """Say where the job stands when that has changed, in a log by tens of per cent; returns what was said."""
     left = f", about {snapshot.remaining_s:.0f} s left" if snapshot.remaining_s else ""
-    share = f" {100 * snapshot.done // snapshot.total}%" if snapshot.total else ""
+    step = 1 if sys.stdout.isatty() else 10
+    share = f" {100 * snapshot.done // snapshot.total // step * step}%" if snapshot.total else ""
     line = f"  {snapshot.stage or snapshot.state}{share}"
     if line != last:
         sys.stdout.write(f"\r{line}{left}".ljust(60) if sys.stdout.isatty() else f"{line}\n")
@@ -85,8 +87,8 @@ def capture(run: DemoRun) -> JobSnapshot:
 
 def animate(run: DemoRun, clip: Path) -> dict[str, Any]:
     """Blender's half, in its own process; returns what it told."""
-    command = [run.blender_python, "-m", "tools.demo_blender", clip, CHARACTER, run.output, "--video", run.film.path.resolve()]
-    command += ["--fine"] if run.fine else []
+    command = [run.blender_python, "-m", "tools.demo_blender", clip, run.character, run.output]
+    command += ["--video", run.film.path.resolve(), *(["--fine"] if run.fine else [])]
     done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True, check=False)
     (run.output / "blender.log").write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode != 0:
@@ -98,8 +100,7 @@ def animate(run: DemoRun, clip: Path) -> dict[str, Any]:
 def draw(run: DemoRun, clip: Path, told: dict[str, Any]) -> list[Path]:
     """Overlay film, comparison film, comparison picture."""
     overlay = run.output / "overlay.mp4"
-    with open_video(run.film.path) as reader:
-        write_overlay(reader, [read_clip(clip)], overlay)
+    write_overlay(open_video(run.film.path), [read_clip(clip)], overlay)
     paths = tuple(Path(path) for path in told["pictures"])
     frames = [int(path.stem.rpartition("_")[2]) for path in paths]
     times = tuple((frame - told["frame_of_time_zero"]) / told["fps"] for frame in frames)
@@ -134,7 +135,8 @@ def perform(run: DemoRun) -> None:
     logger.info("\n%s", "\n".join(f"  {name} {value:.3g}" for name, value in solved.figures))
     for path in [clip, *map(Path, told["files"]), *pictures]:
         logger.info("  %s (%.0f kB)", path, path.stat().st_size / 1000)
-    logger.info("Done in %.1f s. Open %s in Blender, look at %s", time.perf_counter() - began, told["files"][0], pictures[-1])
+    logger.info("Open %s in Blender, look at %s", told["files"][0], pictures[-1])
+    logger.info("Done in %.1f s", time.perf_counter() - began)
 
 
 def main() -> int:
@@ -142,6 +144,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, help="your own film instead of the demo's")
     parser.add_argument("--blender-python", type=Path, required=True, help="a Python with Blender as a library")
+    parser.add_argument("--character", type=Path, default=CHARACTER, help="a .blend with a rigged humanoid of yours")
     parser.add_argument("--output", type=Path, default=ROOT / "demo_output")
     parser.add_argument("--quality", default="best", help="quality of the solve, as in `backend solve`")
     parser.add_argument("--fine", action="store_true", help="larger, smoother pictures; several times slower")
@@ -150,7 +153,8 @@ def main() -> int:
     try:
         film = demo_clip(ROOT / "build" / "demo_clip", options.clip)
         solve = SolveOptions(end_s=film.end_s, quality=options.quality)
-        perform(DemoRun(film, options.output.resolve(), options.blender_python.absolute(), solve, options.fine))
+        python, character = options.blender_python.absolute(), options.character.resolve()
+        perform(DemoRun(film, options.output.resolve(), python, solve, character, options.fine))
     except (DemoError, DemoClipError) as fault:
         logger.error("%s", fault)
         return 1

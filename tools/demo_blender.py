@@ -1,4 +1,4 @@
-"""Blender's half of `make demo`: a clip onto the demo character with the add-on's own functions, saved, exported, drawn.
+"""Blender's half of `make demo`: a clip onto the character by the add-on's own functions, saved, exported, drawn.
 
     .venv-bpy-4.5/bin/python -m tools.demo_blender CLIP CHARACTER OUTPUT_DIR
 
@@ -107,7 +107,7 @@ def add_floor(stage: Stage) -> None:
     mesh = bpy.data.meshes.new("Floor")
     mesh.from_pydata(vertices, [], faces)
     floor = bpy.data.objects.new("Floor", mesh)
-    floor.color = (0.16, 0.18, 0.2, 1.0)
+    floor.color = (0.30, 0.34, 0.38, 1.0)
     middle = stage.armature.matrix_world.translation
     floor.location = (round(middle.x), round(middle.y), 0.0)
     bpy.context.scene.collection.objects.link(floor)
@@ -127,16 +127,17 @@ def prepare_pictures(stage: Stage) -> None:
     render.resolution_x = 2 * round(render.resolution_x * scale / 2)
     render.resolution_y = stage.look.height_px
     render.engine = "BLENDER_WORKBENCH"
+    scene.view_settings.view_transform = "Standard"
     render.image_settings.file_format = "JPEG"
     render.image_settings.quality = 92
     scene.world = scene.world or bpy.data.worlds.new("World")
-    scene.world.color = (0.055, 0.065, 0.075)
+    scene.world.color = (0.16, 0.19, 0.22)
     shading = scene.display.shading
     shading.light, shading.color_type = "STUDIO", "OBJECT"
     shading.show_shadows = True
     shading.shadow_intensity = 0.45
     scene.display.render_aa = stage.look.samples
-    scene.display.light_direction = Vector((0.4, 0.5, 0.77))
+    scene.display.light_direction = Vector((0.25, 0.3, 0.92))
     for mesh in skinned_meshes(stage.armature):
         mesh.color = (0.93, 0.6, 0.27, 1.0)
 

@@ -50,14 +50,16 @@ def footage_frames(video: Path, times_s: Sequence[float]) -> Iterator[Image]:
 
 def side_by_side(left: Image, right: Image, credit: str = "") -> Image:
     """Two pictures of one height next to each other, the credit small in the left one's corner; even size."""
-    height, width = right.shape[:2]
-    scaled = cv2.resize(left, (round(left.shape[1] * height / left.shape[0] / 2) * 2, height), interpolation=cv2.INTER_AREA)
+    height, right_width = right.shape[:2]
+    size = (round(left.shape[1] * height / left.shape[0] / 2) * 2, height)
+    scaled = cv2.resize(left, size, interpolation=cv2.INTER_AREA)
     if credit:
-        at, size = (8, height - 10), height / 1300
-        cv2.putText(scaled, credit, at, cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 3, cv2.LINE_AA)
-        cv2.putText(scaled, credit, at, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA)
+        for colour, width_px in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(
+                scaled, credit, (8, height - 10), cv2.FONT_HERSHEY_SIMPLEX, height / 1300, colour, width_px, cv2.LINE_AA
+            )
     gap = np.full((height, _GAP_PX, 3), 20, np.uint8)
-    joined = np.concatenate([scaled, gap, right[:, : width - width % 2]], axis=1)
+    joined = np.concatenate([scaled, gap, right[:, : right_width - right_width % 2]], axis=1)
     return np.ascontiguousarray(joined[: height - height % 2])
 
 
