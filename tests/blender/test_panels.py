@@ -1,4 +1,4 @@
-"""Every panel draws in every state, with icons, properties and operators that this Blender has; greyed buttons say why."""
+"""Every panel draws in every state, with what this Blender has; greyed buttons say why."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def test_panels_draw_in_a_new_file(extension: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["FILE", "MOVIE_CLIP", "SEQUENCE"])
-def test_panels_draw_with_a_clip_a_rig_and_every_option(extension: str, addon: Any, clip_file: Path, source: str) -> None:
+def test_panels_draw_with_a_clip_a_rig_and_every_option(
+    extension: str, addon: Any, clip_file: Path, source: str
+) -> None:
     bpy.ops.marionet.import_clip(filepath=str(clip_file))
     kept = bpy.context.scene.marionet
     kept.retarget.armature = canonical_armature()
@@ -57,8 +59,9 @@ def test_lists_draw_and_search(extension: str, clip_file: Path) -> None:
     kept.retarget.armature = canonical_armature()
     log: list[Any] = []
     rows, panel = kept.retarget.rows, bpy.types.MARIONET_UL_map
+    chosen, layout = kept.retarget, StandInLayout(log)
     for row in rows:
-        panel.draw_item(SimpleNamespace(), bpy.context, StandInLayout(log), kept.retarget, row, 0, kept.retarget, "row_index")
+        panel.draw_item(SimpleNamespace(), bpy.context, layout, chosen, row, 0, chosen, "row_index")
     clips = bpy.types.MARIONET_UL_clips
     clips.draw_item(SimpleNamespace(), bpy.context, StandInLayout(log), kept, kept.clips[0], 0, kept, "clip_index")
     assert sum(name == "prop_search" for name, _, _ in log) == len(rows) == 24
