@@ -92,7 +92,8 @@ class CaptureJob:
             try:
                 self._advance(deadline)
             except OSError as fault:
-                self._fail("output", str(fault), "Check the folder for results, and its free space")
+                remedy = "The backend keeps the result; check the folder's rights and its free space"
+                self._fail("output", str(fault), remedy)
         return self.snapshot
 
     def take_chunks(self) -> list[wire.MotionChunk]:
@@ -248,12 +249,15 @@ class CaptureJob:
         """The work is over; its files, if any, are fetched before the job is."""
         self._close_upload()
         self._ending = message
-        if message.files:
-            self.snapshot = replace(self.snapshot, state="fetching", words="Fetching the result")
-            self._download = Download(self.job_id, message.files, self._request.result_dir)
-        else:
+        if not message.files:
             self._ask_once(wire.Release(self.job_id))
             self._finish(self._final(message, ()))
+            return
+        self.snapshot = replace(self.snapshot, state="fetching", words="Fetching the result")
+        try:
+            self._download = Download(self.job_id, message.files, self._request.result_dir)
+        except OSError as fault:
+            self._fail("output", f"The result cannot be kept ({fault})", "The backend keeps it; choose another folder")
 
     def _finish_fetch(self, download: Download) -> None:
         if self._ending is not None:
