@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +52,8 @@ class Journal:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as data:
+            # opened here: numpy leaves a damaged archive's file open
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
                 if str(data["key"]) != self._key:
                     log.warning("%s belongs to another video or other settings: starting anew", self.folder)
                     return None
@@ -71,7 +73,8 @@ class Journal:
         except OSError as fault:
             self._broken = True
             log.warning("No journal for --resume: %s cannot be written (%s)", self.folder, fault.strerror)
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
         self._saved_at_s = time.monotonic()
 
     def discard(self) -> None:

@@ -1,0 +1,79 @@
+"""Rendered clips with their truth, models loaded once, and videos composed of the renders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from backend.camera import CameraOptions
+from backend.pipeline import SolveModels, SolveRequest, load_models
+from backend.solving.request import SolveQuality
+
+DATA = Path(__file__).parent / "data"
+WALK_HEIGHT_M = 1.81
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A rendered video and what a solve of it should find."""
+
+    video: Path
+    truth: dict[str, np.ndarray]
+
+    def request(self, output: Path, **changes: object) -> SolveRequest:
+        """A fast request with the true camera and height."""
+        known = {"camera": CameraOptions(fov_deg=50.0), "height_m": float(self.truth["height_m"])}
+        return SolveRequest(self.video, output, quality=SolveQuality.FAST, device="cpu", **{**known, **changes})
+
+
+def rendered(name: str) -> Rendered:
+    with np.load(DATA / f"{name}.truth.npz") as truth:
+        return Rendered(DATA / f"{name}.mp4", dict(truth))
+
+
+@pytest.fixture(scope="session")
+def walk() -> Rendered:
+    return rendered("walk_23976")
+
+
+@pytest.fixture(scope="session")
+def dance() -> Rendered:
+    return rendered("dance_vfr")
+
+
+@pytest.fixture(scope="session")
+def models() -> SolveModels:
+    return load_models(SolveQuality.FAST, "cpu")
+
+
+@pytest.fixture(scope="session")
+def walk_pictures(walk: Rendered) -> list[np.ndarray]:
+    with av.open(str(walk.video)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+@pytest.fixture
+def write_pictures(tmp_path: Path) -> Callable[..., Path]:
+    """`write_pictures("a.mp4", pictures)`: H.264 at 25 pictures a second."""
+
+    def write(name: str, pictures: Iterable[np.ndarray]) -> Path:
+        path = tmp_path / name
+        with av.open(str(path), "w") as out:
+            stream = None
+            for index, picture in enumerate(pictures):
+                if stream is None:
+                    stream = out.add_stream("libx264", rate=25, options={"crf": "18", "preset": "veryfast"})
+                    stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuv420p"
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                frame.pts, frame.time_base = index, Fraction(1, 25)
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+        return path
+
+    return write
