@@ -200,6 +200,7 @@ class Player:
         self.steps = scenario()
 
     def __call__(self) -> float | None:
+        """One tick."""
         try:
             window_context()["area"].tag_redraw()
             next(self.steps)
