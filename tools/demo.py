@@ -100,13 +100,14 @@ def animate(run: DemoRun, clip: Path) -> dict[str, Any]:
 def draw(run: DemoRun, clip: Path, told: dict[str, Any]) -> list[Path]:
     """Overlay film, comparison film, comparison picture."""
     overlay = run.output / "overlay.mp4"
-    write_overlay(open_video(run.film.path), [read_clip(clip)], overlay)
+    solved = read_clip(clip)
+    write_overlay(open_video(run.film.path), [solved], overlay)
     paths = tuple(Path(path) for path in told["pictures"])
     frames = [int(path.stem.rpartition("_")[2]) for path in paths]
     times = tuple((frame - told["frame_of_time_zero"]) / told["fps"] for frame in frames)
-    character = CharacterPictures(paths, times, told["picture_fps"], run.film.credit)
+    character = CharacterPictures(paths, times, told["picture_fps"], run.film.credit, tuple(told["window"]))
     film, still = run.output / "comparison.mp4", run.output / "comparison.png"
-    write_comparison(overlay, character, film, still)
+    write_comparison(run.film.path, solved, character, film, still)
     shutil.rmtree(run.output / "frames")
     return [overlay, film, still]
 

@@ -107,10 +107,25 @@ def add_floor(stage: Stage) -> None:
     mesh = bpy.data.meshes.new("Floor")
     mesh.from_pydata(vertices, [], faces)
     floor = bpy.data.objects.new("Floor", mesh)
-    floor.color = (0.30, 0.34, 0.38, 1.0)
+    paint = bpy.data.materials.new("Floor")
+    floor.color = paint.diffuse_color = (0.30, 0.34, 0.38, 1.0)
+    mesh.materials.append(paint)
     middle = stage.armature.matrix_world.translation
     floor.location = (round(middle.x), round(middle.y), 0.0)
     bpy.context.scene.collection.objects.link(floor)
+
+
+def picture_window(clip: MotionClip) -> tuple[float, float, float, float]:
+    """The part of the film that the person moves in, with room around: left, top, right, bottom as shares of it."""
+    seen = clip.keypoints_px[clip.confidence > 0.2]
+    size = np.array([clip.header.source_width, clip.header.source_height], dtype=np.float64)
+    low, high = np.nanmin(seen, axis=(0, 1)), np.nanmax(seen, axis=(0, 1))
+    half = np.maximum((high - low) / 2 + 0.12 * (high[1] - low[1]), 0.15 * size)
+    # about as wide as high, so that two of them side by side make a picture
+    half = np.maximum(half, half[::-1] * [0.9, 0.6])
+    middle = np.clip((low + high) / 2, half, np.maximum(size - half, half))
+    low, high = np.clip((middle - half) / size, 0, 1), np.clip((middle + half) / size, 0, 1)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
 def picture_step(stage: Stage) -> int:
@@ -120,12 +135,15 @@ def picture_step(stage: Stage) -> int:
 
 
 def prepare_pictures(stage: Stage) -> None:
-    """Workbench without a display, at the film's shape."""
+    """Workbench without a display, on the part of the film that the person moves in."""
     scene = bpy.context.scene
     render = scene.render
-    scale = stage.look.height_px / render.resolution_y
-    render.resolution_x = 2 * round(render.resolution_x * scale / 2)
-    render.resolution_y = stage.look.height_px
+    left, top, right, bottom = picture_window(stage.clip)
+    scale = stage.look.height_px / (bottom - top) / render.resolution_y
+    render.resolution_x, render.resolution_y = round(render.resolution_x * scale), round(render.resolution_y * scale)
+    render.use_border = render.use_crop_to_border = True
+    render.border_min_x, render.border_max_x = left, right
+    render.border_min_y, render.border_max_y = 1 - bottom, 1 - top  # Blender counts from below
     render.engine = "BLENDER_WORKBENCH"
     scene.view_settings.view_transform = "Standard"
     render.image_settings.file_format = "JPEG"
@@ -133,13 +151,21 @@ def prepare_pictures(stage: Stage) -> None:
     scene.world = scene.world or bpy.data.worlds.new("World")
     scene.world.color = (0.16, 0.19, 0.22)
     shading = scene.display.shading
-    shading.light, shading.color_type = "STUDIO", "OBJECT"
+    shading.light = "STUDIO"
+    shading.color_type = "TEXTURE" if has_textures(stage.armature) else "OBJECT"
     shading.show_shadows = True
     shading.shadow_intensity = 0.45
     scene.display.render_aa = stage.look.samples
     scene.display.light_direction = Vector((0.25, 0.3, 0.92))
     for mesh in skinned_meshes(stage.armature):
         mesh.color = (0.93, 0.6, 0.27, 1.0)
+
+
+def has_textures(armature: Any) -> bool:
+    """Whether the character's materials hold pictures; without them it is drawn in one plain colour."""
+    materials = [slot.material for mesh in skinned_meshes(armature) for slot in mesh.material_slots if slot.material]
+    trees = [material.node_tree for material in materials if material.node_tree is not None]
+    return any(node.type == "TEX_IMAGE" and node.image for tree in trees for node in tree.nodes)
 
 
 def draw_pictures(stage: Stage) -> list[str]:
@@ -185,6 +211,7 @@ def perform(stage: Stage) -> dict[str, Any]:
         "picture_fps": placement.fps / picture_step(stage),
         "frame_of_time_zero": placement.frame_start,
         "fps": placement.fps,
+        "window": picture_window(stage.clip),
         "seconds": times,
         "blender": bpy.app.version_string,
     }

@@ -76,7 +76,7 @@ def real_clip(cache: Path) -> DemoClip:
     if not target.is_file() or sha256_of(target) != MEMBER_SHA256:
         with tempfile.TemporaryDirectory() as folder:
             extract(download(Path(folder)), target)
-    return DemoClip(target, CREDIT, end_s=5.0)
+    return DemoClip(target, CREDIT, end_s=4.0)
 
 
 def demo_clip(cache: Path, own: Path | None = None) -> DemoClip:

@@ -1,4 +1,4 @@
-"""The demo's pictures: footage with the overlay on the left, the character on the right. OpenCV, PyAV, Pillow."""
+"""The demo's pictures: footage with the solved skeleton on the left, the character on the right. OpenCV, PyAV."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.looking.drawing import draw_label, draw_person
+from blender_addon.motion.clip import MotionClip
+
 Image = NDArray[np.uint8]
 
 _GAP_PX = 6
@@ -19,12 +22,16 @@ _GAP_PX = 6
 
 @dataclass(frozen=True, slots=True)
 class CharacterPictures:
-    """Rendered pictures of the character: paths, the seconds of the film that they show, their rate, a credit."""
+    """Rendered pictures of the character: paths, the seconds of the film that they show, their rate, a credit.
+
+    `window` is the part of the film that they show: left, top, right, bottom as shares of it.
+    """
 
     paths: tuple[Path, ...]
     times_s: tuple[float, ...]
     fps: float
     credit: str
+    window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
 
 def footage_frames(video: Path, times_s: Sequence[float]) -> Iterator[Image]:
@@ -48,29 +55,33 @@ def footage_frames(video: Path, times_s: Sequence[float]) -> Iterator[Image]:
             due = next(wanted, None)
 
 
-def side_by_side(left: Image, right: Image, credit: str = "") -> Image:
-    """Two pictures of one height next to each other, the credit small in the left one's corner; even size."""
-    height, right_width = right.shape[:2]
-    size = (round(left.shape[1] * height / left.shape[0] / 2) * 2, height)
-    scaled = cv2.resize(left, size, interpolation=cv2.INTER_AREA)
-    if credit:
-        for colour, width_px in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(
-                scaled, credit, (8, height - 10), cv2.FONT_HERSHEY_SIMPLEX, height / 1300, colour, width_px, cv2.LINE_AA
-            )
-    gap = np.full((height, _GAP_PX, 3), 20, np.uint8)
-    joined = np.concatenate([scaled, gap, right[:, : right_width - right_width % 2]], axis=1)
-    return np.ascontiguousarray(joined[: height - height % 2])
+def drawn_footage(image: Image, clip: MotionClip, frame: int, character: CharacterPictures, height_px: int) -> Image:
+    """The window's part of a film picture at the given height, with the solved skeleton and the credit on it."""
+    height, width = image.shape[:2]
+    left, top, right, bottom = character.window
+    box = np.round([left * width, top * height, right * width, bottom * height]).astype(int)
+    part = image[box[1] : box[3], box[0] : box[2]]
+    scale = height_px / part.shape[0]
+    enlarged = cv2.resize(part, (round(part.shape[1] * scale), height_px), interpolation=cv2.INTER_CUBIC)
+    result = np.ascontiguousarray(enlarged, np.uint8)
+    draw_person(result, clip, frame, scale, box[:2].astype(np.float64))
+    draw_label(result, character.credit, (8, height_px - 10), max(9, height_px // 42))
+    return result
 
 
-def joined_frames(overlay: Path, character: CharacterPictures) -> Iterator[Image]:
-    """Every picture of the comparison, in order."""
-    for left, path in zip(footage_frames(overlay, character.times_s), character.paths, strict=True):
+def joined_frames(video: Path, clip: MotionClip, character: CharacterPictures) -> Iterator[Image]:
+    """Every picture of the comparison, in order: footage, a gap, the character; even sizes for the encoder."""
+    pairs = zip(footage_frames(video, character.times_s), character.times_s, character.paths, strict=True)
+    for footage, time_s, path in pairs:
         right = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        yield side_by_side(left, np.asarray(right, np.uint8), character.credit)
+        frame = int(np.argmin(np.abs(clip.times_s - time_s)))
+        left = drawn_footage(footage, clip, frame, character, right.shape[0])
+        gap = np.full((right.shape[0], _GAP_PX, 3), 20, np.uint8)
+        joined = np.concatenate([left, gap, right], axis=1)
+        yield np.ascontiguousarray(joined[: joined.shape[0] // 2 * 2, : joined.shape[1] // 2 * 2], np.uint8)
 
 
-def write_comparison(overlay: Path, character: CharacterPictures, film: Path, still: Path) -> None:
+def write_comparison(video: Path, clip: MotionClip, character: CharacterPictures, film: Path, still: Path) -> None:
     """Write the comparison as a film (H.264 where it can be had) and, from one third in, as a still picture."""
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     chosen = len(character.paths) // 3
@@ -78,7 +89,7 @@ def write_comparison(overlay: Path, character: CharacterPictures, film: Path, st
         stream = container.add_stream(codec, rate=Fraction(character.fps).limit_denominator(1001))
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "20"} if codec == "libx264" else {}
-        for index, image in enumerate(joined_frames(overlay, character)):
+        for index, image in enumerate(joined_frames(video, clip, character)):
             if index == 0:
                 stream.height, stream.width = image.shape[:2]
             if index == chosen:
