@@ -63,14 +63,15 @@ class Network(ABC):
 
 class _OnnxNetwork(Network):
     def __init__(self, graph: NetworkGraph, options: RuntimeOptions) -> None:
-        from backend.networks.onnx_build import IMAGES, open_session
+        from backend.networks.onnx_build import IMAGES, open_session, output_name
 
         super().__init__(graph, options.batch)
-        self._names, self._input = list(graph.outputs), IMAGES
+        self._input, self._names = IMAGES, list(graph.outputs)
+        self._fetched = [output_name(name) for name in self._names]
         self._session = open_session(graph, options.threads)
 
     def _run(self, images: Image) -> Outputs:
-        values = self._session.run(self._names, {self._input: images})
+        values = self._session.run(self._fetched, {self._input: images})
         return dict(zip(self._names, values, strict=True))
 
 

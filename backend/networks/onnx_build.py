@@ -68,7 +68,7 @@ class _Parts:
 
 
 def build_onnx(graph: NetworkGraph) -> onnx.ModelProto:
-    """The network as an ONNX model: input `images` (N, S, S, 3) uint8, outputs float32 by their public names."""
+    """The network as an ONNX model: input `images` (N, S, S, 3) uint8, outputs float32 named by `output_name`."""
     parts = _Parts([], {})
     for name, array in graph.arrays.items():
         parts.constant(name, array)
@@ -81,18 +81,23 @@ def build_onnx(graph: NetworkGraph) -> onnx.ModelProto:
     for operation in graph.operations:
         _emit(operation, parts)
     for name, tensor in graph.outputs.items():
-        parts.node("Identity", [tensor], name)
+        parts.node("Identity", [tensor], output_name(name))
     shape = ["N", graph.input_size, graph.input_size, 3]
     body = helper.make_graph(
         parts.nodes,
         graph.name,
         [helper.make_tensor_value_info(IMAGES, TensorProto.UINT8, shape)],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in graph.outputs],
+        [helper.make_tensor_value_info(output_name(name), TensorProto.FLOAT, None) for name in graph.outputs],
         list(parts.constants.values()),
     )
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = IR_VERSION
     return model
+
+
+def output_name(name: str) -> str:
+    """What an output is called in the model: tensors inside may have the public name already."""
+    return f"output.{name}"
 
 
 def open_session(graph: NetworkGraph, threads: int) -> onnxruntime.InferenceSession:
@@ -105,8 +110,6 @@ def open_session(graph: NetworkGraph, threads: int) -> onnxruntime.InferenceSess
     options.log_severity_level = 3
     # Spinning workers would steal the core that decodes and cuts the next frame.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Post-activation values fade into denormals, which are slow and mean nothing here.
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     try:
         return onnxruntime.InferenceSession(
             build_onnx(graph).SerializeToString(), options, providers=["CPUExecutionProvider"]

@@ -1,0 +1,157 @@
+"""Choosing among tracks, telling them apart, putting left and right right, the sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.errors import BadInputError, NoPersonError
+from backend.people import Choice, PeopleOptions, Selection, choose_tracks
+from backend.people.identity import Absent, Found, are_doubles, are_swapped, match
+from backend.people.left_right import MIRRORED, untangle
+from backend.people.motion_filter import MotionFilter
+from backend.people.region import Roi
+from backend.types import PersonTrack
+
+
+def _track(track_id: int, frames: range, height: float, step: float, x: float) -> PersonTrack:
+    """A body of fixed shape whose landmarks move to and fro by `step` px around `x`."""
+    count = len(frames)
+    rng = np.random.default_rng(0)
+    shape = rng.uniform(-0.2, 0.2, (33, 2)) * height + [0, 0.3 * height]
+    shape[11:33:2, 0], shape[12:33:2, 0] = 0.15 * height, -0.15 * height
+    places = np.stack([x + step * (np.arange(count) % 2), np.full(count, 100.0)], -1)
+    keypoints = shape[None] + places[:, None]
+    box = np.concatenate([keypoints.min(1), keypoints.max(1)], -1)
+    world = np.zeros((count, 33, 3))
+    world[..., 0], world[..., 2] = shape[:, 0] / height, 0.1
+    return PersonTrack(
+        track_id, np.array(frames, np.intp), np.array(frames) / 30, keypoints, np.ones((count, 33)),
+        np.ones((count, 33)), world, np.ones(count), box,
+    )  # fmt: skip
+
+
+SMALL_LONG = _track(0, range(0, 90), 100, 0.2, 100)
+LARGE = _track(1, range(10, 70), 400, 0.2, 500)
+LIVELY = _track(2, range(20, 60), 120, 9.0, 900)
+TRACKS = [SMALL_LONG, LARGE, LIVELY]
+
+
+@pytest.mark.parametrize(
+    ("choice", "chosen"), [(Choice.LARGEST, 1), (Choice.LONGEST, 0), (Choice.MOST_MOVING, 2)]
+)
+def test_choices(choice: Choice, chosen: int) -> None:
+    assert [track.track_id for track in choose_tracks(TRACKS, Selection(choice))] == [chosen]
+
+
+def test_all_by_number_and_by_click() -> None:
+    assert choose_tracks(TRACKS, Selection(Choice.ALL)) == TRACKS
+    assert choose_tracks(TRACKS, Selection(Choice.INDEX, index=2)) == [LIVELY]
+    for track in TRACKS:
+        x, y = track.keypoints_px[20, 23]
+        click = Selection(Choice.CLICK, click_px=(float(x), float(y)), click_frame=int(track.frame_index[20]))
+        assert choose_tracks(TRACKS, click) == [track]
+
+
+def test_click_and_number_that_hit_nobody() -> None:
+    with pytest.raises(NoPersonError, match="no person at 5,5"):
+        choose_tracks(TRACKS, Selection(Choice.CLICK, click_px=(5, 5), click_frame=30))
+    with pytest.raises(NoPersonError):  # long before the person comes
+        choose_tracks([LARGE], Selection(Choice.CLICK, click_px=(500, 220), click_frame=10 - 40))
+    with pytest.raises(BadInputError, match="numbers found are 0, 1, 2"):
+        choose_tracks(TRACKS, Selection(Choice.INDEX, index=7))
+    with pytest.raises(NoPersonError):
+        choose_tracks([], Selection())
+
+
+def test_options_are_checked() -> None:
+    for wrong in (lambda: Selection(Choice.CLICK), lambda: Selection(Choice.INDEX)):
+        with pytest.raises(BadInputError):
+            wrong()
+    for wrong_options in ({"max_people": 0}, {"threads": 0}):
+        with pytest.raises(BadInputError):
+            PeopleOptions(**wrong_options)
+
+
+def test_frames_with_left_and_right_exchanged_are_put_right() -> None:
+    good = _track(0, range(60), 300, 2.0, 300)
+    keypoints, world, depth = good.keypoints_px.copy(), good.world_m.copy(), good.keypoint_depth.copy()
+    wrong = slice(20, 35)
+    keypoints[wrong] = keypoints[wrong][:, MIRRORED]
+    world[wrong] = world[wrong][:, MIRRORED] * [1, 1, -1]
+    depth[wrong] *= -1
+    from dataclasses import replace
+
+    mixed = replace(good, keypoints_px=keypoints, world_m=world, keypoint_depth=depth)
+    mended = untangle(mixed)
+    np.testing.assert_array_equal(mended.keypoints_px, good.keypoints_px)
+    np.testing.assert_array_equal(mended.world_m, good.world_m)
+    np.testing.assert_array_equal(mended.keypoint_depth, good.keypoint_depth)
+    assert untangle(good) is good
+
+
+def test_a_person_who_turns_round_is_left_alone() -> None:
+    """Shoulders that narrow, cross and widen again are a turn, not a mistake."""
+    track = _track(0, range(60), 300, 0.0, 300)
+    centre = track.keypoints_px[:, [23, 24]].mean(1, keepdims=True)
+    narrow = np.cos(np.linspace(0, 3 * np.pi, 60))[:, None]
+    keypoints = track.keypoints_px.copy()
+    keypoints[..., 0] = centre[..., 0] + (keypoints[..., 0] - centre[..., 0]) * narrow
+    from dataclasses import replace
+
+    assert np.array_equal(untangle(replace(track, keypoints_px=keypoints)).keypoints_px, keypoints)
+
+
+def test_gap_in_a_track_is_no_jump() -> None:
+    track = _track(0, range(40), 300, 1.0, 300)
+    keypoints, presence = track.keypoints_px.copy(), track.presence.copy()
+    keypoints[10:20], presence[10:20] = np.nan, 0
+    keypoints[20:] += 250
+    from dataclasses import replace
+
+    mended = untangle(replace(track, keypoints_px=keypoints, presence=presence))
+    np.testing.assert_array_equal(mended.keypoints_px, keypoints)
+
+
+def _look(*shares: float) -> np.ndarray:
+    look = np.zeros(34)
+    look[: len(shares)] = np.sqrt(np.array(shares) / sum(shares))
+    look[17] = 1.0
+    return look
+
+
+RED, BLUE = _look(1, 0, 0, 0.1), _look(0, 0, 1, 0.1)
+
+
+def test_people_are_matched_by_place_and_colours() -> None:
+    absent = [Absent(Roi(100, 100, 200), RED, 0.4), Absent(Roi(180, 100, 200), BLUE, 0.4)]
+    found = [Found(Roi(140, 100, 200), BLUE), Found(Roi(145, 100, 200), RED), Found(Roi(900, 100, 200), RED)]
+    assert sorted(match(absent, found, 2.0)) == [(0, 1), (1, 0)]
+    assert match(absent, [Found(Roi(900, 100, 200), RED)], 2.0) == []  # too far for 0.4 s
+    assert match(absent, [Found(Roi(110, 100, 60), RED)], 2.0) == []  # three times smaller
+    long_gone = [Absent(Roi(100, 100, 200), RED, 8.0)]
+    assert match(long_gone, [Found(Roi(900, 100, 100), RED)], 2.0) == [(0, 0)]
+    assert match(long_gone, [Found(Roi(100, 100, 200), BLUE)], 2.0) == []
+
+
+def test_swaps_and_doubles() -> None:
+    assert are_swapped((RED, BLUE), (BLUE, RED)) and not are_swapped((RED, BLUE), (RED, BLUE))
+    assert not are_swapped((RED, RED), (RED, RED))
+    body = np.random.default_rng(0).uniform(0, 100, (33, 2))
+    assert are_doubles(body, body + 2, 100) and not are_doubles(body, body + 20, 100)
+
+
+def test_motion_filter_predicts_a_steady_walk() -> None:
+    motion = MotionFilter(Roi(100, 50, 200, 3.1))
+    for step in range(1, 31):
+        motion.observe(Roi(100 + 6 * step, 50, 200, 3.1 if step % 2 else -3.1))  # the angle wraps
+    ahead = motion.predict(2)
+    assert (ahead.x_px, ahead.y_px, ahead.size_px) == pytest.approx((292, 50, 200), abs=1)
+    assert abs(np.cos(ahead.rotation_rad) + 1) < 0.02
+    again = MotionFilter.restored(motion.state())
+    assert again.predict(2) == ahead
+    for _ in range(200):
+        motion.coast()
+    assert 280 < motion.predict(0).x_px < 340  # slows down

@@ -1,0 +1,178 @@
+"""Following people through made-up videos: crossing, leaving, returning, occlusion, resuming."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backend.errors import Cancelled, NoPersonError
+from backend.people import (
+    Choice,
+    PeopleNetworks,
+    PeopleOptions,
+    PeopleTracker,
+    Selection,
+    track_people,
+)
+from backend.types import CancelToken, PersonTrack, Progress
+from tests.people.stage import STRIPES, VEST, Actor, film, info, line
+
+EVERYBODY = PeopleOptions(selection=Selection(Choice.ALL))
+
+
+def _track(actors: list[Actor], count: int, networks: PeopleNetworks, options: PeopleOptions = EVERYBODY) -> list[PersonTrack]:
+    return track_people(film(actors, count), info(count), options, networks=networks)
+
+
+def _hip_x(track: PersonTrack, frame: int) -> float:
+    row = int(np.flatnonzero(track.frame_index == frame)[0])
+    return float(track.keypoints_px[row, [23, 24], 0].mean())
+
+
+def test_one_person_walks_through(networks: PeopleNetworks) -> None:
+    walk = line((200, 220), (480, 230), range(40))
+    tracks = _track([Actor(VEST, walk)], 40, networks)
+    assert len(tracks) == 1
+    track = tracks[0]
+    assert track.frame_index.tolist() == list(range(40)) and (track.presence > 0.5).all()
+    assert track.times_s == pytest.approx(np.arange(40) / 25)
+    hips = track.keypoints_px[:, [23, 24]].mean(1)
+    way = np.array([walk[frame] for frame in range(40)])
+    offset = hips - way
+    assert np.abs(offset - offset.mean(0)).max() < 8  # moves with the picture of the person
+    assert track.world_m.shape == (40, 33, 3) and np.abs(track.world_m).max() < 1.5
+
+
+def test_crossing_people_keep_their_numbers(networks: PeopleNetworks) -> None:
+    count = 50
+    vest = Actor(VEST, line((560, 225), (160, 225), range(count)))
+    stripes = Actor(STRIPES, line((170, 220), (550, 220), range(count)))  # passes in front
+    tracks = _track([vest, stripes], count, networks)
+    assert len(tracks) == 2
+    right_to_left = min(tracks, key=lambda track: _hip_x(track, count - 1))
+    left_to_right = max(tracks, key=lambda track: _hip_x(track, count - 1))
+    assert _hip_x(right_to_left, 2) > 450 and _hip_x(left_to_right, 2) < 280
+    assert (left_to_right.presence > 0).mean() > 0.95  # the one in front is never lost
+    hidden = right_to_left.presence == 0
+    assert np.isnan(right_to_left.keypoints_px[hidden]).all()
+
+
+def test_person_who_leaves_and_returns_keeps_the_number(networks: PeopleNetworks) -> None:
+    away = line((380, 220), (380, 220), range(22)) | line((400, 220), (430, 220), range(45, 70))
+    tracks = _track([Actor(STRIPES, away)], 70, networks)
+    assert [track.track_id for track in tracks] == [0]
+    track = tracks[0]
+    seen = track.frame_index[track.presence > 0]
+    assert {*range(22), *range(50, 70)} <= set(seen.tolist())
+    gap = (track.frame_index > 23) & (track.frame_index < 45)
+    assert (track.presence[gap] == 0).all() and np.isnan(track.world_m[gap]).all()
+
+
+def test_another_person_at_the_same_place_is_another(networks: PeopleNetworks) -> None:
+    first = Actor(VEST, line((360, 225), (360, 225), range(20)))
+    second = Actor(STRIPES, line((360, 220), (360, 220), range(32, 55)))
+    tracks = _track([first, second], 55, networks)
+    assert [(track.track_id, bool(track.frame_index[0] < 20)) for track in tracks] == [(0, True), (1, False)]
+
+
+def test_new_person_is_found_while_another_is_followed(networks: PeopleNetworks) -> None:
+    first = Actor(VEST, line((170, 225), (170, 225), range(40)))
+    second = Actor(STRIPES, line((520, 220), (520, 220), range(15, 40)))
+    tracks = _track([first, second], 40, networks)
+    assert len(tracks) == 2
+    assert 15 <= tracks[1].frame_index[0] <= 15 + 0.5 * 25 + 2
+    alone = PeopleOptions(max_people=1, selection=Selection(Choice.ALL))
+    assert len(_track([first, second], 40, networks, alone)) == 1
+
+
+def test_nobody_is_a_named_error(networks: PeopleNetworks) -> None:
+    with pytest.raises(NoPersonError, match="No person"):
+        _track([], 4, networks)
+
+
+def test_a_cut_ends_the_motion_not_the_person(networks: PeopleNetworks) -> None:
+    actor = Actor(STRIPES, line((150, 220), (150, 220), range(10)) | line((560, 220), (560, 220), range(10, 20)))
+    with PeopleTracker(EVERYBODY, networks) as tracker:
+        for frame in film([actor], 20):
+            if frame.index == 10:
+                tracker.cut()
+            tracker.update(frame)
+        tracker.flush()
+        tracks = tracker.tracks()
+    assert [track.track_id for track in tracks] == [0]
+    assert (tracks[0].presence > 0.5).all()
+    assert _hip_x(tracks[0], 9) < 250 and _hip_x(tracks[0], 10) > 450
+
+
+def test_resumed_run_gives_the_same_tracks(networks: PeopleNetworks) -> None:
+    actors = [
+        Actor(VEST, line((560, 225), (160, 225), range(40))),
+        Actor(STRIPES, line((170, 220), (550, 220), range(40))),
+    ]
+
+    def run(tracker: PeopleTracker, first: int, count: int) -> None:
+        for frame in film(actors, count, first):
+            tracker.update(frame)
+            if frame.index % 7 == 6:
+                tracker.flush()
+
+    with PeopleTracker(EVERYBODY, networks) as whole, PeopleTracker(EVERYBODY, networks) as start:
+        run(whole, 0, 40)
+        whole.flush()
+        run(start, 0, 21)  # in the middle of the crossing
+        with PeopleTracker(EVERYBODY, networks) as rest:
+            rest.restore(start.state())
+            run(rest, 21, 19)
+            rest.flush()
+            pairs = list(zip(whole.tracks(), rest.tracks(), strict=True))
+    assert len(pairs) == 2
+    for one, other in pairs:
+        assert one.track_id == other.track_id
+        np.testing.assert_array_equal(one.frame_index, other.frame_index)
+        np.testing.assert_array_equal(one.keypoints_px, other.keypoints_px)
+        np.testing.assert_array_equal(one.world_m, other.world_m)
+
+
+def test_one_thread_and_two_agree(networks: PeopleNetworks) -> None:
+    actor = Actor(VEST, line((250, 220), (420, 230), range(16)))
+    one = _track([actor], 16, networks, PeopleOptions(threads=1))[0]
+    two = _track([actor], 16, networks, PeopleOptions(threads=2))[0]
+    gap = np.linalg.norm(one.keypoints_px[:, 11:29] - two.keypoints_px[:, 11:29], axis=-1)
+    assert np.median(gap) < 1.5
+
+
+def test_cancel_and_progress(networks: PeopleNetworks) -> None:
+    token, seen = CancelToken(), []
+
+    def progress(state: Progress) -> None:
+        seen.append(state)
+        if state.done == 3:
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        track_people(film([], 10), info(10), EVERYBODY, progress, token, networks)
+    assert [state.done for state in seen] == [1, 2, 3] and seen[-1].total == 10
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("recording", "people", "least_share"),
+    [
+        ("squats/pose_squats.mp4", 1, 1.0),
+        ("squats/pose_1.mp4", 1, 1.0),
+        ("balancing/cam3.mp4", 1, 1.0),
+        ("jumping_two_people/demo.mp4", 2, 0.88),
+    ],
+)
+def test_real_people(shared, networks: PeopleNetworks, recording: str, people: int, least_share: float) -> None:
+    av = pytest.importorskip("av")
+    from backend.types import Frame
+
+    with av.open(str(shared / "real" / recording)) as container:
+        frames = (
+            Frame(index, float(frame.time), frame.to_ndarray(format="rgb24"))
+            for index, frame in enumerate(container.decode(video=0))
+        )
+        tracks = track_people(frames, info(0), EVERYBODY, networks=networks)
+    assert len(tracks) == people
+    assert all((track.presence > 0).mean() >= least_share for track in tracks)
