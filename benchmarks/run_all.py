@@ -1,0 +1,128 @@
+"""Print the accuracy and speed tables of the documentation again, each by its own command, on this machine.
+
+    .venv/bin/python benchmarks/run_all.py [--only WORD] [--quick] [--output FILE.md]
+
+What cannot run here (no development data, no network for the peer's package, no CUDA) is named with the reason.
+Exit status 1 when a benchmark that could run failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("MARIONET_SHARED", ROOT.parent / "shared")) / "data"
+PYTHON = sys.executable
+BLENDER = ROOT / ".venv-bpy-4.5" / "bin" / "python"
+FILM = "{film}"  # stands for the demo's film of real people, fetched once
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One table: its name, the command that prints it, a shorter one, and the files it cannot do without."""
+
+    name: str
+    command: tuple[str, ...]
+    quick: tuple[str, ...] = ()
+    needs: tuple[Path, ...] = ()
+
+
+BENCHMARKS = (
+    Benchmark(
+        "accuracy on real recordings",
+        (PYTHON, "-m", "backend", "evaluate", "real", "--data", str(SHARED / "real")),
+        needs=(SHARED / "real", ROOT / "backend" / "cli" / "evaluate.py"),
+    ),
+    Benchmark(
+        "speed of solve beside MediaPipe",
+        (PYTHON, "benchmarks/solve_speed.py", FILM),
+        quick=(PYTHON, "benchmarks/solve_speed.py", FILM, "--rounds", "1"),
+    ),
+    Benchmark(
+        "memory of solve over ten minutes of film",
+        (PYTHON, "benchmarks/memory.py", FILM),
+        quick=(PYTHON, "benchmarks/memory.py", FILM, "--minutes", "1"),
+    ),
+    Benchmark(
+        "cost of the service",
+        (PYTHON, "benchmarks/service.py", FILM),
+        quick=(PYTHON, "benchmarks/service.py", FILM, "--quality", "fast", "--rounds", "1"),
+    ),
+    Benchmark(
+        "search in the bank",
+        (PYTHON, "benchmarks/search.py"),
+        needs=(ROOT / "benchmarks" / "search.py",),
+    ),
+    Benchmark(
+        "baking beside Blender's own",
+        (str(BLENDER), "benchmarks/bake.py"),
+        quick=(str(BLENDER), "benchmarks/bake.py", "--frames", "2000", "--peer-frames", "100"),
+        needs=(BLENDER,),
+    ),
+)
+
+
+def machine() -> str:
+    """One line about where the numbers are from."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}, {time.strftime('%Y-%m-%d')}"
+
+
+def film() -> str:
+    """The demo's film, fetched when needed."""
+    sys.path.insert(0, str(ROOT))
+    from tools.demo_clip import demo_clip
+
+    return str(demo_clip(ROOT / "build" / "demo_clip").path)
+
+
+def lacks(benchmark: Benchmark) -> str:
+    """Why a benchmark cannot run here; empty when it can."""
+    missing = [path for path in benchmark.needs if not path.exists()]
+    return f"{missing[0]} is not there" if missing else ""
+
+
+def run(benchmark: Benchmark, *, quick: bool) -> tuple[int, str]:
+    """Run one benchmark; exit status and a section of Markdown with command, output and time."""
+    command = [film() if word == FILM else word for word in (quick and benchmark.quick or benchmark.command)]
+    began = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    spent = time.perf_counter() - began
+    shown = shlex.join(command).replace(str(ROOT) + "/", "").replace(PYTHON, ".venv/bin/python")
+    text = done.stdout.strip() + ("" if done.returncode == 0 else f"\n\nexit status {done.returncode}\n{done.stderr[-2000:]}")
+    return done.returncode, f"## {benchmark.name}\n\n`{shown}` ({spent:.0f} s)\n\n```text\n{text}\n```\n"
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="only benchmarks whose name holds this word")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, shorter films: a check, not a measurement")
+    parser.add_argument("--output", type=Path, help="write the tables here too")
+    options = parser.parse_args()
+    sections, failed = [f"# Benchmarks\n\n{machine()}\n"], 0
+    for benchmark in (one for one in BENCHMARKS if options.only in one.name):
+        reason = lacks(benchmark)
+        status, section = (0, f"## {benchmark.name}\n\nNot run: {reason}\n") if reason else run(benchmark, quick=options.quick)
+        failed += status != 0
+        sections.append(section)
+        print(section, flush=True)
+    if options.output:
+        options.output.write_text("\n".join(sections), encoding="utf-8")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
