@@ -1,7 +1,7 @@
 """Render the demo's offline clip: a person who walks a turn before a still camera, with the truth beside it.
 
 Run from the repository's root with the extra `train` installed:
-    python tools/build_demo_clip.py --take 16_17.amc --assets makehuman/ --panoramas light/ --output assets/clips
+    python tools/build_demo_clip.py --take 16_17.amc --assets makehuman/ --panoramas light/ --output assets
 The take is of the CMU Graphics Lab (mocap.cs.cmu.edu, free for all uses); subject 16 is held out of training. Two
 films come of it, 23.976 frames a second and a variable frame rate, each with an .npz (see `FilmTruth`).
 """
@@ -33,7 +33,7 @@ WIDTH, HEIGHT = 640, 480
 TICKS = 24000  # a second; one frame at 23.976/s is 1001 ticks
 FRAME_TICKS = 1001
 PATTERN = (1, 1, 2, 1, 3, 1, 1, 1, 2)  # frames between two pictures of the variable-rate film
-PERSON_SEED, PERSON_HEIGHT_M = 21, 1.78
+PERSON_SEED, PERSON_HEIGHT_M = 27, 1.78
 PANORAMA = "dancing_hall_1k"
 
 
@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--assets", type=Path)
     parser.add_argument("--panoramas", type=Path)
-    parser.add_argument("--name", default="walk_turn")
+    parser.add_argument("--name", default="demo_clip")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def main() -> int:
     ticks = np.arange(0, int(args.seconds * TICKS), FRAME_TICKS)
     truth, bones = film_truth(film, ticks / TICKS)
     frames = list(film_frames(film, bones, Renderer(WIDTH, 1.25)))
-    steady = args.output / f"{args.name}_23976.mp4"
+    steady = args.output / f"{args.name}.mp4"
     encode(frames, ticks, steady)
     write_truth(truth, film, steady.with_suffix(".npz"))
     kept = np.cumsum((0, *PATTERN * (len(frames) // sum(PATTERN))))
@@ -69,10 +69,14 @@ def demo_film(args: argparse.Namespace) -> Film:
     middle = (take.root_m[:, :2].max(axis=0) + take.root_m[:, :2].min(axis=0)) / 2
     reach = float(np.linalg.norm(take.root_m[:, :2] - middle, axis=1).max())
     rng = np.random.default_rng(PERSON_SEED)
-    rest = rest_body(body_model(), Phenotype(gender=0.05, muscle=0.6, weight=0.5), PERSON_HEIGHT_M)
+    rest = rest_body(
+        body_model(),
+        Phenotype(gender=0.05, muscle=0.6, weight=0.5, african=0.2, asian=0.6, caucasian=0.2),
+        PERSON_HEIGHT_M,
+    )
     person = dressed(rng, rest, PERSON_HEIGHT_M, read_assets(args.assets, body_model()))
     target = np.array([*middle, 0.85])
-    eye = np.array([*(middle + (reach + 3.2) * np.array([0.55, -0.83])), 1.45])
+    eye = np.array([*(middle + (reach + 2.1) * np.array([0.55, -0.83])), 1.45])
     paths = {path.stem: path for path in panorama_paths(args.panoramas)}
     panorama = read_panorama(paths[PANORAMA]) if PANORAMA in paths else procedural_panorama(1)
     backdrop = Backdrop(
@@ -91,7 +95,7 @@ def demo_film(args: argparse.Namespace) -> Film:
     )
     sun = np.array([0.35, -0.45, 0.8])
     light = Light(panorama.irradiance, sun / np.linalg.norm(sun), np.array([1.0, 0.95, 0.88]), 0.012, 0.95)
-    return Film(person, take, still_camera(eye, target, np.radians(58.0), WIDTH), HEIGHT, light, backdrop)
+    return Film(person, take, still_camera(eye, target, np.radians(62.0), WIDTH), HEIGHT, light, backdrop)
 
 
 def encode(frames: list[NDArray[np.uint8]], ticks: NDArray[np.integer], path: Path) -> None:

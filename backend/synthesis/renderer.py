@@ -284,11 +284,11 @@ def _texture_pixels(texture: Path | str | None) -> NDArray[np.uint8]:
     if texture is None:
         return np.full((2, 2, 4), 255, dtype=np.uint8)
     if texture == EYE_TEXTURE:
-        return _eye_pixels()
+        return eye_pixels()
     return read_texture(Path(texture))
 
 
-def _eye_pixels() -> NDArray[np.uint8]:
+def eye_pixels() -> NDArray[np.uint8]:
     """An eyeball seen from the front: white, a brown iris, the pupil."""
     side = 64
     y, x = np.mgrid[0:side, 0:side]

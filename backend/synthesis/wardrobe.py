@@ -113,7 +113,7 @@ def dressed(rng: np.random.Generator, rest: RestBody, height_m: float, library: 
     skin_material = _skin_material(rng, rest.phenotype, library)
     parts = [
         Part(_skin_mesh(model, rest, hides), skin_material),
-        Part(_eye_mesh(model, rest), Material(EYE_TEXTURE, gloss=0.5)),
+        Part(eye_mesh(model, rest), Material(EYE_TEXTURE, gloss=0.5)),
         *clothes,
         *_hair(rng, rest, library, female),
     ]
@@ -204,7 +204,7 @@ def _hair(rng: np.random.Generator, rest: RestBody, library: AssetLibrary, femal
         hair = choices[rng.integers(len(choices))]
         bright = _scaled(tint, 2.2)
         parts.append(
-            Part(fit_asset(hair, rest), Material(hair.texture, bright, bright, grey=1.0, cut_out=True, gloss=0.2))
+            Part(fit_asset(hair, rest), Material(hair.texture, bright, bright, grey=1.0, cut_out=True, gloss=0.05))
         )
         if library.hats and rng.random() < 0.05:
             hat = library.hats[rng.integers(len(library.hats))]
@@ -238,7 +238,7 @@ def _eye_faces() -> NDArray[np.int32]:
     return model.faces[eyes[model.faces].all(axis=1)]
 
 
-def _eye_mesh(model: BodyModel, rest: RestBody) -> SkinnedMesh:
+def eye_mesh(model: BodyModel, rest: RestBody) -> SkinnedMesh:
     """Both eyeballs, with the iris' texture laid on from the front."""
     faces = _eye_faces()
     uv = np.full((len(model.template_m), 2), 0.5, dtype=np.float32)
