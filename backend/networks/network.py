@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.errors import BadInputError, DeviceError
+from backend.errors import BadInputError, DeviceError, WeightsError
 from backend.networks.graph import NetworkGraph
 from backend.networks.weights_file import read_network, weights_path
 from backend.types import Image
@@ -63,15 +63,18 @@ class Network(ABC):
 
 class _OnnxNetwork(Network):
     def __init__(self, graph: NetworkGraph, options: RuntimeOptions) -> None:
-        from backend.networks.onnx_build import IMAGES, open_session, output_name
+        from backend.networks.onnx_build import IMAGES, RUNTIME_ERRORS, open_session, output_name
 
         super().__init__(graph, options.batch)
         self._input, self._names = IMAGES, list(graph.outputs)
         self._fetched = [output_name(name) for name in self._names]
-        self._session = open_session(graph, options.threads)
+        self._session, self._errors = open_session(graph, options.threads), RUNTIME_ERRORS
 
     def _run(self, images: Image) -> Outputs:
-        values = self._session.run(self._fetched, {self._input: images})
+        try:
+            values = self._session.run(self._fetched, {self._input: images})
+        except self._errors as error:
+            raise WeightsError(f"The network {self.graph.name} cannot run ({error})") from error
         return dict(zip(self._names, values, strict=True))
 
 

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from backend.errors import WeightsError
 from backend.networks.graph import (
@@ -33,7 +34,16 @@ from backend.networks.graph import (
 OPSET = 17
 IR_VERSION = 8
 IMAGES = "images"
-_ROUNDING = {"nearest": ("asymmetric", "floor"), "nearest_centre": ("half_pixel", "floor")}
+RUNTIME_ERRORS = (
+    state.Fail,
+    state.InvalidArgument,
+    state.InvalidGraph,
+    state.InvalidProtobuf,
+    state.NotImplemented,
+    state.RuntimeException,
+    RuntimeError,
+)
+_ROUNDING = {"nearest": ("asymmetric", "floor"), "nearest_centre": ("half_pixel", "round_prefer_ceil")}
 
 
 @dataclass(slots=True)
@@ -114,7 +124,7 @@ def open_session(graph: NetworkGraph, threads: int) -> onnxruntime.InferenceSess
         return onnxruntime.InferenceSession(
             build_onnx(graph).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-    except (onnxruntime.capi.onnxruntime_pybind11_state.Fail, RuntimeError) as error:
+    except RUNTIME_ERRORS as error:
         raise WeightsError(f"ONNX Runtime cannot load the network {graph.name} ({error})") from error
 
 
