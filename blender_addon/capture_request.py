@@ -56,6 +56,7 @@ def solve_options(capture: Any) -> SolveOptions:
         quality=capture.quality,
         smoothing="off",  # the clip keeps what was solved; smoothing is a setting of the bake
         slow_motion=capture.slow_motion,
+        sequence_fps=capture.sequence_fps if capture.source == "SEQUENCE" else None,
     )
 
 

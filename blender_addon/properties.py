@@ -57,6 +57,9 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         name="Movie Clip", type=bpy.types.MovieClip, description="A clip of the Movie Clip Editor"
     )
     folder: StringProperty(name="Folder", description="Folder that holds the numbered images", subtype="DIR_PATH")
+    sequence_fps: FloatProperty(
+        name="Frame Rate", description="Images a second", default=24.0, min=1.0, max=1000.0, precision=3
+    )
     use_range: BoolProperty(name="Part Only", description="Solve a part of the video instead of all of it")
     start_s: FloatProperty(
         name="From",
@@ -79,7 +82,7 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         items=[
             ("largest", "Largest", "The person who is largest in the picture"),
             ("longest", "Longest", "The person who is in the picture for longest"),
-            ("most_moving", "Most Moving", "The person who moves most"),
+            ("moving", "Most Moving", "The person who moves most"),
             ("index", "Number", "The person with this number on the sheet of people"),
             ("all", "Everyone", "Each person gets a clip"),
         ],

@@ -48,6 +48,7 @@ def _draw_source(column: Any, capture: Any) -> None:
         column.prop(capture, "movie_clip")
     else:
         column.prop(capture, "folder")
+        column.prop(capture, "sequence_fps")
     column.prop(capture, "use_range")
     if capture.use_range:
         pair = column.column(align=True)
