@@ -17,6 +17,7 @@ import time
 import venv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -71,36 +72,46 @@ def _letterboxed(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return square
 
 
-def original_outputs(name: str, pictures: NDArray[np.uint8], python: str, folder: Path, cache: Path) -> dict[str, NDArray]:
+def original_outputs(
+    name: str, pictures: NDArray[np.uint8], python: str, folder: Path, cache: Path
+) -> dict[str, NDArray[Any]]:
     """Run the original .tflite in LiteRT on one thread; arrays by our output names, and `took` s a picture."""
     model, given, target = folder / f"{name}.tflite", folder / "pictures.npy", folder / f"{name}.npz"
     model.write_bytes(fetch(SOURCES[name], cache))
     scale, offset = SOURCES[name].normalisation
     np.save(given, pictures if name == "person_detector" else pictures.astype(np.float32) * scale + offset)
-    subprocess.run([python, "-c", PEER_PROGRAM, str(model), str(given), str(target)], check=True,
-                   stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [python, "-c", PEER_PROGRAM, str(model), str(given), str(target)], check=True, stderr=subprocess.DEVNULL
+    )
     with np.load(target) as stored:
         results = {key: stored[key] for key in stored.files}
-    ordered = dict(enumerate(DETECTOR_ORDER[name])) if name in DETECTOR_ORDER else {v: k for k, v in OUTPUT_ORDER.items()}
-    named = {label: results[f"o{position}"] for position, label in ordered.items()}
+    order = OUTPUT_ORDER
+    if name in DETECTOR_ORDER:
+        order = {label: position for position, label in enumerate(DETECTOR_ORDER[name])}
+    named = {label: results[f"o{position}"] for label, position in order.items()}
     return {"took": results["took"], **named}
 
 
-def compare(name: str, ours: Outputs, theirs: dict[str, NDArray]) -> str:
+def compare(name: str, ours: Outputs, theirs: dict[str, NDArray[Any]]) -> str:
     """One line that says how far the results are apart, in units that mean something."""
     if name == "person_detector":
         theirs = {**theirs, "scores": theirs["scores"][..., :1]}
         likely = theirs["scores"][..., 0] > 0.4
-        parts = [f"person score mean {np.abs(ours['scores'] - theirs['scores'])[likely].mean():.3f}, "
-                 f"box code mean {np.abs(ours['boxes'] - theirs['boxes'])[likely].mean():.3f} ({likely.sum()} anchors)"]
+        parts = [
+            f"{label} mean {np.abs(ours[key] - theirs[key])[likely].mean():.3f} ({likely.sum()} anchors)"
+            for label, key in (("person score", "scores"), ("box code", "boxes"))
+        ]
     elif name == "pose_detector":
         parts = [f"{key} max {np.abs(ours[key] - theirs[key]).max():.1e}" for key in ("scores", "boxes")]
     else:
         theirs = {**theirs, "heatmaps": theirs["heatmaps"].transpose(0, 3, 1, 2)}
         gap = {key: np.abs(ours[key] - theirs[key]) for key in OUTPUT_ORDER}
-        parts = [f"landmarks max {gap['landmarks'].reshape(-1, 39, 5)[..., :2].max():.1e} px of 256",
-                 f"world max {1e3 * gap['world'].max():.1e} mm", f"presence max {gap['presence'].max():.1e}",
-                 f"heatmap logits max {gap['heatmaps'].max():.1e}"]
+        parts = [
+            f"landmarks max {gap['landmarks'].reshape(-1, 39, 5)[..., :2].max():.1e} px of 256",
+            f"world max {1e3 * gap['world'].max():.1e} mm",
+            f"presence max {gap['presence'].max():.1e}",
+            f"heatmap logits max {gap['heatmaps'].max():.1e}",
+        ]
     return "; ".join(parts)
 
 
@@ -131,8 +142,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         python = arguments.peer_python or peer_python(folder)
-        lines = ["| network | ours against LiteRT | ONNX Runtime against torch, max relative | ms: ONNX Runtime | LiteRT |",
-                 "|---|---|---|---|---|"]
+        lines = [
+            "| network | ours against LiteRT | ONNX Runtime against torch, max relative | ms: ONNX Runtime | LiteRT |",
+            "|---|---|---|---|---|",
+        ]
         for name in SOURCES:
             network = load_network(name, RuntimeOptions(threads=1))
             pictures = pictures_of(arguments.video, network.input_size)
@@ -140,8 +153,10 @@ def main() -> None:
             theirs = original_outputs(name, pictures, python, folder, arguments.cache or folder)
             twin = load_network(name, RuntimeOptions("torch")).run(pictures)
             gap = max(float(np.abs(ours[key] - twin[key]).max() / np.abs(twin[key]).max()) for key in twin)
-            lines.append(f"| {name} | {compare(name, ours, theirs)} | {gap:.1e} | {took * 1e3:.1f} | "
-                         f"{float(theirs['took']) * 1e3:.1f} |")
+            lines.append(
+                f"| {name} | {compare(name, ours, theirs)} | {gap:.1e} | {took * 1e3:.1f} | "
+                f"{float(theirs['took']) * 1e3:.1f} |"
+            )
         sys.stdout.write("\n".join(lines) + "\n")
 
 

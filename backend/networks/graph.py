@@ -71,7 +71,10 @@ class PadSpace:
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """Resampling to `size` (height, width); `mode` "bilinear" (half-pixel centres), "nearest" (floor) or "nearest_centre"."""
+    """Resampling to `size` (height, width); `mode` "bilinear" (half-pixel centres), "nearest" or "nearest_centre".
+
+    "nearest" takes the source at floor(i * scale), "nearest_centre" at floor((i + 0.5) * scale).
+    """
 
     inputs: tuple[str]
     output: str

@@ -100,9 +100,7 @@ class _TorchNetwork(Network):
             return {name: value.float().cpu().numpy() for name, value in values.items()}
 
 
-def load_network(
-    name: str, options: RuntimeOptions | None = None, outputs: Sequence[str] | None = None
-) -> Network:
+def load_network(name: str, options: RuntimeOptions | None = None, outputs: Sequence[str] | None = None) -> Network:
     """Load a shipped network by name; `outputs` names the results wanted (all without it), the rest is cut away.
 
     Raises WeightsError (file), BadInputError (unknown output), DeviceError (no such device).

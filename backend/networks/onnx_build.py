@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 import onnx
@@ -53,13 +54,13 @@ class _Parts:
     nodes: list[onnx.NodeProto]
     constants: dict[str, onnx.TensorProto]
 
-    def constant(self, name: str, values: NDArray[np.generic]) -> str:
+    def constant(self, name: str, values: NDArray[Any] | np.generic) -> str:
         """Register a constant once; returns its name."""
         if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(values, name)
+            self.constants[name] = numpy_helper.from_array(np.asarray(values), name)
         return name
 
-    def node(self, kind: str, inputs: list[str], output: str, **attributes: object) -> None:
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
         """Append one ONNX node."""
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
 
@@ -92,7 +93,7 @@ def build_onnx(graph: NetworkGraph) -> onnx.ModelProto:
         _emit(operation, parts)
     for name, tensor in graph.outputs.items():
         parts.node("Identity", [tensor], output_name(name))
-    shape = ["N", graph.input_size, graph.input_size, 3]
+    shape: list[str | int | None] = ["N", graph.input_size, graph.input_size, 3]
     body = helper.make_graph(
         parts.nodes,
         graph.name,
@@ -168,18 +169,14 @@ def _(operation: MaxPool, parts: _Parts) -> None:
 @_emit.register
 def _(operation: PadChannels, parts: _Parts) -> None:
     amounts = np.array([0, 0, 0, 0, 0, operation.channels, 0, 0], np.int64)
-    parts.node(
-        "Pad", [operation.inputs[0], parts.constant(f"{operation.output}_pads", amounts)], operation.output
-    )
+    parts.node("Pad", [operation.inputs[0], parts.constant(f"{operation.output}_pads", amounts)], operation.output)
 
 
 @_emit.register
 def _(operation: PadSpace, parts: _Parts) -> None:
     top, left, bottom, right = operation.pads
     amounts = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
-    parts.node(
-        "Pad", [operation.inputs[0], parts.constant(f"{operation.output}_pads", amounts)], operation.output
-    )
+    parts.node("Pad", [operation.inputs[0], parts.constant(f"{operation.output}_pads", amounts)], operation.output)
 
 
 @_emit.register
@@ -193,12 +190,19 @@ def _(operation: Resize, parts: _Parts) -> None:
     size = parts.constant(f"{output}_size", np.array(operation.size, np.int64))
     parts.node("Concat", [f"{output}_batch_channels", size], shape, axis=0)
     if operation.mode == "bilinear":
-        parts.node("Resize", [source, "", "", shape], output, mode="linear",
-                   coordinate_transformation_mode="half_pixel")
+        parts.node(
+            "Resize", [source, "", "", shape], output, mode="linear", coordinate_transformation_mode="half_pixel"
+        )
         return
     transform, rounding = _ROUNDING[operation.mode]
-    parts.node("Resize", [source, "", "", shape], output, mode="nearest",
-               coordinate_transformation_mode=transform, nearest_mode=rounding)
+    parts.node(
+        "Resize",
+        [source, "", "", shape],
+        output,
+        mode="nearest",
+        coordinate_transformation_mode=transform,
+        nearest_mode=rounding,
+    )
 
 
 @_emit.register

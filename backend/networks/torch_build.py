@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import singledispatchmethod
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
+from torch.nn import functional
 
 from backend.networks.graph import (
     Add,

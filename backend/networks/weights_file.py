@@ -8,6 +8,7 @@ Shipped files lie in `backend/weights/` and are made by `tools/convert_networks.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
@@ -127,7 +128,8 @@ def _operation_from_json(kind: str, values: dict[str, Any]) -> Operation:
     known = {field.name for field in fields(operation_type)}
     if set(values) != known:
         raise ValueError(f"{kind} with fields {sorted(values)}, expected {sorted(known)}")
-    return operation_type(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    make: Callable[..., Operation] = operation_type
+    return make(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def _check_arrays(path: Path, graph: NetworkGraph) -> None:

@@ -15,6 +15,7 @@ _GREY_SATURATION, _DARK_VALUE = 50, 40
 _GRID = np.stack(np.meshgrid(np.linspace(0.1, 0.9, 12), np.linspace(0.1, 0.9, 14)), -1).reshape(-1, 2)
 _LINE = np.linspace(0.1, 0.9, 16)[:, None]
 _LEAST_POINTS = 60
+_PARTS = (slice(0, _HUES + _GREYS), slice(_HUES + _GREYS, None))
 APPEARANCE_SIZE = 2 * (_HUES + _GREYS)
 
 
@@ -35,17 +36,18 @@ def appearance_of(image: Image, keypoints_px: Array) -> Array | None:
 
 def appearance_distance(first: Array, second: Array) -> float:
     """Hellinger distance 0..1, the mean over the body parts that both have."""
-    distances = []
-    for part in (slice(0, _HUES + _GREYS), slice(_HUES + _GREYS, None)):
-        if first[part].any() and second[part].any():
-            distances.append(np.sqrt(max(0.0, 1.0 - float(first[part] @ second[part]))))
+    distances = [
+        np.sqrt(max(0.0, 1.0 - float(first[part] @ second[part])))
+        for part in _PARTS
+        if first[part].any() and second[part].any()
+    ]
     return float(np.mean(distances)) if distances else 1.0
 
 
 def blended(model: Array, seen: Array, share: float) -> Array:
     """`model` moved towards `seen` by `share`, as a histogram again; parts not seen stay."""
     mixed = model.copy()
-    for part in (slice(0, _HUES + _GREYS), slice(_HUES + _GREYS, None)):
+    for part in _PARTS:
         if not model[part].any():
             mixed[part] = seen[part]
         elif seen[part].any():

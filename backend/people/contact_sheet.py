@@ -99,7 +99,5 @@ def _tile(track: PersonTrack, frame: Frame) -> Image:
     return tile
 
 
-def _write(
-    image: Image, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int], width: int
-) -> None:
+def _write(image: Image, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int], width: int) -> None:
     cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, width, cv2.LINE_AA)

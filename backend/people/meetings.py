@@ -1,4 +1,4 @@
-"""People who overlap: two tracks on one body are told apart, swapped identities are put right. numpy, backend.people."""
+"""People who overlap: two tracks on one body are told apart, swapped identities put right. numpy, backend.people."""
 
 from __future__ import annotations
 

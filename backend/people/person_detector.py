@@ -25,7 +25,10 @@ def anchor_boxes(side: int) -> Array:
         centres = (np.arange(cells) + 0.5) / cells
         y, x = (grid.reshape(-1, 1) for grid in np.meshgrid(centres, centres, indexing="ij"))
         sizes = [
-            (_BASE_CELLS / cells * 2 ** (octave / 3) * aspect**0.5, _BASE_CELLS / cells * 2 ** (octave / 3) / aspect**0.5)
+            (
+                _BASE_CELLS / cells * 2 ** (octave / 3) * aspect**0.5,
+                _BASE_CELLS / cells * 2 ** (octave / 3) / aspect**0.5,
+            )
             for octave in range(3)
             for aspect in _ASPECTS
         ]

@@ -75,7 +75,10 @@ def cut(image: Image, roi: Roi, side: int, border: int = cv2.BORDER_REPLICATE) -
     matrix = roi.frame_from_crop(side)
     matrix[:, 2] += (matrix[:, 0] + matrix[:, 1]) / 2 - 0.5  # OpenCV counts from pixel centres
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, matrix, (side, side), flags=flags, borderMode=border)
+    crop: Image = cv2.warpAffine(image, matrix, (side, side), flags=flags, borderMode=border).astype(
+        np.uint8, copy=False
+    )
+    return crop
 
 
 def overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:

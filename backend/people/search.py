@@ -122,10 +122,7 @@ class Searcher:
 
 def _is_known(box: Box, known: Sequence[Box]) -> bool:
     """Whether the box shows a person that is followed: much the same box, or one that lies inside it."""
-    for other in known:
-        if overlap(box, other) > _KNOWN_OVERLAP or _cover(box, other) > _KNOWN_COVER:
-            return True
-    return False
+    return any(overlap(box, other) > _KNOWN_OVERLAP or _cover(box, other) > _KNOWN_COVER for other in known)
 
 
 def _cover(box: Box, other: Box) -> float:

@@ -196,7 +196,8 @@ class PeopleTracker:
         least = least if self._options.selection.choice is Choice.LARGEST else 0.0
         found = self._searcher.find(frame.image, known, near, room, least)
         self._last_search_s = frame.time_s
-        self._empty_searches = 0 if found or any(not person.away for person in self._people) else self._empty_searches + 1
+        empty = not found and all(person.away for person in self._people)
+        self._empty_searches = self._empty_searches + 1 if empty else 0
         new = [candidate for candidate in found if not self._is_followed(candidate, present, position)]
         self._name(new, frame, position)
 
@@ -210,7 +211,9 @@ class PeopleTracker:
         absent = [
             person
             for person in self._people
-            if (person.away or person.is_doubtful) and person.is_confirmed and frame.time_s - person.last_seen_s <= self._options.return_s
+            if (person.away or person.is_doubtful)
+            and person.is_confirmed
+            and frame.time_s - person.last_seen_s <= self._options.return_s
         ]
         pairs = match(
             [person.as_absent(frame.time_s) for person in absent],

@@ -93,7 +93,8 @@ def test_unwanted_outputs_are_not_computed() -> None:
     graph = read_network(weights_path("pose_full"))
     fewer = graph.select(["landmarks"])
     assert list(fewer.outputs) == ["landmarks"]
-    assert len(fewer.operations) < len(graph.operations) and fewer.parameter_count < graph.parameter_count
+    assert len(fewer.operations) < len(graph.operations)
+    assert fewer.parameter_count < graph.parameter_count
     network = load_network("pose_full", outputs=["landmarks"])
     pictures = _pictures(256, 1)
     assert _gap(network.run(pictures)["landmarks"], load_network("pose_full").run(pictures)["landmarks"]) < 1e-5
@@ -101,7 +102,11 @@ def test_unwanted_outputs_are_not_computed() -> None:
 
 def test_wrong_pictures_and_names_are_refused(small: NetworkGraph) -> None:
     network = open_network(small, RuntimeOptions())
-    for pictures in (np.zeros((1, 15, 16, 3), np.uint8), np.zeros((1, 16, 16, 3), np.float32), np.zeros((0, 16, 16, 3), np.uint8)):
+    for pictures in (
+        np.zeros((1, 15, 16, 3), np.uint8),
+        np.zeros((1, 16, 16, 3), np.float32),
+        np.zeros((0, 16, 16, 3), np.uint8),
+    ):
         with pytest.raises(BadInputError, match="wants uint8 pictures"):
             network.run(pictures)
     with pytest.raises(BadInputError, match="no outputs"):

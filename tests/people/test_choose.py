@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -33,15 +31,13 @@ def _track(track_id: int, frames: range, height: float, step: float, x: float) -
     )  # fmt: skip
 
 
-SMALL_LONG = _track(0, range(0, 90), 100, 0.2, 100)
+SMALL_LONG = _track(0, range(90), 100, 0.2, 100)
 LARGE = _track(1, range(10, 70), 400, 0.2, 500)
 LIVELY = _track(2, range(20, 60), 120, 9.0, 900)
 TRACKS = [SMALL_LONG, LARGE, LIVELY]
 
 
-@pytest.mark.parametrize(
-    ("choice", "chosen"), [(Choice.LARGEST, 1), (Choice.LONGEST, 0), (Choice.MOST_MOVING, 2)]
-)
+@pytest.mark.parametrize(("choice", "chosen"), [(Choice.LARGEST, 1), (Choice.LONGEST, 0), (Choice.MOST_MOVING, 2)])
 def test_choices(choice: Choice, chosen: int) -> None:
     assert [track.track_id for track in choose_tracks(TRACKS, Selection(choice))] == [chosen]
 
@@ -137,10 +133,12 @@ def test_people_are_matched_by_place_and_colours() -> None:
 
 
 def test_swaps_and_doubles() -> None:
-    assert are_swapped((RED, BLUE), (BLUE, RED)) and not are_swapped((RED, BLUE), (RED, BLUE))
+    assert are_swapped((RED, BLUE), (BLUE, RED))
+    assert not are_swapped((RED, BLUE), (RED, BLUE))
     assert not are_swapped((RED, RED), (RED, RED))
     body = np.random.default_rng(0).uniform(0, 100, (33, 2))
-    assert are_doubles(body, body + 2, 100) and not are_doubles(body, body + 20, 100)
+    assert are_doubles(body, body + 2, 100)
+    assert not are_doubles(body, body + 20, 100)
 
 
 def test_motion_filter_predicts_a_steady_walk() -> None:

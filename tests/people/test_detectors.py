@@ -28,7 +28,9 @@ def test_person_detector_finds_nobody_on_a_wall(networks: PeopleNetworks) -> Non
 
 def test_pose_detector_marks_the_hips(networks: PeopleNetworks) -> None:
     found = networks.poses.detect_frame(draw(TWO[:1], 0))
-    assert len(found) == 1 and found[0].hip_px is not None and found[0].top_px is not None
+    assert len(found) == 1
+    assert found[0].hip_px is not None
+    assert found[0].top_px is not None
     assert found[0].hip_px == pytest.approx((188, 215), abs=20)
     assert found[0].top_px[1] < found[0].hip_px[1] - 80
 

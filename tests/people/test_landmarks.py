@@ -28,9 +28,11 @@ def test_landmarks_move_to_sure_heatmaps_only() -> None:
     refined, peak = refine(raw, heatmaps)
     assert refined[0, 0] == pytest.approx([104, 117], abs=0.35)
     assert refined[0, 1] == pytest.approx([100, 120])  # not sure enough
-    assert np.abs(refined[0, 2] - [4, 250]).max() < 3 and refined[0, 2, 0] > 1.5  # at the border of the map
+    assert np.abs(refined[0, 2] - [4, 250]).max() < 3
+    assert refined[0, 2, 0] > 1.5
     assert refined[0, 3] == pytest.approx([400, -30])  # outside the map
-    assert peak[0, 0] == pytest.approx(0.9, abs=0.02) and peak[0, 1] == pytest.approx(0.3, abs=0.02)
+    assert peak[0, 0] == pytest.approx(0.9, abs=0.02)
+    assert peak[0, 1] == pytest.approx(0.3, abs=0.02)
     assert peak[0, 3] == 0
 
 
@@ -42,7 +44,8 @@ def test_a_quarter_turn_turns_the_world_points() -> None:
 def test_landmarks_lie_on_the_person(networks: PeopleNetworks) -> None:
     picture = draw([Actor(VEST, {0: (300.0, 220.0)})], 0)
     batch = landmarks_on_crops([picture], [Roi(300, 225, 300)], networks.landmarks)
-    assert batch.presence[0] > 0.9 and batch.sureness(0) > 0.55
+    assert batch.presence[0] > 0.9
+    assert batch.sureness(0) > 0.55
     nose, ankles = batch.keypoints_px[0, 0], batch.keypoints_px[0, [27, 28]]
     assert nose == pytest.approx([300, 113], abs=18)
     assert ankles[:, 1] == pytest.approx(323, abs=15)
@@ -59,7 +62,8 @@ def test_a_turned_picture_gives_turned_landmarks(networks: PeopleNetworks) -> No
     turned_batch = landmarks_on_crops([lying], [Roi(195, 200, 310, math.pi / 2)], networks.landmarks)
     x, y = upright.keypoints_px[0, :LANDMARKS].T
     gap = np.linalg.norm(turned_batch.keypoints_px[0, :LANDMARKS] - np.stack([400 - y, x], -1), axis=-1)
-    assert np.median(gap) < 0.5 and gap.max() < 4
+    assert np.median(gap) < 0.5
+    assert gap.max() < 4
     world = turned(upright.world_m[:, :LANDMARKS], np.array([math.pi / 2]))
     assert np.abs(turned_batch.world_m[:, :LANDMARKS] - world).max() < 0.04
 
@@ -77,7 +81,8 @@ def test_batch_rows_do_not_depend_on_each_other(networks: PeopleNetworks) -> Non
 def test_features_are_there_when_asked() -> None:
     network = load_landmark_network(features=True)
     batch = landmarks_on_crops([np.zeros((256, 256, 3), np.uint8)], [Roi(128, 128, 256)], network)
-    assert batch.features is not None and batch.features.shape == (1, 2 * 2 * 288)
+    assert batch.features is not None
+    assert batch.features.shape == (1, 2 * 2 * 288)
 
 
 @pytest.mark.parametrize("rois", [[], [Roi(1, 1, 5), Roi(1, 1, 5)], [Roi(math.nan, 0, 5)], [Roi(0, 0, 0)]])

@@ -20,7 +20,9 @@ from tests.people.stage import STRIPES, VEST, Actor, film, info, line
 EVERYBODY = PeopleOptions(selection=Selection(Choice.ALL))
 
 
-def _track(actors: list[Actor], count: int, networks: PeopleNetworks, options: PeopleOptions = EVERYBODY) -> list[PersonTrack]:
+def _track(
+    actors: list[Actor], count: int, networks: PeopleNetworks, options: PeopleOptions = EVERYBODY
+) -> list[PersonTrack]:
     return track_people(film(actors, count), info(count), options, networks=networks)
 
 
@@ -34,13 +36,15 @@ def test_one_person_walks_through(networks: PeopleNetworks) -> None:
     tracks = _track([Actor(VEST, walk)], 40, networks)
     assert len(tracks) == 1
     track = tracks[0]
-    assert track.frame_index.tolist() == list(range(40)) and (track.presence > 0.5).all()
+    assert track.frame_index.tolist() == list(range(40))
+    assert (track.presence > 0.5).all()
     assert track.times_s == pytest.approx(np.arange(40) / 25)
     hips = track.keypoints_px[:, [23, 24]].mean(1)
     way = np.array([walk[frame] for frame in range(40)])
     offset = hips - way
     assert np.abs(offset - offset.mean(0)).max() < 8  # moves with the picture of the person
-    assert track.world_m.shape == (40, 33, 3) and np.abs(track.world_m).max() < 1.5
+    assert track.world_m.shape == (40, 33, 3)
+    assert np.abs(track.world_m).max() < 1.5
 
 
 def test_crossing_people_keep_their_numbers(networks: PeopleNetworks) -> None:
@@ -51,7 +55,8 @@ def test_crossing_people_keep_their_numbers(networks: PeopleNetworks) -> None:
     assert len(tracks) == 2
     right_to_left = min(tracks, key=lambda track: _hip_x(track, count - 1))
     left_to_right = max(tracks, key=lambda track: _hip_x(track, count - 1))
-    assert _hip_x(right_to_left, 2) > 450 and _hip_x(left_to_right, 2) < 280
+    assert _hip_x(right_to_left, 2) > 450
+    assert _hip_x(left_to_right, 2) < 280
     assert (left_to_right.presence > 0).mean() > 0.95  # the one in front is never lost
     hidden = right_to_left.presence == 0
     assert np.isnan(right_to_left.keypoints_px[hidden]).all()
@@ -65,7 +70,8 @@ def test_person_who_leaves_and_returns_keeps_the_number(networks: PeopleNetworks
     seen = track.frame_index[track.presence > 0]
     assert {*range(22), *range(50, 70)} <= set(seen.tolist())
     gap = (track.frame_index > 23) & (track.frame_index < 45)
-    assert (track.presence[gap] == 0).all() and np.isnan(track.world_m[gap]).all()
+    assert (track.presence[gap] == 0).all()
+    assert np.isnan(track.world_m[gap]).all()
 
 
 def test_another_person_at_the_same_place_is_another(networks: PeopleNetworks) -> None:
@@ -101,7 +107,8 @@ def test_a_cut_ends_the_motion_not_the_person(networks: PeopleNetworks) -> None:
         tracks = tracker.tracks()
     assert [track.track_id for track in tracks] == [0]
     assert (tracks[0].presence > 0.5).all()
-    assert _hip_x(tracks[0], 9) < 250 and _hip_x(tracks[0], 10) > 450
+    assert _hip_x(tracks[0], 9) < 250
+    assert _hip_x(tracks[0], 10) > 450
 
 
 def test_resumed_run_gives_the_same_tracks(networks: PeopleNetworks) -> None:
@@ -151,7 +158,8 @@ def test_cancel_and_progress(networks: PeopleNetworks) -> None:
 
     with pytest.raises(Cancelled):
         track_people(film([], 10), info(10), EVERYBODY, progress, token, networks)
-    assert [state.done for state in seen] == [1, 2, 3] and seen[-1].total == 10
+    assert [state.done for state in seen] == [1, 2, 3]
+    assert seen[-1].total == 10
 
 
 @pytest.mark.shared
