@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu
 
 from backend.world.world_track import Array, RootSettings
 
@@ -74,19 +74,22 @@ def solve_root_path(seen: Sightings, settings: RootSettings, steps: Steps | None
     weights = seen.weights.copy()
     smooth_weight = np.ones((max(frames - 2, 0), 3))
     step_weight = np.ones(0 if steps is None else len(steps.frame))
+    # the keypoints say first where each step stands; only then do steps on one level agree on a floor
+    level_weight = np.zeros(0 if steps is None else steps.count)
     root = np.zeros((frames, 3))
     places = np.zeros((0, 3))
     for _ in range(settings.rounds):
         blocks, right = _keypoint_terms(seen, weights * pace[:, None] / settings.keypoint_sigma_m**2)
-        system = sparse.block_diag(list(blocks), format="csc")
+        system = sparse.bsr_matrix((blocks, np.arange(frames), np.arange(frames + 1)), shape=(3 * frames, 3 * frames))
         difference = _acceleration_rows(seen.times_s)
         sigma = np.array([settings.across_m_s2, settings.across_m_s2, settings.depth_m_s2])
         inverse = (smooth_weight * pace[1:-1, None] / sigma**2).reshape(-1)
         system = system + difference.T @ sparse.diags(inverse) @ difference
         vector = right.reshape(-1)
         if steps is not None and steps.count:
-            system, vector = _with_steps(system, vector, steps, step_weight * pace[steps.frame], settings)
-        solution = spsolve(system.tocsc(), vector)
+            trust = (step_weight * pace[steps.frame], level_weight)
+            system, vector = _with_steps(system, vector, steps, trust, settings)
+        solution = _solve_symmetric(system, vector)
         root = solution[: 3 * frames].reshape(frames, 3)
         residual = _residual_m(seen, root)
         weights = seen.weights * _cauchy(residual / settings.keypoint_sigma_m)
@@ -95,18 +98,27 @@ def solve_root_path(seen: Sightings, settings: RootSettings, steps: Steps | None
             places = solution[3 * frames : 3 * (frames + steps.count)].reshape(-1, 3)
             slip = np.linalg.norm(root[steps.frame] + steps.foot_m - places[steps.step], axis=-1)
             step_weight = _cauchy(slip / settings.foot_sigma_m)
+            level_weight = _same_level(places, steps, settings)
     return RootPath(root, places, _residual_m(seen, root))
+
+
+def _solve_symmetric(system: sparse.spmatrix, vector: Array) -> Array:
+    """Solve a symmetric positive definite system; the ordering keeps the floor's one dense row from filling it up."""
+    factors = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    return np.asarray(factors.solve(vector))
 
 
 def _keypoint_terms(seen: Sightings, information: Array) -> tuple[Array, Array]:
     """Normal matrices (N, 3, 3) and right sides (N, 3) of `x + tx - u (z + tz) = 0` and its twin for y."""
-    rows = np.zeros((*seen.rays.shape, 3))
-    rows[..., 0, 0] = 1.0
-    rows[..., 1, 1] = 1.0
-    rows[..., 2] = -seen.rays
+    across, down = seen.rays[..., 0], seen.rays[..., 1]
     known = seen.points_m[..., :2] - seen.rays * seen.points_m[..., 2:]
-    normal = np.einsum("nk,nkai,nkaj->nij", information, rows, rows)
-    right = -np.einsum("nk,nkai,nka->ni", information, rows, known)
+    normal = np.zeros((len(seen.times_s), 3, 3))
+    normal[:, 0, 0] = normal[:, 1, 1] = information.sum(axis=1)
+    normal[:, 0, 2] = normal[:, 2, 0] = -(information * across).sum(axis=1)
+    normal[:, 1, 2] = normal[:, 2, 1] = -(information * down).sum(axis=1)
+    normal[:, 2, 2] = (information * (across**2 + down**2)).sum(axis=1)
+    along = across * known[..., 0] + down * known[..., 1]
+    right = -np.stack([(information * part).sum(axis=1) for part in (known[..., 0], known[..., 1], -along)], axis=-1)
     # frames with hardly a point seen stay solvable: they follow the temporal terms
     return normal + 1e-6 * np.eye(3), right
 
@@ -124,9 +136,13 @@ def _acceleration_rows(times_s: Array) -> sparse.csr_matrix:
 
 
 def _with_steps(
-    system: sparse.spmatrix, vector: Array, steps: Steps, weight: Array, settings: RootSettings
+    system: sparse.spmatrix, vector: Array, steps: Steps, trust: tuple[Array, Array], settings: RootSettings
 ) -> tuple[sparse.spmatrix, Array]:
-    """Add the unknown place of each step and the floor's unknown height: standing feet stay, on one level."""
+    """Add the unknown place of each step and the floor's unknown height: standing feet stay, on one level.
+
+    `trust` is the weight of each observation of a step (M,), and of each step's being on the floor (S,).
+    """
+    weight, level_weight = trust
     roots, places = len(vector), 3 * steps.count
     rows = np.arange(3 * len(steps.frame))
     axes = np.arange(3)
@@ -153,13 +169,19 @@ def _with_steps(
     )
     # a step's vote grows with how long it stands
     duration = np.bincount(steps.step, weights=weight, minlength=steps.count)
-    level_information = duration / settings.floor_sigma_m**2
+    level_information = level_weight * duration / settings.floor_sigma_m**2
     wide = sparse.block_diag([system, sparse.identity(places + 1) * 1e-9], format="csr")
     wide = wide + stay.T @ sparse.diags(information) @ stay + level.T @ sparse.diags(level_information) @ level
     right = np.concatenate([vector, np.zeros(places + 1)])
     right = right - stay.T @ (information * steps.foot_m.reshape(-1))
     right = right - level.T @ (level_information * steps.clearance_m)
     return wide, right
+
+
+def _same_level(places_m: Array, steps: Steps, settings: RootSettings) -> Array:
+    """How far each step (S,) counts as standing on the common floor: hardly at all on a stair, a box or a roof."""
+    below = places_m @ steps.down + steps.clearance_m
+    return np.asarray(_cauchy((below - np.median(below)) / (2.0 * settings.floor_sigma_m)) ** 2)
 
 
 def _residual_m(seen: Sightings, root: Array) -> Array:
