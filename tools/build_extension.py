@@ -24,6 +24,7 @@ REPOSITORY_ROOT = Path(__file__).resolve().parents[1]
 WHEEL_LIST = REPOSITORY_ROOT / "tools" / "extension_wheels.txt"
 WHEEL_PLATFORMS = ("manylinux_2_28_x86_64", "macosx_15_0_arm64", "win_amd64", "win_arm64")
 WHEEL_PYTHONS = ("3.11", "3.13")
+SAMPLE_FILES = ("LICENSE.md", "demo_character.blend", "demo_clip.mp4", "sample_clip.npz")
 CLI_VARIABLE = "BLENDER_EXTENSION_CLI"
 
 logger = logging.getLogger("build_extension")
@@ -110,6 +111,7 @@ def expected_files(root: Path, wheels: list[Path]) -> set[str]:
     names = {"blender_manifest.toml", "__init__.py", *(f"wheels/{wheel.name}" for wheel in wheels)}
     if (root / "LICENSE").is_file():
         names.add("LICENSE")
+    names |= {f"assets/{name}" for name in SAMPLE_FILES if (root / "assets" / name).is_file()}
     for folder in ("blender_addon", "skeleton_maps"):
         for path in (root / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:

@@ -15,7 +15,7 @@ from ..previews import redraw_viewports, stop_live, stop_overlay
 from ..properties import active_clip, settings
 from ..rig.apply_clip import scene_from_clip
 from ..rig.camera_background import CameraError, CameraPlacement, make_camera, show_video
-from ..rig.sample import SampleError, load_sample_rig, sample_clip_path
+from ..rig.sample import SAMPLE_VIDEO, SampleError, load_sample_rig, sample_clip_path
 
 FAULTS = (ValueError, RuntimeError, OSError, KeyError)  # ClipError, BakeError, RetargetError and their like
 
@@ -222,7 +222,7 @@ class MARIONET_OT_load_sample(bpy.types.Operator):
         try:
             path = sample_clip_path()
             runtime.STATE.load_clip(path)
-            workflow.enter_clip(context.scene, path, "Sample")
+            workflow.enter_clip(context.scene, path, "Sample", str(SAMPLE_VIDEO))
             if self.with_rig:
                 settings(context).retarget.armature = load_sample_rig(context.scene)
         except SampleError as fault:

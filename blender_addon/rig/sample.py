@@ -10,6 +10,7 @@ import bpy
 ASSETS_DIR = Path(__file__).resolve().parents[2] / "assets"
 CLIP_NAME = "sample_clip.npz"
 RIG_NAME = "demo_character.blend"
+SAMPLE_VIDEO = ASSETS_DIR / "demo_clip.mp4"
 
 
 class SampleError(RuntimeError):
