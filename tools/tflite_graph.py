@@ -78,7 +78,7 @@ class GraphReader:
             provenance=provenance,
         )
         pruned = whole.select(outputs)
-        used = {key for key in self._arrays if key.removesuffix(SCALE_SUFFIX) in pruned.arrays}
+        used = [key for key in self._arrays if key.removesuffix(SCALE_SUFFIX) in pruned.arrays]
         return NetworkGraph(
             **{field: getattr(pruned, field) for field in NetworkGraph.__slots__ if field != "arrays"},
             arrays={key: self._arrays[key] for key in used},
