@@ -1,4 +1,4 @@
-"""World: metric root path, gravity, floor, contacts and planted feet; whether the camera stands still.
+"""World: metric root path, gravity, floor, contacts and planted feet.
 
 May import `types`, `errors` and the add-on's `motion`. `place_in_world` is the way in.
 """

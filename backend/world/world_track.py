@@ -51,7 +51,7 @@ class WorldOptions:
 
     `world_from_camera` (4, 4): the whole camera pose (a calibrated camera, or the first person's result, so that
     several people share one world). `gravity_camera` (3,): only the down direction in camera axes.
-    `camera_moves`: what `detect_camera_motion` found; it adds a warning, the camera is still taken as static.
+    `camera_moves`: what `backend.camera` saw of the background; it adds a warning, the camera counts as static.
     """
 
     world_from_camera: Array | None = None
