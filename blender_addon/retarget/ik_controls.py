@@ -29,10 +29,12 @@ _STRAIGHT = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ControlMotion:
-    """An IK control in the world: bone index, where its head goes (T, 3), delta (T, 4) or None for a mere point."""
+    """An IK control in the world: bone index, where its head goes (T, 3), None when its parent carries it there;
+    delta (T, 4), None for a mere point.
+    """
 
     bone: int
-    head_m: Array
+    head_m: Array | None
     delta_wxyz: Array | None
 
 
@@ -54,7 +56,7 @@ def ik_control_motion(body: BodyInWorld, limb: str, controls: LimbControls) -> l
     toe = body.bones(joints[2].replace("ankle", "toe"))
     if controls.toe in names and controls.toe is not None and toe:
         bone = body.rest.rig.index(controls.toe)
-        motions.append(ControlMotion(bone, body.joint_m(joints[2].replace("ankle", "toe")), posed.delta(toe[0])))
+        motions.append(ControlMotion(bone, None, posed.delta(toe[0])))
     return motions
 
 

@@ -137,13 +137,13 @@ def _bone_channels(body: BodyInWorld, root: RootPath | None, options: RetargetOp
     locations.append(BoneLocation(names[carrier], posed.local_location(carrier, own_shift(carrier, body.shift_m))))
     keyed = set(body.deltas) - _replaced_by_ik(body, options)
     rotations = {bone: posed.local_rotation(bone) for bone in keyed}
+    turned = {control.bone: control.delta_wxyz for control in controls if control.delta_wxyz is not None}
+    moved = PosedRig(body.rest, {**body.deltas, **turned}, body.frames)
+    rotations |= {bone: moved.local_rotation(bone) for bone in turned}
     for control in controls:
-        deltas = {} if control.delta_wxyz is None else {control.bone: control.delta_wxyz}
-        moved = PosedRig(body.rest, {**body.deltas, **deltas}, body.frames)
-        if control.delta_wxyz is not None:
-            rotations[control.bone] = moved.local_rotation(control.bone)
-        away = own_shift(control.bone, control.head_m - moved.head(control.bone))
-        locations.append(BoneLocation(names[control.bone], moved.local_location(control.bone, away)))
+        if control.head_m is not None:
+            away = own_shift(control.bone, control.head_m - moved.head(control.bone))
+            locations.append(BoneLocation(names[control.bone], moved.local_location(control.bone, away)))
     return _Channels(rotations, tuple(locations), None)
 
 

@@ -165,14 +165,16 @@ def test_rigify_ik_controls_give_the_same_limbs():
     rig = read_armature(armature)
     clip = walk_clip(4)
     skeleton_map = detect_map(rig).skeleton_map
-    joints = ["left_knee", "right_knee", "left_ankle", "right_ankle", "left_elbow", "left_wrist", "right_wrist"]
+    joints = [joint for joint in RIGIFY_JOINTS if "shoulder" not in joint and "hip" not in joint]
     bones = [RIGIFY_JOINTS[joint] for joint in joints]
     frames = range(0, len(clip), 9)
     fk = PosedArmature(armature, retarget(clip, rig, skeleton_map))
     by_fk = np.array([fk.heads(frame, bones) for frame in frames])
     ik = PosedArmature(armature, retarget(clip, rig, skeleton_map, RetargetOptions(controls=Controls.IK)))
     by_ik = np.array([ik.heads(frame, bones) for frame in frames])
-    assert np.linalg.norm(by_fk - by_ik, axis=-1).max() < 0.01
+    apart = dict(zip(joints, np.linalg.norm(by_fk - by_ik, axis=-1).max(axis=0), strict=True))
+    # ends are exact; knees and elbows less so, because Rigify's IK bones stretch a little (ik_stretch 0.1)
+    assert all(apart[joint] < (0.03 if joint.endswith(("knee", "elbow")) else 0.002) for joint in joints), apart
 
 
 def test_no_flips_in_ten_thousand_frames_on_a_chain_rig():

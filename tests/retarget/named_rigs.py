@@ -80,7 +80,7 @@ def add_fingers(builder: RigBuilder, truth: SkeletonMap) -> None:
 
 
 def plain_rig(names: dict[str, str], drop: tuple[str, ...] = (), fingers: bool = False) -> TargetRig:
-    """The canonical skeleton with its joints renamed; joints whose name is missing keep none, their children move up."""
+    """The canonical skeleton with its joints renamed; a joint without a name has no bone, its children move up."""
     body = canonical_body()
     places = dict(zip(body.joint_names, body.rest_positions_m(), strict=True))
     builder = RigBuilder()

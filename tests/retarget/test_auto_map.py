@@ -58,7 +58,7 @@ def named(words: dict[str, str], left: str, right: str) -> dict[str, str]:
 
 
 def assert_right(report, names):
-    found = {joint: bones for joint, bones in report.skeleton_map.joints.items()}
+    found = dict(report.skeleton_map.joints)
     assert found == {joint: (name,) for joint, name in names.items()}
     assert report.usable
 
