@@ -9,14 +9,11 @@ import pytest
 CHARACTER = Path(__file__).resolve().parents[2] / "assets" / "demo_character.blend"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def objects():
     with bpy.data.libraries.load(str(CHARACTER)) as (there, here):
         here.objects = list(there.objects)
-    found = {thing.type: thing for thing in here.objects}
-    yield found
-    for thing in here.objects:
-        bpy.data.objects.remove(thing)
+    return {thing.type: thing for thing in here.objects}
 
 
 def test_the_skeleton_has_mixamo_names_and_a_t_pose(objects):

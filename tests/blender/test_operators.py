@@ -1,4 +1,4 @@
-"""The buttons as a user presses them: clips, maps, previews, camera, bake, export, set-up. No button fails in silence."""
+"""The buttons as a user presses them: clips, maps, previews, camera, bake, export, set-up. None fails in silence."""
 
 from __future__ import annotations
 
