@@ -1,0 +1,38 @@
+"""The sample that ships: one click, and a character walks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+
+def test_one_click_loads_clip_and_character_and_the_bake_makes_it_walk(extension: str, addon: Any) -> None:
+    assert bpy.ops.marionet.load_sample() == {"FINISHED"}
+    kept = bpy.context.scene.marionet
+    armature = kept.retarget.armature
+    assert armature is not None
+    assert [clip.name for clip in kept.clips] == ["Sample"]
+    assert bpy.ops.marionet.bake() == {"FINISHED"}
+    hips = armature.pose.bones[next(row.bone for row in kept.retarget.rows if row.name == "pelvis")]
+    path = []
+    for frame in (bpy.context.scene.frame_start, bpy.context.scene.frame_end):
+        bpy.context.scene.frame_set(frame)
+        path.append(np.array(armature.matrix_world @ hips.head))
+    assert np.linalg.norm(path[1][:2] - path[0][:2]) > 1.0
+    assert bpy.ops.marionet.make_camera() == {"FINISHED"}
+    assert bpy.context.scene.camera.data.background_images[0].image.source == "MOVIE"
+    addon("runtime").STATE.clips.clear()
+
+
+def test_a_missing_sample_is_said(extension: str, addon: Any, monkeypatch: Any, tmp_path: Any) -> None:
+    monkeypatch.setattr(addon("rig.sample"), "ASSETS_DIR", tmp_path)
+    try:
+        bpy.ops.marionet.load_sample()
+    except RuntimeError as fault:
+        assert "Install the extension again" in str(fault)
+    else:
+        raise AssertionError("a missing sample was not said")
+    finally:
+        addon("runtime").STATE.last_error = ""
