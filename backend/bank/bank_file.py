@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class PoseBank:
 def write_bank(bank: PoseBank, path: Path) -> None:
     """Write a bank; quaternions as 16-bit integers (0.003 degrees), joints and embeddings as float16."""
     candidates = bank.candidates
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "rotations_wxyz": _quantised(candidates.rotations_wxyz),
         "pose_joints_m": candidates.pose_joints_m.astype(np.float16),
         "pose": candidates.pose.astype(np.int32),

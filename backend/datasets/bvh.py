@@ -41,7 +41,8 @@ def read_bvh(path: Path) -> SourceMotion:
 
 
 def _read_hierarchy(words: list[str]) -> _Hierarchy:
-    out, stack, at, in_tip = _Hierarchy(), [], 0, False
+    stack: list[int] = []
+    out, at, in_tip = _Hierarchy(), 0, False
     while at < len(words):
         word = words[at]
         if word in ("ROOT", "JOINT"):

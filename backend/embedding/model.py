@@ -154,7 +154,7 @@ class PoseModel:
         center = window.points.shape[1] // 2
         return Evidence(
             window.points[:, center],
-            np.clip(window.visibility[:, center], 0.02, 1.0) ** 2,
+            np.square(np.clip(window.visibility[:, center], 0.02, 1.0)),
             smoothed(joints * scale, track.times_s[solvable_frames(track)], options.smooth_s),
             clip.output.error_m * scale,
             local,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -93,7 +94,7 @@ class _Graph:
         self.weights.append(numpy_helper.from_array(value, name))
         return name
 
-    def node(self, kind: str, inputs: list[str], output: str, **attributes: int) -> str:
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
@@ -110,7 +111,7 @@ class _Graph:
         bounds = [self.constant(f"{name}.{k}", np.array([v], np.int64)) for k, v in (("a", width), ("b", 2 * width), ("axis", 2))]
         return self.node("Slice", [x, *bounds], name)
 
-    def session(self, inputs: dict[str, list[object]], outputs: list[str], threads: int) -> onnxruntime.InferenceSession:
+    def session(self, inputs: dict[str, list[Any]], outputs: list[str], threads: int) -> onnxruntime.InferenceSession:
         graph = helper.make_graph(
             self.nodes,
             "tower",

@@ -20,9 +20,9 @@ def folded_weights(image: ImageTower, pose: PoseTower, provenance: dict[str, str
 def _folded(module: nn.Module) -> Dense:
     if isinstance(module, nn.Linear):
         return _plain(module)
-    layer, norm = _plain(module.linear), module.norm  # type: ignore[arg-type]
-    scale = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().cpu().numpy()  # type: ignore[operator, union-attr]
-    shift = norm.bias.detach().cpu().numpy() - norm.running_mean.cpu().numpy() * scale  # type: ignore[operator, union-attr]
+    layer, norm = _plain(module.linear), module.norm
+    scale = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().cpu().numpy()
+    shift = norm.bias.detach().cpu().numpy() - norm.running_mean.cpu().numpy() * scale
     return Dense((layer.weight * scale).astype(np.float32), (layer.bias * scale + shift).astype(np.float32))
 
 

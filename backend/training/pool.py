@@ -115,8 +115,8 @@ def draw_windows(pool: MotionPool, count: int, rng: np.random.Generator, variati
 
 def _blend(a: Array, b: Array, share: Array) -> Array:
     """Normalised linear blend: neighbouring frames are close, so it equals slerp to 1e-3 rad."""
-    b = np.where((a * b).sum(-1, keepdims=True) < 0, -b, b)
-    return quaternion_normalize(a * (1 - share) + b * share)
+    near = np.where((a * b).sum(-1, keepdims=True) < 0, -b, b)
+    return quaternion_normalize(np.asarray(a * (1 - share) + near * share))
 
 
 def mirror_pose(rotations_wxyz: Array) -> Array:
@@ -136,7 +136,8 @@ def _mix(rotations: Array, rng: np.random.Generator, share: float) -> Array:
     names = canonical_body().joint_names
     upper = [i for i, name in enumerate(names) if name.removeprefix("left_").removeprefix("right_") in _UPPER]
     chosen = np.flatnonzero(rng.random(len(rotations)) < share)
-    rotations[np.ix_(chosen, range(WINDOW), upper)] = rotations[np.ix_(rng.permutation(chosen), range(WINDOW), upper)]
+    frames, joints = np.arange(WINDOW), np.array(upper)
+    rotations[np.ix_(chosen, frames, joints)] = rotations[np.ix_(rng.permutation(chosen), frames, joints)]
     return rotations
 
 

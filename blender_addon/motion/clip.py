@@ -13,7 +13,7 @@ import secrets
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,13 +171,13 @@ def read_clip(path: Path | BinaryIO) -> MotionClip:
         with np.load(stream, allow_pickle=False) as data:
             header = json.loads(str(data["header"]))
             _check_version(header, path)
-            arrays = {name: data[name] for name in _ARRAYS}
-            names = {name: tuple(str(item) for item in data[name]) for name in _NAMES}
+            parts: dict[str, Any] = {name: data[name] for name in _ARRAYS}
+            parts |= {name: tuple(str(item) for item in data[name]) for name in _NAMES}
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as fault:
         if isinstance(fault, ClipError):
             raise
         raise ClipError(f"{path} is not a readable Marionet clip ({fault}); solve the video again") from fault
-    clip = MotionClip(header=_header_from_record(header), **arrays, **names)
+    clip = MotionClip(header=_header_from_record(header), **parts)
     check_clip(clip)
     return clip
 
