@@ -77,7 +77,8 @@ def machine() -> str:
     if info.is_file():
         models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         name = models[0].partition(":")[2].strip() if models else name
-    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}, {time.strftime('%Y-%m-%d')}"
+    where = f"Python {platform.python_version()}, {platform.system()}"
+    return f"{name}, {os.cpu_count()} cores, {where}, {time.strftime('%Y-%m-%d')}"
 
 
 def film() -> str:
@@ -96,12 +97,14 @@ def lacks(benchmark: Benchmark) -> str:
 
 def run(benchmark: Benchmark, *, quick: bool) -> tuple[int, str]:
     """Run one benchmark; exit status and a section of Markdown with command, output and time."""
-    command = [film() if word == FILM else word for word in (quick and benchmark.quick or benchmark.command)]
+    command = [film() if word == FILM else word for word in ((quick and benchmark.quick) or benchmark.command)]
     began = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     spent = time.perf_counter() - began
     shown = shlex.join(command).replace(str(ROOT) + "/", "").replace(PYTHON, ".venv/bin/python")
-    text = done.stdout.strip() + ("" if done.returncode == 0 else f"\n\nexit status {done.returncode}\n{done.stderr[-2000:]}")
+    text = done.stdout.strip() + (
+        "" if done.returncode == 0 else f"\n\nexit status {done.returncode}\n{done.stderr[-2000:]}"
+    )
     return done.returncode, f"## {benchmark.name}\n\n`{shown}` ({spent:.0f} s)\n\n```text\n{text}\n```\n"
 
 
@@ -115,7 +118,9 @@ def main() -> int:
     sections, failed = [f"# Benchmarks\n\n{machine()}\n"], 0
     for benchmark in (one for one in BENCHMARKS if options.only in one.name):
         reason = lacks(benchmark)
-        status, section = (0, f"## {benchmark.name}\n\nNot run: {reason}\n") if reason else run(benchmark, quick=options.quick)
+        status, section = (
+            (0, f"## {benchmark.name}\n\nNot run: {reason}\n") if reason else run(benchmark, quick=options.quick)
+        )
         failed += status != 0
         sections.append(section)
         print(section, flush=True)

@@ -6,7 +6,12 @@ import importlib.util
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# Time limits per example would measure the machine, not the code.
+hypothesis.settings.register_profile("marionet", deadline=None)
+hypothesis.settings.load_profile("marionet")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HAS_BPY = importlib.util.find_spec("bpy") is not None

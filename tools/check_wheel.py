@@ -31,7 +31,9 @@ class WheelError(RuntimeError):
 def run(*command: str | Path, cwd: Path) -> str:
     """Run a command away from the checkout; raises WheelError with its output when it fails."""
     clean = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run([str(part) for part in command], cwd=cwd, env=clean, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=clean, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise WheelError(f"{' '.join(map(str, command))} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return done.stdout

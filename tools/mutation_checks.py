@@ -65,8 +65,8 @@ BREAKAGES = (
     Breakage(
         "codec: buffers shifted by one",
         "blender_addon/wire/codec.py",
-        "_arrays(plan, header.get(\"arrays\"), frames[2:])",
-        "_arrays(plan, header.get(\"arrays\"), frames[1:])",
+        '_arrays(plan, header.get("arrays"), frames[2:])',
+        '_arrays(plan, header.get("arrays"), frames[1:])',
         "tests/wire",
     ),
 )
@@ -76,7 +76,10 @@ def copy_of_the_tree(target: Path) -> None:
     """Everything that git tracks or would track, without environments and outputs."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
     for name in listed:
         if (ROOT / name).is_file():

@@ -40,8 +40,14 @@ def make_clip(frames: int = 12) -> MotionClip:
         joint_names=tuple(f"joint_{index}" for index in range(17)),
         keypoint_names=tuple(f"keypoint_{index}" for index in range(33)),
         header=ClipHeader(
-            source="tänzer.mp4", source_width=1920, source_height=1080, source_fps=23.976, cuts_s=(1.5,),
-            settings={"quality": "best"}, figures={"jitter_mm": 1.25}, warnings=("assumed lens",),
+            source="tänzer.mp4",
+            source_width=1920,
+            source_height=1080,
+            source_fps=23.976,
+            cuts_s=(1.5,),
+            settings={"quality": "best"},
+            figures={"jitter_mm": 1.25},
+            warnings=("assumed lens",),
         ),
     )
 
@@ -65,7 +71,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, keep: float) -> None:
     payload = clip_to_bytes(make_clip())
     path = tmp_path / "take.npz"
     path.write_bytes(payload[: int(len(payload) * keep)])
-    with pytest.raises(ClipError, match="take.npz"):
+    with pytest.raises(ClipError, match=r"take\.npz"):
         read_clip(path)
 
 

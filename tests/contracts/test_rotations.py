@@ -28,7 +28,9 @@ from blender_addon.motion.rotations import (
 
 number = st.floats(-1, 1, allow_subnormal=False, width=32).map(float)
 vectors = arrays(np.float64, (3,), elements=number)
-quaternions = arrays(np.float64, (4,), elements=number).filter(lambda q: np.linalg.norm(q) > 0.1).map(quaternion_normalize)
+quaternions = (
+    arrays(np.float64, (4,), elements=number).filter(lambda q: np.linalg.norm(q) > 0.1).map(quaternion_normalize)
+)
 directions = vectors.filter(lambda v: np.linalg.norm(v) > 0.1).map(lambda v: v / np.linalg.norm(v))
 
 
@@ -47,7 +49,9 @@ def same(a: np.ndarray, b: np.ndarray, tolerance: float = 1e-9) -> bool:
 
 @given(quaternions, quaternions, quaternions)
 def test_group_axioms(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None:
-    assert np.allclose(quaternion_multiply(quaternion_multiply(a, b), c), quaternion_multiply(a, quaternion_multiply(b, c)))
+    assert np.allclose(
+        quaternion_multiply(quaternion_multiply(a, b), c), quaternion_multiply(a, quaternion_multiply(b, c))
+    )
     assert np.allclose(quaternion_multiply(a, quaternion_conjugate(a)), [1, 0, 0, 0])
     assert np.isclose(np.linalg.norm(quaternion_multiply(a, b)), 1)
 

@@ -90,7 +90,9 @@ def check_program(words: list[str]) -> None:
         assert program in SYSTEM, f"{program} is not known here; add it or say what provides it"
 
 
-@pytest.mark.parametrize(("page", "words"), every_command(), ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else value)
+@pytest.mark.parametrize(
+    ("page", "words"), every_command(), ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else value
+)
 def test_a_command_is_one_that_exists(page: str, words: list[str]) -> None:
     arguments = backend_arguments(words)
     try:
@@ -120,6 +122,8 @@ def test_some_commands_are_run() -> None:
 
 @pytest.mark.parametrize(("page", "body"), blocks_to_run())
 def test_a_marked_block_runs(page: str, body: str, tmp_path: Path) -> None:
-    program = body.replace("python -m backend", f"{shlex.quote(sys.executable)} -m backend").replace("OUT/", f"{tmp_path}/")
+    program = body.replace("python -m backend", f"{shlex.quote(sys.executable)} -m backend").replace(
+        "OUT/", f"{tmp_path}/"
+    )
     done = subprocess.run(["bash", "-euc", program], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"{page}\n{body}\n{done.stdout}{done.stderr}"

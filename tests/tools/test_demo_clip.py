@@ -62,7 +62,9 @@ def test_pip_refuses_a_package_of_another_hash(tmp_path: Path) -> None:
     house = tmp_path / "index"
     house.mkdir()
     with zipfile.ZipFile(house / "sports2d-0.8.34-py3-none-any.whl", "w") as opened:
-        opened.writestr("sports2d-0.8.34.dist-info/METADATA", "Metadata-Version: 2.1\nName: sports2d\nVersion: 0.8.34\n")
+        opened.writestr(
+            "sports2d-0.8.34.dist-info/METADATA", "Metadata-Version: 2.1\nName: sports2d\nVersion: 0.8.34\n"
+        )
         opened.writestr("sports2d-0.8.34.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
     requirement = tmp_path / "demo-clip.txt"
     requirement.write_text(f"--no-index\n--find-links {house}\n" + demo_clip.REQUIREMENT.read_text())
