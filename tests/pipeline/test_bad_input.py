@@ -1,0 +1,168 @@
+"""`solve` on the command line with every kind of bad input: the exit code, and a message that says what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from backend.cli import main
+from blender_addon.motion.clip import read_clip
+
+ROOT = Path(__file__).parents[2]
+
+
+def refused(capsys, *arguments: object) -> dict[str, object]:
+    """Run `solve` with JSON events; its error event, checked to be complete."""
+    code = main(["solve", *map(str, arguments), "--json", "--device", "cpu", "--quality", "fast"])
+    event = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert event["event"] == "error"
+    assert event["exit_code"] == code
+    assert event["message"]
+    assert event["remedy"]
+    return event
+
+
+@pytest.fixture
+def output(tmp_path) -> Path:
+    return tmp_path / "clip.npz"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("nowhere.mp4", None, "no file"),
+        ("empty.mp4", b"", "is empty"),
+        ("notes.mp4", b"these are the notes of the shoot\n" * 200, "not a video"),
+        ("cut.mp4", b"\x00\x00\x00\x18ftypisom" + bytes(3000), "cut off"),
+    ],
+)
+def test_files_that_are_no_video(capsys, tmp_path, output, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    event = refused(capsys, tmp_path / name, "-o", output)
+    assert (event["exit_code"], event["code"]) == (3, "video")
+    assert message in event["message"]
+    assert not output.exists()
+
+
+def test_sound_only(capsys, tmp_path, output):
+    with av.open(str(tmp_path / "song.mp4"), "w") as out:
+        stream = out.add_stream("aac", rate=16000)
+        stream.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 16000, 0
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    event = refused(capsys, tmp_path / "song.mp4", "-o", output)
+    assert event["exit_code"] == 3
+    assert "sound but no picture" in event["message"]
+
+
+def test_encrypted(capsys, tmp_path, output, walk):
+    keys = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "00" * 16, "encryption_kid": "11" * 16}
+    with av.open(str(walk.video)) as source, av.open(str(tmp_path / "film.mp4"), "w", options=keys) as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    event = refused(capsys, tmp_path / "film.mp4", "-o", output)
+    assert event["exit_code"] == 3
+    assert "encrypted" in event["message"]
+
+
+def test_nobody_in_the_video(capsys, output, write_pictures):
+    video = write_pictures("wall.mp4", [np.full((120, 160, 3), 120, np.uint8)] * 6)
+    event = refused(capsys, video, "-o", output)
+    assert (event["exit_code"], event["code"]) == (4, "no_person")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--range", "8:8"), "holds no frame"),
+        (("--range", "900:950"), "holds no frame of walk_23976.mp4"),
+        (("--range", "soon"), "is not a range"),
+        (("--height", "18"), "no person's"),
+        (("--fov", "400"), "lens angle"),
+        (("--gravity", "down"), "not a direction"),
+        (("--person", "nobody"), "names no one"),
+        (("--slow-motion", "0"), "slow-motion"),
+        (("--calibration", "nowhere.json"), "no calibration file"),
+    ],
+)
+def test_arguments_that_make_no_sense(capsys, walk, output, option, message):
+    event = refused(capsys, walk.video, "-o", output, *option)
+    assert (event["exit_code"], event["code"]) == (2, "bad_input")
+    assert message in event["message"]
+
+
+def test_outputs_that_cannot_be_written(capsys, walk, tmp_path, output):
+    for arguments in (["-o", tmp_path / "no" / "clip.npz"], ["-o", output, "--overlay", tmp_path / "no" / "o.mp4"]):
+        event = refused(capsys, walk.video, *arguments)
+        assert (event["exit_code"], event["code"]) == (6, "output")
+        assert "no folder" in event["message"]
+
+
+def test_a_device_that_is_not_there(capsys, walk, output):
+    assert main(["solve", str(walk.video), "-o", str(output), "--device", "cuda:77", "--json"]) == 7
+    assert "cuda:77" in capsys.readouterr().out
+
+
+def test_a_truncated_video_is_solved_as_far_as_it_goes(capsys, tmp_path, output, walk):
+    whole, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
+    with av.open(str(walk.video)) as source, av.open(str(whole), "w", options={"movflags": "faststart"}) as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    assert main(["solve", str(cut), "-o", str(output), "--device", "cpu", "--quality", "fast", "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert any("ends early" in event["message"] for event in events if event["event"] == "warning")
+    clip = read_clip(output)
+    assert 6 <= len(clip) < 24
+    assert any("ends early" in warning for warning in clip.header.warnings)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of other systems")
+def test_ctrl_c_keeps_what_is_done(tmp_path, output, walk_pictures, write_pictures):
+    video = write_pictures("long.mp4", walk_pictures * 12)
+    command = [sys.executable, "-m", "backend", "solve", str(video), "-o", str(output), "--quality", "fast", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            event = json.loads(line)
+            if event["event"] == "progress" and event["done"] > 8:
+                child.send_signal(signal.SIGINT)
+                break
+        events = [json.loads(line) for line in child.stdout]
+    assert child.returncode == 130
+    result = next(event for event in events if event["event"] == "result")
+    assert result["cancelled"]
+    assert 8 < len(read_clip(output)) < 12 * 24
+    assert output.with_name("clip.npz.partial").is_dir()
+
+
+def test_pictures_are_written_on_request(capsys, tmp_path, output, walk):
+    pictures = [tmp_path / name for name in ("o.mp4", "s.png", "p.png")]
+    options = [str(item) for pair in zip(("--overlay", "--sheet", "--plot"), pictures, strict=True) for item in pair]
+    code = main(["solve", str(walk.video), "-o", str(output), "--range", ":10", "--quality", "fast", *options])
+    assert code == 0
+    out = capsys.readouterr().out
+    assert "foot_skate_m_s" in out
+    assert "frames/s" in out
+    assert all(path.stat().st_size > 2000 and str(path) in out for path in pictures)
+    with av.open(str(pictures[0])) as overlay:
+        times = [frame.pts * frame.time_base for frame in overlay.decode(video=0)]
+    assert max(abs(t - Fraction(i * 1001, 24000)) for i, t in enumerate(times)) < Fraction(1, 45000)
