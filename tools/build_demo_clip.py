@@ -76,7 +76,7 @@ def demo_film(args: argparse.Namespace) -> Film:
     )
     person = dressed(rng, rest, PERSON_HEIGHT_M, read_assets(args.assets, body_model()))
     target = np.array([*middle, 0.85])
-    eye = np.array([*(middle + (reach + 2.1) * np.array([0.55, -0.83])), 1.45])
+    eye = np.array([*(middle + (reach + 2.75) * np.array([0.55, -0.83])), 1.45])
     paths = {path.stem: path for path in panorama_paths(args.panoramas)}
     panorama = read_panorama(paths[PANORAMA]) if PANORAMA in paths else procedural_panorama(1)
     backdrop = Backdrop(

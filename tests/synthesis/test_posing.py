@@ -44,9 +44,9 @@ def test_identity_is_the_t_pose(body):
     posed = pose_body(body, IDENTITY, np.zeros(3))
     for side, sign in (("left", 1.0), ("right", -1.0)):
         arm = joint(posed, f"{side}_hand") - joint(posed, f"{side}_shoulder")
-        np.testing.assert_allclose(arm / np.linalg.norm(arm), [sign, 0, 0], atol=1e-6)
+        np.testing.assert_allclose(arm / np.linalg.norm(arm), [sign, 0, 0], atol=1e-3)
         leg = joint(posed, f"{side}_ankle") - joint(posed, f"{side}_hip")
-        np.testing.assert_allclose(leg / np.linalg.norm(leg), [0, 0, -1], atol=1e-6)
+        np.testing.assert_allclose(leg / np.linalg.norm(leg), [0, 0, -1], atol=1e-3)
         names = body.sites.names
         knuckles = posed.sites_m[names.index(f"{side}_index")] - posed.sites_m[names.index(f"{side}_pinky")]
         assert knuckles[1] < -0.04, "palm down: the index finger is in front of the little finger"
@@ -94,7 +94,7 @@ def test_bones_keep_their_length_in_any_pose(body):
         np.linalg.norm(joint(posed, "left_elbow") - joint(posed, "left_wrist"))
         for posed in (pose_body(body, bent_pose(seed), np.zeros(3)) for seed in range(6))
     ]
-    assert np.ptp(lengths) < 1e-9
+    assert np.ptp(lengths) < 1e-5
 
 
 def test_curled_fingers_move_fingertips_only(body):
