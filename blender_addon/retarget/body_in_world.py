@@ -84,7 +84,7 @@ class BodyInWorld:
 
     def turn_joint(self, joint: str, turn_wxyz: Array) -> None:
         """Turn a joint's bones, in place, by (T, 4) in the world."""
-        for bone in self.bones(joint):
+        for bone in self._with_twists(joint):
             self.deltas[bone] = quaternion_multiply(turn_wxyz, self.deltas[bone])
 
     def _with_twists(self, joint: str) -> tuple[int, ...]:

@@ -29,6 +29,7 @@ Array = NDArray[np.floating]
 # a foot that stands within this share of the leg's length above the floor is laid on the floor (a stair is higher)
 _SNAP_OF_LEG = 0.12
 _LARGEST_TURN_RAD = np.radians(35.0)
+_LARGEST_TOE_TURN_RAD = np.radians(60.0)
 # planted legs are not stretched beyond this part of their length; the pelvis comes down instead
 _REACH = 0.998
 _PELVIS_SIGMA_S = 0.12
@@ -63,6 +64,7 @@ def replant_feet(body: BodyInWorld, source: SourceMotion, options: PlantOptions)
     missed = 0
     for step, target in zip(steps, targets, strict=True):
         missed += _lead_leg(body, step, target)
+        _lay_toes(body, source, step, options)
     planted = sum(int(step.stands.sum()) for step in steps)
     return {"planted foot frames": float(planted), "planted foot frames out of reach": float(missed)}
 
@@ -215,3 +217,16 @@ def _lead_leg(body: BodyInWorld, step: _Step, target_m: Array) -> int:
     body.turn_joint(f"{side}_ankle", turn)
     body.turn_joint(f"{side}_toe", turn)
     return int((step.stands & ~solution.reached).sum())
+
+
+def _lay_toes(body: BodyInWorld, source: SourceMotion, step: _Step, options: PlantOptions) -> None:
+    """Lay the toes flat, in place, while the ball of the foot stands: heels rise, toes stay on the ground."""
+    toes = body.bones(f"{step.side}_toe")
+    stands = source.planted[:, 2 * SIDES.index(step.side) + 1]
+    if not toes or not stands.any():
+        return
+    upright = quaternion_rotate(body.deltas[toes[-1]], body.target.up)
+    rotvec = quaternion_to_rotvec(quaternion_from_to(upright, np.array([0.0, 0.0, 1.0])))
+    trusted = stands & (np.linalg.norm(rotvec, axis=-1) < _LARGEST_TOE_TURN_RAD)
+    turn = rotvec_to_quaternion(hold_and_fade(source.times_s, rotvec, trusted, options.blend_s))
+    body.turn_joint(f"{step.side}_toe", turn)

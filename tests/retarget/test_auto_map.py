@@ -105,6 +105,37 @@ def test_words_in_names_of_other_tools(words, left, right):
     assert_right(detect_map(plain_rig(names)), names)
 
 
+SYNTY = {
+    "pelvis": "Hips", "spine": "Spine_01", "chest": "Spine_02", "upper_chest": "Spine_03", "neck": "Neck",
+    "head": "Head", "clavicle": "Clavicle", "shoulder": "Shoulder", "elbow": "Elbow", "wrist": "Hand",
+    "hip": "UpperLeg", "knee": "LowerLeg", "ankle": "Ankle", "toe": "Ball",
+}  # fmt: skip
+SECOND_LIFE = {
+    "pelvis": "mPelvis", "spine": "mSpine1", "chest": "mTorso", "upper_chest": "mChest", "neck": "mNeck",
+    "head": "mHead", "clavicle": "mCollar", "shoulder": "mShoulder", "elbow": "mElbow", "wrist": "mWrist",
+    "hip": "mHip", "knee": "mKnee", "ankle": "mAnkle", "toe": "mToe",
+}  # fmt: skip
+SOURCE_ENGINE = {
+    "pelvis": "ValveBiped.Bip01_Pelvis", "spine": "ValveBiped.Bip01_Spine", "chest": "ValveBiped.Bip01_Spine1",
+    "upper_chest": "ValveBiped.Bip01_Spine4", "neck": "ValveBiped.Bip01_Neck1", "head": "ValveBiped.Bip01_Head1",
+    "clavicle": "Clavicle", "shoulder": "UpperArm", "elbow": "Forearm", "wrist": "Hand", "hip": "Thigh",
+    "knee": "Calf", "ankle": "Foot", "toe": "Toe0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "left", "right"),
+    [
+        (SYNTY, "{}_L", "{}_R"),
+        (SECOND_LIFE, "{}Left", "{}Right"),
+        (SOURCE_ENGINE, "ValveBiped.Bip01_L_{}", "ValveBiped.Bip01_R_{}"),
+    ],
+)
+def test_game_rigs_that_have_no_file_of_their_own(words, left, right):
+    names = named(words, left, right)
+    assert_right(detect_map(plain_rig(names)), names)
+
+
 def test_nameless_bones_by_shape_alone():
     names = {joint: f"bone.{number:03d}" for number, joint in enumerate(JOINTS)}
     report = detect_map(plain_rig(names, fingers=True))

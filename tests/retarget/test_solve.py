@@ -180,6 +180,24 @@ def test_a_walk_plants_each_step(seed):
     assert pose.report.figures["planted foot frames out of reach"] == 0
 
 
+def test_toes_lie_flat_while_the_ball_of_the_foot_stands():
+    clip = still_feet_clip(40)
+    rotations = clip.rotations_wxyz.copy()
+    toe = canonical_body().joint_index("left_toe")
+    rotations[:, toe] = [np.cos(0.2), -np.sin(0.2), 0.0, 0.0]  # toes curled up by 23 degrees
+    rig, skeleton_map = random_rig(RigSpec(2, 0.8))
+    rig = standing(rig)
+    flat, curled = (
+        evaluate(rig, retarget(replace(clip, rotations_wxyz=rows), rig, skeleton_map))
+        for rows in (clip.rotations_wxyz, rotations)
+    )
+    np.testing.assert_allclose(curled, flat, atol=1e-9)
+    kept = retarget(replace(clip, rotations_wxyz=rotations), rig, skeleton_map, FREE)
+    planted = retarget(replace(clip, rotations_wxyz=rotations), rig, skeleton_map)
+    bone = planted.bone_names.index("left_toe")
+    assert np.degrees(quaternion_between(kept.rotations_wxyz[bone], planted.rotations_wxyz[bone])).min() > 15.0
+
+
 def test_without_planting_the_same_walk_slides():
     clip = walk_clip()
     rig, skeleton_map = random_rig(RigSpec(1, 0.8))
