@@ -80,7 +80,7 @@ def solve(
         reader = _open(request)
         intrinsics = choose_intrinsics(reader.info, request.camera)
     with clock.stage("load"):
-        models = models if _fit(models, request) else load_models(request.quality, request.device)
+        models = _fitting(models, request)
         journal = open_journal(request, reader.info, models.device)
     with clock.stage("watch"):
         previewer = _Poses(models.poses, intrinsics, request).previewer(on_chunk)
@@ -162,7 +162,7 @@ class _Poses:
             gravity_camera=self.request.gravity_camera,
             flip=not draft and self.request.quality is not SolveQuality.FAST,
         )
-        return replace(options, refine=RefineSettings(iterations=0)) if draft else options
+        return replace(options, refine=RefineSettings(iterations=0, shape_rounds=0)) if draft else options
 
 
 @dataclass(slots=True)
@@ -190,8 +190,12 @@ def _open(request: SolveRequest) -> VideoReader:
     return reader
 
 
-def _fit(models: SolveModels | None, request: SolveRequest) -> bool:
-    return models is not None and models.quality is request.quality and models.device == choose_device(request.device)
+def _fitting(models: SolveModels | None, request: SolveRequest) -> SolveModels:
+    """The given models where they are what the request asks for, else newly loaded ones."""
+    device = choose_device(request.device)
+    if models is not None and models.quality is request.quality and models.device == device:
+        return models
+    return load_models(request.quality, device)
 
 
 def _people_options(request: SolveRequest, models: SolveModels) -> PeopleOptions:
