@@ -136,22 +136,22 @@ def _render_all(
     try:
         for _ in range(min(request.workers, len(missing))):
             ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_work, args=(request, desk, theirs), daemon=True)
+            process: BaseProcess = context.Process(target=_work, args=(request, desk, theirs), daemon=True)
             process.start()
             theirs.close()
             crew.append((process, ours))
         while crew:
-            for process, _ in crew:
-                process.join(_POLL_S / len(crew))
-            crew = [member for member in crew if not _has_finished(*member)]
+            for member, _ in crew:
+                member.join(_POLL_S / len(crew))
+            crew = [pair for pair in crew if not _has_finished(*pair)]
             done = desk.made.get_obj().value  # without its lock, which a killed worker may hold
             elapsed = time.monotonic() - started
             progress(Progress("render", done, to_make, (to_make - done) * elapsed / done if done else None))
             cancel.raise_if_cancelled()
     finally:
-        for process, pipe in crew:  # empty unless something went wrong: unfinished shards leave no file
-            process.kill()
-            process.join()
+        for member, pipe in crew:  # empty unless something went wrong: unfinished shards leave no file
+            member.kill()
+            member.join()
             pipe.close()
 
 

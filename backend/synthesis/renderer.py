@@ -265,7 +265,8 @@ def _create_context() -> Any:
     try:
         import moderngl
 
-        return moderngl.create_standalone_context(backend="egl", require=330)
+        settings: Any = {"backend": "egl", "require": 330}
+        return moderngl.create_standalone_context(**settings)
     except Exception as fault:  # the binding raises bare Exception for every cause
         raise DeviceError(
             f"OpenGL 3.3 through EGL is not available ({fault})",
@@ -305,15 +306,17 @@ def _column_major(matrix: Array) -> bytes:
 
 def _clip_from_world(camera: Camera) -> Array:
     k, side = camera.intrinsics, camera.size_px
-    clip_from_camera = np.array(
+    clip_from_camera: Array = np.array(
         [
             [2 * k[0, 0] / side, 2 * k[0, 1] / side, 2 * k[0, 2] / side - 1, 0.0],
             [0.0, -2 * k[1, 1] / side, 1 - 2 * k[1, 2] / side, 0.0],
             [0.0, 0.0, (FAR_M + NEAR_M) / (FAR_M - NEAR_M), -2 * FAR_M * NEAR_M / (FAR_M - NEAR_M)],
             [0.0, 0.0, 1.0, 0.0],
-        ]
+        ],
+        dtype=np.float64,
     )
-    return clip_from_camera @ np.linalg.inv(camera.world_from_camera)
+    clip_from_world: Array = clip_from_camera @ np.linalg.inv(camera.world_from_camera)
+    return clip_from_world
 
 
 def _shadow_matrix(sun_direction: Array, middle: Array) -> Array:
