@@ -156,13 +156,20 @@ class _Poses:
         return self.model.solve(track, self.intrinsics, self._options(draft=True))
 
     def _options(self, draft: bool) -> PoseOptions:
-        """Averaging with the mirrored picture doubles the towers' work; a draft does without, and without inference."""
-        options = PoseOptions(
+        """A draft takes the towers' pose; `fast` climbs two steps from it; the mirrored picture doubles their work."""
+        quality = self.request.quality
+        if draft:
+            refine = RefineSettings(iterations=0, shape_rounds=0)
+        elif quality is SolveQuality.FAST:
+            refine = RefineSettings(iterations=2, shape_rounds=0)
+        else:
+            refine = RefineSettings()
+        return PoseOptions(
             height_m=self.request.height_m or ASSUMED_HEIGHT_M,
             gravity_camera=self.request.gravity_camera,
-            flip=not draft and self.request.quality is not SolveQuality.FAST,
+            flip=not draft and quality is not SolveQuality.FAST,
+            refine=refine,
         )
-        return replace(options, refine=RefineSettings(iterations=0, shape_rounds=0)) if draft else options
 
 
 @dataclass(slots=True)
