@@ -6,17 +6,19 @@ May import `client`, `wire`, `motion`. A modal operator, a timer or a blocking l
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .client.job import CaptureJob, JobRequest, JobSnapshot
 from .client.link import BackendLink
-from .motion.clip import MotionClip
+from .motion.clip import MotionClip, write_clip
 from .partial_clip import ChunkBuffer
 
 TICK_BUDGET_S = 0.005
 _PREVIEW_EVERY_S = 1.0
 _MAX_TICKS_KEPT = 100_000
+
+KEPT_PREVIEW = "kept from the preview of a capture that did not end: floor and feet are rough, there is no camera"
 
 STAGE_WORDS = {
     "upload": "Sending the video",
@@ -24,6 +26,7 @@ STAGE_WORDS = {
     "people": "Finding people",
     "track": "Following the person",
     "embed": "Looking up poses",
+    "poses": "Looking up poses",
     "solve": "Solving",
     "world": "Standing it on the floor",
     "write": "Writing the clip",
@@ -76,6 +79,20 @@ class CaptureRun:
         if len(self.tick_s) < _MAX_TICKS_KEPT:
             self.tick_s.append(time.perf_counter() - begun)
         return fresh
+
+    def keep_preview(self) -> Path | None:
+        """Write what the preview has as a clip, for a capture that ended without a file; None when there is nothing.
+
+        Raises OSError when the disk refuses.
+        """
+        clip = self._buffer.clip()
+        if clip is None:
+            return None
+        kept = replace(clip.header, source=str(self.ticket.video), warnings=(*clip.header.warnings, KEPT_PREVIEW))
+        path = self.ticket.request.result_dir / "preview.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(replace(clip, header=kept), path)
+        return path
 
     def cancel(self) -> None:
         """Ask for a stop; finished frames are kept."""

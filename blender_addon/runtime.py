@@ -24,6 +24,7 @@ _ICONS = {
     "closed": "RADIOBUT_OFF",
 }
 _MAX_NOTES = 200
+SOURCE_VERSION = "0.0.0"
 
 
 @dataclass(slots=True)
@@ -61,7 +62,8 @@ class State:
         if status.state == "open":
             device = f" on {', '.join(status.devices)}" if status.devices else ""
             differs = version_mismatch(own_version, status.server_version)
-            return f"Backend {status.server_version}{device}" + (f": {differs}" if differs else "")
+            version = "from source" if status.server_version == SOURCE_VERSION else status.server_version
+            return f"Backend {version}{device}" + (f": {differs}" if differs else "")
         return status.words or status.state.capitalize()
 
     def backend_icon(self, own_version: str) -> str:
@@ -97,8 +99,11 @@ class State:
 
 
 def version_mismatch(own: str, server: str) -> str:
-    """Empty when add-on and backend are of one minor version, else what to do."""
-    if own.split(".")[:2] == server.split(".")[:2]:
+    """Empty when add-on and backend are of one minor version, else what to do.
+
+    A backend that runs from a checkout, not installed, calls itself 0.0.0; the protocol's own version guards it.
+    """
+    if server == SOURCE_VERSION or own.split(".")[:2] == server.split(".")[:2]:
         return ""
     older = "the backend" if _numbers(server) < _numbers(own) else "the extension"
     return f"the extension is {own}; update {older}"

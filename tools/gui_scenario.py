@@ -33,10 +33,10 @@ def window_context(region_type: str = "WINDOW") -> dict[str, Any]:
     return {"window": window, "area": area, "region": region}
 
 
-def call(operator: Callable[..., set[str]], *arguments: Any, **values: Any) -> set[str]:
-    """Call an operator as from the viewport."""
+def call(operator: Callable[..., set[str]], context: str = "EXEC_DEFAULT", **values: Any) -> set[str]:
+    """Call an operator as a click in the viewport does: with an undo step, which a script's call has not by itself."""
     with bpy.context.temp_override(**window_context()):
-        return operator(*arguments, **values)
+        return operator(context, True, **values)
 
 
 def state() -> Any:

@@ -114,6 +114,8 @@ def finish(run: CaptureRun, report: Any) -> bool:
     clips = [path for path in snapshot.paths if path.suffix == ".npz"]
     message = " ".join(part for part in (snapshot.words, snapshot.remedy) if part)
     try:
+        if not clips and snapshot.state != "done":
+            clips = [path for path in (run.keep_preview(),) if path]
         added = workflow.add_clips(clips, run.ticket)
     except (ValueError, OSError) as fault:
         report({"ERROR"}, runtime.STATE.fail(f"The result cannot be read: {fault}"))
@@ -123,7 +125,8 @@ def finish(run: CaptureRun, report: Any) -> bool:
     for warning in snapshot.warnings:
         runtime.STATE.note(f"Mind: {warning}")
     if snapshot.state == "failed":
-        report({"ERROR"}, runtime.STATE.fail(message or "The capture failed"))
+        kept = f" The clip {added[0]} holds what was finished." if added else ""
+        report({"ERROR"}, runtime.STATE.fail((message or "The capture failed") + kept))
         return False
     if snapshot.state == "cancelled":
         kept = f"; the clip {added[0]} holds what was finished" if added else ""

@@ -41,9 +41,7 @@ class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
 def _draw_source(column: Any, capture: Any) -> None:
     column.prop(capture, "source")
     if capture.source == "FILE":
-        row = column.row(align=True)
-        row.prop(capture, "video", text="Video")
-        row.operator("marionet.choose_video", text="", icon="FILE_MOVIE")
+        column.prop(capture, "video")
     elif capture.source == "MOVIE_CLIP":
         column.prop(capture, "movie_clip")
     else:
@@ -115,10 +113,10 @@ class MARIONET_PT_clips(SidebarPanel, bpy.types.Panel):
         side.operator("marionet.import_clip", text="", icon="FILE_FOLDER")
         side.operator("marionet.remove_clip", text="", icon="REMOVE")
         state = runtime.STATE
-        row = layout.row(align=True)
         shown = state.overlay is not None
-        row.operator("marionet.toggle_skeleton", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
-        row.operator("marionet.make_camera", icon="CAMERA_DATA")
+        column = layout.column(align=True)
+        column.operator("marionet.toggle_skeleton", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
+        column.operator("marionet.make_camera", icon="CAMERA_DATA")
         _draw_clip(layout, context)
 
 

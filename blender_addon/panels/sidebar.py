@@ -44,9 +44,10 @@ class MARIONET_PT_main(SidebarPanel, bpy.types.Panel):
         """Draw the panel."""
         layout = self.layout
         state, version = runtime.STATE, extension_version()
+        wrapped(layout, context, state.backend_text(version), state.backend_icon(version))
         row = layout.row(align=True)
-        row.label(text=state.backend_text(version), icon=state.backend_icon(version))
-        row.operator("marionet.connect_backend", text="", icon="LINKED")
+        row.operator("marionet.connect_backend", icon="LINKED")
+        row.operator("marionet.stop_backend", text="", icon="UNLINKED")
         row.operator("marionet.open_preferences", text="", icon="PREFERENCES")
         row.operator("marionet.copy_report", text="", icon="COPYDOWN")
         if state.last_error:

@@ -6,6 +6,7 @@ Run by the main environment's Python. A job's video is a JSON script, as in test
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +19,24 @@ from paced import PacedRunner  # noqa: E402
 
 from backend.cli.serve import add_arguments, config_from, serve  # noqa: E402
 from backend.server.orders import RunJob  # noqa: E402
-from backend.server.work import JobOutcome  # noqa: E402
+from backend.server.work import JobOutcome, JobSink  # noqa: E402
 from backend.server.worker import run_worker  # noqa: E402
 from blender_addon.motion.clip import write_clip  # noqa: E402
 
 
 class ClipRunner(PacedRunner):
-    """Carries out scripts; the result is a clip with the frames that were done."""
+    """Carries out scripts; the result is a clip with the frames that were done, or nothing (`no_file`)."""
+
+    def run(self, order: RunJob, sink: JobSink) -> JobOutcome:
+        script = json.loads(Path(order.source).read_text())
+        self._no_file = script.pop("no_file", False)
+        plain = Path(order.output_dir) / "script.json"
+        plain.write_text(json.dumps(script))
+        return super().run(replace(order, source=str(plain)), sink)
 
     def _outcome(self, order: RunJob, done: int, cancelled: bool) -> JobOutcome:
+        if self._no_file:
+            return JobOutcome((), {"frames": float(done)}, (), cancelled)
         path = Path(order.output_dir) / "clip.npz"
         write_clip(smooth_clip(max(done, 2)), path)
         return JobOutcome((path,), {"frames": float(done)}, (), cancelled)

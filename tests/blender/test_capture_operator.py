@@ -126,6 +126,20 @@ def test_escape_stops_within_a_second_and_keeps_what_is_done(state: Any, addon: 
     assert stopped_s < 1.0 * max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
 
 
+def test_a_stop_before_there_is_a_file_keeps_the_preview(state: Any, addon: Any, tmp_path: Path) -> None:
+    choose(tmp_path, frames=4000, pace_s=0.01, chunk=5, no_file=True)
+    hand = Hand(addon)
+    hand.invoke()
+    run = state.capture
+    hand.until(lambda: run.partial is not None, "the preview")
+    hand.send("ESC")
+    hand.to_the_end()
+    assert run.snapshot.paths == ()
+    kept = state.load_clip(Path(bpy.context.scene.marionet.clips[0].filepath)).clip
+    assert len(kept) >= 5
+    assert "kept from the preview" in kept.header.warnings[0]
+
+
 def test_the_operator_called_from_a_script_blocks_until_the_clip_is_there(state: Any, tmp_path: Path) -> None:
     choose(tmp_path, frames=20, chunk=10)
     assert bpy.ops.marionet.capture() == {"FINISHED"}

@@ -253,5 +253,6 @@ def test_a_backend_elsewhere_is_refused_while_blender_is_offline(
 def test_versions_are_compared(addon: Any) -> None:
     mismatch = addon("runtime").version_mismatch
     assert mismatch("0.1.0", "0.1.7") == ""
+    assert mismatch("0.1.0", "0.0.0") == ""  # from a checkout
     assert mismatch("0.2.0", "0.1.7").endswith("update the backend")
     assert mismatch("0.1.0", "1.0.0").endswith("update the extension")
