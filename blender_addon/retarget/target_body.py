@@ -14,7 +14,9 @@ from .skeleton_map import SkeletonMap
 Array = NDArray[np.floating]
 
 # proportions of the canonical body, for rigs whose bones do not show them
-_BALL_OF_LEG, _HEEL_OF_FOOT, _TOE_HEIGHT_OF_LEG = 0.15, 0.35, 0.02
+_BALL_OF_LEG, _HEEL_OF_FOOT = 0.15, 0.35
+# how high the lowest bone of a foot lies above the sole, in leg lengths: usual and at most; toes and ankle-only feet
+_TOE_HEIGHTS, _ANKLE_HEIGHTS = (0.02, 0.06), (0.09, 0.13)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def _floor(rest: RestWorld, skeleton_map: SkeletonMap, up: Array, leg_m: float) 
     feet = {rest.rig.index(bones[0]) for bones in ankles if bones}
     low = {rest.rig.index(bone) for bone in skeleton_map.bones()}
     low |= {bone for bone in range(len(rest.rig)) if feet & set(rest.path_up(bone))}
+    usual, highest = _TOE_HEIGHTS if len(low) > len(skeleton_map.bones()) or _has_toes(skeleton_map) else _ANKLE_HEIGHTS
     lowest_bone = float((rest.heads_m[sorted(low)] @ up).min())
     if rest.rig.skin_bounds is not None:
         corners = np.array(np.meshgrid(*rest.rig.skin_bounds.T)).reshape(3, -1).T
@@ -91,9 +94,13 @@ def _floor(rest: RestWorld, skeleton_map: SkeletonMap, up: Array, leg_m: float) 
         if -0.12 * leg_m <= lowest_bone - sole <= 0.25 * leg_m:
             return sole
     origin = float(rest.rig.object_matrix[:3, 3] @ up)
-    if -0.01 * leg_m <= lowest_bone - origin < 0.12 * leg_m:
+    if -0.01 * leg_m <= lowest_bone - origin < highest * leg_m:
         return origin
-    return lowest_bone - _TOE_HEIGHT_OF_LEG * leg_m
+    return lowest_bone - usual * leg_m
+
+
+def _has_toes(skeleton_map: SkeletonMap) -> bool:
+    return any(skeleton_map.joints.get(f"{side}_toe") for side in SIDES)
 
 
 def _foot(
