@@ -157,8 +157,9 @@ class PosedRig:
             parent = int(self.rest.rig.parents[bone])
             own = self.rest.rest_wxyz[parent] if parent >= 0 else IDENTITY
             frame = quaternion_multiply(armature_delta(self.rest, carried), own)
-        in_armature: Array = np.asarray(shift_m) @ np.linalg.inv(self.rest.world_from_armature).T
-        return np.asarray(quaternion_rotate(quaternion_conjugate(frame), in_armature))
+        to_armature = np.linalg.inv(self.rest.world_from_armature)
+        in_armature = np.asarray(shift_m, dtype=np.float64) @ to_armature.T
+        return np.asarray(quaternion_rotate(quaternion_conjugate(frame), np.asarray(in_armature, dtype=np.float64)))
 
     def _kept(self, bone: int) -> Array:
         rest, basis = self.rest.rest_wxyz[bone], self.rest.basis_wxyz[bone]
