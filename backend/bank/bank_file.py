@@ -1,4 +1,4 @@
-"""The pose bank's file: candidates with embeddings as safetensors, tied to the pose tower that made them. numpy only."""
+"""The pose bank's file: candidates with embeddings as safetensors, tied to the tower that made them. numpy only."""
 
 from __future__ import annotations
 
@@ -58,13 +58,16 @@ def write_bank(bank: PoseBank, path: Path) -> None:
 
 
 def read_bank(path: Path, tower_hash: str | None = None) -> PoseBank:
-    """Read a bank. Raises WeightsError for a missing, truncated, foreign or empty file, and for a bank of another tower."""
+    """Read a bank. Raises WeightsError for a missing, truncated, foreign or empty file and a bank of another tower."""
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT or header.get("version") != str(VERSION):
                 raise WeightsError(f"{path} is no Marionet bank of version {VERSION}", _REMEDY)
-            tensors = {name: file.get_tensor(name) for name in ("rotations_wxyz", "pose_joints_m", "pose", "view_wxyz", "embeddings")}
+            tensors = {
+                name: file.get_tensor(name)
+                for name in ("rotations_wxyz", "pose_joints_m", "pose", "view_wxyz", "embeddings")
+            }
     except FileNotFoundError as fault:
         raise WeightsError(f"{path} is missing", _REMEDY) from fault
     except (SafetensorError, OSError) as fault:
@@ -72,7 +75,9 @@ def read_bank(path: Path, tower_hash: str | None = None) -> PoseBank:
     if not len(tensors["pose"]):
         raise WeightsError(f"{path} holds no candidates", _REMEDY)
     if tower_hash is not None and header["tower_hash"] != tower_hash:
-        raise WeightsError(f"{path} was embedded by pose tower {header['tower_hash']}, the loaded tower is {tower_hash}", _REMEDY)
+        raise WeightsError(
+            f"{path} was embedded by pose tower {header['tower_hash']}, the loaded tower is {tower_hash}", _REMEDY
+        )
     candidates = Candidates(
         _expanded(tensors["rotations_wxyz"]),
         tensors["pose_joints_m"].astype(np.float32),

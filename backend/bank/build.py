@@ -61,7 +61,9 @@ def pose_table(takes: Sequence[Motion], count: int, settings: BankSettings, rng:
         raise BadInputError("no mocap takes to build a bank from", "Give a folder with .bvh or .amc + .asf files")
     rotations = np.concatenate([take.rotations_wxyz for take in takes]).astype(np.float32)
     if not np.isfinite(rotations).all():
-        raise BadInputError("the mocap holds NaN rotations", "Read it with backend.datasets.read_library, which refuses such takes")
+        raise BadInputError(
+            "the mocap holds NaN rotations", "Read it with backend.datasets.read_library, which refuses such takes"
+        )
     pool = rotations[rng.permutation(len(rotations))[: 6 * count]]
     if settings.mixed > 0:
         pool = np.concatenate([pool, _mixed(pool, int(len(pool) * settings.mixed), rng)])
@@ -73,7 +75,9 @@ def pose_table(takes: Sequence[Motion], count: int, settings: BankSettings, rng:
 
 def _mixed(rotations: Array, count: int, rng: np.random.Generator) -> Array:
     names = canonical_body().joint_names
-    legs = [i for i, name in enumerate(names) if name == "pelvis" or name.split("_")[-1] in ("hip", "knee", "ankle", "toe")]
+    legs = [
+        i for i, name in enumerate(names) if name == "pelvis" or name.split("_")[-1] in ("hip", "knee", "ankle", "toe")
+    ]
     out = rotations[rng.integers(0, len(rotations), count)].copy()
     out[:, legs] = rotations[rng.integers(0, len(rotations), count)][:, legs]
     return out
@@ -109,4 +113,6 @@ def _spread(shapes: Array, count: int, duplicate_m: float, rng: np.random.Genera
 
 def _first(candidates: Candidates, size: int, rng: np.random.Generator) -> Candidates:
     keep = np.sort(rng.permutation(len(candidates))[:size])
-    return Candidates(candidates.rotations_wxyz, candidates.pose_joints_m, candidates.pose[keep], candidates.view_wxyz[keep])
+    return Candidates(
+        candidates.rotations_wxyz, candidates.pose_joints_m, candidates.pose[keep], candidates.view_wxyz[keep]
+    )

@@ -30,7 +30,7 @@ class Searcher(Protocol):
     """Finds the candidates with the largest dot product."""
 
     def search(self, queries: Array, count: int) -> Hits:
-        """Best `count` of the bank for queries (Q, E). Raises BadInputError when count is no number from 1 to bank size."""
+        """Best `count` of the bank for queries (Q, E). Raises BadInputError when count is not 1 to bank size."""
 
 
 class CpuSearcher:
@@ -46,6 +46,7 @@ class CpuSearcher:
         self._block_rows = block_rows
 
     def search(self, queries: Array, count: int) -> Hits:
+        """As `Searcher.search` says."""
         _check_query(queries, count, self._embeddings)
         parts = [self._search(queries[at : at + _QUERY_ROWS], count) for at in range(0, len(queries), _QUERY_ROWS)]
         if not parts:
@@ -119,6 +120,7 @@ class FaissSearcher:
             self._index.add(np.ascontiguousarray(embeddings[start : start + 262144], np.float32))
 
     def search(self, queries: Array, count: int) -> Hits:
+        """As `Searcher.search` says."""
         _check_query(queries, count, self._embeddings)
         scores, indices = self._index.search(np.ascontiguousarray(queries, np.float32), count)
         return Hits(scores, indices.astype(np.intp))
@@ -131,20 +133,31 @@ def make_searcher(embeddings: Array, device: str = "cpu") -> Searcher:
     try:
         from backend.bank.search_torch import TorchSearcher
     except ImportError as fault:
-        raise DeviceError(f"device {device} needs PyTorch, which is not installed", "Install the `gpu` extra or use cpu") from fault
+        raise DeviceError(
+            f"device {device} needs PyTorch, which is not installed", "Install the `gpu` extra or use cpu"
+        ) from fault
     _check_bank(embeddings)
     return TorchSearcher(embeddings, device)
 
 
 def _check_bank(embeddings: Array) -> None:
     if embeddings.ndim != 2 or not len(embeddings):
-        raise BadInputError(f"the bank is empty: embeddings have shape {embeddings.shape}", "Build it with `bank build`")
+        raise BadInputError(
+            f"the bank is empty: embeddings have shape {embeddings.shape}", "Build it with `bank build`"
+        )
 
 
 def _check_query(queries: Array, count: int, embeddings: Array) -> None:
     if queries.ndim != 2 or queries.shape[1] != embeddings.shape[1]:
-        raise BadInputError(f"queries of shape {queries.shape} do not fit embeddings of {embeddings.shape[1]} dimensions")
+        raise BadInputError(
+            f"queries of shape {queries.shape} do not fit embeddings of {embeddings.shape[1]} dimensions"
+        )
     if not np.isfinite(queries).all():
-        raise BadInputError("a query embedding holds NaN or infinite values", "Check the landmarks that it was made from")
+        raise BadInputError(
+            "a query embedding holds NaN or infinite values", "Check the landmarks that it was made from"
+        )
     if not 1 <= count <= len(embeddings):
-        raise BadInputError(f"{count} candidates were asked for from a bank of {len(embeddings)}", "Ask for fewer, or build a larger bank")
+        raise BadInputError(
+            f"{count} candidates were asked for from a bank of {len(embeddings)}",
+            "Ask for fewer, or build a larger bank",
+        )

@@ -18,6 +18,7 @@ class TorchSearcher:
         self._bank = torch.from_numpy(np.ascontiguousarray(embeddings)).to(device)
 
     def search(self, queries: Array, count: int) -> Hits:
+        """As `Searcher.search` says."""
         _check_query(queries, count, self._shape)
         with torch.inference_mode():
             right = torch.from_numpy(np.ascontiguousarray(queries, np.float32)).to(self._bank.device)

@@ -2,6 +2,6 @@
 
 from backend.datasets.library import MotionLibrary, read_library
 from backend.datasets.mocap import load_motion
-from backend.datasets.motion import Motion, MocapError, read_motion, write_motion
+from backend.datasets.motion import MocapError, Motion, read_motion, write_motion
 
 __all__ = ["MocapError", "Motion", "MotionLibrary", "load_motion", "read_library", "read_motion", "write_motion"]

@@ -30,7 +30,9 @@ def read_asf_amc(asf_path: Path, amc_path: Path, fps: float = 120.0) -> SourceMo
         values = _read_amc(amc_path)
         return _pose(bones, parents, values, fps)
     except (IndexError, KeyError, ValueError) as fault:
-        raise MocapError(f"{amc_path} with {asf_path.name} cannot be read: {fault!r}", "Check that both belong together") from fault
+        raise MocapError(
+            f"{amc_path} with {asf_path.name} cannot be read: {fault!r}", "Check that both belong together"
+        ) from fault
 
 
 def _read_asf(path: Path) -> tuple[list[_Bone], dict[str, str]]:
@@ -49,7 +51,7 @@ def _read_asf(path: Path) -> tuple[list[_Bone], dict[str, str]]:
         elif section == ":bonedata":
             entry.setdefault(words[0], words[1:])
         elif section == ":hierarchy" and words[0] not in ("begin", "end"):
-            parents.update({child: words[0] for child in words[1:]})
+            parents.update(dict.fromkeys(words[1:], words[0]))
     if len(bones) < 2:
         raise ValueError(f"{path.name} names no bones")
     return bones, parents
@@ -84,7 +86,12 @@ def _pose(bones: list[_Bone], parents: dict[str, str], values: dict[str, Array],
         order += [child for child, parent in parents.items() if parent == name and child in by_name]
     root = values["root"]
     turn = {"root": axis_rotation("z", root[:, 5]) @ axis_rotation("y", root[:, 4]) @ axis_rotation("x", root[:, 3])}
-    head, rest, tail, rest_tail = {"root": root[:, :3]}, {"root": np.zeros(3)}, {"root": root[:, :3]}, {"root": np.zeros(3)}
+    head, rest, tail, rest_tail = (
+        {"root": root[:, :3]},
+        {"root": np.zeros(3)},
+        {"root": root[:, :3]},
+        {"root": np.zeros(3)},
+    )
     for name in order[1:]:
         bone, parent = by_name[name], parents[name]
         local = np.tile(np.eye(3), (len(root), 1, 1))

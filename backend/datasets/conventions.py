@@ -83,7 +83,14 @@ CONVENTIONS = (
     Convention(
         "motionbuilder",
         _with_sides(
-            {"pelvis": "Hips", "spine": "Spine", "chest": "Spine1", "upper_chest": "Spine2", "neck": "Neck", "head": "Head"},
+            {
+                "pelvis": "Hips",
+                "spine": "Spine",
+                "chest": "Spine1",
+                "upper_chest": "Spine2",
+                "neck": "Neck",
+                "head": "Head",
+            },
             ("{}Shoulder", "{}Arm", "{}ForeArm", "{}Hand", "", "{}UpLeg", "{}Leg", "{}Foot", "{}ToeBase"),
             "Left",
             "Right",

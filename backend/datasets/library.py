@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,9 @@ def read_library(root: Path, *, fps: float = 30.0) -> MotionLibrary:
                 seen.add(key)
                 takes.append(part)
     if not takes:
-        raise MocapError(f"{root} holds no readable mocap ({len(refused)} refused)", "Give a folder with .bvh or .amc + .asf files")
+        raise MocapError(
+            f"{root} holds no readable mocap ({len(refused)} refused)", "Give a folder with .bvh or .amc + .asf files"
+        )
     return MotionLibrary(tuple(takes), tuple(refused))
 
 
@@ -84,7 +87,7 @@ def clean_parts(take: Motion) -> list[Motion]:
     bounds = [0, *flips.tolist(), len(take)]
     parts = [
         Motion(take.rotations_wxyz[a:b], take.root_m[a:b], take.fps, take.subject, take.action, take.source)
-        for a, b in zip(bounds, bounds[1:], strict=False)
+        for a, b in pairwise(bounds)
         if b - a >= _MIN_FRAMES
     ]
     if not parts:
@@ -99,7 +102,11 @@ def _files(root: Path) -> Iterator[Path]:
 def _subject(path: Path, collection: str) -> str:
     if collection.startswith("hdm05"):
         return f"hdm05_{path.stem.split('_')[1]}"
-    number = re.search(r"subjects_(\d+)_", path.stem) or re.match(r"(\d+)[_-]", path.stem) or re.search(r"_(\d+)_\d+$", path.stem)
+    number = (
+        re.search(r"subjects_(\d+)_", path.stem)
+        or re.match(r"(\d+)[_-]", path.stem)
+        or re.search(r"_(\d+)_\d+$", path.stem)
+    )
     if collection.startswith("cmu") and number:
         return f"cmu_{int(number.group(1)):02d}"
     if collection == "cmu_bvh_daz":

@@ -18,11 +18,11 @@ from blender_addon.motion.body import canonical_body, forward_kinematics
 from blender_addon.motion.rotations import (
     matrix_to_quaternion,
     quaternion_between,
+    quaternion_conjugate,
     quaternion_continuous,
     quaternion_from_to,
     quaternion_mean,
     quaternion_multiply,
-    quaternion_conjugate,
     quaternion_to_matrix,
 )
 
@@ -30,7 +30,9 @@ _ALIGNED = {"shoulder": "elbow", "elbow": "wrist", "wrist": "hand", "hip": "knee
 _REQUIRED = ("pelvis", "left_hip", "right_hip", "left_knee", "right_knee", "left_shoulder", "right_shoulder", "head")
 
 
-def load_motion(path: Path, *, asf: Path | None = None, fps: float | None = None, subject: str = "", action: str = "") -> Motion:
+def load_motion(
+    path: Path, *, asf: Path | None = None, fps: float | None = None, subject: str = "", action: str = ""
+) -> Motion:
     """Read a .bvh, or an .amc with its .asf (beside it, or given), on the canonical body.
 
     `fps` overrides the file's rate (AMC files name none: 120 unless told). Raises MocapError.
@@ -151,7 +153,7 @@ def _root_positions(source: SourceMotion, index: dict[str, int], to_world: Array
 
 
 def _on_floor(motion: Motion) -> Motion:
-    """Shift the take so that its lowest toes and ankles stand on z = 0 (2nd percentile: a single bad frame is no floor)."""
+    """Shift the take so that its lowest toes and ankles stand on z = 0 (2nd percentile: one bad frame is no floor)."""
     body = canonical_body()
     feet = [body.joint_index(name) for name in ("left_toe", "right_toe", "left_ankle", "right_ankle")]
     positions, _ = forward_kinematics(body, motion.rotations_wxyz, motion.root_m)

@@ -54,4 +54,6 @@ def read_motion(path: Path) -> Motion:
             subject, action, source = (str(item) for item in data["text"])
             return Motion(data["rotations_wxyz"], data["root_m"], float(data["fps"]), subject, action, source)
     except (OSError, KeyError, ValueError) as fault:
-        raise MocapError(f"{path} is not a motion file ({fault})", "Write it with backend.datasets.write_motion") from fault
+        raise MocapError(
+            f"{path} is not a motion file ({fault})", "Write it with backend.datasets.write_motion"
+        ) from fault

@@ -33,7 +33,7 @@ class LandmarkWindow:
     points (B, W, 33, 2); visibility (B, W, 33) 0..1; guess (B, W, 33, 3) the network's own hip-centred 3D guess in
     any unit, axes along the camera; present (B, W) False where the frame lies outside the track;
     gravity (B, 3) unit vector down in the camera, zeros where unknown; proportions (B, 7) log of the person's limb
-    lengths over the canonical body's at equal size (PROPORTIONS), NaN where unknown; use_depth (B,) False hides `guess`.
+    lengths over the canonical body's at equal size (PROPORTIONS), NaN if unknown; use_depth (B,) False hides `guess`.
     """
 
     points: Array
@@ -48,7 +48,8 @@ class LandmarkWindow:
 @dataclass(frozen=True, slots=True)
 class TowerInput:
     """frames (B, W, FRAME_FEATURES) and context (B, CONTEXT_FEATURES) float32 for the image tower;
-    virtual_from_camera (B, 3, 3) and half_size (B,), the tangent of the virtual camera's half angle."""
+    virtual_from_camera (B, 3, 3) and half_size (B,), the tangent of the virtual camera's half angle.
+    """
 
     frames: Array
     context: Array

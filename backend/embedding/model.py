@@ -61,7 +61,8 @@ class PoseOptions:
 @dataclass(frozen=True, slots=True)
 class ClipEmbedding:
     """Every frame's embedding after the second pass: the tower's output, its input, and the clip's gravity (3,) in
-    the camera and proportions (7,); joints_camera_m (T, 17, 3) and turns_camera (T, J, 3, 3) on a body of canonical size."""
+    the camera and proportions (7,); joints_camera_m (T, 17, 3) and turns_camera (T, J, 3, 3) at canonical size.
+    """
 
     output: ImageEmbedding
     input: TowerInput
@@ -96,7 +97,9 @@ class PoseModel:
         hits = self.searcher.search(clip.output.embedding, min(options.neighbours, len(self.bank)))
         found = retrieve(self.bank, hits, options.average)
         if options.path:
-            found = self._along_path(found, clip, best_path(self.bank, hits, _transposed(clip.input.virtual_from_camera), options.step_cost))
+            found = self._along_path(
+                found, clip, best_path(self.bank, hits, _transposed(clip.input.virtual_from_camera), options.step_cost)
+            )
         settings = options.refine or RefineSettings(iterations=0, shape_rounds=0)
         evidence = self._evidence(track, window, clip, found, options)
         shape = BodyShape(options.height_m, bone_scales_from_proportions(clip.proportions))
@@ -141,7 +144,7 @@ class PoseModel:
     def _evidence(
         self, track: PersonTrack, window: LandmarkWindow, clip: ClipEmbedding, found: Retrieved, options: PoseOptions
     ) -> Evidence:
-        """What the poses are fitted to: keypoints, the mix of retrieved and auxiliary joints, rotations to start from."""
+        """What the poses are fitted to: keypoints, a mix of retrieved and auxiliary joints, rotations to start from."""
         to_camera = _transposed(clip.input.virtual_from_camera)
         if options.refine is None:
             local = quaternion_to_matrix(found.rotations_wxyz).astype(np.float32)
@@ -162,7 +165,9 @@ class PoseModel:
         )
 
 
-def load_model(device: str = "cpu", *, threads: int = 0, towers: Path | None = None, bank: Path | None = None) -> PoseModel:
+def load_model(
+    device: str = "cpu", *, threads: int = 0, towers: Path | None = None, bank: Path | None = None
+) -> PoseModel:
     """Load the shipped towers and bank, or files of the user's own. Raises WeightsError."""
     weights = read_towers(towers or WEIGHTS_DIR / TOWERS_FILE)
     poses = read_bank(bank or WEIGHTS_DIR / BANK_FILE, weights.pose_hash)
@@ -179,7 +184,12 @@ def _to_camera(rotation: Array, points: Array) -> Array:
 
 
 def _pose_track(
-    track: PersonTrack, seen: NDArray[np.bool_], refined: Refined, clip: ClipEmbedding, found: Retrieved, shape: BodyShape
+    track: PersonTrack,
+    seen: NDArray[np.bool_],
+    refined: Refined,
+    clip: ClipEmbedding,
+    found: Retrieved,
+    shape: BodyShape,
 ) -> PoseTrack:
     def whole(values: Array, fill: float = np.nan) -> Array:
         out = np.full((len(seen), *values.shape[1:]), fill)

@@ -7,6 +7,8 @@ retrieved rotations within what joints can do. It plays the part of the paper's 
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,14 +77,16 @@ class Refined:
 
 
 _STIFF = ("clavicle", "hand", "toe", "spine", "chest", "upper_chest", "neck")
-_CHUNK = 256
+_CHUNK = 64
+_THREADS = min(4, os.cpu_count() or 1)
 
 
 def refine_poses(skeleton: Skeleton, evidence: Evidence, settings: RefineSettings) -> Refined:
     """Fit every frame; frames are independent, time enters through the evidence."""
-    parts = [
-        _refine(skeleton, _slice(evidence, slice(at, at + _CHUNK)), settings) for at in range(0, len(evidence.points), _CHUNK)
-    ]
+    chunks = [_slice(evidence, slice(at, at + _CHUNK)) for at in range(0, len(evidence.points), _CHUNK)]
+    # numpy lets go of the interpreter in the heavy parts, so threads share the work without changing its result
+    with ThreadPoolExecutor(_THREADS, "refine") as pool:
+        parts = list(pool.map(lambda chunk: _refine(skeleton, chunk, settings), chunks))
     local = np.concatenate([part.local for part in parts])
     root = np.concatenate([part.root_m for part in parts])
     return Refined(local, root, pose_skeleton(skeleton, local, root))
@@ -111,12 +115,14 @@ def fit_proportions(shape: BodyShape, proportions: Array, evidence: Evidence, se
 
 
 def _size_drift(current: Array, proportions: Array) -> float:
-    """Mean growth over the limbs that carry the body's height: size is the user's to set, only proportions are fitted."""
+    """Mean growth over the limbs that carry the body's height: size is the user's, only proportions are fitted."""
     tall = [PROPORTIONS.index(name) for name in ("torso", "thigh", "shin")]
     return float(np.mean(current[tall] - proportions[tall]))
 
 
-def _shape_equations(skeleton: Skeleton, refined: Refined, evidence: Evidence, settings: RefineSettings) -> tuple[Array, Array]:
+def _shape_equations(
+    skeleton: Skeleton, refined: Refined, evidence: Evidence, settings: RefineSettings
+) -> tuple[Array, Array]:
     """Normal equations of the proportions alone, every frame's turns and position eliminated."""
     pose, count = refined.pose, len(PROPORTIONS)
     turns = point_jacobian(skeleton, pose, np.arange(refined.local.shape[1]))
@@ -127,10 +133,14 @@ def _shape_equations(skeleton: Skeleton, refined: Refined, evidence: Evidence, s
     _add(matrix, right, *_point_terms(pose, jacobian[:, :33], evidence, settings))
     _add(matrix, right, *_joint_terms(pose, jacobian[:, 33:], evidence, settings))
     own = size - count
-    _add_prior(skeleton, pose, refined.local, evidence, _stiffness(skeleton, settings), matrix[:, :own, :own], right[:, :own])
+    _add_prior(
+        skeleton, pose, refined.local, evidence, _stiffness(skeleton, settings), matrix[:, :own, :own], right[:, :own]
+    )
     matrix, right = matrix.astype(np.float64), right.astype(np.float64)
     cross = matrix[:, :own, own:]
-    solved = np.linalg.solve(matrix[:, :own, :own] + 1e-6 * np.eye(own), np.concatenate([cross, right[:, :own, None]], -1))
+    solved = np.linalg.solve(
+        matrix[:, :own, :own] + 1e-6 * np.eye(own), np.concatenate([cross, right[:, :own, None]], -1)
+    )
     reduced = matrix[:, own:, own:] - np.swapaxes(cross, -1, -2) @ solved[..., :-1]
     rest = right[:, own:] - (np.swapaxes(cross, -1, -2) @ solved[..., -1:])[..., 0]
     return reduced.sum(axis=0), rest.sum(axis=0)
@@ -138,7 +148,9 @@ def _shape_equations(skeleton: Skeleton, refined: Refined, evidence: Evidence, s
 
 def _stiffness(skeleton: Skeleton, settings: RefineSettings) -> Array:
     names = [name.removeprefix("left_").removeprefix("right_") for name in skeleton.body.joint_names]
-    return np.radians([settings.stiff_deg if name in _STIFF else settings.prior_deg for name in names]).astype(np.float32)
+    return np.radians([settings.stiff_deg if name in _STIFF else settings.prior_deg for name in names]).astype(
+        np.float32
+    )
 
 
 def _slice(evidence: Evidence, rows: slice) -> Evidence:
@@ -172,7 +184,9 @@ def initial_root(landmarks_m: Array, evidence: Evidence) -> Array:
     a, b = u * z - x, v * z - y
     zero = np.zeros_like(total)
     # residual: X - u Z = a' with a' = u z - x
-    normal = np.stack([np.stack([total, zero, -wu], -1), np.stack([zero, total, -wv], -1), np.stack([-wu, -wv, square], -1)], -2)
+    normal = np.stack(
+        [np.stack([total, zero, -wu], -1), np.stack([zero, total, -wv], -1), np.stack([-wu, -wv, square], -1)], -2
+    )
     right = np.stack([(w * a).sum(1), (w * b).sum(1), -(w * (u * a + v * b)).sum(1)], -1)
     root = np.linalg.solve(normal + 1e-9 * np.eye(3), right[..., None])[..., 0]
     root[:, 2] = np.maximum(root[:, 2], 0.3)
@@ -202,7 +216,9 @@ def _add(matrix: Array, right: Array, jacobian: Array, residual: Array) -> None:
     right += (transposed @ residual[..., None])[..., 0]
 
 
-def _point_terms(pose: SkeletonPose, jacobian: Array, evidence: Evidence, settings: RefineSettings) -> tuple[Array, Array]:
+def _point_terms(
+    pose: SkeletonPose, jacobian: Array, evidence: Evidence, settings: RefineSettings
+) -> tuple[Array, Array]:
     depth = np.maximum(pose.landmarks_m[..., 2:], 0.1)
     projected = pose.landmarks_m[..., :2] / depth
     residual = evidence.points - projected
@@ -215,7 +231,9 @@ def _point_terms(pose: SkeletonPose, jacobian: Array, evidence: Evidence, settin
     return (along * scale[..., None]).reshape(frames, -1, size), (residual * scale).reshape(frames, -1)
 
 
-def _joint_terms(pose: SkeletonPose, jacobian: Array, evidence: Evidence, settings: RefineSettings) -> tuple[Array, Array]:
+def _joint_terms(
+    pose: SkeletonPose, jacobian: Array, evidence: Evidence, settings: RefineSettings
+) -> tuple[Array, Array]:
     relative = pose.h36m_m - pose.h36m_m[:, :1]
     scale = (1.0 / np.hypot(evidence.error_m, settings.joint_floor_m))[..., None]
     residual = (evidence.joints_m - relative) * scale
@@ -224,8 +242,14 @@ def _joint_terms(pose: SkeletonPose, jacobian: Array, evidence: Evidence, settin
     return along.reshape(frames, -1, size), residual.reshape(frames, -1)
 
 
-def _add_prior(
-    skeleton: Skeleton, pose: SkeletonPose, local: Array, evidence: Evidence, stiffness: Array, matrix: Array, right: Array
+def _add_prior(  # noqa: PLR0913, PLR0917  the normal equations' own parts
+    skeleton: Skeleton,
+    pose: SkeletonPose,
+    local: Array,
+    evidence: Evidence,
+    stiffness: Array,
+    matrix: Array,
+    right: Array,
 ) -> None:
     """Nearness to the prior's local rotations: the turn that leads back, expressed in the camera's axes."""
     back = matrix_to_rotvec(evidence.prior @ np.swapaxes(local, -1, -2)).astype(np.float32)

@@ -23,7 +23,8 @@ _DIFFERENT_M = 0.10
 class Retrieved:
     """For T frames: joints_m (T, 17, 3) and rotations_wxyz (T, J, 4), joint 0 in the virtual camera, of the average of
     the best A poses; best_joints_m (T, 17, 3) of the single best; score (T,) of the best; margin (T,) to the best
-    candidate that differs by more than 100 mm (spread of the top K where none does)."""
+    candidate that differs by more than 100 mm (spread of the top K where none does).
+    """
 
     joints_m: Array
     rotations_wxyz: Array
@@ -61,7 +62,8 @@ def _margin(bank: PoseBank, hits: Hits) -> Array:
 
 def best_path(bank: PoseBank, hits: Hits, to_camera: Array, step_cost: float) -> NDArray[np.intp]:
     """Viterbi over the top K of each frame: the path (T,) of bank indices with the largest sum of scores minus
-    `step_cost` x MPJPE in m between neighbours, compared in the real camera (to_camera (T, 3, 3) from the virtual)."""
+    `step_cost` x MPJPE in m between neighbours, compared in the real camera (to_camera (T, 3, 3) from the virtual).
+    """
     frames, count = hits.indices.shape
     joints = bank.candidates.joints_m(hits.indices.reshape(-1)).reshape(frames, count, 17, 3)
     joints = np.matmul(joints, np.swapaxes(to_camera, -1, -2)[:, None])

@@ -77,13 +77,17 @@ def pose_skeleton(skeleton: Skeleton, local: Array, root_m: Array) -> SkeletonPo
         parent = int(skeleton.body.parents[joint])
         np.matmul(turns[:, parent], local[:, joint], out=turns[:, joint])
         joints[:, joint] = joints[:, parent] + turns[:, parent] @ skeleton.offsets_m[joint]
-    points = joints[:, skeleton.point_joint] + np.matmul(turns[:, skeleton.point_joint], skeleton.point_offset_m[..., None])[..., 0]
+    points = (
+        joints[:, skeleton.point_joint]
+        + np.matmul(turns[:, skeleton.point_joint], skeleton.point_offset_m[..., None])[..., 0]
+    )
     return SkeletonPose(joints, turns, points[:, :33], points[:, 33:])
 
 
 def point_jacobian(skeleton: Skeleton, pose: SkeletonPose, turning: NDArray[np.intp]) -> Array:
     """How points (T, 50, 3) move when joints `turning` (A,) turn by small vectors in the camera's axes, and when the
-    pelvis moves: (T, 50, 3, 3 A + 3)."""
+    pelvis moves: (T, 50, 3, 3 A + 3).
+    """
     points = np.concatenate([pose.landmarks_m, pose.h36m_m], axis=1)
     arm = points[:, :, None] - pose.joints_m[:, None, turning]
     arm *= skeleton.moves[turning].T[None, :, :, None]
@@ -112,7 +116,9 @@ def shape_jacobian(skeleton: Skeleton, pose: SkeletonPose, groups: NDArray[np.in
     own = points - pose.joints_m[:, skeleton.point_joint]
     for group in range(count):
         carried = (skeleton.moves & (groups == group)[:, None]).astype(points.dtype)
-        out[..., group] = np.einsum("tjc,jp->tpc", bones, carried) + own * (groups[skeleton.point_joint] == group)[:, None]
+        out[..., group] = (
+            np.einsum("tjc,jp->tpc", bones, carried) + own * (groups[skeleton.point_joint] == group)[:, None]
+        )
     return out
 
 
@@ -135,7 +141,11 @@ def rotvec_to_matrix(vector: Array) -> Array:
     cross[..., 0, 1], cross[..., 0, 2], cross[..., 1, 2] = -vector[..., 2], vector[..., 1], -vector[..., 0]
     cross -= np.swapaxes(cross, -1, -2)
     sine, cosine = np.sinc(angle / np.pi), 0.5 * np.square(np.sinc(angle / (2 * np.pi)))
-    return np.eye(3, dtype=vector.dtype) + sine.astype(vector.dtype) * cross + cosine.astype(vector.dtype) * (cross @ cross)
+    return (
+        np.eye(3, dtype=vector.dtype)
+        + sine.astype(vector.dtype) * cross
+        + cosine.astype(vector.dtype) * (cross @ cross)
+    )
 
 
 def matrix_to_rotvec(matrix: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Light Gaussian smoothing of 3D evidence over true frame times, before the fit to each frame's keypoints. numpy only."""
+"""Light Gaussian smoothing of 3D evidence over true frame times, before the fit to the keypoints. numpy only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Array = NDArray[np.floating]
 
 
 def smoothed(values: Array, times_s: Array, deviation_s: float) -> Array:
-    """Gaussian-weighted local mean of values (T, ...) over times (T,); neighbours beyond three deviations do not count."""
+    """Gaussian-weighted local mean of values (T, ...) over times (T,); beyond three deviations none counts."""
     if deviation_s <= 0 or len(values) < 3:
         return values
     flat = values.reshape(len(values), -1)

@@ -93,7 +93,9 @@ def read_towers(path: Path) -> TowerWeights:
             if header.get("format") != FORMAT:
                 raise WeightsError(f"{path} holds no Marionet towers", remedy)
             if header.get("version") != str(VERSION):
-                raise WeightsError(f"{path} has towers version {header.get('version')}, this program reads {VERSION}", remedy)
+                raise WeightsError(
+                    f"{path} has towers version {header.get('version')}, this program reads {VERSION}", remedy
+                )
             image = {name: _dense(file, f"image.{name}") for name in IMAGE_LAYERS}
             pose = {name: _dense(file, f"pose.{name}") for name in POSE_LAYERS}
     except FileNotFoundError as fault:
@@ -102,7 +104,10 @@ def read_towers(path: Path) -> TowerWeights:
         raise WeightsError(f"{path} is damaged or no safetensors file ({fault})", remedy) from fault
     inputs = image["center"].weight.shape[0]
     if inputs != FRAME_FEATURES + CONTEXT_FEATURES:
-        raise WeightsError(f"{path} expects {inputs} input values a frame, this program makes {FRAME_FEATURES + CONTEXT_FEATURES}", remedy)
+        raise WeightsError(
+            f"{path} expects {inputs} input values a frame, this program makes {FRAME_FEATURES + CONTEXT_FEATURES}",
+            remedy,
+        )
     return TowerWeights(image, pose, json.loads(header["provenance"]))
 
 

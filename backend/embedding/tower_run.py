@@ -29,7 +29,8 @@ _BATCH = 1024
 class ImageEmbedding:
     """What the image tower says of B windows, in the virtual camera: embedding f_I (B, E); auxiliary joints
     (B, 17, 3) m on a body of canonical size; rotations (B, 24, 3, 3); gravity (B, 3) unit; error_m (B, 17) the
-    expected error of each auxiliary joint; proportions (B, 7)."""
+    expected error of each auxiliary joint; proportions (B, 7).
+    """
 
     embedding: Array
     joints_m: Array
@@ -108,7 +109,10 @@ class _Graph:
         return self.node("Reshape", [x, self.constant(f"{name}.shape", np.array(shape, np.int64))], name)
 
     def middle_of_three(self, x: str, width: int, name: str) -> str:
-        bounds = [self.constant(f"{name}.{k}", np.array([v], np.int64)) for k, v in (("a", width), ("b", 2 * width), ("axis", 2))]
+        bounds = [
+            self.constant(f"{name}.{k}", np.array([v], np.int64))
+            for k, v in (("a", width), ("b", 2 * width), ("axis", 2))
+        ]
         return self.node("Slice", [x, *bounds], name)
 
     def session(self, inputs: dict[str, list[Any]], outputs: list[str], threads: int) -> onnxruntime.InferenceSession:
@@ -125,7 +129,9 @@ class _Graph:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _onnx_towers(weights: TowerWeights, threads: int) -> tuple[Callable[[Array, Array], tuple[Array, Array]], Callable[[Array], Array]]:
+def _onnx_towers(
+    weights: TowerWeights, threads: int
+) -> tuple[Callable[[Array, Array], tuple[Array, Array]], Callable[[Array], Array]]:
     image, pose = _image_graph(weights, threads), _pose_graph(weights, threads)
 
     def run_image(frames: Array, context: Array) -> tuple[Array, Array]:
@@ -142,7 +148,10 @@ def _image_graph(weights: TowerWeights, threads: int) -> onnxruntime.InferenceSe
     context = graph.node("Unsqueeze", ["context", axis], "context.row")
     repeats = graph.constant("repeats", np.array([1, WINDOW, 1], np.int64))
     x = graph.node("Concat", ["frames", graph.node("Tile", [context, repeats], "context.all")], "x", axis=2)
-    bounds = [graph.constant(f"center.{k}", np.array([v], np.int64)) for k, v in (("a", WINDOW // 2), ("b", WINDOW // 2 + 1), ("axis", 1))]
+    bounds = [
+        graph.constant(f"center.{k}", np.array([v], np.int64))
+        for k, v in (("a", WINDOW // 2), ("b", WINDOW // 2 + 1), ("axis", 1))
+    ]
     center = graph.reshape(graph.node("Slice", [x, *bounds], "center.row"), [-1, inputs], "center.flat")
     trunk = graph.dense(graph.reshape(x, [-1, WINDOW // 3, 3 * inputs], "folded"), layers["entry"], "entry", relu=True)
     for name, frames in (("fold1", 3), ("fold2", 1)):
@@ -154,10 +163,15 @@ def _image_graph(weights: TowerWeights, threads: int) -> onnxruntime.InferenceSe
     trunk = graph.node("Add", [trunk, graph.dense(center, layers["center"], "center", relu=True)], "trunk.center")
     trunk = graph.node("Add", [trunk, graph.dense(trunk, layers["last"], "last", relu=True)], "trunk.last")
     outputs = [
-        graph.dense(graph.dense(trunk, layers[f"{name}_hidden"], f"{name}_hidden", relu=True), layers[name], name, relu=False)
+        graph.dense(
+            graph.dense(trunk, layers[f"{name}_hidden"], f"{name}_hidden", relu=True), layers[name], name, relu=False
+        )
         for name in ("embed", "auxiliary")
     ]
-    shapes: dict[str, list[object]] = {"frames": ["batch", WINDOW, FRAME_FEATURES], "context": ["batch", CONTEXT_FEATURES]}
+    shapes: dict[str, list[object]] = {
+        "frames": ["batch", WINDOW, FRAME_FEATURES],
+        "context": ["batch", CONTEXT_FEATURES],
+    }
     return graph.session(shapes, outputs, threads)
 
 
@@ -169,9 +183,13 @@ def _pose_graph(weights: TowerWeights, threads: int) -> onnxruntime.InferenceSes
     return graph.session({"joints": ["batch", 51]}, [x], threads)
 
 
-def _torch_towers(weights: TowerWeights, device: str) -> tuple[Callable[[Array, Array], tuple[Array, Array]], Callable[[Array], Array]]:
+def _torch_towers(
+    weights: TowerWeights, device: str
+) -> tuple[Callable[[Array, Array], tuple[Array, Array]], Callable[[Array], Array]]:
     try:
         from backend.embedding.tower_torch_run import torch_towers
     except ImportError as fault:
-        raise DeviceError(f"device {device} needs PyTorch, which is not installed", "Install the `gpu` extra or use --device cpu") from fault
+        raise DeviceError(
+            f"device {device} needs PyTorch, which is not installed", "Install the `gpu` extra or use --device cpu"
+        ) from fault
     return torch_towers(weights, device)

@@ -14,7 +14,9 @@ from backend.embedding.tower_file import Dense, TowerWeights
 Array = np.ndarray
 
 
-def torch_towers(weights: TowerWeights, device: str) -> tuple[Callable[[Array, Array], tuple[Array, Array]], Callable[[Array], Array]]:
+def torch_towers(
+    weights: TowerWeights, device: str
+) -> tuple[Callable[[Array, Array], tuple[Array, Array]], Callable[[Array], Array]]:
     """Image and pose tower as numpy functions that run on `device`."""
     image = {name: _layer(layer, device) for name, layer in weights.image.items()}
     pose = {name: _layer(layer, device) for name, layer in weights.pose.items()}

@@ -31,7 +31,8 @@ class TowerSizes:
 @dataclass(frozen=True, slots=True)
 class ImageOutput:
     """f_I (B, E); auxiliary joints (B, 17, 3) m, rotations (B, 24, 6), gravity (B, 3), log error scale (B, 17),
-    proportions (B, 7)."""
+    proportions (B, 7).
+    """
 
     embedding: Tensor
     joints_m: Tensor
@@ -87,6 +88,7 @@ class ImageTower(nn.Module):
         self.auxiliary = nn.Linear(sizes.hidden, sum(AUXILIARY_SPLIT))
 
     def forward(self, frames: Tensor, context: Tensor) -> ImageOutput:
+        """Frames (B, W, F) and context (B, C) to the image embedding and the auxiliary outputs."""
         batch, window, _ = frames.shape
         x = torch.cat([frames, context[:, None].expand(-1, window, -1)], dim=-1)
         trunk = self.fold2(self.fold1(self.entry(x.reshape(batch, window // 3, -1))))[:, 0]
@@ -114,5 +116,6 @@ class PoseTower(nn.Module):
         self.embed = nn.Linear(sizes.hidden, sizes.embedding)
 
     def forward(self, joints_m: Tensor) -> Tensor:
+        """Joints (..., 17, 3) in m to pose embeddings."""
         x = joints_m.flatten(-2) * 2.0  # joints lie within half a metre of the pelvis: unit scale
         return self.embed(torch.relu(self.second(torch.relu(self.first(x)))))

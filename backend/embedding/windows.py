@@ -40,7 +40,8 @@ def solvable_frames(track: PersonTrack) -> NDArray[np.bool_]:
 
 def track_windows(track: PersonTrack, intrinsics: Intrinsics) -> LandmarkWindow:
     """Windows around every seen frame of the track (solvable_frames), interpolated in time; gravity and
-    proportions unknown."""
+    proportions unknown.
+    """
     seen = solvable_frames(track)
     times = track.times_s[seen]
     points = normalised_points(track.keypoints_px[seen], intrinsics)
@@ -53,7 +54,11 @@ def track_windows(track: PersonTrack, intrinsics: Intrinsics) -> LandmarkWindow:
     share = np.where(span > 0, np.clip((place - times[before]) / np.where(span > 0, span, 1.0), 0.0, 1.0), 0.0)
     tolerance = 0.5 * WINDOW_STEP_S
     inside = (place >= times[0] - tolerance) & (place <= times[-1] + tolerance)
-    inside &= (span <= _LONGEST_GAP_S) | (np.abs(place - times[before]) < tolerance) | (np.abs(place - times[after]) < tolerance)
+    inside &= (
+        (span <= _LONGEST_GAP_S)
+        | (np.abs(place - times[before]) < tolerance)
+        | (np.abs(place - times[after]) < tolerance)
+    )
     present, source = _nearest_present(inside)
     row = np.arange(len(times))[:, None]
     before, after, share = before[row, source], after[row, source], share[row, source]

@@ -49,7 +49,8 @@ class Variation:
 @dataclass(frozen=True, slots=True)
 class MotionPool:
     """rotations_wxyz (N, J, 4) and root_m (N, 3) of all takes; first and last frame (N,) of each frame's take;
-    weight (N,) of drawing a frame, and its frame rate (N,)."""
+    weight (N,) of drawing a frame, and its frame rate (N,).
+    """
 
     rotations_wxyz: Array
     root_m: Array
@@ -88,7 +89,11 @@ def motion_pool(takes: Sequence[Motion]) -> MotionPool:
 
 def _rarity(rotations: Array) -> Array:
     body = canonical_body()
-    limbs = [body.joint_index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "elbow", "hip", "knee")]
+    limbs = [
+        body.joint_index(f"{side}_{part}")
+        for side in ("left", "right")
+        for part in ("shoulder", "elbow", "hip", "knee")
+    ]
     coarse = np.round(rotations[:, limbs].reshape(len(rotations), -1) * 2.5).astype(np.int8)
     _, cell, count = np.unique(coarse, axis=0, return_inverse=True, return_counts=True)
     weight = 1.0 / np.sqrt(count[cell.ravel()])
@@ -157,5 +162,7 @@ def _tilt(rotations: Array, root: Array, rng: np.random.Generator, share: float)
     angle = np.radians(rng.uniform(20, 110, len(rotations))) * (rng.random(len(rotations)) < share)
     turn = np.stack([np.cos(heading) * angle, np.sin(heading) * angle, np.zeros_like(angle)], axis=-1)
     delta = rotvec_to_quaternion(turn).astype(np.float32)
-    rotations[:, :, 0] = quaternion_multiply(np.broadcast_to(delta[:, None], rotations[:, :, 0].shape), rotations[:, :, 0])
+    rotations[:, :, 0] = quaternion_multiply(
+        np.broadcast_to(delta[:, None], rotations[:, :, 0].shape), rotations[:, :, 0]
+    )
     return rotations, root

@@ -64,7 +64,8 @@ class SimulationSettings:
 class TrainingBatch:
     """Tower input and its truth in the virtual camera: joints_m (B, 17, 3) relative to the pelvis on a body scaled
     to the canonical size, rotations (B, J, 3, 3) of the joints in the virtual camera, gravity (B, 3) down;
-    proportions (B, 7) as in embedding.features."""
+    proportions (B, 7) as in embedding.features.
+    """
 
     input: TowerInput
     joints_m: Array
@@ -73,7 +74,9 @@ class TrainingBatch:
     proportions: Array
 
 
-def simulate_batch(pool: MotionPool, count: int, rng: np.random.Generator, settings: SimulationSettings) -> TrainingBatch:
+def simulate_batch(
+    pool: MotionPool, count: int, rng: np.random.Generator, settings: SimulationSettings
+) -> TrainingBatch:
     """Draw `count` training windows."""
     windows = draw_windows(pool, count, rng, settings.variation)
     body = canonical_body()
@@ -112,7 +115,9 @@ def simulate_batch(pool: MotionPool, count: int, rng: np.random.Generator, setti
     )
 
 
-def random_offsets(body: CanonicalBody, count: int, spread: ShapeSpread, rng: np.random.Generator) -> tuple[Array, Array]:
+def random_offsets(
+    body: CanonicalBody, count: int, spread: ShapeSpread, rng: np.random.Generator
+) -> tuple[Array, Array]:
     """Joint offsets (B, J, 3) of random body shapes, symmetric, and each body's size (B,) relative to the canonical."""
     bare = [name.removeprefix("left_").removeprefix("right_") for name in body.joint_names]
     arm = np.exp(rng.normal(0, spread.arm, count))
@@ -163,7 +168,9 @@ def fast_kinematics(body: CanonicalBody, windows: MotionWindows, offsets: Array)
     return positions, turns
 
 
-def _sites(body: CanonicalBody, positions: Array, turns: Array, offsets: Array, spread_m: float, rng: np.random.Generator) -> Array:
+def _sites(
+    body: CanonicalBody, positions: Array, turns: Array, offsets: Array, spread_m: float, rng: np.random.Generator
+) -> Array:
     """The 33 landmarks (B, W, 33, 3), each shifted on its joint: no two detectors mean quite the same point."""
     return _points(body, "blazepose33", positions, turns, offsets, spread_m, rng)
 
@@ -173,8 +180,14 @@ def h36m_points(body: CanonicalBody, positions: Array, turns: Array, offsets: Ar
     return _points(body, "h36m17", positions[:, None], turns[:, None], offsets, 0.0, np.random.default_rng(0))[:, 0]
 
 
-def _points(
-    body: CanonicalBody, subset: str, positions: Array, turns: Array, offsets: Array, spread_m: float, rng: np.random.Generator
+def _points(  # noqa: PLR0913, PLR0917  the pose's own parts
+    body: CanonicalBody,
+    subset: str,
+    positions: Array,
+    turns: Array,
+    offsets: Array,
+    spread_m: float,
+    rng: np.random.Generator,
 ) -> Array:
     sites = {site.name: site for site in body.sites}
     joints, rest = [], []
@@ -185,11 +198,13 @@ def _points(
     length = np.linalg.norm(body.offsets_m, axis=-1)[joints]
     local *= (np.linalg.norm(offsets, axis=-1)[:, joints] / np.maximum(length, 1e-6))[..., None]
     local += spread_m * rng.normal(size=local.shape)
-    return positions[:, :, joints] + np.matmul(turns[:, :, joints], local[:, None, ..., None].astype(np.float32))[..., 0]
+    return (
+        positions[:, :, joints] + np.matmul(turns[:, :, joints], local[:, None, ..., None].astype(np.float32))[..., 0]
+    )
 
 
 def _random_cameras(positions: Array, ranges: CameraRange, rng: np.random.Generator) -> tuple[Array, Array]:
-    """camera_from_world rotations (B, 3, 3) and centres (B, 3): random yaw, pitch, distance, roll, looking near the hip."""
+    """camera_from_world rotations (B, 3, 3) and centres (B, 3): random yaw, pitch, distance, roll, near the hip."""
     count = len(positions)
     yaw = rng.uniform(0, 2 * np.pi, count)
     pitch = rng.normal(ranges.pitch_mean_deg, ranges.pitch_spread_deg, count)

@@ -134,14 +134,20 @@ def read_body(path: Path) -> CanonicalBody:
     record = json.loads(path.read_text(encoding="utf-8"))
     names = tuple(joint["name"] for joint in record["joints"])
     rest = np.array([joint["rest_position_m"] for joint in record["joints"]], dtype=np.float64)
-    parents = np.array([-1 if j["parent"] is None else names.index(j["parent"]) for j in record["joints"]], dtype=np.intp)
+    parents = np.array(
+        [-1 if j["parent"] is None else names.index(j["parent"]) for j in record["joints"]], dtype=np.intp
+    )
     if (parents >= np.arange(len(names))).any():
         raise ValueError(f"{path}: every joint must stand after its parent")
     offsets = rest.copy()
     offsets[1:] -= rest[parents[1:]]
     site_names = tuple(site["name"] for site in record["sites"])
     sites = tuple(
-        Site(site["name"], names.index(site["joint"]), tuple(np.array(site["rest_position_m"]) - rest[names.index(site["joint"])]))
+        Site(
+            site["name"],
+            names.index(site["joint"]),
+            tuple(np.array(site["rest_position_m"]) - rest[names.index(site["joint"])]),
+        )
         for site in record["sites"]
     )
     return CanonicalBody(

@@ -147,7 +147,7 @@ def quaternion_mean(wxyz: Array, weights: Array | None = None) -> Array:
 
 
 def swing_twist(wxyz: Array, axis: Array) -> tuple[Array, Array]:
-    """Split rotations (..., 4) into (swing, twist) with `rotation = swing * twist`, twist about unit `axis` (..., 3)."""
+    """Split rotations (..., 4) into (swing, twist) with `rotation = swing * twist`, about unit `axis` (..., 3)."""
     wxyz = np.asarray(wxyz)
     along = np.sum(wxyz[..., 1:] * axis, axis=-1, keepdims=True)
     twist = quaternion_normalize(np.concatenate([wxyz[..., :1], along * axis], axis=-1))
