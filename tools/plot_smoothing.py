@@ -31,7 +31,7 @@ def elbow_deg() -> tuple[Array, Array]:
     """Times (T,) and the true bend of the elbow (T,) in degrees: a slow swing and one punch of two frames."""
     times = np.arange(150) / FPS
     bend = 70.0 + 30.0 * np.sin(2 * np.pi * 0.5 * times)
-    bend[90:96] = [58.0, 34.0, 10.0, 10.0, 32.0, 50.0]
+    bend[90:96] = [62.0, 14.0, 10.0, 10.0, 46.0, 51.0]
     return times, bend
 
 
