@@ -120,6 +120,13 @@ def show_overlay(context: Any, clip: MotionClip, matrix: Any = None) -> None:
     redraw_viewports()
 
 
+def overlay_matrix(context: Any, clip: MotionClip) -> Any:
+    """Where a clip's skeleton belongs: with the chosen armature where there is one, else as the clip has it."""
+    if settings(context).retarget.armature is None:
+        return np.eye(4)
+    return scene_from_clip(retarget_now(context, clip), retarget_options(settings(context).retarget))
+
+
 def show_live(context: Any, clip: MotionClip) -> None:
     """Show a clip on the chosen armature without keys."""
     live = runtime.STATE.live
@@ -147,7 +154,7 @@ def refresh_previews(context: Any) -> None:
     try:
         clip = cleaned_clip(context)
         if state.overlay is not None and state.live is None:
-            show_overlay(context, clip)
+            show_overlay(context, clip, overlay_matrix(context, clip))
         if state.live is not None:
             show_live(context, clip)
     except (ValueError, RuntimeError, OSError, KeyError) as fault:

@@ -45,6 +45,7 @@ class MARIONET_OT_bake(bpy.types.Operator):
         if settings(context).bake.set_range:
             workflow.scene_range(context, report.frame_start, report.frame_end)
         context.scene.frame_set(report.frame_start)
+        workflow.refresh_previews(context)
         self.report({"WARNING"} if report.warnings else {"INFO"}, report.headline())
         return {"FINISHED"}
 

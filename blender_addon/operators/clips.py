@@ -125,7 +125,8 @@ class MARIONET_OT_toggle_skeleton(bpy.types.Operator):
             redraw_viewports()
             return {"FINISHED"}
         try:
-            workflow.show_overlay(context, workflow.cleaned_clip(context))
+            clip = workflow.cleaned_clip(context)
+            workflow.show_overlay(context, clip, workflow.overlay_matrix(context, clip))
         except FAULTS as fault:
             return say(self, fault)
         return {"FINISHED"}
