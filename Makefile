@@ -18,7 +18,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
 BLENDER_VENVS := $(BLENDERS:%=.venv-bpy-%)
 
 .PHONY: help demo test test-backend test-blender test-wheel coverage mutation lint types arrows extension extension-install \
-	wheel sbom docs \
+	wheel sbom docs gui-check \
 	docs-serve benchmarks venv dev-venv blender-venvs system check clean distclean
 .SECONDARY:
 
@@ -106,6 +106,10 @@ test-wheel: $(VENV)/.dev  ## build the wheel, install and run it elsewhere, remo
 
 sbom: $(VENV)/.core  ## the software bill of materials, into dist/
 	$(RUN) tools/write_sbom.py $(DIST)/marionet.cdx.json
+
+# 77 is "cannot run here": said loudly, and no failure.
+gui-check: $(VENV)/.core .venv-bpy-$(DEMO_BLENDER)/.ready  ## a real Blender window from zip to bake (root, mmdebstrap)
+	@$(RUN) tools/gui_check.py || [ $$? -eq 77 ]
 
 docs: $(VENV)/.dev  ## the documentation site, into site/
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
