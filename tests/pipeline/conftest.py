@@ -1,4 +1,4 @@
-"""Rendered clips with their truth, models loaded once, and videos composed of the renders."""
+"""The shipped rendered clips with their truth, models loaded once, and videos composed of the renders."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from backend.camera import CameraOptions
 from backend.pipeline import SolveModels, SolveRequest, load_models
 from backend.solving.request import SolveQuality
+from backend.video import FrameRange
 
-DATA = Path(__file__).parent / "data"
-WALK_HEIGHT_M = 1.81
+ASSETS = Path(__file__).parents[2] / "assets"
 
 
 @dataclass(frozen=True)
@@ -27,24 +27,28 @@ class Rendered:
     truth: dict[str, np.ndarray]
 
     def request(self, output: Path, **changes: object) -> SolveRequest:
-        """A fast request with the true camera and height."""
-        known = {"camera": CameraOptions(fov_deg=50.0), "height_m": float(self.truth["height_m"])}
+        """A fast request for the first 24 frames, with the true camera and height."""
+        known = {
+            "camera": CameraOptions(focal_px=float(self.truth["intrinsics"][0, 0])),
+            "height_m": float(self.truth["height_m"]),
+            "range": FrameRange(0, 24),
+        }
         return SolveRequest(self.video, output, quality=SolveQuality.FAST, device="cpu", **{**known, **changes})
 
 
 def rendered(name: str) -> Rendered:
-    with np.load(DATA / f"{name}.truth.npz") as truth:
-        return Rendered(DATA / f"{name}.mp4", dict(truth))
+    with np.load(ASSETS / f"{name}.npz") as truth:
+        return Rendered(ASSETS / f"{name}.mp4", dict(truth))
 
 
 @pytest.fixture(scope="session")
 def walk() -> Rendered:
-    return rendered("walk_23976")
+    return rendered("demo_clip")
 
 
 @pytest.fixture(scope="session")
-def dance() -> Rendered:
-    return rendered("dance_vfr")
+def uneven_walk() -> Rendered:
+    return rendered("demo_clip_vfr")
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +58,9 @@ def models() -> SolveModels:
 
 @pytest.fixture(scope="session")
 def walk_pictures(walk: Rendered) -> list[np.ndarray]:
+    """Twenty-four pictures in which the person is in the left half."""
     with av.open(str(walk.video)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][44:68]
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_nobody_in_the_video(capsys, output, write_pictures):
     ("option", "message"),
     [
         (("--range", "8:8"), "holds no frame"),
-        (("--range", "900:950"), "holds no frame of walk_23976.mp4"),
+        (("--range", "900:950"), "holds no frame of demo_clip.mp4"),
         (("--range", "soon"), "is not a range"),
         (("--height", "18"), "no person's"),
         (("--fov", "400"), "lens angle"),
@@ -131,7 +131,7 @@ def test_a_truncated_video_is_solved_as_far_as_it_goes(capsys, tmp_path, output,
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert any("ends early" in event["message"] for event in events if event["event"] == "warning")
     clip = read_clip(output)
-    assert 6 <= len(clip) < 24
+    assert 20 <= len(clip) < 96
     assert any("ends early" in warning for warning in clip.header.warnings)
 
 
