@@ -40,6 +40,9 @@ COMMANDS = (
     Command("doctor", "check devices, codecs, weights and packages, with remedies"),
     Command("serve", "run the backend as a service for Blender, on this machine or the network"),
     Command("synthesize", "render training images of dressed bodies with known truth"),
+    Command("bank", "build a pose bank from mocap, or describe one"),
+    Command("train", "train the towers from mocap"),
+    Command("evaluate", "measure accuracy on simulated and real recordings"),
     Command("keys", "make and manage keys for a backend on the network"),
 )
 

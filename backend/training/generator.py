@@ -49,6 +49,7 @@ def _produce(pool: MotionPool, count: int, seed: int, settings: SimulationSettin
                 break
             except queue.Full:
                 continue
+    out.cancel_join_thread()  # nobody reads what is still in the pipe
 
 
 class BatchSource:

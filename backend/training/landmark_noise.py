@@ -61,8 +61,7 @@ def noisy_landmarks(points: Array, camera_points: Array, noise: LandmarkNoise, r
     noisy = points + error * (spread * half[..., None])[..., None]
     swap = rng.random(batch) < noise.swap_share
     noisy[swap] = _swapped(noisy[swap], rng)
-    visibility = np.where(lost, rng.beta(1.5, 6, doubt.shape), 1.0 - doubt * rng.beta(2, 2.5, (batch, 1, 33)))
-    visibility = np.clip(visibility - 0.05 * np.abs(rng.normal(size=visibility.shape)), 0.0, 1.0)
+    visibility = _visibility(doubt, lost, rng)
     return NoisyLandmarks(noisy, visibility, _guess(relative, noisy, half, noise, rng))
 
 
@@ -91,6 +90,19 @@ def _doubt(relative: Array, noise: LandmarkNoise, rng: np.random.Generator) -> t
         for place, point in enumerate(limb):
             lost[:, :, point] |= hit & ((reach == 0) | (place >= 1))
     return doubt, lost
+
+
+def _visibility(doubt: Array, lost: NDArray[np.bool_], rng: np.random.Generator) -> Array:
+    """What the network says of each point (B, W, 33), 0..1: saturated at 1 where it is sure, and on some clips for all;
+    constant offsets and jitter differ from window to window, so that no mean level carries meaning."""
+    batch = len(doubt)
+    modest = rng.random((batch, 1, 1)) < 0.3
+    ceiling = np.where(modest, rng.uniform(0.8, 1.0, (batch, 1, 1)), 1.0)
+    blind = rng.random((batch, 1, 1)) < 0.3  # some clips show full confidence whatever lies behind the body
+    drop = doubt * rng.beta(1.5, 3.0, (batch, 1, 33)) * ~blind
+    jitter = 0.05 * np.abs(rng.normal(size=doubt.shape)) * np.maximum(rng.uniform(-0.7, 1.0, (batch, 1, 1)), 0.0)
+    seen = ceiling - drop - jitter
+    return np.clip(np.where(lost, rng.beta(1.5, 4.0, (batch, 1, 33)) + jitter, seen), 0.0, 1.0)
 
 
 def _swapped(points: Array, rng: np.random.Generator) -> Array:

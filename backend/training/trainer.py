@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from backend.bank.candidates import ViewRange, make_candidates
 from backend.embedding.towers_torch import ImageOutput, ImageTower, PoseTower, TowerSizes
 from backend.training.generator import BatchSource, PackedBatch
-from backend.training.loss import max_margin_loss, mpjpe
+from backend.training.local_candidates import local_candidates
+from backend.training.loss import LocalCandidates, max_margin_loss, mpjpe
 from backend.training.pool import MotionPool
 from backend.training.working_set import WorkingSet
 
@@ -30,7 +31,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TrainerSettings:
-    """Lengths in steps of `batch` windows. `margin_unit_m`: the margin is MPJPE in this unit."""
+    """Lengths in steps of `batch` windows. `margin_unit_m`: the margin is MPJPE in this unit. `seconds`: the learning
+    rate falls so that training ends after this time if `steps` would take longer. `half_precision`: bfloat16 products.
+    """
 
     steps: int = 5000
     batch: int = 512
@@ -45,6 +48,8 @@ class TrainerSettings:
     average: float = 0.998
     auxiliary: float = 1.0
     replay: int = 160
+    seconds: float = math.inf
+    half_precision: bool = True
     seed: int = 0
     device: str = "cpu"
 
@@ -94,14 +99,14 @@ def train(
     checkpoint: Path,
     report: Callable[[StepReport], None],
 ) -> TrainerState:
-    """Step until `settings.steps`; a checkpoint every 500 steps and at the end. Resumes where `state.step` stands."""
+    """Step until `settings.steps`; a checkpoint every 250 steps and at the end. Resumes where `state.step` stands."""
     rng = np.random.default_rng(settings.seed + state.step)
     bank = _training_bank(pool, settings.bank, rng)
     working = WorkingSet(len(bank))
     batches = _replayed(source, settings.replay, rng)
     started = time.monotonic()
-    while state.step < settings.steps:
-        rate = _rate(state.step, settings)
+    while state.step < settings.steps and time.monotonic() - started < settings.seconds:
+        rate = _rate(state.step, time.monotonic() - started, settings)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         packed = next(batches)
@@ -110,8 +115,9 @@ def train(
         state.step += 1
         if state.step % 50 == 0:
             report(StepReport(state.step, *losses, rate, time.monotonic() - started))
-        if state.step % 500 == 0 or state.step == settings.steps:
+        if state.step % 250 == 0:
             save_checkpoint(state, checkpoint)
+    save_checkpoint(state, checkpoint)
     return state
 
 
@@ -122,11 +128,21 @@ def _step(
     frames, context, joints, rotations, gravity, proportions = (torch.from_numpy(a.astype(np.float32)).to(device) for a in packed)
     others = torch.cat([torch.from_numpy(candidates).to(device), joints])
     state.image.train()
-    output: ImageOutput = state.image(frames, context)
+    with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=settings.half_precision):
+        output = _in_float(state.image(frames, context))
     with torch.no_grad():
         margin = mpjpe(joints, others) / settings.margin_unit_m
     true = state.pose(joints)
-    margin_loss = max_margin_loss(output.embedding, true, torch.cat([state.pose(others[: len(candidates)]), true]), margin, settings.violations)
+    near = local_candidates(joints, others, output.joints_m)
+    near_margin = (near - joints[:, None]).norm(dim=-1).mean(-1) / settings.margin_unit_m
+    margin_loss = max_margin_loss(
+        output.embedding,
+        true,
+        torch.cat([state.pose(others[: len(candidates)]), true]),
+        margin,
+        local=LocalCandidates(state.pose(near), near_margin),
+        violations=settings.violations,
+    )
     working.count(chosen, margin_loss.violated[:, 0].cpu().numpy())
     error = (output.joints_m - joints).norm(dim=-1)
     rotation = (output.rotations.view(-1, 24, 2, 3) - rotations[..., :2].transpose(-1, -2)).abs().mean()
@@ -144,6 +160,10 @@ def _step(
     return margin_loss.loss.item(), 1000 * error.mean().item(), rotation.item(), angle
 
 
+def _in_float(output: ImageOutput) -> ImageOutput:
+    return ImageOutput(*(getattr(output, name).float() for name in ImageOutput.__dataclass_fields__))
+
+
 def _average(state: TrainerState, keep: float) -> None:
     keep = min(keep, (1 + state.step) / (10 + state.step))  # a young average follows faster
     with torch.no_grad():
@@ -155,10 +175,10 @@ def _average(state: TrainerState, keep: float) -> None:
                     b.copy_(a)
 
 
-def _rate(step: int, settings: TrainerSettings) -> float:
+def _rate(step: int, seconds: float, settings: TrainerSettings) -> float:
     if step < settings.warmup:
         return settings.rate * (step + 1) / settings.warmup
-    share = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    share = max((step - settings.warmup) / max(1, settings.steps - settings.warmup), seconds / settings.seconds)
     return settings.final_rate + (settings.rate - settings.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 

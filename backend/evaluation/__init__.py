@@ -1,0 +1,1 @@
+"""Evaluation: pose errors with their alignment, simulated and real recordings, tables and plots."""

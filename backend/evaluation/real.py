@@ -1,0 +1,111 @@
+"""Every way to read a pose off the towers, and the landmark networks themselves, on the same tracks of a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.embedding.keypoints import H36M_NAMES, KEYPOINT_NAMES
+from backend.embedding.model import PoseModel, PoseOptions
+from backend.embedding.retrieve import retrieve
+from backend.embedding.windows import solvable_frames, track_windows
+from backend.evaluation.metrics import PoseErrors
+from backend.evaluation.recording import Recording, RecordingCamera, score_recording
+from backend.people import PeopleOptions, Quality, track_people
+from backend.types import Intrinsics, PersonTrack
+from backend.video import open_video
+
+Array = NDArray[np.floating]
+
+_SIDES = {"l": "left", "r": "right"}
+
+
+@dataclass(frozen=True, slots=True)
+class MethodErrors:
+    """A method's mean errors over a recording's cameras; mpjpe_clip_mm over the trusted ones only."""
+
+    network: str
+    method: str
+    mpjpe_clip_mm: float
+    pa_mpjpe_mm: float
+    acceleration_mm: float
+
+
+def recording_errors(recording: Recording, model: PoseModel, qualities: tuple[Quality, ...]) -> list[MethodErrors]:
+    """Errors of every method for each landmark network, on our own detector, tracker and crops."""
+    rows: list[MethodErrors] = []
+    for quality in qualities:
+        tracks = [_track(camera, quality) for camera in recording.cameras]
+        for method, read in _methods(model).items():
+            errors = []
+            for camera, track in zip(recording.cameras, tracks, strict=True):
+                matrix = Intrinsics(camera.matrix, camera.width, camera.height, "calibration")
+                joints = read(track, matrix)
+                errors.append(score_recording(recording, camera, track.times_s - track.times_s[0], joints))
+            rows.append(_mean(quality.value, method, recording, errors))
+    return rows
+
+
+def _track(camera: RecordingCamera, quality: Quality) -> PersonTrack:
+    reader = open_video(camera.video)
+    return track_people(reader.frames(), reader.info, PeopleOptions(quality=quality, max_people=1))[0]
+
+
+def _methods(model: PoseModel) -> dict[str, Callable[[PersonTrack, Intrinsics], Array]]:
+    plain = PoseOptions()
+    return {
+        "the landmark network's own 3D (peer)": _landmark_world,
+        "Max": lambda track, camera: _retrieved(model, track, camera, plain, 1),
+        "Avg(20)": lambda track, camera: _retrieved(model, track, camera, plain, 20),
+        "Avg(100)": lambda track, camera: _retrieved(model, track, camera, plain, 100),
+        "Avg(500)": lambda track, camera: _retrieved(model, track, camera, plain, 500),
+        "auxiliary head": lambda track, camera: _auxiliary(model, track, camera, plain),
+        "structured inference": lambda track, camera: model.solve(track, camera, plain).joints_camera_m,
+        "structured inference, temporal path": lambda track, camera: model.solve(
+            track, camera, replace(plain, path=True)
+        ).joints_camera_m,
+    }
+
+
+def _landmark_world(track: PersonTrack, camera: Intrinsics) -> Array:
+    joints = np.full((len(track.times_s), 17, 3), np.nan)
+    for place, name in enumerate(H36M_NAMES):
+        bare = f"{_SIDES.get(name[0], '')}_{name[1:]}"
+        if bare in KEYPOINT_NAMES:
+            joints[:, place] = track.world_m[:, KEYPOINT_NAMES.index(bare)]
+    lost = ~solvable_frames(track)
+    joints[:, [0, 7, 8, 9, 10]] = 0.0  # not scored; finite so that the frame counts
+    joints[lost] = np.nan
+    return joints
+
+
+def _retrieved(model: PoseModel, track: PersonTrack, camera: Intrinsics, options: PoseOptions, average: int) -> Array:
+    clip = model.embed(track_windows(track, camera), options)
+    hits = model.searcher.search(clip.output.embedding, max(average, 2))
+    found = retrieve(model.bank, hits, average)
+    joints = np.matmul(found.joints_m if average > 1 else found.best_joints_m, clip.input.virtual_from_camera)
+    return _whole(track, joints)
+
+
+def _auxiliary(model: PoseModel, track: PersonTrack, camera: Intrinsics, options: PoseOptions) -> Array:
+    return _whole(track, model.embed(track_windows(track, camera), options).joints_camera_m)
+
+
+def _whole(track: PersonTrack, joints: Array) -> Array:
+    out = np.full((len(track.times_s), 17, 3), np.nan)
+    out[solvable_frames(track)] = joints
+    return out
+
+
+def _mean(network: str, method: str, recording: Recording, errors: list[PoseErrors]) -> MethodErrors:
+    trusted = [e.mpjpe_clip_mm for e, camera in zip(errors, recording.cameras, strict=True) if camera.trusted]
+    return MethodErrors(
+        network,
+        method,
+        float(np.mean(trusted)),
+        float(np.mean([e.pa_mpjpe_mm for e in errors])),
+        float(np.mean([e.acceleration_mm for e in errors])),
+    )

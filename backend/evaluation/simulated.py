@@ -1,0 +1,77 @@
+"""Errors on simulated landmark sequences of subjects that were never trained on, and what the bank can reach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.bank.bank_file import PoseBank
+from backend.bank.search import make_searcher
+from backend.datasets.motion import Motion
+from backend.embedding.retrieve import retrieve
+from backend.embedding.tower_run import Towers
+from backend.training.pool import Variation, motion_pool
+from backend.training.simulate import SimulationSettings, TrainingBatch, simulate_batch
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedErrors:
+    """MPJPE in mm, pelvis-aligned, 17 joints: auxiliary head, Max, Avg(A) by A, and the nearest pose in the bank."""
+
+    auxiliary_mm: float
+    max_mm: float
+    average_mm: dict[int, float]
+    oracle_mm: float
+    windows: int
+
+
+def held_out_batch(takes: Sequence[Motion], count: int, seed: int) -> TrainingBatch:
+    """Windows of mocap as it was recorded (no mixing, bending or tilting), bodies and cameras as in training."""
+    settings = SimulationSettings(variation=Variation(0.0, 0.0, 0.0, 1.0, 1.0))
+    return simulate_batch(motion_pool(takes), count, np.random.default_rng(seed), settings)
+
+
+def simulated_errors(batch: TrainingBatch, towers: Towers, bank: PoseBank, averages: Sequence[int] = (1, 20, 100, 500)) -> SimulatedErrors:
+    """Errors of every way to read a pose off the towers."""
+    output = towers.embed_images(batch.input)
+    most = min(max(averages), len(bank))
+    hits = make_searcher(bank.embeddings).search(output.embedding, most)
+    by_count = {count: _mpjpe(retrieve(bank, hits, count).joints_m, batch.joints_m) for count in averages if count <= most}
+    best = _mpjpe(retrieve(bank, hits, 1).best_joints_m, batch.joints_m)
+    return SimulatedErrors(_mpjpe(output.joints_m, batch.joints_m), best, by_count, oracle_mm(batch.joints_m, bank), len(batch.joints_m))
+
+
+def oracle_mm(joints_m: Array, bank: PoseBank, block: int = 8192) -> float:
+    """Mean MPJPE in mm of the nearest candidate in the bank: no score could do better by retrieval alone."""
+    best = np.full(len(joints_m), np.inf)
+    for start in range(0, len(bank), block):
+        near = np.zeros((len(joints_m), len(bank.candidates.pose[start : start + block])), np.float32)
+        candidates = bank.candidates.joints_m(slice(start, start + block))
+        for joint in range(1, joints_m.shape[1]):
+            near += _distances(joints_m[:, joint], candidates[:, joint])
+        best = np.minimum(best, near.min(axis=1) / joints_m.shape[1])
+    return float(best.mean() * 1000)
+
+
+def _distances(a: Array, b: Array) -> Array:
+    square = np.square(a).sum(1)[:, None] + np.square(b).sum(1) - 2 * a @ b.T
+    return np.sqrt(np.maximum(square, 0.0))
+
+
+def _mpjpe(predicted: Array, truth: Array) -> float:
+    return float(np.linalg.norm(predicted - truth, axis=-1).mean() * 1000)
+
+
+def share_within_mm(batch: TrainingBatch, towers: Towers, limit_mm: float = 30.0) -> float:
+    """Share of windows whose best-scoring pose lies within `limit_mm`, when the candidates are the windows' own poses
+    (paper, section 5.3: 97 % of the training images lie within 30 mm)."""
+    embedding = towers.embed_images(batch.input).embedding
+    poses = towers.embed_poses(batch.joints_m)
+    best = make_searcher(poses).search(embedding, 1).indices[:, 0]
+    error = np.linalg.norm(batch.joints_m[best] - batch.joints_m, axis=-1).mean(axis=-1) * 1000
+    return float((error <= limit_mm).mean())

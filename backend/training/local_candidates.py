@@ -1,0 +1,48 @@
+"""Candidates near each sample's own truth: turned, bent, flipped in depth, and the regression's answer. torch.
+
+Random poses of a bank lie some 200 mm away, so they teach the score nothing about the last 100 mm; the authors'
+later code likewise draws candidates around the regression output.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LOCAL_CANDIDATES = 8
+_LIMBS = ((2, 3), (5, 6), (12, 13), (15, 16))
+
+
+def local_candidates(joints_m: Tensor, others_m: Tensor, regressed_m: Tensor) -> Tensor:
+    """(B, 8, 17, 3) candidates around the truth (B, 17, 3), from random other poses (C, 17, 3) and the auxiliary
+    head's answer (B, 17, 3)."""
+    batch = len(joints_m)
+    turned = [_turned(joints_m, low, high) for low, high in ((0.04, 0.2), (0.1, 0.4), (0.2, 0.9))]
+    bent = []
+    for reach in (0.15, 0.4):
+        other = others_m[torch.randint(len(others_m), (batch,), device=joints_m.device)]
+        share = reach * torch.rand(batch, 17, 1, device=joints_m.device)
+        bent.append(joints_m + share * (other - joints_m))
+    return torch.stack([*turned, *bent, _flipped(joints_m), _flipped(_turned(joints_m, 0.02, 0.3)), regressed_m.detach()], dim=1)
+
+
+def _turned(joints_m: Tensor, low: float, high: float) -> Tensor:
+    """Turned about the pelvis by `low` to `high` rad around a random axis (Rodrigues)."""
+    axis = torch.nn.functional.normalize(torch.randn(len(joints_m), 1, 3, device=joints_m.device), dim=-1)
+    angle = low + (high - low) * torch.rand(len(joints_m), 1, 1, device=joints_m.device)
+    axis = axis.expand_as(joints_m)
+    across = torch.cross(axis, joints_m, dim=-1)
+    along = axis * (axis * joints_m).sum(-1, keepdim=True)
+    return joints_m * angle.cos() + across * angle.sin() + along * (1 - angle.cos())
+
+
+def _flipped(joints_m: Tensor) -> Tensor:
+    """One random limb mirrored in depth about its first joint: the ambiguity of a single view."""
+    out = joints_m.clone()
+    choice = torch.randint(len(_LIMBS), (len(joints_m),), device=joints_m.device)
+    for number, limb in enumerate(_LIMBS):
+        rows = (choice == number).nonzero()[:, 0]
+        root = limb[0] - 1
+        for joint in limb:
+            out[rows, joint, 2] = 2 * joints_m[rows, root, 2] - joints_m[rows, joint, 2]
+    return out
