@@ -150,7 +150,8 @@ class PosedRig:
 
     def local_location(self, bone: int, shift_m: Array) -> Array:
         """The `location` (T, 3), in armature units, that moves a bone by `shift_m` (T, 3) in the world."""
-        carried = self.carried(bone)
+        # the location's frame turns with the parent even where the rotation is not inherited
+        carried = self.delta(int(self.rest.parents[bone]))
         if self.rest.rig.local_location[bone]:
             frame = quaternion_multiply(armature_delta(self.rest, carried), self.rest.rest_wxyz[bone])
         else:

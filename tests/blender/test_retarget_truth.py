@@ -105,6 +105,26 @@ def test_roots_on_a_real_armature(root):
     assert worst_direction_deg(built.armature, pose, clip, first_bones(built.truth), range(0, 30, 6)) < 0.1
 
 
+@pytest.mark.parametrize(
+    "flags", [("use_local_location",), ("use_inherit_rotation",), ("use_local_location", "use_inherit_rotation")]
+)
+@pytest.mark.parametrize("root", [RootMode.HIPS, RootMode.ROOT_BONE])
+def test_bone_flags_change_nothing_in_the_world(flags, root):
+    built = family_armature(FAMILIES["unreal"], 8)
+    clip = random_clip(8, 21, step=0.3)
+    options = RetargetOptions(plant_feet=False, root=root)
+    bones = [bone for bone in built.truth.bones() if bone != built.truth.root_bone]
+    frames = range(0, 21, 5)
+    plain = PosedArmature(built.armature, retarget(clip, read_armature(built.armature), built.truth, options))
+    before = np.array([plain.heads(frame, bones) for frame in frames])
+    for bone in built.armature.data.bones:
+        for flag in flags:
+            setattr(bone, flag, False)
+    posed = PosedArmature(built.armature, retarget(clip, read_armature(built.armature), built.truth, options))
+    after = np.array([posed.heads(frame, bones) for frame in frames])
+    np.testing.assert_allclose(after, before, atol=1e-4)
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("file", CHARACTERS)
 def test_real_characters(file, shared, tmp_path):
