@@ -48,6 +48,21 @@ class LandmarkBatch:
     presence: Array
     features: Array | None
 
+    def row(self, index: int) -> LandmarkBatch:
+        """One region by itself, as a batch of one."""
+        one = slice(index, index + 1)
+        return LandmarkBatch(
+            keypoints_px=self.keypoints_px[one],
+            depth_px=self.depth_px[one],
+            crop_px=self.crop_px[one],
+            raw_crop=self.raw_crop[one],
+            peak=self.peak[one],
+            visibility=self.visibility[one],
+            world_m=self.world_m[one],
+            presence=self.presence[one],
+            features=None if self.features is None else self.features[one],
+        )
+
     def sureness(self, index: int) -> float:
         """Mean heatmap peak 0..1 of the landmarks said to be visible: above 0.55 on people, below it on chairs."""
         visible = self.visibility[index, :LANDMARKS] > 0.5

@@ -25,7 +25,7 @@ from backend.people.search import Candidate, Searcher
 from backend.types import Frame, PersonTrack
 
 _LOOK_EVERY = 5  # frames between samples of a person's colours
-_FRAMES_AT_ONCE = 2
+_FRAMES_IN_THREADS, _FRAMES_IN_BATCH = 2, 4  # worked on at once by two threads, by a GPU
 _NEAR_S = 0.5  # so long a lost person is looked for where the motion would have led
 _MISSING_INTERVAL_S, _EMPTY_INTERVAL_S = 0.1, 0.2
 _EAGER_SEARCHES = 10  # looks in a row at every frame before an empty picture is looked at less often
@@ -51,8 +51,10 @@ class PeopleTracker:
         self._options = options
         self._networks = networks or load_people_networks(options)
         self._searcher = Searcher(self._networks)
-        workers = options.threads if options.device == "cpu" else 1
-        self._pool = ThreadPoolExecutor(workers, "people") if workers > 1 else None
+        on_cpu = options.device == "cpu"
+        self._pool = ThreadPoolExecutor(options.threads, "people") if on_cpu and options.threads > 1 else None
+        alone = _FRAMES_IN_BATCH if not on_cpu else 1
+        self._frames_at_once = alone if self._pool is None else _FRAMES_IN_THREADS
         self._waiting: list[Frame] = []
         self._people: list[FollowedPerson] = []
         self._meetings = Meetings()
@@ -75,7 +77,7 @@ class PeopleTracker:
     def update(self, frame: Frame) -> None:
         """Take the next frame; it may wait for its successor, so that both are worked on at once."""
         self._waiting.append(frame)
-        if len(self._waiting) >= (_FRAMES_AT_ONCE if self._pool is not None else 1):
+        if len(self._waiting) >= self._frames_at_once:
             self.flush()
 
     def flush(self) -> None:
@@ -166,11 +168,16 @@ class PeopleTracker:
             person.track_id = sum(other.track_id is not None for other in self._people)
 
     def _run(self, jobs: Sequence[_Job]) -> dict[tuple[int, int], tuple[Roi, LandmarkBatch]]:
-        def landmarks(job: _Job) -> LandmarkBatch:
-            return landmarks_on_crops([job.frame.image], [job.roi], self._networks.landmarks)
-
-        batches = self._pool.map(landmarks, jobs) if self._pool is not None else map(landmarks, jobs)
+        if self._pool is not None:
+            batches = list(self._pool.map(self._landmarks, jobs))
+        else:
+            whole = self._landmarks(*jobs) if jobs else None
+            batches = [whole.row(number) for number in range(len(jobs))] if whole is not None else []
         return {(job.number, job.position): (job.roi, batch) for job, batch in zip(jobs, batches, strict=True)}
+
+    def _landmarks(self, *jobs: _Job) -> LandmarkBatch:
+        images, rois = [job.frame.image for job in jobs], [job.roi for job in jobs]
+        return landmarks_on_crops(images, rois, self._networks.landmarks)
 
     # -- looking for people -------------------------------------------------------------------------------------
 
