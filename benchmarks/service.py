@@ -144,7 +144,9 @@ def time_job(client: Client, video: Path, quality: str) -> JobTimes:
     job_id = uuid.uuid4().hex
     begun = time.perf_counter()
     first = 0.0
-    client.ask(wire.Submit(job_id, wire.Source("path", str(video)), wire.SolveOptions(quality=quality)))
+    reply = client.ask(wire.Submit(job_id, wire.Source("path", str(video)), wire.SolveOptions(quality=quality)))
+    if not isinstance(reply, wire.Accepted):
+        raise TypeError(f"the job was not taken: {reply}")
     while not isinstance(message := client.hear().message, ENDS):
         if isinstance(message, wire.MotionChunk) and not first:
             first = time.perf_counter() - begun
@@ -196,7 +198,7 @@ def main() -> int:
     arguments = parser.parse_args()
     context: zmq.Context[Any] = zmq.Context()
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(arguments.video, arguments.quality, arguments.rounds, Path(folder), context)
+        figures = measure(arguments.video.resolve(), arguments.quality, arguments.rounds, Path(folder), context)
     context.term()
     if arguments.json:
         print(json.dumps(asdict(figures)))

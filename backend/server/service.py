@@ -146,6 +146,8 @@ class Service:
         if outcome is None:
             self._sessions.drop(identity)
             return True
+        if outcome:
+            self._sessions.touch(identity, time.monotonic())
         if not outcome and not isinstance(message, (wire.MotionChunk, wire.JobProgress)):
             self._ledger.add("slow_client", "its queue is full", identity.hex())
         return outcome

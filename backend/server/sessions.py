@@ -60,6 +60,13 @@ class Sessions:
             self._drop_one()
         return session
 
+    def touch(self, identity: bytes, now_s: float) -> None:
+        """News went out to the connection: it lives, even when its client only listens."""
+        session = self._sessions.get(identity)
+        if session is not None:
+            session.heard_s = now_s
+            self._sessions.move_to_end(identity)
+
     def known(self, identity: bytes) -> bool:
         """Whether the connection has a session that said hello."""
         session = self._sessions.get(identity)

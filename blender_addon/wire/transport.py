@@ -13,7 +13,7 @@ from .codec import MAX_BUFFER_BYTES, Buffer
 from .connection_file import ConnectionInfo
 
 KEEP_ALIVE_S = 2.0
-SESSION_LIFETIME_S = 30.0
+SESSION_LIFETIME_S = 600.0
 MAX_PART_BYTES = 1_048_576
 
 # Messages queued per peer, each way: with parts of 1 MiB a peer that does not read costs the server 32 MiB at most.
