@@ -44,10 +44,11 @@ def quaternion_normalize(wxyz: Array) -> Array:
 
 def quaternion_rotate(wxyz: Array, vector: Array) -> Array:
     """Rotate vectors (..., 3) by unit quaternions (..., 4)."""
-    wxyz, vector = np.asarray(wxyz), np.asarray(vector)
-    axis = wxyz[..., 1:]
-    twice = 2.0 * np.cross(axis, vector)
-    return vector + wxyz[..., :1] * twice + np.cross(axis, twice)
+    w, x, y, z = np.moveaxis(np.asarray(wxyz), -1, 0)
+    a, b, c = np.moveaxis(np.asarray(vector), -1, 0)
+    # twice = 2 axis x vector; vector + w twice + axis x twice, written out: np.cross costs five times as much
+    u, v, t = 2.0 * (y * c - z * b), 2.0 * (z * a - x * c), 2.0 * (x * b - y * a)
+    return np.stack([a + w * u + y * t - z * v, b + w * v + z * u - x * t, c + w * t + x * v - y * u], axis=-1)
 
 
 def quaternion_to_matrix(wxyz: Array) -> Array:
