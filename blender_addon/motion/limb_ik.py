@@ -94,12 +94,14 @@ def _bend_direction(upper: Array, direction: Array, bend_hint: Array | None) -> 
     if bend_hint is None:
         axis = np.eye(3)[np.argmin(np.abs(direction), axis=-1)]
         hint = _reject(axis, direction)
+        most = _TINY
     else:
+        most = _HINT_WEIGHT
         hint = _reject(np.broadcast_to(np.asarray(bend_hint, dtype=np.float64), direction.shape), direction)
     hint = hint / np.maximum(_length(hint), _TINY)
     # fades out as the limb's own bend grows past the hint's weight, so a bent limb keeps its plane exactly
     own = _length(across)
-    weight = _HINT_WEIGHT * np.clip(1.0 - own / (2.0 * _HINT_WEIGHT), 0.0, 1.0)
+    weight = most * np.clip(1.0 - own / (2.0 * most), 0.0, 1.0)
     bend = _reject(across + weight * hint, direction)
     return np.asarray(bend / np.maximum(_length(bend), _TINY))
 
