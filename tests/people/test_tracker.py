@@ -148,6 +148,7 @@ def test_one_thread_and_two_agree(networks: PeopleNetworks) -> None:
     assert np.median(gap) < 1.5
 
 
+@pytest.mark.slow
 def test_batches_of_torch_agree_with_the_cpu(networks: PeopleNetworks, request: pytest.FixtureRequest) -> None:
     """The path of a GPU, several frames in one batch, computed by torch on the CPU."""
     torch = pytest.importorskip("torch")
