@@ -39,7 +39,7 @@ from blender_addon.wire.connection_file import ConnectionFileError, ConnectionIn
 from blender_addon.wire.transport import client_socket
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-DEFAULT_VIDEO = REPOSITORY / "tests" / "pipeline" / "data" / "walk_23976.mp4"
+DEFAULT_VIDEO = REPOSITORY / "assets" / "demo_clip.mp4"
 REQUESTS = 2000
 ENDS = (wire.Done, wire.Failed, wire.JobCancelled)
 MOST_ROUND_TRIP_MS, LEAST_SHARE, MOST_PREVIEW_S = 2.0, 0.95, 2.0
