@@ -124,3 +124,15 @@ def test_doctor_names_a_damaged_network_with_its_remedy(capsys, monkeypatch, tmp
 def test_findings_are_complete_enough_to_report_a_bug():
     subjects = {finding.subject for finding in findings()}
     assert {"python", "package onnxruntime", "decoder av1", "device auto", "disk"} <= subjects
+
+
+def test_tracks_lists_people_with_a_sheet(capsys, tmp_path: Path, repository: Path):
+    sheet = tmp_path / "people.png"
+    film = str(repository / "assets" / "demo_clip.mp4")
+    assert main(["tracks", film, "--range", "80:90", "--quality", "fast", "--sheet", str(sheet), "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    people = [event for event in events if event["event"] == "track"]
+    assert [person["person"] for person in people] == [0]
+    assert people[0]["frames"] == 10
+    assert 150 < people[0]["height_px"] < 400
+    assert sheet.stat().st_size > 5000
