@@ -1,6 +1,6 @@
 """A short film as a moving picture for a page, after `make demo`. PyAV and Pillow.
 
-    .venv/bin/python tools/film_to_webp.py demo_output/comparison.mp4 docs/images/demo.webp
+.venv/bin/python tools/film_to_webp.py demo_output/comparison.mp4 docs/images/demo.webp
 """
 
 from __future__ import annotations
