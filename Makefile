@@ -98,14 +98,8 @@ extension-install: $(BLENDERS:%=extension-install-%)  ## install the built zip i
 extension-install-%: .venv-bpy-%/.ready
 	.venv-bpy-$*/bin/python tools/check_extension_install.py $(DIST)/marionet-*.zip
 
-gui: $(VENV)/.dev  ## a real Blender window from zip to bake, with screenshots (needs root and mmdebstrap)
-	$(RUN) tools/gui_check.py
-
 wheel: $(VENV)/.dev  ## the Python wheel and source distribution, into dist/, after trying them out
 	$(RUN) tools/check_wheel.py --output-dir $(DIST)
-
-test-gui: $(VENV)/.dev  ## a real Blender window from zip to bake, with screenshots (needs root and mmdebstrap)
-	$(RUN) tools/gui_check.py
 
 wheel: $(VENV)/.dev  ## build the wheel, install and run it elsewhere, remove it
 	$(RUN) tools/check_wheel.py

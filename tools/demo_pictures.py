@@ -65,8 +65,8 @@ def drawn_footage(image: Image, clip: MotionClip, frame: int, character: Charact
     enlarged = cv2.resize(part, (round(part.shape[1] * scale), height_px), interpolation=cv2.INTER_CUBIC)
     result = np.ascontiguousarray(enlarged, np.uint8)
     draw_person(result, clip, frame, scale, box[:2].astype(np.float64))
-    # OpenCV's letters are about 0.7 of their size wide: the credit must fit
-    fits_px = (result.shape[1] - 16) / (0.72 * max(1, len(character.credit)))
+    # OpenCV's letters are about 0.85 of their size wide: the credit must fit
+    fits_px = (result.shape[1] - 16) / (0.85 * max(1, len(character.credit)))
     draw_label(result, character.credit, (8, height_px - 10), int(min(height_px / 36, fits_px)))
     return result
 
