@@ -24,6 +24,7 @@ from backend.server.folder_lock import FolderLock
 from backend.server.gate import AllowList, KeyPair, new_token, read_server_keys
 from backend.server.logs import RefusalLedger, log_event
 from backend.server.orders import JobEnded, Ready
+from backend.server.outbox import Outbox
 from backend.server.refusal import Refusal
 from backend.server.sessions import MAX_DENIALS, Session, Sessions
 from backend.server.store import JobStore
@@ -38,6 +39,7 @@ _IDLE_WAIT_MS = 50
 _BUSY_WAIT_MS = 5
 _BATCH = 64
 _HOUSEKEEPING_S = 0.1
+_NEWS = (wire.MotionChunk, wire.JobProgress, wire.Done, wire.Failed, wire.JobCancelled)
 
 
 class Service:
@@ -65,6 +67,7 @@ class Service:
         self._desk.memory_bytes = lambda: psutil.Process().memory_info().rss
         self._deliveries = Deliveries(self._book, store, self._send)
         self._door = Door(self._context, self._keys, self._allow_list, self._ledger)
+        self._outbox = Outbox(self._door.send)
         self._owner = _process(config.owner_pid)
 
     def stop(self, reason: str) -> None:
@@ -82,7 +85,8 @@ class Service:
                 self._hear_workers()
                 self._hear_clients()
                 self._book.assign()
-                waiting = self._deliveries.serve()
+                self._outbox.flush()
+                waiting = self._deliveries.serve() or bool(self._outbox)
                 self._keep_house()
         finally:
             self._close()
@@ -142,13 +146,15 @@ class Service:
 
     def _send(self, identity: bytes, request: str, message: Any) -> bool:
         """Send without waiting; a reply to who is gone is dropped with their session, who may ask again."""
-        outcome = self._door.send(identity, encode(message, str(next(self._ids)), request))
+        frames = encode(message, str(next(self._ids)), request)
+        is_news = isinstance(message, _NEWS)
+        outcome = self._outbox.news(identity, frames) if is_news else self._outbox.reply(identity, frames)
         if outcome is None:
             self._sessions.drop(identity)
             return True
         if outcome:
             self._sessions.touch(identity, time.monotonic())
-        if not outcome and not isinstance(message, (wire.MotionChunk, wire.JobProgress)):
+        if not outcome and not is_news:
             self._ledger.add("slow_client", "its queue is full", identity.hex())
         return outcome
 

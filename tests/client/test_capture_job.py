@@ -156,7 +156,7 @@ def test_full_queue_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_killed_backend_is_started_again_and_the_capture_goes_on(link: BackendLink, tmp_path: Path) -> None:
-    video = script(tmp_path, frames=400, pace_s=0.005)
+    video = script(tmp_path, frames=800, pace_s=0.005)
     job = CaptureJob(link, JobRequest(video, tmp_path / "clips"))
     run(job, until="running")
     assert link.process is not None
@@ -173,7 +173,7 @@ def test_killed_backend_is_started_again_and_the_capture_goes_on(link: BackendLi
     assert link.status.log_lines
     snapshot, chunks = run(job)
     assert snapshot.state == "done"
-    assert frames_of(chunks, 2) == list(range(400))
+    assert frames_of(chunks, 2) == list(range(800))
 
 
 def test_backend_that_cannot_start_says_so_with_its_last_words(tmp_path: Path) -> None:
