@@ -1,4 +1,4 @@
-"""Replies that wait for room in a client's queue: kept in order, bounded, so that a burst loses nothing. stdlib only."""
+"""Replies that wait for room in a client's queue: in order, bounded, so that a burst loses nothing. stdlib only."""
 
 from __future__ import annotations
 
