@@ -11,6 +11,11 @@ from blender_addon.retarget.target_rig import TargetRig
 
 def evaluate(rig: TargetRig, pose: BakedPose) -> np.ndarray:
     """World positions (T, N, 3) of every bone's head under a baked pose."""
+    return evaluate_matrices(rig, pose)[..., :3, 3]
+
+
+def evaluate_matrices(rig: TargetRig, pose: BakedPose) -> np.ndarray:
+    """World matrices (T, N, 4, 4) of every bone under a baked pose."""
     frames = len(pose.times_s)
     basis = np.broadcast_to(rig.basis, (frames, len(rig), 4, 4)).copy()
     for bone, rotations in zip(pose.bone_names, pose.rotations_wxyz, strict=True):
@@ -34,4 +39,4 @@ def evaluate(rig: TargetRig, pose: BakedPose) -> np.ndarray:
         scale = np.linalg.norm(rig.object_matrix[:3, :3], axis=0)
         world[:, :3, :3] = quaternion_to_matrix(pose.object_motion.rotation_wxyz) * scale
         world[:, :3, 3] = pose.object_motion.location_m
-    return (world[:, None] @ posed)[..., :3, 3]
+    return np.asarray(world[:, None] @ posed)
