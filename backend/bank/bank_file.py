@@ -42,7 +42,7 @@ def write_bank(bank: PoseBank, path: Path) -> None:
     tensors: dict[str, NDArray[Any]] = {
         "rotations_wxyz": _quantised(candidates.rotations_wxyz),
         "pose_joints_m": candidates.pose_joints_m.astype(np.float16),
-        "pose": candidates.pose.astype(np.int32),
+        "pose": candidates.pose.astype(np.uint16 if len(candidates.rotations_wxyz) <= 1 << 16 else np.int32),
         "view_wxyz": _quantised(candidates.view_wxyz),
         "embeddings": np.ascontiguousarray(bank.embeddings, np.float16),
     }
@@ -81,7 +81,7 @@ def read_bank(path: Path, tower_hash: str | None = None) -> PoseBank:
     candidates = Candidates(
         _expanded(tensors["rotations_wxyz"]),
         tensors["pose_joints_m"].astype(np.float32),
-        tensors["pose"],
+        tensors["pose"].astype(np.intp),
         _expanded(tensors["view_wxyz"]),
     )
     return PoseBank(candidates, tensors["embeddings"], header["tower_hash"], json.loads(header["provenance"]))

@@ -12,6 +12,7 @@ from backend.embedding.features import WINDOW  # noqa: E402
 from backend.embedding.towers_torch import TowerSizes  # noqa: E402
 from backend.training.export import folded_weights  # noqa: E402
 from backend.training.generator import pack_batch  # noqa: E402
+from backend.training.landmark_noise import LandmarkNoise  # noqa: E402
 from backend.training.local_candidates import LOCAL_CANDIDATES, local_candidates  # noqa: E402
 from backend.training.loss import max_margin_loss, mpjpe  # noqa: E402
 from backend.training.pool import mirror_pose, motion_pool  # noqa: E402
@@ -92,11 +93,12 @@ def test_mirrored_pose_mirrors_positions() -> None:
 
 
 def test_simulated_truth_projects_onto_its_landmarks() -> None:
-    batch = simulate_batch(motion_pool(_takes()), 64, np.random.default_rng(3), SimulationSettings())
+    settings = SimulationSettings(noise=LandmarkNoise(lost_share=0.0, swap_share=0.0))
+    batch = simulate_batch(motion_pool(_takes()), 256, np.random.default_rng(3), settings)
     points = batch.input.frames[:, WINDOW // 2, :66].reshape(-1, 33, 2)
     for landmark, joint in ((15, 13), (16, 16), (27, 6), (28, 3), (11, 11)):
         for axis in range(2):
-            assert np.corrcoef(points[:, landmark, axis], batch.joints_m[:, joint, axis])[0, 1] > 0.8
+            assert np.corrcoef(points[:, landmark, axis], batch.joints_m[:, joint, axis])[0, 1] > 0.6
     assert np.allclose(np.linalg.det(batch.rotations), 1.0, atol=1e-3)
     torso = batch.joints_m[:, 8]
     assert (torso[:, 1] < 0).mean() > 0.95  # the virtual camera stands the torso up (y points down)
