@@ -101,7 +101,7 @@ extension-install-%: .venv-bpy-%/.ready
 wheel: $(VENV)/.dev  ## the Python wheel and source distribution, into dist/, after trying them out
 	$(RUN) tools/check_wheel.py --output-dir $(DIST)
 
-wheel: $(VENV)/.dev  ## build the wheel, install and run it elsewhere, remove it
+test-wheel: $(VENV)/.dev  ## build the wheel, install and run it elsewhere, remove it
 	$(RUN) tools/check_wheel.py
 
 sbom: $(VENV)/.core  ## the software bill of materials, into dist/
