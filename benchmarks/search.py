@@ -62,7 +62,9 @@ def main() -> int:
     own = _median_s(lambda: searcher.search(queries, args.count), args.repeats)
     grown = _peak_bytes() - before
     product = _median_s(lambda: bank @ queries.T, args.repeats)
-    log.info("| %d x %d, %d queries, k = %d, %s | seconds | ratio |", *bank.shape, args.queries, args.count, args.device)
+    log.info(
+        "| %d x %d, %d queries, k = %d, %s | seconds | ratio |", *bank.shape, args.queries, args.count, args.device
+    )
     log.info("|---|---|---|")
     log.info("| bare matrix product | %.3f | 1.00 |", product)
     log.info("| Marionet, exact | %.3f | %.2f |", own, own / product)

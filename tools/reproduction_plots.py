@@ -53,11 +53,23 @@ def _components(model: PoseModel, path: Path) -> None:
     facing = np.arctan2(left[:, 2], left[:, 0])
     stride = joints[:, 6, 2] - joints[:, 3, 2]
     share = values[::-1][:2].sum() / values.sum()
-    log.info("| the first two of %d principal components hold | %.0f %% of the variance |", embedding.shape[1], 100 * share)
+    log.info(
+        "| the first two of %d principal components hold | %.0f %% of the variance |", embedding.shape[1], 100 * share
+    )
     log.info("|---|---|")
-    for name, target in (("body orientation (sine, cosine)", np.stack([np.sin(facing), np.cos(facing)], 1)), ("leg placement", stride[:, None])):
+    for name, target in (
+        ("body orientation (sine, cosine)", np.stack([np.sin(facing), np.cos(facing)], 1)),
+        ("leg placement", stride[:, None]),
+    ):
         log.info("| they explain of %s | %.0f %% |", name, 100 * _explained(parts, target))
-    _scatter(parts, (("orientation of the hips, degrees", np.degrees(facing), "twilight"), ("left ankle behind right, m", stride, "coolwarm")), path)
+    _scatter(
+        parts,
+        (
+            ("orientation of the hips, degrees", np.degrees(facing), "twilight"),
+            ("left ankle behind right, m", stride, "coolwarm"),
+        ),
+        path,
+    )
 
 
 def _explained(parts: np.ndarray, target: np.ndarray) -> float:

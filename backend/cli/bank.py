@@ -28,7 +28,10 @@ _EXAMPLES = """examples:
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command's options."""
     parser = subparsers.add_parser(
-        "bank", help="build a pose bank from mocap", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        "bank",
+        help="build a pose bank from mocap",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", choices=("build", "info"), help="build a bank, or describe one")
     parser.add_argument("-o", "--output", type=Path, help="the bank file to write")
@@ -36,9 +39,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--size", type=int, default=200_000, help="number of candidates (default 200000)")
     parser.add_argument("--views", type=int, default=8, help="virtual cameras a pose (default 8)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bank (default 0)")
-    parser.add_argument("--towers", type=Path, default=WEIGHTS_DIR / TOWERS_FILE, help="the towers that embed the poses")
+    parser.add_argument(
+        "--towers", type=Path, default=WEIGHTS_DIR / TOWERS_FILE, help="the towers that embed the poses"
+    )
     parser.add_argument("--bank", type=Path, default=WEIGHTS_DIR / BANK_FILE, help="info: the bank to describe")
-    parser.add_argument("--every-subject", action="store_true", help="also use the subjects held out for evaluation (never HDM05)")
+    parser.add_argument(
+        "--every-subject", action="store_true", help="also use the subjects held out for evaluation (never HDM05)"
+    )
     parser.add_argument("--json", action="store_true", help="report as one JSON event a line")
     parser.add_argument("--quiet", action="store_true", help="report errors only")
 
@@ -66,7 +73,11 @@ def _build(args: argparse.Namespace, terminal: Terminal) -> int:
         raise BadInputError(f"--size {args.size} and --views {args.views} must be at least 1")
     towers = Towers(read_towers(args.towers))
     library = read_library(args.mocap)
-    takes = [take for take in library.takes if not take.subject.startswith("hdm05")] if args.every_subject else library.training()
+    takes = (
+        [take for take in library.takes if not take.subject.startswith("hdm05")]
+        if args.every_subject
+        else library.training()
+    )
     started = time.monotonic()
 
     def report(done: int, total: int) -> None:

@@ -29,7 +29,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "evaluate", help="measure accuracy", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--mocap", type=Path, help="folder of mocap: measures its held-out subjects")
-    parser.add_argument("--recording", type=Path, action="append", default=[], help="folder of a real recording; may be repeated")
+    parser.add_argument(
+        "--recording", type=Path, action="append", default=[], help="folder of a real recording; may be repeated"
+    )
     parser.add_argument("--towers", type=Path, help="towers other than the shipped ones")
     parser.add_argument("--bank", type=Path, help="a bank other than the shipped one")
     parser.add_argument("--windows", type=int, default=4000, help="simulated windows (default 4000)")
@@ -66,7 +68,16 @@ def _simulated(args: argparse.Namespace, model: PoseModel) -> str:
         averages = [errors.average_mm[count] for count in (20, 100, 500) if count in errors.average_mm]
         within = 100 * share_within_mm(batch, model.towers)
         rows.append([name, errors.auxiliary_mm, errors.max_mm, *averages, errors.oracle_mm, within])
-    header = ["simulated sequences, MPJPE mm", "auxiliary", "Max", "Avg(20)", "Avg(100)", "Avg(500)", "nearest in bank", "own poses within 30 mm, %"]
+    header = [
+        "simulated sequences, MPJPE mm",
+        "auxiliary",
+        "Max",
+        "Avg(20)",
+        "Avg(100)",
+        "Avg(500)",
+        "nearest in bank",
+        "own poses within 30 mm, %",
+    ]
     return f"Bank of {len(model.bank)} candidates, {args.windows} windows.\n\n" + markdown_table(header, rows)
 
 
@@ -77,4 +88,6 @@ def _recording(folder: Path, model: PoseModel) -> str:
         for row in recording_errors(recording, model, (Quality.FULL, Quality.HEAVY))
     ]
     header = ["landmark network", "method", "mpjpe_clip mm", "pa_mpjpe mm", "acceleration mm"]
-    return f"{recording.name}: {len(recording.cameras)} cameras, bank of {len(model.bank)}.\n\n" + markdown_table(header, rows)
+    return f"{recording.name}: {len(recording.cameras)} cameras, bank of {len(model.bank)}.\n\n" + markdown_table(
+        header, rows
+    )

@@ -27,7 +27,10 @@ towers.safetensors, losses.csv and losses.png; build a bank for the new towers w
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command's options."""
     parser = subparsers.add_parser(
-        "train", help="train the towers from mocap", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        "train",
+        help="train the towers from mocap",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--mocap", type=Path, required=True, help="folder of .bvh, or .amc with .asf")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoints, weights and plots")
@@ -77,9 +80,14 @@ def run(args: argparse.Namespace) -> int:
         log_file.flush()
         left = now.seconds / max(1, now.step - begun) * (settings.steps - now.step)
         terminal.event("step", step=now.step, hinge=now.hinge, joints_mm=now.joints_mm)
-        terminal.progress(Progress(f"training ({now.joints_mm:.0f} mm)", now.step, settings.steps, min(left, settings.seconds)))
+        terminal.progress(
+            Progress(f"training ({now.joints_mm:.0f} mm)", now.step, settings.steps, min(left, settings.seconds))
+        )
 
-    with log_file, BatchSource(pool, settings.batch, SimulationSettings(), args.workers, args.seed + begun + 1) as source:
+    with (
+        log_file,
+        BatchSource(pool, settings.batch, SimulationSettings(), args.workers, args.seed + begun + 1) as source,
+    ):
         train(state, pool, source, settings, checkpoint, report)
     provenance = {"trained": f"{state.step} steps of {settings.batch} simulated windows", "mocap": args.mocap.name}
     weights = folded_weights(state.image_average, state.pose_average, provenance)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,7 @@ class StructNetImage(nn.Module):
         return pool2, self.pool(self.conv3(pool2))
 
     def forward(self, images: Tensor) -> StructNetOutput:
+        """Embedding and auxiliary pose of images (B, 3, 112, 112)."""
         pool2, pool3 = self.features(images)
         h1, h2 = torch.relu(self.fc_p2(pool2.flatten(1))), torch.relu(self.fc_p3(pool3.flatten(1)))
         h3 = torch.relu(self.fc_j1(self.dropout(torch.cat([h1, h2], dim=1))))
@@ -76,10 +78,11 @@ class StructNetPose(nn.Module):
     def __init__(self, branch: PoseBranch = PoseBranch.TWO_LAYERS, embedding: int = EMBEDDING) -> None:
         super().__init__()
         sizes = [51, embedding, embedding][: branch.value + 1]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.size = sizes[-1]
 
     def forward(self, joints_m: Tensor) -> Tensor:
+        """f_J (..., E) of joints (..., 17, 3) in m."""
         x = joints_m.flatten(-2) / POSE_UNIT_M
         for layer in self.layers:
             x = torch.relu(layer(x))

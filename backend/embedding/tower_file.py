@@ -74,7 +74,7 @@ class TowerWeights:
 
 
 def write_towers(weights: TowerWeights, path: Path) -> None:
-    """Write both towers with their provenance, in half precision: it moves a joint by less than a tenth of a millimetre."""
+    """Write both towers with their provenance, in half precision (it moves a joint by some 0.3 mm)."""
     tensors = {}
     for tower, layers in (("image", weights.image), ("pose", weights.pose)):
         for name, layer in layers.items():

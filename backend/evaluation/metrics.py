@@ -17,7 +17,8 @@ Array = NDArray[np.floating]
 class PoseErrors:
     """mpjpe_mm as it is; n_mpjpe_mm one scale a frame; mpjpe_clip_mm one scale for the clip; pa_mpjpe_mm similarity
     a frame; acceleration_mm mean norm of the second difference of the prediction, of the truth, and of their
-    difference; found: share of frames with a pose; per_joint_mm (J,) of mpjpe_clip."""
+    difference; found: share of frames with a pose; per_joint_mm (J,) of mpjpe_clip.
+    """
 
     mpjpe_mm: float
     n_mpjpe_mm: float

@@ -64,9 +64,9 @@ def _methods(model: PoseModel) -> dict[str, Callable[[PersonTrack, Intrinsics], 
         "Avg(500)": lambda track, camera: _retrieved(model, track, camera, plain, 500),
         "auxiliary head": lambda track, camera: _auxiliary(model, track, camera, plain),
         "structured inference": lambda track, camera: model.solve(track, camera, plain).joints_camera_m,
-        "structured inference, temporal path": lambda track, camera: model.solve(
-            track, camera, replace(plain, path=True)
-        ).joints_camera_m,
+        "structured inference, temporal path": lambda track, camera: (
+            model.solve(track, camera, replace(plain, path=True)).joints_camera_m
+        ),
     }
 
 

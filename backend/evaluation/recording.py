@@ -61,10 +61,14 @@ def read_recording(folder: Path) -> Recording:
         )
         return Recording(folder.name, joints, tuple(record["joints"]), float(record["fps"]), cameras)
     except (OSError, KeyError, ValueError) as fault:
-        raise BadInputError(f"{folder} is no recording with truth ({fault})", "It needs calibration.json and joints_world_m.npy") from fault
+        raise BadInputError(
+            f"{folder} is no recording with truth ({fault})", "It needs calibration.json and joints_world_m.npy"
+        ) from fault
 
 
-def score_recording(recording: Recording, camera: RecordingCamera, times_s: Array, joints_camera_m: Array) -> PoseErrors:
+def score_recording(
+    recording: Recording, camera: RecordingCamera, times_s: Array, joints_camera_m: Array
+) -> PoseErrors:
     """Errors of solved joints (T, 17, 3) in that camera, on the recording's joints, relative to the mid-hip.
 
     An untrusted camera has no valid MPJPE: only its similarity-aligned error may be quoted.
@@ -77,4 +81,6 @@ def score_recording(recording: Recording, camera: RecordingCamera, times_s: Arra
     predicted[frame[keep]] = joints_camera_m[keep][:, pick]
     truth = recording.joints_world_m @ camera.camera_from_world.T
     hips = [names.index("lhip"), names.index("rhip")]
-    return pose_errors(predicted - predicted[:, hips].mean(1, keepdims=True), truth - truth[:, hips].mean(1, keepdims=True))
+    return pose_errors(
+        predicted - predicted[:, hips].mean(1, keepdims=True), truth - truth[:, hips].mean(1, keepdims=True)
+    )

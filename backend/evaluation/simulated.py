@@ -36,14 +36,20 @@ def held_out_batch(takes: Sequence[Motion], count: int, seed: int) -> TrainingBa
     return simulate_batch(motion_pool(takes), count, np.random.default_rng(seed), settings)
 
 
-def simulated_errors(batch: TrainingBatch, towers: Towers, bank: PoseBank, averages: Sequence[int] = (1, 20, 100, 500)) -> SimulatedErrors:
+def simulated_errors(
+    batch: TrainingBatch, towers: Towers, bank: PoseBank, averages: Sequence[int] = (1, 20, 100, 500)
+) -> SimulatedErrors:
     """Errors of every way to read a pose off the towers."""
     output = towers.embed_images(batch.input)
     most = min(max(averages), len(bank))
     hits = make_searcher(bank.embeddings).search(output.embedding, most)
-    by_count = {count: _mpjpe(retrieve(bank, hits, count).joints_m, batch.joints_m) for count in averages if count <= most}
+    by_count = {
+        count: _mpjpe(retrieve(bank, hits, count).joints_m, batch.joints_m) for count in averages if count <= most
+    }
     best = _mpjpe(retrieve(bank, hits, 1).best_joints_m, batch.joints_m)
-    return SimulatedErrors(_mpjpe(output.joints_m, batch.joints_m), best, by_count, oracle_mm(batch.joints_m, bank), len(batch.joints_m))
+    return SimulatedErrors(
+        _mpjpe(output.joints_m, batch.joints_m), best, by_count, oracle_mm(batch.joints_m, bank), len(batch.joints_m)
+    )
 
 
 def oracle_mm(joints_m: Array, bank: PoseBank, block: int = 8192) -> float:
@@ -69,7 +75,8 @@ def _mpjpe(predicted: Array, truth: Array) -> float:
 
 def share_within_mm(batch: TrainingBatch, towers: Towers, limit_mm: float = 30.0) -> float:
     """Share of windows whose best-scoring pose lies within `limit_mm`, when the candidates are the windows' own poses
-    (paper, section 5.3: 97 % of the training images lie within 30 mm)."""
+    (paper, section 5.3: 97 % of the training images lie within 30 mm).
+    """
     embedding = towers.embed_images(batch.input).embedding
     poses = towers.embed_poses(batch.joints_m)
     best = make_searcher(poses).search(embedding, 1).indices[:, 0]

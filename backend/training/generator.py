@@ -14,7 +14,9 @@ from backend.training.simulate import SimulationSettings, simulate_batch
 
 
 class PackedBatch(NamedTuple):
-    """frames (B, W, F), context (B, C), joints_m (B, 17, 3), rotations (B, J, 3, 3), gravity (B, 3), proportions (B, 7)."""
+    """frames (B, W, F), context (B, C), joints_m (B, 17, 3), rotations (B, J, 3, 3), gravity (B, 3),
+    proportions (B, 7).
+    """
 
     frames: np.ndarray
     context: np.ndarray
@@ -38,7 +40,7 @@ def pack_batch(pool: MotionPool, count: int, rng: np.random.Generator, settings:
     )
 
 
-def _produce(pool: MotionPool, count: int, seed: int, settings: SimulationSettings, out: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
+def _produce(pool: MotionPool, count: int, seed: int, settings: SimulationSettings, out: multiprocessing.Queue) -> None:
     rng = np.random.default_rng(seed)
     parent = os.getppid()
     while os.getppid() == parent:  # end with the trainer, however it ends
@@ -55,7 +57,9 @@ def _produce(pool: MotionPool, count: int, seed: int, settings: SimulationSettin
 class BatchSource:
     """Processes that simulate batches; a context manager so that none outlives the training."""
 
-    def __init__(self, pool: MotionPool, count: int, settings: SimulationSettings, workers: int = 1, seed: int = 1) -> None:
+    def __init__(
+        self, pool: MotionPool, count: int, settings: SimulationSettings, workers: int = 1, seed: int = 1
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self._queue: multiprocessing.Queue[PackedBatch] = context.Queue(maxsize=6)
         self._workers = [
@@ -76,7 +80,7 @@ class BatchSource:
         self._queue.close()
 
     def get(self, wait: bool) -> PackedBatch | None:
-        """The next batch, or None when none is ready and `wait` is False. Raises RuntimeError when every worker died."""
+        """The next batch; None when none is ready and `wait` is False. RuntimeError when every worker died."""
         while True:
             try:
                 return self._queue.get(timeout=5.0) if wait else self._queue.get_nowait()

@@ -14,7 +14,12 @@ from backend.embedding.keypoints import HIPS, MAIN, MIRROR
 
 Array = NDArray[np.floating]
 
-_LIMBS = (np.array([13, 15, 17, 19, 21]), np.array([14, 16, 18, 20, 22]), np.array([25, 27, 29, 31]), np.array([26, 28, 30, 32]))
+_LIMBS = (
+    np.array([13, 15, 17, 19, 21]),
+    np.array([14, 16, 18, 20, 22]),
+    np.array([25, 27, 29, 31]),
+    np.array([26, 28, 30, 32]),
+)
 _END = np.ones(33)
 _END[[15, 16, 17, 18, 19, 20, 21, 22]] = 1.5
 _END[[27, 28, 29, 30, 31, 32]] = 1.4
@@ -48,8 +53,10 @@ class NoisyLandmarks:
     guess: Array
 
 
-def noisy_landmarks(points: Array, camera_points: Array, noise: LandmarkNoise, rng: np.random.Generator) -> NoisyLandmarks:
-    """Landmarks as a network would report them: true points (B, W, 33, 2) normalised and camera_points (B, W, 33, 3) m."""
+def noisy_landmarks(
+    points: Array, camera_points: Array, noise: LandmarkNoise, rng: np.random.Generator
+) -> NoisyLandmarks:
+    """Landmarks as a network would report them, from points (B, W, 33, 2) normalised, camera_points (B, W, 33, 3) m."""
     batch, window = points.shape[:2]
     hips = camera_points[:, :, HIPS].mean(axis=2, keepdims=True)
     relative = camera_points - hips
@@ -57,7 +64,9 @@ def noisy_landmarks(points: Array, camera_points: Array, noise: LandmarkNoise, r
     strength = np.exp(rng.normal(0, 0.45, (batch, 1, 1)))
     doubt, lost = _doubt(relative, noise, rng)
     spread = strength * _END * np.where(lost, noise.lost_factor, 1.0 + (noise.far_limb_factor - 1.0) * doubt)
-    error = noise.bias * rng.normal(size=(batch, 1, 33, 2)) + noise.jitter * correlated(rng, (batch, window, 33, 2), noise.correlation)
+    error = noise.bias * rng.normal(size=(batch, 1, 33, 2)) + noise.jitter * correlated(
+        rng, (batch, window, 33, 2), noise.correlation
+    )
     noisy = points + error * (spread * half[..., None])[..., None]
     swap = rng.random(batch) < noise.swap_share
     noisy[swap] = _swapped(noisy[swap], rng)
@@ -94,7 +103,8 @@ def _doubt(relative: Array, noise: LandmarkNoise, rng: np.random.Generator) -> t
 
 def _visibility(doubt: Array, lost: NDArray[np.bool_], rng: np.random.Generator) -> Array:
     """What the network says of each point (B, W, 33), 0..1: saturated at 1 where it is sure, and on some clips for all;
-    constant offsets and jitter differ from window to window, so that no mean level carries meaning."""
+    constant offsets and jitter differ from window to window, so that no mean level carries meaning.
+    """
     batch = len(doubt)
     modest = rng.random((batch, 1, 1)) < 0.3
     ceiling = np.where(modest, rng.uniform(0.8, 1.0, (batch, 1, 1)), 1.0)
@@ -119,7 +129,9 @@ def _guess(relative: Array, noisy: Array, half: Array, noise: LandmarkNoise, rng
     batch, window = relative.shape[:2]
     size = np.sqrt(np.square(relative[:, :, MAIN]).sum(-1).max(-1))[..., None]
     gain = rng.uniform(noise.depth_gain_low, noise.depth_gain_high, (batch, 1, 1))
-    pull = noise.depth_bias * rng.normal(size=(batch, 1, 33)) + noise.depth_jitter * correlated(rng, (batch, window, 33), 0.9)
+    pull = noise.depth_bias * rng.normal(size=(batch, 1, 33)) + noise.depth_jitter * correlated(
+        rng, (batch, window, 33), 0.9
+    )
     lean = rng.normal(0, 0.10, (batch, 1, 1)) * relative[..., 1]
     z = gain * relative[..., 2] + lean + pull * size * _END
     z -= z[:, :, HIPS].mean(-1, keepdims=True)

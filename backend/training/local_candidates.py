@@ -15,7 +15,8 @@ _LIMBS = ((2, 3), (5, 6), (12, 13), (15, 16))
 
 def local_candidates(joints_m: Tensor, others_m: Tensor, regressed_m: Tensor) -> Tensor:
     """(B, 8, 17, 3) candidates around the truth (B, 17, 3), from random other poses (C, 17, 3) and the auxiliary
-    head's answer (B, 17, 3)."""
+    head's answer (B, 17, 3).
+    """
     batch = len(joints_m)
     turned = [_turned(joints_m, low, high) for low, high in ((0.04, 0.2), (0.1, 0.4), (0.2, 0.9))]
     bent = []
@@ -23,7 +24,9 @@ def local_candidates(joints_m: Tensor, others_m: Tensor, regressed_m: Tensor) ->
         other = others_m[torch.randint(len(others_m), (batch,), device=joints_m.device)]
         share = reach * torch.rand(batch, 17, 1, device=joints_m.device)
         bent.append(joints_m + share * (other - joints_m))
-    return torch.stack([*turned, *bent, _flipped(joints_m), _flipped(_turned(joints_m, 0.02, 0.3)), regressed_m.detach()], dim=1)
+    return torch.stack(
+        [*turned, *bent, _flipped(joints_m), _flipped(_turned(joints_m, 0.02, 0.3)), regressed_m.detach()], dim=1
+    )
 
 
 def _turned(joints_m: Tensor, low: float, high: float) -> Tensor:

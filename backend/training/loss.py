@@ -42,7 +42,7 @@ def max_margin_loss(
     local: LocalCandidates | None = None,
     violations: int = 1,
 ) -> MarginLoss:
-    """mean over the batch of max(0, max_y (<f_I, f_J(y)> + margin(y, y*)) - <f_I, f_J(y*)>).
+    """Mean over the batch of max(0, max_y (<f_I, f_J(y)> + margin(y, y*)) - <f_I, f_J(y*)>).
 
     image_embedding, true_embedding (B, E); candidate_embedding (C, E); margin (B, C). With `violations` > 1 the
     hinge is averaged over that many most violated candidates (1 is the paper's loss): more gradient a step. Indices

@@ -28,22 +28,31 @@ class StructNetSettings:
     seed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingImages:
+    """images (N, 3, 112, 112) with the mean image subtracted, and their joints (N, 17, 3) in m."""
+
+    images: Tensor
+    joints_m: Tensor
+
+
 def train_structnet(
     image: StructNetImage,
     pose: StructNetPose,
-    images: Tensor,
-    joints_m: Tensor,
+    data: TrainingImages,
     steps: int,
     settings: StructNetSettings,
     report: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
-    """`steps` mini-batches on images (N, 3, 112, 112) with joints (N, 17, 3); the pose space is the training poses."""
+    """Train on `steps` mini-batches; the pose space is the training poses."""
     rng = np.random.default_rng(settings.seed)
-    working = WorkingSet(len(joints_m), hard=settings.hard)
+    joints = data.joints_m
+    working = WorkingSet(len(joints), hard=settings.hard)
     for step in range(steps):
-        rows = torch.from_numpy(rng.permutation(len(images))[: settings.batch])
-        drawn = working.draw(min(settings.candidates, len(joints_m)) + settings.hard, rng)
-        objective = _Objective(image, pose, images[rows], joints_m[rows], joints_m[torch.from_numpy(drawn)], settings)
+        rows = torch.from_numpy(rng.permutation(len(joints))[: settings.batch])
+        drawn = working.draw(min(settings.candidates, len(joints)) + settings.hard, rng)
+        candidates = joints[torch.from_numpy(drawn)]
+        objective = _Objective(image, pose, data.images[rows], joints[rows], candidates, settings)
         loss, violated = objective()
         working.count(drawn, violated[:, 0].numpy())
         report(step, line_search_step([image, pose], loss, lambda: objective()[0], settings))  # noqa: B023
@@ -66,7 +75,12 @@ class _Objective:
         margin = mpjpe(self.joints_m, self.candidates_m) / POSE_UNIT_M
         loss = max_margin_loss(output.embedding, self.pose(self.joints_m), self.pose(self.candidates_m), margin)
         auxiliary = ((output.joints_m - self.joints_m) / POSE_UNIT_M).square().sum((1, 2)).mean()
-        weights = [p for module in (self.image, self.pose) for n, p in module.named_parameters() if "conv" not in n and p.ndim == 2]
+        weights = [
+            p
+            for module in (self.image, self.pose)
+            for n, p in module.named_parameters()
+            if "conv" not in n and p.ndim == 2
+        ]
         decay = torch.stack([weight.square().sum() for weight in weights]).sum()
         total = loss.loss + self.settings.auxiliary * auxiliary + self.settings.decay * decay
         return total, loss.violated
@@ -90,6 +104,8 @@ def line_search_step(
     return best_loss
 
 
-def _move(parameters: list[nn.Parameter], start: list[Tensor], gradients: tuple[Tensor | None, ...], length: float) -> None:
+def _move(
+    parameters: list[nn.Parameter], start: list[Tensor], gradients: tuple[Tensor | None, ...], length: float
+) -> None:
     for parameter, origin, gradient in zip(parameters, start, gradients, strict=True):
         parameter.copy_(origin if gradient is None else origin - length * gradient)

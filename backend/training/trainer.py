@@ -122,10 +122,17 @@ def train(
 
 
 def _step(
-    state: TrainerState, packed: PackedBatch, candidates: np.ndarray, chosen: np.ndarray, working: WorkingSet, settings: TrainerSettings
+    state: TrainerState,
+    packed: PackedBatch,
+    candidates: np.ndarray,
+    chosen: np.ndarray,
+    working: WorkingSet,
+    settings: TrainerSettings,
 ) -> tuple[float, float, float, float]:
     device = settings.device
-    frames, context, joints, rotations, gravity, proportions = (torch.from_numpy(a.astype(np.float32)).to(device) for a in packed)
+    frames, context, joints, rotations, gravity, proportions = (
+        torch.from_numpy(a.astype(np.float32)).to(device) for a in packed
+    )
     others = torch.cat([torch.from_numpy(candidates).to(device), joints])
     state.image.train()
     with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=settings.half_precision):
@@ -150,7 +157,9 @@ def _step(
     fall = 1.0 - (down * gravity).sum(-1).mean()
     doubt = (error.detach() / 0.1 * torch.exp(-output.log_error) + output.log_error).mean()
     shape = (output.proportions - proportions).abs().mean()
-    loss = margin_loss.loss + settings.auxiliary * (10.0 * error.mean() + 2.0 * rotation + 2.0 * fall + 2.0 * shape + 0.05 * doubt)
+    loss = margin_loss.loss + settings.auxiliary * (
+        10.0 * error.mean() + 2.0 * rotation + 2.0 * fall + 2.0 * shape + 0.05 * doubt
+    )
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_([*state.image.parameters(), *state.pose.parameters()], 5.0)

@@ -142,7 +142,9 @@ def test_library_lists_refused_takes_and_splits_by_subject(tmp_path: Path) -> No
     folder = tmp_path / "cmu_bvh_cc"
     folder.mkdir()
     for subject, angle in (("005", 5.0), ("007", 9.0)):
-        (folder / f"All_BVH_subjects_{subject}_{subject}_01.bvh").write_text(bvh_text([{"Head": (angle, 0.0, 0.0)}] * 15))
+        (folder / f"All_BVH_subjects_{subject}_{subject}_01.bvh").write_text(
+            bvh_text([{"Head": (angle, 0.0, 0.0)}] * 15)
+        )
     (folder / "bad.bvh").write_text("nothing")
     library = read_library(tmp_path)
     assert {take.subject for take in library.takes} == {"cmu_05", "cmu_07"}
@@ -163,7 +165,11 @@ def test_motion_file_round_trip(tmp_path: Path) -> None:
 
 @pytest.mark.shared
 def test_real_takes_of_every_collection_have_no_flips_and_stand(shared: Path) -> None:
-    for pattern in ("cmu_asfamc/amc_csci520/09_06-run.amc", "snu_bvh/data_motion_walk.bvh", "cmu_bvh_3dsmax/resources_131_01.bvh"):
+    for pattern in (
+        "cmu_asfamc/amc_csci520/09_06-run.amc",
+        "snu_bvh/data_motion_walk.bvh",
+        "cmu_bvh_3dsmax/resources_131_01.bvh",
+    ):
         motion = load_motion(shared / "mocap" / pattern, fps=30.0)
         positions, _ = forward_kinematics(canonical_body(), motion.rotations_wxyz, motion.root_m)
         assert np.isfinite(positions).all()

@@ -109,7 +109,9 @@ def test_jacobian_equals_finite_differences() -> None:
         step = np.zeros((1, _JOINTS, 3))
         step[0, joint, axis] = 1e-5
         moved = pose_skeleton(skeleton, turned(skeleton, pose, local, turning, step), root)
-        change = (np.concatenate([moved.landmarks_m, moved.h36m_m], 1) - np.concatenate([pose.landmarks_m, pose.h36m_m], 1)) / 1e-5
+        change = (
+            np.concatenate([moved.landmarks_m, moved.h36m_m], 1) - np.concatenate([pose.landmarks_m, pose.h36m_m], 1)
+        ) / 1e-5
         assert np.allclose(jacobian[0, :, :, 3 * joint + axis], change[0], atol=2e-3)
 
 
@@ -135,10 +137,14 @@ def test_inference_recovers_the_pose_from_keypoints_and_noisy_joints() -> None:
     refined = refine_poses(skeleton, evidence, RefineSettings())
     truth = pose_skeleton(skeleton, local, root).h36m_m
     begun = pose_skeleton(skeleton, start, root).h36m_m
-    error, before = (np.linalg.norm(x - x[:, :1] - truth + truth[:, :1], axis=-1).mean() for x in (refined.pose.h36m_m, begun))
+    error, before = (
+        np.linalg.norm(x - x[:, :1] - truth + truth[:, :1], axis=-1).mean() for x in (refined.pose.h36m_m, begun)
+    )
     assert error < 0.5 * before
     assert error < 0.03
-    bones = np.linalg.norm(refined.pose.joints_m[:, 1:] - refined.pose.joints_m[:, canonical_body().parents[1:]], axis=-1)
+    bones = np.linalg.norm(
+        refined.pose.joints_m[:, 1:] - refined.pose.joints_m[:, canonical_body().parents[1:]], axis=-1
+    )
     assert np.allclose(bones, np.linalg.norm(skeleton.offsets_m[1:], axis=-1), atol=1e-4)  # a valid skeleton
 
 

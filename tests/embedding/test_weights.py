@@ -43,7 +43,9 @@ def _walker(frames: int = 60) -> tuple[PersonTrack, Intrinsics, np.ndarray]:
     local = quaternion_to_matrix(rotvec_to_quaternion(turn)).astype(np.float32)
     heading = quaternion_to_matrix(rotvec_to_quaternion(np.array([0.0, 0.0, 0.7])))
     local[:, 0] = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]) @ heading @ local[:, 0]
-    pose = pose_skeleton(make_skeleton(BodyShape(1.70, np.ones(len(body.joint_names)))), local, np.tile([0.3, 0.0, 4.0], (frames, 1)))
+    pose = pose_skeleton(
+        make_skeleton(BodyShape(1.70, np.ones(len(body.joint_names)))), local, np.tile([0.3, 0.0, 4.0], (frames, 1))
+    )
     matrix = np.array([[1200.0, 0, 640], [0, 1200.0, 360], [0, 0, 1]])
     pixels = pose.landmarks_m @ matrix.T
     track = PersonTrack(
@@ -92,7 +94,9 @@ def test_shipped_bank_belongs_to_the_shipped_towers_and_holds_valid_embeddings(m
 def test_a_walker_is_solved(model: PoseModel) -> None:
     track, camera, truth = _walker()
     solved = model.solve(track, camera)
-    error = np.linalg.norm(solved.joints_camera_m - solved.joints_camera_m[:, :1] - truth + truth[:, :1], axis=-1).mean()
+    error = np.linalg.norm(
+        solved.joints_camera_m - solved.joints_camera_m[:, :1] - truth + truth[:, :1], axis=-1
+    ).mean()
     assert error < 0.08
     assert np.abs(solved.root_camera_m[:, 2] - 4.0).mean() < 0.5
     assert np.degrees(np.arccos(solved.gravity_camera @ [0, 1, 0])) < 20

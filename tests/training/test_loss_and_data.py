@@ -108,7 +108,9 @@ def test_trains_resumes_and_exports(tmp_path) -> None:  # type: ignore[no-untype
     sizes = TowerSizes(width=32, hidden=32, embedding=8)
     settings = TrainerSettings(steps=250, batch=32, candidates=64, bank=400, warmup=10, replay=4, half_precision=False)
     reports = []
-    state = train(new_state(sizes, settings), motion_pool(_takes()), _Source(32), settings, tmp_path / "last.pt", reports.append)
+    state = train(
+        new_state(sizes, settings), motion_pool(_takes()), _Source(32), settings, tmp_path / "last.pt", reports.append
+    )
     assert reports[-1].joints_mm < 0.75 * reports[0].joints_mm
     again = load_checkpoint(new_state(sizes, settings), tmp_path / "last.pt")
     assert again.step == state.step == 250

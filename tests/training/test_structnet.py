@@ -12,7 +12,7 @@ from backend.embedding.structnet import (  # noqa: E402
     StructNetPose,
     start_as_published,
 )
-from backend.training.structnet_training import StructNetSettings, train_structnet  # noqa: E402
+from backend.training.structnet_training import StructNetSettings, TrainingImages, train_structnet  # noqa: E402
 
 
 def test_layer_sizes_are_the_papers() -> None:
@@ -58,7 +58,7 @@ def test_learns_on_small_data() -> None:
     torch.nn.init.normal_(image.fc_img.weight, std=0.03)
     losses: list[float] = []
     settings = StructNetSettings(batch=12, candidates=12, hard=2, lowest_power=-3, highest_power=0)
-    train_structnet(image, pose, images, joints, 12, settings, lambda step, loss: losses.append(loss))
+    train_structnet(image, pose, TrainingImages(images, joints), 12, settings, lambda step, loss: losses.append(loss))
     assert losses[-1] < 0.8 * losses[0]
     image.eval()
     with torch.inference_mode():
