@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 
 from backend.embedding.structnet import (  # noqa: E402
     PoseBranch,
