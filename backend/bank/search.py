@@ -76,6 +76,9 @@ class _RunningBest:
 
     def offer(self, scores: Array, start: int) -> None:
         """Scores (rows, Q) of candidates start, start + 1, ..."""
+        if start == 0 and len(scores) > self._count:
+            self._begin(scores)
+            return
         rows, columns = np.nonzero(scores >= self._threshold)
         order = np.argsort(columns, kind="stable")
         rows, columns = rows[order], columns[order]
@@ -87,6 +90,15 @@ class _RunningBest:
             self._held[query] += len(mine)
             if self._held[query] >= 2 * self._count:
                 self._shrink(int(query))
+
+    def _begin(self, scores: Array) -> None:
+        """The first block: everything would beat a threshold of minus infinity, so take its k best at once."""
+        keep = np.argpartition(scores, len(scores) - self._count, axis=0)[-self._count :]
+        best = np.take_along_axis(scores, keep, axis=0)
+        for query in range(scores.shape[1]):
+            self._scores[query], self._indices[query] = [best[:, query]], [keep[:, query]]
+        self._held[:] = self._count
+        self._threshold = best.min(axis=0)
 
     def _shrink(self, query: int) -> None:
         scores, indices = np.concatenate(self._scores[query]), np.concatenate(self._indices[query])
