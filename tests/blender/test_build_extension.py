@@ -24,7 +24,8 @@ from tools.build_extension import (
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """The repository's parts that matter, as a copy that a test may damage."""
+    """The repository's parts that matter, as a copy that a test may damage; the wheels are there in a fresh clone too."""
+    fetch_wheels(REPOSITORY_ROOT)
     root = tmp_path / "source"
     root.mkdir()
     for name in ("blender_addon", "skeleton_maps", "assets", "wheels"):
