@@ -70,10 +70,10 @@ test-blender: $(BLENDERS:%=test-blender-%)  ## the tests under each Blender of B
 
 test-blender-%: .venv-bpy-%/.ready
 	@echo "== Blender $*"
-	.venv-bpy-$*/bin/python -m pytest tests/blender
+	.venv-bpy-$*/bin/python tools/blender_pytest.py tests/blender
 
-coverage: $(VENV)/.dev .venv-bpy-$(DEMO_BLENDER)/.ready  ## lines run by the tests, backend and Blender together
-	tools/measure_coverage.sh .venv-bpy-$(DEMO_BLENDER)
+coverage: $(VENV)/.dev .venv-bpy-5.0/.ready  ## lines run by the tests, backend and Blender together
+	tools/measure_coverage.sh .venv-bpy-5.0
 
 mutation: $(VENV)/.dev  ## break the code in known ways; a named test must go red each time
 	$(RUN) tools/mutation_checks.py
