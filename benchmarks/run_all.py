@@ -38,8 +38,8 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark(
         "accuracy on real recordings",
-        (PYTHON, "-m", "backend", "evaluate", "real", "--data", str(SHARED / "real")),
-        needs=(SHARED / "real", ROOT / "backend" / "cli" / "evaluate.py"),
+        (PYTHON, "-m", "backend", "evaluate", "--recording", str(SHARED / "real" / "balancing")),
+        needs=(SHARED / "real" / "balancing",),
     ),
     Benchmark(
         "speed of solve beside MediaPipe",

@@ -24,7 +24,7 @@ from tools.build_extension import (
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """The repository's parts that matter, as a copy that a test may damage; the wheels are there in a fresh clone too."""
+    """The repository's parts that matter, as a copy that a test may damage; a fresh clone has no wheels yet."""
     fetch_wheels(REPOSITORY_ROOT)
     root = tmp_path / "source"
     root.mkdir()
