@@ -15,7 +15,7 @@ from backend.errors import DeviceError
 from backend.types import Progress
 
 _EXAMPLES = """examples:
-  marionet train --mocap mocap/ -o run/ --steps 9000             # 45 minutes on two cores
+  marionet train --mocap mocap/ -o run/ --steps 9000
   marionet train --mocap mocap/ -o run/ --device cuda --batch 2048
   marionet train --mocap mocap/ -o run/ --minutes 20             # the learning rate falls so that it ends in time
 

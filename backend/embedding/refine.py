@@ -1,7 +1,7 @@
-"""Structured inference beyond the bank: climb from the retrieved pose over rotations. numpy only.
+"""Structured inference beyond the bank: fit a valid skeleton, over rotations. numpy only.
 
 Gauss-Newton, all frames at once, on: agreement with the 2D keypoints, with the towers' 3D joints, and nearness to the
-retrieved rotations within what joints can do. It plays the part of the paper's annealed particle filter (section
+rotations that it starts from. It plays the part of the paper's annealed particle filter (section
 4.4): the result is a valid skeleton of the person's own proportions.
 """
 
@@ -36,7 +36,7 @@ class RefineSettings:
     """Standard deviations of what is fitted; a smaller one pulls harder.
 
     point_share: 2D keypoints, as share of the person's half size; outlier_share: beyond it a keypoint counts less;
-    prior_deg: nearness to the retrieved rotation.
+    prior_deg: nearness to the rotation that the fit starts from.
     """
 
     iterations: int = 6
