@@ -14,7 +14,9 @@ DIST ?= dist
 
 VENV := .venv
 RUN := $(VENV)/bin/python
-PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
+# The locks are complete, so pip resolves nothing: an older pip takes a newer release than the lock for a package that
+# is asked for with an extra, and then refuses it because it has no hash.
+PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes --no-deps
 BLENDER_VENVS := $(BLENDERS:%=.venv-bpy-%)
 
 .PHONY: help demo test test-backend test-blender test-wheel coverage mutation lint types arrows extension extension-install \
@@ -38,7 +40,7 @@ $(VENV)/.core: requirements/core.txt | $(VENV)/bin/python
 # Tests, lint, docs, training. The CPU build of torch comes last and may be absent (tests then skip with the reason).
 $(VENV)/.dev: requirements/dev.txt requirements/train.txt requirements/torch-cpu.txt $(VENV)/.core
 	$(RUN) -m pip install $(PIP_FLAGS) -r requirements/dev.txt
-	$(RUN) -m pip install $(PIP_FLAGS) --no-deps -r requirements/train.txt
+	$(RUN) -m pip install $(PIP_FLAGS) -r requirements/train.txt
 	@$(RUN) -c 'import torch' 2>/dev/null || $(RUN) -m pip install $(PIP_FLAGS) -r requirements/torch-cpu.txt \
 		|| echo "NOTE: no CPU build of torch 2.13.0 is at hand (PIP_FIND_LINKS names no folder with it): tests that train are skipped"
 	@touch $@

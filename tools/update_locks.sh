@@ -23,7 +23,7 @@ lock() {
     (cd "$work" && uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
         --no-annotate --no-header "${upgrade[@]}" "$@" -o "$name.txt")
     {
-        echo "# Written by tools/update_locks.sh; install with: pip install --require-hashes -r requirements/$name.txt"
+        echo "# Written by tools/update_locks.sh; install with: pip install --require-hashes --no-deps -r requirements/$name.txt"
         sed -e "s/python_full_version < '3.13' and //; s/ ; python_full_version < '3.13' / /" "$work/$name.txt"
     } >"$work/$name.new"
     mv "$work/$name.new" "requirements/$name.txt"
