@@ -17,6 +17,7 @@ from backend.synthesis.sheet import contact_sheet
 
 _EXAMPLES = """examples:
   marionet synthesize -o renders --count 20000 --mocap mocap/ --assets makehuman/ --panoramas light/
+  marionet synthesize -o films --count 2400 --film 12 --shard-size 240 --mocap mocap/
   marionet synthesize -o trial --count 200 --sheet trial.png          # no data: random poses, plain clothes
 
 A stopped run goes on where it was when it is started again with the same options.
@@ -44,6 +45,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--margin", type=float, default=1.12, help="room around the crop that a tracker would take (default 1.12)"
     )
     parser.add_argument("--random-poses", type=float, default=0.12, help="share of poses not from mocap (default 0.12)")
+    parser.add_argument(
+        "--film", type=int, default=1, metavar="FRAMES", help="images in a row that are a film at 30/s (default 1)"
+    )
     parser.add_argument("--shard-size", type=int, default=250, help="images per file (default 250)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of the result to this PNG")
@@ -62,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         size_px=args.size,
         margin=args.margin,
         random_pose_share=args.random_poses,
+        sequence_frames=args.film,
         assets=str(args.assets or ""),
         panoramas=str(args.panoramas or ""),
     )

@@ -50,6 +50,12 @@ def make_dataset(request: DatasetRequest, progress: ProgressCallback, cancel: Ca
     """
     if request.count < 1 or request.shard_size < 1 or request.workers < 1:
         raise BadInputError("count, shard size and workers must be at least 1")
+    frames = request.settings.sequence_frames
+    if frames < 1 or request.shard_size % frames or request.count % frames:
+        raise BadInputError(
+            f"{frames} frames a film do not divide {request.count} images in shards of {request.shard_size}",
+            "Choose multiples of the frames a film",
+        )
     _prepare(request)
     missing = [number for number in range(shard_count(request)) if not _is_complete(request, number)]
     to_make = sum(shard_images(request, number) for number in missing)
@@ -66,6 +72,12 @@ def read_dataset(folder: Path) -> Iterator[Shard]:
         raise BadInputError(f"{folder} holds no shards of renders", "Make some with: python -m backend synthesize")
     for path in paths:
         yield read_shard(path)
+
+
+def sequence_frames(folder: Path) -> int:
+    """How many rows of a shard in a row are one film; 1 where every image stands for itself."""
+    record = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+    return int(record["settings"].get("sequence_frames", 1))
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -97,6 +109,8 @@ def _prepare(request: DatasetRequest) -> None:
         path = request.output / SETTINGS_FILE
         if path.exists():
             known = json.loads(path.read_text(encoding="utf-8"))
+            # a folder made before a setting existed was made with its default
+            known["settings"] = {**asdict(RenderSettings(request.settings.seed)), **known.get("settings", {})}
             differing = sorted(key for key in record if known.get(key) != record[key])
             if differing:
                 raise BadInputError(

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 
 
-def degraded(rng: np.random.Generator, image: Image) -> Image:
-    """A picture (S, S, 3) as some camera would have taken it."""
+def degraded(rng: np.random.Generator, image: Image, grain: np.random.Generator | None = None) -> Image:
+    """A picture (S, S, 3) as some camera would have taken it.
+
+    `rng` decides on the camera, `grain` on its noise: frames of one film share the former and not the latter.
+    """
     if rng.random() < 0.35:
         image = _low_resolution(rng, image)
     kind = rng.random()
@@ -20,7 +23,7 @@ def degraded(rng: np.random.Generator, image: Image) -> Image:
         image = _motion_blurred(rng, image)
     picture = image.astype(np.float32)
     picture = _graded(rng, picture)
-    return _noisy(rng, picture)
+    return _noisy(rng, picture, grain or rng)
 
 
 def jpeg_bytes(rng: np.random.Generator, image: Image) -> bytes:
@@ -62,9 +65,9 @@ def _graded(rng: np.random.Generator, picture: NDArray[np.float32]) -> NDArray[n
     return picture * cast * np.float32(gain) + np.float32(lift)
 
 
-def _noisy(rng: np.random.Generator, picture: NDArray[np.float32]) -> Image:
+def _noisy(rng: np.random.Generator, picture: NDArray[np.float32], grain: np.random.Generator) -> Image:
     strength = float(rng.exponential(3.0))
-    noise = rng.standard_normal(picture.shape, dtype=np.float32)
+    noise = grain.standard_normal(picture.shape, dtype=np.float32)
     if rng.random() < 0.4:  # demosaiced noise has grain, not dots
         noise = cv2.GaussianBlur(noise, (0, 0), 0.7) * 1.8
     shot = np.sqrt(np.clip(picture, 4.0, 255.0) / 128.0)

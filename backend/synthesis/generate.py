@@ -16,7 +16,7 @@ from backend.synthesis.assets import AssetLibrary, read_assets
 from backend.synthesis.body_model import BODY_VERTICES, PHENOTYPE_NAMES, body_model
 from backend.synthesis.degrade import degraded, jpeg_bytes
 from backend.synthesis.panoramas import panorama_paths
-from backend.synthesis.poses import DrawnPose, PoseCollection, draw_pose, read_collection
+from backend.synthesis.poses import DrawnPose, PoseCollection, draw_motion, draw_pose, read_collection
 from backend.synthesis.posing import PosedBody, pose_body, skin_vertices
 from backend.synthesis.renderer import Actor, Picture, Renderer, Uploaded
 from backend.synthesis.scene import (
@@ -41,7 +41,9 @@ _PROBED_VERTICES = np.arange(0, BODY_VERTICES, 7)
 
 @dataclass(frozen=True, slots=True)
 class RenderSettings:
-    """What decides the pictures besides the seed. `size_px` side of an image, `margin` room around a tracker's crop."""
+    """What decides the pictures besides the seed. `size_px` side of an image, `margin` room around a tracker's crop;
+    `sequence_frames`: that many images in a row are a film at 30/s of one person before one still camera.
+    """
 
     seed: int
     size_px: int = 320
@@ -50,6 +52,7 @@ class RenderSettings:
     random_pose_share: float = 0.12
     companion_share: float = 0.14
     cut_share: float = 0.08
+    sequence_frames: int = 1
     assets: str = ""
     panoramas: str = ""
 
@@ -84,15 +87,18 @@ class ShardRenderer:
         jpegs: list[bytes] = []
         truths: list[ImageTruth] = []
         lead, companion = self._cast(rng), self._cast(rng)
-        for index in range(count):
-            if index and index % _IMAGES_PER_PERSON == 0:
+        frames = self.settings.sequence_frames
+        for index in range(0, count, frames):
+            if index and (index // frames) % max(1, _IMAGES_PER_PERSON // frames) == 0:
                 self.renderer.release(companion.parts)
                 lead, companion = self._cast(rng), lead
-            picture, truth = self._image(rng, lead, companion)
-            image = degraded(rng, picture)
-            jpegs.append(jpeg_bytes(rng, image))
-            truths.append(truth)
-            on_image()
+            shots = self._shots(rng, lead, companion)
+            lens = int(rng.integers(2**63)) if frames > 1 else None
+            for picture, truth in shots[: count - index]:
+                camera_rng = rng if lens is None else np.random.default_rng(lens)
+                jpegs.append(jpeg_bytes(camera_rng, degraded(camera_rng, picture, rng)))
+                truths.append(truth)
+                on_image()
         self.renderer.release(lead.parts)
         self.renderer.release(companion.parts)
         return jpegs, truths
@@ -101,26 +107,39 @@ class ShardRenderer:
         person = sample_person(rng, self.library)
         return Cast(person, self.renderer.upload(person.parts), rest_offsets_m(person))
 
-    def _image(self, rng: np.random.Generator, lead: Cast, companion: Cast) -> tuple[NDArray[np.uint8], ImageTruth]:
-        pose = draw_pose(rng, self.poses, self.settings.random_pose_share)
-        posed = placed(rng, lead.person, pose)
-        landmarks = subset_points_m("blazepose33", posed.joints_m, posed.sites_m)
+    def _shots(
+        self, rng: np.random.Generator, lead: Cast, companion: Cast
+    ) -> list[tuple[NDArray[np.uint8], ImageTruth]]:
+        """One image, or the frames of one film; the camera is drawn for the frame in the middle."""
+        settings = self.settings
+        poses = draw_motion(rng, self.poses, settings.random_pose_share, settings.sequence_frames)
+        curl = finger_curl(rng)
+        film = [placed(curl, lead.person, pose) for pose in poses]
+        landmarks = np.concatenate([subset_points_m("blazepose33", frame.joints_m, frame.sites_m) for frame in film])
+        posed = film[len(film) // 2]
         camera, draw = self._camera(rng, posed, landmarks)
         backdrop = sample_backdrop(rng, self.panoramas, camera, posed.joints_m[0])
         light = sample_light(rng, backdrop)
         occluders = self.renderer.upload(sample_occluders(rng, camera, landmarks))
-        actors = [Actor(lead.parts, posed.bone_matrices, 1.0)]
-        with_companion = bool(rng.random() < self.settings.companion_share)
+        others: list[Actor] = []
+        with_companion = bool(rng.random() < settings.companion_share)
         if with_companion:
-            other = placed(rng, companion.person, draw_pose(rng, self.poses, self.settings.random_pose_share))
-            actors.append(Actor(companion.parts, beside(rng, other, posed, camera).bone_matrices, 0.5))
+            pose = draw_pose(rng, self.poses, settings.random_pose_share)
+            other = beside(rng, placed(finger_curl(rng), companion.person, pose), posed, camera)
+            others.append(Actor(companion.parts, other.bone_matrices, 0.5))
         if occluders:
-            actors.append(Actor(occluders, _IDENTITY_BONES, 0.25))
-        picture = self.renderer.render(camera, light, backdrop, tuple(actors))
+            others.append(Actor(occluders, _IDENTITY_BONES, 0.25))
+        pictures = [
+            self.renderer.render(camera, light, backdrop, (Actor(lead.parts, frame.bone_matrices, 1.0), *others))
+            for frame in film
+        ]
         self.renderer.release(occluders)
-        image, kept = cut_by_frame(rng, picture.image, self.settings.cut_share)
-        truth = _truth(lead, pose, posed, (camera, draw), (picture, kept), (with_companion, bool(occluders)))
-        return image, truth
+        kept = cut_window(rng, settings.size_px, settings.cut_share)
+        flags = (with_companion, bool(occluders))
+        return [
+            (blackened(picture.image, kept), _truth(lead, pose, frame, (camera, draw), (picture, kept), flags))
+            for picture, pose, frame in zip(pictures, poses, film, strict=True)
+        ]
 
     def _camera(self, rng: np.random.Generator, posed: PosedBody, landmarks: Array) -> tuple[Camera, CameraDraw]:
         body = canonical_body()
@@ -130,10 +149,15 @@ class ShardRenderer:
         )
 
 
-def placed(rng: np.random.Generator, person: Person, pose: DrawnPose) -> PosedBody:
-    """Pose a person with relaxed fingers and put it on the ground, or as high above it as the mocap was."""
-    curl = np.clip(rng.normal(0.2, 0.16, 2), 0.0, 0.75)
-    posed = pose_body(person.body, pose.rotations_wxyz, np.zeros(3), (float(curl[0]), float(curl[1])))
+def finger_curl(rng: np.random.Generator) -> tuple[float, float]:
+    """How far the fingers of both hands are bent, 0 to 1: relaxed hands."""
+    left, right = np.clip(rng.normal(0.2, 0.16, 2), 0.0, 0.75)
+    return float(left), float(right)
+
+
+def placed(curl: tuple[float, float], person: Person, pose: DrawnPose) -> PosedBody:
+    """Pose a person with bent fingers and put it on the ground, or as high above it as the mocap was."""
+    posed = pose_body(person.body, pose.rotations_wxyz, np.zeros(3), curl)
     lowest = float(skin_vertices(person.body, posed.bone_matrices, _PROBED_VERTICES)[:, 2].min())
     return posed.moved(np.array([0.0, 0.0, pose.clearance_m - lowest]))
 
@@ -151,21 +175,22 @@ def beside(rng: np.random.Generator, other: PosedBody, posed: PosedBody, camera:
     return other.moved(np.array([*(target - other.joints_m[0, :2]), 0.0]))
 
 
-def cut_by_frame(
-    rng: np.random.Generator, image: NDArray[np.uint8], share: float
-) -> tuple[NDArray[np.uint8], tuple[int, int, int, int]]:
-    """Sometimes blacken what would lie outside the video frame; returns the image and the window (x0, y0, x1, y1)."""
-    side = image.shape[0]
-    window = [0, 0, side, side]
+def cut_window(rng: np.random.Generator, side_px: int, share: float) -> tuple[int, int, int, int]:
+    """The part (x0, y0, x1, y1) of a crop that lies inside the video frame: sometimes not all of it."""
+    window = [0, 0, side_px, side_px]
     if rng.random() < share:
         edge = int(rng.choice(4, p=[0.2, 0.12, 0.2, 0.48]))
-        depth = int(side * rng.uniform(0.08, 0.42))
-        window[edge] = depth if edge < 2 else side - depth
-        cut = np.zeros_like(image)
-        x0, y0, x1, y1 = window
-        cut[y0:y1, x0:x1] = image[y0:y1, x0:x1]
-        image = cut
-    return image, (window[0], window[1], window[2], window[3])
+        depth = int(side_px * rng.uniform(0.08, 0.42))
+        window[edge] = depth if edge < 2 else side_px - depth
+    return window[0], window[1], window[2], window[3]
+
+
+def blackened(image: NDArray[np.uint8], window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """The picture (S, S, 3), black outside of (x0, y0, x1, y1)."""
+    x0, y0, x1, y1 = window
+    cut = np.zeros_like(image)
+    cut[y0:y1, x0:x1] = image[y0:y1, x0:x1]
+    return cut
 
 
 def rest_offsets_m(person: Person) -> Array:

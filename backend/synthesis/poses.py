@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from backend.datasets import read_library
 from backend.errors import BadInputError
 from blender_addon.motion.body import canonical_body, forward_kinematics
-from blender_addon.motion.rotations import quaternion_multiply, quaternion_normalize, rotvec_to_quaternion
+from blender_addon.motion.rotations import (
+    quaternion_multiply,
+    quaternion_normalize,
+    quaternion_slerp,
+    rotvec_to_quaternion,
+)
 
 Array = NDArray[np.floating]
 
@@ -124,6 +129,28 @@ def draw_pose(rng: np.random.Generator, collection: PoseCollection, random_share
     if rng.random() < 0.6:
         rotations = _varied(rng, rotations, 4.0)
     return DrawnPose(_turned(rng, rotations), float(collection.clearance_m[row]), row)
+
+
+def draw_motion(
+    rng: np.random.Generator, collection: PoseCollection, random_share: float, frames: int
+) -> list[DrawnPose]:
+    """`frames` poses in a row at 30/s around a drawn one; one frame is just `draw_pose`. A random pose stands still."""
+    first = draw_pose(rng, collection, random_share)
+    if frames == 1 or first.source < 0:
+        return [first] * frames
+    take = np.flatnonzero(collection.take == collection.take[first.source])
+    place = first.source + (np.arange(frames) - frames // 2) / _FRAME_STEP
+    place = np.clip(place, take[0], take[-1])
+    low = np.floor(place).astype(np.intp)
+    high = np.minimum(low + 1, take[-1])
+    known = collection.rotations_wxyz.astype(np.float64)
+    turned = quaternion_slerp(known[low], known[high], (place - low)[:, None])
+    if rng.random() < 0.5:
+        turned = mirrored(turned)
+    heading = rotvec_to_quaternion(np.array([0.0, 0.0, rng.uniform(-np.pi, np.pi)]))
+    turned[:, 0] = quaternion_multiply(np.broadcast_to(heading, turned[:, 0].shape), turned[:, 0])
+    height = float(collection.clearance_m[first.source])
+    return [DrawnPose(rotations, height, first.source) for rotations in turned]
 
 
 def mirrored(rotations_wxyz: Array) -> Array:

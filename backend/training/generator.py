@@ -1,16 +1,18 @@
-"""Simulated batches made by processes of their own, handed over packed in half precision. numpy only."""
+"""Batches, simulated and from renders, made by processes of their own, packed in half precision. numpy only."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import queue
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from backend.training.pool import MotionPool
-from backend.training.simulate import SimulationSettings, simulate_batch
+from backend.training.render_windows import RenderPool, render_batch
+from backend.training.simulate import SimulationSettings, TrainingBatch, simulate_batch
 
 
 class PackedBatch(NamedTuple):
@@ -26,9 +28,27 @@ class PackedBatch(NamedTuple):
     proportions: np.ndarray
 
 
-def pack_batch(pool: MotionPool, count: int, rng: np.random.Generator, settings: SimulationSettings) -> PackedBatch:
-    """Simulate one batch and pack it."""
-    batch = simulate_batch(pool, count, rng, settings)
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What a batch is made of: `share` of its windows from renders, the rest simulated from mocap."""
+
+    settings: SimulationSettings = SimulationSettings()
+    renders: RenderPool | None = None
+    share: float = 0.0
+
+
+def pack_batch(pool: MotionPool, count: int, rng: np.random.Generator, mix: Mix) -> PackedBatch:
+    """Make one batch and pack it."""
+    rendered = round(count * mix.share) if mix.renders is not None else 0
+    parts = []
+    if rendered < count:
+        parts.append(_packed(simulate_batch(pool, count - rendered, rng, mix.settings)))
+    if mix.renders is not None and rendered:
+        parts.append(_packed(render_batch(mix.renders, rendered, rng, mix.settings)))
+    return PackedBatch(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _packed(batch: TrainingBatch) -> PackedBatch:
     half = np.float16
     return PackedBatch(
         batch.input.frames.astype(half),
@@ -40,11 +60,11 @@ def pack_batch(pool: MotionPool, count: int, rng: np.random.Generator, settings:
     )
 
 
-def _produce(pool: MotionPool, count: int, seed: int, settings: SimulationSettings, out: multiprocessing.Queue) -> None:
+def _produce(pool: MotionPool, count: int, seed: int, mix: Mix, out: multiprocessing.Queue) -> None:
     rng = np.random.default_rng(seed)
     parent = os.getppid()
     while os.getppid() == parent:  # end with the trainer, however it ends
-        batch = pack_batch(pool, count, rng, settings)
+        batch = pack_batch(pool, count, rng, mix)
         while os.getppid() == parent:
             try:
                 out.put(batch, timeout=2.0)
@@ -57,13 +77,11 @@ def _produce(pool: MotionPool, count: int, seed: int, settings: SimulationSettin
 class BatchSource:
     """Processes that simulate batches; a context manager so that none outlives the training."""
 
-    def __init__(
-        self, pool: MotionPool, count: int, settings: SimulationSettings, workers: int = 1, seed: int = 1
-    ) -> None:
+    def __init__(self, pool: MotionPool, count: int, mix: Mix, workers: int = 1, seed: int = 1) -> None:
         context = multiprocessing.get_context("spawn")
         self._queue: multiprocessing.Queue[PackedBatch] = context.Queue(maxsize=6)
         self._workers = [
-            context.Process(target=_produce, args=(pool, count, seed + 1000 * k, settings, self._queue), daemon=True)
+            context.Process(target=_produce, args=(pool, count, seed + 1000 * k, mix, self._queue), daemon=True)
             for k in range(workers)
         ]
 

@@ -1,38 +1,46 @@
-"""Max-margin training of the towers on simulated landmark sequences: data process, loop, checkpoints, resume.
+"""Max-margin training of the towers on simulated landmark sequences: the loop, its clock, reports and checkpoints.
 
 One generator process draws windows while this one steps; a replay buffer lets either be the slower one.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from backend.bank.candidates import ViewRange, make_candidates
-from backend.embedding.towers_torch import ImageOutput, ImageTower, PoseTower, TowerSizes
-from backend.training.generator import BatchSource, PackedBatch
-from backend.training.local_candidates import local_candidates
-from backend.training.loss import LocalCandidates, max_margin_loss, mpjpe
+from backend.training.generator import PackedBatch
+from backend.training.objective import Objective, StepLosses, StepTensors
+from backend.training.parallel import Ranks
 from backend.training.pool import MotionPool
+from backend.training.precision import half_precision_pays
+from backend.training.state import TrainerState, load_checkpoint, new_state, save_checkpoint
 from backend.training.working_set import WorkingSet
 
-log = logging.getLogger(__name__)
+__all__ = ["Outlet", "StepReport", "TrainerSettings", "load_checkpoint", "new_state", "save_checkpoint", "train"]
+
+
+class Source(Protocol):
+    """Where batches come from."""
+
+    def get(self, wait: bool) -> PackedBatch | None:
+        """The next batch; None when none is ready and `wait` is False."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainerSettings:
     """Lengths in steps of `batch` windows. `margin_unit_m`: the margin is MPJPE in this unit. `seconds`: the learning
-    rate falls so that training ends after this time if `steps` would take longer. `half_precision`: bfloat16 products.
+    rate falls so that training ends after this time if `steps` would take longer. `half_precision`: bfloat16 products
+    where the device is faster with them (`precision.half_precision_pays`). `batch` is of one rank.
     """
 
     steps: int = 5000
@@ -67,110 +75,80 @@ class StepReport:
     seconds: float
 
 
-@dataclass(slots=True)
-class TrainerState:
-    """Everything a checkpoint holds: both towers, their running average, the optimiser, the step."""
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """Where a run leaves what it makes: a checkpoint every so many steps and at the end, a report every so many.
 
-    image: ImageTower
-    pose: PoseTower
-    image_average: nn.Module
-    pose_average: nn.Module
-    optimizer: torch.optim.Optimizer
-    step: int = 0
+    Only the first of the `ranks` writes.
+    """
 
-
-def new_state(sizes: TowerSizes, settings: TrainerSettings) -> TrainerState:
-    """Fresh towers and optimiser."""
-    torch.manual_seed(settings.seed)
-    image, pose = ImageTower(sizes).to(settings.device), PoseTower(sizes).to(settings.device)
-    image_average, pose_average = ImageTower(sizes).to(settings.device), PoseTower(sizes).to(settings.device)
-    image_average.load_state_dict(image.state_dict())
-    pose_average.load_state_dict(pose.state_dict())
-    parameters = [*image.parameters(), *pose.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay)
-    return TrainerState(image, pose, image_average.eval(), pose_average.eval(), optimizer)
+    checkpoint: Path
+    report: Callable[[StepReport], None]
+    ranks: Ranks = Ranks()
+    checkpoint_steps: int = 250
+    report_steps: int = 50
 
 
 def train(
-    state: TrainerState,
-    pool: MotionPool,
-    source: BatchSource,
-    settings: TrainerSettings,
-    checkpoint: Path,
-    report: Callable[[StepReport], None],
+    state: TrainerState, pool: MotionPool, source: Source, settings: TrainerSettings, outlet: Outlet
 ) -> TrainerState:
-    """Step until `settings.steps`; a checkpoint every 250 steps and at the end. Resumes where `state.step` stands."""
-    rng = np.random.default_rng(settings.seed + state.step)
-    bank = _training_bank(pool, settings.bank, rng)
-    working = WorkingSet(len(bank))
+    """Step until `settings.steps`. Resumes where `state.step` stands, with the same bank and its violations."""
+    ranks = outlet.ranks
+    rng = np.random.default_rng([settings.seed, state.step, ranks.rank])
+    torch.manual_seed(int(rng.integers(2**31)))
+    bank = _training_bank(pool, settings.bank, np.random.default_rng(settings.seed))
+    known = state.violations if state.violations is not None and len(state.violations) == len(bank) else None
+    working = WorkingSet(len(bank), counts=known)
+    state.violations = working.counts
+    half = settings.half_precision and half_precision_pays(settings.device)
+    objective = ranks.joined(Objective(state.image, state.pose, settings, half))
     batches = _replayed(source, settings.replay, rng)
-    started = time.monotonic()
-    while state.step < settings.steps and time.monotonic() - started < settings.seconds:
-        rate = _rate(state.step, time.monotonic() - started, settings)
+    started, passed = time.monotonic(), 0.0
+    while state.step < settings.steps and passed < settings.seconds:
+        rate = _rate(state.step, passed, settings)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        packed = next(batches)
         chosen = working.draw(settings.candidates, rng)
-        losses = _step(state, packed, bank[chosen], chosen, working, settings)
+        losses = _step(state, objective, next(batches), bank[chosen], settings)
+        working.count(chosen, losses.violated[:, 0].cpu().numpy())
         state.step += 1
-        if state.step % 50 == 0:
-            report(StepReport(state.step, *losses, rate, time.monotonic() - started))
-        if state.step % 250 == 0:
-            save_checkpoint(state, checkpoint)
-    save_checkpoint(state, checkpoint)
+        passed = ranks.agreed(time.monotonic() - started)
+        if ranks.is_first and state.step % outlet.report_steps == 0:
+            outlet.report(_report(state.step, losses, rate, passed))
+        if ranks.is_first and state.step % outlet.checkpoint_steps == 0:
+            save_checkpoint(state, outlet.checkpoint)
+    if ranks.is_first:
+        save_checkpoint(state, outlet.checkpoint)
+    ranks.wait()
     return state
 
 
 def _step(
-    state: TrainerState,
-    packed: PackedBatch,
-    candidates: np.ndarray,
-    chosen: np.ndarray,
-    working: WorkingSet,
-    settings: TrainerSettings,
-) -> tuple[float, float, float, float]:
+    state: TrainerState, objective: nn.Module, packed: PackedBatch, candidates: np.ndarray, settings: TrainerSettings
+) -> StepLosses:
     device = settings.device
-    frames, context, joints, rotations, gravity, proportions = (
-        torch.from_numpy(a.astype(np.float32)).to(device) for a in packed
-    )
-    others = torch.cat([torch.from_numpy(candidates).to(device), joints])
+    batch = StepTensors(*(torch.from_numpy(a.astype(np.float32)).to(device) for a in packed))
     state.image.train()
-    with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=settings.half_precision):
-        output = _in_float(state.image(frames, context))
-    with torch.no_grad():
-        margin = mpjpe(joints, others) / settings.margin_unit_m
-    true = state.pose(joints)
-    near = local_candidates(joints, others, output.joints_m)
-    near_margin = (near - joints[:, None]).norm(dim=-1).mean(-1) / settings.margin_unit_m
-    margin_loss = max_margin_loss(
-        output.embedding,
-        true,
-        torch.cat([state.pose(others[: len(candidates)]), true]),
-        margin,
-        local=LocalCandidates(state.pose(near), near_margin),
-        violations=settings.violations,
-    )
-    working.count(chosen, margin_loss.violated[:, 0].cpu().numpy())
-    error = (output.joints_m - joints).norm(dim=-1)
-    rotation = (output.rotations.view(-1, 24, 2, 3) - rotations[..., :2].transpose(-1, -2)).abs().mean()
-    down = nn.functional.normalize(output.gravity, dim=-1)
-    fall = 1.0 - (down * gravity).sum(-1).mean()
-    doubt = (error.detach() / 0.1 * torch.exp(-output.log_error) + output.log_error).mean()
-    shape = (output.proportions - proportions).abs().mean()
-    loss = margin_loss.loss + settings.auxiliary * (
-        10.0 * error.mean() + 2.0 * rotation + 2.0 * fall + 2.0 * shape + 0.05 * doubt
-    )
+    losses: StepLosses = objective(batch, torch.from_numpy(candidates).to(device))
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    losses.loss.backward()
     nn.utils.clip_grad_norm_([*state.image.parameters(), *state.pose.parameters()], 5.0)
     state.optimizer.step()
     _average(state, settings.average)
-    angle = math.degrees(math.acos(max(-1.0, min(1.0, 1.0 - float(fall.detach())))))
-    return margin_loss.loss.item(), 1000 * error.mean().item(), rotation.item(), angle
+    return losses
 
 
-def _in_float(output: ImageOutput) -> ImageOutput:
-    return ImageOutput(*(getattr(output, name).float() for name in ImageOutput.__dataclass_fields__))
+def _report(step: int, losses: StepLosses, rate: float, seconds: float) -> StepReport:
+    angle = math.degrees(math.acos(max(-1.0, min(1.0, 1.0 - float(losses.fall.detach())))))
+    return StepReport(
+        step,
+        float(losses.hinge.detach()),
+        1000 * float(losses.joints_m.detach()),
+        float(losses.rotation.detach()),
+        angle,
+        rate,
+        seconds,
+    )
 
 
 def _average(state: TrainerState, keep: float) -> None:
@@ -191,7 +169,7 @@ def _rate(step: int, seconds: float, settings: TrainerSettings) -> float:
     return settings.final_rate + (settings.rate - settings.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
-def _replayed(source: BatchSource, size: int, rng: np.random.Generator) -> Iterator[PackedBatch]:
+def _replayed(source: Source, size: int, rng: np.random.Generator) -> Iterator[PackedBatch]:
     """Fresh batches as they come, else random ones of the last `size`: neither side waits for the other for long."""
     kept: deque[PackedBatch] = deque(maxlen=size)
     while True:
@@ -207,27 +185,3 @@ def _training_bank(pool: MotionPool, size: int, rng: np.random.Generator) -> np.
     """Joints (size, 17, 3) of candidate poses for the loss, drawn like the shipped bank's."""
     frames = rng.choice(len(pool.weight), size=max(1, size // 8), p=pool.weight)
     return make_candidates(pool.rotations_wxyz[frames], 8, ViewRange(), rng).joints_m()
-
-
-def save_checkpoint(state: TrainerState, path: Path) -> None:
-    """Write whole or not at all."""
-    record = {
-        "image": state.image.state_dict(),
-        "pose": state.pose.state_dict(),
-        "image_average": state.image_average.state_dict(),
-        "pose_average": state.pose_average.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "step": state.step,
-    }
-    partial = path.with_suffix(".partial")
-    torch.save(record, partial)
-    os.replace(partial, path)
-
-
-def load_checkpoint(state: TrainerState, path: Path) -> TrainerState:
-    """Go on where a checkpoint stands."""
-    record: dict[str, Tensor | dict | int] = torch.load(path, weights_only=True)
-    for name in ("image", "pose", "image_average", "pose_average", "optimizer"):
-        getattr(state, name).load_state_dict(record[name])
-    state.step = int(record["step"])  # type: ignore[arg-type]
-    return state

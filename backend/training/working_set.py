@@ -9,9 +9,16 @@ from numpy.typing import NDArray
 class WorkingSet:
     """Counts violations of the bank's candidates; counts fade so that old violations are forgotten."""
 
-    def __init__(self, bank_size: int, hard: int = 256, fade: float = 0.999) -> None:
-        self._counts = np.zeros(bank_size, np.float32)
+    def __init__(
+        self, bank_size: int, hard: int = 256, fade: float = 0.999, counts: NDArray[np.float32] | None = None
+    ) -> None:
+        self._counts = np.zeros(bank_size, np.float32) if counts is None else counts
         self._hard, self._fade = hard, fade
+
+    @property
+    def counts(self) -> NDArray[np.float32]:
+        """How often each candidate was violated (M,), faded; goes on counting in place."""
+        return self._counts
 
     def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
         """Indices (count,) of candidates: `hard` most violated so far, the rest at random."""

@@ -23,7 +23,7 @@ def pictured(renderer, seed, library=None):
 
     rng = np.random.default_rng(seed)
     person = sample_person(rng, library or AssetLibrary())
-    posed = placed(rng, person, random_pose(rng))
+    posed = placed((0.2, 0.2), person, random_pose(rng))
     landmarks = subset_points_m("blazepose33", posed.joints_m, posed.sites_m)
     shoulders = posed.joints_m[[7, 16]].mean(axis=0)
     camera, _ = sample_crop_camera(rng, posed.joints_m[0], shoulders, landmarks, SIZE, 1.15)

@@ -12,13 +12,13 @@ from backend.datasets.motion import Motion  # noqa: E402
 from backend.embedding.features import WINDOW  # noqa: E402
 from backend.embedding.towers_torch import TowerSizes  # noqa: E402
 from backend.training.export import folded_weights  # noqa: E402
-from backend.training.generator import pack_batch  # noqa: E402
+from backend.training.generator import Mix, pack_batch  # noqa: E402
 from backend.training.landmark_noise import LandmarkNoise  # noqa: E402
 from backend.training.local_candidates import LOCAL_CANDIDATES, local_candidates  # noqa: E402
 from backend.training.loss import max_margin_loss, mpjpe  # noqa: E402
 from backend.training.pool import mirror_pose, motion_pool  # noqa: E402
 from backend.training.simulate import SimulationSettings, simulate_batch  # noqa: E402
-from backend.training.trainer import TrainerSettings, load_checkpoint, new_state, train  # noqa: E402
+from backend.training.trainer import Outlet, TrainerSettings, load_checkpoint, new_state, train  # noqa: E402
 from backend.training.working_set import WorkingSet  # noqa: E402
 from blender_addon.motion.body import canonical_body, forward_kinematics  # noqa: E402
 from blender_addon.motion.rotations import rotvec_to_quaternion  # noqa: E402
@@ -41,7 +41,7 @@ class _Source:
         self._pool, self._rng, self._batch = motion_pool(_takes()), np.random.default_rng(1), batch
 
     def get(self, wait: bool):  # type: ignore[no-untyped-def]
-        return pack_batch(self._pool, self._batch, self._rng, SimulationSettings())
+        return pack_batch(self._pool, self._batch, self._rng, Mix())
 
 
 def test_loss_equals_the_papers_equation_by_brute_force() -> None:
@@ -109,12 +109,13 @@ def test_trains_resumes_and_exports(tmp_path) -> None:  # type: ignore[no-untype
     sizes = TowerSizes(width=32, hidden=32, embedding=8)
     settings = TrainerSettings(steps=150, batch=32, candidates=64, bank=400, warmup=10, replay=4, half_precision=False)
     reports = []
-    state = train(
-        new_state(sizes, settings), motion_pool(_takes()), _Source(32), settings, tmp_path / "last.pt", reports.append
-    )
+    outlet = Outlet(tmp_path / "last.pt", reports.append)
+    state = train(new_state(sizes, settings), motion_pool(_takes()), _Source(32), settings, outlet)
     assert reports[-1].joints_mm < 0.75 * reports[0].joints_mm
     again = load_checkpoint(new_state(sizes, settings), tmp_path / "last.pt")
     assert again.step == state.step == 150
+    assert np.array_equal(again.violations, state.violations)
+    assert again.violations.max() > 0
     for a, b in zip(state.image.parameters(), again.image.parameters(), strict=True):
         assert torch.equal(a, b)
     weights = folded_weights(again.image_average, again.pose_average, {})

@@ -1,0 +1,84 @@
+"""One step's loss: max-margin over shared and local candidates plus the auxiliary tasks, as one torch module.
+
+A module of its own, so that data-parallel training wraps the whole step and averages its gradients.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from backend.embedding.towers_torch import ImageOutput, ImageTower, PoseTower
+from backend.training.local_candidates import local_candidates
+from backend.training.loss import LocalCandidates, max_margin_loss, mpjpe
+
+if TYPE_CHECKING:
+    from backend.training.trainer import TrainerSettings
+
+
+class StepTensors(NamedTuple):
+    """A packed batch on the device, in single precision; see `generator.PackedBatch`."""
+
+    frames: Tensor
+    context: Tensor
+    joints_m: Tensor
+    rotations: Tensor
+    gravity: Tensor
+    proportions: Tensor
+
+
+class StepLosses(NamedTuple):
+    """`loss` to descend; hinge, mean joint error in m, rotation and gravity (1 - cosine) errors; `violated` (B, k)."""
+
+    loss: Tensor
+    hinge: Tensor
+    joints_m: Tensor
+    rotation: Tensor
+    fall: Tensor
+    violated: Tensor
+
+
+class Objective(nn.Module):
+    """Both towers and the loss: (batch, candidates (C, 17, 3) m) -> StepLosses."""
+
+    def __init__(self, image: ImageTower, pose: PoseTower, settings: TrainerSettings, half_precision: bool) -> None:
+        super().__init__()
+        self.image, self.pose = image, pose
+        self._settings, self._half = settings, half_precision
+
+    def forward(self, batch: StepTensors, candidates: Tensor) -> StepLosses:
+        """The losses of one batch; its own poses compete beside the candidates."""
+        settings, joints = self._settings, batch.joints_m
+        others = torch.cat([candidates, joints])
+        with torch.autocast(joints.device.type, dtype=torch.bfloat16, enabled=self._half):
+            output = _in_float(self.image(batch.frames, batch.context))
+        with torch.no_grad():
+            margin = mpjpe(joints, others) / settings.margin_unit_m
+        true = self.pose(joints)
+        near = local_candidates(joints, others, output.joints_m)
+        near_margin = (near - joints[:, None]).norm(dim=-1).mean(-1) / settings.margin_unit_m
+        margin_loss = max_margin_loss(
+            output.embedding,
+            true,
+            torch.cat([self.pose(candidates), true]),
+            margin,
+            local=LocalCandidates(self.pose(near), near_margin),
+            violations=settings.violations,
+        )
+        error = (output.joints_m - joints).norm(dim=-1)
+        turned = batch.rotations[..., :2].transpose(-1, -2)
+        rotation = (output.rotations.view(-1, 24, 2, 3) - turned).abs().mean()
+        down = nn.functional.normalize(output.gravity, dim=-1)
+        fall = 1.0 - (down * batch.gravity).sum(-1).mean()
+        doubt = (error.detach() / 0.1 * torch.exp(-output.log_error) + output.log_error).mean()
+        shape = (output.proportions - batch.proportions).abs().mean()
+        loss = margin_loss.loss + settings.auxiliary * (
+            10.0 * error.mean() + 2.0 * rotation + 2.0 * fall + 2.0 * shape + 0.05 * doubt
+        )
+        return StepLosses(loss, margin_loss.loss, error.mean(), rotation, fall, margin_loss.violated)
+
+
+def _in_float(output: ImageOutput) -> ImageOutput:
+    return ImageOutput(*(getattr(output, name).float() for name in ImageOutput.__dataclass_fields__))

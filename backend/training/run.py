@@ -1,0 +1,147 @@
+"""A training run from mocap, and renders where there are some, to the towers' file: what `train` calls. torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from backend.datasets import read_library
+from backend.embedding.tower_file import TowerWeights, write_towers
+from backend.embedding.towers_torch import TowerSizes
+from backend.errors import BadInputError
+from backend.people import Quality
+from backend.training.export import folded_weights
+from backend.training.generator import BatchSource, Mix
+from backend.training.logs import LOSSES_FILE, TrainingLog
+from backend.training.losses_plot import plot_losses
+from backend.training.noise_file import read_noise
+from backend.training.parallel import Ranks, join_ranks
+from backend.training.pool import motion_pool
+from backend.training.render_landmarks import render_landmarks
+from backend.training.render_windows import render_pool
+from backend.training.simulate import SimulationSettings
+from backend.training.state import TrainerState, load_checkpoint, new_state, start_from
+from backend.training.trainer import Outlet, StepReport, TrainerSettings, train
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_FILE = "checkpoint.pt"
+TOWERS_FILE = "towers.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What to train on, and where to. `renders_share` of each batch comes from `renders` (folders), seen by the
+    landmark networks `qualities`; `noise` a fitted error model; `start` a checkpoint whose towers the run begins with.
+    """
+
+    mocap: Path
+    output: Path
+    settings: TrainerSettings
+    sizes: TowerSizes = TowerSizes()
+    renders: tuple[Path, ...] = ()
+    renders_share: float = 0.25
+    qualities: tuple[Quality, ...] = (Quality.FULL, Quality.HEAVY)
+    noise: Path | None = None
+    start: Path | None = None
+    workers: int = 1
+    checkpoint_steps: int = 250
+    report_steps: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """The trained weights of rank 0, the step, and whether this process wrote them."""
+
+    weights: TowerWeights
+    step: int
+    written: bool
+
+
+def run_training(
+    request: TrainRequest, report: Callable[[StepReport, int], None], tell: Callable[[str], None]
+) -> TrainResult:
+    """Train, export, plot; goes on from the output folder's checkpoint. `report` gets each report and the step that
+    this run began at. Raises BadInputError, CheckpointError, OutputError, DeviceError.
+    """
+    if not 0.0 <= request.renders_share <= 1.0:
+        raise BadInputError(f"--renders-share {request.renders_share} is not between 0 and 1")
+    request.output.mkdir(parents=True, exist_ok=True)
+    mix = _mix(request, tell)
+    with join_ranks(request.settings.device) as ranks:
+        settings = replace(request.settings, device=ranks.device)
+        state = _state(request, settings, tell)
+        _steps(request, settings, state, mix, ranks, report)
+        weights = folded_weights(state.image_average, state.pose_average, _provenance(request, state, ranks))
+        if ranks.is_first:
+            write_towers(weights, request.output / TOWERS_FILE)
+            plot_losses(request.output / LOSSES_FILE, request.output / "losses.png")
+    return TrainResult(weights, state.step, ranks.is_first)
+
+
+def _mix(request: TrainRequest, tell: Callable[[str], None]) -> Mix:
+    noise = read_noise(request.noise) if request.noise else None
+    settings = replace(SimulationSettings(), noise=noise) if noise else SimulationSettings()
+    if not request.renders:
+        return Mix(settings)
+    seen = [render_landmarks(folder, quality) for folder in request.renders for quality in request.qualities]
+    pool = render_pool(seen)
+    tell(f"{len(pool)} frames of renders, {100 * request.renders_share:.0f} % of each batch")
+    return Mix(settings, pool, request.renders_share)
+
+
+def _state(request: TrainRequest, settings: TrainerSettings, tell: Callable[[str], None]) -> TrainerState:
+    state, checkpoint = new_state(request.sizes, settings), request.output / CHECKPOINT_FILE
+    if checkpoint.exists():
+        load_checkpoint(state, checkpoint)
+        tell(f"going on at step {state.step}")
+    elif request.start is not None:
+        start_from(state, request.start)
+        tell(f"beginning with the towers of {request.start}")
+    return state
+
+
+def _steps(
+    request: TrainRequest,
+    settings: TrainerSettings,
+    state: TrainerState,
+    mix: Mix,
+    ranks: Ranks,
+    report: Callable[[StepReport, int], None],
+) -> None:
+    pool = motion_pool(read_library(request.mocap).training())
+    begun = state.step
+    seed = settings.seed + begun + 1 + 100_000 * ranks.rank
+    outlet = Outlet(
+        request.output / CHECKPOINT_FILE, lambda now: None, ranks, request.checkpoint_steps, request.report_steps
+    )
+    with BatchSource(pool, settings.batch, mix, request.workers, seed) as source:
+        if not ranks.is_first:
+            train(state, pool, source, settings, outlet)
+            return
+        with TrainingLog(request.output, begun) as curves:
+
+            def both(now: StepReport) -> None:
+                curves.write(now)
+                report(now, begun)
+
+            train(state, pool, source, settings, replace(outlet, report=both))
+
+
+def _provenance(request: TrainRequest, state: TrainerState, ranks: Ranks) -> dict[str, str]:
+    windows = request.settings.batch * ranks.count
+    origin = {"trained": f"{state.step} steps of {windows} windows", "mocap": request.mocap.name}
+    if request.renders:
+        origin["renders"] = f"{100 * request.renders_share:.0f} % from {', '.join(f.name for f in request.renders)}"
+    if request.noise:
+        origin["noise"] = request.noise.name
+    return origin
+
+
+def use_threads(count: int) -> None:
+    """Threads of this process's torch operations."""
+    torch.set_num_threads(count)

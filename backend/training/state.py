@@ -1,0 +1,135 @@
+"""What a training run carries from step to step, and its file: written whole or not at all, refused when foreign.
+
+torch.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES
+from backend.embedding.towers_torch import ImageTower, PoseTower, TowerSizes
+from backend.errors import OutputError, WeightsError
+
+if TYPE_CHECKING:
+    from backend.training.trainer import TrainerSettings
+
+_TOWERS = ("image", "pose", "image_average", "pose_average")
+_DECIDING = ("bank", "margin_unit_m", "auxiliary", "seed")  # settings without which a run is another run
+
+
+class CheckpointError(WeightsError):
+    """A checkpoint that is missing, damaged, or of another configuration."""
+
+    code = "checkpoint"
+
+
+@dataclass(slots=True)
+class TrainerState:
+    """Everything a checkpoint holds: both towers, their running average, the optimiser, the step, how often each
+    candidate of the training bank was violated (M,), and the configuration that all this is of.
+    """
+
+    image: ImageTower
+    pose: PoseTower
+    image_average: nn.Module
+    pose_average: nn.Module
+    optimizer: torch.optim.Optimizer
+    configuration: dict[str, float]
+    step: int = 0
+    violations: np.ndarray | None = None
+
+
+def new_state(sizes: TowerSizes, settings: TrainerSettings) -> TrainerState:
+    """Fresh towers and optimiser."""
+    torch.manual_seed(settings.seed)
+    image, pose = ImageTower(sizes).to(settings.device), PoseTower(sizes).to(settings.device)
+    image_average, pose_average = ImageTower(sizes).to(settings.device), PoseTower(sizes).to(settings.device)
+    image_average.load_state_dict(image.state_dict())
+    pose_average.load_state_dict(pose.state_dict())
+    parameters = [*image.parameters(), *pose.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay)
+    configuration = {
+        **asdict(sizes),
+        "frame_features": FRAME_FEATURES,
+        "context_features": CONTEXT_FEATURES,
+        **{name: getattr(settings, name) for name in _DECIDING},
+    }
+    return TrainerState(image, pose, image_average.eval(), pose_average.eval(), optimizer, configuration)
+
+
+def save_checkpoint(state: TrainerState, path: Path) -> None:
+    """Write whole or not at all. Raises OutputError when the disk refuses."""
+    record: dict[str, Any] = {name: getattr(state, name).state_dict() for name in (*_TOWERS, "optimizer")}
+    record |= {"step": state.step, "configuration": state.configuration}
+    if state.violations is not None:
+        record["violations"] = torch.from_numpy(state.violations)
+    partial = path.with_suffix(".partial")
+    try:
+        with partial.open("wb") as stream:
+            torch.save(record, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as fault:  # torch reports a full disk as a RuntimeError
+        raise OutputError(f"{path} cannot be written ({fault})", "Free some space: the one before is kept") from fault
+
+
+def load_checkpoint(state: TrainerState, path: Path) -> TrainerState:
+    """Go on where a checkpoint stands. Raises CheckpointError for a damaged or foreign file, and for one of another
+    configuration, naming what differs.
+    """
+    record = _read(path)
+    known = record.get("configuration", {})
+    other = [f"{name} {known.get(name, '?')}" for name, now in state.configuration.items() if known.get(name) != now]
+    if other:
+        wanted = ", ".join(f"{name.split()[0]} {state.configuration[name.split()[0]]}" for name in other)
+        raise CheckpointError(
+            f"{path} is of another configuration ({', '.join(other)}; this run has {wanted})",
+            "Give another --output, or take its weights only with --start",
+        )
+    _load_towers(state, record, path)
+    state.optimizer.load_state_dict(record["optimizer"])
+    state.step = int(record["step"])
+    state.violations = record["violations"].numpy() if "violations" in record else None
+    return state
+
+
+def start_from(state: TrainerState, path: Path) -> TrainerState:
+    """Begin a new run with the averaged towers of another run's checkpoint. Raises CheckpointError."""
+    record = _read(path)
+    record["image"], record["pose"] = record["image_average"], record["pose_average"]
+    _load_towers(state, record, path)
+    return state
+
+
+def _read(path: Path) -> dict[str, Any]:
+    remedy = "Name a checkpoint.pt that `train` wrote, or remove it to begin again"
+    try:
+        record = torch.load(path, weights_only=True, map_location="cpu")
+    except FileNotFoundError as fault:
+        raise CheckpointError(f"{path} is missing", remedy) from fault
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as fault:
+        raise CheckpointError(f"{path} is damaged or no checkpoint ({type(fault).__name__})", remedy) from fault
+    if not isinstance(record, dict) or not {*_TOWERS, "optimizer", "step"} <= set(record):
+        raise CheckpointError(f"{path} is no checkpoint of a training run", remedy)
+    return record
+
+
+def _load_towers(state: TrainerState, record: dict[str, Any], path: Path) -> None:
+    try:
+        for name in _TOWERS:
+            getattr(state, name).load_state_dict(record[name])
+    except RuntimeError as fault:
+        raise CheckpointError(
+            f"{path} holds towers of other layer sizes ({str(fault).splitlines()[-1].strip()})",
+            "Train with the same sizes and input features",
+        ) from fault
