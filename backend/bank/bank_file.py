@@ -12,20 +12,22 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from backend.bank.candidates import Candidates
+from backend.bank.candidates import Candidates, unturned_joints_m
 from backend.errors import WeightsError
+from blender_addon.motion.rotations import quaternion_to_rotvec, rotvec_to_quaternion
 
 Array = NDArray[np.floating]
 
 FORMAT = "marionet-bank"
-VERSION = 1
-_QUATERNION_UNIT = 32767.0
+VERSION = 2
+_TURN_UNIT = 32767.0 / np.pi
+_LEVELS = 127.0
 _REMEDY = "Build it again with `python -m backend bank build`"
 
 
 @dataclass(frozen=True, slots=True)
 class PoseBank:
-    """Candidates with embeddings (N, E) float16 made by the pose tower `tower_hash`, and their provenance."""
+    """Candidates with embeddings (N, E) made by the pose tower `tower_hash`, and their provenance."""
 
     candidates: Candidates
     embeddings: Array
@@ -37,14 +39,20 @@ class PoseBank:
 
 
 def write_bank(bank: PoseBank, path: Path) -> None:
-    """Write a bank; quaternions as 16-bit integers (0.003 degrees), joints and embeddings as float16."""
+    """Write a bank: rotations as 16-bit rotation vectors (0.006 degrees), embeddings as 8-bit levels of each dimension.
+
+    Joints are left out: forward kinematics gives them back. Embeddings come back on the levels, so a bank that is
+    written and read again scores as the file does.
+    """
     candidates = bank.candidates
+    embeddings = np.asarray(bank.embeddings, np.float32)
+    scale = np.maximum(np.abs(embeddings).max(axis=0), 1e-6) / _LEVELS
     tensors: dict[str, NDArray[Any]] = {
-        "rotations_wxyz": _quantised(candidates.rotations_wxyz),
-        "pose_joints_m": candidates.pose_joints_m.astype(np.float16),
+        "rotations": _quantised(candidates.rotations_wxyz),
         "pose": candidates.pose.astype(np.uint16 if len(candidates.rotations_wxyz) <= 1 << 16 else np.int32),
-        "view_wxyz": _quantised(candidates.view_wxyz),
-        "embeddings": np.ascontiguousarray(bank.embeddings, np.float16),
+        "view": _quantised(candidates.view_wxyz),
+        "embeddings": np.rint(embeddings / scale).astype(np.int8),
+        "embedding_scale": scale.astype(np.float32),
     }
     header = {
         "format": FORMAT,
@@ -66,7 +74,7 @@ def read_bank(path: Path, tower_hash: str | None = None) -> PoseBank:
                 raise WeightsError(f"{path} is no Marionet bank of version {VERSION}", _REMEDY)
             tensors = {
                 name: file.get_tensor(name)
-                for name in ("rotations_wxyz", "pose_joints_m", "pose", "view_wxyz", "embeddings")
+                for name in ("rotations", "pose", "view", "embeddings", "embedding_scale")
             }
     except FileNotFoundError as fault:
         raise WeightsError(f"{path} is missing", _REMEDY) from fault
@@ -78,19 +86,18 @@ def read_bank(path: Path, tower_hash: str | None = None) -> PoseBank:
         raise WeightsError(
             f"{path} was embedded by pose tower {header['tower_hash']}, the loaded tower is {tower_hash}", _REMEDY
         )
+    rotations = _expanded(tensors["rotations"])
     candidates = Candidates(
-        _expanded(tensors["rotations_wxyz"]),
-        tensors["pose_joints_m"].astype(np.float32),
-        tensors["pose"].astype(np.intp),
-        _expanded(tensors["view_wxyz"]),
+        rotations, unturned_joints_m(rotations), tensors["pose"].astype(np.intp), _expanded(tensors["view"])
     )
-    return PoseBank(candidates, tensors["embeddings"], header["tower_hash"], json.loads(header["provenance"]))
+    embeddings = tensors["embeddings"].astype(np.float32) * tensors["embedding_scale"]
+    return PoseBank(candidates, embeddings, header["tower_hash"], json.loads(header["provenance"]))
 
 
 def _quantised(wxyz: Array) -> NDArray[np.int16]:
-    return np.rint(np.asarray(wxyz, np.float64) * _QUATERNION_UNIT).astype(np.int16)
+    turns = quaternion_to_rotvec(np.asarray(wxyz, np.float64))
+    return np.rint(turns * _TURN_UNIT).astype(np.int16)
 
 
 def _expanded(stored: NDArray[np.int16]) -> Array:
-    wxyz = stored.astype(np.float32) / np.float32(_QUATERNION_UNIT)
-    return wxyz / np.linalg.norm(wxyz, axis=-1, keepdims=True)
+    return rotvec_to_quaternion(stored.astype(np.float32) / np.float32(_TURN_UNIT)).astype(np.float32)

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.bank.bank_file import PoseBank
-from backend.bank.candidates import Candidates, ViewRange, make_candidates
+from backend.bank.candidates import Candidates, ViewRange, make_candidates, unturned_joints_m
 from backend.datasets.motion import Motion
 from backend.embedding.tower_run import Towers
 from backend.errors import BadInputError
 from backend.training.pool import mirror_pose
-from blender_addon.motion.body import canonical_body, forward_kinematics, points_m
+from blender_addon.motion.body import canonical_body
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.floating]
@@ -47,7 +47,7 @@ def build_bank(
     poses = pose_table(takes, max(1, settings.size // settings.views), settings, rng)
     views = -(-settings.size // len(poses))
     candidates = _first(make_candidates(poses, views, ViewRange(), rng), settings.size, rng)
-    embeddings = np.empty((len(candidates), towers.weights.embedding_size), np.float16)
+    embeddings = np.empty((len(candidates), towers.weights.embedding_size), np.float32)
     for start in range(0, len(candidates), 65536):
         block = slice(start, start + 65536)
         embeddings[block] = towers.embed_poses(candidates.joints_m(block))
@@ -87,12 +87,7 @@ def _shapes(rotations: Array) -> Array:
     """Unturned, pelvis-relative Human3.6M joints (N, 51) in m: what makes two poses differ, the heading aside."""
     local = rotations.copy()
     local[:, 0] = (1, 0, 0, 0)
-    out = np.empty((len(local), 51), np.float32)
-    for start in range(0, len(local), 20000):
-        block = slice(start, start + 20000)
-        positions, turns = forward_kinematics(canonical_body(), local[block], np.zeros(3, np.float32))
-        out[block] = points_m(canonical_body(), "h36m17", positions, turns).reshape(-1, 51)
-    return out
+    return unturned_joints_m(local).reshape(-1, 51)
 
 
 def _spread(shapes: Array, count: int, duplicate_m: float, rng: np.random.Generator) -> NDArray[np.intp]:

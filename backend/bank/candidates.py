@@ -61,16 +61,24 @@ class ViewRange:
 
 def make_candidates(world_rotations_wxyz: Array, views: int, ranges: ViewRange, rng: np.random.Generator) -> Candidates:
     """`views` random views of each pose (P, J, 4), whose joint 0 is the root orientation in a Z-up world."""
-    body = canonical_body()
     local = world_rotations_wxyz.astype(np.float32).copy()
     root = local[:, 0].copy()
     local[:, 0] = (1, 0, 0, 0)
-    positions, turns = forward_kinematics(body, local, np.zeros(3, np.float32))
-    joints = points_m(body, "h36m17", positions, turns).astype(np.float32)
-    joints -= joints[:, :1]
+    joints = unturned_joints_m(local)
     pose = np.repeat(np.arange(len(local), dtype=np.int32), views)
     view = view_rotations(joints[pose], root[pose], ranges, rng)
     return Candidates(local, joints, pose, view)
+
+
+def unturned_joints_m(local_wxyz: Array, block: int = 8192) -> Array:
+    """Human3.6M joints (P, 17, 3) m of local rotations (P, J, 4), relative to the pelvis, on the canonical body."""
+    body = canonical_body()
+    out = np.empty((len(local_wxyz), 17, 3), np.float32)
+    for start in range(0, len(local_wxyz), block):
+        rows = slice(start, start + block)
+        positions, turns = forward_kinematics(body, local_wxyz[rows], np.zeros(3, np.float32))
+        out[rows] = points_m(body, "h36m17", positions, turns)
+    return out - out[:, :1]
 
 
 def view_rotations(joints_m: Array, root_wxyz: Array, ranges: ViewRange, rng: np.random.Generator) -> Array:

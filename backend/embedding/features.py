@@ -22,6 +22,7 @@ KEYPOINTS = 33
 FRAME_FEATURES = KEYPOINTS * 4 + 3
 PROPORTIONS = ("torso", "shoulder_width", "hip_width", "thigh", "shin", "upper_arm", "forearm")
 CONTEXT_FEATURES = 3 + 1 + len(PROPORTIONS) + 1 + 2
+POSE_FEATURES = 17 * 3 + 17
 _CROP_MARGIN = 1.25
 _CLIP = 4.0
 
@@ -31,7 +32,7 @@ class LandmarkWindow:
     """B windows of W frames at WINDOW_STEP_S, in normalised image coordinates (K^-1 applied).
 
     points (B, W, 33, 2); visibility (B, W, 33) 0..1; guess (B, W, 33, 3) the network's own hip-centred 3D guess in
-    any unit, axes along the camera; present (B, W) False where the frame lies outside the track;
+    any unit, its z along the ray to the person (the network sees a crop and cannot know where in the frame it lies); present (B, W) False where the frame lies outside the track;
     gravity (B, 3) unit vector down in the camera, zeros where unknown; proportions (B, 7) log of the person's limb
     lengths over the canonical body's at equal size (PROPORTIONS), NaN if unknown; use_depth (B,) False hides `guess`.
     """
@@ -67,7 +68,7 @@ def tower_input(window: LandmarkWindow) -> TowerInput:
     points = _turn_in_plane(points, roll) / half_size[:, None, None, None]
     hips = points[:, :, HIPS].mean(axis=2)
     relative = np.clip(points - hips[:, :, None], -_CLIP, _CLIP)
-    depth = _depth_feature(window, relative, virtual) * window.use_depth[:, None, None]
+    depth = _depth_feature(window, relative) * window.use_depth[:, None, None]
     frames = np.concatenate(
         [
             relative.reshape(*relative.shape[:2], -1),
@@ -129,9 +130,23 @@ def _turn_in_plane(points: Array, roll: Array) -> Array:
     return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
 
 
-def _depth_feature(window: LandmarkWindow, relative: Array, virtual: Array) -> Array:
-    """The guess's z (B, W, 33) in units of the half size: scaled so that its x, y match the keypoints' spread."""
-    guess = window.guess @ np.swapaxes(virtual, -1, -2)[:, None]
+def _depth_feature(window: LandmarkWindow, relative: Array) -> Array:
+    """The guess's z (B, W, 33) in units of the half size: scaled so that its x, y match the keypoints' spread.
+
+    The crop's roll leaves z as it is, and the turn towards the person is none for a network that sees the crop.
+    """
     spread = np.square(relative[:, :, MAIN]).sum(axis=(-1, -2))
-    own = np.square(guess[:, :, MAIN, :2]).sum(axis=(-1, -2))
-    return np.clip(guess[..., 2] * np.sqrt(spread / np.maximum(own, 1e-8))[..., None], -_CLIP, _CLIP)
+    own = np.square(window.guess[:, :, MAIN, :2]).sum(axis=(-1, -2))
+    return np.clip(window.guess[..., 2] * np.sqrt(spread / np.maximum(own, 1e-8))[..., None], -_CLIP, _CLIP)
+
+
+def pose_features(joints_m: Array) -> Array:
+    """The pose tower's input (N, POSE_FEATURES) float32 from joints (N, 17, 3) in m relative to the pelvis: the
+    coordinates and each joint's squared distance, at unit scale.
+
+    With both, a dot product can hold the squared distance between two poses exactly, so that the hidden layers only
+    have to learn what differs from it.
+    """
+    joints = np.asarray(joints_m, np.float32).reshape(-1, 17, 3) * np.float32(2.0)
+    square = np.square(joints).sum(axis=-1)
+    return np.concatenate([joints.reshape(-1, 51), square], axis=1)

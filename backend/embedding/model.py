@@ -17,7 +17,7 @@ from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
 from backend.embedding.keypoints import H36M_MIRROR
 from backend.embedding.refine import Evidence, Refined, RefineSettings, fit_proportions, refine_poses
 from backend.embedding.retrieve import Retrieved, best_path, retrieve
-from backend.embedding.shape import bone_scales_from_proportions
+from backend.embedding.shape import bone_scales_from_proportions, reshaped_joints
 from backend.embedding.skeleton import local_from_turns, make_skeleton
 from backend.embedding.smooth_evidence import smoothed
 from backend.embedding.tower_file import read_towers
@@ -153,7 +153,8 @@ class PoseModel:
             local = local_from_turns(clip.turns_camera.astype(np.float32))
         scale = options.height_m / canonical_body().height_m
         share = options.retrieval_share
-        joints = (1 - share) * clip.joints_camera_m + share * _to_camera(to_camera, found.joints_m)
+        retrieved = reshaped_joints(found.joints_m, clip.proportions)
+        joints = (1 - share) * clip.joints_camera_m + share * _to_camera(to_camera, retrieved)
         center = window.points.shape[1] // 2
         return Evidence(
             window.points[:, center],

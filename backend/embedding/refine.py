@@ -1,7 +1,7 @@
 """Structured inference beyond the bank: fit a valid skeleton, over rotations. numpy only.
 
-Gauss-Newton, all frames at once, on: agreement with the 2D keypoints, with the towers' 3D joints, and nearness to the
-rotations that it starts from. It plays the part of the paper's annealed particle filter (section
+Gauss-Newton, all frames at once, on: agreement with the 2D keypoints, with the towers' 3D joints, nearness to the
+rotations that it starts from, and joint limits. It plays the part of the paper's annealed particle filter (section
 4.4): the result is a valid skeleton of the person's own proportions.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.embedding.features import PROPORTIONS
+from backend.embedding.joint_limits import joint_limits
 from backend.embedding.shape import bone_scales_from_proportions, proportion_groups
 from backend.embedding.skeleton import (
     Skeleton,
@@ -36,7 +37,7 @@ class RefineSettings:
     """Standard deviations of what is fitted; a smaller one pulls harder.
 
     point_share: 2D keypoints, as share of the person's half size; outlier_share: beyond it a keypoint counts less;
-    prior_deg: nearness to the rotation that the fit starts from.
+    prior_deg: nearness to the rotation that the fit starts from; limit_deg: how hard joint limits are (0: none).
     """
 
     iterations: int = 6
@@ -45,6 +46,7 @@ class RefineSettings:
     joint_floor_m: float = 0.02
     prior_deg: float = 12.0
     stiff_deg: float = 4.0
+    limit_deg: float = 4.0
     shape_rounds: int = 3
     shape_frames: int = 60
     shape_independent: float = 12.0
@@ -205,6 +207,8 @@ def _gauss_newton_step(
     _add(matrix, right, *_point_terms(pose, jacobian[:, :33], evidence, settings))
     _add(matrix, right, *_joint_terms(pose, jacobian[:, 33:], evidence, settings))
     _add_prior(skeleton, pose, local, evidence, stiffness, matrix, right)
+    if settings.limit_deg > 0:
+        _add_limits(skeleton, pose, local, settings, matrix, right)
     diagonal = np.arange(size)
     matrix[:, diagonal, diagonal] += 1e-4 * matrix[:, diagonal, diagonal] + 1e-6
     return np.linalg.solve(matrix, right[..., None])[..., 0].reshape(frames, joints + 1, 3)
@@ -252,11 +256,34 @@ def _add_prior(  # noqa: PLR0913, PLR0917  the normal equations' own parts
     right: Array,
 ) -> None:
     """Nearness to the prior's local rotations: the turn that leads back, expressed in the camera's axes."""
-    back = matrix_to_rotvec(evidence.prior @ np.swapaxes(local, -1, -2)).astype(np.float32)
     parents = skeleton.body.parents
-    back[:, 1:] = np.matmul(pose.turns[:, parents[1:]], back[:, 1:, :, None])[..., 0]
+    back = _in_camera(skeleton, pose, matrix_to_rotvec(evidence.prior @ np.swapaxes(local, -1, -2)).astype(np.float32))
     weight = 1.0 / np.square(stiffness)
     count = 3 * len(parents)
     diagonal = np.arange(count)
     matrix[:, diagonal, diagonal] += np.repeat(weight, 3)
     right[:, :count] += (back * weight[:, None]).reshape(len(local), count)
+
+
+def _add_limits(
+    skeleton: Skeleton, pose: SkeletonPose, local: Array, settings: RefineSettings, matrix: Array, right: Array
+) -> None:
+    """Joints turned beyond what people do are led back; those within are left alone."""
+    excess = joint_limits().excess(matrix_to_rotvec(local).astype(np.float32))
+    outside = (np.abs(excess) > 0).any(axis=-1)
+    outside[:, 0] = False
+    if not outside.any():
+        return
+    weight = outside / np.float32(np.square(np.radians(settings.limit_deg)))
+    count = 3 * local.shape[1]
+    diagonal = np.arange(count)
+    matrix[:, diagonal, diagonal] += np.repeat(weight, 3, axis=1)
+    right[:, :count] += (_in_camera(skeleton, pose, -excess) * weight[..., None]).reshape(len(local), count)
+
+
+def _in_camera(skeleton: Skeleton, pose: SkeletonPose, turns: Array) -> Array:
+    """Small turns (T, J, 3) in each joint's parent's axes, in the camera's axes."""
+    parents = skeleton.body.parents
+    out = turns.copy()
+    out[:, 1:] = np.matmul(pose.turns[:, parents[1:]], turns[:, 1:, :, None])[..., 0]
+    return out

@@ -21,7 +21,7 @@ from backend.errors import WeightsError
 Array = NDArray[np.floating]
 
 FORMAT = "marionet-towers"
-VERSION = 1
+VERSION = 2
 
 IMAGE_LAYERS = (
     "entry",
@@ -36,7 +36,7 @@ IMAGE_LAYERS = (
     "auxiliary_hidden",
     "auxiliary",
 )
-POSE_LAYERS = ("first", "second", "embed")
+POSE_LAYERS = ("first", "second", "embed", "direct")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,14 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, WINDOW, TowerInput
+from backend.embedding.features import (
+    CONTEXT_FEATURES,
+    FRAME_FEATURES,
+    POSE_FEATURES,
+    WINDOW,
+    TowerInput,
+    pose_features,
+)
 from backend.embedding.tower_file import Dense, TowerWeights
 from backend.errors import DeviceError
 
@@ -72,8 +79,8 @@ class Towers:
 
     def embed_poses(self, joints_m: Array) -> Array:
         """Embed poses (N, 17, 3), relative to the pelvis on a body of canonical size, as f_J (N, E)."""
-        joints = np.ascontiguousarray(joints_m.reshape(-1, 51), np.float32)
-        return np.concatenate([self._pose(joints[at : at + 65536]) for at in range(0, len(joints), 65536)])
+        blocks = range(0, len(joints_m), 65536)
+        return np.concatenate([self._pose(pose_features(joints_m[at : at + 65536])) for at in blocks])
 
 
 def six_to_matrix(six: Array) -> Array:
@@ -138,7 +145,7 @@ def _onnx_towers(
         embedding, auxiliary = image.run(None, {"frames": frames, "context": context})
         return embedding, auxiliary
 
-    return run_image, lambda joints: pose.run(None, {"joints": joints})[0]
+    return run_image, lambda features: pose.run(None, {"features": features})[0]
 
 
 def _image_graph(weights: TowerWeights, threads: int) -> onnxruntime.InferenceSession:
@@ -177,10 +184,11 @@ def _image_graph(weights: TowerWeights, threads: int) -> onnxruntime.InferenceSe
 
 def _pose_graph(weights: TowerWeights, threads: int) -> onnxruntime.InferenceSession:
     graph, layers = _Graph(), weights.pose
-    x = graph.dense("joints", layers["first"], "first", relu=True)
-    x = graph.dense(x, layers["second"], "second", relu=True)
-    x = graph.dense(x, layers["embed"], "embed", relu=False)
-    return graph.session({"joints": ["batch", 51]}, [x], threads)
+    hidden = graph.dense("features", layers["first"], "first", relu=True)
+    hidden = graph.dense(hidden, layers["second"], "second", relu=True)
+    parts = [graph.dense(hidden, layers["embed"], "embed", relu=False)]
+    parts.append(graph.dense("features", layers["direct"], "direct", relu=False))
+    return graph.session({"features": ["batch", POSE_FEATURES]}, [graph.node("Add", parts, "embedding")], threads)
 
 
 def _torch_towers(

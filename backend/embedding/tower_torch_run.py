@@ -26,12 +26,13 @@ def torch_towers(
             outputs = _image(image, torch.from_numpy(frames).to(device), torch.from_numpy(context).to(device))
         return outputs[0].cpu().numpy(), outputs[1].cpu().numpy()
 
-    def run_pose(joints: Array) -> Array:
+    def run_pose(features: Array) -> Array:
         with torch.inference_mode():
-            x = torch.from_numpy(joints).to(device)
+            x = torch.from_numpy(features).to(device)
+            hidden = x
             for name in ("first", "second"):
-                x = torch.relu(_apply(pose[name], x))
-            return _apply(pose["embed"], x).cpu().numpy()
+                hidden = torch.relu(_apply(pose[name], hidden))
+            return (_apply(pose["embed"], hidden) + _apply(pose["direct"], x)).cpu().numpy()
 
     return run_image, run_pose
 

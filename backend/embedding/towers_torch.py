@@ -2,7 +2,7 @@
 
 Image tower: a window of frames, folded three at a time (27 -> 9 -> 3 -> 1) with residual blocks; from its trunk come
 the image embedding f_I and the auxiliary head (3D joints, joint rotations, gravity, uncertainty). Pose tower: two
-hidden layers from the 51 joint coordinates to f_J in the same space. Score = <f_I, f_J> (paper, section 4).
+hidden layers from the joint coordinates to f_J in the same space. Score = <f_I, f_J> (paper, section 4).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, PROPORTIONS
+from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, POSE_FEATURES, PROPORTIONS
 
 JOINT_VALUES = 17 * 3
 ROTATION_VALUES = 24 * 6
@@ -107,15 +107,20 @@ class ImageTower(nn.Module):
 
 
 class PoseTower(nn.Module):
-    """joints_m (..., 17, 3) relative to the pelvis -> f_J (..., E). Two hidden ReLU layers, as in the paper."""
+    """joints_m (..., 17, 3) relative to the pelvis, on the canonical body -> f_J (..., E).
+
+    Two hidden ReLU layers, as in the paper, and beside them a linear layer from the same input (features.pose_features).
+    """
 
     def __init__(self, sizes: TowerSizes) -> None:
         super().__init__()
-        self.first = nn.Linear(JOINT_VALUES, sizes.hidden)
+        self.first = nn.Linear(POSE_FEATURES, sizes.hidden)
         self.second = nn.Linear(sizes.hidden, sizes.hidden)
         self.embed = nn.Linear(sizes.hidden, sizes.embedding)
+        self.direct = nn.Linear(POSE_FEATURES, sizes.embedding)
 
     def forward(self, joints_m: Tensor) -> Tensor:
         """Joints (..., 17, 3) in m to pose embeddings."""
-        x = joints_m.flatten(-2) * 2.0  # joints lie within half a metre of the pelvis: unit scale
-        return self.embed(torch.relu(self.second(torch.relu(self.first(x)))))
+        scaled = joints_m * 2.0  # joints lie within half a metre of the pelvis: unit scale
+        x = torch.cat([scaled.flatten(-2), scaled.square().sum(-1)], dim=-1)
+        return self.embed(torch.relu(self.second(torch.relu(self.first(x))))) + self.direct(x)

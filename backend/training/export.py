@@ -10,10 +10,8 @@ from backend.embedding.towers_torch import ImageTower, PoseTower
 
 
 def folded_weights(image: ImageTower, pose: PoseTower, provenance: dict[str, str]) -> TowerWeights:
-    """Both towers as plain linear layers. The pose tower's input scale is folded into its first layer."""
-    first = _plain(pose.first)
+    """Both towers as plain linear layers."""
     poses = {name: _plain(pose.get_submodule(name)) for name in POSE_LAYERS}
-    poses["first"] = Dense(first.weight * 2.0, first.bias)
     return TowerWeights({name: _folded(image.get_submodule(name)) for name in IMAGE_LAYERS}, poses, provenance)
 
 

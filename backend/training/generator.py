@@ -16,13 +16,14 @@ from backend.training.simulate import SimulationSettings, TrainingBatch, simulat
 
 
 class PackedBatch(NamedTuple):
-    """frames (B, W, F), context (B, C), joints_m (B, 17, 3), rotations (B, J, 3, 3), gravity (B, 3),
-    proportions (B, 7).
+    """frames (B, W, F), context (B, C), joints_m (B, 17, 3), pose_m (B, 17, 3) on the canonical body,
+    rotations (B, J, 3, 3), gravity (B, 3), proportions (B, 7).
     """
 
     frames: np.ndarray
     context: np.ndarray
     joints_m: np.ndarray
+    pose_m: np.ndarray
     rotations: np.ndarray
     gravity: np.ndarray
     proportions: np.ndarray
@@ -54,6 +55,7 @@ def _packed(batch: TrainingBatch) -> PackedBatch:
         batch.input.frames.astype(half),
         batch.input.context,
         batch.joints_m,
+        batch.pose_m,
         batch.rotations.astype(half),
         batch.gravity,
         batch.proportions,

@@ -1,6 +1,6 @@
 """Errors of the landmark network, simulated: bias, jitter over time, lost limbs, swaps. numpy only.
 
-Lengths of 2D errors are shares of the crop's half size; the defaults are replaced by a fit on renders.
+Lengths of 2D errors are shares of the crop's half size; the defaults stand between a fit on renders (tools/fit_noise.py), which are hard pictures, and clean film.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.embedding.features import look_at_rotation
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR
 
 Array = NDArray[np.floating]
@@ -30,18 +31,18 @@ _END[[23, 24]] = 1.2
 class LandmarkNoise:
     """Standard deviations and rates; `_share` are shares of windows or limbs."""
 
-    bias: float = 0.014
-    jitter: float = 0.012
-    correlation: float = 0.85
-    far_limb_factor: float = 2.2
-    lost_share: float = 0.12
+    bias: float = 0.019
+    jitter: float = 0.013
+    correlation: float = 0.82
+    far_limb_factor: float = 2.5
+    lost_share: float = 0.2
     lost_factor: float = 6.0
-    swap_share: float = 0.02
-    depth_gain_low: float = 0.5
+    swap_share: float = 0.03
+    depth_gain_low: float = 0.55
     depth_gain_high: float = 1.15
-    depth_bias: float = 0.10
-    depth_jitter: float = 0.06
-    depth_hidden_share: float = 0.35
+    depth_bias: float = 0.082
+    depth_jitter: float = 0.046
+    depth_hidden_share: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,7 @@ def noisy_landmarks(
 ) -> NoisyLandmarks:
     """Landmarks as a network would report them, from points (B, W, 33, 2) normalised, camera_points (B, W, 33, 3) m."""
     batch, window = points.shape[:2]
-    hips = camera_points[:, :, HIPS].mean(axis=2, keepdims=True)
-    relative = camera_points - hips
+    relative = _along_the_ray(points, camera_points)
     half = 1.25 * np.linalg.norm(points[:, :, MAIN] - points[:, :, HIPS].mean(2, keepdims=True), axis=-1).max(-1)
     strength = np.exp(rng.normal(0, 0.45, (batch, 1, 1)))
     doubt, lost = _doubt(relative, noise, rng)
@@ -72,6 +72,14 @@ def noisy_landmarks(
     noisy[swap] = _swapped(noisy[swap], rng)
     visibility = _visibility(doubt, lost, rng)
     return NoisyLandmarks(noisy, visibility, _guess(relative, noisy, half, noise, rng))
+
+
+def _along_the_ray(points: Array, camera_points: Array) -> Array:
+    """Landmarks (B, W, 33, 3) relative to the mid-hip, in the axes of a camera that looks at it."""
+    relative = camera_points - camera_points[:, :, HIPS].mean(axis=2, keepdims=True)
+    look = look_at_rotation(points[:, :, HIPS].mean(axis=2).reshape(-1, 2)).astype(np.float32)
+    look = look.reshape(*points.shape[:2], 3, 3)
+    return np.matmul(relative, np.swapaxes(look, -1, -2))
 
 
 def correlated(rng: np.random.Generator, shape: tuple[int, ...], correlation: float) -> Array:
@@ -92,7 +100,7 @@ def _doubt(relative: Array, noise: LandmarkNoise, rng: np.random.Generator) -> t
     lost = np.zeros(doubt.shape, dtype=bool)
     for limb in _LIMBS:
         start = rng.integers(-window, window, batch)
-        length = rng.integers(3, 2 * window, batch)
+        length = rng.integers(3, max(4, 2 * window), batch)
         inside = (np.arange(window) >= start[:, None]) & (np.arange(window) < (start + length)[:, None])
         hit = inside & (rng.random(batch) < noise.lost_share)[:, None]
         reach = rng.integers(0, 2, batch)[:, None]  # the whole limb, or from the wrist or ankle on
@@ -108,8 +116,8 @@ def _visibility(doubt: Array, lost: NDArray[np.bool_], rng: np.random.Generator)
     batch = len(doubt)
     modest = rng.random((batch, 1, 1)) < 0.3
     ceiling = np.where(modest, rng.uniform(0.8, 1.0, (batch, 1, 1)), 1.0)
-    blind = rng.random((batch, 1, 1)) < 0.3  # some clips show full confidence whatever lies behind the body
-    drop = doubt * rng.beta(1.5, 3.0, (batch, 1, 33)) * ~blind
+    blind = rng.random((batch, 1, 1)) < 0.15  # some clips show full confidence whatever lies behind the body
+    drop = doubt * rng.beta(1.5, 1.2, (batch, 1, 33)) * ~blind
     jitter = 0.05 * np.abs(rng.normal(size=doubt.shape)) * np.maximum(rng.uniform(-0.7, 1.0, (batch, 1, 1)), 0.0)
     seen = ceiling - drop - jitter
     return np.clip(np.where(lost, rng.beta(1.5, 4.0, (batch, 1, 33)) + jitter, seen), 0.0, 1.0)

@@ -24,6 +24,7 @@ class StepTensors(NamedTuple):
     frames: Tensor
     context: Tensor
     joints_m: Tensor
+    pose_m: Tensor
     rotations: Tensor
     gravity: Tensor
     proportions: Tensor
@@ -49,16 +50,20 @@ class Objective(nn.Module):
         self._settings, self._half = settings, half_precision
 
     def forward(self, batch: StepTensors, candidates: Tensor) -> StepLosses:
-        """The losses of one batch; its own poses compete beside the candidates."""
-        settings, joints = self._settings, batch.joints_m
-        others = torch.cat([candidates, joints])
+        """The losses of one batch; its own poses compete beside the candidates.
+
+        Score and margin compare poses on the canonical body, as the bank holds them; the auxiliary joints are those of
+        the person's own proportions.
+        """
+        settings, joints, pose = self._settings, batch.joints_m, batch.pose_m
+        others = torch.cat([candidates, pose])
         with torch.autocast(joints.device.type, dtype=torch.bfloat16, enabled=self._half):
             output = _in_float(self.image(batch.frames, batch.context))
         with torch.no_grad():
-            margin = mpjpe(joints, others) / settings.margin_unit_m
-        true = self.pose(joints)
-        near = local_candidates(joints, others, output.joints_m)
-        near_margin = (near - joints[:, None]).norm(dim=-1).mean(-1) / settings.margin_unit_m
+            margin = mpjpe(pose, others) / settings.margin_unit_m
+        true = self.pose(pose)
+        near = local_candidates(pose, others, output.joints_m + pose - joints)
+        near_margin = (near - pose[:, None]).norm(dim=-1).mean(-1) / settings.margin_unit_m
         margin_loss = max_margin_loss(
             output.embedding,
             true,

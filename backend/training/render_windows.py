@@ -23,6 +23,7 @@ from backend.training.simulate import (
     _known_gravity,
     _known_proportions,
     body_proportions,
+    canonical_joints,
 )
 from blender_addon.motion.body import canonical_body, forward_kinematics
 from blender_addon.motion.rotations import quaternion_to_matrix
@@ -117,6 +118,7 @@ def render_batch(pool: RenderPool, count: int, rng: np.random.Generator, setting
     return TrainingBatch(
         seen,
         np.einsum("bij,bkj->bki", virtual, joints).astype(np.float32),
+        np.einsum("bij,bkj->bki", virtual, canonical_joints(turns)).astype(np.float32),
         np.einsum("bij,bkjl->bkil", virtual, turns).astype(np.float32),
         np.einsum("bij,bj->bi", virtual, down).astype(np.float32),
         pool.proportions[center],

@@ -7,25 +7,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from backend.datasets import read_library
-from backend.embedding.tower_file import TowerWeights, write_towers
+from backend.embedding.tower_file import TowerWeights, read_towers, write_towers
 from backend.embedding.towers_torch import TowerSizes
 from backend.errors import BadInputError
 from backend.people import Quality
+from backend.training.error_library import error_library
 from backend.training.export import folded_weights
-from backend.training.generator import BatchSource, Mix
+from backend.training.generator import BatchSource, Mix, pack_batch
 from backend.training.logs import LOSSES_FILE, TrainingLog
 from backend.training.losses_plot import plot_losses
+from backend.training.noise_fit import joined
 from backend.training.noise_file import read_noise
 from backend.training.parallel import Ranks, join_ranks
-from backend.training.pool import motion_pool
+from backend.training.pool import MotionPool, motion_pool
 from backend.training.render_landmarks import render_landmarks
 from backend.training.render_windows import render_pool
 from backend.training.simulate import SimulationSettings
 from backend.training.state import TrainerState, load_checkpoint, new_state, start_from
 from backend.training.trainer import Outlet, StepReport, TrainerSettings, train
+from backend.training.unfold import start_from_weights
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +40,7 @@ TOWERS_FILE = "towers.safetensors"
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
     """What to train on, and where to. `renders_share` of each batch comes from `renders` (folders), seen by the
-    landmark networks `qualities`; `noise` a fitted error model; `start` a checkpoint whose towers the run begins with.
+    landmark networks `qualities`; `noise` a fitted error model; `start` a checkpoint or towers file whose towers the run begins with.
     """
 
     mocap: Path
@@ -72,10 +76,11 @@ def run_training(
         raise BadInputError(f"--renders-share {request.renders_share} is not between 0 and 1")
     request.output.mkdir(parents=True, exist_ok=True)
     mix = _mix(request, tell)
+    pool = motion_pool(read_library(request.mocap).training())
     with join_ranks(request.settings.device) as ranks:
         settings = replace(request.settings, device=ranks.device)
-        state = _state(request, settings, tell)
-        _steps(request, settings, state, mix, ranks, report)
+        state = _state(request, settings, mix, pool, tell)
+        _steps(request, settings, state, (pool, mix), ranks, report)
         weights = folded_weights(state.image_average, state.pose_average, _provenance(request, state, ranks))
         if ranks.is_first:
             write_towers(weights, request.output / TOWERS_FILE)
@@ -90,17 +95,30 @@ def _mix(request: TrainRequest, tell: Callable[[str], None]) -> Mix:
         return Mix(settings)
     seen = [render_landmarks(folder, quality) for folder in request.renders for quality in request.qualities]
     pool = render_pool(seen)
+    settings = replace(settings, errors=error_library(joined(seen)))
     tell(f"{len(pool)} frames of renders, {100 * request.renders_share:.0f} % of each batch")
     return Mix(settings, pool, request.renders_share)
 
 
-def _state(request: TrainRequest, settings: TrainerSettings, tell: Callable[[str], None]) -> TrainerState:
+def _start_from_file(state: TrainerState, path: Path, mix: Mix, pool: MotionPool) -> None:
+    batch = pack_batch(pool, 512, np.random.default_rng(0), mix)
+    frames, context = (torch.from_numpy(a.astype(np.float32)) for a in (batch.frames, batch.context))
+    device = next(state.image.parameters()).device
+    start_from_weights(state, read_towers(path), frames.to(device), context.to(device))
+
+
+def _state(
+    request: TrainRequest, settings: TrainerSettings, mix: Mix, pool: MotionPool, tell: Callable[[str], None]
+) -> TrainerState:
     state, checkpoint = new_state(request.sizes, settings), request.output / CHECKPOINT_FILE
     if checkpoint.exists():
         load_checkpoint(state, checkpoint)
         tell(f"going on at step {state.step}")
     elif request.start is not None:
-        start_from(state, request.start)
+        if request.start.suffix == ".safetensors":
+            _start_from_file(state, request.start, mix, pool)
+        else:
+            start_from(state, request.start)
         tell(f"beginning with the towers of {request.start}")
     return state
 
@@ -109,11 +127,11 @@ def _steps(
     request: TrainRequest,
     settings: TrainerSettings,
     state: TrainerState,
-    mix: Mix,
+    data: tuple[MotionPool, Mix],
     ranks: Ranks,
     report: Callable[[StepReport, int], None],
 ) -> None:
-    pool = motion_pool(read_library(request.mocap).training())
+    pool, mix = data
     begun = state.step
     seed = settings.seed + begun + 1 + 100_000 * ranks.rank
     outlet = Outlet(

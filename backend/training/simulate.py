@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
-from backend.training.landmark_noise import LandmarkNoise, noisy_landmarks
+from backend.training.error_library import ErrorLibrary, lent_errors
+from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, noisy_landmarks
 from backend.training.pool import MotionPool, MotionWindows, Variation, draw_windows
 from blender_addon.motion.body import CanonicalBody, canonical_body
 from blender_addon.motion.rotations import quaternion_to_matrix
@@ -47,7 +48,9 @@ class ShapeSpread:
 
 @dataclass(frozen=True, slots=True)
 class SimulationSettings:
-    """Everything that shapes the simulated data, besides the mocap itself."""
+    """Everything that shapes the simulated data, besides the mocap itself. `errors_share` of the windows borrow the
+    errors of the networks on renders where there are some, the rest follow the formula of `noise`.
+    """
 
     variation: Variation = Variation()
     camera: CameraRange = CameraRange()
@@ -58,17 +61,20 @@ class SimulationSettings:
     proportions_error: float = 0.03
     site_spread_m: float = 0.012
     shape: ShapeSpread = ShapeSpread()
+    errors: ErrorLibrary | None = None
+    errors_share: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
     """Tower input and its truth in the virtual camera: joints_m (B, 17, 3) relative to the pelvis on a body scaled
-    to the canonical size, rotations (B, J, 3, 3) of the joints in the virtual camera, gravity (B, 3) down;
+    to the canonical size, pose_m (B, 17, 3) the same pose on the canonical body, rotations (B, J, 3, 3) of the joints in the virtual camera, gravity (B, 3) down;
     proportions (B, 7) as in embedding.features.
     """
 
     input: TowerInput
     joints_m: Array
+    pose_m: Array
     rotations: Array
     gravity: Array
     proportions: Array
@@ -87,7 +93,7 @@ def simulate_batch(
     in_camera = np.einsum("bij,bwkj->bwki", camera, sites - center[:, None, None])
     in_camera[..., 2] = np.maximum(in_camera[..., 2], 0.2)
     points = in_camera[..., :2] / in_camera[..., 2:]
-    noisy = noisy_landmarks(points, in_camera, settings.noise, rng)
+    noisy = _errors(points, in_camera, settings, rng)
     middle = points.shape[1] // 2
     proportions = body_proportions(body, offsets)
     down = camera @ np.array([0.0, 0.0, -1.0])
@@ -109,10 +115,37 @@ def simulate_batch(
     return TrainingBatch(
         seen,
         np.einsum("bij,bkj->bki", to_virtual, joints).astype(np.float32),
+        np.einsum("bij,bkj->bki", to_virtual, canonical_joints(turns[:, middle])).astype(np.float32),
         np.einsum("bij,bkjl->bkil", to_virtual, turns[:, middle]).astype(np.float32),
         np.einsum("bij,bj->bi", seen.virtual_from_camera, down).astype(np.float32),
         proportions.astype(np.float32),
     )
+
+
+def _errors(points: Array, camera_points: Array, settings: SimulationSettings, rng: np.random.Generator) -> NoisyLandmarks:
+    """Landmarks of points (B, W, 33, 2) and camera_points (B, W, 33, 3) m, each window with one kind of error."""
+    if settings.errors is None:
+        return noisy_landmarks(points, camera_points, settings.noise, rng)
+    lent = int(round(settings.errors_share * len(points)))
+    parts = []
+    if lent:
+        parts.append(lent_errors(settings.errors, camera_points[:lent], settings.noise, rng))
+    if lent < len(points):
+        parts.append(noisy_landmarks(points[lent:], camera_points[lent:], settings.noise, rng))
+    names = NoisyLandmarks.__dataclass_fields__
+    return NoisyLandmarks(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def canonical_joints(turns: Array) -> Array:
+    """Human3.6M joints (B, 17, 3) m, relative to the pelvis, of the canonical body with joint rotations (B, J, 3, 3)."""
+    body = canonical_body()
+    offsets = np.broadcast_to(body.offsets_m.astype(np.float32), (len(turns), *body.offsets_m.shape))
+    positions = np.zeros(turns.shape[:-1], np.float32)
+    for joint in range(1, len(body.joint_names)):
+        parent = int(body.parents[joint])
+        positions[:, joint] = positions[:, parent] + turns[:, parent] @ body.offsets_m[joint].astype(np.float32)
+    joints = h36m_points(body, positions, turns.astype(np.float32), offsets)
+    return joints - joints[:, :1]
 
 
 def random_offsets(

@@ -1,0 +1,144 @@
+"""Errors that the landmark networks made on renders, lent to simulated people in a similar pose. numpy only.
+
+A fitted formula knows how large errors are; which joints err together, and in which poses a network takes near for far,
+is only in its answers. Each error is kept in the upright frame of the person (looked at, torso up), lengths as shares
+of the person's size, so that it fits a person of another size, place and roll.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.embedding.features import look_at_rotation, roll_matrix
+from backend.embedding.keypoints import HIPS, MAIN, MIRROR, SHOULDERS
+from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, correlated
+from backend.training.render_landmarks import RenderLandmarks
+
+Array = NDArray[np.floating]
+
+_NEAREST = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorLibrary:
+    """N answers: pose (N, 99) the true landmarks over the person's size; error (N, 33, 2) of the points over the half
+    size; visibility (N, 33); depth (N, 33) error of the guess's z over the person's size.
+    """
+
+    pose: Array
+    error: Array
+    visibility: Array
+    depth: Array
+
+    def __len__(self) -> int:
+        return len(self.pose)
+
+
+@dataclass(frozen=True, slots=True)
+class _Upright:
+    """True landmarks (..., 33, 3) over size in the upright frame, their points (..., 33, 2), half size (...,), size
+    (...,) m, and the roll (..., 2, 2) that turns directions of the camera's picture upright.
+    """
+
+    landmarks: Array
+    points: Array
+    half: Array
+    size_m: Array
+    roll: Array
+
+
+def error_library(seen: RenderLandmarks) -> ErrorLibrary:
+    """The errors of the found people, and their mirror images."""
+    seen = seen.rows(seen.found)
+    true = _upright(np.asarray(seen.landmarks_m, np.float64))
+    look = look_at_rotation(_hips(_project(np.asarray(seen.landmarks_m, np.float64))))
+    rays = np.concatenate([seen.points, np.ones_like(seen.points[..., :1])], axis=-1) @ np.swapaxes(look, 1, 2)
+    points = rays[..., :2] / np.maximum(rays[..., 2:], 0.1) @ np.swapaxes(true.roll, 1, 2)
+    error = (points - true.points) / true.half[:, None, None]
+    guess = seen.guess - seen.guess[:, HIPS].mean(axis=1, keepdims=True)
+    own = np.sqrt(np.square(guess[:, MAIN, :2]).sum(axis=(1, 2)))
+    spread = np.sqrt(np.square(points - _hips(points)[:, None])[:, MAIN].sum(axis=(1, 2)))
+    z = 1.25 * guess[..., 2] * (spread / (own * true.half))[:, None]
+    depth = z - true.landmarks[..., 2]
+    flip2, flip3 = np.array([-1.0, 1.0]), np.array([-1.0, 1.0, 1.0])
+    pose = np.concatenate([true.landmarks, true.landmarks[:, MIRROR] * flip3])
+    return ErrorLibrary(
+        pose.reshape(len(pose), -1).astype(np.float32),
+        np.concatenate([error, error[:, MIRROR] * flip2]).astype(np.float32),
+        np.concatenate([seen.visibility, seen.visibility[:, MIRROR]]).astype(np.float32),
+        np.concatenate([depth, depth[:, MIRROR]]).astype(np.float32),
+    )
+
+
+def lent_errors(
+    library: ErrorLibrary, camera_points: Array, noise: LandmarkNoise, rng: np.random.Generator
+) -> NoisyLandmarks:
+    """Landmarks (B, W, 33) as a network would report them for true ones (B, W, 33, 3) m in the camera.
+
+    Two answers to poses like the window's middle one are lent to each window and fade into one another; on top comes
+    the formula's jitter.
+    """
+    batch, window = camera_points.shape[:2]
+    true = _upright(camera_points.reshape(-1, 33, 3).astype(np.float64))
+    middle = true.landmarks.reshape(batch, window, -1)[:, window // 2].astype(np.float32)
+    near = _nearest(library, middle)
+    first, second = (near[np.arange(batch), rng.integers(0, near.shape[1], batch)] for _ in range(2))
+    fade = _fade(batch, window, rng)
+
+    def lent(values: Array) -> Array:
+        share = fade.reshape(batch, window, *[1] * (values.ndim - 1))
+        mixed = (1 - share) * values[first][:, None] + share * values[second][:, None]
+        return mixed.reshape(batch * window, *values.shape[1:])
+
+    error = lent(library.error).reshape(batch, window, 33, 2)
+    error = error + noise.jitter * correlated(rng, error.shape, noise.correlation)
+    moved = true.points + error.reshape(-1, 33, 2) * true.half[:, None, None]
+    depth = true.landmarks[..., 2] + lent(library.depth)
+    plane = (moved - _hips(moved)[:, None]) / true.half[:, None, None] * 1.25 * true.size_m[:, None, None]
+    guess = np.concatenate([plane, (depth * true.size_m[:, None])[..., None]], axis=-1)
+    look = look_at_rotation(_hips(_project(camera_points.reshape(-1, 33, 3).astype(np.float64))))
+    rays = np.concatenate([moved @ true.roll, np.ones_like(moved[..., :1])], axis=-1) @ look
+    return NoisyLandmarks(
+        (rays[..., :2] / np.maximum(rays[..., 2:], 0.1)).reshape(batch, window, 33, 2),
+        np.clip(lent(library.visibility), 0.0, 1.0).reshape(batch, window, 33),
+        guess.reshape(batch, window, 33, 3),
+    )
+
+
+def _upright(landmarks_m: Array) -> _Upright:
+    look = look_at_rotation(_hips(_project(landmarks_m)))
+    turned = landmarks_m @ np.swapaxes(look, 1, 2)
+    torso = _project(turned)[:, SHOULDERS].mean(axis=1)
+    roll = roll_matrix(-np.arctan2(torso[:, 0], -torso[:, 1]))
+    turned = turned @ np.swapaxes(roll, 1, 2)
+    points = _project(turned)
+    relative = turned - turned[:, HIPS].mean(axis=1, keepdims=True)
+    size = np.linalg.norm(relative[:, MAIN], axis=-1).max(axis=-1)
+    half = 1.25 * np.linalg.norm(points[:, MAIN] - _hips(points)[:, None], axis=-1).max(axis=-1)
+    return _Upright(relative / size[:, None, None], points, np.maximum(half, 1e-4), size, roll[:, :2, :2])
+
+
+def _project(points_m: Array) -> Array:
+    return points_m[..., :2] / np.maximum(points_m[..., 2:], 0.1)
+
+
+def _hips(points: Array) -> Array:
+    middle: Array = points[:, HIPS].mean(axis=1)
+    return middle
+
+
+def _nearest(library: ErrorLibrary, pose: Array) -> NDArray[np.intp]:
+    """Rows (B, 12) of the library nearest to poses (B, 99)."""
+    count = min(_NEAREST, len(library))
+    distance = np.square(library.pose).sum(axis=1) - 2 * pose @ library.pose.T
+    return np.argpartition(distance, count - 1, axis=1)[:, :count]
+
+
+def _fade(batch: int, window: int, rng: np.random.Generator) -> Array:
+    """Shares (B, W) of the second answer: a smooth passage somewhere around the window, long or short."""
+    place = rng.uniform(-0.5 * window, 1.5 * window, (batch, 1))
+    length = rng.uniform(6.0, 30.0, (batch, 1))
+    return 1.0 / (1.0 + np.exp(-4.0 * (np.arange(window) - place) / length))
