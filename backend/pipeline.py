@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from backend.camera import choose_intrinsics
+from backend.embedding.glances import ALL_VIEWS, ONE_VIEW
 from backend.embedding.model import PoseModel, PoseOptions, load_model
 from backend.embedding.refine import RefineSettings
 from backend.errors import BadInputError, Cancelled
@@ -167,7 +168,7 @@ class _Poses:
         return PoseOptions(
             height_m=self.request.height_m or ASSUMED_HEIGHT_M,
             gravity_camera=self.request.gravity_camera,
-            flip=not draft and quality is not SolveQuality.FAST,
+            views=ONE_VIEW if draft or quality is SolveQuality.FAST else ALL_VIEWS,
             refine=refine,
         )
 

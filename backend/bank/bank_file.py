@@ -73,8 +73,7 @@ def read_bank(path: Path, tower_hash: str | None = None) -> PoseBank:
             if header.get("format") != FORMAT or header.get("version") != str(VERSION):
                 raise WeightsError(f"{path} is no Marionet bank of version {VERSION}", _REMEDY)
             tensors = {
-                name: file.get_tensor(name)
-                for name in ("rotations", "pose", "view", "embeddings", "embedding_scale")
+                name: file.get_tensor(name) for name in ("rotations", "pose", "view", "embeddings", "embedding_scale")
             }
     except FileNotFoundError as fault:
         raise WeightsError(f"{path} is missing", _REMEDY) from fault

@@ -66,7 +66,9 @@ def make_candidates(world_rotations_wxyz: Array, views: int, ranges: ViewRange, 
     local[:, 0] = (1, 0, 0, 0)
     joints = unturned_joints_m(local)
     pose = np.repeat(np.arange(len(local), dtype=np.int32), views)
-    view = view_rotations(joints[pose], root[pose], ranges, rng)
+    # a pose's headings are spread over the circle, so that no two views of it are wasted on one side
+    yaw = 2 * np.pi * (np.tile(np.arange(views), len(local)) + rng.random(len(pose))) / views
+    view = view_rotations(joints[pose], root[pose], yaw, ranges, rng)
     return Candidates(local, joints, pose, view)
 
 
@@ -81,11 +83,12 @@ def unturned_joints_m(local_wxyz: Array, block: int = 8192) -> Array:
     return out - out[:, :1]
 
 
-def view_rotations(joints_m: Array, root_wxyz: Array, ranges: ViewRange, rng: np.random.Generator) -> Array:
-    """Root orientations (N, 4) in random virtual cameras, of poses (N, 17, 3) with world root orientation (N, 4)."""
+def view_rotations(joints_m: Array, root_wxyz: Array, yaw: Array, ranges: ViewRange, rng: np.random.Generator) -> Array:
+    """Root orientations (N, 4) in random virtual cameras at headings `yaw` (N,) rad, of poses (N, 17, 3) with world
+    root orientation (N, 4).
+    """
     count = len(joints_m)
     root_wxyz = _tilted(root_wxyz, ranges.tilted_share, rng)
-    yaw = rng.uniform(0, 2 * np.pi, count)
     pitch = rng.normal(ranges.pitch_mean_deg, ranges.pitch_spread_deg, count)
     pitch = np.radians(np.clip(pitch, ranges.pitch_lowest_deg, ranges.pitch_highest_deg))
     distance = np.exp(rng.uniform(np.log(ranges.nearest_m), np.log(ranges.farthest_m), count))

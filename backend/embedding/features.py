@@ -32,9 +32,10 @@ class LandmarkWindow:
     """B windows of W frames at WINDOW_STEP_S, in normalised image coordinates (K^-1 applied).
 
     points (B, W, 33, 2); visibility (B, W, 33) 0..1; guess (B, W, 33, 3) the network's own hip-centred 3D guess in
-    any unit, its z along the ray to the person (the network sees a crop and cannot know where in the frame it lies); present (B, W) False where the frame lies outside the track;
-    gravity (B, 3) unit vector down in the camera, zeros where unknown; proportions (B, 7) log of the person's limb
-    lengths over the canonical body's at equal size (PROPORTIONS), NaN if unknown; use_depth (B,) False hides `guess`.
+    any unit, its z along the ray to the person (the network sees a crop and cannot know where in the frame it lies);
+    present (B, W) False where the frame lies outside the track; gravity (B, 3) unit vector down in the camera, zeros
+    where unknown; proportions (B, 7) log of the person's limb lengths over the canonical body's at equal size
+    (PROPORTIONS), NaN if unknown; use_depth (B,) False hides `guess`.
     """
 
     points: Array

@@ -12,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.bank.bank_file import PoseBank, read_bank
-from backend.bank.search import Searcher, make_searcher
-from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
-from backend.embedding.keypoints import H36M_MIRROR
+from backend.bank.search import Hits, Searcher, make_searcher
+from backend.embedding.features import LandmarkWindow
+from backend.embedding.glances import ALL_VIEWS, ClipEmbedding, Query, View, embed_clip
 from backend.embedding.refine import Evidence, Refined, RefineSettings, fit_proportions, refine_poses
 from backend.embedding.retrieve import Retrieved, best_path, retrieve
+from backend.embedding.score_climb import ScoreClimb
 from backend.embedding.shape import bone_scales_from_proportions, reshaped_joints
 from backend.embedding.skeleton import local_from_turns, make_skeleton
 from backend.embedding.smooth_evidence import smoothed
 from backend.embedding.tower_file import read_towers
-from backend.embedding.tower_run import ImageEmbedding, Towers
-from backend.embedding.windows import mirrored, solvable_frames, track_windows
+from backend.embedding.tower_run import Towers
+from backend.embedding.windows import normalised_points, solvable_frames, track_windows
 from backend.errors import NoPersonError
 from backend.types import Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.body import BodyShape, canonical_body
@@ -42,7 +43,7 @@ class PoseOptions:
     height_m: the person's height; gravity_camera: unit vector down in the camera where it is known; neighbours: K of
     the search; average: A of Avg(A); retrieval_share: weight of the retrieved joints beside the auxiliary ones;
     path: Viterbi over the top K; refine: structured inference (None: the retrieved pose as it is);
-    flip: average with the mirrored picture; smooth_s: standard deviation in time of the 3D evidence.
+    views: how the tower looks at the clip, answers averaged; smooth_s: standard deviation in time of the 3D evidence.
     """
 
     height_m: float = 1.70
@@ -52,24 +53,9 @@ class PoseOptions:
     retrieval_share: float = 0.3
     path: bool = False
     step_cost: float = 5.0
-    flip: bool = True
-    use_guess: bool = True
+    views: tuple[View, ...] = ALL_VIEWS
     smooth_s: float = 0.05
     refine: RefineSettings | None = field(default_factory=RefineSettings)
-
-
-@dataclass(frozen=True, slots=True)
-class ClipEmbedding:
-    """Every frame's embedding after the second pass: the tower's output, its input, and the clip's gravity (3,) in
-    the camera and proportions (7,); joints_camera_m (T, 17, 3) and turns_camera (T, J, 3, 3) at canonical size.
-    """
-
-    output: ImageEmbedding
-    input: TowerInput
-    gravity_camera: Array
-    proportions: Array
-    joints_camera_m: Array
-    turns_camera: Array
 
 
 class PoseModel:
@@ -92,78 +78,46 @@ class PoseModel:
         seen = solvable_frames(track)
         if not seen.any():
             raise NoPersonError("The track has no frame in which the person is seen", "Choose another person or range")
-        window = track_windows(track, intrinsics)
-        clip = self.embed(window, options)
-        hits = self.searcher.search(clip.output.embedding, min(options.neighbours, len(self.bank)))
-        found = retrieve(self.bank, hits, options.average)
-        if options.path:
-            found = self._along_path(
-                found, clip, best_path(self.bank, hits, _transposed(clip.input.virtual_from_camera), options.step_cost)
-            )
+        clip = self.embed(track_windows(track, intrinsics), options)
+        found, retrieved_m = self.retrieve(clip, options)
         settings = options.refine or RefineSettings(iterations=0, shape_rounds=0)
-        evidence = self._evidence(track, window, clip, found, options)
+        evidence = _evidence(track, intrinsics, clip, (found, retrieved_m), options)
         shape = BodyShape(options.height_m, bone_scales_from_proportions(clip.proportions))
         proportions = fit_proportions(shape, clip.proportions, evidence, settings)
         shape = BodyShape(options.height_m, bone_scales_from_proportions(proportions))
-        refined = refine_poses(make_skeleton(shape), evidence, settings)
+        climb = ScoreClimb(
+            self.towers.weights,
+            clip.queries[0].embedding,
+            clip.queries[0].virtual_from_camera,
+            proportions,
+            options.height_m / canonical_body().height_m,
+        )
+        refined = refine_poses(make_skeleton(shape), evidence, settings, climb)
         return _pose_track(track, seen, refined, clip, found, shape)
 
     def embed(self, window: LandmarkWindow, options: PoseOptions) -> ClipEmbedding:
-        """Two passes of the image tower: the first finds gravity and proportions of the clip, the second knows them."""
-        window = replace(window, use_depth=np.full(len(window.points), options.use_guess))
-        first = self._pass(window, options)
-        down = first.gravity_camera if options.gravity_camera is None else np.array(options.gravity_camera)
-        frames = len(window.points)
-        known = replace(window, gravity=np.tile(down, (frames, 1)), proportions=np.tile(first.proportions, (frames, 1)))
-        return replace(self._pass(known, options), gravity_camera=down, proportions=first.proportions)
+        """What the image tower says of a clip's windows."""
+        return embed_clip(self.towers, window, options.views, options.gravity_camera)
 
-    def _pass(self, window: LandmarkWindow, options: PoseOptions) -> ClipEmbedding:
-        seen = tower_input(window)
-        output = self.towers.embed_images(seen)
-        to_camera = _transposed(seen.virtual_from_camera)
-        joints, turns = _to_camera(to_camera, output.joints_m), to_camera[:, None] @ output.rotations
-        gravity = _to_camera(to_camera, output.gravity[:, None])[:, 0]
-        proportions = output.proportions
-        if options.flip:
-            other_seen = tower_input(mirrored(window))
-            other = self.towers.embed_images(other_seen)
-            other_camera = _transposed(other_seen.virtual_from_camera)
-            mirror = np.array([-1.0, 1.0, 1.0])
-            joints = (joints + _to_camera(other_camera, other.joints_m)[:, H36M_MIRROR] * mirror) / 2
-            gravity = gravity + _to_camera(other_camera, other.gravity[:, None])[:, 0] * mirror
-            proportions = (proportions + other.proportions) / 2
-        down = np.median(gravity, axis=0)
-        return ClipEmbedding(output, seen, down / np.linalg.norm(down), np.median(proportions, axis=0), joints, turns)
+    def retrieve(self, clip: ClipEmbedding, options: PoseOptions) -> tuple[Retrieved, Array]:
+        """The bank's answer to the plain query, and the joints (T, 17, 3) m in the camera, at canonical size and in
+        the person's proportions: the mean over the queries of Avg(A).
+        """
+        answers = []
+        for query in clip.queries:
+            hits = self.searcher.search(query.embedding, min(options.neighbours, len(self.bank)))
+            found = retrieve(self.bank, hits, options.average)
+            if options.path:
+                found = self._along_path(found, hits, query, options)
+            answers.append((found, query.joints_in_camera(reshaped_joints(found.joints_m, clip.proportions))))
+        return answers[0][0], np.mean([joints for _, joints in answers], axis=0)
 
-    def _along_path(self, found: Retrieved, clip: ClipEmbedding, path: NDArray[np.intp]) -> Retrieved:
+    def _along_path(self, found: Retrieved, hits: Hits, query: Query, options: PoseOptions) -> Retrieved:
+        path = best_path(self.bank, hits, np.swapaxes(query.virtual_from_camera, -1, -2), options.step_cost)
         candidates = self.bank.candidates
         rotations = candidates.rotations_wxyz[candidates.pose[path]].copy()
         rotations[:, 0] = candidates.view_wxyz[path]
         return replace(found, joints_m=(found.joints_m + candidates.joints_m(path)) / 2, rotations_wxyz=rotations)
-
-    def _evidence(
-        self, track: PersonTrack, window: LandmarkWindow, clip: ClipEmbedding, found: Retrieved, options: PoseOptions
-    ) -> Evidence:
-        """What the poses are fitted to: keypoints, a mix of retrieved and auxiliary joints, rotations to start from."""
-        to_camera = _transposed(clip.input.virtual_from_camera)
-        if options.refine is None:
-            local = quaternion_to_matrix(found.rotations_wxyz).astype(np.float32)
-            local[:, 0] = to_camera @ local[:, 0]
-        else:
-            local = local_from_turns(clip.turns_camera.astype(np.float32))
-        scale = options.height_m / canonical_body().height_m
-        share = options.retrieval_share
-        retrieved = reshaped_joints(found.joints_m, clip.proportions)
-        joints = (1 - share) * clip.joints_camera_m + share * _to_camera(to_camera, retrieved)
-        center = window.points.shape[1] // 2
-        return Evidence(
-            window.points[:, center],
-            np.square(np.clip(window.visibility[:, center], 0.02, 1.0)),
-            smoothed(joints * scale, track.times_s[solvable_frames(track)], options.smooth_s),
-            clip.output.error_m * scale,
-            local,
-            clip.input.half_size,
-        )
 
 
 def load_model(
@@ -175,13 +129,32 @@ def load_model(
     return PoseModel(Towers(weights, device, threads), poses, make_searcher(poses.embeddings, device))
 
 
-def _transposed(rotation: Array) -> Array:
-    return np.swapaxes(rotation, -1, -2)
-
-
-def _to_camera(rotation: Array, points: Array) -> Array:
-    """Rotate points (T, N, 3) by (T, 3, 3)."""
-    return np.matmul(points, np.swapaxes(rotation, -1, -2))
+def _evidence(
+    track: PersonTrack,
+    intrinsics: Intrinsics,
+    clip: ClipEmbedding,
+    answer: tuple[Retrieved, Array],
+    options: PoseOptions,
+) -> Evidence:
+    """What the poses are fitted to: keypoints, a mix of retrieved and auxiliary joints, rotations to start from."""
+    found, retrieved_m = answer
+    seen = solvable_frames(track)
+    if options.refine is None:
+        local = quaternion_to_matrix(found.rotations_wxyz).astype(np.float32)
+        local[:, 0] = np.swapaxes(clip.queries[0].virtual_from_camera, -1, -2) @ local[:, 0]
+    else:
+        local = local_from_turns(clip.turns.astype(np.float32))
+    scale = options.height_m / canonical_body().height_m
+    share = options.retrieval_share
+    joints = (1 - share) * clip.joints_m + share * retrieved_m
+    return Evidence(
+        normalised_points(track.keypoints_px[seen], intrinsics),
+        np.square(np.clip(track.visibility[seen], 0.02, 1.0)),
+        smoothed(joints * scale, track.times_s[seen], options.smooth_s),
+        clip.error_m * scale,
+        local,
+        clip.half_size,
+    )
 
 
 def _pose_track(
@@ -198,7 +171,7 @@ def _pose_track(
         return out
 
     rotations = quaternion_continuous(matrix_to_quaternion(refined.local.astype(np.float64)))
-    error = np.sqrt(np.mean(np.square(clip.output.error_m), axis=1))
+    error = np.sqrt(np.mean(np.square(clip.error_m), axis=1))
     sure = np.exp(-np.square(error / 0.15)) * track.presence[seen] * track.visibility[seen].mean(axis=1)
     return PoseTrack(
         whole(rotations),
@@ -207,7 +180,7 @@ def _pose_track(
         whole(np.clip(sure, 0.0, 1.0), 0.0),
         whole(found.score.astype(np.float64)),
         whole(found.margin.astype(np.float64)),
-        clip.gravity_camera,
+        clip.gravity,
         shape.height_m,
         np.asarray(shape.bone_scales),
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backend.embedding.features import PROPORTIONS
 from backend.embedding.joint_limits import joint_limits
+from backend.embedding.score_climb import ScoreClimb
 from backend.embedding.shape import bone_scales_from_proportions, proportion_groups
 from backend.embedding.skeleton import (
     Skeleton,
@@ -37,7 +38,8 @@ class RefineSettings:
     """Standard deviations of what is fitted; a smaller one pulls harder.
 
     point_share: 2D keypoints, as share of the person's half size; outlier_share: beyond it a keypoint counts less;
-    prior_deg: nearness to the rotation that the fit starts from; limit_deg: how hard joint limits are (0: none).
+    prior_deg: nearness to the rotation that the fit starts from; limit_deg: how hard joint limits are (0: none);
+    score_weight: how much a point of score counts (one point is 100 mm of margin; 0: the score is not climbed).
     """
 
     iterations: int = 6
@@ -47,6 +49,7 @@ class RefineSettings:
     prior_deg: float = 12.0
     stiff_deg: float = 4.0
     limit_deg: float = 4.0
+    score_weight: float = 0.0
     shape_rounds: int = 3
     shape_frames: int = 60
     shape_independent: float = 12.0
@@ -83,12 +86,16 @@ _CHUNK = 64
 _THREADS = min(4, os.cpu_count() or 1)
 
 
-def refine_poses(skeleton: Skeleton, evidence: Evidence, settings: RefineSettings) -> Refined:
-    """Fit every frame; frames are independent, time enters through the evidence."""
-    chunks = [_slice(evidence, slice(at, at + _CHUNK)) for at in range(0, len(evidence.points), _CHUNK)]
+def refine_poses(
+    skeleton: Skeleton, evidence: Evidence, settings: RefineSettings, climb: ScoreClimb | None = None
+) -> Refined:
+    """Fit every frame; frames are independent, time enters through the evidence. A score weight needs `climb`."""
+    rows = [slice(at, at + _CHUNK) for at in range(0, len(evidence.points), _CHUNK)]
+    climb = climb if settings.score_weight > 0 else None
+    chunks = [(_slice(evidence, part), climb.rows(part) if climb else None) for part in rows]
     # numpy lets go of the interpreter in the heavy parts, so threads share the work without changing its result
     with ThreadPoolExecutor(_THREADS, "refine") as pool:
-        parts = list(pool.map(lambda chunk: _refine(skeleton, chunk, settings), chunks))
+        parts = list(pool.map(lambda chunk: _refine(skeleton, chunk[0], settings, chunk[1]), chunks))
     local = np.concatenate([part.local for part in parts])
     root = np.concatenate([part.root_m for part in parts])
     return Refined(local, root, pose_skeleton(skeleton, local, root))
@@ -159,14 +166,17 @@ def _slice(evidence: Evidence, rows: slice) -> Evidence:
     return Evidence(*(getattr(evidence, name)[rows].astype(np.float32) for name in Evidence.__dataclass_fields__))
 
 
-def _refine(skeleton: Skeleton, evidence: Evidence, settings: RefineSettings) -> Refined:
+def _refine(
+    skeleton: Skeleton, evidence: Evidence, settings: RefineSettings, climb: ScoreClimb | None = None
+) -> Refined:
     local = evidence.prior.copy()
     root = initial_root(pose_skeleton(skeleton, local, np.zeros((len(local), 3), np.float32)).landmarks_m, evidence)
     turning = np.arange(local.shape[1])
     stiffness = _stiffness(skeleton, settings)
     for _ in range(settings.iterations):
         pose = pose_skeleton(skeleton, local, root)
-        step = _gauss_newton_step(skeleton, pose, local, evidence, stiffness, settings)
+        uphill = _uphill(pose, climb, settings)
+        step = _gauss_newton_step(skeleton, (pose, local), evidence, stiffness, settings, uphill)
         local = turned(skeleton, pose, local, turning, np.clip(step[:, :-1], -0.5, 0.5))
         root = root + step[:, -1]
         root[:, 2] = np.maximum(root[:, 2], 0.3)
@@ -195,10 +205,23 @@ def initial_root(landmarks_m: Array, evidence: Evidence) -> Array:
     return root.astype(np.float32)
 
 
+def _uphill(pose: SkeletonPose, climb: ScoreClimb | None, settings: RefineSettings) -> Array | None:
+    """The weighted slope (T, 17, 3) of the score over joints relative to the pelvis."""
+    if climb is None:
+        return None
+    return settings.score_weight * climb.gradient(pose.h36m_m - pose.h36m_m[:, :1])
+
+
 def _gauss_newton_step(
-    skeleton: Skeleton, pose: SkeletonPose, local: Array, evidence: Evidence, stiffness: Array, settings: RefineSettings
+    skeleton: Skeleton,
+    state: tuple[SkeletonPose, Array],
+    evidence: Evidence,
+    stiffness: Array,
+    settings: RefineSettings,
+    uphill: Array | None,
 ) -> Array:
     """Steps (T, J + 1, 3): a turn of every joint in the camera's axes, and of the pelvis position."""
+    pose, local = state
     frames, joints = local.shape[:2]
     jacobian = point_jacobian(skeleton, pose, np.arange(joints))
     size = jacobian.shape[-1]
@@ -209,6 +232,9 @@ def _gauss_newton_step(
     _add_prior(skeleton, pose, local, evidence, stiffness, matrix, right)
     if settings.limit_deg > 0:
         _add_limits(skeleton, pose, local, settings, matrix, right)
+    if uphill is not None:
+        moves = jacobian[:, 33:] - jacobian[:, 33:34]
+        right += np.einsum("tjcp,tjc->tp", moves, uphill.astype(np.float32))
     diagonal = np.arange(size)
     matrix[:, diagonal, diagonal] += 1e-4 * matrix[:, diagonal, diagonal] + 1e-6
     return np.linalg.solve(matrix, right[..., None])[..., 0].reshape(frames, joints + 1, 3)

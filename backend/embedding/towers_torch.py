@@ -109,7 +109,8 @@ class ImageTower(nn.Module):
 class PoseTower(nn.Module):
     """joints_m (..., 17, 3) relative to the pelvis, on the canonical body -> f_J (..., E).
 
-    Two hidden ReLU layers, as in the paper, and beside them a linear layer from the same input (features.pose_features).
+    Two hidden ReLU layers, as in the paper, and a linear layer beside them, from the same input
+    (features.pose_features).
     """
 
     def __init__(self, sizes: TowerSizes) -> None:

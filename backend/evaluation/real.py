@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from backend.embedding.keypoints import H36M_NAMES, KEYPOINT_NAMES
 from backend.embedding.model import PoseModel, PoseOptions
-from backend.embedding.retrieve import retrieve
 from backend.embedding.windows import solvable_frames, track_windows
 from backend.evaluation.metrics import PoseErrors
 from backend.evaluation.recording import Recording, RecordingCamera, score_recording
@@ -83,15 +82,12 @@ def _landmark_world(track: PersonTrack, camera: Intrinsics) -> Array:
 
 
 def _retrieved(model: PoseModel, track: PersonTrack, camera: Intrinsics, options: PoseOptions, average: int) -> Array:
-    clip = model.embed(track_windows(track, camera), options)
-    hits = model.searcher.search(clip.output.embedding, max(average, 2))
-    found = retrieve(model.bank, hits, average)
-    joints = np.matmul(found.joints_m if average > 1 else found.best_joints_m, clip.input.virtual_from_camera)
-    return _whole(track, joints)
+    options = replace(options, neighbours=max(average, 2), average=average)
+    return _whole(track, model.retrieve(model.embed(track_windows(track, camera), options), options)[1])
 
 
 def _auxiliary(model: PoseModel, track: PersonTrack, camera: Intrinsics, options: PoseOptions) -> Array:
-    return _whole(track, model.embed(track_windows(track, camera), options).joints_camera_m)
+    return _whole(track, model.embed(track_windows(track, camera), options).joints_m)
 
 
 def _whole(track: PersonTrack, joints: Array) -> Array:

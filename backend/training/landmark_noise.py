@@ -1,6 +1,7 @@
 """Errors of the landmark network, simulated: bias, jitter over time, lost limbs, swaps. numpy only.
 
-Lengths of 2D errors are shares of the crop's half size; the defaults stand between a fit on renders (tools/fit_noise.py), which are hard pictures, and clean film.
+Lengths of 2D errors are shares of the crop's half size; the defaults stand between a fit on renders, which are hard
+pictures (tools/fit_noise.py), and clean film.
 """
 
 from __future__ import annotations

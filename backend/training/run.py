@@ -20,8 +20,8 @@ from backend.training.export import folded_weights
 from backend.training.generator import BatchSource, Mix, pack_batch
 from backend.training.logs import LOSSES_FILE, TrainingLog
 from backend.training.losses_plot import plot_losses
-from backend.training.noise_fit import joined
 from backend.training.noise_file import read_noise
+from backend.training.noise_fit import joined
 from backend.training.parallel import Ranks, join_ranks
 from backend.training.pool import MotionPool, motion_pool
 from backend.training.render_landmarks import render_landmarks
@@ -40,7 +40,8 @@ TOWERS_FILE = "towers.safetensors"
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
     """What to train on, and where to. `renders_share` of each batch comes from `renders` (folders), seen by the
-    landmark networks `qualities`; `noise` a fitted error model; `start` a checkpoint or towers file whose towers the run begins with.
+    landmark networks `qualities`; `noise` a fitted error model; `start` a checkpoint or towers file whose towers the
+    run begins with.
     """
 
     mocap: Path

@@ -68,8 +68,8 @@ class SimulationSettings:
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
     """Tower input and its truth in the virtual camera: joints_m (B, 17, 3) relative to the pelvis on a body scaled
-    to the canonical size, pose_m (B, 17, 3) the same pose on the canonical body, rotations (B, J, 3, 3) of the joints in the virtual camera, gravity (B, 3) down;
-    proportions (B, 7) as in embedding.features.
+    to the canonical size, pose_m (B, 17, 3) the same pose on the canonical body, rotations (B, J, 3, 3) of the
+    joints in the virtual camera, gravity (B, 3) down; proportions (B, 7) as in embedding.features.
     """
 
     input: TowerInput
@@ -122,11 +122,13 @@ def simulate_batch(
     )
 
 
-def _errors(points: Array, camera_points: Array, settings: SimulationSettings, rng: np.random.Generator) -> NoisyLandmarks:
+def _errors(
+    points: Array, camera_points: Array, settings: SimulationSettings, rng: np.random.Generator
+) -> NoisyLandmarks:
     """Landmarks of points (B, W, 33, 2) and camera_points (B, W, 33, 3) m, each window with one kind of error."""
     if settings.errors is None:
         return noisy_landmarks(points, camera_points, settings.noise, rng)
-    lent = int(round(settings.errors_share * len(points)))
+    lent = round(settings.errors_share * len(points))
     parts = []
     if lent:
         parts.append(lent_errors(settings.errors, camera_points[:lent], settings.noise, rng))
@@ -137,7 +139,7 @@ def _errors(points: Array, camera_points: Array, settings: SimulationSettings, r
 
 
 def canonical_joints(turns: Array) -> Array:
-    """Human3.6M joints (B, 17, 3) m, relative to the pelvis, of the canonical body with joint rotations (B, J, 3, 3)."""
+    """Human3.6M joints (B, 17, 3) m, relative to the pelvis, of the canonical body with rotations (B, J, 3, 3)."""
     body = canonical_body()
     offsets = np.broadcast_to(body.offsets_m.astype(np.float32), (len(turns), *body.offsets_m.shape))
     positions = np.zeros(turns.shape[:-1], np.float32)

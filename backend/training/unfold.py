@@ -27,7 +27,9 @@ def start_from_weights(state: TrainerState, weights: TowerWeights, frames: Tenso
         for name, layer in weights.pose.items():
             _copy(state.pose.get_submodule(name), layer)
     except RuntimeError as fault:
-        raise WeightsError(f"the towers to begin with have other layer sizes ({fault})", "Train without --start") from fault
+        raise WeightsError(
+            f"the towers to begin with have other layer sizes ({fault})", "Train without --start"
+        ) from fault
     _neutral_norms(state.image, frames, context)
     _same(state.image, state.image_average)
     _same(state.pose, state.pose_average)

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from backend.bank.bank_file import read_bank, write_bank
-from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, WINDOW, TowerInput
+from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, WINDOW, TowerInput, pose_features
 from backend.embedding.model import BANK_FILE, TOWERS_FILE, WEIGHTS_DIR, PoseModel, PoseOptions, load_model
 from backend.embedding.skeleton import make_skeleton, pose_skeleton
 from backend.embedding.tower_file import read_towers
@@ -74,7 +74,7 @@ def test_onnx_and_torch_give_the_same_embedding() -> None:
     own = Towers(weights).embed_images(TowerInput(frames, context, np.eye(3), np.ones(1))).embedding
     assert np.abs(own - embedding).max() < 1e-3 * np.abs(embedding).max()
     joints = rng.normal(size=(16, 17, 3)).astype(np.float32)
-    poses = torch_towers(weights, "cpu")[1](joints.reshape(16, 51))
+    poses = torch_towers(weights, "cpu")[1](pose_features(joints))
     assert np.abs(Towers(weights).embed_poses(joints) - poses).max() < 1e-3 * np.abs(poses).max()
 
 

@@ -1,0 +1,135 @@
+"""Several glances of the image tower at one clip: as it is and in a mirror, with the network's 3D guess and without.
+
+The tower errs differently each time, so the mean of its answers errs less. numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
+from backend.embedding.keypoints import H36M_MIRROR
+from backend.embedding.tower_run import ImageEmbedding, Towers, six_to_matrix
+from backend.embedding.windows import mirrored
+from blender_addon.motion.body import canonical_body
+
+Array = NDArray[np.floating]
+
+_FLIP = np.array([-1.0, 1.0, 1.0], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How to look: in a mirror or not, at the landmark network's own 3D guess or not."""
+
+    mirror: bool = False
+    guess: bool = True
+
+
+ALL_VIEWS = (View(), View(guess=False), View(mirror=True), View(mirror=True, guess=False))
+ONE_VIEW = (View(),)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is searched for: embedding (T, E) and the cameras that it is seen by, virtual_from_camera (T, 3, 3); a
+    `mirror` query finds mirrored poses.
+    """
+
+    embedding: Array
+    virtual_from_camera: Array
+    mirror: bool
+
+    def joints_in_camera(self, joints_m: Array) -> Array:
+        """Joints (T, 17, 3) of the virtual camera in the real one, unmirrored."""
+        return _in_camera(joints_m, self.virtual_from_camera, self.mirror)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipEmbedding:
+    """What the image tower says of T frames, in the camera: queries, the plain one first; joints_m (T, 17, 3) at
+    canonical size with error_m (T, 17); turns (T, J, 3, 3); half_size (T,); and of the whole clip: gravity (3,) unit
+    vector down, proportions (7,).
+    """
+
+    queries: tuple[Query, ...]
+    joints_m: Array
+    error_m: Array
+    turns: Array
+    half_size: Array
+    gravity: Array
+    proportions: Array
+
+
+def embed_clip(
+    towers: Towers, window: LandmarkWindow, views: Sequence[View], gravity: tuple[float, float, float] | None
+) -> ClipEmbedding:
+    """Two passes: the first finds the clip's gravity (where it is not given) and proportions, the second knows them."""
+    first = _looked(towers, window, views)
+    down = first.gravity if gravity is None else np.asarray(gravity, np.float64)
+    frames = len(window.points)
+    known = replace(window, gravity=np.tile(down, (frames, 1)), proportions=np.tile(first.proportions, (frames, 1)))
+    return replace(_looked(towers, known, views), gravity=down, proportions=first.proportions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Glance:
+    """One view's answer in the camera, unmirrored."""
+
+    view: View
+    seen: TowerInput
+    output: ImageEmbedding
+
+    def joints_m(self) -> Array:
+        return _in_camera(self.output.joints_m, self.seen.virtual_from_camera, self.view.mirror)
+
+    def down(self) -> Array:
+        down = np.matmul(self.output.gravity[:, None], self.seen.virtual_from_camera)[:, 0]
+        return down * _FLIP if self.view.mirror else down
+
+    def turns(self) -> Array:
+        turns = np.swapaxes(self.seen.virtual_from_camera, -1, -2)[:, None] @ self.output.rotations
+        if self.view.mirror:
+            turns = turns[:, canonical_body().mirror] * _FLIP[:, None] * _FLIP
+        return np.asarray(turns)
+
+
+def _looked(towers: Towers, window: LandmarkWindow, views: Sequence[View]) -> ClipEmbedding:
+    glances = [_glance(towers, window, view) for view in views]
+    plain = [glance for glance in glances if not glance.view.mirror]
+    others = [glance for glance in glances if glance.view.mirror]
+    down = np.median(_mean([glance.down() for glance in glances]), axis=0)
+    turns = _mean([glance.turns() for glance in glances])
+    return ClipEmbedding(
+        tuple(_query(group) for group in (plain, others) if group),
+        _mean([glance.joints_m() for glance in glances]),
+        plain[0].output.error_m,
+        six_to_matrix(np.swapaxes(turns[..., :2], -1, -2)) if len(glances) > 1 else turns,
+        plain[0].seen.half_size,
+        down / np.linalg.norm(down),
+        np.median(_mean([glance.output.proportions for glance in glances]), axis=0),
+    )
+
+
+def _glance(towers: Towers, window: LandmarkWindow, view: View) -> _Glance:
+    window = replace(window, use_depth=np.full(len(window.points), view.guess))
+    seen = tower_input(mirrored(window) if view.mirror else window)
+    return _Glance(view, seen, towers.embed_images(seen))
+
+
+def _query(glances: Sequence[_Glance]) -> Query:
+    embedding = _mean([glance.output.embedding for glance in glances])
+    return Query(embedding, glances[0].seen.virtual_from_camera, glances[0].view.mirror)
+
+
+def _mean(values: Sequence[Array]) -> Array:
+    return np.asarray(sum(values[1:], start=values[0]) / len(values))
+
+
+def _in_camera(joints_m: Array, virtual_from_camera: Array, mirror: bool) -> Array:
+    joints = np.matmul(joints_m, virtual_from_camera)
+    return joints[:, H36M_MIRROR] * _FLIP if mirror else joints
