@@ -21,7 +21,11 @@ WINDOW_STEP_S = 1.0 / 30.0
 KEYPOINTS = 33
 FRAME_FEATURES = KEYPOINTS * 4 + 3
 PROPORTIONS = ("torso", "shoulder_width", "hip_width", "thigh", "shin", "upper_arm", "forearm")
-CONTEXT_FEATURES = 3 + 1 + len(PROPORTIONS) + 1 + 2
+"""Limbs whose lengths say how a person is built: log of each over the canonical body's, at equal size."""
+
+CONTEXT_FEATURES = 2
+"""Log of the half size, and whether the guess is shown."""
+
 POSE_FEATURES = 17 * 3 + 17
 _CROP_MARGIN = 1.25
 _CLIP = 4.0
@@ -33,17 +37,13 @@ class LandmarkWindow:
 
     points (B, W, 33, 2); visibility (B, W, 33) 0..1; guess (B, W, 33, 3) the network's own hip-centred 3D guess in
     any unit, its z along the ray to the person (the network sees a crop and cannot know where in the frame it lies);
-    present (B, W) False where the frame lies outside the track; gravity (B, 3) unit vector down in the camera, zeros
-    where unknown; proportions (B, 7) log of the person's limb lengths over the canonical body's at equal size
-    (PROPORTIONS), NaN if unknown; use_depth (B,) False hides `guess`.
+    present (B, W) False where the frame lies outside the track; use_depth (B,) False hides `guess`.
     """
 
     points: Array
     visibility: Array
     guess: Array
     present: NDArray[np.bool_]
-    gravity: Array
-    proportions: Array
     use_depth: NDArray[np.bool_]
 
 
@@ -80,12 +80,7 @@ def tower_input(window: LandmarkWindow) -> TowerInput:
         ],
         axis=-1,
     )
-    gravity = np.einsum("bij,bj->bi", virtual, window.gravity)
-    known = np.linalg.norm(window.gravity, axis=-1, keepdims=True) > 0.5
-    measured = np.isfinite(window.proportions[:, :1])
-    proportions = 5.0 * np.nan_to_num(window.proportions)  # a body differs by a fifth: unit scale
-    lens = [np.log(half_size)[:, None] + 1.0, window.use_depth[:, None]]
-    context = np.concatenate([gravity, known, proportions, measured, *lens], axis=-1)
+    context = np.stack([np.log(half_size) + 1.0, window.use_depth], axis=-1)
     return TowerInput(frames.astype(np.float32), context.astype(np.float32), virtual, half_size)
 
 

@@ -65,17 +65,6 @@ class ClipEmbedding:
     proportions: Array
 
 
-def embed_clip(
-    towers: Towers, window: LandmarkWindow, views: Sequence[View], gravity: tuple[float, float, float] | None
-) -> ClipEmbedding:
-    """Two passes: the first finds the clip's gravity (where it is not given) and proportions, the second knows them."""
-    first = _looked(towers, window, views)
-    down = first.gravity if gravity is None else np.asarray(gravity, np.float64)
-    frames = len(window.points)
-    known = replace(window, gravity=np.tile(down, (frames, 1)), proportions=np.tile(first.proportions, (frames, 1)))
-    return replace(_looked(towers, known, views), gravity=down, proportions=first.proportions)
-
-
 @dataclass(frozen=True, slots=True)
 class _Glance:
     """One view's answer in the camera, unmirrored."""
@@ -98,7 +87,8 @@ class _Glance:
         return np.asarray(turns)
 
 
-def _looked(towers: Towers, window: LandmarkWindow, views: Sequence[View]) -> ClipEmbedding:
+def embed_clip(towers: Towers, window: LandmarkWindow, views: Sequence[View]) -> ClipEmbedding:
+    """Look at a clip's windows in each of the ways; the first has to be an unmirrored one."""
     glances = [_glance(towers, window, view) for view in views]
     plain = [glance for glance in glances if not glance.view.mirror]
     others = [glance for glance in glances if glance.view.mirror]

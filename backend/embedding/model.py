@@ -97,7 +97,9 @@ class PoseModel:
 
     def embed(self, window: LandmarkWindow, options: PoseOptions) -> ClipEmbedding:
         """What the image tower says of a clip's windows."""
-        return embed_clip(self.towers, window, options.views, options.gravity_camera)
+        clip = embed_clip(self.towers, window, options.views)
+        known = options.gravity_camera
+        return clip if known is None else replace(clip, gravity=np.asarray(known, np.float64))
 
     def retrieve(self, clip: ClipEmbedding, options: PoseOptions) -> tuple[Retrieved, Array]:
         """The bank's answer to the plain query, and the joints (T, 17, 3) m in the camera, at canonical size and in

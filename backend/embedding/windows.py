@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.embedding.features import PROPORTIONS, WINDOW, WINDOW_STEP_S, LandmarkWindow
+from backend.embedding.features import WINDOW, WINDOW_STEP_S, LandmarkWindow
 from backend.embedding.keypoints import MIRROR
 from backend.types import Intrinsics, PersonTrack
 
@@ -39,9 +39,7 @@ def solvable_frames(track: PersonTrack) -> NDArray[np.bool_]:
 
 
 def track_windows(track: PersonTrack, intrinsics: Intrinsics) -> LandmarkWindow:
-    """Windows around every seen frame of the track (solvable_frames), interpolated in time; gravity and
-    proportions unknown.
-    """
+    """Windows around every seen frame of the track (solvable_frames), interpolated in time."""
     seen = solvable_frames(track)
     times = track.times_s[seen]
     points = normalised_points(track.keypoints_px[seen], intrinsics)
@@ -70,8 +68,6 @@ def track_windows(track: PersonTrack, intrinsics: Intrinsics) -> LandmarkWindow:
         visibility[before] * (1 - weight) + visibility[after] * weight,
         guess[before] * (1 - weight[..., None]) + guess[after] * weight[..., None],
         present,
-        np.zeros((len(times), 3)),
-        np.full((len(times), len(PROPORTIONS)), np.nan),
         np.ones(len(times), dtype=bool),
     )
 
@@ -94,7 +90,5 @@ def mirrored(window: LandmarkWindow) -> LandmarkWindow:
         window.visibility[:, :, MIRROR],
         window.guess[:, :, MIRROR] * np.array([-1.0, 1.0, 1.0]),
         window.present,
-        window.gravity * np.array([-1.0, 1.0, 1.0]),
-        window.proportions,
         window.use_depth,
     )

@@ -43,7 +43,7 @@ class LandmarkNoise:
     depth_gain_high: float = 1.15
     depth_bias: float = 0.082
     depth_jitter: float = 0.046
-    depth_hidden_share: float = 0.2
+    depth_hidden_share: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)

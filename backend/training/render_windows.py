@@ -20,8 +20,6 @@ from backend.training.render_landmarks import RenderLandmarks
 from backend.training.simulate import (
     SimulationSettings,
     TrainingBatch,
-    _known_gravity,
-    _known_proportions,
     body_proportions,
     canonical_joints,
 )
@@ -93,7 +91,7 @@ def _pool(seen: RenderLandmarks) -> RenderPool:
 
 
 def render_batch(pool: RenderPool, count: int, rng: np.random.Generator, settings: SimulationSettings) -> TrainingBatch:
-    """Draw `count` windows; gravity, proportions and depth guess are hidden as often as in simulated ones."""
+    """Draw `count` windows; the depth guess is hidden as often as in simulated ones."""
     center = rng.integers(0, len(pool), count)
     place = center[:, None] + np.arange(WINDOW) - WINDOW // 2
     nearest = np.clip(place, pool.first[center][:, None], pool.last[center][:, None])
@@ -102,8 +100,6 @@ def render_batch(pool: RenderPool, count: int, rng: np.random.Generator, setting
         pool.visibility[nearest],
         pool.guess[nearest],
         nearest == place,
-        _known_gravity(pool.down[center], settings, rng),
-        _known_proportions(pool.proportions[center], settings, rng),
         rng.random(count) >= settings.noise.depth_hidden_share,
     )
     joints, turns, down = pool.joints_m[center], pool.turns[center], pool.down[center]
@@ -134,7 +130,5 @@ def _where(flip: NDArray[np.bool_], a: LandmarkWindow, b: LandmarkWindow) -> Lan
         pick(a.visibility, b.visibility),
         pick(a.guess, b.guess),
         b.present,
-        pick(a.gravity, b.gravity),
-        b.proportions,
         b.use_depth,
     )

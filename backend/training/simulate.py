@@ -55,10 +55,6 @@ class SimulationSettings:
     variation: Variation = Variation()
     camera: CameraRange = CameraRange()
     noise: LandmarkNoise = LandmarkNoise()
-    gravity_known_share: float = 0.5
-    gravity_error_deg: float = 5.0
-    proportions_known_share: float = 0.5
-    proportions_error: float = 0.03
     site_spread_m: float = 0.012
     shape: ShapeSpread = ShapeSpread()
     errors: ErrorLibrary | None = None
@@ -104,8 +100,6 @@ def simulate_batch(
         noisy.visibility[row, nearest],
         noisy.guess[row, nearest],
         present,
-        _known_gravity(down, settings, rng),
-        _known_proportions(proportions, settings, rng),
         rng.random(count) >= settings.noise.depth_hidden_share,
     )
     seen = tower_input(window)
@@ -255,19 +249,6 @@ def _random_cameras(positions: Array, ranges: CameraRange, rng: np.random.Genera
     cosine, sine, zero, one = np.cos(roll), np.sin(roll), np.zeros(count), np.ones(count)
     turn = np.stack([cosine, -sine, zero, sine, cosine, zero, zero, zero, one], axis=-1).reshape(-1, 3, 3)
     return (turn @ rotation).astype(np.float32), center.astype(np.float32)
-
-
-def _known_gravity(down: Array, settings: SimulationSettings, rng: np.random.Generator) -> Array:
-    error = rng.normal(0, np.radians(settings.gravity_error_deg), down.shape)
-    noisy = down + error
-    noisy /= np.linalg.norm(noisy, axis=-1, keepdims=True)
-    return noisy * (rng.random(len(down)) < settings.gravity_known_share)[:, None]
-
-
-def _known_proportions(proportions: Array, settings: SimulationSettings, rng: np.random.Generator) -> Array:
-    noisy = proportions + rng.normal(0, settings.proportions_error, proportions.shape)
-    noisy[rng.random(len(noisy)) >= settings.proportions_known_share] = np.nan
-    return noisy
 
 
 def _present(count: int, window: int, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.embedding.features import PROPORTIONS, WINDOW, LandmarkWindow, look_at_rotation, roll_matrix, tower_input
+from backend.embedding.features import WINDOW, LandmarkWindow, look_at_rotation, roll_matrix, tower_input
 from backend.embedding.keypoints import KEYPOINT_NAMES, MIRROR
 from backend.embedding.refine import Evidence, RefineSettings, fit_proportions, initial_root, refine_poses
 from backend.embedding.shape import bone_scales_from_proportions
@@ -43,8 +43,6 @@ def _window(frames: int = 3, seed: int = 0) -> LandmarkWindow:
         np.ones((frames, WINDOW, 33)),
         guess.astype(np.float64),
         np.ones((frames, WINDOW), bool),
-        np.tile([0.0, 1.0, 0.0], (frames, 1)),
-        np.zeros((frames, len(PROPORTIONS))),
         np.ones(frames, bool),
     )
 
@@ -65,7 +63,6 @@ def test_a_rolled_camera_gives_the_same_features(roll: float) -> None:
         window,
         points=window.points @ np.swapaxes(turn[:, None, :2, :2], -1, -2),
         guess=window.guess @ np.swapaxes(turn[:, None], -1, -2),
-        gravity=np.einsum("bij,bj->bi", turn, window.gravity),
     )
     plain, other = tower_input(window), tower_input(rolled)
     assert np.allclose(plain.frames, other.frames, atol=1e-4)
