@@ -57,6 +57,8 @@ FIGURES: Final = (
     _Figure("contact_share", "feet on the ground", "%", factor=100.0),
     _Figure("acceleration_m_s2", "acceleration", "m/s²", worse_above=30.0, digits=1),
 )
+# said of nearly every film: shown, but not what tells one clip from another
+_COMMON: Final = ("the camera is not known",)
 _BADGES: Final = {DONE: "done", FAILED: "failed", "running": "running", "stopped": "not begun", "waiting": "waiting"}
 
 
@@ -76,9 +78,11 @@ def render_page(records: Sequence[ClipRecord], facts: RunFacts, storage: Storage
 
 def wants_a_look(record: ClipRecord) -> bool:
     """Whether a finished clip has warnings or a figure outside its range."""
-    return bool(record.warnings) or any(
-        figure.name in record.figures and figure.is_bad(record.figures[figure.name]) for figure in FIGURES
-    )
+    return any(not warning.startswith(_COMMON) for warning in record.warnings) or _bad_figures(record) > 0
+
+
+def _bad_figures(record: ClipRecord) -> int:
+    return sum(figure.name in record.figures and figure.is_bad(record.figures[figure.name]) for figure in FIGURES)
 
 
 def _urgency(record: ClipRecord) -> int:
@@ -86,11 +90,7 @@ def _urgency(record: ClipRecord) -> int:
         return 0
     if record.status != DONE:
         return 1
-    return (
-        3 - sum(figure.name in record.figures and figure.is_bad(record.figures[figure.name]) for figure in FIGURES)
-        if wants_a_look(record)
-        else 4
-    )
+    return 10 - _bad_figures(record) if wants_a_look(record) else 11
 
 
 def _subtitle(facts: RunFacts) -> str:
@@ -123,7 +123,7 @@ def _failures(failed: Sequence[ClipRecord]) -> str:
     if not failed:
         return ""
     rows = "".join(
-        f'<tr><td><a href="#{_anchor(record)}">{escape(record.base)}</a></td><td>{_faults(record)}</td></tr>'
+        f'<tr><td><a href="#{_anchor(record)}">{escape(_title(record))}</a></td><td>{_faults(record)}</td></tr>'
         for record in failed
     )
     return f'<section class="failures"><h2>Failed: {len(failed)}</h2><table>{rows}</table></section>'
@@ -142,7 +142,7 @@ def _card(record: ClipRecord, storage: Storage) -> str:
     parts = [
         _film(record, storage),
         '<div class="body">',
-        f'<h3>{escape(record.base)} <span class="badge {kind}">{_badge(record, look)}</span></h3>',
+        f'<h3>{escape(_title(record))} <span class="badge {kind}">{_badge(record, look)}</span></h3>',
         f'<p class="source" title="{escape(record.source)}">{escape(_source(record))}</p>',
         f'<div class="reasons">{_faults(record)}</div>' if record.status != DONE and record.fault is not None else "",
         _figures(record),
@@ -152,6 +152,12 @@ def _card(record: ClipRecord, storage: Storage) -> str:
         "</div>",
     ]
     return f'<article class="card {kind}" id="{_anchor(record)}" data-kind="{kind}">{"".join(parts)}</article>'
+
+
+def _title(record: ClipRecord) -> str:
+    """The name without the folder that is called the same."""
+    path = PurePosixPath(record.base)
+    return str(path.parent) if path.parent.name == path.name else record.base
 
 
 def _badge(record: ClipRecord, look: bool) -> str:

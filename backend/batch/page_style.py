@@ -55,7 +55,7 @@ nav button[aria-pressed=true] { background: var(--accent); border-color: var(--a
 .badge { font-size: 12px; font-weight: 600; border-radius: 999px; padding: 2px 9px; border: 1px solid currentColor;
   white-space: nowrap; color: var(--soft); }
 .badge.done { color: var(--good); } .badge.failed { color: var(--bad); } .badge.look { color: var(--look); }
-.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(135px, 1fr)); gap: 8px; margin: 10px 0; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 8px; margin: 10px 0; }
 .figures b { font-size: 18px; font-variant-numeric: tabular-nums; }
 .figures span { display: block; color: var(--soft); font-size: 13px; }
 .figures .bad b { color: var(--look); }
@@ -80,7 +80,8 @@ $failures
 ><button data-show="look" aria-pressed="false">Want a look</button
 ><button data-show="done" aria-pressed="false">Good</button></nav>
 $cards
-<p class="subtitle">A clip wants a look when it has warnings or a figure in colour: fewer than 90 % of its frames with
+<p class="subtitle">A clip wants a look when it has a warning of its own or a figure in colour: fewer than 90 % of its frames
+with
 a pose, confidence under 50 %, feet that slide faster than 5 cm/s while they stand or go deeper than 5 cm, or a mean
 acceleration over 30 m/s². The films show the picture with keypoints (white) and solved skeleton, and the body from
 its side.</p>

@@ -29,7 +29,7 @@ def report_entry(record: ClipRecord, storage: Storage) -> dict[str, Any]:
         "clip": record.source,
         "name": record.base,
         "status": record.status,
-        "outputs": [storage.address(output.name) for output in record.outputs],
+        "outputs": [storage.address(output.name) for output in record.outputs if output.kind],
         "error": str(record.fault) if record.fault is not None else None,
         "error_code": record.fault.code if record.fault is not None else None,
         "errors": [str(fault) for fault in record.faults],
