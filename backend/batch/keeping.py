@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -26,6 +27,24 @@ def record_name(base: str) -> str:
 def glimpse_name(solve_key: str) -> str:
     """Where a clip's glimpse lies: a JSON object with base64 in it."""
     return f"{STATE}/glimpses/{solve_key[:32]}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptGlimpse:
+    """A glimpse as the page needs it: base64 of a small mp4 (or empty) and of JPEG pictures."""
+
+    film: str
+    pictures: tuple[str, ...]
+
+
+def read_glimpse(storage: Storage, solve_key: str) -> KeptGlimpse | None:
+    """A clip's glimpse; None where there is none or it is damaged."""
+    raw = storage.read(glimpse_name(solve_key))
+    try:
+        record = json.loads(raw) if raw else None
+        return KeptGlimpse(str(record["film"]), tuple(map(str, record["pictures"]))) if record else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def solved_name(solve_key: str, person: int) -> str:

@@ -5,7 +5,6 @@ May import stdlib and `backend.batch`. No script is needed to read it; the one t
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from string import Template
 from typing import Final
 from urllib.parse import quote
 
-from backend.batch.keeping import glimpse_name
+from backend.batch.keeping import KeptGlimpse, read_glimpse
 from backend.batch.page_style import PAGE
 from backend.batch.records import DONE, FAILED, ClipRecord
 from backend.batch.storage import Storage
@@ -183,13 +182,13 @@ def _source(record: ClipRecord) -> str:
 
 
 def _film(record: ClipRecord, storage: Storage) -> str:
-    raw = storage.read(glimpse_name(record.solve_key)) if record.solve_key else None
-    glimpse = json.loads(raw) if raw else {"film": "", "pictures": []}
-    stills = "".join(f'<img alt="" src="data:image/jpeg;base64,{picture}">' for picture in glimpse["pictures"])
-    if not glimpse["film"]:
+    kept = read_glimpse(storage, record.solve_key) if record.solve_key else None
+    glimpse = kept or KeptGlimpse("", ())
+    stills = "".join(f'<img alt="" src="data:image/jpeg;base64,{picture}">' for picture in glimpse.pictures)
+    if not glimpse.film:
         return f'<div class="film none">{stills or "<span>no picture</span>"}</div>'
-    poster = f'poster="data:image/jpeg;base64,{glimpse["pictures"][0]}"' if glimpse["pictures"] else ""
-    source = f"data:video/mp4;base64,{glimpse['film']}"
+    poster = f'poster="data:image/jpeg;base64,{glimpse.pictures[0]}"' if glimpse.pictures else ""
+    source = f"data:video/mp4;base64,{glimpse.film}"
     film = f'<video controls loop muted playsinline preload="metadata" {poster} src="{source}"></video>'
     return f'<div class="film">{film}<div class="stills">{stills}</div></div>'
 

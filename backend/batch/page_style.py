@@ -80,11 +80,10 @@ $failures
 ><button data-show="look" aria-pressed="false">Want a look</button
 ><button data-show="done" aria-pressed="false">Good</button></nav>
 $cards
-<p class="subtitle">A clip wants a look when it has a warning of its own or a figure in colour: fewer than 90 % of its frames
-with
-a pose, confidence under 50 %, feet that slide faster than 5 cm/s while they stand or go deeper than 5 cm, or a mean
-acceleration over 30 m/s². The films show the picture with keypoints (white) and solved skeleton, and the body from
-its side.</p>
+<p class="subtitle">A clip wants a look when it has a warning of its own or a figure in colour: fewer than 90 % of
+its frames with a pose, confidence under 50 %, feet that slide faster than 5 cm/s while they stand or go deeper than
+5 cm, or a mean acceleration over 30 m/s². The films show the picture with keypoints (white) and solved skeleton, and
+the body from its side.</p>
 </main>
 <script>
 for (const button of document.querySelectorAll("nav button")) button.onclick = () => {

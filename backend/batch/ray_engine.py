@@ -20,6 +20,7 @@ from backend.errors import BadInputError, ServiceError, WorkerError
 from backend.export.find_blender import PACKAGES
 
 _WORKER_DEATHS: Final = 5  # how often Ray does a task again whose worker or machine died
+_CONNECT_S: Final = 10.0
 _BENCHES: dict[RunSettings, Bench] = {}
 
 
@@ -114,6 +115,7 @@ def _connect(address: str) -> Any:
         import ray
     except ModuleNotFoundError as fault:
         raise BadInputError("--ray needs the package ray", "pip install 'marionet[batch]'") from fault
+    _check_listening(address)
     # a checkout is not installed: its workers find it as this process did
     environment = {"env_vars": {"PYTHONPATH": str(PACKAGES), "OPENBLAS_NUM_THREADS": "1"}}
     try:
@@ -130,3 +132,17 @@ def _connect(address: str) -> Any:
             f"There is no Ray cluster at {address} ({text})", "Start one with `ray start --head`, or use --ray local"
         ) from fault
     return ray
+
+
+def _check_listening(address: str) -> None:
+    """Raise ServiceError where nobody listens: Ray itself would go on trying for minutes."""
+    host, mark, port = address.removeprefix("ray://").rpartition(":")
+    if not mark or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
+    except OSError as fault:
+        raise ServiceError(
+            f"There is no Ray cluster at {address} ({fault.strerror or fault})",
+            "Start one with `ray start --head`, or use --ray local",
+        ) from fault

@@ -30,7 +30,7 @@ from backend.batch.orders import (
     StepOutcome,
 )
 from backend.batch.solve_words import clip_facts, open_source, solve_request
-from backend.batch.storage import Storage, open_storage, output_error, sha256_of
+from backend.batch.storage import Storage, named_full_disk, open_storage, output_error, sha256_of
 from backend.errors import BadInputError, MarionetError
 from backend.export.blender_process import BlenderProcess, BlenderSettings
 from backend.export.find_blender import find_blender
@@ -81,6 +81,8 @@ def carry_out(order: StepOrder, bench: Bench, progress: ProgressCallback) -> Ste
     """Do one step of one clip. Raises MarionetError; what was put in place by then is whole."""
     try:
         return _STEPS[order.step](order.clip, bench, progress)
+    except MarionetError as fault:
+        raise named_full_disk(fault, order.clip.base) from fault
     except ClipError as fault:
         raise BadInputError(str(fault), "Solve the video again") from fault
     except OSError as fault:
@@ -134,7 +136,8 @@ def look_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> St
                 write(path)
                 outputs.append(_Made(clip, storage, 0, len(clips)).publish(path, kind))
             except MarionetError as fault:
-                faults.append(Fault(fault.code, fault.message, fault.remedy))
+                error = named_full_disk(fault, clip.output_name(kind, 0, 1))
+                faults.append(Fault(error.code, error.message, error.remedy))
         try:
             _keep_glimpse(clip, storage, clips)
         except (MarionetError, OSError) as fault:
@@ -221,7 +224,7 @@ def _views(
 
 def _keep_glimpse(clip: PlannedClip, storage: Storage, clips: list[MotionClip]) -> None:
     name = keeping.glimpse_name(clip.solve_key)
-    if storage.size(name):
+    if keeping.read_glimpse(storage, clip.solve_key) is not None:
         return
     glimpse = make_glimpse(open_source(clip.order, clips), clips)
     record = {

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from backend.errors import BadInputError, OutputError
+from backend.errors import BadInputError, MarionetError, OutputError
 
 STATE: Final = ".batch"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -259,6 +259,12 @@ def output_error(target: object, fault: OSError) -> OutputError:
             "Close it in other programs, check its permissions, run again",
         )
     return OutputError(f"{target} cannot be written ({reason})", "Check the folder and its space")
+
+
+def named_full_disk(fault: MarionetError, target: object) -> MarionetError:
+    """The fault of a stage, said in the batch's words where its cause is a disk without room."""
+    cause = fault.__cause__
+    return output_error(target, cause) if isinstance(cause, OSError) and is_full_disk(cause) else fault
 
 
 def _file_system(root: str) -> tuple[Any, str]:

@@ -46,6 +46,7 @@ class BlenderProcess:
         self._settings = settings
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._listener: threading.Thread | None = None
         self._profile = ""
         self._served = 0
         self.version = ""
@@ -78,22 +79,33 @@ class BlenderProcess:
 
     def close(self) -> None:
         """End Blender; safe to call when none runs."""
-        process, self._process = self._process, None
+        process = self._process
         if process is not None:
             with suppress(OSError):
                 if process.stdin is not None:
                     process.stdin.close()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+        self._let_go()
+
+    def _let_go(self) -> int:
+        """End Blender at once, if it still runs, and close what was open; its exit code."""
+        process, self._process = self._process, None
+        code = 0
+        if process is not None:
+            process.kill()
+            code = process.wait()
+            if self._listener is not None:
+                self._listener.join()  # it reads to the end of what it reads from
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with suppress(OSError):
+                        stream.close()
         if self._profile:
             shutil.rmtree(self._profile, ignore_errors=True)
             self._profile = ""
         self._served = 0
+        return code
 
     def _start(self) -> None:
         self.close()
@@ -119,7 +131,8 @@ class BlenderProcess:
                 f"{program} cannot be started ({fault.strerror})", "Name another with --blender"
             ) from fault
         self._lines = queue.SimpleQueue()
-        threading.Thread(target=_listen, args=(self._process, self._lines), daemon=True).start()
+        self._listener = threading.Thread(target=_listen, args=(self._process, self._lines), daemon=True)
+        self._listener.start()
         ready = self._receive(_START_S)
         if ready["event"] != "ready":
             self.close()
@@ -139,7 +152,7 @@ class BlenderProcess:
             try:
                 line = self._lines.get(timeout=patience_s)
             except queue.Empty:
-                self._kill()
+                self._let_go()
                 raise BlenderError(
                     f"Blender gave no sign of life for {patience_s / 60:.0f} min and was ended", "See " + self._tail()
                 ) from None
@@ -151,17 +164,13 @@ class BlenderProcess:
                     return record
 
     def _gone(self) -> BlenderError:
-        code = self._process.wait() if self._process is not None else 0
-        self._process = None
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_S)  # its output is closed: it is about to end by itself
+        code = self._let_go()
         how = f"was killed (signal {-code})" if code < 0 else f"ended by itself (exit code {code})"
         remedy = "Out of memory? Use fewer Blenders or a lighter rig. " if code == -9 else ""
         return BlenderError(f"Blender {how} while it worked", f"{remedy}See {self._tail()}")
-
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
 
     def _tail(self) -> str:
         """The log's name with its last lines."""

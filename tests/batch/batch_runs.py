@@ -44,8 +44,8 @@ class Finished:
 class Running:
     """A batch in a process group of its own."""
 
-    def __init__(self, out: Path, words: tuple[object, ...]) -> None:
-        self.out = out
+    def __init__(self, out: Path | str, words: tuple[object, ...]) -> None:
+        self.out = Path(str(out).rpartition("://")[2])
         command = [sys.executable, "-m", "backend", "batch", *map(str, words), "-o", str(out), "--json"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
@@ -74,6 +74,13 @@ class Running:
         """As the power does: the batch itself, at once."""
         self.process.kill()
         self.process.communicate()
+
+    def kill_after(self, seconds: float) -> None:
+        """Kill it, unless it is done by then."""
+        try:
+            self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def finish(self, timeout_s: float = 300.0) -> Finished:
         """Wait for the end."""

@@ -14,11 +14,15 @@ from tests.batch.batch_runs import QUICK, RENDERED, Finished, Running
 
 @pytest.fixture
 def start(tmp_path: Path) -> Any:
-    """`start(words, out="out")` begins a batch; what still runs at the end of a test is killed."""
+    """`start(words, out="out")` begins a batch; what still runs at the end of a test is killed.
+
+    `out` is a name below the test's folder; `url="local"` gives it as an fsspec URL.
+    """
     running: list[Running] = []
 
-    def begin(*words: object, out: str = "out") -> Running:
-        running.append(Running(tmp_path / out, (*words, *QUICK)))
+    def begin(*words: object, out: str = "out", url: str = "") -> Running:
+        place = f"{url}://{tmp_path / out}" if url else tmp_path / out
+        running.append(Running(place, (*words, *QUICK)))
         return running[-1]
 
     yield begin

@@ -93,7 +93,7 @@ def test_a_silent_blender_is_ended(tmp_path: Path) -> None:
 
 @needs_blender
 def test_one_blender_serves_many_orders_and_is_replaced(tmp_path: Path) -> None:
-    """On the shipped character and on the clip's own body; faults leave it usable; a killed one is followed by another."""
+    """On the shipped character and on the clip's own body; faults leave it usable; a killed one has a successor."""
     blender = process(find_blender(str(BLENDER)), tmp_path, restart_after=4)
     heard: list[str] = []
     reply = blender.export(
@@ -116,6 +116,8 @@ def test_one_blender_serves_many_orders_and_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "own.bvh").read_text().count("JOINT") == 23
 
     os.kill(blender.pid, signal.SIGKILL)
+    assert blender._process is not None
+    blender._process.wait()
     blender.export(ExportOrder(CLIP, (str(tmp_path / "again.bvh"),), "walk"))
     assert (tmp_path / "again.bvh").read_bytes() == (tmp_path / "own.bvh").read_bytes()
     blender.close()

@@ -53,11 +53,7 @@ def test_killed_at_random_moments_and_resumed(start, film) -> None:
     assert undisturbed.code == 0
     moments = random.Random(6)
     for _ in range(3):
-        running = start(*words)
-        try:
-            running.process.wait(moments.uniform(0.15, 0.8) * took_s)
-        except Exception:
-            running.kill()
+        start(*words).kill_after(moments.uniform(0.15, 0.8) * took_s)
     finished = start(*words).finish()
     assert finished.code == 0
     assert contents_of(finished.out, BLENDER) == contents_of(undisturbed.out, BLENDER)

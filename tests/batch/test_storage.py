@@ -77,7 +77,7 @@ def test_a_folder_in_the_place_of_an_output_is_a_named_error(storage: Storage, m
         (errno.ENOSPC, "disk is full"),
         (errno.EDQUOT, "disk is full"),
         (errno.EACCES, "in use or protected"),
-        (5, "error"),
+        (errno.EIO, "cannot be written"),
     ],
 )
 def test_what_the_system_says_is_named(number: int, words: str) -> None:
