@@ -72,3 +72,17 @@ class ServiceError(MarionetError):
 
     code = "service"
     exit_code = 8
+
+
+class BlenderError(MarionetError):
+    """Blender is missing, too old or died, or a clip cannot go onto a rig or into a file there."""
+
+    code = "blender"
+    exit_code = 9
+
+
+class WorkerError(MarionetError):
+    """A worker process of a batch was killed, gave no sign of life, or needed more memory than it may have."""
+
+    code = "worker"
+    exit_code = 10

@@ -36,6 +36,7 @@ class Command:
 
 COMMANDS = (
     Command("solve", "turn a video into a motion clip"),
+    Command("batch", "convert folders of clips to animation files, on one machine or many"),
     Command("tracks", "list the people in a video, with a contact sheet to choose from"),
     Command("doctor", "check devices, codecs, weights and packages, with remedies"),
     Command("serve", "run the backend as a service for Blender, on this machine or the network"),
@@ -49,10 +50,12 @@ COMMANDS = (
 _EPILOG = """\
 examples:
   marionet solve dance.mp4 -o dance.npz
+  marionet batch shoot/ --rig hero.blend --format fbx,bvh -o out
   marionet tracks street.mp4 --sheet people.png
   marionet doctor
 
-exit codes: 0 done, 2 bad argument, 3 video, 4 no person, 5 weights, 6 output, 7 device, 8 service, 130 stopped
+exit codes: 0 done, 1 a clip of a batch failed, 2 bad argument, 3 video, 4 no person, 5 weights, 6 output, 7 device,
+8 service, 9 Blender, 10 worker, 130 stopped
 """
 
 

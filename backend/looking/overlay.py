@@ -45,7 +45,7 @@ def write_overlay(
     try:
         with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as out:
             stream = cast(
-                VideoStream, out.add_stream(_encoder(), rate=Fraction(reader.info.fps).limit_denominator(1001))
+                VideoStream, out.add_stream(encoder_name(), rate=Fraction(reader.info.fps).limit_denominator(1001))
             )
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             stream.codec_context.time_base = TIME_BASE
@@ -95,5 +95,6 @@ def _even_size(width: int, height: int) -> tuple[float, int, int]:
     return scale, max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
 
 
-def _encoder() -> str:
+def encoder_name() -> str:
+    """The H.264 encoder where there is one, else the one that every FFmpeg has."""
     return "libx264" if "libx264" in av.codecs_available else "mpeg4"

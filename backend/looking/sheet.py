@@ -96,14 +96,14 @@ def _cell(frame: Frame, clip: MotionClip, index: int) -> Image:
     picture, offset, scale = cut_square(frame.image, (low + high) / 2, side, CELL_PX)
     draw_person(picture, clip, index, scale, offset)
     cell[:, :CELL_PX] = picture
-    _draw_side_view(cell[:, CELL_PX:], clip, index)
+    draw_side_view(cell[:, CELL_PX:], clip, index)
     draw_label(cell, f"{frame.time_s:.2f} s", (6, CELL_PX - 8), 14)
     confidence = float(clip.confidence[index])
     draw_label(cell, f"{confidence:.2f}", (CELL_PX + 6, 18), 14, confidence_colour(confidence))
     return cell
 
 
-def _draw_side_view(view: Image, clip: MotionClip, index: int) -> None:
+def draw_side_view(view: Image, clip: MotionClip, index: int) -> None:
     """The body seen from the camera's right, so that depth, which the picture hides, runs from right to left."""
     joints = clip.joints_camera_m[index].astype(np.float64)
     centred = joints - joints[clip.joint_names.index("pelvis")]

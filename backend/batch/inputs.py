@@ -1,0 +1,129 @@
+"""From the words on the command line to clip orders: files, folders, globs, manifests. stdlib, `backend.video`.
+
+What is no clip is passed over in a folder and a glob; what is named outright is tried, and told when it fails.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from backend.batch.manifest import read_manifest
+from backend.batch.orders import ClipOrder, Fault
+from backend.errors import BadInputError
+from backend.video.sequence import IMAGE_SUFFIXES
+
+VIDEO_SUFFIXES: Final = frozenset(
+    [
+        ".mp4",
+        ".mov",
+        ".m4v",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".mts",
+        ".m2ts",
+        ".ts",
+        ".mxf",
+        ".wmv",
+        ".flv",
+        ".ogv",
+        ".3gp",
+    ]
+)
+_MANIFESTS: Final = frozenset({".csv", ".json"})
+_WILD: Final = frozenset("*?[")
+
+
+def collect(words: Sequence[str], template: ClipOrder, out: str) -> list[ClipOrder]:
+    """The orders of all words, each once, in a stable order. `template` holds what they share.
+
+    Files below the output folder are no input. Raises BadInputError for a manifest that cannot be read and where
+    there is nothing to convert at all.
+    """
+    outside = None if "://" in out else Path(out).resolve()
+    found: dict[ClipOrder, None] = {}
+    for word in words:
+        orders = list(_orders_of(word, template))
+        kept = [order for order in orders if outside is None or outside not in Path(order.source).resolve().parents]
+        if not kept:
+            fault = Fault("bad_input", f"{word} holds no clip", f"Give videos ({', '.join(sorted(VIDEO_SUFFIXES))})")
+            kept = [replace(template, source=word, trouble=fault)]
+        found |= dict.fromkeys(kept)
+    if not found:
+        raise BadInputError("There is nothing to convert", "Name files, folders, patterns or a manifest")
+    return list(found)
+
+
+def _orders_of(word: str, template: ClipOrder) -> Iterator[ClipOrder]:
+    path = Path(word).expanduser()
+    if path.suffix.lower() in _MANIFESTS and path.is_file():
+        yield from read_manifest(path, template)
+    elif path.is_dir():
+        yield from _in_folder(path, template)
+    elif _WILD & set(word) and not path.exists():
+        yield from _matching(path, template)
+    else:
+        yield replace(template, source=str(path.absolute()))
+
+
+def _in_folder(folder: Path, template: ClipOrder) -> Iterator[ClipOrder]:
+    """Videos and solved clips below a folder, and folders that hold pictures and no video, as sequences."""
+    videos = sorted(path for path in folder.rglob("*") if _is_video(path, folder))
+    holders = {path.parent for path in videos}
+    yield from (_below(path, folder, template) for path in videos)
+    for place in sorted({folder, *(path for path in folder.rglob("*") if path.is_dir())}):
+        if place not in holders and not _is_hidden(place, folder) and _holds_pictures(place):
+            yield _below(place, folder, template)
+
+
+def _matching(pattern: Path, template: ClipOrder) -> Iterator[ClipOrder]:
+    text = str(pattern)
+    fixed = Path(*_before_wild(pattern.parts))
+    found = sorted(Path(match) for match in glob.glob(text, recursive=True))
+    if found and all(path.suffix.lower() in IMAGE_SUFFIXES for path in found):
+        yield replace(template, source=str(pattern.absolute()))  # pictures of one shot, not many clips
+        return
+    for path in found:
+        if path.is_dir():
+            yield from (
+                replace(order, folder=_joined(path, fixed, order.folder)) for order in _in_folder(path, template)
+            )
+        elif path.suffix.lower() in VIDEO_SUFFIXES | {".npz"}:
+            yield _below(path, fixed, template)
+
+
+def _before_wild(parts: Sequence[str]) -> list[str]:
+    fixed: list[str] = []
+    for part in parts:
+        if _WILD & set(part):
+            break
+        fixed.append(part)
+    return fixed or ["."]
+
+
+def _joined(path: Path, fixed: Path, below: str) -> str:
+    return "/".join(part for part in (path.relative_to(fixed).as_posix(), below) if part not in ("", "."))
+
+
+def _below(path: Path, folder: Path, template: ClipOrder) -> ClipOrder:
+    place = path.parent.relative_to(folder).as_posix() if path != folder else ""
+    return replace(template, source=str(path.absolute()), folder="" if place == "." else place)
+
+
+def _is_video(path: Path, folder: Path) -> bool:
+    known = path.suffix.lower() in VIDEO_SUFFIXES or path.suffix.lower() == ".npz"
+    return known and path.is_file() and not _is_hidden(path, folder)
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return sum(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()) > 1

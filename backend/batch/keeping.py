@@ -1,0 +1,91 @@
+"""Names of what a batch keeps for itself below `.batch`, and how solved clips are put there and found again.
+
+May import stdlib, `backend.batch`, `backend.errors` and `blender_addon.motion`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from backend.batch.storage import STATE, Storage
+from backend.errors import OutputError
+
+LOGS: Final = f"{STATE}/logs"
+
+
+def record_name(base: str) -> str:
+    """Where a clip's record lies: readable, and of one kind of letters on every disk."""
+    mark = hashlib.sha256(base.encode()).hexdigest()[:10]
+    return f"{STATE}/records/{PurePosixPath(base).name}-{mark}.json"
+
+
+def glimpse_name(solve_key: str) -> str:
+    """Where a clip's glimpse lies: a JSON object with base64 in it."""
+    return f"{STATE}/glimpses/{solve_key[:32]}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptGlimpse:
+    """A glimpse as the page needs it: base64 of a small mp4 (or empty) and of JPEG pictures."""
+
+    film: str
+    pictures: tuple[str, ...]
+
+
+def read_glimpse(storage: Storage, solve_key: str) -> KeptGlimpse | None:
+    """A clip's glimpse; None where there is none or it is damaged."""
+    raw = storage.read(glimpse_name(solve_key))
+    try:
+        record = json.loads(raw) if raw else None
+        return KeptGlimpse(str(record["film"]), tuple(map(str, record["pictures"]))) if record else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def solved_name(solve_key: str, person: int) -> str:
+    """Where one person's solved clip lies."""
+    return f"{STATE}/solved/{solve_key[:32]}.{person}.npz"
+
+
+def keep_solved(storage: Storage, solve_key: str, clips: Sequence[Path]) -> None:
+    """Put solved clips there; the list comes last, so that a list means that all of it is there."""
+    for person, clip in enumerate(clips):
+        storage.put(clip, solved_name(solve_key, person))
+    storage.write(_list_name(solve_key), json.dumps({"people": len(clips)}).encode())
+
+
+def people_solved(storage: Storage, solve_key: str) -> int:
+    """How many people of a clip are solved; 0 when it is not (or no longer) solved."""
+    raw = storage.read(_list_name(solve_key))
+    try:
+        people = int(json.loads(raw)["people"]) if raw else 0
+    except (ValueError, KeyError, TypeError):
+        return 0
+    return people if all(storage.size(solved_name(solve_key, person)) for person in range(people)) else 0
+
+
+def fetch_solved(storage: Storage, solve_key: str, folder: Path) -> list[Path]:
+    """Copies of a clip's solved people in a local folder. Raises OutputError when they are gone."""
+    people = people_solved(storage, solve_key)
+    if not people:
+        raise OutputError(f"The solved clip {solved_name(solve_key, 0)} is gone", "Run again: it will be solved anew")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"person.{person}.npz" for person in range(people)]
+    for person, path in enumerate(paths):
+        storage.get(solved_name(solve_key, person), path)
+    return paths
+
+
+def forget_solved(storage: Storage, solve_key: str) -> None:
+    """Let a clip be solved anew, and its glimpse made anew."""
+    storage.remove(_list_name(solve_key))
+    storage.remove(glimpse_name(solve_key))
+
+
+def _list_name(solve_key: str) -> str:
+    return f"{STATE}/solved/{solve_key[:32]}.json"

@@ -1,0 +1,157 @@
+"""A manifest: which clips to convert, each with options of its own, as CSV with a head line or JSON.
+
+May import stdlib, `backend.batch.orders` and `backend.errors`. Paths in it are relative to the manifest.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from backend.batch.orders import AnimateSettings, ClipOrder, Fault, OutputKind, SolveSettings
+from backend.errors import BadInputError
+
+_PATHS: Final = frozenset({"clip", "rig", "calibration"})
+# column -> field of SolveSettings or AnimateSettings
+_SOLVE: Final = {
+    **dict.fromkeys(("range", "person", "calibration", "camera", "gravity", "quality"), str),
+    **dict.fromkeys(("height_m", "fov_deg", "focal_px", "slow_motion", "fps"), float),
+    "max_people": int,
+}
+_SHORT: Final = {"height": "height_m", "fov": "fov_deg", "formats": "format"}
+_YES: Final = frozenset({"1", "yes", "true", "y", "x"})
+_NO: Final = frozenset({"0", "no", "false", "n", "-"})
+
+
+def parse_kinds(text: str) -> tuple[OutputKind, ...]:
+    """Read `fbx,bvh`, or `all`. Raises BadInputError for a format that is not made."""
+    words = [word.strip().lower().lstrip(".") for word in text.replace(";", ",").split(",") if word.strip()]
+    names = [kind.value for kind in OutputKind]
+    if words == ["all"]:
+        return tuple(OutputKind)
+    unknown = [word for word in words if word not in names]
+    if unknown or not words:
+        raise BadInputError(f"There is no format {(unknown or [text])[0]!r}", f"Choose from {', '.join(names)}, or all")
+    return tuple(dict.fromkeys(OutputKind(word) for word in words))
+
+
+def _yes(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in _YES | _NO:
+        raise ValueError(text)
+    return word in _YES
+
+
+_ANIMATE: Final[dict[str, Callable[[str], Any]]] = {
+    **dict.fromkeys(("rig", "armature", "smooth", "rate"), str),
+    **dict.fromkeys(("ground", "in_place"), _yes),
+}
+COLUMNS: Final = ("clip", "name", "format", *_SOLVE, *_ANIMATE)
+
+
+def read_manifest(path: Path, template: ClipOrder) -> list[ClipOrder]:
+    """The rows as orders; a cell that is empty takes the template's value. A row that cannot be read carries its
+    trouble, the others stand. Raises BadInputError for a file that is no manifest or has a column that is none.
+    """
+    rows = _rows(path)
+    if not rows:
+        raise BadInputError(f"The manifest {path} has no rows", "Give it a head line with `clip` and a line a clip")
+    return [_order(row, number, path, template) for number, row in enumerate(rows, start=1)]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        rows = _json_rows(text) if path.suffix.lower() == ".json" else _csv_rows(text)
+    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as fault:
+        raise BadInputError(
+            f"The manifest {path} cannot be read ({fault})", "Save it as CSV or JSON in UTF-8"
+        ) from fault
+    for number, row in enumerate(rows, start=1):
+        unknown = sorted(set(row) - set(COLUMNS))
+        if unknown:
+            remedy = f"Columns are {', '.join(COLUMNS)}"
+            raise BadInputError(f"The manifest {path} has an unknown column {unknown[0]!r} (row {number})", remedy)
+    return rows
+
+
+def _json_rows(text: str) -> list[dict[str, str]]:
+    record = json.loads(text)
+    entries = record.get("clips") if isinstance(record, dict) else record
+    listed = entries if isinstance(entries, list) else [None]
+    plain = [{"clip": entry} if isinstance(entry, str) else entry for entry in listed]
+    objects = [entry for entry in plain if isinstance(entry, dict)]
+    if len(objects) < len(plain):
+        raise ValueError("it holds no list of names or objects")
+    return [{_column(key): _text(value) for key, value in entry.items() if value is not None} for entry in objects]
+
+
+def _csv_rows(text: str) -> list[dict[str, str]]:
+    head = text.partition("\n")[0]
+    delimiter = max(",;\t", key=head.count)
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)
+    rows = []
+    for record in reader:
+        if None in record:
+            raise ValueError(f"line {reader.line_num} has more cells than the head line")
+        rows.append({_column(key): (value or "").strip() for key, value in record.items() if key and key.strip()})
+    return [row for row in rows if any(row.values())]
+
+
+def _column(name: str) -> str:
+    word = name.strip().lower().replace("-", "_").replace(" ", "_")
+    return _SHORT.get(word, word)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(str(part) for part in value)
+    return str(value)
+
+
+def _order(row: Mapping[str, str], number: int, path: Path, template: ClipOrder) -> ClipOrder:
+    given = {name: _absolute(path, value) if name in _PATHS else value for name, value in row.items() if value}
+    order = replace(template, source=given.get("clip", f"{path.name} row {number}"))
+    if "clip" not in given:
+        return _troubled(order, f"Row {number} of {path} names no clip")
+    try:
+        return replace(
+            order,
+            name=given.get("name", template.name),
+            kinds=parse_kinds(given["format"]) if "format" in given else template.kinds,
+            solve=_settings(template.solve, given, _SOLVE),
+            animate=_settings(template.animate, given, _ANIMATE),
+        )
+    except BadInputError as fault:
+        return _troubled(order, f"Row {number} of {path}: {fault.message}", fault.remedy)
+
+
+def _settings(template: Any, given: Mapping[str, str], columns: Mapping[str, Callable[[str], Any]]) -> Any:
+    changes = {}
+    for name, read in columns.items():
+        if name not in given:
+            continue
+        try:
+            changes[name] = read(given[name])
+        except ValueError:
+            raise BadInputError(
+                f"{given[name]!r} is no value for {name}", "Leave the cell empty for the default"
+            ) from None
+    return replace(template, **changes)
+
+
+def _absolute(manifest: Path, text: str) -> str:
+    return str(manifest.absolute().parent / Path(text).expanduser())
+
+
+def _troubled(order: ClipOrder, message: str, remedy: str = "Correct the row and run again") -> ClipOrder:
+    return replace(order, trouble=Fault(BadInputError.code, message, remedy))
+
+
+assert set(_SOLVE) == set(SolveSettings.__dataclass_fields__)
+assert set(_ANIMATE) == set(AnimateSettings.__dataclass_fields__)

@@ -1,0 +1,177 @@
+"""A name and a key for every clip: where its files go, and what they depend on, as hashes of content.
+
+May import stdlib, `backend.batch`, `backend.errors` and, for the list of weights, `backend.networks`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import string
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from backend.batch.orders import ClipOrder, Fault, PlannedClip
+from backend.batch.storage import sha256_of
+from backend.errors import BadInputError, VideoError
+from backend.networks.weights_file import WEIGHTS_DIRECTORY
+from backend.video.opening import check_readable
+from backend.video.sequence import is_sequence, list_pictures
+
+# to be raised when the same clip and options would give other results
+RESULT_VERSION: Final = 1
+DEFAULT_TEMPLATE: Final = "{folder}/{clip}/{clip}"
+_FIELDS: Final = ("clip", "folder", "rig", "range", "person", "quality", "index")
+
+
+def check_template(template: str) -> None:
+    """Raise BadInputError for a naming template with a field that there is not, or that leads out of the folder."""
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+    except ValueError as fault:
+        raise BadInputError(
+            f"--name {template!r} cannot be read ({fault})", "Write, for example, {clip}_{rig}"
+        ) from None
+    unknown = sorted(names - set(_FIELDS))
+    if unknown:
+        known = ", ".join(f"{{{name}}}" for name in _FIELDS)
+        raise BadInputError(f"--name has no field {{{unknown[0]}}}", f"Fields are {known}")
+
+
+def name_clips(orders: Sequence[ClipOrder], template: str = "") -> list[PlannedClip]:
+    """Every order with the base of its files' names.
+
+    With the default template, takes of one clip that differ in rig, range or person have that in their names. An
+    order whose files would have the names of another's carries that as its trouble.
+    """
+    planned = [_named(order, index, order.name or template) for index, order in enumerate(orders, start=1)]
+    if not template:
+        planned = _told_apart(planned)
+    taken: dict[str, PlannedClip] = {}
+    return [_alone(clip, taken.setdefault(clip.base.lower(), clip)) for clip in planned]
+
+
+def with_keys(clip: PlannedClip) -> PlannedClip:
+    """The clip with its keys: reads the clip and the rig. Raises VideoError or BadInputError where one is missing."""
+    order = clip.order
+    solve = {"source": source_digest(Path(order.source)), "version": RESULT_VERSION}
+    if not order.is_solved:
+        solve |= {"settings": asdict(order.solve), "weights": weights_digest()}
+        if order.solve.calibration:
+            solve["calibration"] = file_digest(Path(order.solve.calibration), "calibration")
+    solve_key = _hashed(solve)
+    rig = file_digest(Path(order.animate.rig), "rig") if order.animate.rig and order.needs_blender else ""
+    rest = {
+        "solve": solve_key,
+        "rig": rig,
+        "animate": asdict(replace(order.animate, rig="")) if order.needs_blender else None,
+        "kinds": sorted(kind.value for kind in order.kinds),
+        "base": clip.base,
+    }
+    return replace(clip, solve_key=solve_key, key=_hashed(rest))
+
+
+def source_digest(path: Path) -> str:
+    """SHA-256 of a video's or clip's bytes, or of all pictures of a sequence with their names' order."""
+    if not is_sequence(path):
+        check_readable(path)
+        return _read(path, "clip")
+    digest = hashlib.sha256()
+    for picture in list_pictures(path):
+        digest.update(_read(picture, "picture").encode())
+    return digest.hexdigest()
+
+
+def file_digest(path: Path, what: str) -> str:
+    """SHA-256 of a file. Raises BadInputError, which says what the file is for, where it cannot be read."""
+    if not path.is_file():
+        raise BadInputError(f"There is no {what} {path}", "Check the path")
+    return _read(path, what)
+
+
+@cache
+def weights_digest() -> str:
+    """One hash over all networks, towers and the bank."""
+    files = sorted(WEIGHTS_DIRECTORY.glob("*.safetensors"))
+    return _hashed({path.name: sha256_of(path) for path in files})
+
+
+def _read(path: Path, what: str) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as fault:
+        raise VideoError(f"The {what} {path} cannot be read ({fault.strerror})", "Check its permissions") from fault
+
+
+def _named(order: ClipOrder, index: int, template: str) -> PlannedClip:
+    fields = {
+        "clip": _clip_word(order),
+        "folder": order.folder,
+        "rig": Path(order.animate.rig).stem or "body",
+        "range": _word(order.solve.range) or "all",
+        "person": _word(order.solve.person),
+        "quality": order.solve.quality,
+        "index": f"{index:04d}",
+    }
+    try:
+        text = (template or DEFAULT_TEMPLATE).format(**fields)
+    except (KeyError, IndexError, ValueError, AttributeError):
+        text = DEFAULT_TEMPLATE.format(**fields)
+        fault = Fault(
+            BadInputError.code, f"The name {order.name!r} has a field that there is not", f"Fields: {_FIELDS}"
+        )
+        order = replace(order, trouble=order.trouble or fault)
+    parts = [part.strip() for part in text.replace("\\", "/").split("/")]
+    parts = [part for part in parts if part not in ("", ".", "..") and not part.startswith(".")]
+    return PlannedClip(order, "/".join(parts) or f"clip_{index:04d}")
+
+
+def _alone(clip: PlannedClip, first: PlannedClip) -> PlannedClip:
+    """The clip; with trouble, and a base of its own, when `first` has its name already. Case does not count."""
+    if first is clip:
+        return clip
+    message = f"Its files would have the names of those of {first.order.source} ({clip.base})"
+    fault = Fault(BadInputError.code, message, "Tell them apart with --name, for example {clip}_{rig}_{range}")
+    mark = hashlib.sha256(repr(clip.order).encode()).hexdigest()[:6]
+    order = replace(clip.order, trouble=clip.order.trouble or fault)
+    return replace(clip, order=order, base=f"{clip.base} (again {mark})")
+
+
+def _told_apart(planned: Sequence[PlannedClip]) -> list[PlannedClip]:
+    groups: dict[str, list[PlannedClip]] = {}
+    for clip in planned:
+        groups.setdefault(clip.base.lower(), []).append(clip)
+    return [_with_differences(clip, groups[clip.base.lower()]) for clip in planned]
+
+
+def _with_differences(clip: PlannedClip, group: Sequence[PlannedClip]) -> PlannedClip:
+    if len(group) == 1 or clip.order.name:
+        return clip
+    aspects = [
+        [Path(one.order.animate.rig).stem or "body" for one in group],
+        [_word(one.order.solve.range) or "all" for one in group],
+        [_word(one.order.solve.person) for one in group],
+    ]
+    place = next(index for index, one in enumerate(group) if one is clip)
+    words = [values[place] for values in aspects if len(set(values)) > 1]
+    path = PurePosixPath(clip.base)
+    return replace(clip, base=str(path.with_name("_".join([path.name, *words]))))
+
+
+def _clip_word(order: ClipOrder) -> str:
+    name = Path(order.source).name
+    stem = name if Path(order.source).is_dir() else Path(name).stem
+    return _word(stem) or "clip"
+
+
+def _word(text: str) -> str:
+    """A text as part of a file's name on every system."""
+    kept = "".join("_" if mark in '<>:"/\\|?*#%' or ord(mark) < 32 else mark for mark in text)
+    return kept.strip(" ._") if kept.strip(" ._") else ""
+
+
+def _hashed(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

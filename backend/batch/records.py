@@ -1,0 +1,142 @@
+"""What the batch remembers of each clip between runs: one small JSON file a clip, written whole.
+
+May import stdlib, `backend.batch` and `backend.errors`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
+
+from backend.batch.keeping import record_name
+from backend.batch.orders import Fault, OutputFile, OutputKind, PlannedClip, StepOutcome
+from backend.batch.storage import Storage
+from backend.errors import OutputError
+
+RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
+RECORD_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRecord:
+    """One clip as it stands in the output folder.
+
+    `status` is one of running, done, failed, stopped; `claims` are the names that a run under way may write, so that
+    the next run knows its own half work; `seconds` by step; `attempts` the most that a step took; `reused` that this
+    run had nothing to do.
+    """
+
+    source: str
+    base: str
+    key: str
+    status: str
+    rig: str = ""
+    range: str = ""
+    person: str = ""
+    outputs: tuple[OutputFile, ...] = ()
+    claims: tuple[str, ...] = ()
+    fault: Fault | None = None
+    faults: tuple[Fault, ...] = ()
+    figures: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    attempts: int = 0
+    reused: bool = False
+    solve_key: str = ""
+
+    def with_outcome(self, outcome: StepOutcome) -> ClipRecord:
+        """The record with what a step left added."""
+        return replace(
+            self,
+            outputs=tuple({one.name: one for one in (*self.outputs, *outcome.outputs)}.values()),
+            figures={**self.figures, **outcome.figures},
+            warnings=tuple(dict.fromkeys((*self.warnings, *outcome.warnings))),
+            lines=(*self.lines, *outcome.lines),
+            facts={**self.facts, **outcome.facts},
+        )
+
+
+def new_record(clip: PlannedClip, status: str, fault: Fault | None = None) -> ClipRecord:
+    """A record without results."""
+    order = clip.order
+    return ClipRecord(
+        source=order.source,
+        base=clip.base,
+        key=clip.key,
+        status=status,
+        rig=order.animate.rig,
+        range=order.solve.range,
+        person=order.solve.person,
+        claims=claims_of(clip),
+        fault=fault,
+        solve_key=clip.solve_key,
+    )
+
+
+def claims_of(clip: PlannedClip) -> tuple[str, ...]:
+    """Every name that the clip's steps may write."""
+    order = clip.order
+    names = [clip.output_name(kind, 0, 1) for kind in order.kinds]
+    if order.solve.person == "all":
+        each = [kind for kind in order.kinds if kind.for_each_person]
+        names += [clip.output_name(kind, person, 2) for kind in each for person in range(order.solve.max_people)]
+    return tuple(dict.fromkeys(names))
+
+
+class RecordBook:
+    """The records in a batch's storage."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def read(self, base: str) -> ClipRecord | None:
+        """A clip's record; None where there is none or it is damaged (the clip is then done anew)."""
+        raw = self._storage.read(record_name(base))
+        try:
+            record = json.loads(raw) if raw else None
+            return _from_json(record) if record and record.pop("version") == RECORD_VERSION else None
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, record: ClipRecord) -> None:
+        """Replace a clip's record. Raises OutputError."""
+        text = json.dumps({"version": RECORD_VERSION, **asdict(record)}, indent=1)
+        self._storage.write(record_name(record.base), text.encode())
+
+    def is_finished(self, record: ClipRecord | None, clip: PlannedClip) -> bool:
+        """Whether the record says that exactly this was done, and every file is still there."""
+        if record is None or record.status != DONE or record.key != clip.key:
+            return False
+        return all(self._storage.size(output.name) is not None for output in record.outputs)
+
+    def check_room(self, record: ClipRecord | None, clip: PlannedClip) -> None:
+        """Raise OutputError where a file lies that no run of this batch has put there: it is not overwritten."""
+        ours = {*record.claims, *(output.name for output in record.outputs)} if record is not None else set()
+        for name in claims_of(clip):
+            if name not in ours and self._storage.size(name) is not None:
+                place = self._storage.address(name)
+                raise OutputError(f"{place} is there already and was not made by this batch", "Move it, or --overwrite")
+
+
+def changed_outputs(storage: Storage, record: ClipRecord) -> list[str]:
+    """Names of outputs whose size is not what was written: somebody worked on them since."""
+    return [output.name for output in record.outputs if storage.size(output.name) != output.bytes]
+
+
+def kinds_made(outputs: Iterable[OutputFile]) -> set[OutputKind]:
+    """What the files are."""
+    return {OutputKind(output.kind) for output in outputs if output.kind}
+
+
+def _from_json(record: dict[str, Any]) -> ClipRecord:
+    def fault(value: dict[str, str] | None) -> Fault | None:
+        return Fault(**value) if value else None
+
+    lists = {name: tuple(record[name]) for name in ("claims", "warnings", "lines")}
+    outputs = tuple(OutputFile(**output) for output in record["outputs"])
+    faults = tuple(Fault(**one) for one in record["faults"])
+    return ClipRecord(**{**record, **lists, "outputs": outputs, "faults": faults, "fault": fault(record["fault"])})

@@ -1,0 +1,259 @@
+"""The steps of one clip, the same wherever they run: solve, export through Blender, look. One bench a process.
+
+May import `backend.batch`, `backend.export`, `backend.looking`, `backend.pipeline` and what they rest on.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from backend.batch import keeping
+from backend.batch.orders import (
+    ClipOrder,
+    Fault,
+    OutputFile,
+    OutputKind,
+    PlannedClip,
+    RunSettings,
+    Step,
+    StepOrder,
+    StepOutcome,
+)
+from backend.batch.solve_words import clip_facts, open_source, solve_request
+from backend.batch.storage import Storage, named_full_disk, open_storage, output_error, sha256_of
+from backend.errors import BadInputError, MarionetError
+from backend.export.blender_process import BlenderProcess, BlenderSettings
+from backend.export.find_blender import find_blender
+from backend.export.order import ExportOrder
+from backend.looking import make_glimpse, write_overlay, write_sheet
+from backend.pipeline import SolveModels, load_models, solve
+from backend.solving.request import SolveQuality
+from backend.types import Progress, ProgressCallback
+from blender_addon.motion.clip import ClipError, MotionClip, read_clip
+from blender_addon.motion.quality import measure_clip
+
+_SIDE_FILES: Final = "textures"
+
+
+class Bench:
+    """What one process keeps between clips: the models of the last quality, a running Blender, the storage."""
+
+    def __init__(self, settings: RunSettings, worker: str) -> None:
+        self.settings = settings
+        self.worker = worker
+        self.storage: Storage = open_storage(settings.out)
+        self._models: SolveModels | None = None
+        self._blender: BlenderProcess | None = None
+
+    def models(self, quality: SolveQuality) -> SolveModels:
+        """The networks, loaded on first use."""
+        if self._models is None or self._models.quality is not quality:
+            self._models = load_models(quality, self.settings.device)
+        return self._models
+
+    def blender(self) -> BlenderProcess:
+        """Blender, started on first use. Raises BlenderError where there is none."""
+        if self._blender is None:
+            log = self.storage.scratch() / "logs" / f"blender-{self.worker}-{os.getpid()}.log"
+            blender = find_blender(self.settings.blender)
+            options = BlenderSettings(blender, log, self.settings.restart_after, self.settings.stall_s)
+            self._blender = BlenderProcess(options)
+        return self._blender
+
+    def close(self) -> None:
+        """End Blender."""
+        if self._blender is not None:
+            self._blender.close()
+            self._blender = None
+
+
+def carry_out(order: StepOrder, bench: Bench, progress: ProgressCallback) -> StepOutcome:
+    """Do one step of one clip. Raises MarionetError; what was put in place by then is whole."""
+    try:
+        return _STEPS[order.step](order.clip, bench, progress)
+    except MarionetError as fault:
+        raise named_full_disk(fault, order.clip.base) from fault
+    except ClipError as fault:
+        raise BadInputError(str(fault), "Solve the video again") from fault
+    except OSError as fault:
+        raise output_error(fault.filename or bench.settings.out, fault) from fault
+
+
+def solve_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> StepOutcome:
+    """From the source to solved clips that the batch keeps; a killed solve goes on from its journal."""
+    order = clip.order
+    if order.is_solved:
+        with _desk(bench, clip) as desk:
+            shutil.copyfile(order.source, desk / "solved.npz")
+            read_clip(desk / "solved.npz")
+            keeping.keep_solved(bench.storage, clip.solve_key, [desk / "solved.npz"])
+        return StepOutcome(facts={"people": "1"})
+    # a folder of its own name, not of this attempt: the journal in it outlives a killed worker
+    folder = bench.storage.scratch() / f"solve-{clip.solve_key[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    request = solve_request(order, folder / "clip.npz", bench.settings.device)
+    result = solve(request, progress, models=bench.models(request.quality))
+    keeping.keep_solved(bench.storage, clip.solve_key, result.files)
+    shutil.rmtree(folder, ignore_errors=True)
+    facts = {"people": str(len(result.files)), "device": result.device, "frames": str(result.frames)}
+    return StepOutcome(facts=facts)
+
+
+def export_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> StepOutcome:
+    """Every person's solved clip onto the rig and into the files that Blender writes."""
+    kinds = [kind for kind in clip.order.kinds if kind.needs_blender]
+    outcome = StepOutcome()
+    with _desk(bench, clip) as desk:
+        solved = keeping.fetch_solved(bench.storage, clip.solve_key, desk)
+        for person, path in enumerate(solved):
+            made = _Made(clip, bench.storage, person, len(solved))
+            outcome = _joined(outcome, _export_person(made, kinds, path, bench, progress))
+    return outcome
+
+
+def look_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> StepOutcome:
+    """The clip's own file, overlay and sheet, its figures and warnings, and a glimpse for the index page."""
+    kinds, storage = clip.order.kinds, bench.storage
+    outputs: list[OutputFile] = []
+    with _desk(bench, clip) as desk:
+        solved = keeping.fetch_solved(storage, clip.solve_key, desk)
+        clips = [read_clip(path) for path in solved]
+        faults: list[Fault] = []
+        warnings = [warning for one in clips for warning in one.header.warnings]
+        for kind, write in _views(clip.order, clips, progress):
+            path = desk / f"view{kind.ending}"
+            try:
+                write(path)
+                outputs.append(_Made(clip, storage, 0, len(clips)).publish(path, kind))
+            except MarionetError as fault:
+                error = named_full_disk(fault, clip.output_name(kind, 0, 1))
+                faults.append(Fault(error.code, error.message, error.remedy))
+        try:
+            _keep_glimpse(clip, storage, clips)
+        except (MarionetError, OSError) as fault:
+            warnings.append(f"no picture for the index page: {fault}")
+        if OutputKind.CLIP in kinds:
+            made = [_Made(clip, storage, person, len(clips)) for person in range(len(clips))]
+            outputs += [one.publish(path, OutputKind.CLIP) for one, path in zip(made, solved, strict=True)]
+    return StepOutcome(
+        outputs=tuple(outputs),
+        figures=measure_clip(clips[0]).as_figures(),
+        warnings=tuple(dict.fromkeys(warnings)),
+        facts=clip_facts(clips),
+        faults=tuple(faults),
+    )
+
+
+_STEPS: Final = {Step.SOLVE: solve_clip, Step.EXPORT: export_clip, Step.LOOK: look_clip}
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Whose files are put in place."""
+
+    clip: PlannedClip
+    storage: Storage
+    person: int
+    people: int
+
+    def publish(self, path: Path, kind: OutputKind) -> OutputFile:
+        return self._put(path, self.clip.output_name(kind, self.person, self.people), kind.value)
+
+    def publish_beside(self, path: Path, below: str) -> OutputFile:
+        """A file that an exporter left beside its own, such as textures."""
+        folder = self.clip.base.rpartition("/")[0]
+        return self._put(path, f"{folder}/{below}" if folder else below, "")
+
+    def _put(self, path: Path, name: str, kind: str) -> OutputFile:
+        size, digest = path.stat().st_size, sha256_of(path)
+        self.storage.put(path, name)
+        return OutputFile(kind, name, size, digest)
+
+
+def _export_person(
+    made: _Made, kinds: list[OutputKind], solved: Path, bench: Bench, progress: ProgressCallback
+) -> StepOutcome:
+    animate, clip = made.clip.order.animate, made.clip
+    folder = solved.parent / f"out.{made.person}"
+    folder.mkdir()
+    name = clip.label if made.people == 1 else f"{clip.label}.{made.person}"
+    paths = {kind: folder / f"{name}{kind.ending}" for kind in kinds}
+    order = ExportOrder(
+        clip=str(solved.absolute()),
+        outputs=tuple(str(path.absolute()) for path in paths.values()),
+        action=clip.label,
+        rig=animate.rig,
+        armature=animate.armature,
+        rate=animate.rate,
+        smooth=animate.smooth,
+        ground=animate.ground,
+        in_place=animate.in_place,
+    )
+    reply = bench.blender().export(order, lambda what, done, total: progress(Progress(what, done, total)))
+    outputs = [made.publish(path, kind) for kind, path in paths.items() if path.is_file()]
+    beside = sorted(path for path in folder.glob(f"{_SIDE_FILES}/**/*") if path.is_file())
+    outputs += [made.publish_beside(path, path.relative_to(folder).as_posix()) for path in beside]
+    return StepOutcome(
+        outputs=tuple(outputs),
+        warnings=reply.warnings,
+        lines=reply.lines,
+        facts={"blender": bench.blender().version},
+        faults=tuple(Fault("blender", fault.message.replace(str(folder), "").strip()) for fault in reply.faults),
+    )
+
+
+def _views(
+    order: ClipOrder, clips: list[MotionClip], progress: ProgressCallback
+) -> Iterator[tuple[OutputKind, Callable[[Path], None]]]:
+    """The films and pictures that are wanted, with what writes them."""
+    if OutputKind.OVERLAY in order.kinds:
+        yield OutputKind.OVERLAY, lambda path: write_overlay(open_source(order, clips), clips, path, progress)
+    if OutputKind.SHEET in order.kinds:
+        yield OutputKind.SHEET, lambda path: write_sheet(open_source(order, clips), clips, path)
+
+
+def _keep_glimpse(clip: PlannedClip, storage: Storage, clips: list[MotionClip]) -> None:
+    name = keeping.glimpse_name(clip.solve_key)
+    if keeping.read_glimpse(storage, clip.solve_key) is not None:
+        return
+    glimpse = make_glimpse(open_source(clip.order, clips), clips)
+    record = {
+        "film": base64.b64encode(glimpse.film).decode(),
+        "pictures": [base64.b64encode(picture).decode() for picture in glimpse.pictures],
+    }
+    storage.write(name, json.dumps(record).encode())
+
+
+def _joined(first: StepOutcome, second: StepOutcome) -> StepOutcome:
+    return StepOutcome(
+        outputs=tuple({one.name: one for one in (*first.outputs, *second.outputs)}.values()),
+        warnings=tuple(dict.fromkeys((*first.warnings, *second.warnings))),
+        lines=(*first.lines, *second.lines),
+        facts={**first.facts, **second.facts},
+        faults=(*first.faults, *second.faults),
+    )
+
+
+@contextmanager
+def _desk(bench: Bench, clip: PlannedClip) -> Iterator[Path]:
+    """A folder for this attempt alone: what a killed one left behind is never picked up."""
+    mark = hashlib.sha256(clip.base.encode()).hexdigest()[:8]
+    folder = bench.storage.scratch() / f"desk-{mark}-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as fault:
+        raise output_error(folder, fault) from fault
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,250 @@
+"""`batch`: many clips to animation files, overnight. May import `backend.batch`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from backend.batch.conductor import Conductor, Policy
+from backend.batch.engine import Engine
+from backend.batch.folder import open_folder
+from backend.batch.inputs import collect
+from backend.batch.manifest import parse_kinds
+from backend.batch.orders import AnimateSettings, ClipOrder, PlannedClip, RunSettings, SolveSettings
+from backend.batch.page import RunFacts
+from backend.batch.planning import check_template, name_clips
+from backend.batch.pool import Crew, Pool, choose_crew
+from backend.batch.progress import OVER, Estimate
+from backend.batch.records import FAILED, STOPPED, ClipRecord
+from backend.batch.report import PAGE, REPORT, Reporter
+from backend.batch.storage import Storage, open_storage
+from backend.cli.batch_display import Display
+from backend.cli.output import cancel_on_interrupt
+from backend.cli.solve import add_camera
+from backend.errors import BadInputError, Cancelled
+from backend.server.config import parse_size
+from backend.solving.device import cuda_devices
+from backend.solving.request import SolveQuality
+from backend.types import CancelToken
+from blender_addon.motion.smoothing import PRESETS
+
+FAILED_EXIT: Final = 1
+_EXAMPLES: Final = """\
+examples:
+  marionet batch shoot/ --rig hero.blend --format fbx,bvh -o out
+      every video below the folder; out/index.html shows them, out/report.json tells programs
+  marionet batch "day1/*.mov" day2.csv --rig hero.blend --format blend,overlay -o out
+      a pattern, and a manifest with a line a take: clip, range, person, rig, ...
+  marionet batch shoot/ --format clip,bvh,overlay -o out
+      without a rig: the motion on a plain armature with the person's own proportions
+  marionet batch shoot/ --rig hero.blend --format fbx -o s3://studio/out --ray head:6379
+      on a Ray cluster, results to shared storage
+
+The same command again does only what is missing or changed. Ctrl-C lets the clips that have begun finish; again, it
+stops at once, and the next run goes on. The exit code is 1 when a clip failed.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "batch",
+        help="convert folders of clips to animation files",
+        description="Convert many clips to animation files, on one machine or many (see docs/how_to/batch.md).",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "clips", nargs="+", metavar="CLIPS", help="videos, .npz clips, folders, patterns, manifests (.csv, .json)"
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="folder for the results, or an fsspec URL")
+    _add_outputs(parser.add_argument_group("outputs"))
+    _add_source(parser.add_argument_group("clips (a manifest's cells come first)"))
+    add_camera(parser.add_argument_group("camera"))
+    _add_rig(parser.add_argument_group("rig"))
+    _add_work(parser.add_argument_group("work"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert; 0 when every clip is there, 1 when one failed, 130 when stopped."""
+    check_template(args.name or "")
+    settings = run_settings(args)
+    orders = collect(args.clips, _template(args), args.output)
+    clips = name_clips(orders, args.name or "")
+    storage = open_storage(args.output)
+    with open_folder(storage), cancel_on_interrupt() as stop:
+        engine = _engine(args, settings)
+        try:
+            return _convert(args, clips, storage, engine, stop)
+        finally:
+            engine.close()
+
+
+def run_settings(args: argparse.Namespace) -> RunSettings:
+    """What every worker is told. Raises BadInputError for values that cannot be."""
+    for name, least in (("restart_blender", 1), ("stall", 0.01), ("solvers", 0), ("blenders", 0), ("lookers", 0)):
+        if getattr(args, name) < least:
+            raise BadInputError(f"--{name.replace('_', '-')} is {getattr(args, name)}", f"It is at least {least}")
+    out = args.output if "://" in args.output else str(Path(args.output).absolute())
+    return RunSettings(
+        out=out,
+        device=args.device,
+        blender=args.blender or "",
+        restart_after=args.restart_blender,
+        stall_s=60.0 * args.stall,
+        memory_bytes=parse_size(args.memory) if args.memory else 0,
+    )
+
+
+def _add_outputs(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--format", default="fbx", metavar="LIST", help="clip, bvh, fbx, glb, usd, blend, overlay, sheet, or all"
+    )
+    group.add_argument("--name", metavar="TEMPLATE", help="names below OUT, as {folder}/{clip}/{clip} (the default)")
+    group.add_argument("--overwrite", action="store_true", help="write over files that no batch has made")
+    group.add_argument("--redo", action="store_true", help="do finished clips again")
+
+
+def _add_source(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--range", default="", metavar="START:END", help="frames (100:250), seconds (2.5s:8s) or clock")
+    add("--fps", type=float, metavar="N", help="frames a second of image sequences (default 24)")
+    add("--slow-motion", type=float, default=1.0, metavar="N", help="plays N times slower than life")
+    add(
+        "--person",
+        default="largest",
+        metavar="WHO",
+        help="largest (default), longest, moving, all, a number, X,Y@FRAME",
+    )
+    add("--max-people", type=int, default=4, metavar="N", help="people followed at once (default 4)")
+    add("--height", type=float, metavar="M", help="the person's height in metres (default: 1.70 assumed)")
+    qualities = [quality.value for quality in SolveQuality]
+    add("--quality", choices=qualities, default=SolveQuality.BEST.value, help="speed against accuracy")
+
+
+def _add_rig(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--rig", default="", metavar="FILE", help=".blend, .fbx or .glb with a humanoid (default: a plain armature)")
+    add("--armature", default="", metavar="NAME", help="the armature object (default: the one with the most bones)")
+    add("--smooth", choices=list(PRESETS), default="light", help="smoothing on the way to the rig (default light)")
+    add("--ground", action="store_true", help="put standing feet on the floor")
+    add("--in-place", action="store_true", help="stay on the spot instead of travelling")
+    add("--rate", default="source", metavar="FPS", help="source (default), rig (the file's scene), or frames a second")
+
+
+def _add_work(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--blender", metavar="PATH", help="a Blender, or a Python with bpy (default: found)")
+    add("--restart-blender", type=int, default=20, metavar="N", help="a fresh Blender after N clips (default 20)")
+    add("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1")
+    add("--solvers", type=int, default=0, metavar="N", help="solving processes (default: as the machine has room)")
+    add("--blenders", type=int, default=0, metavar="N", help="Blender processes")
+    add("--lookers", type=int, default=0, metavar="N", help="processes for overlays and sheets")
+    add("--memory", metavar="SIZE", help="memory of one worker with its Blender; a clip that needs more fails")
+    add("--stall", type=float, default=15.0, metavar="MIN", help="minutes without a sign of life (default 15)")
+    add("--ray", metavar="ADDRESS", help="work on this Ray cluster (host:6379, auto, or local)")
+    add("--json", action="store_true", help="events as JSON lines on standard output")
+    add("--quiet", action="store_true", help="no progress")
+
+
+def _template(args: argparse.Namespace) -> ClipOrder:
+    rate = args.rate
+    if rate not in ("source", "rig"):
+        try:
+            positive = float(rate) > 0
+        except ValueError:
+            positive = False
+        if not positive:
+            raise BadInputError(f"--rate {rate!r} is no frame rate", "Give source, rig, or frames a second such as 24")
+    return ClipOrder(
+        source="",
+        kinds=parse_kinds(args.format),
+        solve=SolveSettings(
+            range=args.range,
+            person=args.person,
+            max_people=args.max_people,
+            height_m=args.height,
+            fov_deg=args.fov,
+            focal_px=args.focal_px,
+            calibration=str(args.calibration.absolute()) if args.calibration else "",
+            camera=args.camera or "",
+            gravity=args.gravity or "",
+            quality=args.quality,
+            slow_motion=args.slow_motion,
+            fps=args.fps,
+        ),
+        animate=AnimateSettings(
+            rig=str(Path(args.rig).expanduser().absolute()) if args.rig else "",
+            armature=args.armature,
+            smooth=args.smooth,
+            ground=args.ground,
+            in_place=args.in_place,
+            rate=rate,
+        ),
+    )
+
+
+def _engine(args: argparse.Namespace, settings: RunSettings) -> Engine:
+    if args.ray:
+        from backend.batch.ray_engine import RayEngine
+
+        return RayEngine(settings, args.ray)
+    found = choose_crew(cuda_devices() if args.device != "cpu" else 0)
+    crew = Crew(args.solvers or found.solvers, args.blenders or found.blenders, args.lookers or found.lookers)
+    return Pool(settings, crew)
+
+
+def _convert(
+    args: argparse.Namespace, clips: list[PlannedClip], storage: Storage, engine: Engine, stop: CancelToken
+) -> int:
+    policy = Policy(args.overwrite, args.redo, args.blender or "", check_blender=not args.ray)
+    conductor = Conductor(clips, storage, engine, policy)
+    reporter, display = Reporter(storage), Display(args.json, args.quiet, Estimate(_weights(clips)))
+    began = time.monotonic()
+
+    def facts(finished: bool) -> RunFacts:
+        title = f"Batch conversion: {Path(args.output).name or args.output}"
+        return RunFacts(title, _version(), time.monotonic() - began, finished)
+
+    def listen(now: Conductor) -> None:
+        display.show(now, stopping=stop.cancelled)
+        reporter.now_and_then(now.records.values(), facts(finished=False))
+
+    try:
+        conductor.run(stop, listen)
+    except KeyboardInterrupt:
+        reporter.write(conductor.records.values(), facts(finished=True))
+        display.end(conductor, storage.address(PAGE), storage.address(REPORT))
+        return Cancelled.exit_code
+    reporter.write(conductor.records.values(), facts(finished=True))
+    display.end(conductor, storage.address(PAGE), storage.address(REPORT))
+    if reporter.trouble is not None:
+        raise reporter.trouble
+    return _exit_code(list(conductor.records.values()))
+
+
+def _exit_code(records: list[ClipRecord]) -> int:
+    if any(record.status == STOPPED or record.status not in OVER for record in records):
+        return Cancelled.exit_code
+    return FAILED_EXIT if any(record.status == FAILED for record in records) else 0
+
+
+def _weights(clips: list[PlannedClip]) -> dict[str, float]:
+    """What each clip's work may be worth: the bytes of its source."""
+    weights = {}
+    for clip in clips:
+        try:
+            weights[clip.base] = float(Path(clip.order.source).stat().st_size)
+        except OSError:
+            weights[clip.base] = 1.0
+    return weights
+
+
+def _version() -> str:
+    try:
+        return version("marionet")
+    except PackageNotFoundError:
+        return "(checkout)"

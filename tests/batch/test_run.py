@@ -1,0 +1,189 @@
+"""The command as it is used: real processes and films, good clips beside broken ones, runs that are repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.batch.batch_files import contents_of
+from tests.batch.batch_runs import BLENDER, RIG, Finished, needs_blender
+
+pytestmark = pytest.mark.timeout(300)
+LOOKS = "clip,overlay"
+
+
+@needs_blender
+def test_good_and_broken_clips_in_one_go(batch, film, tmp_path: Path) -> None:
+    """One command; every output opens; each broken clip says why; the page holds all of them; a second run is idle."""
+    films = film("good").parent
+    film("odd name (1) ü")
+    (films / "empty.mp4").write_bytes(b"")
+    (films / "notes.mov").write_bytes(b"not a film at all" * 100)
+    manifest = tmp_path / "more.json"
+    rows = [
+        {"clip": str(film("riggless").rename(tmp_path / "r.mp4")), "rig": "/nowhere/hero.blend", "name": "no_rig"},
+        {"clip": str(films / "gone.mp4"), "name": "gone"},
+        {"clip": "r.mp4", "rig": "", "format": "bvh", "name": "body"},
+    ]
+    manifest.write_text(json.dumps(rows))
+    words = (films, manifest, "--rig", RIG, "--format", "clip,bvh,fbx,overlay,sheet", "--blender", BLENDER)
+    done = batch(*words)
+    assert done.code == 1, done.errors
+    wrong = {name: entry["error"] for name, entry in done.report.items() if entry["status"] != "done"}
+    assert set(wrong) == {"empty/empty", "notes/notes", "no_rig", "gone"}
+    assert "0 bytes" in wrong["empty/empty"]
+    assert "not a video" in wrong["notes/notes"]
+    assert "/nowhere/hero.blend" in wrong["no_rig"]
+    assert "There is no file" in wrong["gone"]
+    good = done.report["good/good"]
+    assert good["error"] is None
+    assert [Path(output).name for output in good["outputs"]] == [Path(one["name"]).name for one in good["files"]]
+    assert sum(len(entry["outputs"]) for entry in done.report.values()) == 5 + 5 + 1
+    held = contents_of(done.out, BLENDER)
+    assert len(held) == 11
+    page = (done.out / "index.html").read_text(encoding="utf-8")
+    assert page.index("Failed: 4") < page.index('id="clip-good')
+    assert page.count("<video ") == 3
+    assert 'src="http' not in page
+    assert all(
+        f'href="{name}"' in page
+        for name in ("good/good.fbx", "odd%20name%20%281%29%20%C3%BC/odd%20name%20%281%29%20%C3%BC.bvh")
+    )
+
+    began = time.time()
+    again = batch(*words)
+    assert again.code == 1
+    assert {entry["reused"] for entry in again.report.values() if entry["status"] == "done"} == {True}
+    assert max(path.stat().st_mtime for path in done.out.glob("*/*.*")) < began
+
+
+def test_a_rerun_does_what_changed_and_nothing_else(batch, film) -> None:
+    first, second = film("a"), film("b")
+    before = batch(first, second, "--format", LOOKS)
+    assert (before.code, set(before.report)) == (0, {"a/a", "b/b"})
+    (before.out / "b" / "b.overlay.mp4").unlink()
+    stamps = {path: path.stat().st_mtime_ns for path in before.out.glob("a/*")}
+    again = batch(first, second, "--format", LOOKS)
+    assert (again.code, again.report["a/a"]["reused"], again.report["b/b"]["reused"]) == (0, True, False)
+    assert "solve" not in again.report["b/b"]["seconds"]  # its motion was kept
+    assert {path: path.stat().st_mtime_ns for path in before.out.glob("a/*")} == stamps
+    assert (before.out / "b" / "b.overlay.mp4").is_file()
+
+    more = batch(first, "--format", "clip,overlay,sheet")
+    assert "solve" not in more.report["a/a"]["seconds"]
+    assert (more.out / "a" / "a.sheet.png").is_file()
+
+
+def test_files_of_others_are_left_alone(batch, film, tmp_path: Path) -> None:
+    mine = tmp_path / "out" / "a" / "a.overlay.mp4"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("weeks of work")
+    done = batch(film("a"), film("b"), "--format", LOOKS)
+    assert (done.code, done.report["b/b"]["status"]) == (1, "done")
+    assert done.report["a/a"]["error_code"] == "output"
+    assert "not made by this batch" in done.report["a/a"]["error"]
+    assert mine.read_text() == "weeks of work"
+    forced = batch(film("a"), film("b"), "--format", LOOKS, "--overwrite")
+    assert forced.code == 0
+    assert mine.stat().st_size > 1000
+
+
+def test_without_blender_only_what_needs_it_fails(batch, film, tmp_path: Path) -> None:
+    manifest = tmp_path / "takes.csv"
+    manifest.write_text(f"clip,format\n{film('a')},fbx\n{film('b')},clip\n")
+    done = batch(manifest, "--blender", "/nowhere/blender")
+    assert done.code == 1
+    assert done.report["a/a"]["error_code"] == "blender"
+    assert "/nowhere/blender" in done.report["a/a"]["error"]
+    assert "--blender" in done.report["a/a"]["error"]
+    assert done.report["b/b"]["status"] == "done"
+
+
+def test_an_output_in_use_fails_its_clip_alone(batch, film, tmp_path: Path) -> None:
+    (tmp_path / "out" / "a" / "a.npz" / "held").mkdir(parents=True)
+    done = batch(film("a"), film("b"), "--format", "clip", "--overwrite")
+    assert done.code == 1
+    assert (done.report["a/a"]["error_code"], done.report["b/b"]["status"]) == ("output", "done")
+    assert "in use or protected" in done.report["a/a"]["error"]
+    assert done.report["a/a"]["attempts"] == 2
+
+
+def test_a_full_disk_is_named_and_the_rest_finishes(batch, film, tmp_path: Path) -> None:
+    """Two clips on a disk of 400 kB: one of 16 frames as clip fits, a contact sheet of another does not."""
+    (tmp_path / "out").mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "none", str(tmp_path / "out")], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        manifest = tmp_path / "takes.csv"
+        manifest.write_text(f'clip,format\n{film("large")},"sheet,overlay"\n{film("small")},clip\n')
+        done = batch(manifest)
+        assert done.code == 1, done.errors
+        assert "disk is full" in done.report["large/large"]["error"]
+        assert done.report["small/small"]["status"] == "done"
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path / "out")], check=True)
+
+
+def test_two_runs_at_once(start, film) -> None:
+    first = start(film("a"), "--format", "clip")
+    first.wait_for((first.out / ".batch" / "lock").exists)
+    second = start(film("a"), "--format", "clip").finish()
+    assert second.code == 6
+    assert "Another batch" in second.events[-1]["message"]
+    assert first.finish().code == 0
+
+
+def test_a_range_a_person_or_a_clip_that_cannot_be(batch, film, tmp_path: Path) -> None:
+    """Options that only the solve can judge, a damaged clip file, and one that is whole."""
+    whole = tmp_path / "films" / "solved.npz"
+    manifest = tmp_path / "takes.json"
+    rows = [
+        {"clip": str(film("a")), "range": "9:3", "name": "range"},
+        {"clip": str(film("a")), "person": "the tall one", "name": "person"},
+        {"clip": str(film("a")), "quality": "superb", "name": "quality"},
+        {"clip": str(whole), "name": "solved"},
+        {"clip": str(tmp_path / "films" / "torn.npz"), "name": "torn"},
+    ]
+    shutil.copyfile(RIG.parent / "sample_clip.npz", whole)
+    (tmp_path / "films" / "torn.npz").write_bytes(whole.read_bytes()[:5000])
+    manifest.write_text(json.dumps(rows))
+    done = batch(manifest, "--format", "clip")
+    codes = {name: entry["error_code"] for name, entry in done.report.items()}
+    assert codes == dict.fromkeys(("range", "person", "quality", "torn"), "bad_input") | {"solved": None}
+    assert (done.out / "solved.npz").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--format", "dae"), 2),
+        (("--name", "{klip}"), 2),
+        (("--rate", "fast"), 2),
+        (("--restart-blender", "0"), 2),
+        (("--ray", "127.0.0.1:1"), 8),
+    ],
+)
+def test_what_stops_a_run_before_it_begins(batch, film, words, code) -> None:
+    if "--ray" in words:
+        pytest.importorskip("ray", reason="the extra `batch` is not installed")
+    done: Finished = batch(film("a"), *words)
+    assert done.code == code
+    assert done.events[-1]["event"] == "error"
+    assert done.events[-1]["remedy"]
+    assert not (done.out / "report.json").exists()
+
+
+def test_an_output_folder_that_cannot_be_made(start, tmp_path: Path, film) -> None:
+    (tmp_path / "file").write_text("x")
+    done = start(film("a"), "--format", "clip", out="file/out").finish()
+    assert done.code == 6
+    assert os.path.isfile(tmp_path / "file")
