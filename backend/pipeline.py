@@ -206,8 +206,10 @@ def _fitting(models: SolveModels | None, request: SolveRequest) -> SolveModels:
 
 
 def _people_options(request: SolveRequest, models: SolveModels) -> PeopleOptions:
+    fast = request.quality is SolveQuality.FAST
     return PeopleOptions(
         quality=request.quality.landmark_network,
+        search_interval_s=1.0 if fast else 0.5,
         max_people=request.max_people,
         selection=request.person,
         device=models.device,

@@ -38,6 +38,15 @@ class Candidate:
     appearance: Array | None
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Up to `most` people outside the `known` boxes; boxes lower than `least_height_px` are passed over."""
+
+    known: Sequence[Box]
+    most: int
+    least_height_px: float = 0.0
+
+
 class Searcher:
     """Finds people that are not followed yet."""
 
@@ -45,12 +54,13 @@ class Searcher:
         self._networks = networks
 
     def find(
-        self, image: Image, known: Sequence[Box], near: Sequence[Roi], most: int, least_height_px: float = 0.0
+        self, image: Image, wanted: Wanted, near: Sequence[Roi], detections: Sequence[Detection] | None = None
     ) -> list[Candidate]:
-        """Up to `most` people outside the `known` boxes, the largest first.
+        """The people wanted, the largest first.
 
-        `near`: where people just lost should be; boxes lower than `least_height_px` are passed over.
+        `near`: where people just lost should be; `detections`: the person detector's, where it ran already.
         """
+        known, most = wanted.known, wanted.most
         found: list[Candidate] = []
         for roi in near:  # cheap first: a person just lost is mostly close by
             if not self._add_roi(found, image, roi, known):
@@ -61,8 +71,9 @@ class Searcher:
             return found[:most]
         boxes = [
             detection
-            for detection in self._networks.persons.detect_frame(image)
-            if detection.box_px[3] - detection.box_px[1] >= least_height_px and not _is_known(detection.box_px, known)
+            for detection in (self._networks.persons.detect_frame(image) if detections is None else detections)
+            if detection.box_px[3] - detection.box_px[1] >= wanted.least_height_px
+            and not _is_known(detection.box_px, known)
         ]
         boxes.sort(key=lambda detection: -_area(detection.box_px))
         for box in boxes:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,15 +20,14 @@ from backend.people.left_right import untangle
 from backend.people.meetings import Meetings
 from backend.people.networks import PeopleNetworks, load_people_networks
 from backend.people.options import Choice, PeopleOptions
+from backend.people.pace import MINOR_EVERY, SearchClock, minor_people
 from backend.people.region import Roi
-from backend.people.search import Candidate, Searcher
-from backend.types import Frame, PersonTrack
+from backend.people.search import Candidate, Searcher, Wanted
+from backend.types import Detection, Frame, PersonTrack
 
 _LOOK_EVERY = 5  # frames between samples of a person's colours
 _FRAMES_IN_THREADS, _FRAMES_IN_BATCH = 2, 4  # worked on at once by two threads, by a GPU
 _NEAR_S = 0.5  # so long a lost person is looked for where the motion would have led
-_MISSING_INTERVAL_S, _EMPTY_INTERVAL_S = 0.1, 0.2
-_EAGER_SEARCHES = 10  # looks in a row at every frame before an empty picture is looked at less often
 _SHIFT, _LOG_SIZE, _TURN_RAD = 0.08, 0.12, 0.2  # a region off by more is cut again
 _SMALL_SHARE = 0.4  # people smaller than this share of the largest cannot be the largest
 
@@ -60,8 +59,7 @@ class PeopleTracker:
         self._meetings = Meetings()
         self._frame_index: list[int] = []
         self._times_s: list[float] = []
-        self._last_search_s = -math.inf
-        self._empty_searches = 0
+        self._clock = SearchClock(options)
 
     def __enter__(self) -> PeopleTracker:
         return self
@@ -84,11 +82,13 @@ class PeopleTracker:
         """Work on the frames that wait."""
         frames, self._waiting = self._waiting, []
         while frames:
-            count = 1 if self._search_is_due(frames[0].time_s) else len(frames)
-            self._follow(frames[:count])
-            if self._search_is_due(frames[0].time_s):
-                self._search(frames[0])
-            frames = frames[count:]
+            # while nobody is followed each frame is looked at by itself, so that nobody comes in late
+            batch = frames[: len(frames) if any(not person.away for person in self._people) else 1]
+            boxes = self._look_ahead(batch[-1])
+            self._follow(batch)
+            if boxes is not None or self._clock.is_due(self._people, batch[-1].time_s):
+                self._search(batch[-1], boxes)
+            frames = frames[len(batch) :]
 
     def cut(self) -> None:
         """The next frame starts a new shot: nobody is where they were."""
@@ -114,11 +114,12 @@ class PeopleTracker:
 
     def _follow(self, frames: Sequence[Frame]) -> None:
         start = len(self._times_s)
+        minor = minor_people(self._people, self._options)
         jobs = [
             _Job(number, start + step, frame, person.expected(step + 1))
             for step, frame in enumerate(frames)
             for number, person in enumerate(self._people)
-            if not person.away
+            if not person.away and not (number in minor and (start + step) % MINOR_EVERY)
         ]
         results = self._run([job for job in jobs if job.roi.is_finite])
         for step, frame in enumerate(frames):
@@ -129,6 +130,9 @@ class PeopleTracker:
             for (number, at), batch in results.items():
                 if at == position:
                     expected[number] = self._take_in(number, frame, position, batch)
+            for number in minor:
+                if position % MINOR_EVERY and not self._people[number].away:
+                    self._people[number].rest(position)
             self._settle(frame, position, expected)
 
     def _take_in(self, number: int, frame: Frame, position: int, result: tuple[Roi, LandmarkBatch]) -> Roi:
@@ -159,7 +163,7 @@ class PeopleTracker:
                 if person.last_seen < position:
                     person.motion.coast()
                 continue
-            if position % _LOOK_EVERY == 0 and number not in busy:
+            if position % _LOOK_EVERY == 0 and number not in busy and person.last_seen == position:
                 person.learn(appearance_of(frame.image, person.keypoints(position)))
             self._number(person)
 
@@ -181,37 +185,36 @@ class PeopleTracker:
 
     # -- looking for people -------------------------------------------------------------------------------------
 
-    def _search_is_due(self, time_s: float) -> bool:
-        present = sum(not person.away and not person.is_doubtful for person in self._people)
-        if present >= self._options.max_people:
-            return False
-        waited = time_s - self._last_search_s
-        if not present:
-            return self._empty_searches < _EAGER_SEARCHES or waited >= _EMPTY_INTERVAL_S - 1e-6
-        missing = any(
-            p.is_doubtful or (p.away and time_s - p.last_seen_s <= self._options.remember_s) for p in self._people
-        )
-        return waited >= (_MISSING_INTERVAL_S if missing else self._options.search_interval_s) - 1e-6
+    def _look_ahead(self, frame: Frame) -> Future[list[Detection]] | None:
+        """Boxes for a search that is due anyhow, found while the landmark network runs on the followed people."""
+        if self._pool is None or all(person.away for person in self._people):
+            return None
+        if not self._clock.is_due(self._people, frame.time_s) or self._lately_lost(frame):
+            return None
+        return self._pool.submit(self._networks.persons.detect_frame, frame.image)
 
-    def _search(self, frame: Frame) -> None:
+    def _lately_lost(self, frame: Frame) -> list[FollowedPerson]:
+        """People who should be close to where they were: looked for there before the whole picture is."""
+        return [p for p in self._people if p.away and frame.time_s - p.last_seen_s <= _NEAR_S]
+
+    def _search(self, frame: Frame, boxes: Future[list[Detection]] | None) -> None:
         position = len(self._times_s) - 1
         present = [person for person in self._people if not person.away and not person.is_doubtful]
-        near = [p.expected(0) for p in self._people if p.away and frame.time_s - p.last_seen_s <= _NEAR_S]
-        known = [person.box(position) for person in present]
+        near = [person.expected(0) for person in self._lately_lost(frame)]
+        known = [person.last_box for person in present]
         room = self._options.max_people - len(present)
         least = _SMALL_SHARE * max((box[3] - box[1] for box in known), default=0.0)
         least = least if self._options.selection.choice is Choice.LARGEST else 0.0
-        found = self._searcher.find(frame.image, known, near, room, least)
-        self._last_search_s = frame.time_s
-        empty = not found and all(person.away for person in self._people)
-        self._empty_searches = self._empty_searches + 1 if empty else 0
-        new = [candidate for candidate in found if not self._is_followed(candidate, present, position)]
+        wanted = Wanted(known, room, least)
+        found = self._searcher.find(frame.image, wanted, near, None if boxes is None else boxes.result())
+        self._clock.searched(frame.time_s, not found and all(person.away for person in self._people))
+        new = [candidate for candidate in found if not self._is_followed(candidate, present)]
         self._name(new, frame, position)
 
     @staticmethod
-    def _is_followed(candidate: Candidate, present: Sequence[FollowedPerson], position: int) -> bool:
+    def _is_followed(candidate: Candidate, present: Sequence[FollowedPerson]) -> bool:
         landmarks, size = candidate.batch.keypoints_px[0], candidate.roi.size_px
-        return any(are_doubles(landmarks, p.keypoints(position), size, NEAR_DOUBLE_DISTANCE) for p in present)
+        return any(are_doubles(landmarks, p.keypoints(p.last_seen), size, NEAR_DOUBLE_DISTANCE) for p in present)
 
     def _name(self, found: Sequence[Candidate], frame: Frame, position: int) -> None:
         """Give each person found its old identity, or a new one."""
@@ -242,7 +245,7 @@ class PeopleTracker:
         arrays: dict[str, NDArray[np.generic]] = {
             "frame_index": np.array(self._frame_index, np.int64),
             "times_s": np.array(self._times_s, np.float64),
-            "search": np.array([self._last_search_s, self._empty_searches], np.float64),
+            "search": self._clock.state(),
         }
         arrays |= {f"meetings.{name}": value for name, value in self._meetings.state().items()}
         for number, person in enumerate(self._people):
@@ -254,7 +257,7 @@ class PeopleTracker:
         self._waiting = []
         self._frame_index = [int(value) for value in arrays["frame_index"]]
         self._times_s = [float(value) for value in arrays["times_s"]]
-        self._last_search_s, self._empty_searches = float(arrays["search"][0]), int(arrays["search"][1])
+        self._clock.restore(arrays["search"].astype(np.float64))
         self._meetings = Meetings.restored(_below(arrays, "meetings."))
         self._people = []
         while f"person{len(self._people)}.whole" in arrays:

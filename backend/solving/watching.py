@@ -44,6 +44,41 @@ class Watched:
     waited_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Glimpse:
+    """What `_Shots` says of one frame, with its state after it: it runs ahead of what is followed and kept."""
+
+    is_cut: bool
+    camera_moves: bool
+    state: Arrays
+
+
+class _Shots:
+    """Cuts and the camera's motion, found in the decoder's thread while the networks run."""
+
+    def __init__(self) -> None:
+        self._cuts = CutDetector()
+        self._meter = CameraMotionMeter()
+
+    @property
+    def camera_moves(self) -> bool:
+        return self._meter.moves
+
+    def look(self, frame: Frame) -> _Glimpse:
+        cut = self._cuts.update(frame)
+        self._meter.update(frame, new_shot=cut)
+        return _Glimpse(cut, self._meter.moves, self.state())
+
+    def state(self) -> Arrays:
+        # neither part writes into its arrays, so what is handed out stays as it is
+        arrays: Arrays = {f"cuts/{name}": value for name, value in self._cuts.state().items()}
+        return arrays | {f"camera/{name}": value for name, value in self._meter.state().items()}
+
+    def restore(self, arrays: Arrays) -> None:
+        self._cuts.restore(_below(arrays, "cuts/"))
+        self._meter.restore(_below(arrays, "camera/"))
+
+
 class Watcher:
     """One pass over a video that can be interrupted, kept and continued with the same result."""
 
@@ -51,8 +86,9 @@ class Watcher:
         self._reader = reader
         self._journal = journal
         self._tracker = PeopleTracker(options, networks)
-        self._cuts = CutDetector()
-        self._meter = CameraMotionMeter()
+        self._shots = _Shots()
+        self._seen = self._shots.state()
+        self._moves = False
         self._frame_index: list[int] = []
         self._times_s: list[float] = []
         self._cuts_s: list[float] = []
@@ -68,9 +104,10 @@ class Watcher:
         expected = max(self._reader.expected_frames, start + 1)
         asked_at, stopped = begun, False
         with self._tracker:
-            for frame in self._reader.frames(self._frame_index[-1] + 1 if start else 0):
+            resumed_at = self._frame_index[-1] + 1 if start else 0
+            for frame, glimpse in self._reader.studied_frames(self._shots.look, resumed_at):
                 self._waited_s += time.monotonic() - asked_at
-                self._take(frame)
+                self._take(frame, glimpse)
                 done = len(self._times_s)
                 rate = (done - start) / max(time.monotonic() - begun, 1e-6)
                 progress(Progress(STAGE, done, max(expected, done), max(expected - done, 0) / rate))
@@ -88,10 +125,9 @@ class Watcher:
             self._journal.save(self._state())
             return self._watched(stopped)
 
-    def _take(self, frame: Frame) -> None:
-        cut = self._cuts.update(frame)
-        self._meter.update(frame, new_shot=cut)
-        if cut:
+    def _take(self, frame: Frame, glimpse: _Glimpse) -> None:
+        self._seen, self._moves = glimpse.state, glimpse.camera_moves
+        if glimpse.is_cut:
             self._cuts_s.append(frame.time_s)
             self._tracker.cut()
         self._tracker.update(frame)
@@ -104,7 +140,7 @@ class Watcher:
             times_s=np.array(self._times_s, np.float64),
             tracks=tuple(self._tracker.tracks()),
             cuts_s=tuple(self._cuts_s),
-            camera_moves=self._meter.moves,
+            camera_moves=self._moves,
             stopped=stopped,
             waited_s=self._waited_s,
         )
@@ -115,10 +151,8 @@ class Watcher:
             "times_s": np.array(self._times_s, np.float64),
             "cuts_s": np.array(self._cuts_s, np.float64),
         }
-        parts = (("tracker", self._tracker), ("cuts", self._cuts), ("camera", self._meter))
-        for prefix, part in parts:
-            arrays |= {f"{prefix}/{name}": value for name, value in part.state().items()}
-        return arrays
+        arrays |= {f"tracker/{name}": value for name, value in self._tracker.state().items()}
+        return arrays | self._seen
 
     def _restore(self) -> None:
         arrays = self._journal.load()
@@ -128,8 +162,8 @@ class Watcher:
         self._times_s = np.asarray(arrays["times_s"], np.float64).tolist()
         self._cuts_s = np.asarray(arrays["cuts_s"], np.float64).tolist()
         self._tracker.restore(_below(arrays, "tracker/"))
-        self._cuts.restore(_below(arrays, "cuts/"))
-        self._meter.restore(_below(arrays, "camera/"))
+        self._shots.restore(arrays)
+        self._seen, self._moves = self._shots.state(), self._shots.camera_moves
 
 
 def _below(arrays: Arrays, prefix: str) -> Arrays:
