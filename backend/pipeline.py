@@ -168,6 +168,7 @@ class _Poses:
             height_m=self.request.height_m or ASSUMED_HEIGHT_M,
             gravity_camera=self.request.gravity_camera,
             flip=not draft and quality is not SolveQuality.FAST,
+            neighbours=100 if quality is SolveQuality.FAST else 200,
             refine=refine,
         )
 
@@ -209,7 +210,7 @@ def _people_options(request: SolveRequest, models: SolveModels) -> PeopleOptions
     fast = request.quality is SolveQuality.FAST
     return PeopleOptions(
         quality=request.quality.landmark_network,
-        search_interval_s=1.0 if fast else 0.5,
+        search_interval_s=2.0 if fast else 0.5,
         max_people=request.max_people,
         selection=request.person,
         device=models.device,

@@ -13,13 +13,12 @@ import numpy as np
 
 from backend.people.followed import FollowedPerson
 from backend.people.options import Choice, PeopleOptions
-from backend.people.region import overlap
-from backend.people.search import Box
+from backend.people.region import cover
 from backend.types import Array
 
 MINOR_EVERY = 4  # frames from one look at a minor person to the next
 _MINOR_SHARE = 0.8  # of the leader's size, now and summed over time
-_NEAR_MARGIN = 0.25  # of a box's sides: people this close may exchange their identities and are all watched
+_NEAR_COVER = 0.2  # of a person's box hidden by the leader's: they may exchange identities, so both are watched
 _MISSING_INTERVAL_S, _EMPTY_INTERVAL_S = 0.1, 0.2
 _EAGER_SEARCHES = 10  # looks in a row at every frame before an empty picture is looked at less often
 
@@ -40,13 +39,8 @@ def minor_people(people: Sequence[FollowedPerson], options: PeopleOptions) -> fr
         and person.track_id is not None
         and person.size_sum_px < _MINOR_SHARE * first.size_sum_px
         and person.size_px < _MINOR_SHARE * first.size_px
-        and overlap(_widened(person.last_box), _widened(place)) <= 0.0
+        and cover(person.last_box, place) < _NEAR_COVER
     )
-
-
-def _widened(box: Box) -> Box:
-    x, y = _NEAR_MARGIN * (box[2] - box[0]), _NEAR_MARGIN * (box[3] - box[1])
-    return (box[0] - x, box[1] - y, box[2] + x, box[3] + y)
 
 
 class SearchClock:
@@ -65,9 +59,7 @@ class SearchClock:
         waited = time_s - self._last_s
         if not present:
             return self._empty < _EAGER_SEARCHES or waited >= _EMPTY_INTERVAL_S - 1e-6
-        missing = any(
-            p.is_doubtful or (p.away and time_s - p.last_seen_s <= self._options.remember_s) for p in people
-        )
+        missing = any(p.is_doubtful or (p.away and time_s - p.last_seen_s <= self._options.remember_s) for p in people)
         return waited >= (_MISSING_INTERVAL_S if missing else self._options.search_interval_s) - 1e-6
 
     def searched(self, time_s: float, nobody: bool) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from backend.people.appearance import appearance_of
 from backend.people.landmarks import LANDMARKS, LandmarkBatch, landmarks_on_crops
 from backend.people.networks import PeopleNetworks
-from backend.people.region import Roi, overlap, roi_from_alignment
+from backend.people.region import Roi, cover, overlap, roi_from_alignment
 from backend.people.track_log import body_box
 from backend.types import Array, Detection, Image
 
@@ -133,14 +133,7 @@ class Searcher:
 
 def _is_known(box: Box, known: Sequence[Box]) -> bool:
     """Whether the box shows a person that is followed: much the same box, or one that lies inside it."""
-    return any(overlap(box, other) > _KNOWN_OVERLAP or _cover(box, other) > _KNOWN_COVER for other in known)
-
-
-def _cover(box: Box, other: Box) -> float:
-    """Share of `box` that lies inside `other`."""
-    width = min(box[2], other[2]) - max(box[0], other[0])
-    height = min(box[3], other[3]) - max(box[1], other[1])
-    return max(width, 0.0) * max(height, 0.0) / max(_area(box), 1e-9)
+    return any(overlap(box, other) > _KNOWN_OVERLAP or cover(box, other) > _KNOWN_COVER for other in known)
 
 
 def _area(box: Box) -> float:

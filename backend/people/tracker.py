@@ -6,16 +6,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.people.appearance import appearance_of
+from backend.people.flights import Flight, Look, Runner
 from backend.people.followed import FollowedPerson
 from backend.people.identity import NEAR_DOUBLE_DISTANCE, Found, are_doubles, match
-from backend.people.landmarks import LandmarkBatch, landmarks_on_crops
 from backend.people.left_right import untangle
 from backend.people.meetings import Meetings
 from backend.people.networks import PeopleNetworks, load_people_networks
@@ -26,18 +25,9 @@ from backend.people.search import Candidate, Searcher, Wanted
 from backend.types import Detection, Frame, PersonTrack
 
 _LOOK_EVERY = 5  # frames between samples of a person's colours
-_FRAMES_IN_THREADS, _FRAMES_IN_BATCH = 2, 4  # worked on at once by two threads, by a GPU
 _NEAR_S = 0.5  # so long a lost person is looked for where the motion would have led
 _SHIFT, _LOG_SIZE, _TURN_RAD = 0.08, 0.12, 0.2  # a region off by more is cut again
 _SMALL_SHARE = 0.4  # people smaller than this share of the largest cannot be the largest
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    number: int  # place of the person in the tracker's list
-    position: int
-    frame: Frame
-    roi: Roi
 
 
 class PeopleTracker:
@@ -50,11 +40,8 @@ class PeopleTracker:
         self._options = options
         self._networks = networks or load_people_networks(options)
         self._searcher = Searcher(self._networks)
-        on_cpu = options.device == "cpu"
-        self._pool = ThreadPoolExecutor(options.threads, "people") if on_cpu and options.threads > 1 else None
-        alone = _FRAMES_IN_BATCH if not on_cpu else 1
-        self._frames_at_once = alone if self._pool is None else _FRAMES_IN_THREADS
-        self._waiting: list[Frame] = []
+        self._runner = Runner(self._networks, options.device, options.threads)
+        self._flights: list[Flight] = []
         self._people: list[FollowedPerson] = []
         self._meetings = Meetings()
         self._frame_index: list[int] = []
@@ -69,26 +56,20 @@ class PeopleTracker:
 
     def close(self) -> None:
         """Give the worker threads back."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._runner.close()
 
     def update(self, frame: Frame) -> None:
-        """Take the next frame; it may wait for its successor, so that both are worked on at once."""
-        self._waiting.append(frame)
-        if len(self._waiting) >= self._frames_at_once:
+        """Take the next frame; it may wait for its successors, so that several are worked on at once."""
+        if self._runner.has_threads and len(self._flights) >= self._runner.frames_at_once:
+            self._land()
+        self._launch(frame)
+        if not self._runner.has_threads and len(self._flights) >= self._runner.frames_at_once:
             self.flush()
 
     def flush(self) -> None:
-        """Work on the frames that wait."""
-        frames, self._waiting = self._waiting, []
-        while frames:
-            # while nobody is followed each frame is looked at by itself, so that nobody comes in late
-            batch = frames[: len(frames) if any(not person.away for person in self._people) else 1]
-            boxes = self._look_ahead(batch[-1])
-            self._follow(batch)
-            if boxes is not None or self._clock.is_due(self._people, batch[-1].time_s):
-                self._search(batch[-1], boxes)
-            frames = frames[len(batch) :]
+        """Finish the frames that wait."""
+        while self._flights:
+            self._land()
 
     def cut(self) -> None:
         """The next frame starts a new shot: nobody is where they were."""
@@ -112,43 +93,54 @@ class PeopleTracker:
 
     # -- following ----------------------------------------------------------------------------------------------
 
-    def _follow(self, frames: Sequence[Frame]) -> None:
-        start = len(self._times_s)
-        minor = minor_people(self._people, self._options)
-        jobs = [
-            _Job(number, start + step, frame, person.expected(step + 1))
-            for step, frame in enumerate(frames)
-            for number, person in enumerate(self._people)
-            if not person.away and not (number in minor and (start + step) % MINOR_EVERY)
-        ]
-        results = self._run([job for job in jobs if job.roi.is_finite])
-        for step, frame in enumerate(frames):
-            self._frame_index.append(frame.index)
-            self._times_s.append(frame.time_s)
-            position = start + step
-            expected: dict[int, Roi] = {}
-            for (number, at), batch in results.items():
-                if at == position:
-                    expected[number] = self._take_in(number, frame, position, batch)
-            for number in minor:
-                if position % MINOR_EVERY and not self._people[number].away:
-                    self._people[number].rest(position)
-            self._settle(frame, position, expected)
+    def _launch(self, frame: Frame) -> None:
+        """Let the networks begin on a frame, as far as is known where people will be."""
+        ahead = len(self._flights)
+        resting: frozenset[int] = frozenset()
+        if (len(self._times_s) + ahead) % MINOR_EVERY:
+            resting = minor_people(self._people, self._options)
+        boxes = self._runner.begin_boxes(frame) if self._will_search(frame) else None
+        looks: dict[int, Look] = {}
+        for number, person in enumerate(self._people):
+            roi = person.expected(ahead + 1)
+            if not person.away and number not in resting and roi.is_finite:
+                looks[number] = Look(frame, roi)
+                self._runner.begin(looks[number])
+        self._flights.append(Flight(frame, looks, resting, boxes))
 
-    def _take_in(self, number: int, frame: Frame, position: int, result: tuple[Roi, LandmarkBatch]) -> Roi:
-        """Let one person see its landmarks; a region that was guessed too far off is cut anew. Returns the guess."""
-        person, (roi, batch) = self._people[number], result
-        expected = person.expected()
-        if person.away:
-            return expected
-        if _differ(roi, expected):
-            batch = landmarks_on_crops([frame.image], [expected], self._networks.landmarks)
-        if batch.presence[0] >= self._options.least_presence and batch.next_roi(0).is_finite:
-            person.see(batch, position, frame.time_s)
-        else:
+    def _land(self) -> None:
+        """Take in the first frame on its way, and look for people in it where that is due."""
+        flight, frame = self._flights[0], self._flights[0].frame
+        self._frame_index.append(frame.index)
+        self._times_s.append(frame.time_s)
+        position = len(self._times_s) - 1
+        expected: dict[int, Roi] = {}
+        for number, person in enumerate(self._people):
+            if person.away:
+                continue
+            if number in flight.resting:
+                person.rest(position)
+            else:
+                expected[number] = person.expected()
+                self._take_in(number, flight, position, expected[number])
+        self._settle(frame, position, expected)
+        if flight.boxes is not None or self._clock.is_due(self._people, frame.time_s):
+            self._search(frame, flight.boxes)
+        self._flights.pop(0)
+
+    def _take_in(self, number: int, flight: Flight, position: int, expected: Roi) -> None:
+        """Let one person see its landmarks; a region that was guessed too far off is cut anew."""
+        person, look = self._people[number], flight.looks.get(number)
+        batch = None
+        if look is not None and not _differ(look.roi, expected):
+            batch = self._runner.result(look, self._flights)
+        elif expected.is_finite:
+            batch = self._runner.now(flight.frame, expected)
+        if batch is None or batch.presence[0] < self._options.least_presence or not batch.next_roi(0).is_finite:
             person.lose(position, person.last_seen, person.last_seen_s)
             self._meetings.forget(number)
-        return expected
+        else:
+            person.see(batch, position, flight.frame.time_s)
 
     def _settle(self, frame: Frame, position: int, expected: dict[int, Roi]) -> None:
         """After all people of a frame: doubles, meetings, colours, numbers."""
@@ -171,27 +163,16 @@ class PeopleTracker:
         if person.track_id is None and person.is_confirmed:
             person.track_id = sum(other.track_id is not None for other in self._people)
 
-    def _run(self, jobs: Sequence[_Job]) -> dict[tuple[int, int], tuple[Roi, LandmarkBatch]]:
-        if self._pool is not None:
-            batches = list(self._pool.map(self._landmarks, jobs))
-        else:
-            whole = self._landmarks(*jobs) if jobs else None
-            batches = [whole.row(number) for number in range(len(jobs))] if whole is not None else []
-        return {(job.number, job.position): (job.roi, batch) for job, batch in zip(jobs, batches, strict=True)}
-
-    def _landmarks(self, *jobs: _Job) -> LandmarkBatch:
-        images, rois = [job.frame.image for job in jobs], [job.roi for job in jobs]
-        return landmarks_on_crops(images, rois, self._networks.landmarks)
-
     # -- looking for people -------------------------------------------------------------------------------------
 
-    def _look_ahead(self, frame: Frame) -> Future[list[Detection]] | None:
-        """Boxes for a search that is due anyhow, found while the landmark network runs on the followed people."""
-        if self._pool is None or all(person.away for person in self._people):
-            return None
-        if not self._clock.is_due(self._people, frame.time_s) or self._lately_lost(frame):
-            return None
-        return self._pool.submit(self._networks.persons.detect_frame, frame.image)
+    def _will_search(self, frame: Frame) -> bool:
+        """Whether the detector may run beside the landmark network: the frame will be searched as a whole anyhow."""
+        return (
+            not any(flight.boxes is not None for flight in self._flights)
+            and not all(person.away for person in self._people)
+            and self._clock.is_due(self._people, frame.time_s)
+            and not self._lately_lost(frame)
+        )
 
     def _lately_lost(self, frame: Frame) -> list[FollowedPerson]:
         """People who should be close to where they were: looked for there before the whole picture is."""
@@ -254,7 +235,7 @@ class PeopleTracker:
 
     def restore(self, arrays: dict[str, NDArray[np.generic]]) -> None:
         """Go on from what `state` gave."""
-        self._waiting = []
+        self._flights = []
         self._frame_index = [int(value) for value in arrays["frame_index"]]
         self._times_s = [float(value) for value in arrays["times_s"]]
         self._clock.restore(arrays["search"].astype(np.float64))
