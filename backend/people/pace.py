@@ -1,7 +1,7 @@
 """Who is followed how closely, and when the detectors look again. May import backend.people.
 
-Where only the largest person of a video is wanted, people who cannot become the largest soon are seen in every fourth
-frame only and bridged in between: each of them would cost as much as the one who is wanted.
+Where only the largest person of a video is wanted, people who cannot become the largest soon are looked at eight times
+a second only and bridged in between: each of them would cost as much as the one who is wanted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from backend.people.options import Choice, PeopleOptions
 from backend.people.region import cover
 from backend.types import Array
 
-MINOR_EVERY = 4  # frames from one look at a minor person to the next
+MINOR_INTERVAL_S = 0.12  # from one look at a minor person to the next: every fourth frame of 30 a second
 _MINOR_SHARE = 0.8  # of the leader's size, now and summed over time
 _NEAR_COVER = 0.2  # of a person's box hidden by the leader's: they may exchange identities, so both are watched
 _MISSING_INTERVAL_S, _EMPTY_INTERVAL_S = 0.1, 0.2

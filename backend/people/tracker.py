@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.people.appearance import appearance_of
-from backend.people.flights import Flight, Look, Runner
+from backend.people.flights import Flight, Look, Plan, Runner, plans_state, restored_plans
 from backend.people.followed import FollowedPerson
 from backend.people.identity import NEAR_DOUBLE_DISTANCE, Found, are_doubles, match
 from backend.people.left_right import untangle
 from backend.people.meetings import Meetings
 from backend.people.networks import PeopleNetworks, load_people_networks
 from backend.people.options import Choice, PeopleOptions
-from backend.people.pace import MINOR_EVERY, SearchClock, minor_people
+from backend.people.pace import MINOR_INTERVAL_S, SearchClock, minor_people
 from backend.people.region import Roi
 from backend.people.search import Candidate, Searcher, Wanted
 from backend.types import Detection, Frame, PersonTrack
@@ -42,6 +42,7 @@ class PeopleTracker:
         self._searcher = Searcher(self._networks)
         self._runner = Runner(self._networks, options.device, options.threads)
         self._flights: list[Flight] = []
+        self._plans: list[Plan] = []  # of frames that were on their way when the state was kept
         self._people: list[FollowedPerson] = []
         self._meetings = Meetings()
         self._frame_index: list[int] = []
@@ -71,6 +72,11 @@ class PeopleTracker:
         while self._flights:
             self._land()
 
+    @property
+    def taken_in(self) -> int:
+        """How many frames are finished; up to a few more were given and are on their way."""
+        return len(self._times_s)
+
     def cut(self) -> None:
         """The next frame starts a new shot: nobody is where they were."""
         self.flush()
@@ -95,18 +101,29 @@ class PeopleTracker:
 
     def _launch(self, frame: Frame) -> None:
         """Let the networks begin on a frame, as far as is known where people will be."""
+        plan = self._plans.pop(0) if self._plans else self._plan(frame)
+        boxes = self._runner.begin_boxes(frame) if plan.search else None
+        looks = {number: Look(frame, roi) for number, roi in plan.rois.items()}
+        for look in looks.values():
+            self._runner.begin(look)
+        self._flights.append(Flight(frame, plan, looks, boxes))
+
+    def _plan(self, frame: Frame) -> Plan:
         ahead = len(self._flights)
-        resting: frozenset[int] = frozenset()
-        if (len(self._times_s) + ahead) % MINOR_EVERY:
-            resting = minor_people(self._people, self._options)
-        boxes = self._runner.begin_boxes(frame) if self._will_search(frame) else None
-        looks: dict[int, Look] = {}
-        for number, person in enumerate(self._people):
-            roi = person.expected(ahead + 1)
-            if not person.away and number not in resting and roi.is_finite:
-                looks[number] = Look(frame, roi)
-                self._runner.begin(looks[number])
-        self._flights.append(Flight(frame, looks, resting, boxes))
+        minor = minor_people(self._people, self._options)
+        resting = frozenset(n for n in minor if frame.time_s - self._last_look_s(n) < MINOR_INTERVAL_S)
+        rois = {
+            number: person.expected(ahead + 1)
+            for number, person in enumerate(self._people)
+            if not person.away and number not in resting
+        }
+        rois = {number: roi for number, roi in rois.items() if roi.is_finite}
+        return Plan(rois, resting, self._will_search(frame))
+
+    def _last_look_s(self, number: int) -> float:
+        """When a person was last looked at, or will have been by the frames on their way."""
+        coming = [flight.frame.time_s for flight in self._flights if number in flight.plan.rois]
+        return max([self._people[number].last_seen_s, *coming])
 
     def _land(self) -> None:
         """Take in the first frame on its way, and look for people in it where that is due."""
@@ -118,13 +135,13 @@ class PeopleTracker:
         for number, person in enumerate(self._people):
             if person.away:
                 continue
-            if number in flight.resting:
+            if number in flight.plan.resting:
                 person.rest(position)
             else:
                 expected[number] = person.expected()
                 self._take_in(number, flight, position, expected[number])
         self._settle(frame, position, expected)
-        if flight.boxes is not None or self._clock.is_due(self._people, frame.time_s):
+        if flight.plan.search or self._clock.is_due(self._people, frame.time_s):
             self._search(frame, flight.boxes)
         self._flights.pop(0)
 
@@ -168,7 +185,7 @@ class PeopleTracker:
     def _will_search(self, frame: Frame) -> bool:
         """Whether the detector may run beside the landmark network: the frame will be searched as a whole anyhow."""
         return (
-            not any(flight.boxes is not None for flight in self._flights)
+            not any(flight.plan.search for flight in self._flights)
             and not all(person.away for person in self._people)
             and self._clock.is_due(self._people, frame.time_s)
             and not self._lately_lost(frame)
@@ -186,7 +203,7 @@ class PeopleTracker:
         room = self._options.max_people - len(present)
         least = _SMALL_SHARE * max((box[3] - box[1] for box in known), default=0.0)
         least = least if self._options.selection.choice is Choice.LARGEST else 0.0
-        wanted = Wanted(known, room, least)
+        wanted = Wanted(frame.time_s, known, room, least)
         found = self._searcher.find(frame.image, wanted, near, None if boxes is None else boxes.result())
         self._clock.searched(frame.time_s, not found and all(person.away for person in self._people))
         new = [candidate for candidate in found if not self._is_followed(candidate, present)]
@@ -221,13 +238,17 @@ class PeopleTracker:
     # -- keeping and going on -----------------------------------------------------------------------------------
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Everything learnt so far as named arrays (for an npz or safetensors file); waiting frames are flushed."""
-        self.flush()
+        """Everything learnt from the first `taken_in` frames, as named arrays (for an npz or safetensors file).
+
+        A tracker that is restored from it goes on with the next frame, as this one does: it sees the same.
+        """
         arrays: dict[str, NDArray[np.generic]] = {
             "frame_index": np.array(self._frame_index, np.int64),
             "times_s": np.array(self._times_s, np.float64),
             "search": self._clock.state(),
+            "refused": self._searcher.state(),
         }
+        arrays |= {f"plans.{name}": value for name, value in plans_state([f.plan for f in self._flights]).items()}
         arrays |= {f"meetings.{name}": value for name, value in self._meetings.state().items()}
         for number, person in enumerate(self._people):
             arrays |= {f"person{number}.{name}": value for name, value in person.state().items()}
@@ -235,10 +256,11 @@ class PeopleTracker:
 
     def restore(self, arrays: dict[str, NDArray[np.generic]]) -> None:
         """Go on from what `state` gave."""
-        self._flights = []
+        self._flights, self._plans = [], restored_plans(_below(arrays, "plans."))
         self._frame_index = [int(value) for value in arrays["frame_index"]]
         self._times_s = [float(value) for value in arrays["times_s"]]
         self._clock.restore(arrays["search"].astype(np.float64))
+        self._searcher.restore(arrays["refused"].astype(np.float64))
         self._meetings = Meetings.restored(_below(arrays, "meetings."))
         self._people = []
         while f"person{len(self._people)}.whole" in arrays:

@@ -22,9 +22,7 @@ from backend.types import Array, CancelToken, Frame, PersonTrack, Progress, Prog
 from backend.video import CutDetector, VideoReader
 
 STAGE: Final = "people"
-# The tracker works on several frames at once, and its result depends on where it is flushed: a run may be kept or
-# stopped only at places where an undisturbed run flushes too. Short enough for a cancel to feel immediate.
-_FLUSH_EVERY: Final = 8
+_MOST_ON_THEIR_WAY: Final = 8  # frames that the tracker works on at once, and more
 Glance = Callable[[PeopleTracker], None]
 
 
@@ -87,8 +85,7 @@ class Watcher:
         self._journal = journal
         self._tracker = PeopleTracker(options, networks)
         self._shots = _Shots()
-        self._seen = self._shots.state()
-        self._moves = False
+        self._glimpses = [_Glimpse(False, False, self._shots.state())]
         self._frame_index: list[int] = []
         self._times_s: list[float] = []
         self._cuts_s: list[float] = []
@@ -111,22 +108,23 @@ class Watcher:
                 done = len(self._times_s)
                 rate = (done - start) / max(time.monotonic() - begun, 1e-6)
                 progress(Progress(STAGE, done, max(expected, done), max(expected - done, 0) / rate))
-                if done % _FLUSH_EVERY == 0:
-                    self._tracker.flush()
-                    if cancel.cancelled:
-                        stopped = True
-                        break
-                    if self._journal.is_due:
-                        self._journal.save(self._state())
+                stopped = cancel.cancelled
+                if stopped or self._journal.is_due:
+                    # before anything is flushed: a run that goes on from here is to see what an undisturbed one sees
+                    self._journal.save(self._state())
+                if stopped:
+                    break
                 glance(self._tracker)
                 asked_at = time.monotonic()
             self._tracker.flush()
-            # what follows takes its time too; a run that is killed there need not watch the video again
-            self._journal.save(self._state())
+            if not stopped:
+                # what follows takes its time too; a run that is killed there need not watch the video again
+                self._journal.save(self._state())
             return self._watched(stopped)
 
     def _take(self, frame: Frame, glimpse: _Glimpse) -> None:
-        self._seen, self._moves = glimpse.state, glimpse.camera_moves
+        self._glimpses.append(glimpse)
+        del self._glimpses[:-_MOST_ON_THEIR_WAY]
         if glimpse.is_cut:
             self._cuts_s.append(frame.time_s)
             self._tracker.cut()
@@ -140,19 +138,23 @@ class Watcher:
             times_s=np.array(self._times_s, np.float64),
             tracks=tuple(self._tracker.tracks()),
             cuts_s=tuple(self._cuts_s),
-            camera_moves=self._moves,
+            camera_moves=self._glimpses[-1].camera_moves,
             stopped=stopped,
             waited_s=self._waited_s,
         )
 
     def _state(self) -> Arrays:
+        """Everything about the frames that the tracker has finished; the few on their way are decoded again."""
+        done = self._tracker.taken_in
+        times_s = np.array(self._times_s[:done], np.float64)
+        last_s = times_s[-1] if done else -np.inf
         arrays: Arrays = {
-            "frame_index": np.array(self._frame_index, np.int64),
-            "times_s": np.array(self._times_s, np.float64),
-            "cuts_s": np.array(self._cuts_s, np.float64),
+            "frame_index": np.array(self._frame_index[:done], np.int64),
+            "times_s": times_s,
+            "cuts_s": np.array([cut for cut in self._cuts_s if cut <= last_s], np.float64),
         }
         arrays |= {f"tracker/{name}": value for name, value in self._tracker.state().items()}
-        return arrays | self._seen
+        return arrays | self._glimpses[done - len(self._times_s) - 1].state
 
     def _restore(self) -> None:
         arrays = self._journal.load()
@@ -163,7 +165,7 @@ class Watcher:
         self._cuts_s = np.asarray(arrays["cuts_s"], np.float64).tolist()
         self._tracker.restore(_below(arrays, "tracker/"))
         self._shots.restore(arrays)
-        self._seen, self._moves = self._shots.state(), self._shots.camera_moves
+        self._glimpses = [_Glimpse(False, self._shots.camera_moves, self._shots.state())]
 
 
 def _below(arrays: Arrays, prefix: str) -> Arrays:
