@@ -169,6 +169,7 @@ class _Poses:
             height_m=self.request.height_m or ASSUMED_HEIGHT_M,
             gravity_camera=self.request.gravity_camera,
             views=ONE_VIEW if draft or quality is SolveQuality.FAST else ALL_VIEWS,
+            neighbours=100 if quality is SolveQuality.FAST else 200,
             refine=refine,
         )
 
@@ -207,8 +208,10 @@ def _fitting(models: SolveModels | None, request: SolveRequest) -> SolveModels:
 
 
 def _people_options(request: SolveRequest, models: SolveModels) -> PeopleOptions:
+    fast = request.quality is SolveQuality.FAST
     return PeopleOptions(
         quality=request.quality.landmark_network,
+        search_interval_s=2.0 if fast else 0.5,
         max_people=request.max_people,
         selection=request.person,
         device=models.device,

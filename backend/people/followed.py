@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,10 @@ _UNKNOWN = -1
 
 @dataclass(slots=True)
 class FollowedPerson:
-    """State of one person; `last_seen` is a position among the frames given to the tracker, `last_seen_s` its time."""
+    """State of one person; `last_seen` is a position among the frames given to the tracker, `last_seen_s` its time.
+
+    `size_px` is the body box's diagonal when last seen, `size_sum_px` its sum over the frames so far.
+    """
 
     motion: MotionFilter
     log: TrackLog
@@ -34,12 +38,15 @@ class FollowedPerson:
     away: bool = False
     track_id: int | None = None
     sureness: float = 1.0
+    size_px: float = 0.0
+    size_sum_px: float = 0.0
 
     @staticmethod
     def from_candidate(candidate: Candidate, position: int, time_s: float) -> FollowedPerson:
         """A person seen for the first time."""
         person = FollowedPerson(MotionFilter(candidate.roi), TrackLog(position), candidate.appearance, position, time_s)
         person.log.write(position, row_of(candidate.batch, 0))
+        person._measure()
         return person
 
     def see(self, batch: LandmarkBatch, position: int, time_s: float) -> None:
@@ -48,6 +55,13 @@ class FollowedPerson:
         self.log.write(position, row_of(batch, 0))
         self.sureness = (self.sureness + batch.sureness(0)) / 2
         self.last_seen, self.last_seen_s, self.away = position, time_s, False
+        self._measure()
+
+    def rest(self, position: int) -> None:
+        """Not looked at in the frame at `position`, but thought to go on as before."""
+        self.motion.go_on()
+        self.log.skip(position)
+        self.size_sum_px += self.size_px
 
     def find_again(self, candidate: Candidate, position: int, time_s: float) -> None:
         """The person was out of sight and is the one found."""
@@ -56,6 +70,12 @@ class FollowedPerson:
         self.learn(candidate.appearance)
         self.sureness = 1.0
         self.last_seen, self.last_seen_s, self.away = position, time_s, False
+        self._measure()
+
+    def _measure(self) -> None:
+        x0, y0, x1, y1 = self.last_box
+        self.size_px = math.hypot(x1 - x0, y1 - y0)
+        self.size_sum_px += self.size_px
 
     def lose(self, position: int, previous: int, previous_s: float) -> None:
         """Not seen in the frame at `position`; the last sight was at `previous` when it was taken back."""
@@ -82,6 +102,11 @@ class FollowedPerson:
         """(33, 2) px in the frame at `position`."""
         return row_keypoints(self.log.row(position))
 
+    @property
+    def last_box(self) -> Box:
+        """Body box px when last seen."""
+        return row_box(self.log.row(self.last_seen))
+
     def box(self, position: int) -> Box:
         """Body box px in the frame at `position`."""
         return row_box(self.log.row(position))
@@ -98,11 +123,11 @@ class FollowedPerson:
         """Everything as arrays."""
         number = _UNKNOWN if self.track_id is None else self.track_id
         return {
-            "rows": self.log.rows,
+            "rows": self.log.kept_rows,
             "motion": self.motion.state(),
             "appearance": np.zeros(0) if self.appearance is None else self.appearance,
             "whole": np.array([self.log.first, self.last_seen, int(self.away), number], np.int64),
-            "real": np.array([self.last_seen_s, self.sureness]),
+            "real": np.array([self.last_seen_s, self.sureness, self.size_px, self.size_sum_px]),
         }
 
     @staticmethod
@@ -118,4 +143,6 @@ class FollowedPerson:
             away=bool(away),
             track_id=None if number == _UNKNOWN else number,
             sureness=float(state["real"][1]),
+            size_px=float(state["real"][2]),
+            size_sum_px=float(state["real"][3]),
         )

@@ -34,6 +34,10 @@ class MotionFilter:
         self._place = expected + _FOLLOW * surprise
         self._speed = self._speed + _FOLLOW_SPEED * surprise
 
+    def go_on(self) -> None:
+        """One frame on that was not looked at."""
+        self._place = self._place + self._speed
+
     def coast(self) -> None:
         """One frame on without sight: move on, slow down; size and heading stay."""
         self._speed[2:] = 0.0

@@ -90,3 +90,11 @@ def overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
     common = width * height
     area = (first[2] - first[0]) * (first[3] - first[1]) + (second[2] - second[0]) * (second[3] - second[1])
     return common / (area - common)
+
+
+def cover(box: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Share of `box` (x0, y0, x1, y1) that lies inside `other`."""
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
+    area = max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+    return max(width, 0.0) * max(height, 0.0) / max(area, 1e-9)

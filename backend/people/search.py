@@ -14,7 +14,7 @@ import numpy as np
 from backend.people.appearance import appearance_of
 from backend.people.landmarks import LANDMARKS, LandmarkBatch, landmarks_on_crops
 from backend.people.networks import PeopleNetworks
-from backend.people.region import Roi, overlap, roi_from_alignment
+from backend.people.region import Roi, cover, overlap, roi_from_alignment
 from backend.people.track_log import body_box
 from backend.types import Array, Detection, Image
 
@@ -24,6 +24,7 @@ _BODY_MARGIN = 1.25  # side of a first crop over the longer side of a box withou
 _LEAST_PRESENCE, _LEAST_SURENESS = 0.7, 0.55  # to start a track, stricter than to keep one
 _SURE_BOX, _TURNS = 0.4, (0.0, math.pi / 2, -math.pi / 2, math.pi)
 _KNOWN_OVERLAP, _KNOWN_COVER = 0.45, 0.85
+_REFUSED_S, _SAME_BOX = 3.0, 0.7  # so long a box is not tested again, and boxes that overlap so much are the same
 _NEAR_SIZE = 1.5  # side of the region in which a lost person is looked for, over the person's own
 _LEAST_SIZE_PX = 24.0
 
@@ -38,19 +39,42 @@ class Candidate:
     appearance: Array | None
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Up to `most` people outside the `known` boxes at `time_s`; boxes lower than `least_height_px` are passed over."""
+
+    time_s: float
+    known: Sequence[Box]
+    most: int
+    least_height_px: float = 0.0
+
+
 class Searcher:
-    """Finds people that are not followed yet."""
+    """Finds people that are not followed yet.
+
+    Boxes that turned out to be no person are remembered: furniture would be put to the same costly test every time.
+    """
 
     def __init__(self, networks: PeopleNetworks) -> None:
         self._networks = networks
+        self._refused: list[tuple[Box, float]] = []
+
+    def state(self) -> Array:
+        """(n, 5) the boxes that were refused, and when."""
+        return np.array([[*box, time_s] for box, time_s in self._refused], np.float64).reshape(-1, 5)
+
+    def restore(self, state: Array) -> None:
+        """Go on from what `state` gave."""
+        self._refused = [((row[0], row[1], row[2], row[3]), row[4]) for row in state.tolist()]
 
     def find(
-        self, image: Image, known: Sequence[Box], near: Sequence[Roi], most: int, least_height_px: float = 0.0
+        self, image: Image, wanted: Wanted, near: Sequence[Roi], detections: Sequence[Detection] | None = None
     ) -> list[Candidate]:
-        """Up to `most` people outside the `known` boxes, the largest first.
+        """The people wanted, the largest first.
 
-        `near`: where people just lost should be; boxes lower than `least_height_px` are passed over.
+        `near`: where people just lost should be; `detections`: the person detector's, where it ran already.
         """
+        known, most = wanted.known, wanted.most
         found: list[Candidate] = []
         for roi in near:  # cheap first: a person just lost is mostly close by
             if not self._add_roi(found, image, roi, known):
@@ -61,20 +85,31 @@ class Searcher:
             return found[:most]
         boxes = [
             detection
-            for detection in self._networks.persons.detect_frame(image)
-            if detection.box_px[3] - detection.box_px[1] >= least_height_px and not _is_known(detection.box_px, known)
+            for detection in (self._networks.persons.detect_frame(image) if detections is None else detections)
+            if detection.box_px[3] - detection.box_px[1] >= wanted.least_height_px
+            and not _is_known(detection.box_px, known)
         ]
+        if known:  # with nobody in sight every box is worth the test
+            boxes = [box for box in boxes if not self._was_refused(box.box_px, wanted.time_s)]
         boxes.sort(key=lambda detection: -_area(detection.box_px))
         for box in boxes:
             if len(found) >= most:
                 break
-            if not any(_is_known(box.box_px, [other.box_px]) for other in found):
-                self._add_from_box(found, image, box, known)
+            if any(_is_known(box.box_px, [other.box_px]) for other in found):
+                continue
+            before = len(found)
+            self._add_from_box(found, image, box, known)
+            if len(found) == before:
+                self._refused.append((box.box_px, wanted.time_s))
         if not found and not known and not boxes:
             for detection in self._networks.poses.detect_frame(image):
                 self._add(found, image, detection, None, known)
         found.sort(key=lambda candidate: -candidate.roi.size_px)
         return found[:most]
+
+    def _was_refused(self, box: Box, time_s: float) -> bool:
+        self._refused = [(other, since) for other, since in self._refused if time_s - since < _REFUSED_S]
+        return any(overlap(box, other) > _SAME_BOX for other, _ in self._refused)
 
     def _add_from_box(self, found: list[Candidate], image: Image, person: Detection, known: Sequence[Box]) -> None:
         box = person.box_px
@@ -122,14 +157,7 @@ class Searcher:
 
 def _is_known(box: Box, known: Sequence[Box]) -> bool:
     """Whether the box shows a person that is followed: much the same box, or one that lies inside it."""
-    return any(overlap(box, other) > _KNOWN_OVERLAP or _cover(box, other) > _KNOWN_COVER for other in known)
-
-
-def _cover(box: Box, other: Box) -> float:
-    """Share of `box` that lies inside `other`."""
-    width = min(box[2], other[2]) - max(box[0], other[0])
-    height = min(box[3], other[3]) - max(box[1], other[1])
-    return max(width, 0.0) * max(height, 0.0) / max(_area(box), 1e-9)
+    return any(overlap(box, other) > _KNOWN_OVERLAP or cover(box, other) > _KNOWN_COVER for other in known)
 
 
 def _area(box: Box) -> float:

@@ -13,7 +13,9 @@ _FIELDS = {"keypoints": 2 * _K, "depth": _K, "visibility": _K, "world": 3 * _K, 
 _ENDS = np.cumsum(list(_FIELDS.values()))
 _SLICES = {name: slice(end - size, end) for (name, size), end in zip(_FIELDS.items(), _ENDS, strict=True)}
 ROW_SIZE = int(_ENDS[-1])
+_PRESENCE = _SLICES["presence"].start
 _LIKELY_VISIBLE = 0.3
+_SKIPPED = -1.0  # presence in a frame that was not looked at: between two sightings it is bridged
 
 
 def row_of(batch: LandmarkBatch, index: int) -> NDArray[np.float32]:
@@ -56,6 +58,12 @@ class TrackLog:
             self._count = index + 1
         self._rows[index] = row
 
+    def skip(self, position: int) -> None:
+        """Mark the frame at `position` as not looked at."""
+        row = _absent()
+        row[_PRESENCE] = _SKIPPED
+        self.write(position, row)
+
     def erase(self, position: int) -> None:
         """Make the frame at `position` one without sight."""
         if self.first <= position < self.first + self._count:
@@ -77,19 +85,26 @@ class TrackLog:
 
     @property
     def rows(self) -> NDArray[np.float32]:
-        """(n, ROW_SIZE) everything written, without absent rows at the end."""
-        rows = self._rows[: self._count]
-        seen = np.flatnonzero(rows[:, _SLICES["presence"]][:, 0] > 0)
-        return rows[: seen[-1] + 1] if len(seen) else rows[:0]
+        """(n, ROW_SIZE) from the first sighting to the last."""
+        return self._until(self._rows[: self._count, _PRESENCE] > 0)
+
+    @property
+    def kept_rows(self) -> NDArray[np.float32]:
+        """(n, ROW_SIZE) everything written that another log needs to go on, without absent rows at the end."""
+        return self._until(self._rows[: self._count, _PRESENCE] != 0)
+
+    def _until(self, matters: NDArray[np.bool_]) -> NDArray[np.float32]:
+        where = np.flatnonzero(matters)
+        return self._rows[: where[-1] + 1 if len(where) else 0]
 
     @property
     def sightings(self) -> int:
         """Number of frames with the person in sight."""
-        return int((self._rows[: self._count, _SLICES["presence"]] > 0).sum())
+        return int((self._rows[: self._count, _PRESENCE] > 0).sum())
 
     def track(self, track_id: int, frame_index: NDArray[np.intp], times_s: Array) -> PersonTrack:
         """The rows as a PersonTrack; `frame_index` and `times_s` of all frames the tracker was given."""
-        rows = self.rows.copy()
+        rows = _bridged(self.rows)
         span = slice(self.first, self.first + len(rows))
         return PersonTrack(
             track_id=track_id,
@@ -102,6 +117,22 @@ class TrackLog:
             presence=rows[:, _SLICES["presence"]][:, 0],
             box_px=rows[:, _SLICES["box"]],
         )
+
+
+def _bridged(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A copy in which frames not looked at go straight from one sighting to the next; beside a loss they are absent."""
+    rows = rows.copy()
+    skipped = np.flatnonzero(rows[:, _PRESENCE] == _SKIPPED)
+    if not len(skipped):
+        return rows
+    known = np.flatnonzero(rows[:, _PRESENCE] != _SKIPPED)
+    after = np.searchsorted(known, skipped)
+    low, high = known[np.maximum(after - 1, 0)], known[np.minimum(after, len(known) - 1)]
+    share = ((skipped - low) / np.maximum(high - low, 1)).astype(np.float32)[:, None]
+    rows[skipped] = (1 - share) * rows[low] + share * rows[high]
+    lost = ~((rows[low, _PRESENCE] > 0) & (rows[high, _PRESENCE] > 0))
+    rows[skipped[lost]] = _absent()
+    return rows
 
 
 def row_keypoints(row: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -117,6 +148,6 @@ def row_box(row: NDArray[np.float32]) -> tuple[float, float, float, float]:
 
 def _absent() -> NDArray[np.float32]:
     row = np.full(ROW_SIZE, np.nan, np.float32)
-    row[_SLICES["presence"]] = 0.0
+    row[_PRESENCE] = 0.0
     row[_SLICES["visibility"]] = 0.0
     return row

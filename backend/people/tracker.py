@@ -6,39 +6,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.people.appearance import appearance_of
+from backend.people.flights import Flight, Look, Plan, Runner, plans_state, restored_plans
 from backend.people.followed import FollowedPerson
 from backend.people.identity import NEAR_DOUBLE_DISTANCE, Found, are_doubles, match
-from backend.people.landmarks import LandmarkBatch, landmarks_on_crops
 from backend.people.left_right import untangle
 from backend.people.meetings import Meetings
 from backend.people.networks import PeopleNetworks, load_people_networks
 from backend.people.options import Choice, PeopleOptions
+from backend.people.pace import MINOR_INTERVAL_S, SearchClock, minor_people
 from backend.people.region import Roi
-from backend.people.search import Candidate, Searcher
-from backend.types import Frame, PersonTrack
+from backend.people.search import Candidate, Searcher, Wanted
+from backend.types import Detection, Frame, PersonTrack
 
 _LOOK_EVERY = 5  # frames between samples of a person's colours
-_FRAMES_IN_THREADS, _FRAMES_IN_BATCH = 2, 4  # worked on at once by two threads, by a GPU
 _NEAR_S = 0.5  # so long a lost person is looked for where the motion would have led
-_MISSING_INTERVAL_S, _EMPTY_INTERVAL_S = 0.1, 0.2
-_EAGER_SEARCHES = 10  # looks in a row at every frame before an empty picture is looked at less often
 _SHIFT, _LOG_SIZE, _TURN_RAD = 0.08, 0.12, 0.2  # a region off by more is cut again
 _SMALL_SHARE = 0.4  # people smaller than this share of the largest cannot be the largest
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    number: int  # place of the person in the tracker's list
-    position: int
-    frame: Frame
-    roi: Roi
 
 
 class PeopleTracker:
@@ -51,17 +40,14 @@ class PeopleTracker:
         self._options = options
         self._networks = networks or load_people_networks(options)
         self._searcher = Searcher(self._networks)
-        on_cpu = options.device == "cpu"
-        self._pool = ThreadPoolExecutor(options.threads, "people") if on_cpu and options.threads > 1 else None
-        alone = _FRAMES_IN_BATCH if not on_cpu else 1
-        self._frames_at_once = alone if self._pool is None else _FRAMES_IN_THREADS
-        self._waiting: list[Frame] = []
+        self._runner = Runner(self._networks, options.device, options.threads)
+        self._flights: list[Flight] = []
+        self._plans: list[Plan] = []  # of frames that were on their way when the state was kept
         self._people: list[FollowedPerson] = []
         self._meetings = Meetings()
         self._frame_index: list[int] = []
         self._times_s: list[float] = []
-        self._last_search_s = -math.inf
-        self._empty_searches = 0
+        self._clock = SearchClock(options)
 
     def __enter__(self) -> PeopleTracker:
         return self
@@ -71,24 +57,25 @@ class PeopleTracker:
 
     def close(self) -> None:
         """Give the worker threads back."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._runner.close()
 
     def update(self, frame: Frame) -> None:
-        """Take the next frame; it may wait for its successor, so that both are worked on at once."""
-        self._waiting.append(frame)
-        if len(self._waiting) >= self._frames_at_once:
+        """Take the next frame; it may wait for its successors, so that several are worked on at once."""
+        if self._runner.has_threads and len(self._flights) >= self._runner.frames_at_once:
+            self._land()
+        self._launch(frame)
+        if not self._runner.has_threads and len(self._flights) >= self._runner.frames_at_once:
             self.flush()
 
     def flush(self) -> None:
-        """Work on the frames that wait."""
-        frames, self._waiting = self._waiting, []
-        while frames:
-            count = 1 if self._search_is_due(frames[0].time_s) else len(frames)
-            self._follow(frames[:count])
-            if self._search_is_due(frames[0].time_s):
-                self._search(frames[0])
-            frames = frames[count:]
+        """Finish the frames that wait."""
+        while self._flights:
+            self._land()
+
+    @property
+    def taken_in(self) -> int:
+        """How many frames are finished; up to a few more were given and are on their way."""
+        return len(self._times_s)
 
     def cut(self) -> None:
         """The next frame starts a new shot: nobody is where they were."""
@@ -112,39 +99,65 @@ class PeopleTracker:
 
     # -- following ----------------------------------------------------------------------------------------------
 
-    def _follow(self, frames: Sequence[Frame]) -> None:
-        start = len(self._times_s)
-        jobs = [
-            _Job(number, start + step, frame, person.expected(step + 1))
-            for step, frame in enumerate(frames)
-            for number, person in enumerate(self._people)
-            if not person.away
-        ]
-        results = self._run([job for job in jobs if job.roi.is_finite])
-        for step, frame in enumerate(frames):
-            self._frame_index.append(frame.index)
-            self._times_s.append(frame.time_s)
-            position = start + step
-            expected: dict[int, Roi] = {}
-            for (number, at), batch in results.items():
-                if at == position:
-                    expected[number] = self._take_in(number, frame, position, batch)
-            self._settle(frame, position, expected)
+    def _launch(self, frame: Frame) -> None:
+        """Let the networks begin on a frame, as far as is known where people will be."""
+        plan = self._plans.pop(0) if self._plans else self._plan(frame)
+        boxes = self._runner.begin_boxes(frame) if plan.search else None
+        looks = {number: Look(frame, roi) for number, roi in plan.rois.items()}
+        for look in looks.values():
+            self._runner.begin(look)
+        self._flights.append(Flight(frame, plan, looks, boxes))
 
-    def _take_in(self, number: int, frame: Frame, position: int, result: tuple[Roi, LandmarkBatch]) -> Roi:
-        """Let one person see its landmarks; a region that was guessed too far off is cut anew. Returns the guess."""
-        person, (roi, batch) = self._people[number], result
-        expected = person.expected()
-        if person.away:
-            return expected
-        if _differ(roi, expected):
-            batch = landmarks_on_crops([frame.image], [expected], self._networks.landmarks)
-        if batch.presence[0] >= self._options.least_presence and batch.next_roi(0).is_finite:
-            person.see(batch, position, frame.time_s)
-        else:
+    def _plan(self, frame: Frame) -> Plan:
+        ahead = len(self._flights)
+        minor = minor_people(self._people, self._options)
+        resting = frozenset(n for n in minor if frame.time_s - self._last_look_s(n) < MINOR_INTERVAL_S)
+        rois = {
+            number: person.expected(ahead + 1)
+            for number, person in enumerate(self._people)
+            if not person.away and number not in resting
+        }
+        rois = {number: roi for number, roi in rois.items() if roi.is_finite}
+        return Plan(rois, resting, self._will_search(frame))
+
+    def _last_look_s(self, number: int) -> float:
+        """When a person was last looked at, or will have been by the frames on their way."""
+        coming = [flight.frame.time_s for flight in self._flights if number in flight.plan.rois]
+        return max([self._people[number].last_seen_s, *coming])
+
+    def _land(self) -> None:
+        """Take in the first frame on its way, and look for people in it where that is due."""
+        flight, frame = self._flights[0], self._flights[0].frame
+        self._frame_index.append(frame.index)
+        self._times_s.append(frame.time_s)
+        position = len(self._times_s) - 1
+        expected: dict[int, Roi] = {}
+        for number, person in enumerate(self._people):
+            if person.away:
+                continue
+            if number in flight.plan.resting:
+                person.rest(position)
+            else:
+                expected[number] = person.expected()
+                self._take_in(number, flight, position, expected[number])
+        self._settle(frame, position, expected)
+        if flight.plan.search or self._clock.is_due(self._people, frame.time_s):
+            self._search(frame, flight.boxes)
+        self._flights.pop(0)
+
+    def _take_in(self, number: int, flight: Flight, position: int, expected: Roi) -> None:
+        """Let one person see its landmarks; a region that was guessed too far off is cut anew."""
+        person, look = self._people[number], flight.looks.get(number)
+        batch = None
+        if look is not None and not _differ(look.roi, expected):
+            batch = self._runner.result(look, self._flights)
+        elif expected.is_finite:
+            batch = self._runner.now(flight.frame, expected)
+        if batch is None or batch.presence[0] < self._options.least_presence or not batch.next_roi(0).is_finite:
             person.lose(position, person.last_seen, person.last_seen_s)
             self._meetings.forget(number)
-        return expected
+        else:
+            person.see(batch, position, flight.frame.time_s)
 
     def _settle(self, frame: Frame, position: int, expected: dict[int, Roi]) -> None:
         """After all people of a frame: doubles, meetings, colours, numbers."""
@@ -159,7 +172,7 @@ class PeopleTracker:
                 if person.last_seen < position:
                     person.motion.coast()
                 continue
-            if position % _LOOK_EVERY == 0 and number not in busy:
+            if position % _LOOK_EVERY == 0 and number not in busy and person.last_seen == position:
                 person.learn(appearance_of(frame.image, person.keypoints(position)))
             self._number(person)
 
@@ -167,51 +180,39 @@ class PeopleTracker:
         if person.track_id is None and person.is_confirmed:
             person.track_id = sum(other.track_id is not None for other in self._people)
 
-    def _run(self, jobs: Sequence[_Job]) -> dict[tuple[int, int], tuple[Roi, LandmarkBatch]]:
-        if self._pool is not None:
-            batches = list(self._pool.map(self._landmarks, jobs))
-        else:
-            whole = self._landmarks(*jobs) if jobs else None
-            batches = [whole.row(number) for number in range(len(jobs))] if whole is not None else []
-        return {(job.number, job.position): (job.roi, batch) for job, batch in zip(jobs, batches, strict=True)}
-
-    def _landmarks(self, *jobs: _Job) -> LandmarkBatch:
-        images, rois = [job.frame.image for job in jobs], [job.roi for job in jobs]
-        return landmarks_on_crops(images, rois, self._networks.landmarks)
-
     # -- looking for people -------------------------------------------------------------------------------------
 
-    def _search_is_due(self, time_s: float) -> bool:
-        present = sum(not person.away and not person.is_doubtful for person in self._people)
-        if present >= self._options.max_people:
-            return False
-        waited = time_s - self._last_search_s
-        if not present:
-            return self._empty_searches < _EAGER_SEARCHES or waited >= _EMPTY_INTERVAL_S - 1e-6
-        missing = any(
-            p.is_doubtful or (p.away and time_s - p.last_seen_s <= self._options.remember_s) for p in self._people
+    def _will_search(self, frame: Frame) -> bool:
+        """Whether the detector may run beside the landmark network: the frame will be searched as a whole anyhow."""
+        return (
+            not any(flight.plan.search for flight in self._flights)
+            and not all(person.away for person in self._people)
+            and self._clock.is_due(self._people, frame.time_s)
+            and not self._lately_lost(frame)
         )
-        return waited >= (_MISSING_INTERVAL_S if missing else self._options.search_interval_s) - 1e-6
 
-    def _search(self, frame: Frame) -> None:
+    def _lately_lost(self, frame: Frame) -> list[FollowedPerson]:
+        """People who should be close to where they were: looked for there before the whole picture is."""
+        return [p for p in self._people if p.away and frame.time_s - p.last_seen_s <= _NEAR_S]
+
+    def _search(self, frame: Frame, boxes: Future[list[Detection]] | None) -> None:
         position = len(self._times_s) - 1
         present = [person for person in self._people if not person.away and not person.is_doubtful]
-        near = [p.expected(0) for p in self._people if p.away and frame.time_s - p.last_seen_s <= _NEAR_S]
-        known = [person.box(position) for person in present]
+        near = [person.expected(0) for person in self._lately_lost(frame)]
+        known = [person.last_box for person in present]
         room = self._options.max_people - len(present)
         least = _SMALL_SHARE * max((box[3] - box[1] for box in known), default=0.0)
         least = least if self._options.selection.choice is Choice.LARGEST else 0.0
-        found = self._searcher.find(frame.image, known, near, room, least)
-        self._last_search_s = frame.time_s
-        empty = not found and all(person.away for person in self._people)
-        self._empty_searches = self._empty_searches + 1 if empty else 0
-        new = [candidate for candidate in found if not self._is_followed(candidate, present, position)]
+        wanted = Wanted(frame.time_s, known, room, least)
+        found = self._searcher.find(frame.image, wanted, near, None if boxes is None else boxes.result())
+        self._clock.searched(frame.time_s, not found and all(person.away for person in self._people))
+        new = [candidate for candidate in found if not self._is_followed(candidate, present)]
         self._name(new, frame, position)
 
     @staticmethod
-    def _is_followed(candidate: Candidate, present: Sequence[FollowedPerson], position: int) -> bool:
+    def _is_followed(candidate: Candidate, present: Sequence[FollowedPerson]) -> bool:
         landmarks, size = candidate.batch.keypoints_px[0], candidate.roi.size_px
-        return any(are_doubles(landmarks, p.keypoints(position), size, NEAR_DOUBLE_DISTANCE) for p in present)
+        return any(are_doubles(landmarks, p.keypoints(p.last_seen), size, NEAR_DOUBLE_DISTANCE) for p in present)
 
     def _name(self, found: Sequence[Candidate], frame: Frame, position: int) -> None:
         """Give each person found its old identity, or a new one."""
@@ -237,13 +238,17 @@ class PeopleTracker:
     # -- keeping and going on -----------------------------------------------------------------------------------
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Everything learnt so far as named arrays (for an npz or safetensors file); waiting frames are flushed."""
-        self.flush()
+        """Everything learnt from the first `taken_in` frames, as named arrays (for an npz or safetensors file).
+
+        A tracker that is restored from it goes on with the next frame, as this one does: it sees the same.
+        """
         arrays: dict[str, NDArray[np.generic]] = {
             "frame_index": np.array(self._frame_index, np.int64),
             "times_s": np.array(self._times_s, np.float64),
-            "search": np.array([self._last_search_s, self._empty_searches], np.float64),
+            "search": self._clock.state(),
+            "refused": self._searcher.state(),
         }
+        arrays |= {f"plans.{name}": value for name, value in plans_state([f.plan for f in self._flights]).items()}
         arrays |= {f"meetings.{name}": value for name, value in self._meetings.state().items()}
         for number, person in enumerate(self._people):
             arrays |= {f"person{number}.{name}": value for name, value in person.state().items()}
@@ -251,10 +256,11 @@ class PeopleTracker:
 
     def restore(self, arrays: dict[str, NDArray[np.generic]]) -> None:
         """Go on from what `state` gave."""
-        self._waiting = []
+        self._flights, self._plans = [], restored_plans(_below(arrays, "plans."))
         self._frame_index = [int(value) for value in arrays["frame_index"]]
         self._times_s = [float(value) for value in arrays["times_s"]]
-        self._last_search_s, self._empty_searches = float(arrays["search"][0]), int(arrays["search"][1])
+        self._clock.restore(arrays["search"].astype(np.float64))
+        self._searcher.restore(arrays["refused"].astype(np.float64))
         self._meetings = Meetings.restored(_below(arrays, "meetings."))
         self._people = []
         while f"person{len(self._people)}.whole" in arrays:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from ctypes.util import find_library
+from functools import cache
 
 from backend.errors import DeviceError
 
@@ -32,5 +33,6 @@ def cuda_devices() -> int:
     return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
 
 
+@cache  # on Linux the look-up starts a compiler's linker
 def _has_cuda_driver() -> bool:
     return any(find_library(name) is not None for name in ("cuda", "nvcuda"))

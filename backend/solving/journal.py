@@ -25,7 +25,7 @@ from backend.video.sequence import is_sequence, list_pictures
 
 log = logging.getLogger(__name__)
 
-JOURNAL_VERSION: Final = 1
+JOURNAL_VERSION: Final = 2
 _FILE: Final = "watched.npz"
 _SAMPLE_BYTES: Final = 1 << 20
 Arrays = dict[str, NDArray[np.generic]]

@@ -22,9 +22,7 @@ from backend.types import Array, CancelToken, Frame, PersonTrack, Progress, Prog
 from backend.video import CutDetector, VideoReader
 
 STAGE: Final = "people"
-# The tracker works on several frames at once, and its result depends on where it is flushed: a run may be kept or
-# stopped only at places where an undisturbed run flushes too. Short enough for a cancel to feel immediate.
-_FLUSH_EVERY: Final = 8
+_MOST_ON_THEIR_WAY: Final = 8  # frames that the tracker works on at once, and more
 Glance = Callable[[PeopleTracker], None]
 
 
@@ -44,6 +42,41 @@ class Watched:
     waited_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Glimpse:
+    """What `_Shots` says of one frame, with its state after it: it runs ahead of what is followed and kept."""
+
+    is_cut: bool
+    camera_moves: bool
+    state: Arrays
+
+
+class _Shots:
+    """Cuts and the camera's motion, found in the decoder's thread while the networks run."""
+
+    def __init__(self) -> None:
+        self._cuts = CutDetector()
+        self._meter = CameraMotionMeter()
+
+    @property
+    def camera_moves(self) -> bool:
+        return self._meter.moves
+
+    def look(self, frame: Frame) -> _Glimpse:
+        cut = self._cuts.update(frame)
+        self._meter.update(frame, new_shot=cut)
+        return _Glimpse(cut, self._meter.moves, self.state())
+
+    def state(self) -> Arrays:
+        # neither part writes into its arrays, so what is handed out stays as it is
+        arrays: Arrays = {f"cuts/{name}": value for name, value in self._cuts.state().items()}
+        return arrays | {f"camera/{name}": value for name, value in self._meter.state().items()}
+
+    def restore(self, arrays: Arrays) -> None:
+        self._cuts.restore(_below(arrays, "cuts/"))
+        self._meter.restore(_below(arrays, "camera/"))
+
+
 class Watcher:
     """One pass over a video that can be interrupted, kept and continued with the same result."""
 
@@ -51,8 +84,8 @@ class Watcher:
         self._reader = reader
         self._journal = journal
         self._tracker = PeopleTracker(options, networks)
-        self._cuts = CutDetector()
-        self._meter = CameraMotionMeter()
+        self._shots = _Shots()
+        self._glimpses = [_Glimpse(False, False, self._shots.state())]
         self._frame_index: list[int] = []
         self._times_s: list[float] = []
         self._cuts_s: list[float] = []
@@ -68,30 +101,31 @@ class Watcher:
         expected = max(self._reader.expected_frames, start + 1)
         asked_at, stopped = begun, False
         with self._tracker:
-            for frame in self._reader.frames(self._frame_index[-1] + 1 if start else 0):
+            resumed_at = self._frame_index[-1] + 1 if start else 0
+            for frame, glimpse in self._reader.studied_frames(self._shots.look, resumed_at):
                 self._waited_s += time.monotonic() - asked_at
-                self._take(frame)
+                self._take(frame, glimpse)
                 done = len(self._times_s)
                 rate = (done - start) / max(time.monotonic() - begun, 1e-6)
                 progress(Progress(STAGE, done, max(expected, done), max(expected - done, 0) / rate))
-                if done % _FLUSH_EVERY == 0:
-                    self._tracker.flush()
-                    if cancel.cancelled:
-                        stopped = True
-                        break
-                    if self._journal.is_due:
-                        self._journal.save(self._state())
+                stopped = cancel.cancelled
+                if stopped or self._journal.is_due:
+                    # before anything is flushed: a run that goes on from here is to see what an undisturbed one sees
+                    self._journal.save(self._state())
+                if stopped:
+                    break
                 glance(self._tracker)
                 asked_at = time.monotonic()
             self._tracker.flush()
-            # what follows takes its time too; a run that is killed there need not watch the video again
-            self._journal.save(self._state())
+            if not stopped:
+                # what follows takes its time too; a run that is killed there need not watch the video again
+                self._journal.save(self._state())
             return self._watched(stopped)
 
-    def _take(self, frame: Frame) -> None:
-        cut = self._cuts.update(frame)
-        self._meter.update(frame, new_shot=cut)
-        if cut:
+    def _take(self, frame: Frame, glimpse: _Glimpse) -> None:
+        self._glimpses.append(glimpse)
+        del self._glimpses[:-_MOST_ON_THEIR_WAY]
+        if glimpse.is_cut:
             self._cuts_s.append(frame.time_s)
             self._tracker.cut()
         self._tracker.update(frame)
@@ -104,21 +138,23 @@ class Watcher:
             times_s=np.array(self._times_s, np.float64),
             tracks=tuple(self._tracker.tracks()),
             cuts_s=tuple(self._cuts_s),
-            camera_moves=self._meter.moves,
+            camera_moves=self._glimpses[-1].camera_moves,
             stopped=stopped,
             waited_s=self._waited_s,
         )
 
     def _state(self) -> Arrays:
+        """Everything about the frames that the tracker has finished; the few on their way are decoded again."""
+        done = self._tracker.taken_in
+        times_s = np.array(self._times_s[:done], np.float64)
+        last_s = times_s[-1] if done else -np.inf
         arrays: Arrays = {
-            "frame_index": np.array(self._frame_index, np.int64),
-            "times_s": np.array(self._times_s, np.float64),
-            "cuts_s": np.array(self._cuts_s, np.float64),
+            "frame_index": np.array(self._frame_index[:done], np.int64),
+            "times_s": times_s,
+            "cuts_s": np.array([cut for cut in self._cuts_s if cut <= last_s], np.float64),
         }
-        parts = (("tracker", self._tracker), ("cuts", self._cuts), ("camera", self._meter))
-        for prefix, part in parts:
-            arrays |= {f"{prefix}/{name}": value for name, value in part.state().items()}
-        return arrays
+        arrays |= {f"tracker/{name}": value for name, value in self._tracker.state().items()}
+        return arrays | self._glimpses[done - len(self._times_s) - 1].state
 
     def _restore(self) -> None:
         arrays = self._journal.load()
@@ -128,8 +164,8 @@ class Watcher:
         self._times_s = np.asarray(arrays["times_s"], np.float64).tolist()
         self._cuts_s = np.asarray(arrays["cuts_s"], np.float64).tolist()
         self._tracker.restore(_below(arrays, "tracker/"))
-        self._cuts.restore(_below(arrays, "cuts/"))
-        self._meter.restore(_below(arrays, "camera/"))
+        self._shots.restore(arrays)
+        self._glimpses = [_Glimpse(False, self._shots.camera_moves, self._shots.state())]
 
 
 def _below(arrays: Arrays, prefix: str) -> Arrays:

@@ -6,6 +6,7 @@ May import PyAV, OpenCV, numpy, `backend.types` and `backend.errors`.
 from __future__ import annotations
 
 import logging
+import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 _PROBE_PACKETS: Final = 300
 _REORDER: Final = 32
 _MAX_BAD_PACKETS: Final = 500
+# decoding runs beside the networks: more threads than this only take turns with them, and cost half as much again
+_DECODER_THREADS: Final = max(1, min(8, (os.cpu_count() or 1) // 2))
 _FOCAL_KEYS: Final = (
     "com.apple.quicktime.camera.focal_length.35mm_equivalent",
     "focal_length_35mm",
@@ -84,6 +87,7 @@ def file_frames(probed: ProbedFile, wanted: FrameRange, start_index: int, warn: 
     with open_container(probed.info.path) as container:
         stream = picture_stream(container, probed.info.path)
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = _DECODER_THREADS
         index = _seek_near(container, stream, probed, wanted, start_index)
         last_s, seen_any = -1.0, False
         for picture in _decode(container, stream, probed.info.path, warn):

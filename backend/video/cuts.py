@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from backend.types import Array, Frame
 
 _SIZE: Final = (48, 27)
+_SAMPLES: Final = (192, 108)
 _BINS: Final = 16
 # Mean absolute difference (of 255) and histogram distance (of 1) that together mean another shot; motion within a
 # shot moves pixels but hardly the histogram, a flash moves the histogram but comes back, and is caught by the ratio.
@@ -25,7 +26,7 @@ class CutDetector:
     """Feed frames in order; `update` says whether this frame is the first of a new shot.
 
     A frame opens a shot when it differs from the one before in pixels and in colour histogram, and several times
-    more than the shot's usual frame-to-frame difference. Costs about 0.1 ms for a 1080p frame.
+    more than the shot's usual frame-to-frame difference. Costs about 0.2 ms a frame, whatever its size.
     """
 
     def __init__(self) -> None:
@@ -35,12 +36,12 @@ class CutDetector:
 
     def update(self, frame: Frame) -> bool:
         """Take the next frame. The very first one is no cut."""
-        # every n-th pixel is enough to tell shots apart, and reading the whole picture costs ten times as much
-        step = max(1, min(frame.image.shape[0] // 120, frame.image.shape[1] // 160))
-        small = cv2.resize(np.ascontiguousarray(frame.image[::step, ::step]), _SIZE, interpolation=cv2.INTER_AREA)
+        # some of the pixels are enough to tell shots apart, and reading the whole picture costs twenty times as much
+        some = cv2.resize(frame.image, _SAMPLES, interpolation=cv2.INTER_NEAREST)
+        small = cv2.resize(some, _SIZE, interpolation=cv2.INTER_AREA)
         pixels = small.astype(np.int16)
-        counts = [np.bincount(pixels[..., c].ravel() // _BINS, minlength=_BINS) for c in range(3)]
-        histogram = np.stack(counts) / small.size
+        bins = (small // _BINS).reshape(-1, 3) + _BINS * np.arange(3, dtype=np.uint8)
+        histogram = np.bincount(bins.ravel(), minlength=3 * _BINS) / small.size
         cut = False
         if self._small is not None and self._histogram is not None:
             difference = float(np.abs(pixels - self._small).mean())

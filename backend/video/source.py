@@ -6,10 +6,10 @@ May import its own room, `backend.types` and `backend.errors`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from backend.errors import BadInputError, VideoError
 from backend.types import Frame, VideoInfo
@@ -20,6 +20,8 @@ from backend.video.ranges import FrameRange
 from backend.video.sequence import is_sequence, probe_sequence, sequence_frames
 
 log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 # decoded pictures that may wait for the networks: enough to even out the decoder's pace, whatever the picture size
 _AHEAD_BYTES: Final = 96 * 2**20
@@ -68,11 +70,17 @@ class VideoReader:
 
         Raises VideoError where nothing can be decoded and BadInputError where the range holds no frame.
         """
+        for frame, _ in self.studied_frames(lambda _: None, start_index):
+            yield frame
+
+    def studied_frames(self, study: Callable[[Frame], Found], start_index: int = 0) -> Iterator[tuple[Frame, Found]]:
+        """As `frames`, each with what `study` says of it; that too is done ahead, in the decoder's thread, in order."""
         self._warnings.clear()
         count = 0
-        for frame in Prefetcher(self._decode(start_index), self._depth()):
+        studied = ((frame, study(frame)) for frame in self._decode(start_index))
+        for pair in Prefetcher(studied, self._depth()):
             count += 1
-            yield frame
+            yield pair
         if count == 0 and start_index == 0:
             raise BadInputError(
                 f"--range {self.options.range} holds no frame of {self.info.path.name}",

@@ -78,11 +78,11 @@ def solve_root_path(seen: Sightings, settings: RootSettings, steps: Steps | None
     level_weight = np.zeros(0 if steps is None else steps.count)
     root = np.zeros((frames, 3))
     places = np.zeros((0, 3))
+    difference = _acceleration_rows(seen.times_s)
+    sigma = np.array([settings.across_m_s2, settings.across_m_s2, settings.depth_m_s2])
     for _ in range(settings.rounds):
         blocks, right = _keypoint_terms(seen, weights * pace[:, None] / settings.keypoint_sigma_m**2)
         system = sparse.bsr_matrix((blocks, np.arange(frames), np.arange(frames + 1)), shape=(3 * frames, 3 * frames))
-        difference = _acceleration_rows(seen.times_s)
-        sigma = np.array([settings.across_m_s2, settings.across_m_s2, settings.depth_m_s2])
         inverse = (smooth_weight * pace[1:-1, None] / sigma**2).reshape(-1)
         system = system + difference.T @ sparse.diags(inverse) @ difference
         vector = right.reshape(-1)
