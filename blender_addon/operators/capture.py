@@ -56,14 +56,14 @@ class MARIONET_OT_capture(bpy.types.Operator):
         run = runtime.STATE.capture
         if run is None:
             return leave(self, context, {"CANCELLED"})
-        if event.type == "ESC":
+        escaped = event.type == "ESC"
+        if escaped:
             run.cancel()
-            return {"RUNNING_MODAL"}
-        if event.type != "TIMER":
+        elif event.type != "TIMER":
             return {"PASS_THROUGH"}
         step(run)
         if not run.over:
-            return {"PASS_THROUGH"}
+            return {"RUNNING_MODAL" if escaped else "PASS_THROUGH"}
         done = finish(run, self.report)
         return leave(self, context, {"FINISHED"} if done else {"CANCELLED"})
 
@@ -102,9 +102,11 @@ def begin(operator: Any, context: Any) -> bool:
 
 def step(run: CaptureRun) -> None:
     """One tick: the job's messages, and the previews when new frames came."""
+    said = run.text()
     if run.tick():
         workflow.show_partial(run)
-    redraw_everything()
+    if run.text() != said:
+        redraw_everything()
 
 
 def finish(run: CaptureRun, report: Any) -> bool:

@@ -40,7 +40,7 @@ def match_words(rig: TargetRig) -> Limbs:
                 if bone != toes[0]
                 and rig.parents[bone] == rig.parents[toes[0]]
                 and name.side == side
-                and "toe" in _kinds(name, LEG_KINDS)
+                and "toe" in name_kinds(name, LEG_KINDS)
             )
     head = _head(rig, names)
     if head is not None:
@@ -48,8 +48,8 @@ def match_words(rig: TargetRig) -> Limbs:
     return Limbs(joints, twists)
 
 
-def _kinds(name: BoneName, order: tuple[str, ...]) -> tuple[str, ...]:
-    """Which joints of a limb a name may mean."""
+def name_kinds(name: BoneName, order: tuple[str, ...]) -> tuple[str, ...]:
+    """Which joints of a limb (`ARM_KINDS` or `LEG_KINDS`) a name may mean."""
     vocabulary = bone_words()
     word, rest = _known_run(name)
     if not word or any(set(rest) & fingers for fingers in vocabulary.fingers.values()):
@@ -108,7 +108,7 @@ def _best_limb(rig: TargetRig, names: list[BoneName], side: str, order: tuple[st
     steps = {
         bone: _Step(bone, row, *_known_run(name))
         for bone, name in enumerate(names)
-        if name.side == side and (row := _kinds(name, order))
+        if name.side == side and (row := name_kinds(name, order))
     }
     carried = _carried(rig)
     best: tuple[float, int, int, list[tuple[_Step, str]]] = (0.0, 0, 0, [])
