@@ -268,7 +268,7 @@ def redraw_everything() -> None:
         for area in window.screen.areas:
             if area.type == "PREFERENCES":
                 area.tag_redraw()
-            elif area.type == "VIEW_3D":
+            elif area.type in {"VIEW_3D", "CLIP_EDITOR"}:
                 for region in area.regions:
                     if region.type == "UI":
                         region.tag_redraw()

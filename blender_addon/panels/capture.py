@@ -91,6 +91,27 @@ def _draw_people(layout: Any, context: Any) -> None:
         button.operator("marionet.pick_person", text=person.label, icon="USER", depress=picked).number = person.number
 
 
+class MARIONET_PT_movie_clip(bpy.types.Panel):
+    """The way from the Movie Clip Editor to the capture, and how far it is."""
+
+    bl_idname = "MARIONET_PT_movie_clip"
+    bl_label = "Marionet"
+    bl_space_type = "CLIP_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "Marionet"
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        layout.operator("marionet.use_movie_clip", icon="TRACKER")
+        run = runtime.STATE.capture
+        if run is None:
+            layout.operator("marionet.capture", icon="PLAY")
+            return
+        layout.progress(factor=run.fraction(), type="BAR", text=run.text())
+        layout.operator("marionet.cancel_capture", icon="CANCEL")
+
+
 class MARIONET_UL_clips(bpy.types.UIList):
     """The list of clips."""
 
@@ -144,4 +165,4 @@ def _draw_clip(layout: Any, context: Any) -> None:
         wrapped(layout, context, warning, "ERROR")
 
 
-CLASSES = (MARIONET_PT_capture, MARIONET_UL_clips, MARIONET_PT_clips)
+CLASSES = (MARIONET_PT_capture, MARIONET_PT_movie_clip, MARIONET_UL_clips, MARIONET_PT_clips)
