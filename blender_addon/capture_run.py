@@ -17,6 +17,7 @@ from .partial_clip import ChunkBuffer
 TICK_BUDGET_S = 0.005
 _PREVIEW_EVERY_S = 1.0
 _MAX_TICKS_KEPT = 100_000
+_ANSWER_REST_S = 0.0005
 
 KEPT_PREVIEW = "kept from the preview of a capture that did not end: floor and feet are rough, there is no camera"
 
@@ -52,6 +53,7 @@ class CaptureRun:
         self.tick_s: list[float] = []
         self.partial: MotionClip | None = None
         self.started_s = time.monotonic()
+        self.stop_asked_s = self.ended_s = 0.0
         self._buffer = ChunkBuffer(ticket.height_m)
         self._previewed_s = 0.0
         self._stale = False
@@ -70,6 +72,13 @@ class CaptureRun:
         """Do what can be done now; True when `partial` became newer."""
         begun = time.perf_counter()
         self.job.tick(budget_s)
+        # A stop takes a few round trips of a millisecond each, and a tick comes only as often as the window is drawn:
+        # as many of them as fit are made in one.
+        while self._is_ending and time.perf_counter() - begun < budget_s:
+            time.sleep(_ANSWER_REST_S)
+            self.job.tick(budget_s)
+        if self.over and not self.ended_s:
+            self.ended_s = time.monotonic()
         for chunk in self.job.take_chunks():
             self._stale = self._buffer.add(chunk) or self._stale
         fresh = self._stale and (time.monotonic() - self._previewed_s > _PREVIEW_EVERY_S or self.over)
@@ -94,9 +103,15 @@ class CaptureRun:
         write_clip(replace(clip, header=kept), path)
         return path
 
+    @property
+    def _is_ending(self) -> bool:
+        return not self.over and (bool(self.stop_asked_s) or self.snapshot.state == "fetching")
+
     def cancel(self) -> None:
-        """Ask for a stop; finished frames are kept."""
+        """Ask for a stop, and send it off; finished frames are kept."""
+        self.stop_asked_s = self.stop_asked_s or time.monotonic()
         self.job.cancel()
+        self.job.tick(0.0)
 
     def fraction(self) -> float:
         """Progress 0..1 of the present stage; 0 while it is unknown."""

@@ -5,6 +5,7 @@ The id is the three-part top package (`bl_ext.<repository>.marionet`): add-on pr
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def user_dir(name: str = "") -> Path:
         base = Path(bpy.utils.user_resource("CONFIG")) / "marionet"
     folder = base / name if name else base
     folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} cannot be written")
     return folder
 
 

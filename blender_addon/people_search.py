@@ -11,12 +11,17 @@ from pathlib import Path
 from .backend_setup import clean_environment
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FoundPerson:
-    """One person of the sheet: the number that a capture takes, seconds in the picture, height in px."""
+    """One person of the sheet: the number that a capture takes, seconds in the picture and height in words.
+
+    `tile_px` is where their small picture lies on the sheet (left, top, size); `icon_id` is Blender's icon of it.
+    """
 
     number: int
     label: str
+    tile_px: tuple[int, int, int] | None = None
+    icon_id: int = 0
 
 
 @dataclass(slots=True)
@@ -28,7 +33,7 @@ class PeopleSearch:
     state: str = "running"
     message: str = ""
     people: list[FoundPerson] = field(default_factory=list)
-    icon_id: int = 0
+    fraction: float = 0.0
     _child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _out: Path = field(default_factory=Path, repr=False)
 
@@ -38,6 +43,7 @@ class PeopleSearch:
             return self.state
         code = self._child.poll()
         if code is None:
+            self.fraction = _fraction(self._out)
             return self.state
         self._child = None
         events = _events(self._out)
@@ -95,7 +101,17 @@ def _events(path: Path) -> list[dict[str, object]]:
 def _person(event: dict[str, object]) -> FoundPerson:
     number = int(str(event["person"]))
     seconds = float(str(event["last_s"])) - float(str(event["first_s"]))
-    return FoundPerson(number, f"{number}: {seconds:.1f} s, {float(str(event['height_px'])):.0f} px tall")
+    label = f"{number}: {seconds:.1f} s, {float(str(event['height_px'])):.0f} px tall"
+    tile = event.get("tile_px")
+    if not isinstance(tile, list) or len(tile) != 3:  # a backend of another version
+        return FoundPerson(number, label)
+    return FoundPerson(number, label, (int(tile[0]), int(tile[1]), int(tile[2])))
+
+
+def _fraction(path: Path) -> float:
+    """How far the search is, 0 to 1, by its last progress event."""
+    done = [event for event in _events(path) if event.get("event") == "progress" and event.get("total")]
+    return min(float(str(done[-1]["done"])) / float(str(done[-1]["total"])), 1.0) if done else 0.0
 
 
 def _last_line(path: Path, code: int) -> str:

@@ -140,6 +140,34 @@ class MARIONET_PG_map_row(bpy.types.PropertyGroup):
     reason: StringProperty(name="Reason", description="Why this bone was chosen")
 
 
+class MARIONET_PG_hand_prop(bpy.types.PropertyGroup):
+    """What a hand holds."""
+
+    thing: PointerProperty(
+        name="Object",
+        type=bpy.types.Object,
+        description="The hand is led to this object's origin: add an empty where the palm shall be",
+        update=updates.retarget_changed,
+    )
+    use_range: BoolProperty(
+        name="Part Only",
+        description="Hold it in a range of frames; off: the whole clip",
+        update=updates.retarget_changed,
+    )
+    first: IntProperty(
+        name="From",
+        description="First scene frame in which the hand holds it",
+        default=1,
+        update=updates.retarget_changed,
+    )
+    last: IntProperty(
+        name="To",
+        description="Last scene frame in which the hand holds it",
+        default=100,
+        update=updates.retarget_changed,
+    )
+
+
 class MARIONET_PG_retarget(bpy.types.PropertyGroup):
     """Which rig, and how the motion goes onto it."""
 
@@ -215,6 +243,8 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
         max=0.95,
         update=updates.retarget_changed,
     )
+    left_prop: PointerProperty(name="Left Hand", description="What the left hand holds", type=MARIONET_PG_hand_prop)
+    right_prop: PointerProperty(name="Right Hand", description="What the right hand holds", type=MARIONET_PG_hand_prop)
     rows: CollectionProperty(type=MARIONET_PG_map_row)
     row_index: IntProperty(name="Joint")
     map_json: StringProperty(name="Skeleton Map", description="The whole skeleton map as it would be saved")
@@ -300,6 +330,22 @@ class MARIONET_PG_bake(bpy.types.PropertyGroup):
             ("COMBINE", "Combine", "Adds to it, rotation by rotation"),
         ],
     )
+    parts: EnumProperty(
+        name="Parts",
+        description="The parts of the body that get keys; shift-click for several",
+        options={"ENUM_FLAG"},
+        items=[
+            ("HIPS", "Hips", "The hips, and everything that carries the body through the world"),
+            ("TORSO", "Torso", "Spine and chest"),
+            ("HEAD", "Head", "Neck and head"),
+            ("LEFT_ARM", "L Arm", "Left collarbone, arm and hand"),
+            ("RIGHT_ARM", "R Arm", "Right collarbone, arm and hand"),
+            ("LEFT_LEG", "L Leg", "Left leg and foot"),
+            ("RIGHT_LEG", "R Leg", "Right leg and foot"),
+        ],
+        default={"HIPS", "TORSO", "HEAD", "LEFT_ARM", "RIGHT_ARM", "LEFT_LEG", "RIGHT_LEG"},
+        update=updates.retarget_changed,
+    )
     frame_start: IntProperty(
         name="Start Frame",
         description="Scene frame of the clip's first frame",
@@ -338,6 +384,7 @@ CLASSES = (
     MARIONET_PG_clip,
     MARIONET_PG_capture,
     MARIONET_PG_map_row,
+    MARIONET_PG_hand_prop,
     MARIONET_PG_retarget,
     MARIONET_PG_cleanup,
     MARIONET_PG_bake,

@@ -17,10 +17,12 @@ from .motion.clip import MotionClip
 from .previews import ClipOverlay, LiveRetarget, Timing, redraw_viewports, scene_fps, show_frame, stop_live
 from .properties import active_clip, settings
 from .retarget.baked_pose import Controls, Placement, RetargetOptions, RootMode, Travel
+from .retarget.body_parts import BodyPart
 from .rig.apply_clip import ApplyOptions, Retargeted, retarget_clip, scene_from_clip
 from .rig.bake import BakeInto, BakeOptions
 from .rig.live_pose import LivePose
 from .rig.prepare_clip import PrepareSettings, part_settings, prepare_clip
+from .rig.prop_targets import HandProp
 from .runtime import LoadedClip
 
 __all__ = ["map_row_edited"]
@@ -69,8 +71,23 @@ def apply_options(context: Any) -> ApplyOptions:
         blend_type=bake.blend_type,
     )
     return ApplyOptions(
-        prepare_settings(kept.cleanup), retarget_options(kept.retarget), options, chosen_map(kept.retarget)
+        prepare_settings(kept.cleanup),
+        retarget_options(kept.retarget),
+        options,
+        chosen_map(kept.retarget),
+        frozenset(BodyPart[name] for name in bake.parts),
+        hand_props(kept.retarget),
     )
+
+
+def hand_props(chosen: Any) -> tuple[HandProp, ...]:
+    """The objects that the panel gives the hands."""
+    found = []
+    for hand, prop in (("left_wrist", chosen.left_prop), ("right_wrist", chosen.right_prop)):
+        if prop.thing is not None:
+            span = (prop.first, prop.last) if prop.use_range else (None, None)
+            found.append(HandProp(hand, prop.thing.name, *span))
+    return tuple(found)
 
 
 def loaded_clip(context: Any) -> LoadedClip:

@@ -88,7 +88,8 @@ def shown_folders(run: Run) -> list[Path]:
     """Folders that the chroot has to see at the same paths: the repository, the backend's Python, video and output."""
     command = [run.backend_python, "-c", "import sys; print(sys.base_prefix)"]
     home = Path(subprocess.check_output(command, text=True).strip())
-    folders = [REPOSITORY_ROOT, home, run.video.parent, run.output, run.archive.parent]
+    environment = run.backend_python.parents[1].resolve()  # a link to an environment elsewhere has to lead somewhere
+    folders = [REPOSITORY_ROOT, environment, home, run.video.parent, run.output, run.archive.parent]
     return [folder for folder in dict.fromkeys(folders) if folder != Path("/usr")]
 
 

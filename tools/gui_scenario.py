@@ -7,71 +7,38 @@ what it needs and says when it waited too long. The outcome is one JSON file bes
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import bpy
 
-ARCHIVE, VIDEO, OUTPUT, BACKEND_PYTHON, BACKEND_FOLDER = sys.argv[sys.argv.index("--") + 1 :][:5]
-EXTENSION_ID = "bl_ext.user_default.marionet"
-TICK_S = 0.25
-PATIENCE_S = 400.0
+sys.path.insert(0, str(Path(__file__).parent))
 
-found: dict[str, Any] = {"blender": bpy.app.version_string, "steps": []}
-
-
-def window_context(region_type: str = "WINDOW") -> dict[str, Any]:
-    """Window, viewport and region for an operator call from a timer."""
-    window = bpy.context.window_manager.windows[0]
-    area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
-    region = next(region for region in area.regions if region.type == region_type)
-    return {"window": window, "area": area, "region": region}
-
-
-def call(operator: Callable[..., set[str]], context: str = "EXEC_DEFAULT", **values: Any) -> set[str]:
-    """Call an operator as a click in the viewport does: with an undo step, which a script's call has not by itself."""
-    with bpy.context.temp_override(**window_context()):
-        return operator(context, True, **values)
-
-
-def state() -> Any:
-    """The add-on's runtime state."""
-    return sys.modules[f"{EXTENSION_ID}.blender_addon.runtime"].STATE
-
-
-def screenshot(name: str) -> None:
-    """A picture of the whole window."""
-    subprocess.run(["scrot", "-o", str(Path(OUTPUT) / f"{name}.png")], check=True)
-
-
-def note(step: str, **values: Any) -> None:
-    """Keep what a step found."""
-    found["steps"].append({"step": step, **values})
-
-
-def require(truth: object, complaint: str) -> None:
-    """Stop the scenario with a complaint unless `truth` holds."""
-    if not truth:
-        raise AssertionError(complaint)
-
-
-def until(condition: Callable[[], Any], what: str) -> Iterator[None]:
-    """Let Blender run until a condition holds."""
-    began = time.monotonic()
-    while not condition():
-        require(time.monotonic() - began < PATIENCE_S, f"waited {PATIENCE_S} s for {what}; {state().last_error}")
-        yield
-
-
-def pause(ticks: int) -> Iterator[None]:
-    """Let Blender draw."""
-    for _ in range(ticks):
-        yield
+from gui_faults import FAULTS
+from gui_hands import (
+    ARCHIVE,
+    BACKEND_FOLDER,
+    BACKEND_PYTHON,
+    EXTENSION_ID,
+    OUTPUT,
+    TICK_S,
+    call,
+    choose_video,
+    found,
+    note,
+    pause,
+    press,
+    require,
+    screenshot,
+    start_capture,
+    state,
+    until,
+    window_context,
+)
 
 
 def install() -> Iterator[None]:
@@ -105,39 +72,44 @@ def connect() -> Iterator[None]:
     note("connect", seconds=time.monotonic() - began, server=state().link.status.server_version)
 
 
-def choose_video(end_s: float) -> None:
-    """Fill in the capture panel."""
-    require(call(bpy.ops.marionet.choose_video, filepath=VIDEO) == {"FINISHED"}, "the video was not taken")
-    capture = bpy.context.scene.marionet.capture
-    capture.use_range, capture.start_s, capture.end_s, capture.quality = True, 0.0, end_s, "fast"
+def find_people() -> Iterator[None]:
+    """Look who is in the video; each person has a picture of their own, and one is picked."""
+    choose_video(2.0)
+    require(call(bpy.ops.marionet.find_people) == {"FINISHED"}, f"no search: {state().last_error}")
+    yield from until(lambda: state().people.state != "running", "the people")
+    yield from pause(3)
+    people = state().people
+    require(people.state == "done" and people.people, f"the search ended {people.state}: {people.message}")
+    require(all(person.icon_id for person in people.people), "a person has no picture")
+    screenshot("2_people")
+    call(bpy.ops.marionet.pick_person, number=people.people[0].number)
+    bpy.context.scene.marionet.capture.person = "largest"
+    note("find people", people=[person.label for person in people.people])
 
 
 def cancel_with_escape() -> Iterator[None]:
     """Capture, press Esc in the middle, keep what is done."""
-    choose_video(60.0)
     before = len(bpy.context.scene.marionet.clips)
-    require(call(bpy.ops.marionet.capture, "INVOKE_DEFAULT") == {"RUNNING_MODAL"}, "the capture did not start")
-    run = state().capture
+    run = start_capture(60.0)
     yield from until(lambda: run.snapshot.done >= 8, "progress")
     yield from pause(2)
-    screenshot("2_capturing")
+    screenshot("3_capturing")
     text = run.text()
-    window = window_context()["window"]
-    window.event_simulate(type="ESC", value="PRESS", x=400, y=400)
-    window.event_simulate(type="ESC", value="RELEASE", x=400, y=400)
     pressed = time.monotonic()
+    press("ESC")
     yield from until(lambda: state().capture is None, "the end after Esc")
     require(run.snapshot.state == "cancelled", f"Esc left the capture {run.snapshot.state}")
     kept = len(bpy.context.scene.marionet.clips) - before
-    note("escape", progress=text, seconds=time.monotonic() - pressed, clips_kept=kept, words=run.snapshot.words)
+    seconds = run.ended_s - pressed
+    note("escape", progress=text, seconds=seconds, heard_s=run.stop_asked_s - pressed, clips_kept=kept)
+    require(kept == 1, "nothing was kept after Esc")
+    limit_s = max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+    require(seconds < limit_s, f"Esc took {seconds:.2f} s, more than {limit_s:.2f} s at this machine's load")
 
 
 def capture_to_the_end() -> Iterator[None]:
     """Capture a part of the video to its end, with a live retarget while it runs."""
-    choose_video(2.0)
-    call(bpy.ops.marionet.capture, "INVOKE_DEFAULT")
-    run = state().capture
-    require(run is not None, f"the second capture did not start: {state().last_error}")
+    run = start_capture(2.0)
     yield from until(lambda: state().capture is None, "the end of the capture")
     require(run.snapshot.state == "done", f"the capture ended {run.snapshot.state}: {run.snapshot.words}")
     ticks = sorted(run.tick_s)
@@ -159,7 +131,7 @@ def preview() -> Iterator[None]:
         poses.append(bone.matrix_basis.copy())
         yield from pause(1)
     yield from pause(2)
-    screenshot("3_live_retarget")
+    screenshot("4_live_retarget")
     require(poses[0] != poses[2], "the live retarget does not follow the timeline")
     call(bpy.ops.marionet.toggle_live)
     apart = max(abs(bone.matrix_basis[row][column] - before[row][column]) for row in range(4) for column in range(4))
@@ -183,13 +155,22 @@ def bake_and_undo() -> Iterator[None]:
     call(bpy.ops.marionet.make_camera)
     bpy.context.scene.frame_set(15)
     yield from pause(6)
-    screenshot("4_baked_over_video")
+    screenshot("5_baked_over_video")
     note("bake", report=report)
 
 
 def scenario() -> Iterator[None]:
     """Everything, in order."""
-    for step in (install, connect, cancel_with_escape, capture_to_the_end, preview, bake_and_undo):
+    for step in (
+        install,
+        connect,
+        find_people,
+        cancel_with_escape,
+        capture_to_the_end,
+        preview,
+        bake_and_undo,
+        *FAULTS,
+    ):
         yield from step()
 
 
@@ -202,7 +183,6 @@ class Player:
     def __call__(self) -> float | None:
         """One tick."""
         try:
-            window_context()["area"].tag_redraw()
             next(self.steps)
         except StopIteration:
             return self.end("passed")

@@ -20,7 +20,7 @@ lock() {
     local name=$1
     shift
     [ -f "requirements/$name.txt" ] && cp "requirements/$name.txt" "$work/$name.txt"
-    (cd "$work" && uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+    (cd "$work" && uv pip compile -q --universal --generate-hashes --python-version "${python:-3.11}" --no-emit-index-url \
         --no-annotate --no-header "${upgrade[@]}" "$@" -o "$name.txt")
     {
         echo "# Written by tools/update_locks.sh; install with: pip install --require-hashes --no-deps -r requirements/$name.txt"
@@ -39,6 +39,11 @@ for blender in 4.2.23 4.5.15 5.0.1; do
     printf 'bpy==%s\nnumpy==1.26.4\npytest\npytest-timeout\nhypothesis\n' "$blender" >"$work/blender.in"
     lock "blender-${blender%.*}" blender.in
 done
+# Blender 5.1 and later run on Python 3.13 and numpy 2; the folder is left so that uv reads no project settings there.
+printf 'bpy==5.2.3\nnumpy>=2.2\npytest\npytest-timeout\nhypothesis\n' >"$work/blender.in"
+mv "$work/pyproject.toml" "$work/pyproject.aside"
+python=3.13 lock blender-5.2 blender.in
+mv "$work/pyproject.aside" "$work/pyproject.toml"
 # The CPU build of torch has a local version label and is found only where pip is told of a folder or index that has
 # it (PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL); elsewhere this lock is skipped and the tests that need torch say so.
 echo 'torch==2.13.0+cpu' >"$work/torch-cpu.in"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from backend.cli.output import Terminal, cancel_on_interrupt
-from backend.people.contact_sheet import draw_contact_sheet, write_contact_sheet
+from backend.people.contact_sheet import draw_contact_sheet, tile_px, write_contact_sheet
 from backend.people.options import Choice, PeopleOptions, Selection
 from backend.people.tracking import track_people
 from backend.solving.device import choose_device
@@ -72,13 +72,13 @@ def run(args: argparse.Namespace) -> int:
     with cancel_on_interrupt() as cancel:
         tracks = track_people(reader.frames(), reader.info, options, terminal.progress, cancel)
     terminal.line(f"{'person':>6}  {'from s':>8}  {'to s':>8}  {'frames':>6}  {'height px':>9}  {'presence':>8}")
-    for track in tracks:
+    for place, track in enumerate(tracks):
         row = summarise(track)
         terminal.line(
             f"{row.person:>6}  {row.first_s:>8.2f}  {row.last_s:>8.2f}  {row.frames:>6}"
             f"  {row.height_px:>9.0f}  {row.presence:>8.2f}"
         )
-        terminal.event("track", **asdict(row))
+        terminal.event("track", **asdict(row), tile_px=tile_px(place, track))
     if args.sheet is not None:
         sheet = draw_contact_sheet(tracks, open_video(args.video, video).frames())
         write_contact_sheet(args.sheet, sheet)

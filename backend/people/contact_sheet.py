@@ -47,6 +47,12 @@ def draw_contact_sheet(tracks: Sequence[PersonTrack], frames: Iterable[Frame], v
     return sheet
 
 
+def tile_px(row: int, track: PersonTrack, views: int = VIEWS) -> tuple[int, int, int]:
+    """Where on the sheet a track's middle crop lies: left, top and size in px, for a list with small pictures."""
+    pitch = _TILE_PX + _GAP_PX
+    return _LABEL_PX + len(_views(track, views)) // 2 * pitch, _GAP_PX + row * pitch, _TILE_PX
+
+
 def write_contact_sheet(path: Path, sheet: Image) -> None:
     """Write the sheet as PNG. OutputError when the file cannot be written."""
     encoded = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]

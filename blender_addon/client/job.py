@@ -19,6 +19,8 @@ from .upload import Upload
 
 ENDS = ("done", "failed", "cancelled")
 _DEAD_WAIT_S = 20.0
+# A stop is answered within the server's grace; a backend that is still starting, or gone, is not waited for.
+_STOP_WAIT_S = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class CaptureJob:
         self._attempt = 0
         self._next_chunk = 0
         self._cancelling = False
+        self._stop_asked_s = 0.0
         self._retry_submit_s: float | None = None
         self._gone_s: float | None = None
         self._start()
@@ -94,6 +97,7 @@ class CaptureJob:
             except OSError as fault:
                 remedy = "The backend keeps the result; check the folder's rights and its free space"
                 self._fail("output", str(fault), remedy)
+        self._give_up_waiting()
         return self.snapshot
 
     def take_chunks(self) -> list[wire.MotionChunk]:
@@ -102,15 +106,22 @@ class CaptureJob:
         return chunks
 
     def cancel(self) -> None:
-        """Ask for a stop; the end comes within about a second, with the finished frames kept."""
+        """Ask for a stop; the end comes within a second, whatever the backend does, with the finished frames kept."""
         if self.snapshot.over or self._cancelling:
             return
-        self._cancelling = True
+        self._cancelling, self._stop_asked_s = True, time.monotonic()
         if self.snapshot.state in ("preparing", "submitting") and self._key == 0:
             self._finish(JobSnapshot("cancelled", code="cancelled", words="Stopped before it was sent"))
             return
         self.snapshot = replace(self.snapshot, words="Stopping")
         self._ask_once(wire.Cancel(self.job_id))
+
+    def _give_up_waiting(self) -> None:
+        """End a stop that nobody answers; the request to stop stays with the link, for when it opens."""
+        waiting = self._cancelling and not self.snapshot.over and self.snapshot.state != "fetching"
+        if waiting and time.monotonic() - self._stop_asked_s > _STOP_WAIT_S:
+            words = "Stopped; the backend has not answered yet and drops the work when it does"
+            self._finish(JobSnapshot("cancelled", code="cancelled", words=words))
 
     def _start(self) -> None:
         if self._resumed:

@@ -262,12 +262,16 @@ def report_text() -> str:
 
 
 def redraw_everything() -> None:
-    """Redraw sidebars and preferences."""
+    """Redraw the sidebars and the preferences, not the viewports beside them: those cost most and show no status."""
     manager = bpy.context.window_manager
     for window in manager.windows if manager else ():
         for area in window.screen.areas:
-            if area.type in {"VIEW_3D", "PREFERENCES"}:
+            if area.type == "PREFERENCES":
                 area.tag_redraw()
+            elif area.type in {"VIEW_3D", "CLIP_EDITOR"}:
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()
 
 
 CLASSES = (

@@ -56,14 +56,14 @@ class MARIONET_OT_capture(bpy.types.Operator):
         run = runtime.STATE.capture
         if run is None:
             return leave(self, context, {"CANCELLED"})
-        if event.type == "ESC":
+        escaped = event.type == "ESC"
+        if escaped:
             run.cancel()
-            return {"RUNNING_MODAL"}
-        if event.type != "TIMER":
+        elif event.type != "TIMER":
             return {"PASS_THROUGH"}
         step(run)
         if not run.over:
-            return {"PASS_THROUGH"}
+            return {"RUNNING_MODAL" if escaped else "PASS_THROUGH"}
         done = finish(run, self.report)
         return leave(self, context, {"FINISHED"} if done else {"CANCELLED"})
 
@@ -102,9 +102,11 @@ def begin(operator: Any, context: Any) -> bool:
 
 def step(run: CaptureRun) -> None:
     """One tick: the job's messages, and the previews when new frames came."""
+    said = run.text()
     if run.tick():
         workflow.show_partial(run)
-    redraw_everything()
+    if run.text() != said:
+        redraw_everything()
 
 
 def finish(run: CaptureRun, report: Any) -> bool:
@@ -180,8 +182,11 @@ class MARIONET_OT_cancel_capture(bpy.types.Operator):
         return {"FINISHED"}
 
 
+IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+
+
 class MARIONET_OT_choose_video(bpy.types.Operator):
-    """Take this video as the source of the next capture"""
+    """Take this video as the source of the next capture; a picture stands for the numbered images beside it"""
 
     bl_idname = "marionet.choose_video"
     bl_label = "Choose Video"
@@ -189,6 +194,7 @@ class MARIONET_OT_choose_video(bpy.types.Operator):
 
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_movie: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
 
     def invoke(self, context: Any, event: Any) -> set[str]:
@@ -204,9 +210,34 @@ class MARIONET_OT_choose_video(bpy.types.Operator):
             self.report({"ERROR"}, f"There is no file {path}")
             return {"CANCELLED"}
         capture = settings(context).capture
+        if path.suffix.lower() in IMAGE_ENDINGS:
+            capture.source, capture.folder = "SEQUENCE", str(path.parent)
+            self.report({"INFO"}, f"The images in {path.parent} are the next capture's video")
+            return {"FINISHED"}
         capture.source = "FILE"
         capture.video = str(path)
         self.report({"INFO"}, f"{path.name} is the next capture's video")
+        return {"FINISHED"}
+
+
+class MARIONET_OT_use_movie_clip(bpy.types.Operator):
+    """Take the clip that this editor shows as the source of the next capture"""
+
+    bl_idname = "marionet.use_movie_clip"
+    bl_label = "Capture from This Clip"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if getattr(context.space_data, "clip", None) is None:
+            cls.poll_message_set("Open a clip in the Movie Clip Editor first")
+            return False
+        return True
+
+    def execute(self, context: Any) -> set[str]:
+        capture = settings(context).capture
+        capture.source, capture.movie_clip = "MOVIE_CLIP", context.space_data.clip
+        self.report({"INFO"}, f"{capture.movie_clip.name} is the next capture's video")
         return {"FINISHED"}
 
 
@@ -223,4 +254,10 @@ class MARIONET_FH_video(bpy.types.FileHandler):
         return context.area is not None and context.area.type in {"VIEW_3D", "CLIP_EDITOR"}
 
 
-CLASSES = (MARIONET_OT_capture, MARIONET_OT_cancel_capture, MARIONET_OT_choose_video, MARIONET_FH_video)
+CLASSES = (
+    MARIONET_OT_capture,
+    MARIONET_OT_cancel_capture,
+    MARIONET_OT_choose_video,
+    MARIONET_OT_use_movie_clip,
+    MARIONET_FH_video,
+)

@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 import bpy.utils.previews
+import numpy as np
 
 from .. import runtime
 from ..backend_access import AccessError, backend_folder, backend_python
@@ -58,6 +59,24 @@ class MARIONET_OT_find_people(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class MARIONET_OT_cancel_people(bpy.types.Operator):
+    """Stop looking for people"""
+
+    bl_idname = "marionet.cancel_people"
+    bl_label = "Stop Looking"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        del context
+        return runtime.STATE.people is not None and runtime.STATE.people.state == "running"
+
+    def execute(self, context: Any) -> set[str]:
+        del context
+        runtime.STATE.people.cancel()
+        redraw_everything()
+        return {"FINISHED"}
+
+
 class _Thumbnails:
     """Blender's collection of preview pictures, made when the first sheet is shown."""
 
@@ -70,18 +89,33 @@ def poll_people() -> float | None:
     if search is None:
         return None
     running = search.poll() == "running"
-    if not running and search.sheet.is_file():
+    if search.state == "done" and search.sheet.is_file():
         show_sheet(search)
+    if search.state == "failed":
+        runtime.STATE.fail(search.message)
     redraw_everything()
     return _POLL_S if running else None
 
 
 def show_sheet(search: PeopleSearch) -> None:
-    """Load the contact sheet as an icon for the panel."""
+    """Cut each person's small picture out of the contact sheet, as icons for the panel."""
     if _Thumbnails.collection is None:
         _Thumbnails.collection = bpy.utils.previews.new()
-    key = str(search.sheet)
-    search.icon_id = _Thumbnails.collection.load(key, key, "IMAGE").icon_id
+    sheet = bpy.data.images.load(str(search.sheet))
+    width, height = sheet.size
+    pixels = np.empty(width * height * 4, np.float32)
+    sheet.pixels.foreach_get(pixels)
+    bpy.data.images.remove(sheet)
+    rows = pixels.reshape(height, width, 4)  # Blender's pictures stand on their last row
+    for person in search.people:
+        if person.tile_px is None:
+            continue
+        left, top, size = person.tile_px
+        tile = rows[max(height - top - size, 0) : height - top, left : left + size]
+        preview = _Thumbnails.collection.new(f"{search.sheet}:{person.number}")
+        preview.image_size = (tile.shape[1], tile.shape[0])
+        preview.image_pixels_float.foreach_set(np.ascontiguousarray(tile).ravel())
+        person.icon_id = preview.icon_id
 
 
 def forget_thumbnails() -> None:
@@ -106,4 +140,4 @@ class MARIONET_OT_pick_person(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (MARIONET_OT_find_people, MARIONET_OT_pick_person)
+CLASSES = (MARIONET_OT_find_people, MARIONET_OT_cancel_people, MARIONET_OT_pick_person)

@@ -147,6 +147,30 @@ class MARIONET_PT_map(SidebarPanel, bpy.types.Panel):
             wrapped(layout, context, f"{item.confidence:.0%}: {item.reason}")
 
 
+class MARIONET_PT_props(SidebarPanel, bpy.types.Panel):
+    """Objects that the hands hold."""
+
+    bl_idname = "MARIONET_PT_props"
+    bl_label = "Hands to Props"
+    bl_parent_id = "MARIONET_PT_retarget"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        chosen = settings(context).retarget
+        for name, prop in (("Left Hand", chosen.left_prop), ("Right Hand", chosen.right_prop)):
+            column = layout.column(align=True)
+            column.prop(prop, "thing", text=name)
+            if prop.thing is not None:
+                column.prop(prop, "use_range")
+            if prop.thing is not None and prop.use_range:
+                column.prop(prop, "first")
+                column.prop(prop, "last")
+
+
 class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
     """How keys are written, the bake and the export."""
 
@@ -166,6 +190,11 @@ class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
         column.prop(bake, "into")
         if bake.into == "NLA_STRIP":
             column.prop(bake, "blend_type")
+        grid = layout.grid_flow(row_major=True, columns=4, even_columns=True, align=True)
+        grid.prop(bake, "parts")
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
         column.prop(bake, "frame_start")
         column.prop(bake, "interpolation")
         column.prop(bake, "reduce")
@@ -182,4 +211,11 @@ class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
             wrapped(layout, context, runtime.STATE.bake_lines[0], "CHECKMARK")
 
 
-CLASSES = (MARIONET_PT_cleanup, MARIONET_PT_retarget, MARIONET_UL_map, MARIONET_PT_map, MARIONET_PT_bake)
+CLASSES = (
+    MARIONET_PT_cleanup,
+    MARIONET_PT_retarget,
+    MARIONET_UL_map,
+    MARIONET_PT_map,
+    MARIONET_PT_props,
+    MARIONET_PT_bake,
+)

@@ -74,15 +74,42 @@ def _draw_people(layout: Any, context: Any) -> None:
     if people is None:
         return
     if people.state == "running":
-        layout.label(text="Looking for people", icon="SORTTIME")
+        row = layout.row(align=True)
+        row.progress(factor=people.fraction, type="BAR", text="Looking for people")
+        row.operator("marionet.cancel_people", text="", icon="CANCEL")
         return
     if people.message:
         wrapped(layout, context, people.message, "INFO")
-    if people.icon_id:
-        layout.template_icon(icon_value=people.icon_id, scale=12.0)
-    column = layout.column(align=True)
+    chosen = settings(context).capture
     for person in people.people:
-        column.operator("marionet.pick_person", text=person.label, icon="USER").number = person.number
+        row = layout.row()
+        if person.icon_id:
+            row.template_icon(icon_value=person.icon_id, scale=4.0)
+        picked = chosen.person == "index" and chosen.person_number == person.number
+        button = row.column()
+        button.scale_y = 2.0
+        button.operator("marionet.pick_person", text=person.label, icon="USER", depress=picked).number = person.number
+
+
+class MARIONET_PT_movie_clip(bpy.types.Panel):
+    """The way from the Movie Clip Editor to the capture, and how far it is."""
+
+    bl_idname = "MARIONET_PT_movie_clip"
+    bl_label = "Marionet"
+    bl_space_type = "CLIP_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "Marionet"
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        layout.operator("marionet.use_movie_clip", icon="TRACKER")
+        run = runtime.STATE.capture
+        if run is None:
+            layout.operator("marionet.capture", icon="PLAY")
+            return
+        layout.progress(factor=run.fraction(), type="BAR", text=run.text())
+        layout.operator("marionet.cancel_capture", icon="CANCEL")
 
 
 class MARIONET_UL_clips(bpy.types.UIList):
@@ -138,4 +165,4 @@ def _draw_clip(layout: Any, context: Any) -> None:
         wrapped(layout, context, warning, "ERROR")
 
 
-CLASSES = (MARIONET_PT_capture, MARIONET_UL_clips, MARIONET_PT_clips)
+CLASSES = (MARIONET_PT_capture, MARIONET_PT_movie_clip, MARIONET_UL_clips, MARIONET_PT_clips)

@@ -16,13 +16,18 @@ from .check_map import find_problems, is_usable
 from .limb_candidates import Limbs, add_trunk, ancestors, twist_rows
 from .map_report import JointMatch, MapReport
 from .match_families import FamilyMatch, match_families
+from .match_fingers import add_fingers, finger_landmarks
 from .match_shape import match_shape
-from .match_words import finger_landmarks, match_words
+from .match_words import match_words
 from .skeleton_map import SkeletonMap
+from .split_bodies import only_bones, split_bodies
 from .target_rig import TargetRig
 
 # from this share of its bones on a family settles the map
 _FAMILY_SETTLED = 0.82
+_NEXT = {"clavicle": "shoulder", "shoulder": "elbow", "elbow": "wrist", "hip": "knee", "knee": "ankle"}
+# a bone nearer to the next joint than this share of its limb's segment sits where that joint does
+_SAME_PLACE = 0.02
 _OPTIONAL = {
     "left_hand": "no bone for the knuckles is needed: fingers keep their pose",
     "right_hand": "no bone for the knuckles is needed: fingers keep their pose",
@@ -42,13 +47,29 @@ class _Draft:
 def detect_map(rig: TargetRig, corrections: Mapping[str, tuple[str, ...]] | None = None) -> MapReport:
     """Map a rig. `corrections` (from `CorrectionBook`) are joints that the user set for this skeleton before.
 
-    Never raises for an odd rig: what could not be found stands in the report's `problems` and reasons.
+    Never raises for an odd rig: what could not be found stands in the report's `problems` and reasons. Of several
+    people in one armature the one with the most bones is mapped, and the account names the others.
     """
+    bodies = sorted(split_bodies(rig), key=len, reverse=True)
+    others = {bone for bones in bodies[1:] for bone in bones}
+    one = only_bones(rig, tuple(bone for bone in range(len(rig)) if bone not in others)) if others else rig
+    report = _detect_one(one, corrections or {})
+    if not bodies:
+        return report
+    names = ", ".join(rig.bone_names[bones[0]] for bones in bodies[1:])
+    problem = (
+        f"{len(bodies)} bodies are in this armature: the one below {rig.bone_names[bodies[0][0]]} is mapped, "
+        f"not {names}. For another one, give its hips, arms and legs by hand"
+    )
+    return replace(report, problems=(problem, *report.problems))
+
+
+def _detect_one(rig: TargetRig, corrections: Mapping[str, tuple[str, ...]]) -> MapReport:
     families = match_families(rig)
     settled = next((match for match in families if match.score >= _FAMILY_SETTLED and _is_shaped(rig, match)), None)
     shape = match_shape(rig)
     draft = _family_draft(rig, settled) if settled else _generic_draft(rig, shape)
-    draft = _corrected(draft, rig, corrections or {})
+    draft = _corrected(_with_bones_between(draft, rig), rig, corrections)
     matches = tuple(_joint_match(draft, joint) for joint in canonical_body().joint_names)
     problems = find_problems(rig, draft.skeleton_map, shape.notes)
     return MapReport(
@@ -79,7 +100,7 @@ def _family_draft(rig: TargetRig, match: FamilyMatch) -> _Draft:
     confidence = 0.98 if exact else 0.9
     names = set(rig.bone_names)
     joints = {joint: tuple(b for b in bones if b in names) for joint, bones in match.skeleton_map.joints.items()}
-    landmarks = {**finger_landmarks(rig), **match.skeleton_map.landmarks}
+    landmarks = add_fingers(rig, joints, {**finger_landmarks(rig), **match.skeleton_map.landmarks})
     skeleton_map = replace(match.skeleton_map, joints=joints, landmarks=landmarks)
     return _Draft(skeleton_map, dict.fromkeys(joints, (confidence, reason)))
 
@@ -111,7 +132,7 @@ def _generic_draft(rig: TargetRig, shape: Limbs) -> _Draft:
         label="Automatic",
         joints={joint: joints[joint] for joint in order if joints.get(joint)},
         root_bone=_root_bone(rig, joints),
-        landmarks=finger_landmarks(rig),
+        landmarks=add_fingers(rig, joints, finger_landmarks(rig)),
         twists=twist_rows(rig, found),
     )
     return _Draft(skeleton_map, notes)
@@ -124,21 +145,56 @@ def _is_reversed(rig: TargetRig, limbs: Mapping[str, tuple[int, ...]], shape: Li
 
 
 def _without_stray(rig: TargetRig, limbs: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Limbs without leading bones that only lead out to the limb, such as a bone from the hips' middle to the hip."""
-    ends = {"shoulder": "elbow", "elbow": "wrist", "hip": "knee", "knee": "ankle"}
+    """Limbs without bones that only lead out to the limb (from the hips' middle to the hip) or only undo a rotation
+    at its end (they sit where the next joint does).
+    """
     heads = rig.heads()
     kept = {}
     for joint, bones in limbs.items():
         side, _, kind = joint.rpartition("_")
-        end = limbs.get(f"{side}_{ends.get(kind, '')}")
-        first = 0
-        while end and first + 1 < len(bones):
+        end = limbs.get(f"{side}_{_NEXT.get(kind, '')}")
+        first, last = 0, len(bones)
+        while end and kind != "clavicle" and first + 1 < last:
             own, whole = heads[bones[first + 1]] - heads[bones[first]], heads[end[0]] - heads[bones[first + 1]]
             if own @ whole >= 0.7 * float((own @ own) ** 0.5) * float((whole @ whole) ** 0.5):
                 break
             first += 1
-        kept[joint] = bones[first:]
+        while end and last - first > 1:
+            gap, whole = heads[end[0]] - heads[bones[last - 1]], heads[end[0]] - heads[bones[first]]
+            if gap @ gap > _SAME_PLACE**2 * float(whole @ whole):
+                break
+            last -= 1
+        kept[joint] = bones[first:last]
     return kept
+
+
+def _with_bones_between(draft: _Draft, rig: TargetRig) -> _Draft:
+    """The draft with the bones that stand in line within a limb's segment, which share the limb's twist."""
+    if draft.skeleton_map.follows:  # control rigs: what lies between their controls is theirs
+        return draft
+    joints = dict(draft.skeleton_map.joints)
+    mapped = {bone for bones in joints.values() for bone in bones}
+    for joint, bones in draft.skeleton_map.joints.items():
+        side, _, kind = joint.rpartition("_")
+        ends = joints.get(f"{side}_{_NEXT.get(kind, '')}", ())
+        if kind == "clavicle" or not ends:
+            continue
+        path = ancestors(rig, rig.index(ends[0]))[1:]
+        if (first := rig.index(bones[0])) in path:
+            between = [bone for bone in reversed(path[: path.index(first)]) if _in_line(rig, first, bone, ends[0])]
+            names = [rig.bone_names[bone] for bone in between]
+            kept = [bone for bone in names if bone in bones or bone not in mapped]
+            joints[joint] = (bones[0], *kept) if set(bones[1:]) <= set(kept) else bones
+    return replace(draft, skeleton_map=replace(draft.skeleton_map, joints=joints))
+
+
+def _in_line(rig: TargetRig, first: int, bone: int, end: str) -> bool:
+    """Whether a bone's head lies on the line from the first bone to the end, between both."""
+    heads = rig.heads()
+    whole, own = heads[rig.index(end)] - heads[first], heads[bone] - heads[first]
+    along = float(own @ whole / max(float(whole @ whole), 1e-12))
+    away = own - along * whole
+    return 0.02 < along < 0.98 and float(away @ away) < (0.1**2) * float(whole @ whole)
 
 
 def _root_bone(rig: TargetRig, joints: Mapping[str, tuple[str, ...]]) -> str | None:

@@ -80,7 +80,7 @@ class ObjectMotion:
 
 @dataclass(frozen=True, slots=True)
 class PropertyValue:
-    """A custom property on a pose bone to set and key, such as Rigify's IK_FK switch."""
+    """A custom property (Rigify's IK_FK) or own setting (`ik_stretch`) of a pose bone to set and key."""
 
     bone: str
     name: str

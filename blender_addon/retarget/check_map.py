@@ -46,7 +46,7 @@ def find_problems(rig: TargetRig, skeleton_map: SkeletonMap, shape_notes: tuple[
     if not skeleton_map.follows:
         problems += _broken_chains(rig, skeleton_map)
     problems += _uneven_sides(skeleton_map)
-    if not problems or "pelvis" not in joints or _posture_deg(rig, skeleton_map) > 50.0:
+    if "pelvis" not in joints or _posture_deg(rig, skeleton_map) > 50.0:
         problems += [note for note in shape_notes if "four legs" in note or "pelvis" not in joints]
     if _posture_deg(rig, skeleton_map) > 50.0:
         problems.append("the trunk lies across the legs: this looks like an animal on four legs, not like a person")

@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from .bone_names import read_name
 from .limb_candidates import Limbs
 from .rest_world import RestWorld, rest_world
 from .target_rig import TargetRig
@@ -24,11 +25,13 @@ _THIGH_TO_SHIN, _ARM_TO_FOREARM = 1.0, 1.1
 _ANKLE_HEIGHT_OF_LEG, _LEG_OF_HEIGHT, _ARM_OF_HEIGHT = 0.09, 0.49, 0.30
 _HEAD_OF_HIPS = 1.716
 _LONGEST_PATH = 9
+# what stands out by less than this part of the height tells nothing about where a body looks
+_TOLD = 0.004
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A rig's geometry at rest: heads and tails (N, 3) in m, children, height span, axes of the body."""
+    """A rig's geometry at rest: heads and tails (N, 3) in m, children, height span, the armature's own axes (3, 3)."""
 
     rig: TargetRig
     heads: Array
@@ -36,6 +39,7 @@ class _Shape:
     children: tuple[tuple[int, ...], ...]
     low: float
     height: float
+    turn: Array
 
     def points_below(self, bone: int) -> Array:
         """Heads of a bone and everything below it, with the tails of its ends, (M, 3)."""
@@ -78,7 +82,7 @@ def match_shape(rig: TargetRig) -> Limbs:
 def _measure(rest: RestWorld) -> _Shape:
     height = np.concatenate([rest.heads_m[:, 2], rest.tails_m[:, 2]])
     low = float(rest.heads_m[:, 2].min())
-    return _Shape(rest.rig, rest.heads_m, rest.tails_m, rest.rig.children(), low, float(height.max()) - low)
+    return _Shape(rest.rig, rest.heads_m, rest.tails_m, rest.rig.children(), low, float(height.max()) - low, rest.turn)
 
 
 def _below(shape: _Shape, roots: tuple[int, ...]) -> list[int]:
@@ -124,18 +128,37 @@ def _most_alike(shape: _Shape, bones: list[int]) -> tuple[int, int]:
 
 
 def _left_axis(shape: _Shape, legs: tuple[int, int]) -> Array:
-    """The horizontal unit direction to the body's left: across the legs, on the side that the toes tell."""
+    """The horizontal unit direction to the body's left: across the legs, on the side that the feet or knees tell.
+
+    Where neither does (legs that end at the ankle, straight as a post) the names' sides decide, and where there are
+    none the custom that a rig looks along its own -Y (of a Z-up file; +Z of a Y-up one), its left along +X.
+    """
     first, second = (shape.points_below(bone) for bone in legs)
     across = (first.mean(axis=0) - second.mean(axis=0)) * np.array([1.0, 1.0, 0.0])
     across = across / max(float(np.linalg.norm(across)), 1e-9)
-    forward = np.zeros(3)
-    for points in (first, second):
-        ankle_zone = points[points[:, 2] < shape.low + 0.12 * shape.height]
-        top = points[np.argmax(points[:, 2])]
-        forward += (ankle_zone.mean(axis=0) - top) * np.array([1.0, 1.0, 0.0])
-    # left is up x forward
-    left = np.cross([0.0, 0.0, 1.0], forward)
-    return across if across @ left >= 0.0 else -across
+    forward = sum((_ahead(shape, points) for points in (first, second)), start=np.zeros(3))
+    if np.linalg.norm(forward) > _TOLD * shape.height:
+        left = np.cross([0.0, 0.0, 1.0], forward)  # left is up x forward
+        return across if across @ left >= 0.0 else -across
+    sides = [read_name(shape.rig.bone_names[bone]).side for bone in legs]
+    if set(sides) == {"left", "right"}:
+        return across if sides[0] == "left" else -across
+    return across if across @ shape.turn[:, 0] >= 0.0 else -across
+
+
+def _ahead(shape: _Shape, points: Array) -> Array:
+    """How far a leg's foot, or else its knee, stands out before the rest of it: a horizontal vector (3,) in m."""
+    top, flat = points[np.argmax(points[:, 2])], np.array([1.0, 1.0, 0.0])
+    foot = points[points[:, 2] < shape.low + 0.12 * shape.height]
+    ahead = (foot.mean(axis=0) - top) * flat
+    if np.linalg.norm(ahead) > _TOLD * shape.height:
+        return np.asarray(ahead)
+    ankle = points[np.argmin(points[:, 2])]
+    middle = points[(points[:, 2] > shape.low + 0.2 * shape.height) & (points[:, 2] < top[2] - 0.1 * shape.height)]
+    if not len(middle):
+        return np.asarray(ahead)
+    share = (top[2] - middle[:, 2:]) / max(top[2] - ankle[2], 1e-9)
+    return np.asarray(((middle - top - share * (ankle - top)) * flat).mean(axis=0))
 
 
 def _main_path(shape: _Shape, bone: int, downwards: bool) -> list[int]:

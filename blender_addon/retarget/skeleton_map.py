@@ -32,7 +32,9 @@ class LimbControls:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A custom property that chooses between FK and IK: its value for either, None where it plays no part."""
+    """A custom property, or the bone's own `ik_stretch`, that chooses between FK and IK: its value for either, None
+    where it plays no part.
+    """
 
     bone: str
     name: str

@@ -173,7 +173,9 @@ def _switches(body: BodyInWorld, options: RetargetOptions) -> tuple[PropertyValu
     """The FK/IK switches to set, those that the rig has."""
     values = []
     for switch in body.skeleton_map.switches:
-        value = switch.ik if options.controls is Controls.IK else switch.fk
+        first, second = (switch.ik, switch.fk) if options.controls is Controls.IK else (switch.fk, switch.ik)
+        # with keys on both, what plays no part in FK is set as the keyed IK controls need it
+        value = second if first is None and options.controls is Controls.FK_AND_IK else first
         if value is not None and (switch.bone, switch.name) in body.rest.rig.properties:
             values.append(PropertyValue(switch.bone, switch.name, value))
     return tuple(values)

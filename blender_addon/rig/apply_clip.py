@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import bpy
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from ..motion.quality import measure_clip
 from ..motion.resampling import resample_clip
 from ..retarget.auto_map import detect_map
 from ..retarget.baked_pose import BakedPose, RetargetOptions
+from ..retarget.body_parts import ALL_PARTS, BodyPart, keep_parts
 from ..retarget.rest_world import rest_world
 from ..retarget.root_motion import place_source
 from ..retarget.skeleton_map import SkeletonMap
@@ -25,6 +27,7 @@ from ..retarget.target_body import measure_target
 from ..retarget.target_rig import TargetRig
 from .bake import BakeError, BakeOptions, BakeReport, bake
 from .prepare_clip import PrepareSettings, prepare_clip
+from .prop_targets import HandProp, hand_targets
 from .read_armature import read_armature
 
 Array = NDArray[np.floating]
@@ -32,12 +35,17 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """How a clip goes onto a rig; `skeleton_map` None maps the bones automatically."""
+    """How a clip goes onto a rig; `skeleton_map` None maps the bones automatically.
+
+    `parts` are those that get keys; `props` lead hands to objects of the scene.
+    """
 
     prepare: PrepareSettings = PrepareSettings()
     retarget: RetargetOptions = field(default_factory=RetargetOptions)
     bake: BakeOptions = BakeOptions()
     skeleton_map: SkeletonMap | None = None
+    parts: frozenset[BodyPart] = ALL_PARTS
+    props: tuple[HandProp, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,12 @@ def retarget_clip(armature: Any, clip: MotionClip, options: ApplyOptions) -> Ret
     rig = read_armature(armature)
     skeleton_map = options.skeleton_map or detected_map(rig)
     at_frames = resample_clip(clip, options.bake.fps)
-    return Retargeted(at_frames, retarget(at_frames, rig, skeleton_map, options.retarget), rig, skeleton_map)
+    wanted = options.retarget
+    if options.props:
+        frames = options.bake.frame_start + (at_frames.times_s - at_frames.times_s[0]) * options.bake.fps
+        wanted = replace(wanted, hand_targets_m=hand_targets(bpy.context.scene, options.props, frames))
+    pose = retarget(at_frames, rig, skeleton_map, wanted)
+    return Retargeted(at_frames, keep_parts(pose, skeleton_map, options.parts), rig, skeleton_map)
 
 
 def detected_map(rig: TargetRig) -> SkeletonMap:

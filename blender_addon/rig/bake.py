@@ -20,6 +20,7 @@ from ..motion.keyframes import ReducedCurve, reduce_position_keys, reduce_rotati
 from ..retarget.baked_pose import BakedPose, JointNote
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
 from .rotation_modes import rotation_values
+from .switches import set_switch, switch_path
 
 Array = NDArray[np.floating]
 
@@ -110,7 +111,7 @@ def bake(armature: Any, pose: BakedPose, options: BakeOptions) -> BakeReport:
         assign_action(armature, bpy.data.actions.new(options.name))
     action = armature.animation_data.action
     for switch in pose.properties:
-        _set_property(armature.pose.bones[switch.bone], switch.name, switch.value)
+        set_switch(armature.pose.bones[switch.bone], switch.name, switch.value)
     keys = write_channels(channelbag(armature), channels)
     first, last = float(frames[present][0]), float(frames[present][-1])
     if options.into is BakeInto.NLA_STRIP:
@@ -166,8 +167,9 @@ def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOption
         curve = reduce_position_keys(at, values, bound, smooth) if bound > 0 else None
         yield _channel(bone_path(moved.bone, "location"), moved.bone, at, values, curve, options)
     for switch in pose.properties:
-        path = bone_path(switch.bone, f'["{bpy.utils.escape_identifier(switch.name)}"]')
-        yield Channel(path, switch.bone, at[:1], np.array([[switch.value]]), "CONSTANT")
+        yield Channel(
+            switch_path(switch.bone, switch.name), switch.bone, at[:1], np.array([[switch.value]]), "CONSTANT"
+        )
     if pose.object_motion is not None:
         yield from _object_channels(armature, pose, frames, options)
 
@@ -209,11 +211,6 @@ def _below_parent(armature: Any, location: Array, turned: Array) -> tuple[Array,
     pairs = zip(location, turned, strict=True)
     local = [above @ (Matrix.Translation(place) @ Quaternion(turn).to_matrix().to_4x4()) for place, turn in pairs]
     return np.array([matrix.translation for matrix in local]), np.array([matrix.to_quaternion() for matrix in local])
-
-
-def _set_property(pose_bone: Any, name: str, value: float) -> None:
-    old = pose_bone.get(name)
-    pose_bone[name] = type(old)(value) if isinstance(old, bool | int | float) else value
 
 
 def _warnings(armature: Any, present: NDArray[np.bool_]) -> list[str]:

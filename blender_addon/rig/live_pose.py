@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..retarget.baked_pose import BakedPose
 from .rotation_modes import rotation_values
+from .switches import read_switch, set_switch
 
 Array = NDArray[np.floating]
 
@@ -61,7 +62,7 @@ class LivePose:
                 setattr(bone, channel.prop, channel.values[frame])
         for switch in self._properties:
             if switch.bone in bones:
-                _set_number(bones[switch.bone], switch.name, switch.value)
+                set_switch(bones[switch.bone], switch.name, switch.value)
         if self._object is not None:
             armature.location = self._object.location_m[frame]
             prop, values = rotation_values(self._object.rotation_wxyz[frame : frame + 1], armature.rotation_mode)
@@ -81,7 +82,7 @@ class LivePose:
                     setattr(bone, prop, value)
         for bone_name, prop, value in self._before.properties:
             if bone_name in armature.pose.bones:
-                armature.pose.bones[bone_name][prop] = value
+                set_switch(armature.pose.bones[bone_name], prop, value)
         for prop, value in self._before.object.items():
             setattr(armature, prop, value)
         armature.update_tag()
@@ -111,14 +112,10 @@ def _snapshot(armature: Any, bones: set[str], pose: BakedPose) -> _Before:
         if name in armature.pose.bones
     }
     switches = [
-        (switch.bone, switch.name, armature.pose.bones[switch.bone][switch.name])
+        (switch.bone, switch.name, value)
         for switch in pose.properties
-        if switch.bone in armature.pose.bones and switch.name in armature.pose.bones[switch.bone]
+        if switch.bone in armature.pose.bones
+        and (value := read_switch(armature.pose.bones[switch.bone], switch.name)) is not None
     ]
     moved = {prop: tuple(getattr(armature, prop)) for prop in _CHANNELS} if pose.object_motion is not None else {}
     return _Before(kept, switches, moved)
-
-
-def _set_number(pose_bone: Any, name: str, value: float) -> None:
-    old = pose_bone.get(name)
-    pose_bone[name] = type(old)(value) if isinstance(old, bool | int | float) else value

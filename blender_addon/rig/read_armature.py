@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..retarget.target_rig import TargetRig
+from .switches import switchable
 
 Array = NDArray[np.floating]
 
@@ -41,7 +42,7 @@ def read_armature(armature_object: Any) -> TargetRig:
         basis=np.array([pose_bone.matrix_basis for pose_bone in pose_bones], dtype=np.float64),
         constrained=np.array([_is_constrained(pose_bone) or pose_bone.name in driven for pose_bone in pose_bones]),
         deform=np.array([bone.use_deform for bone in bones], dtype=bool),
-        properties=_switchable(pose_bones),
+        properties=switchable(pose_bones),
         skin_bounds=_skin_bounds(armature_object),
     )
 
@@ -70,15 +71,6 @@ def _driven_bones(armature_object: Any) -> set[str]:
         for curve in animation.drivers
         if curve.data_path.startswith('pose.bones["') and ".rotation" in curve.data_path.rpartition('"]')[2]
     }
-
-
-def _switchable(pose_bones: list[Any]) -> frozenset[tuple[str, str]]:
-    found = set()
-    for pose_bone in pose_bones:
-        for key in list(pose_bone.keys()):  # a pose bone's properties are no mapping of its own
-            if isinstance(pose_bone[key], int | float):
-                found.add((pose_bone.name, key))
-    return frozenset(found)
 
 
 def _skin_bounds(armature_object: Any) -> Array | None:

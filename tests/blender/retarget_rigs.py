@@ -18,6 +18,7 @@ from blender_addon.retarget.baked_pose import BakedPose
 from blender_addon.retarget.map_files import RigFamily, family_map
 from blender_addon.retarget.skeleton_map import SkeletonMap
 from blender_addon.rig.rotation_modes import rotation_values
+from blender_addon.rig.switches import set_switch
 
 
 @dataclass(frozen=True)
@@ -171,8 +172,7 @@ class PosedArmature:
             for bone, rotations, mode in zip(pose.bone_names, pose.rotations_wxyz, pose.rotation_modes, strict=True)
         ]
         for row in pose.properties:
-            holder = armature.pose.bones[row.bone]
-            holder[row.name] = type(holder[row.name])(row.value)
+            set_switch(armature.pose.bones[row.bone], row.name, row.value)
 
     def show(self, frame: int) -> Any:
         """Apply one frame; returns the evaluated armature."""

@@ -12,6 +12,8 @@ from blender_addon.retarget.auto_map import detect_map
 from blender_addon.retarget.baked_pose import Controls, RetargetOptions, RootMode
 from blender_addon.retarget.map_files import rig_families
 from blender_addon.retarget.solve import retarget
+from blender_addon.rig.actions import channelbag
+from blender_addon.rig.apply_clip import ApplyOptions, apply_clip
 from blender_addon.rig.read_armature import read_armature
 from tests.retarget.random_motion import (
     LIMBS,
@@ -180,21 +182,44 @@ def test_rigify_feet_stay_planted():
     assert planted_steps_m(armature, pose, clip, RIGIFY_JOINTS) < 0.002
 
 
-def test_rigify_ik_controls_give_the_same_limbs():
-    armature = generate_rigify(False)
+@pytest.mark.parametrize("with_fingers", [False, True])
+@pytest.mark.parametrize("motion", ["walk", "random"])
+def test_rigify_ik_controls_give_the_same_limbs(with_fingers, motion):
+    armature = generate_rigify(with_fingers)
     rig = read_armature(armature)
-    clip = walk_clip(4)
+    clip = walk_clip(4) if motion == "walk" else random_clip(6, 40, step=0.4)
     skeleton_map = detect_map(rig).skeleton_map
-    joints = [joint for joint in RIGIFY_JOINTS if "shoulder" not in joint and "hip" not in joint]
-    bones = [RIGIFY_JOINTS[joint] for joint in joints]
-    frames = range(0, len(clip), 9)
-    fk = PosedArmature(armature, retarget(clip, rig, skeleton_map))
-    by_fk = np.array([fk.heads(frame, bones) for frame in frames])
-    ik = PosedArmature(armature, retarget(clip, rig, skeleton_map, RetargetOptions(controls=Controls.IK)))
-    by_ik = np.array([ik.heads(frame, bones) for frame in frames])
-    apart = dict(zip(joints, np.linalg.norm(by_fk - by_ik, axis=-1).max(axis=0), strict=True))
-    # ends are exact; knees and elbows less so, because Rigify's IK bones stretch a little (ik_stretch 0.1)
-    assert all(apart[joint] < (0.03 if joint.endswith(("knee", "elbow")) else 0.002) for joint in joints), apart
+    joints = list(RIGIFY_JOINTS)
+    frames = range(0, len(clip), 9) if motion == "walk" else range(0, 40, 5)
+    by_controls = {}
+    for controls in (Controls.FK, Controls.IK):
+        pose = retarget(clip, rig, skeleton_map, RetargetOptions(controls=controls))
+        posed = PosedArmature(armature, pose)
+        by_controls[controls] = np.array(
+            [posed.heads(frame, [RIGIFY_JOINTS[joint] for joint in joints]) for frame in frames]
+        )
+    assert {row.value for row in pose.properties if row.name == "IK_FK"} == {0.0}
+    fk, ik = by_controls[Controls.FK], by_controls[Controls.IK]
+    apart = dict(zip(joints, np.linalg.norm(fk - ik, axis=-1).max(axis=0), strict=True))
+    assert all(distance < 0.004 for distance in apart.values()), apart
+    for upper, lower in LIMBS:
+        spans = [heads[:, joints.index(lower)] - heads[:, joints.index(upper)] for heads in (fk, ik)]
+        assert angle_deg(*(span / np.linalg.norm(span, axis=-1, keepdims=True) for span in spans)).max() < 0.5
+
+
+def test_rigify_stretch_is_keyed_off_for_ik_and_left_alone_for_fk():
+    armature = generate_rigify(False)
+    clip = walk_clip(4)
+    stretch = armature.pose.bones["thigh_ik.L"].ik_stretch
+    assert stretch > 0
+    apply_clip(armature, clip, ApplyOptions(retarget=RetargetOptions(controls=Controls.FK)))
+    assert armature.pose.bones["thigh_ik.L"].ik_stretch == stretch
+    apply_clip(armature, clip, ApplyOptions(retarget=RetargetOptions(controls=Controls.IK)))
+    paths = {curve.data_path for curve in channelbag(armature).fcurves}
+    assert {'pose.bones["thigh_ik.L"].ik_stretch', 'pose.bones["thigh_parent.L"]["IK_FK"]'} <= paths
+    bpy.context.scene.frame_set(9)
+    posed = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    assert posed.pose.bones["thigh_ik.L"].ik_stretch == 0.0
 
 
 def test_no_flips_in_ten_thousand_frames_on_a_chain_rig():

@@ -1,0 +1,45 @@
+"""Numbers on pose bones that choose how a rig works: custom properties such as Rigify's IK_FK, and the bone's own
+settings such as `ik_stretch`. Read, set, and named as an F-curve names them. May import bpy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .actions import bone_path
+
+# settings that every pose bone has and that a skeleton map may switch
+OWN_SETTINGS = ("ik_stretch",)
+
+
+def switchable(pose_bones: Any) -> frozenset[tuple[str, str]]:
+    """The (bone, name) pairs of numbers that can be switched."""
+    found = set()
+    for pose_bone in pose_bones:
+        for key in list(pose_bone.keys()):  # a pose bone's properties are no mapping of its own
+            if isinstance(pose_bone[key], bool | int | float):
+                found.add((pose_bone.name, key))
+        found |= {(pose_bone.name, name) for name in OWN_SETTINGS if getattr(pose_bone, name)}
+    return frozenset(found)
+
+
+def read_switch(pose_bone: Any, name: str) -> float | None:
+    """The present value, None when the bone has no such number."""
+    return getattr(pose_bone, name) if name in OWN_SETTINGS else pose_bone.get(name)
+
+
+def set_switch(pose_bone: Any, name: str, value: float) -> None:
+    """Set a value, in the type that the property has; one that is set already is not touched."""
+    if name in OWN_SETTINGS:
+        if getattr(pose_bone, name) != value:  # an assignment has Blender build its IK anew
+            setattr(pose_bone, name, value)
+        return
+    old = pose_bone.get(name)
+    pose_bone[name] = type(old)(value) if isinstance(old, bool | int | float) else value
+
+
+def switch_path(bone: str, name: str) -> str:
+    """The data path of a switch, from the object."""
+    return bone_path(bone, name if name in OWN_SETTINGS else f'["{bpy.utils.escape_identifier(name)}"]')

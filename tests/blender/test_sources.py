@@ -1,0 +1,46 @@
+"""Where the pictures come from: a film, a picture of a sequence, the clip that the Movie Clip Editor shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MethodType, SimpleNamespace
+from typing import Any
+
+import bpy
+import pytest
+
+CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo_clip.mp4"
+
+
+def test_a_film_is_taken_as_a_film(extension: str) -> None:
+    assert bpy.ops.marionet.choose_video(filepath=str(CLIP)) == {"FINISHED"}
+    capture = bpy.context.scene.marionet.capture
+    assert (capture.source, capture.video) == ("FILE", str(CLIP))
+
+
+def test_a_picture_stands_for_its_folder(extension: str, addon: Any, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"shot_{number:04d}.PNG").write_bytes(b"")
+    assert bpy.ops.marionet.choose_video(filepath=str(tmp_path / "shot_0001.PNG")) == {"FINISHED"}
+    capture = bpy.context.scene.marionet.capture
+    assert capture.source == "SEQUENCE"
+    assert addon("capture_request").source_path(capture) == tmp_path
+    assert addon("capture_request").solve_options(capture).sequence_fps == capture.sequence_fps
+
+
+def test_the_movie_clip_editor_s_clip_is_taken(extension: str, addon: Any) -> None:
+    kind = addon("operators.capture").MARIONET_OT_use_movie_clip
+    clip = bpy.data.movieclips.load(str(CLIP))
+    said: list[str] = []
+    context = SimpleNamespace(scene=bpy.context.scene, space_data=SimpleNamespace(clip=clip))
+    hand = SimpleNamespace(report=lambda _kind, text: said.append(text))
+    assert MethodType(kind.execute, hand)(context) == {"FINISHED"}
+    capture = bpy.context.scene.marionet.capture
+    assert (capture.source, capture.movie_clip) == ("MOVIE_CLIP", clip)
+    assert addon("capture_request").source_path(capture) == CLIP
+    assert clip.name in said[0]
+
+
+def test_without_a_clip_the_button_says_so(extension: str) -> None:
+    with pytest.raises(RuntimeError, match="Open a clip in the Movie Clip Editor first"):
+        bpy.ops.marionet.use_movie_clip()
