@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from backend.embedding.keypoints import H36M_MIRROR
-from backend.embedding.structnet import IMAGE_SIDE, PoseBranch, paired_networks, start_as_published
+from backend.embedding.structnet import IMAGE_SIDE, PoseBranch, StructNetImage, paired_networks, start_as_published
 from backend.embedding.structnet_file import StructNet, average_m, to_input
 from backend.errors import BadInputError
 from backend.people.region import Roi, cut
@@ -93,6 +93,11 @@ def with_mirrored(crops: Crops) -> Crops:
     )
 
 
+def first_rows(pooled: PooledImages, count: int) -> PooledImages:
+    """The first pictures: those that are no mirror images."""
+    return PooledImages(pooled.pool2[:count], pooled.pool3[:count], pooled.joints_m[:count])
+
+
 @dataclass(frozen=True, slots=True)
 class Convolutions:
     """Trained convolutions, their maps of the training pictures, and the mean picture (3, 112, 112)."""
@@ -113,9 +118,33 @@ def learned_convolutions(
     pictures = torch.from_numpy(np.ascontiguousarray(crops.pictures))
     mean = pictures.float().mean(0).permute(2, 0, 1) / 255.0
     data = TrainingImages(to_input(pictures, mean), torch.from_numpy(crops.joints_m))
+    _level_maps(image, data.images[:64])
     train_convolutions(image, data, steps, settings, report)
+    _level_maps(image, data.images[:64])
     weights = {name: value.clone() for name, value in image.state_dict().items() if name.startswith("conv")}
     return Convolutions(weights, pooled_images(image, data), mean)
+
+
+def _level_maps(image: StructNetImage, images: torch.Tensor) -> None:
+    """Scale each convolution so that its maps have unit spread: the published start presumes such maps, and layers
+    behind maps of a tenth of it learn ten times as slowly.
+    """
+    with torch.inference_mode():
+        signal = images
+        for layer in (image.conv1, image.conv2, image.conv3):
+            spread = layer(signal).std().clamp_min(1e-6)
+            layer.weight.data.div_(spread)
+            if layer.bias is not None:
+                layer.bias.data.div_(spread)
+            signal = image.pool(torch.relu(layer(signal)))
+
+
+def pooled_crops(learned: Convolutions, crops: Crops) -> PooledImages:
+    """Other crops seen by the same convolutions."""
+    image, _ = paired_networks(PoseBranch.TWO_LAYERS)
+    image.load_state_dict(learned.weights, strict=False)
+    pictures = torch.from_numpy(np.ascontiguousarray(crops.pictures))
+    return pooled_images(image, TrainingImages(to_input(pictures, learned.mean), torch.from_numpy(crops.joints_m)))
 
 
 def trained_structnet(
@@ -138,20 +167,30 @@ def trained_structnet(
     return StructNet(image.eval(), pose.eval(), learned.mean, learned.pooled.joints_m)
 
 
-def structnet_errors(net: StructNet, crops: Crops, averages: tuple[int, ...]) -> StructNetErrors:
-    """What a network reaches on crops with its own bank."""
-    bank = net.bank_m.numpy()
-    scores, auxiliary = net.scores(crops.pictures)
-    best = np.linalg.norm(bank[scores.argmax(axis=1)] - crops.joints_m, axis=-1).mean(axis=-1) * 1000
-    nearest = [1000 * float(np.linalg.norm(bank - pose, axis=-1).mean(axis=-1).min()) for pose in crops.joints_m]
+def structnet_errors(net: StructNet, seen: PooledImages, averages: tuple[int, ...]) -> StructNetErrors:
+    """What a network reaches on pooled pictures with its own bank."""
+    bank, truth = net.bank_m.numpy(), seen.joints_m.numpy()
+    scores, auxiliary = _scores(net, seen)
+    best = np.linalg.norm(bank[scores.argmax(axis=1)] - truth, axis=-1).mean(axis=-1) * 1000
+    nearest = [1000 * float(np.linalg.norm(bank - pose, axis=-1).mean(axis=-1).min()) for pose in truth]
     return StructNetErrors(
         float(best.mean()),
-        {a: _mpjpe_mm(average_m(scores, bank, a), crops.joints_m) for a in averages if a <= len(bank)},
-        _mpjpe_mm(auxiliary, crops.joints_m),
+        {a: _mpjpe_mm(average_m(scores, bank, a), truth) for a in averages if a <= len(bank)},
+        _mpjpe_mm(auxiliary, truth),
         float(np.mean(nearest)),
-        _mpjpe_mm(bank.mean(axis=0)[None], crops.joints_m),
+        _mpjpe_mm(bank.mean(axis=0)[None], truth),
         float((best <= _WITHIN_MM).mean()),
     )
+
+
+def _scores(net: StructNet, seen: PooledImages) -> tuple[Array, Array]:
+    net.image.eval()
+    with torch.inference_mode():
+        poses = net.pose(net.bank_m)
+        rows = torch.arange(len(seen.joints_m)).split(128)
+        outputs = [seen.output(net.image, part) for part in rows]
+        scores = torch.cat([output.embedding @ poses.T for output in outputs])
+        return scores.numpy(), torch.cat([output.joints_m for output in outputs]).numpy()
 
 
 def _mpjpe_mm(predicted_m: Array, truth_m: Array) -> float:

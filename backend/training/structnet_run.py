@@ -19,7 +19,9 @@ from backend.training.structnet_renders import (
     Crops,
     StructNetErrors,
     ablation_settings,
+    first_rows,
     learned_convolutions,
+    pooled_crops,
     render_crops,
     structnet_errors,
     trained_structnet,
@@ -69,7 +71,8 @@ def run_structnet(request: StructNetRequest, report: Callable[[str, int, int, fl
         request.settings,
         lambda step, loss: report(stage, step + 1, request.convolution_steps, loss),
     )
-    test = render_crops(request.test_renders) if request.test_renders else None
+    test = pooled_crops(learned, render_crops(request.test_renders)) if request.test_renders else None
+    own = first_rows(learned.pooled, len(plain))
     results = []
     for name in ABLATIONS if request.ablations else (_FULL,):
         branch, settings = ablation_settings(name, request.settings)
@@ -85,7 +88,7 @@ def run_structnet(request: StructNetRequest, report: Callable[[str, int, int, fl
         _write_losses(request.output / "losses.csv", name, losses)
         if name == _FULL:
             write_structnet(net, request.output / "structnet.safetensors")
-        within = structnet_errors(net, plain, _AVERAGES)
+        within = structnet_errors(net, own, _AVERAGES)
         results.append(StructNetResult(name, structnet_errors(net, test, _AVERAGES) if test else None, within, seconds))
         (request.output / "results.json").write_text(json.dumps([asdict(r) for r in results], indent=1))
     (request.output / "results.md").write_text(results_table(results), encoding="utf-8")

@@ -42,7 +42,7 @@ class StructNetSettings:
     lowest_power: int = -7
     highest_power: int = 2
     stepping: Stepping = Stepping.LINE_SEARCH
-    rate: float = 3e-4
+    rate: float = 5e-4
     seed: int = 0
 
 
