@@ -6,20 +6,23 @@ May import `backend.evaluation`, `backend.datasets`.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from backend.cli.output import Terminal
 from backend.datasets import read_library
+from backend.embedding.keypoints import H36M_NAMES
 from backend.embedding.model import PoseModel, load_model
 from backend.errors import BadInputError
-from backend.evaluation.real import recording_errors
-from backend.evaluation.recording import read_recording
+from backend.evaluation.report import Scored, error_tables, plot_errors
 from backend.evaluation.tables import markdown_table
 from backend.people import Quality
 
 _EXAMPLES = """examples:
   marionet evaluate --mocap mocap/                       # simulated landmark sequences of held-out subjects
   marionet evaluate --recording balancing/               # a real recording with calibration.json and joints_world_m.npy
+  marionet evaluate --human36m h36m/ --every 64          # the paper's protocol, for those who have the data
+  marionet evaluate --human36m h36m/ --structnet paper/structnet.safetensors
 """
 
 
@@ -32,23 +35,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--recording", type=Path, action="append", default=[], help="folder of a real recording; may be repeated"
     )
+    parser.add_argument("--human36m", type=Path, help="folder of Human3.6M with S9, S11 and metadata.xml")
+    parser.add_argument("--subjects", default="S9,S11", help="subjects of Human3.6M (default S9,S11)")
+    parser.add_argument("--every", type=int, default=64, help="compare every so many frames (default 64)")
+    parser.add_argument("--structnet", type=Path, help="measure this structnet on Human3.6M, not the shipped towers")
     parser.add_argument("--towers", type=Path, help="towers other than the shipped ones")
     parser.add_argument("--bank", type=Path, help="a bank other than the shipped one")
     parser.add_argument("--windows", type=int, default=4000, help="simulated windows (default 4000)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the simulation (default 0)")
     parser.add_argument("-o", "--output", type=Path, help="also write the tables to this Markdown file")
+    parser.add_argument("--plots", type=Path, help="folder for plots per joint and per action (PNG)")
     parser.add_argument("--json", action="store_true", help="report as one JSON event a line")
     parser.add_argument("--quiet", action="store_true", help="report errors only")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    if args.mocap is None and not args.recording:
-        raise BadInputError("nothing to evaluate", "Give --mocap FOLDER or --recording FOLDER")
+    if args.mocap is None and not args.recording and args.human36m is None:
+        raise BadInputError("nothing to evaluate", "Give --mocap, --recording or --human36m FOLDER")
+    if args.every < 1 or args.windows < 1:
+        raise BadInputError(f"--every {args.every} and --windows {args.windows} must be at least 1")
     terminal = Terminal(args.json, args.quiet)
-    model = load_model(towers=args.towers, bank=args.bank)
-    parts = [_simulated(args, model)] if args.mocap else []
-    parts += [_recording(folder, model) for folder in args.recording]
+    parts = [_human36m(args)] if args.human36m else []
+    if args.mocap or args.recording:
+        model = load_model(towers=args.towers, bank=args.bank)
+        parts += [_simulated(args, model)] if args.mocap else []
+        parts += [_recording(args, folder, model) for folder in args.recording]
     text = "\n".join(parts)
     terminal.event("tables", markdown=text)
     terminal.line(text)
@@ -58,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _simulated(args: argparse.Namespace, model: PoseModel) -> str:
-    from backend.evaluation.simulated import held_out_batch, share_within_mm, simulated_errors
+    from backend.evaluation.simulated import held_out_batch, scores_by_action, share_within_mm, simulated_errors
 
     library = read_library(args.mocap)
     rows: list[list[object]] = []
@@ -78,16 +90,44 @@ def _simulated(args: argparse.Namespace, model: PoseModel) -> str:
         "nearest in bank",
         "own poses within 30 mm, %",
     ]
-    return f"Bank of {len(model.bank)} candidates, {args.windows} windows.\n\n" + markdown_table(header, rows)
+    title = f"Bank of {len(model.bank)} candidates, {args.windows} windows.\n\n"
+    scores = scores_by_action(library.held_out(), model.towers, model.bank, args.windows, args.seed)
+    detail = _reported(args, "simulated sequences of held-out subjects", scores, H36M_NAMES)
+    return title + markdown_table(header, rows) + "\n" + detail
 
 
-def _recording(folder: Path, model: PoseModel) -> str:
+def _recording(args: argparse.Namespace, folder: Path, model: PoseModel) -> str:
+    from backend.evaluation.real import recording_errors, recording_scores
+    from backend.evaluation.recording import read_recording
+
     recording = read_recording(folder)
+    scores = recording_scores(recording, model, (Quality.FULL, Quality.HEAVY))
     rows = [
         [row.network, row.method, row.mpjpe_clip_mm, row.pa_mpjpe_mm, row.acceleration_mm]
-        for row in recording_errors(recording, model, (Quality.FULL, Quality.HEAVY))
+        for row in recording_errors(scores)
     ]
     header = ["landmark network", "method", "mpjpe_clip mm", "pa_mpjpe mm", "acceleration mm"]
-    return f"{recording.name}: {len(recording.cameras)} cameras, bank of {len(model.bank)}.\n\n" + markdown_table(
-        header, rows
-    )
+    title = f"{recording.name}: {len(recording.cameras)} cameras, bank of {len(model.bank)}.\n\n"
+    detail = _reported(args, recording.name, scores, recording.joint_names)
+    return title + markdown_table(header, rows) + "\n" + detail
+
+
+def _human36m(args: argparse.Namespace) -> str:
+    from backend.datasets.human36m import read_human36m
+    from backend.evaluation.human36m import marionet_scores, structnet_scores
+
+    subjects = tuple(args.subjects.split(","))
+    takes = read_human36m(args.human36m, subjects)
+    if args.structnet:
+        scores = list(structnet_scores(takes, args.structnet, args.every))
+    else:
+        scores = list(marionet_scores(takes, load_model(towers=args.towers, bank=args.bank), args.every))
+    return _reported(args, f"Human3.6M {args.subjects}, every {args.every}th frame", scores, H36M_NAMES)
+
+
+def _reported(args: argparse.Namespace, title: str, scores: Sequence[Scored], joint_names: Sequence[str]) -> str:
+    if args.plots:
+        args.plots.mkdir(parents=True, exist_ok=True)
+        stem = "".join(letter if letter.isalnum() else "_" for letter in title)
+        plot_errors(title, scores, joint_names, args.plots / f"{stem}.png")
+    return error_tables(title, scores, joint_names)

@@ -35,6 +35,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--mocap", type=Path, help="folder of .bvh, or .amc with .asf")
+    parser.add_argument(
+        "--configuration", choices=("marionet", "structnet"), default="marionet", help="structnet: the paper's network"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoints, weights and plots")
     parser.add_argument("--steps", type=int, default=9000, help="training steps (default 9000)")
     parser.add_argument("--batch", type=int, default=512, help="windows a step and process (default 512)")
@@ -53,6 +56,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--checkpoint-steps", type=int, default=250, help="steps between checkpoints (default 250)")
     parser.add_argument("--report-steps", type=int, default=50, help="steps between reports (default 50)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and data (default 0)")
+    paper = parser.add_argument_group("structnet", "the paper's own network, on renders")
+    paper.add_argument("--test-renders", type=Path, help="renders of other subjects to measure on")
+    paper.add_argument("--ablations", action="store_true", help="also one pose layer, raw pose, no auxiliary task")
+    paper.add_argument("--pictures", type=int, help="use at most so many pictures of each folder")
+    paper.add_argument(
+        "--convolution-steps", type=int, default=2000, help="steps that train the convolutions (default 2000)"
+    )
+    paper.add_argument(
+        "--candidates", type=int, default=2000, help="poses that compete in a step (default 2000, as the paper)"
+    )
+    paper.add_argument(
+        "--stepping",
+        choices=("line-search", "adam"),
+        default="line-search",
+        help="how steps are made (default as the paper)",
+    )
     parser.add_argument("--json", action="store_true", help="report as one JSON event a line")
     parser.add_argument("--quiet", action="store_true", help="report errors only")
 
@@ -63,7 +82,37 @@ def run(args: argparse.Namespace) -> int:
         import torch  # noqa: F401
     except ImportError as fault:
         raise DeviceError("training needs PyTorch, which is not installed", "Install the `train` extra") from fault
-    return _run_marionet(args)
+    return _run_structnet(args) if args.configuration == "structnet" else _run_marionet(args)
+
+
+def _run_structnet(args: argparse.Namespace) -> int:
+    from backend.training.run import use_threads
+    from backend.training.structnet_run import StructNetRequest, results_table, run_structnet
+    from backend.training.structnet_training import Stepping, StructNetSettings
+
+    use_threads(args.threads)
+    settings = StructNetSettings(
+        batch=args.batch, candidates=args.candidates, stepping=Stepping(args.stepping), seed=args.seed
+    )
+    request = StructNetRequest(
+        tuple(args.renders),
+        args.output,
+        args.test_renders,
+        settings,
+        args.convolution_steps,
+        args.steps,
+        args.ablations,
+        args.pictures,
+    )
+    terminal = Terminal(args.json, args.quiet)
+
+    def report(stage: str, done: int, total: int, loss: float) -> None:
+        terminal.event("step", stage=stage, step=done, loss=loss)
+        terminal.progress(Progress(f"{stage} ({loss:.3g})", done, total, None))
+
+    results = run_structnet(request, report)
+    terminal.line(results_table(results))
+    return 0
 
 
 def _run_marionet(args: argparse.Namespace) -> int:

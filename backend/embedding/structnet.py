@@ -37,10 +37,15 @@ class StructNetOutput:
 
 
 class StructNetImage(nn.Module):
-    """Images (B, 3, 112, 112) -> StructNetOutput. Convolutions can be frozen, as in the paper's max-margin stage."""
+    """Images (B, 3, 112, 112) -> StructNetOutput. Convolutions can be frozen, as in the paper's max-margin stage.
 
-    def __init__(self, embedding: int = EMBEDDING) -> None:
+    With `signed` there is no ReLU after the embedding: a raw pose has negative coordinates, which no non-negative
+    vector could prefer.
+    """
+
+    def __init__(self, embedding: int = EMBEDDING, signed: bool = False) -> None:
         super().__init__()
+        self.signed = signed
         self.conv1 = nn.Conv2d(3, 32, 9)
         self.conv2 = nn.Conv2d(32, 64, 5)
         self.conv3 = nn.Conv2d(64, 64, 5)
@@ -60,11 +65,15 @@ class StructNetImage(nn.Module):
 
     def forward(self, images: Tensor) -> StructNetOutput:
         """Embedding and auxiliary pose of images (B, 3, 112, 112)."""
-        pool2, pool3 = self.features(images)
+        return self.head(*self.features(images))
+
+    def head(self, pool2: Tensor, pool3: Tensor) -> StructNetOutput:
+        """Embedding and auxiliary pose from the pooled maps: all that is trained once the convolutions are frozen."""
         h1, h2 = torch.relu(self.fc_p2(pool2.flatten(1))), torch.relu(self.fc_p3(pool3.flatten(1)))
         h3 = torch.relu(self.fc_j1(self.dropout(torch.cat([h1, h2], dim=1))))
         joints = torch.tanh(self.fc_j2(h3)).reshape(-1, 17, 3) * POSE_UNIT_M
-        return StructNetOutput(torch.relu(self.fc_img(h3)), joints)
+        embedding = self.fc_img(h3)
+        return StructNetOutput(embedding if self.signed else torch.relu(embedding), joints)
 
     def freeze_convolutions(self) -> None:
         """Keep the convolutions as they are (the paper initialises them by multi-task training)."""
@@ -77,6 +86,7 @@ class StructNetPose(nn.Module):
 
     def __init__(self, branch: PoseBranch = PoseBranch.TWO_LAYERS, embedding: int = EMBEDDING) -> None:
         super().__init__()
+        self.branch = branch
         sizes = [51, embedding, embedding][: branch.value + 1]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.size = sizes[-1]
@@ -87,6 +97,12 @@ class StructNetPose(nn.Module):
         for layer in self.layers:
             x = torch.relu(layer(x))
         return x
+
+
+def paired_networks(branch: PoseBranch) -> tuple[StructNetImage, StructNetPose]:
+    """Both networks of a configuration: image and pose embeddings of one size."""
+    pose = StructNetPose(branch)
+    return StructNetImage(pose.size, signed=branch is PoseBranch.RAW), pose
 
 
 def start_as_published(image: StructNetImage, pose: StructNetPose) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from backend.embedding.keypoints import H36M_NAMES, KEYPOINT_NAMES
 from backend.embedding.model import PoseModel, PoseOptions
 from backend.embedding.windows import solvable_frames, track_windows
-from backend.evaluation.metrics import PoseErrors
 from backend.evaluation.recording import Recording, RecordingCamera, score_recording
+from backend.evaluation.report import Scored
 from backend.people import PeopleOptions, Quality, track_people
 from backend.types import Intrinsics, PersonTrack
 from backend.video import open_video
@@ -33,19 +33,25 @@ class MethodErrors:
     acceleration_mm: float
 
 
-def recording_errors(recording: Recording, model: PoseModel, qualities: tuple[Quality, ...]) -> list[MethodErrors]:
-    """Errors of every method for each landmark network, on our own detector, tracker and crops."""
-    rows: list[MethodErrors] = []
+def recording_scores(recording: Recording, model: PoseModel, qualities: tuple[Quality, ...]) -> list[Scored]:
+    """Errors of every method for each landmark network and camera, on our own detector, tracker and crops."""
+    rows: list[Scored] = []
     for quality in qualities:
         tracks = [_track(camera, quality) for camera in recording.cameras]
         for method, read in _methods(model).items():
-            errors = []
             for camera, track in zip(recording.cameras, tracks, strict=True):
                 matrix = Intrinsics(camera.matrix, camera.width, camera.height, "calibration")
                 joints = read(track, matrix)
-                errors.append(score_recording(recording, camera, track.times_s - track.times_s[0], joints))
-            rows.append(_mean(quality.value, method, recording, errors))
+                errors = score_recording(recording, camera, track.times_s - track.times_s[0], joints)
+                name = f"{quality.value.removeprefix('pose_')}: {method}"
+                rows.append(Scored(name, recording.name, len(track.times_s), errors, camera.trusted))
     return rows
+
+
+def recording_errors(scores: Sequence[Scored]) -> list[MethodErrors]:
+    """The mean over cameras of each method, every camera counting alike."""
+    methods = dict.fromkeys(row.method for row in scores)
+    return [_mean(method, [row for row in scores if row.method == method]) for method in methods]
 
 
 def _track(camera: RecordingCamera, quality: Quality) -> PersonTrack:
@@ -96,12 +102,12 @@ def _whole(track: PersonTrack, joints: Array) -> Array:
     return out
 
 
-def _mean(network: str, method: str, recording: Recording, errors: list[PoseErrors]) -> MethodErrors:
-    trusted = [e.mpjpe_clip_mm for e, camera in zip(errors, recording.cameras, strict=True) if camera.trusted]
+def _mean(name: str, rows: Sequence[Scored]) -> MethodErrors:
+    network, method = name.split(": ", 1)
     return MethodErrors(
         network,
         method,
-        float(np.mean(trusted)),
-        float(np.mean([e.pa_mpjpe_mm for e in errors])),
-        float(np.mean([e.acceleration_mm for e in errors])),
+        float(np.mean([row.errors.mpjpe_clip_mm for row in rows if row.trusted])),
+        float(np.mean([row.errors.pa_mpjpe_mm for row in rows])),
+        float(np.mean([row.errors.acceleration_mm for row in rows])),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from backend.bank.search import make_searcher
 from backend.datasets.motion import Motion
 from backend.embedding.retrieve import retrieve
 from backend.embedding.tower_run import Towers
+from backend.evaluation.metrics import PoseErrors, pose_errors
+from backend.evaluation.report import Scored
 from backend.training.pool import Variation, motion_pool
 from backend.training.simulate import SimulationSettings, TrainingBatch, simulate_batch
 
@@ -50,6 +53,39 @@ def simulated_errors(
     return SimulatedErrors(
         _mpjpe(output.joints_m, batch.joints_m), best, by_count, oracle_mm(batch.joints_m, bank), len(batch.joints_m)
     )
+
+
+def scores_by_action(takes: Sequence[Motion], towers: Towers, bank: PoseBank, windows: int, seed: int) -> list[Scored]:
+    """Errors of auxiliary head, Max and averages for each action; `windows` in all, by how long each action lasts."""
+    groups: dict[str, list[Motion]] = {}
+    for take in takes:
+        groups.setdefault(action_name(take), []).append(take)
+    frames = {action: sum(len(take) for take in group) for action, group in groups.items()}
+    rows: list[Scored] = []
+    for action in sorted(groups):
+        count = max(20, round(windows * frames[action] / sum(frames.values())))
+        batch = held_out_batch(groups[action], count, seed)
+        output = towers.embed_images(batch.input)
+        hits = make_searcher(bank.embeddings).search(output.embedding, min(100, len(bank)))
+        found = {"auxiliary head": output.joints_m, "Max": retrieve(bank, hits, 1).best_joints_m}
+        found |= {f"Avg({a})": retrieve(bank, hits, a).joints_m for a in (20, 100) if a <= len(bank)}
+        rows += [
+            Scored(name, action, count, _unordered(pose_errors(joints, batch.joints_m)))
+            for name, joints in found.items()
+        ]
+    return rows
+
+
+def action_name(take: Motion) -> str:
+    """What is done in a take: named by HDM05's files, elsewhere only the subject is known."""
+    name = re.fullmatch(r"HDM_[a-z]+_([A-Za-z].*?)(_\d+)*", take.action)
+    return name.group(1) if name else take.subject
+
+
+def _unordered(errors: PoseErrors) -> PoseErrors:
+    """Windows drawn at random have no neighbours in time, so no acceleration."""
+    nan = float("nan")
+    return replace(errors, acceleration_mm=nan, acceleration_truth_mm=nan, acceleration_error_mm=nan)
 
 
 def oracle_mm(joints_m: Array, bank: PoseBank, block: int = 8192) -> float:

@@ -163,8 +163,8 @@ class Statistics:
     error_*: share of the crop's half size, of landmarks near the camera (median, 90th percentile), far ones, hidden
     limbs; gross: share of limb landmarks off by more than 0.2; step, depth_step: change over one and four frames of a
     film; depth: what is left of the guess's depth, in body sizes; gain, lean: median and spread over frames;
-    visibility: mean of near, far and hidden landmarks, share of near ones above 0.99; swapped: films with legs
-    exchanged in some frames, swapped_whole: in all.
+    visibility: mean of near, far and hidden landmarks, share of near ones above 0.99; swapped: films (not single
+    images) with legs exchanged in some frames, swapped_whole: in all.
     """
 
     error_near: float
@@ -227,7 +227,8 @@ def _swapped_films(swapped: NDArray[np.bool_], film: NDArray[np.intp]) -> tuple[
     """Share of films with legs exchanged in some frames but not all, and in all."""
     _, place, count = np.unique(film, return_inverse=True, return_counts=True)
     exchanged = np.bincount(place, swapped)
-    return float(((exchanged > 0) & (exchanged < count)).mean()), float((exchanged == count).mean())
+    some = (exchanged > 0) & (exchanged < count)
+    return float(some[count > 1].mean()) if (count > 1).any() else 0.0, float((exchanged == count).mean())
 
 
 def _at(values: Array, percent: float) -> float:
@@ -243,7 +244,8 @@ def simulated_seen(seen: RenderLandmarks, noise: LandmarkNoise, rng: np.random.G
     look = look_at_rotation((truth[..., :2] / truth[..., 2:])[:, HIPS].mean(axis=1))
     truth = truth @ np.swapaxes(look, 1, 2)  # the model, like training, sees people straight ahead
     for length in np.unique(count):
-        rows = first[count == length][:, None] + np.arange(length)
+        reach = max(int(length), 3)  # the model wants a window: a single image stands still in its own
+        rows = first[count == length][:, None] + np.minimum(np.arange(reach), length - 1)
         noisy = noisy_landmarks(truth[rows][..., :2] / truth[rows][..., 2:], truth[rows], noise, rng)
         rays = np.concatenate([noisy.points, np.ones_like(noisy.points[..., :1])], axis=-1) @ look[rows]
         points[rows] = rays[..., :2] / rays[..., 2:]

@@ -1,0 +1,212 @@
+"""`structnet` on renders: crops as the paper's, the stages of training in order, and what it reaches. torch inside.
+
+The paper trains on Human3.6M pictures, which are licensed; renders of people who are split by mocap subject stand in.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend.embedding.keypoints import H36M_MIRROR
+from backend.embedding.structnet import IMAGE_SIDE, PoseBranch, StructNetImage, paired_networks, start_as_published
+from backend.embedding.structnet_file import StructNet, average_m, to_input
+from backend.errors import BadInputError
+from backend.people.region import Roi, cut
+from backend.synthesis.dataset import read_dataset
+from backend.training.structnet_training import (
+    PooledImages,
+    StructNetSettings,
+    TrainingImages,
+    pooled_images,
+    train_convolutions,
+    train_structnet,
+)
+
+log = logging.getLogger(__name__)
+Array = NDArray[np.floating]
+Picture = NDArray[np.uint8]
+
+_CROP_PADDING = 1.1  # side of the square over the larger side of the joints' box
+_MIRROR = np.array([-1.0, 1.0, 1.0], np.float32)
+_WITHIN_MM = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """pictures (N, 112, 112, 3) RGB around a person; joints (N, 17, 3) in m, camera axes, relative to the pelvis."""
+
+    pictures: Picture
+    joints_m: Array
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+@dataclass(frozen=True, slots=True)
+class StructNetErrors:
+    """MPJPE in mm: Max, Avg(A) by A, auxiliary head, nearest pose of the bank, mean pose (chance); share of pictures
+    whose best pose lies within 30 mm.
+    """
+
+    max_mm: float
+    average_mm: dict[int, float]
+    auxiliary_mm: float
+    oracle_mm: float
+    mean_pose_mm: float
+    within_share: float
+
+
+def person_square(points_px: Array) -> Roi:
+    """The square around a person's joints (17, 2) px, as a data set's box would be."""
+    low, high = points_px.min(axis=0), points_px.max(axis=0)
+    x, y = (low + high) / 2
+    return Roi(float(x), float(y), float(_CROP_PADDING * (high - low).max()))
+
+
+def render_crops(folder: Path, most: int | None = None) -> Crops:
+    """Crops of a folder of renders. Raises BadInputError for a folder without renders."""
+    pictures, joints = [], []
+    for shard in read_dataset(folder):
+        camera = np.asarray(shard.truth["h36m17_camera_m"], np.float64)
+        pixels = camera @ np.swapaxes(np.asarray(shard.truth["intrinsics"], np.float64), 1, 2)
+        pixels = pixels[..., :2] / pixels[..., 2:]
+        for row in range(len(shard)):
+            if most is not None and len(pictures) >= most:
+                break
+            pictures.append(cut(shard.image(row), person_square(pixels[row]), IMAGE_SIDE))
+            joints.append(camera[row] - camera[row, :1])
+    return Crops(np.stack(pictures), np.stack(joints).astype(np.float32))
+
+
+def with_mirrored(crops: Crops) -> Crops:
+    """The crops and their mirror images."""
+    flipped = crops.joints_m[:, H36M_MIRROR] * _MIRROR
+    return Crops(
+        np.concatenate([crops.pictures, crops.pictures[:, :, ::-1]]), np.concatenate([crops.joints_m, flipped])
+    )
+
+
+def first_rows(pooled: PooledImages, count: int) -> PooledImages:
+    """The first pictures: those that are no mirror images."""
+    return PooledImages(pooled.pool2[:count], pooled.pool3[:count], pooled.joints_m[:count])
+
+
+@dataclass(frozen=True, slots=True)
+class Convolutions:
+    """Trained convolutions, their maps of the training pictures, and the mean picture (3, 112, 112)."""
+
+    weights: dict[str, torch.Tensor]
+    pooled: PooledImages
+    mean: torch.Tensor
+
+
+def learned_convolutions(
+    crops: Crops, steps: int, settings: StructNetSettings, report: Callable[[int, float], None]
+) -> Convolutions:
+    """Stage one: regress the joints, keep the convolutions, run them once over all crops."""
+    if len(crops) < settings.hard + 1:
+        raise BadInputError(f"{len(crops)} pictures are too few to train on", "Render some thousands")
+    torch.manual_seed(settings.seed)
+    image, _ = paired_networks(PoseBranch.TWO_LAYERS)
+    pictures = torch.from_numpy(np.ascontiguousarray(crops.pictures))
+    mean = pictures.float().mean(0).permute(2, 0, 1) / 255.0
+    data = TrainingImages(to_input(pictures, mean), torch.from_numpy(crops.joints_m))
+    _level_maps(image, data.images[:64])
+    train_convolutions(image, data, steps, settings, report)
+    _level_maps(image, data.images[:64])
+    weights = {name: value.clone() for name, value in image.state_dict().items() if name.startswith("conv")}
+    return Convolutions(weights, pooled_images(image, data), mean)
+
+
+def _level_maps(image: StructNetImage, images: torch.Tensor) -> None:
+    """Scale each convolution so that its maps have unit spread: the published start presumes such maps, and layers
+    behind maps of a tenth of it learn ten times as slowly.
+    """
+    with torch.inference_mode():
+        signal = images
+        for layer in (image.conv1, image.conv2, image.conv3):
+            spread = layer(signal).std().clamp_min(1e-6)
+            layer.weight.data.div_(spread)
+            if layer.bias is not None:
+                layer.bias.data.div_(spread)
+            signal = image.pool(torch.relu(layer(signal)))
+
+
+def pooled_crops(learned: Convolutions, crops: Crops) -> PooledImages:
+    """Other crops seen by the same convolutions."""
+    image, _ = paired_networks(PoseBranch.TWO_LAYERS)
+    image.load_state_dict(learned.weights, strict=False)
+    pictures = torch.from_numpy(np.ascontiguousarray(crops.pictures))
+    return pooled_images(image, TrainingImages(to_input(pictures, learned.mean), torch.from_numpy(crops.joints_m)))
+
+
+def trained_structnet(
+    learned: Convolutions,
+    branch: PoseBranch,
+    steps: int,
+    settings: StructNetSettings,
+    report: Callable[[int, float], None],
+) -> StructNet:
+    """Stage two: the max-margin training of one configuration on frozen convolutions."""
+    torch.manual_seed(settings.seed)
+    image, pose = paired_networks(branch)
+    start_as_published(image, pose)
+    # the published start of 0.001 is for 130,000 pictures and 200 epochs of line search; Adam needs a live signal
+    for layer in (image.fc_p2, image.fc_p3, image.fc_j1, image.fc_img, image.fc_j2):
+        torch.nn.init.kaiming_normal_(layer.weight)
+    image.load_state_dict(learned.weights, strict=False)
+    image.freeze_convolutions()
+    train_structnet(image, pose, learned.pooled, steps, settings, report)
+    return StructNet(image.eval(), pose.eval(), learned.mean, learned.pooled.joints_m)
+
+
+def structnet_errors(net: StructNet, seen: PooledImages, averages: tuple[int, ...]) -> StructNetErrors:
+    """What a network reaches on pooled pictures with its own bank."""
+    bank, truth = net.bank_m.numpy(), seen.joints_m.numpy()
+    scores, auxiliary = _scores(net, seen)
+    best = np.linalg.norm(bank[scores.argmax(axis=1)] - truth, axis=-1).mean(axis=-1) * 1000
+    nearest = [1000 * float(np.linalg.norm(bank - pose, axis=-1).mean(axis=-1).min()) for pose in truth]
+    return StructNetErrors(
+        float(best.mean()),
+        {a: _mpjpe_mm(average_m(scores, bank, a), truth) for a in averages if a <= len(bank)},
+        _mpjpe_mm(auxiliary, truth),
+        float(np.mean(nearest)),
+        _mpjpe_mm(bank.mean(axis=0)[None], truth),
+        float((best <= _WITHIN_MM).mean()),
+    )
+
+
+def _scores(net: StructNet, seen: PooledImages) -> tuple[Array, Array]:
+    net.image.eval()
+    with torch.inference_mode():
+        poses = net.pose(net.bank_m)
+        rows = torch.arange(len(seen.joints_m)).split(128)
+        outputs = [seen.output(net.image, part) for part in rows]
+        scores = torch.cat([output.embedding @ poses.T for output in outputs])
+        return scores.numpy(), torch.cat([output.joints_m for output in outputs]).numpy()
+
+
+def _mpjpe_mm(predicted_m: Array, truth_m: Array) -> float:
+    return float(np.linalg.norm(predicted_m - truth_m, axis=-1).mean() * 1000)
+
+
+ABLATIONS: dict[str, tuple[PoseBranch, float]] = {
+    "full (two pose layers, auxiliary task)": (PoseBranch.TWO_LAYERS, 1.0),
+    "one pose layer": (PoseBranch.ONE_LAYER, 1.0),
+    "raw pose": (PoseBranch.RAW, 1.0),
+    "no auxiliary task": (PoseBranch.TWO_LAYERS, 0.0),
+}
+"""The paper's ablations: pose network and weight of the auxiliary task."""
+
+
+def ablation_settings(name: str, settings: StructNetSettings) -> tuple[PoseBranch, StructNetSettings]:
+    """The pose network and the settings of one of `ABLATIONS`."""
+    branch, auxiliary = ABLATIONS[name]
+    return branch, replace(settings, auxiliary=auxiliary)
