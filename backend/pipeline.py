@@ -157,12 +157,12 @@ class _Poses:
         return self.model.solve(track, self.intrinsics, self._options(draft=True))
 
     def _options(self, draft: bool) -> PoseOptions:
-        """A draft takes the towers' pose; `fast` climbs two steps from it; the mirrored picture doubles their work."""
+        """A draft takes the towers' pose; `fast` climbs two steps from it and looks once instead of in four ways."""
         quality = self.request.quality
         if draft:
-            refine = RefineSettings(iterations=0, shape_rounds=0)
+            refine = RefineSettings(iterations=0)
         elif quality is SolveQuality.FAST:
-            refine = RefineSettings(iterations=2, shape_rounds=0)
+            refine = RefineSettings(iterations=2)
         else:
             refine = RefineSettings()
         return PoseOptions(

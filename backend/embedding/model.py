@@ -15,7 +15,7 @@ from backend.bank.bank_file import PoseBank, read_bank
 from backend.bank.search import Hits, Searcher, make_searcher
 from backend.embedding.features import LandmarkWindow
 from backend.embedding.glances import ALL_VIEWS, ClipEmbedding, Query, View, embed_clip
-from backend.embedding.refine import Evidence, Refined, RefineSettings, fit_proportions, refine_poses
+from backend.embedding.refine import Evidence, Refined, RefineSettings, refine_poses
 from backend.embedding.retrieve import Retrieved, best_path, retrieve
 from backend.embedding.score_climb import ScoreClimb
 from backend.embedding.shape import bone_scales_from_proportions, reshaped_joints
@@ -80,16 +80,14 @@ class PoseModel:
             raise NoPersonError("The track has no frame in which the person is seen", "Choose another person or range")
         clip = self.embed(track_windows(track, intrinsics), options)
         found, retrieved_m = self.retrieve(clip, options)
-        settings = options.refine or RefineSettings(iterations=0, shape_rounds=0)
+        settings = options.refine or RefineSettings(iterations=0)
         evidence = _evidence(track, intrinsics, clip, (found, retrieved_m), options)
         shape = BodyShape(options.height_m, bone_scales_from_proportions(clip.proportions))
-        proportions = fit_proportions(shape, clip.proportions, evidence, settings)
-        shape = BodyShape(options.height_m, bone_scales_from_proportions(proportions))
         climb = ScoreClimb(
             self.towers.weights,
             clip.queries[0].embedding,
             clip.queries[0].virtual_from_camera,
-            proportions,
+            clip.proportions,
             options.height_m / canonical_body().height_m,
         )
         refined = refine_poses(make_skeleton(shape), evidence, settings, climb)

@@ -1,8 +1,8 @@
 """Structured inference beyond the bank: fit a valid skeleton, over rotations. numpy only.
 
 Gauss-Newton, all frames at once, on: agreement with the 2D keypoints, with the towers' 3D joints, nearness to the
-rotations that it starts from, and joint limits. It plays the part of the paper's annealed particle filter (section
-4.4): the result is a valid skeleton of the person's own proportions.
+rotations that it starts from, joint limits, and the score, which is climbed. It plays the part of the paper's
+annealed particle filter (section 4.4): the result is a valid skeleton of the person's own proportions.
 """
 
 from __future__ import annotations
@@ -14,21 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.embedding.features import PROPORTIONS
 from backend.embedding.joint_limits import joint_limits
 from backend.embedding.score_climb import ScoreClimb
-from backend.embedding.shape import bone_scales_from_proportions, proportion_groups
 from backend.embedding.skeleton import (
     Skeleton,
     SkeletonPose,
-    make_skeleton,
     matrix_to_rotvec,
     point_jacobian,
     pose_skeleton,
-    shape_jacobian,
     turned,
 )
-from blender_addon.motion.body import BodyShape
 
 Array = NDArray[np.floating]
 
@@ -49,11 +44,7 @@ class RefineSettings:
     prior_deg: float = 12.0
     stiff_deg: float = 4.0
     limit_deg: float = 4.0
-    score_weight: float = 0.0
-    shape_rounds: int = 3
-    shape_frames: int = 60
-    shape_independent: float = 12.0
-    shape_spread: float = 0.07
+    score_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,60 +90,6 @@ def refine_poses(
     local = np.concatenate([part.local for part in parts])
     root = np.concatenate([part.root_m for part in parts])
     return Refined(local, root, pose_skeleton(skeleton, local, root))
-
-
-def fit_proportions(shape: BodyShape, proportions: Array, evidence: Evidence, settings: RefineSettings) -> Array:
-    """Log limb lengths (7,) that explain the whole clip best, near the towers' estimate `proportions`.
-
-    All frames share the proportions: each frame's pose is eliminated from the normal equations (Schur complement), so
-    that only what no pose can explain changes the body. Uses at most `shape_frames` frames spread over the clip.
-    """
-    rows = np.unique(np.linspace(0, len(evidence.points) - 1, settings.shape_frames).astype(np.intp))
-    evidence = Evidence(*(getattr(evidence, name)[rows].astype(np.float32) for name in Evidence.__dataclass_fields__))
-    current = np.asarray(proportions, np.float64).copy()
-    for _ in range(settings.shape_rounds):
-        skeleton = make_skeleton(BodyShape(shape.height_m, bone_scales_from_proportions(current)))
-        refined = _refine(skeleton, evidence, settings)
-        matrix, right = _shape_equations(skeleton, refined, evidence, settings)
-        # neighbouring frames err alike: count as few independent ones as a clip holds
-        share = min(1.0, settings.shape_independent / len(rows))
-        prior = 1.0 / np.square(settings.shape_spread)
-        matrix = share * matrix + prior * np.eye(len(current))
-        step = np.linalg.solve(matrix, share * right + prior * (proportions - current))
-        current = current + np.clip(step, -0.15, 0.15)
-    return current - _size_drift(current, proportions)
-
-
-def _size_drift(current: Array, proportions: Array) -> float:
-    """Mean growth over the limbs that carry the body's height: size is the user's, only proportions are fitted."""
-    tall = [PROPORTIONS.index(name) for name in ("torso", "thigh", "shin")]
-    return float(np.mean(current[tall] - proportions[tall]))
-
-
-def _shape_equations(
-    skeleton: Skeleton, refined: Refined, evidence: Evidence, settings: RefineSettings
-) -> tuple[Array, Array]:
-    """Normal equations of the proportions alone, every frame's turns and position eliminated."""
-    pose, count = refined.pose, len(PROPORTIONS)
-    turns = point_jacobian(skeleton, pose, np.arange(refined.local.shape[1]))
-    grow = shape_jacobian(skeleton, pose, proportion_groups(), count)
-    jacobian = np.concatenate([turns, grow], axis=-1)
-    size, frames = jacobian.shape[-1], len(jacobian)
-    matrix, right = np.zeros((frames, size, size), np.float32), np.zeros((frames, size), np.float32)
-    _add(matrix, right, *_point_terms(pose, jacobian[:, :33], evidence, settings))
-    _add(matrix, right, *_joint_terms(pose, jacobian[:, 33:], evidence, settings))
-    own = size - count
-    _add_prior(
-        skeleton, pose, refined.local, evidence, _stiffness(skeleton, settings), matrix[:, :own, :own], right[:, :own]
-    )
-    matrix, right = matrix.astype(np.float64), right.astype(np.float64)
-    cross = matrix[:, :own, own:]
-    solved = np.linalg.solve(
-        matrix[:, :own, :own] + 1e-6 * np.eye(own), np.concatenate([cross, right[:, :own, None]], -1)
-    )
-    reduced = matrix[:, own:, own:] - np.swapaxes(cross, -1, -2) @ solved[..., :-1]
-    rest = right[:, own:] - (np.swapaxes(cross, -1, -2) @ solved[..., -1:])[..., 0]
-    return reduced.sum(axis=0), rest.sum(axis=0)
 
 
 def _stiffness(skeleton: Skeleton, settings: RefineSettings) -> Array:

@@ -29,12 +29,6 @@ _LIMB_OF = {
 _WIDEST = 0.35
 
 
-def proportion_groups() -> NDArray[np.intp]:
-    """For each joint (J,) the index in PROPORTIONS of the limb that its bone belongs to, -1 for none."""
-    names = [name.removeprefix("left_").removeprefix("right_") for name in canonical_body().joint_names]
-    return np.array([PROPORTIONS.index(_LIMB_OF[name]) if name in _LIMB_OF else -1 for name in names])
-
-
 def bone_scales_from_proportions(proportions: Array) -> Array:
     """Bone scales (J,) from log limb lengths (7,) in the order of PROPORTIONS; extreme values are limited to +-35 %."""
     limit = np.clip(np.nan_to_num(proportions), -_WIDEST, _WIDEST)

@@ -103,25 +103,6 @@ def point_jacobian(skeleton: Skeleton, pose: SkeletonPose, turning: NDArray[np.i
     return jacobian.reshape(frames, count, 3, -1)
 
 
-def shape_jacobian(skeleton: Skeleton, pose: SkeletonPose, groups: NDArray[np.intp], count: int) -> Array:
-    """How points (T, 50, 3) move when the bones of a group grow by a small log factor: (T, 50, 3, G).
-
-    groups (J,) names each joint's group 0..G-1, or -1 for none; a bone is a joint's offset from its parent, and a
-    point's own offset grows with its joint's group.
-    """
-    points = np.concatenate([pose.landmarks_m, pose.h36m_m], axis=1)
-    bones = np.zeros_like(pose.joints_m)
-    bones[:, 1:] = pose.joints_m[:, 1:] - pose.joints_m[:, skeleton.body.parents[1:]]
-    out = np.zeros((*points.shape, count), points.dtype)
-    own = points - pose.joints_m[:, skeleton.point_joint]
-    for group in range(count):
-        carried = (skeleton.moves & (groups == group)[:, None]).astype(points.dtype)
-        out[..., group] = (
-            np.einsum("tjc,jp->tpc", bones, carried) + own * (groups[skeleton.point_joint] == group)[:, None]
-        )
-    return out
-
-
 def turned(skeleton: Skeleton, pose: SkeletonPose, local: Array, turning: NDArray[np.intp], step: Array) -> Array:
     """Local rotations after turning joints (A,) by vectors (T, A, 3) given in the camera's axes."""
     out = local.copy()

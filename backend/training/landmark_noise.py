@@ -30,10 +30,12 @@ _END[[23, 24]] = 1.2
 
 @dataclass(frozen=True, slots=True)
 class LandmarkNoise:
-    """Standard deviations and rates; `_share` are shares of windows or limbs."""
+    """Standard deviations and rates; `_share` are shares of windows or limbs. Errors that are lent from renders
+    (error_library) are taken times a number between `lent_least` and 1.
+    """
 
-    bias: float = 0.019
-    jitter: float = 0.013
+    bias: float = 0.016
+    jitter: float = 0.012
     correlation: float = 0.82
     far_limb_factor: float = 2.5
     lost_share: float = 0.2
@@ -41,9 +43,10 @@ class LandmarkNoise:
     swap_share: float = 0.03
     depth_gain_low: float = 0.55
     depth_gain_high: float = 1.15
-    depth_bias: float = 0.082
-    depth_jitter: float = 0.046
+    depth_bias: float = 0.07
+    depth_jitter: float = 0.045
     depth_hidden_share: float = 0.3
+    lent_least: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backend.embedding.features import WINDOW, LandmarkWindow, look_at_rotation, roll_matrix, tower_input
 from backend.embedding.keypoints import KEYPOINT_NAMES, MIRROR
-from backend.embedding.refine import Evidence, RefineSettings, fit_proportions, initial_root, refine_poses
+from backend.embedding.refine import Evidence, RefineSettings, initial_root, refine_poses
 from backend.embedding.shape import bone_scales_from_proportions
 from backend.embedding.skeleton import make_skeleton, point_jacobian, pose_skeleton, rotvec_to_matrix, turned
 from backend.embedding.smooth_evidence import smoothed
@@ -151,15 +151,6 @@ def test_root_is_found_from_keypoints() -> None:
     evidence = _evidence(skeleton, local, root, local, noise=0.0)
     found = initial_root(pose_skeleton(skeleton, local, np.zeros_like(root)).landmarks_m, evidence)
     assert np.allclose(found, root, atol=2e-3)
-
-
-def test_proportions_are_fitted_over_the_clip() -> None:
-    true = np.array([0.12, 0.0, 0.0, -0.08, -0.08, 0.05, 0.05])
-    skeleton = make_skeleton(BodyShape(1.70, bone_scales_from_proportions(true)))
-    local, root = _pose(40, spread=0.5)
-    evidence = _evidence(skeleton, local, root, local, noise=0.02)
-    found = fit_proportions(_CANONICAL, np.zeros(7), evidence, RefineSettings(shape_independent=40.0))
-    assert np.abs((found - found.mean()) - (true - true.mean())).mean() < 0.6 * np.abs(true - true.mean()).mean()
 
 
 def test_smoothing_keeps_constants_and_follows_time() -> None:

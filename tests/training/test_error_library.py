@@ -12,7 +12,7 @@ from backend.training.render_landmarks import RenderLandmarks
 from blender_addon.motion.body import canonical_body, forward_kinematics, points_m
 from blender_addon.motion.rotations import rotvec_to_quaternion
 
-_STILL = LandmarkNoise(jitter=0.0)
+_STILL = LandmarkNoise(jitter=0.0, lent_least=1.0)
 
 
 def _people(count: int, roll: float = 0.0, distance: float = 4.0) -> np.ndarray:
