@@ -1,6 +1,6 @@
 """The batch as a whole: a mixed shoot of 20 clips in one command, every output opened again; kills at random moments.
 
-    .venv/bin/python tools/check_batch.py --output FOLDER [--frames 48] [--kills 10] [--seed 6]
+    .venv/bin/python -m tools.check_batch --output FOLDER [--frames 48] [--kills 10] [--seed 6]
 
 The shoot is made of the development data's real films and the repository's rendered ones, as they are and converted,
 and of broken files. With --kills, a small batch of every format is killed that often, each time resumed, and compared
@@ -24,11 +24,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 from tests.batch.batch_files import contents_of
 
+ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("MARIONET_SHARED", ROOT.parent / "shared")) / "data" / "real"
 BLENDER = ROOT / ".venv-bpy-4.5" / "bin" / "python"
 RIG = ROOT / "assets" / "demo_character.blend"
@@ -70,6 +68,7 @@ def convert(source: Path, target: Path, codec: str, change: Callable[[np.ndarray
     """Encode a film again with its pictures changed."""
     with av.open(str(source)) as film, av.open(str(target), "w") as out:
         stream = out.add_stream(codec, rate=Fraction(24))
+        stream.options = {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx-vp9" else {}
         for count, frame in enumerate(film.decode(video=0)):
             picture = np.ascontiguousarray(change(frame.to_ndarray(format="rgb24")))
             if not count:
