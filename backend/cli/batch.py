@@ -71,6 +71,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Convert; 0 when every clip is there, 1 when one failed, 130 when stopped."""
     check_template(args.name or "")
+    if args.ray is not None and not args.ray.strip():
+        raise BadInputError("--ray is empty", "Give the cluster's address, auto, or local")
     settings = run_settings(args)
     orders = collect(args.clips, _template(args), args.output)
     clips = name_clips(orders, args.name or "")

@@ -169,6 +169,7 @@ def test_a_range_a_person_or_a_clip_that_cannot_be(batch, film, tmp_path: Path) 
         (("--name", "{klip}"), 2),
         (("--rate", "fast"), 2),
         (("--restart-blender", "0"), 2),
+        (("--ray", ""), 2),
         (("--ray", "127.0.0.1:1"), 8),
     ],
 )
