@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ LANDMARK_OUTPUTS = ("landmarks", "presence", "heatmaps", "world")
 _WINDOW = 7  # heatmap cells, and the least peak that refines: MediaPipe's values
 _LEAST_PEAK = 0.5
 _CELL_PX = 4
+_BODY = [0, *range(11, 33)]
+_MOST_VISIBLE_OUTSIDE = 0.25
 # Where a heatmap cell lies in the crop: found by mirroring pictures (a landmark and its mirror image sum to 256 px
 # in the regressed values, to 255 px in 4 x heatmap cells).
 _CELL_OFFSET_PX = 0.5
@@ -34,8 +36,9 @@ class LandmarkBatch:
 
     keypoints_px (N, M, 2) and depth_px (N, M), the network's z, in frame pixels; crop_px (N, M, 2) refined, in crop
     pixels; raw_crop (N, M, 5) the network's own x, y, z (crop px), visibility and presence logits; peak (N, M)
-    highest heatmap value 0..1 near the landmark; visibility (N, M) 0..1; world_m (N, M, 3) hip-centred, axes along
-    the camera; presence (N,) 0..1; features (N, F) the last convolutional map, when the network has that output.
+    highest heatmap value 0..1 near the landmark, 0 outside the picture; visibility (N, M) 0..1, low outside it;
+    world_m (N, M, 3) hip-centred, axes along the camera; presence (N,) 0..1; features (N, F) the last convolutional
+    map, when the network has that output.
     """
 
     keypoints_px: Array
@@ -68,6 +71,13 @@ class LandmarkBatch:
         visible = self.visibility[index, :LANDMARKS] > 0.5
         return float(self.peak[index, :LANDMARKS][visible].mean()) if visible.any() else 0.0
 
+    def evidence(self, index: int) -> float:
+        """Mean heatmap peak 0..1 of the body's landmarks, 0 for each outside the picture: below 0.25 nobody is there.
+
+        A person who walks out leaves the network with a border to make a body of; half a person keeps 0.35 and more.
+        """
+        return float(self.peak[index, _BODY].mean())
+
     def next_roi(self, index: int) -> Roi:
         """Region of the same person for the next frame."""
         return roi_from_alignment(self.keypoints_px[index, HIP_CENTRE], self.keypoints_px[index, ALIGNMENT])
@@ -87,7 +97,18 @@ def landmarks_on_crops(images: Sequence[Image], rois: Sequence[Roi], network: Ne
     crops = np.empty((len(rois), side, side, 3), np.uint8)
     for index, (image, roi) in enumerate(zip(images, rois, strict=True)):
         crops[index] = cut(image, roi, side)
-    return landmarks_from_outputs(network.run(crops), rois, side)
+    batch = landmarks_from_outputs(network.run(crops), rois, side)
+    return _outside_unseen(batch, np.array([image.shape[1::-1] for image in images], np.float64))
+
+
+def _outside_unseen(batch: LandmarkBatch, sizes_px: Array) -> LandmarkBatch:
+    """The batch in which nothing is seen outside the pictures of `sizes_px` (N, 2).
+
+    The crop repeats the picture's border there, and the network believes what it sees.
+    """
+    outside = ((batch.keypoints_px < 0) | (batch.keypoints_px > sizes_px[:, None])).any(axis=-1)
+    visibility = np.where(outside, np.minimum(batch.visibility, _MOST_VISIBLE_OUTSIDE), batch.visibility)
+    return replace(batch, visibility=visibility, peak=np.where(outside, 0.0, batch.peak))
 
 
 def landmarks_from_outputs(outputs: dict[str, NDArray[np.float32]], rois: Sequence[Roi], side: int) -> LandmarkBatch:

@@ -15,6 +15,7 @@ from backend.people.appearance import appearance_of
 from backend.people.flights import Flight, Look, Plan, Runner, plans_state, restored_plans
 from backend.people.followed import FollowedPerson
 from backend.people.identity import NEAR_DOUBLE_DISTANCE, Found, are_doubles, match
+from backend.people.landmarks import LandmarkBatch
 from backend.people.left_right import untangle
 from backend.people.meetings import Meetings
 from backend.people.networks import PeopleNetworks, load_people_networks
@@ -25,6 +26,7 @@ from backend.people.search import Candidate, Searcher, Wanted
 from backend.types import Detection, Frame, PersonTrack
 
 _LOOK_EVERY = 5  # frames between samples of a person's colours
+_LEAST_EVIDENCE = 0.25
 _NEAR_S = 0.5  # so long a lost person is looked for where the motion would have led
 _SHIFT, _LOG_SIZE, _TURN_RAD = 0.08, 0.12, 0.2  # a region off by more is cut again
 _SMALL_SHARE = 0.4  # people smaller than this share of the largest cannot be the largest
@@ -153,11 +155,16 @@ class PeopleTracker:
             batch = self._runner.result(look, self._flights)
         elif expected.is_finite:
             batch = self._runner.now(flight.frame, expected)
-        if batch is None or batch.presence[0] < self._options.least_presence or not batch.next_roi(0).is_finite:
+        if batch is None or not self._is_there(batch):
             person.lose(position, person.last_seen, person.last_seen_s)
             self._meetings.forget(number)
         else:
             person.see(batch, position, flight.frame.time_s)
+
+    def _is_there(self, batch: LandmarkBatch) -> bool:
+        """Whether landmarks (one row) show a person who is in the picture, at least in good part."""
+        surely = batch.presence[0] >= self._options.least_presence and batch.evidence(0) >= _LEAST_EVIDENCE
+        return bool(surely) and batch.next_roi(0).is_finite
 
     def _settle(self, frame: Frame, position: int, expected: dict[int, Roi]) -> None:
         """After all people of a frame: doubles, meetings, colours, numbers."""
