@@ -60,7 +60,8 @@ class State:
             return "Backend not started"
         status = self.link.status
         if status.state == "open":
-            device = f" on {', '.join(status.devices)}" if status.devices else ""
+            known = [device for device in status.devices if device != "auto"]  # auto: not chosen before the first job
+            device = f" on {', '.join(known)}" if known else ""
             differs = version_mismatch(own_version, status.server_version)
             version = "from source" if status.server_version == SOURCE_VERSION else status.server_version
             return f"Backend {version}{device}" + (f": {differs}" if differs else "")

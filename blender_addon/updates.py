@@ -56,8 +56,11 @@ def map_row_edited(row: Any, context: Any) -> None:
     workflow.map_row_edited(row, context)
 
 
-def source_changed(_owner: Any, _context: Any) -> None:
+def source_changed(owner: Any, _context: Any) -> None:
     """Another video was chosen: the people found in the last one are of no use."""
     from . import runtime
 
-    runtime.STATE.people = None
+    people = runtime.STATE.people
+    if people is not None and str(people.video) != bpy.path.abspath(owner.video):
+        people.cancel()
+        runtime.STATE.people = None

@@ -91,7 +91,7 @@ def cancel_with_escape() -> Iterator[None]:
     """Capture, press Esc in the middle, keep what is done."""
     before = len(bpy.context.scene.marionet.clips)
     run = start_capture(60.0)
-    yield from until(lambda: run.snapshot.done >= 8, "progress")
+    yield from until(lambda: run.snapshot.done >= 8 and run.partial is not None, "progress and a preview")
     yield from pause(2)
     screenshot("3_capturing")
     text = run.text()
