@@ -120,13 +120,13 @@ class _RunningBest:
 
 
 class FaissSearcher:
-    """The same search through FAISS, for banks that do not fit in memory (on-disk inverted lists) or to compare."""
+    """The same exact search through FAISS, to compare with. Banks larger than memory: `disk_index.DiskSearcher`."""
 
     def __init__(self, embeddings: Array) -> None:
         try:
             import faiss
         except ImportError as fault:
-            raise DeviceError("FAISS is not installed", "Install the `train` extra") from fault
+            raise DeviceError("FAISS is not installed", "Install the `batch` extra") from fault
         _check_bank(embeddings)
         self._embeddings = embeddings
         self._index = faiss.IndexFlatIP(embeddings.shape[1])
