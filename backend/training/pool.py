@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.datasets.motion import Motion
+from backend.datasets.motion import Motion, mirror_pose
 from backend.embedding.features import WINDOW
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.rotations import quaternion_multiply, quaternion_normalize, rotvec_to_quaternion
@@ -122,11 +122,6 @@ def _blend(a: Array, b: Array, share: Array) -> Array:
     """Normalised linear blend: neighbouring frames are close, so it equals slerp to 1e-3 rad."""
     near = np.where((a * b).sum(-1, keepdims=True) < 0, -b, b)
     return quaternion_normalize(np.asarray(a * (1 - share) + near * share))
-
-
-def mirror_pose(rotations_wxyz: Array) -> Array:
-    """Local rotations (..., J, 4) of the left-right mirrored pose (reflection x -> -x of the canonical frame)."""
-    return rotations_wxyz[..., canonical_body().mirror, :] * np.array([1, 1, -1, -1], rotations_wxyz.dtype)
 
 
 def _mirror_half(rotations: Array, root: Array, rng: np.random.Generator) -> tuple[Array, Array]:

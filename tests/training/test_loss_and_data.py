@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 
-from backend.datasets.motion import Motion  # noqa: E402
+from backend.datasets.motion import Motion, mirror_pose  # noqa: E402
 from backend.embedding.features import WINDOW  # noqa: E402
 from backend.embedding.towers_torch import TowerSizes  # noqa: E402
 from backend.training.export import folded_weights  # noqa: E402
@@ -16,7 +16,7 @@ from backend.training.generator import Mix, pack_batch  # noqa: E402
 from backend.training.landmark_noise import LandmarkNoise  # noqa: E402
 from backend.training.local_candidates import LOCAL_CANDIDATES, local_candidates  # noqa: E402
 from backend.training.loss import max_margin_loss, mpjpe  # noqa: E402
-from backend.training.pool import mirror_pose, motion_pool  # noqa: E402
+from backend.training.pool import motion_pool  # noqa: E402
 from backend.training.simulate import SimulationSettings, simulate_batch  # noqa: E402
 from backend.training.trainer import Outlet, TrainerSettings, load_checkpoint, new_state, train  # noqa: E402
 from backend.training.working_set import WorkingSet  # noqa: E402
