@@ -57,6 +57,12 @@ BENCHMARKS = (
         quick=(PYTHON, "benchmarks/service.py", FILM, "--quality", "fast", "--rounds", "1"),
     ),
     Benchmark(
+        "batch: overlapped pool, and Ray",
+        (PYTHON, "benchmarks/batch.py", "--ray"),
+        quick=(PYTHON, "benchmarks/batch.py", "--clips", "2", "--frames", "16", "--quality", "fast"),
+        needs=(BLENDER,),
+    ),
+    Benchmark(
         "search in the bank",
         (PYTHON, "benchmarks/search.py"),
         needs=(ROOT / "benchmarks" / "search.py",),

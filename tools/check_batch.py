@@ -55,7 +55,8 @@ def make_shoot(folder: Path) -> set[str]:
     convert(rendered, folder / "mirrored.mkv", "libx264", lambda picture: picture[:, ::-1])
     convert(rendered, folder / "old.avi", "mpeg4", lambda picture: picture)
     pictures(rendered, folder / "shot", 40)
-    broken = {"empty", "notes", "cut", "nobody", "sound"}
+    # nobody walks yet in the first seconds of the walkers
+    broken = {"empty", "notes", "cut", "nobody", "sound", "walkers_walkers"}
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "notes.mov").write_text("notes of the day " * 500)
     (folder / "cut.mp4").write_bytes((SHARED / REAL[0]).read_bytes()[:60_000])
@@ -123,8 +124,7 @@ def check_shoot(folder: Path, frames: int) -> list[str]:
     main = [output for entry in entries for output in entry["outputs"]]
     print(f"{len(held)} files opened again, {len(main)} of them asked for, the rest textures")
     wrong = [] if len(entries) == 20 and code == 1 else [f"{len(entries)} clips, exit code {code}"]
-    # a clip that was solved elsewhere has no film here: it fails for its overlay and sheet, with its animation made
-    wrong += [] if set(failed) == broken | {"solved"} else [f"failed: {sorted(failed)}"]
+    wrong += [] if set(failed) == broken else [f"failed: {sorted(failed)}"]
     wrong += [output for output in main if Path(output).relative_to(folder / "out").as_posix() not in held]
     return wrong
 

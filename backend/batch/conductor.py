@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from backend.batch import keeping
 from backend.batch.engine import Engine
+from backend.batch.hasher import Hasher
 from backend.batch.orders import Fault, PlannedClip, Step, StepEnded, StepOrder, StepOutcome
-from backend.batch.planning import with_keys
 from backend.batch.records import DONE, FAILED, RUNNING, STOPPED, ClipRecord, RecordBook, new_record
 from backend.batch.storage import Storage, output_error
 from backend.errors import Cancelled, MarionetError
@@ -66,6 +66,7 @@ class Conductor:
         self._queues: dict[Step, deque[StepOrder]] = {step: deque() for step in Step}
         self._again: dict[Step, deque[StepOrder]] = {step: deque() for step in Step}
         self._clips: dict[str, _Clip] = {}
+        self._hasher = Hasher()
         self._solving: set[str] = set()
         self._forgotten: set[str] = set()
         self._no_blender: Fault | None = None
@@ -76,20 +77,16 @@ class Conductor:
 
         Raises KeyboardInterrupt through; the caller closes the engine.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="hash") as reader:
-            try:
-                while self._unseen or self._hashing or self._clips:
-                    if stop.cancelled:
-                        self._stop_waiting()
-                    else:
-                        self._look_ahead(reader)
-                    self._feed()
-                    for event in self._engine.wait(_WAIT_S):
-                        if isinstance(event, StepEnded):
-                            self._take(event)
-                    listen(self)
-            finally:
-                reader.shutdown(wait=False, cancel_futures=True)
+        while self._unseen or self._hashing or self._clips:
+            if stop.cancelled:
+                self._stop_waiting()
+            else:
+                self._look_ahead()
+            self._feed()
+            for event in self._engine.wait(_WAIT_S):
+                if isinstance(event, StepEnded):
+                    self._take(event)
+            listen(self)
 
     @property
     def engine(self) -> Engine:
@@ -102,14 +99,14 @@ class Conductor:
         return list(self._clips)
 
     # ------------------------------------------------------------------------------------------ before a clip begins
-    def _look_ahead(self, reader: ThreadPoolExecutor) -> None:
+    def _look_ahead(self) -> None:
         """Hash a few sources ahead of the engine, and begin what is hashed while solvers have room."""
         while self._unseen and len(self._hashing) < _HASH_AHEAD:
             clip = self._unseen.popleft()
             if clip.order.trouble is not None:
                 self._finish_without(clip, clip.order.trouble)
                 continue
-            self._hashing.append((clip, reader.submit(with_keys, clip)))
+            self._hashing.append((clip, self._hasher.submit(clip)))
         while self._hashing and self._hashing[0][1].done() and self._wants_more():
             clip, future = self._hashing.popleft()
             try:
@@ -119,6 +116,10 @@ class Conductor:
             except OSError as fault:
                 error = output_error(clip.order.source, fault)
                 self._finish_without(clip, Fault(error.code, error.message, error.remedy))
+            except Exception as fault:  # one clip's bug is no reason to end the night's work
+                log.exception("%s cannot be begun", clip.base)
+                text = f"Internal error: {type(fault).__name__}: {fault}"
+                self._finish_without(clip, Fault("internal", text, "Report this with the output of --verbose"))
 
     def _wants_more(self) -> bool:
         return len(self._queues[Step.SOLVE]) < max(1, self._engine.room(Step.SOLVE))

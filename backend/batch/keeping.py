@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from backend.batch.storage import STATE, Storage
-from backend.errors import OutputError
+from backend.errors import MarionetError, OutputError
 
 LOGS: Final = f"{STATE}/logs"
 
@@ -39,11 +39,11 @@ class KeptGlimpse:
 
 def read_glimpse(storage: Storage, solve_key: str) -> KeptGlimpse | None:
     """A clip's glimpse; None where there is none or it is damaged."""
-    raw = storage.read(glimpse_name(solve_key))
     try:
+        raw = storage.read(glimpse_name(solve_key))
         record = json.loads(raw) if raw else None
         return KeptGlimpse(str(record["film"]), tuple(map(str, record["pictures"]))) if record else None
-    except (ValueError, KeyError, TypeError):
+    except (MarionetError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -61,10 +61,10 @@ def keep_solved(storage: Storage, solve_key: str, clips: Sequence[Path]) -> None
 
 def people_solved(storage: Storage, solve_key: str) -> int:
     """How many people of a clip are solved; 0 when it is not (or no longer) solved."""
-    raw = storage.read(_list_name(solve_key))
     try:
+        raw = storage.read(_list_name(solve_key))
         people = int(json.loads(raw)["people"]) if raw else 0
-    except (ValueError, KeyError, TypeError):
+    except (MarionetError, ValueError, KeyError, TypeError):
         return 0
     return people if all(storage.size(solved_name(solve_key, person)) for person in range(people)) else 0
 

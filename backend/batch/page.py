@@ -138,8 +138,9 @@ def _faults(record: ClipRecord) -> str:
 def _card(record: ClipRecord, storage: Storage) -> str:
     look = record.status == DONE and wants_a_look(record)
     kind = "look" if look else record.status
+    film = _film(record, storage)
     parts = [
-        _film(record, storage),
+        film,
         '<div class="body">',
         f'<h3>{escape(_title(record))} <span class="badge {kind}">{_badge(record, look)}</span></h3>',
         f'<p class="source" title="{escape(record.source)}">{escape(_source(record))}</p>',
@@ -150,7 +151,8 @@ def _card(record: ClipRecord, storage: Storage) -> str:
         _details(record),
         "</div>",
     ]
-    return f'<article class="card {kind}" id="{_anchor(record)}" data-kind="{kind}">{"".join(parts)}</article>'
+    shape = kind if film else f"{kind} bare"
+    return f'<article class="card {shape}" id="{_anchor(record)}" data-kind="{kind}">{"".join(parts)}</article>'
 
 
 def _title(record: ClipRecord) -> str:
@@ -186,7 +188,7 @@ def _film(record: ClipRecord, storage: Storage) -> str:
     glimpse = kept or KeptGlimpse("", ())
     stills = "".join(f'<img alt="" src="data:image/jpeg;base64,{picture}">' for picture in glimpse.pictures)
     if not glimpse.film:
-        return f'<div class="film none">{stills or "<span>no picture</span>"}</div>'
+        return f'<div class="film none">{stills}</div>' if stills else ""
     poster = f'poster="data:image/jpeg;base64,{glimpse.pictures[0]}"' if glimpse.pictures else ""
     source = f"data:video/mp4;base64,{glimpse.film}"
     film = f'<video controls loop muted playsinline preload="metadata" {poster} src="{source}"></video>'

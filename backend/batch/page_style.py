@@ -46,7 +46,7 @@ nav button[aria-pressed=true] { background: var(--accent); border-color: var(--a
   border: 1px solid var(--line); border-left: 5px solid var(--good); border-radius: 10px; margin: 0 0 14px; }
 .card.failed { border-left-color: var(--bad); } .card.look { border-left-color: var(--look); }
 .card.waiting, .card.running, .card.stopped { border-left-color: var(--line); }
-.card[hidden] { display: none; }
+.card.bare { grid-template-columns: 1fr; } .card[hidden] { display: none; }
 .film video, .film.none { width: 100%; height: 215px; background: #101417; border-radius: 6px; display: block;
   object-fit: contain; }
 .film.none { display: grid; place-items: center; color: #7d8b95; }

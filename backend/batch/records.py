@@ -13,7 +13,7 @@ from typing import Any, Final
 from backend.batch.keeping import record_name
 from backend.batch.orders import Fault, OutputFile, OutputKind, PlannedClip, StepOutcome
 from backend.batch.storage import Storage
-from backend.errors import OutputError
+from backend.errors import MarionetError, OutputError
 
 RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
 RECORD_VERSION: Final = 1
@@ -95,11 +95,11 @@ class RecordBook:
 
     def read(self, base: str) -> ClipRecord | None:
         """A clip's record; None where there is none or it is damaged (the clip is then done anew)."""
-        raw = self._storage.read(record_name(base))
         try:
+            raw = self._storage.read(record_name(base))
             record = json.loads(raw) if raw else None
             return _from_json(record) if record and record.pop("version") == RECORD_VERSION else None
-        except (ValueError, KeyError, TypeError):
+        except (MarionetError, ValueError, KeyError, TypeError):
             return None
 
     def write(self, record: ClipRecord) -> None:

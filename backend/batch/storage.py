@@ -163,7 +163,7 @@ class UrlStorage:
 
     def put(self, local: Path, name: str) -> None:
         """Upload a local file, then rename it to its name."""
-        with _named(self.address(name)):
+        with _reached(self.address(name)):
             partial = self._make_room(name)
             self._fs.put_file(str(local), partial)
             self._settle(partial, name)
@@ -171,19 +171,20 @@ class UrlStorage:
 
     def get(self, name: str, local: Path) -> None:
         """Download a file."""
-        with _named(self.address(name)):
+        with _reached(self.address(name)):
             self._fs.get_file(self._path(name), str(local))
 
     def read(self, name: str) -> bytes | None:
         """A file's content, None where there is none."""
-        try:
-            return bytes(self._fs.cat_file(self._path(name)))
-        except FileNotFoundError:
-            return None
+        with _reached(self.address(name)):
+            try:
+                return bytes(self._fs.cat_file(self._path(name)))
+            except FileNotFoundError:
+                return None
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole."""
-        with _named(self.address(name)):
+        with _reached(self.address(name)):
             partial = self._make_room(name)
             self._fs.pipe_file(partial, data)
             self._settle(partial, name)
@@ -246,6 +247,19 @@ def _named(target: object) -> Iterator[None]:
         yield
     except OSError as fault:
         raise output_error(target, fault) from fault
+
+
+@contextmanager
+def _reached(target: str) -> Iterator[None]:
+    """As `_named`; a remote file system's package has errors of its own besides."""
+    try:
+        with _named(target):
+            yield
+    except OutputError:
+        raise
+    except Exception as fault:
+        text = f"{target} cannot be reached ({type(fault).__name__}: {fault})"
+        raise OutputError(text, "Check the network and the access to it, and run again") from fault
 
 
 def output_error(target: object, fault: OSError) -> OutputError:

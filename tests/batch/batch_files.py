@@ -26,7 +26,7 @@ def contents_of(folder: Path, blender_python: Path | None) -> dict[str, str]:
     if for_blender:
         assert blender_python is not None
         command = [str(blender_python), str(INSIDE), *map(str, for_blender)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1800)
         assert done.returncode == 0, done.stderr[-3000:]
         told = json.loads(done.stdout.splitlines()[-1])
         found |= {path: json.dumps(told[str(path)], sort_keys=True) for path in for_blender}
