@@ -131,7 +131,7 @@ def test_a_cancel_keeps_what_is_done_and_resume_ends_the_same(solved_walk, walk,
     assert (tmp_path / "walk.npz.partial").is_dir()
     resumed = []
     result = solve(walk.request(output, resume=True), lambda now: resumed.append(now.done), models=models)
-    assert min(resumed[:1]) > 10
+    assert resumed[0] > 10 - 2  # the two frames on their way when it stopped are looked at again
     assert not result.cancelled
     assert_same(read_clip(output), solved_walk[1])
     assert not (tmp_path / "walk.npz.partial").exists()
@@ -163,7 +163,7 @@ def test_a_killed_run_resumes_to_the_same_result(uneven_walk, models, tmp_path):
     seen = []
     request = uneven_walk.request(output, range=parse_range(":32"), resume=True)
     resumed = solve(request, lambda now: seen.append(now.done), models=models).clips[0]
-    assert seen[0] == 17
+    assert seen[0] == 19  # 20 frames were given at the last save, two of them on their way
     assert_same(resumed, whole)
 
 
