@@ -179,13 +179,26 @@ def refresh_previews(context: Any) -> None:
         stop_live()
 
 
+def partial_matrix(context: Any, clip: MotionClip) -> Any:
+    """Where the skeleton of a running capture stands (4, 4): where the character does, not metres away at the camera's
+    distance, unless the motion is to stay as filmed.
+    """
+    chosen = settings(context).retarget
+    matrix = np.eye(4)
+    if Placement[chosen.placement] is Placement.CHARACTER:
+        seen = np.flatnonzero(np.isfinite(clip.root_world_m).all(axis=1))
+        stands = np.zeros(2) if chosen.armature is None else np.array(chosen.armature.matrix_world.translation[:2])
+        matrix[:2, 3] = stands - clip.root_world_m[seen[0], :2]
+    return matrix
+
+
 def show_partial(run: CaptureRun) -> None:
     """Show what a running capture has so far, in the scene that it was started from."""
     context = bpy.context
     if run.partial is None or context.scene is None or context.scene.name != run.ticket.scene:
         return
     try:
-        show_overlay(context, run.partial)
+        show_overlay(context, run.partial, partial_matrix(context, run.partial))
         if runtime.STATE.live is not None:
             show_live(context, run.partial)
     except (ValueError, RuntimeError, KeyError) as fault:

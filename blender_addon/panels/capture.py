@@ -30,8 +30,8 @@ class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
         column.use_property_decorate = False
         _draw_source(column, capture)
         _draw_options(column, capture)
-        _draw_people(layout, context)
         if run is None:
+            _draw_people(layout, context)
             layout.operator("marionet.capture", icon="PLAY")
             return
         layout.progress(factor=run.fraction(), type="BAR", text=run.text())

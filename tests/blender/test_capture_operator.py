@@ -94,6 +94,8 @@ def test_a_capture_runs_to_its_end_and_the_clip_is_in_the_scene(state: Any, addo
     run = state.capture
     hand.until(lambda: run.partial is not None and run.snapshot.done > 0, "the preview")
     assert state.overlay is not None
+    start = state.overlay._joints[0, 0]  # the skeleton stands where the character would, whatever the camera's distance
+    assert np.abs(start[:2]).max() < 1e-6
     assert 0.0 < run.fraction() <= 1.0
     assert "left" in run.text() or run.over
     assert hand.to_the_end() == {"FINISHED"}

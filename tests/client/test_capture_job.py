@@ -278,3 +278,37 @@ def test_no_half_file_when_the_result_cannot_be_kept(link: BackendLink, tmp_path
     snapshot, _ = run(CaptureJob(link, JobRequest(script(tmp_path, frames=10), clips)))
     assert (snapshot.state, snapshot.code) == ("failed", "output")
     assert clips.read_text() == "a file where a folder should be"
+
+
+def test_a_stop_that_the_backend_does_not_answer_ends_all_the_same(
+    process: BackendProcess, link: BackendLink, tmp_path: Path
+) -> None:
+    video = script(tmp_path, frames=4000, pace_s=0.005)
+    job = CaptureJob(link, JobRequest(video, tmp_path / "clips"))
+    run(job, until="running")
+    os.kill(process.pid, signal.SIGSTOP)  # alive, and deaf
+    try:
+        began = time.monotonic()
+        job.cancel()
+        snapshot, _ = run(job)
+        assert time.monotonic() - began < 1.0 * max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+        assert snapshot.state == "cancelled"
+        assert "has not answered yet" in snapshot.words
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    # the request to stop was kept: the work ends once the backend hears again
+    watched = CaptureJob(link, JobRequest(video, tmp_path / "again"), job.job_id)
+    assert run(watched)[0].state == "cancelled"
+
+
+def test_a_stop_while_the_backend_starts_does_not_wait_for_it(tmp_path: Path) -> None:
+    link = BackendLink(BackendProcess(launch_plan(tmp_path / "state", "--slow-start", "30")), None, "test")
+    try:
+        job = CaptureJob(link, JobRequest(script(tmp_path, frames=10), tmp_path / "clips"))
+        job.tick()
+        began = time.monotonic()
+        job.cancel()
+        assert run(job)[0].state == "cancelled"
+        assert time.monotonic() - began < 1.0 * max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+    finally:
+        link.close()
