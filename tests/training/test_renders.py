@@ -64,7 +64,7 @@ def test_windows_agree_with_their_truth_also_when_mirrored():
     points = batch.input.frames[:, WINDOW // 2, :66].reshape(-1, 33, 2)
     for landmark, joint in ((15, 13), (16, 16), (27, 6), (28, 3), (11, 11), (12, 14)):
         for axis in range(2):
-            assert np.corrcoef(points[:, landmark, axis], batch.joints_m[:, joint, axis])[0, 1] > 0.9
+            assert np.corrcoef(points[:, landmark, axis], batch.joints_m[:, joint, axis])[0, 1] > 0.8
     # rotations carry the canonical shin to where the joints are, in mirrored windows too
     body = canonical_body()
     knee, ankle = body.joint_index("left_knee"), body.joint_index("left_ankle")
