@@ -49,7 +49,7 @@ def build_disk_index(
         folder.mkdir(parents=True, exist_ok=True)
         blank = folder / "blank.faiss"
         faiss.write_index(index, str(blank))
-        parts = []
+        parts: list[Path] = []
         for start in range(0, len(embeddings), block):
             part = faiss.read_index(str(blank))
             rows = _lifted(embeddings[start : start + block], longest)

@@ -86,7 +86,7 @@ def build_large_bank(
 
 
 def open_large_bank(folder: Path, tower_hash: str | None = None) -> PoseBank:
-    """Open a bank without reading it. Raises WeightsError for a missing, incomplete or foreign folder, and for a bank of
+    """Open a bank without reading it. Raises WeightsError for a missing, incomplete or foreign folder, and for one of
     another tower.
     """
     try:
@@ -120,11 +120,15 @@ def _make_arrays(folder: Path, candidates: int, poses: int, dimensions: int) -> 
         "embeddings": ((candidates, dimensions), np.float16),
     }
     for name, (shape, kind) in shapes.items():
-        np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=kind, shape=shape).flush()
+        _mapped(folder / f"{name}.npy", mode="w+", dtype=kind, shape=shape).flush()
+
+
+def _mapped(path: Path, **how: Any) -> np.memmap:
+    return np.lib.format.open_memmap(path, **how)  # type: ignore[no-untyped-call]
 
 
 def _write(path: Path, start: int, rows: Array | NDArray[np.integer]) -> None:
     """Rows from `start` on; the file is mapped for this block only, so that written pages do not pile up."""
-    whole = np.lib.format.open_memmap(path, mode="r+")
+    whole = _mapped(path, mode="r+")
     whole[start : start + len(rows)] = rows
     whole.flush()

@@ -40,7 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--every", type=int, default=64, help="compare every so many frames (default 64)")
     parser.add_argument("--structnet", type=Path, help="measure this structnet on Human3.6M, not the shipped towers")
     parser.add_argument("--towers", type=Path, help="towers other than the shipped ones")
-    parser.add_argument("--bank", type=Path, help="a bank other than the shipped one")
+    parser.add_argument("--bank", type=Path, help="a bank other than the shipped one; a large bank's folder too")
     parser.add_argument("--windows", type=int, default=4000, help="simulated windows (default 4000)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the simulation (default 0)")
     parser.add_argument("-o", "--output", type=Path, help="also write the tables to this Markdown file")
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     terminal = Terminal(args.json, args.quiet)
     parts = [_human36m(args)] if args.human36m else []
     if args.mocap or args.recording:
-        model = load_model(towers=args.towers, bank=args.bank)
+        model = _model(args)
         parts += [_simulated(args, model)] if args.mocap else []
         parts += [_recording(args, folder, model) for folder in args.recording]
     text = "\n".join(parts)
@@ -67,6 +67,24 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         args.output.write_text(text, encoding="utf-8")
     return 0
+
+
+def _model(args: argparse.Namespace) -> PoseModel:
+    """The shipped model, or one with towers and a bank of the user's own; a folder is a large bank."""
+    if args.bank is None or not args.bank.is_dir():
+        return load_model(towers=args.towers, bank=args.bank)
+    from backend.bank.disk_index import INDEX_FILE, DiskSearcher
+    from backend.bank.large import open_large_bank
+    from backend.bank.search import CpuSearcher
+    from backend.embedding.model import TOWERS_FILE, WEIGHTS_DIR
+    from backend.embedding.tower_file import read_towers
+    from backend.embedding.tower_run import Towers
+
+    towers = Towers(read_towers(args.towers or WEIGHTS_DIR / TOWERS_FILE))
+    bank = open_large_bank(args.bank, towers.weights.pose_hash)
+    indexed = (args.bank / INDEX_FILE).exists()
+    searcher = DiskSearcher(bank.embeddings, args.bank) if indexed else CpuSearcher(bank.embeddings)
+    return PoseModel(towers, bank, searcher)
 
 
 def _simulated(args: argparse.Namespace, model: PoseModel) -> str:
@@ -121,7 +139,7 @@ def _human36m(args: argparse.Namespace) -> str:
     if args.structnet:
         scores = list(structnet_scores(takes, args.structnet, args.every))
     else:
-        scores = list(marionet_scores(takes, load_model(towers=args.towers, bank=args.bank), args.every))
+        scores = list(marionet_scores(takes, _model(args), args.every))
     return _reported(args, f"Human3.6M {args.subjects}, every {args.every}th frame", scores, H36M_NAMES)
 
 

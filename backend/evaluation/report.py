@@ -99,7 +99,7 @@ def plot_errors(title: str, rows: Sequence[Scored], joint_names: Sequence[str], 
     methods = list(dict.fromkeys(row.method for row in rows))
     actions = list(dict.fromkeys(row.action for row in rows))
     whole = {method: mean_errors([row for row in rows if row.method == method]) for method in methods}
-    panels = [("per joint, clip scale", list(joint_names), {m: whole[m].per_joint_mm for m in methods})]
+    panels = [("per joint, clip scale", list(joint_names), {m: list(whole[m].per_joint_mm) for m in methods})]
     if len(actions) > 1:
         panels.append(("per action", actions, {m: [_of(rows, m, a).mpjpe_mm for a in actions] for m in methods}))
     figure, axes = pyplot.subplots(len(panels), 1, figsize=(11, 3.4 * len(panels)), squeeze=False)
