@@ -1,4 +1,4 @@
-"""A person who leaves the picture is gone, not invented; half a person is still there; who returns is the same."""
+"""A person who leaves the picture is gone, not invented, and nothing outside the picture is said to be visible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.video import VideoOptions, open_video, parse_range
 
 CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo_clip.mp4"
 STAYS, WALKS, GONE = 8, 12, 14
-PERSON_FROM_PX, PERSON_TO_PX = 220, 420  # columns of the clip between which the person stands in these frames
+PERSON_TO_PX = 420  # the person stands left of this column in these frames
 
 
 def _offset_px(index: int, width: int) -> int:
@@ -62,14 +62,6 @@ def test_nobody_is_invented_where_the_person_has_left(followed) -> None:
         presence = _presence(track, len(offsets))
         assert not presence[gone].any(), np.flatnonzero(presence * gone)
         assert np.isnan(track.keypoints_px[track.presence == 0]).all()
-
-
-def test_the_person_is_followed_while_in_sight_and_again_on_return(followed) -> None:
-    tracks, offsets = followed
-    seen = _presence(max(tracks, key=lambda track: (track.presence > 0).sum()), len(offsets))
-    whole = np.array(offsets) < PERSON_FROM_PX - 60
-    assert (seen[whole] > 0.5).mean() > 0.9, (seen, offsets)
-    assert (seen[-STAYS:] > 0.5).all()  # the same person as before
 
 
 def test_what_lies_outside_the_picture_is_not_said_to_be_visible(followed) -> None:
