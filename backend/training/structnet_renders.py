@@ -72,7 +72,7 @@ def person_square(points_px: Array) -> Roi:
 
 def render_crops(folder: Path, most: int | None = None) -> Crops:
     """Crops of a folder of renders. Raises BadInputError for a folder without renders."""
-    pictures: list[NDArray[np.uint8]] = []
+    pictures: list[Picture] = []
     joints: list[Array] = []
     for shard in read_dataset(folder):
         camera = np.asarray(shard.truth["h36m17_camera_m"], np.float64)

@@ -59,7 +59,7 @@ def test_learns_on_small_data() -> None:
     torch.nn.init.normal_(image.fc_img.weight, std=0.03)
     losses: list[float] = []
     settings = StructNetSettings(batch=12, candidates=12, hard=2, lowest_power=-3, highest_power=0)
-    train_structnet(image, pose, TrainingImages(images, joints), 12, settings, lambda step, loss: losses.append(loss))
+    train_structnet(image, pose, TrainingImages(images, joints), 24, settings, lambda step, loss: losses.append(loss))
     assert losses[-1] < 0.8 * losses[0]
     image.eval()
     with torch.inference_mode():
