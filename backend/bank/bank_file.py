@@ -46,7 +46,7 @@ def write_bank(bank: PoseBank, path: Path) -> None:
     """
     candidates = bank.candidates
     embeddings = np.asarray(bank.embeddings, np.float32)
-    scale = np.maximum(np.abs(embeddings).max(axis=0), 1e-6) / _LEVELS
+    scale = np.maximum(np.abs(embeddings).max(axis=0, initial=0.0), 1e-6) / _LEVELS
     tensors: dict[str, NDArray[Any]] = {
         "rotations": _quantised(candidates.rotations_wxyz),
         "pose": candidates.pose.astype(np.uint16 if len(candidates.rotations_wxyz) <= 1 << 16 else np.int32),

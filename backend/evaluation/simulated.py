@@ -24,7 +24,9 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True, slots=True)
 class SimulatedErrors:
-    """MPJPE in mm, pelvis-aligned, 17 joints: auxiliary head, Max, Avg(A) by A, and the nearest pose in the bank."""
+    """MPJPE in mm, pelvis-aligned, 17 joints: auxiliary head on the person's own proportions; Max, Avg(A) by A, and the
+    nearest pose in the bank on the canonical body, which is all that a bank holds.
+    """
 
     auxiliary_mm: float
     max_mm: float
@@ -47,11 +49,11 @@ def simulated_errors(
     most = min(max(averages), len(bank))
     hits = make_searcher(bank.embeddings).search(output.embedding, most)
     by_count = {
-        count: _mpjpe(retrieve(bank, hits, count).joints_m, batch.joints_m) for count in averages if count <= most
+        count: _mpjpe(retrieve(bank, hits, count).joints_m, batch.pose_m) for count in averages if count <= most
     }
-    best = _mpjpe(retrieve(bank, hits, 1).best_joints_m, batch.joints_m)
+    best = _mpjpe(retrieve(bank, hits, 1).best_joints_m, batch.pose_m)
     return SimulatedErrors(
-        _mpjpe(output.joints_m, batch.joints_m), best, by_count, oracle_mm(batch.joints_m, bank), len(batch.joints_m)
+        _mpjpe(output.joints_m, batch.joints_m), best, by_count, oracle_mm(batch.pose_m, bank), len(batch.joints_m)
     )
 
 
@@ -67,11 +69,13 @@ def scores_by_action(takes: Sequence[Motion], towers: Towers, bank: PoseBank, wi
         batch = held_out_batch(groups[action], count, seed)
         output = towers.embed_images(batch.input)
         hits = make_searcher(bank.embeddings).search(output.embedding, min(100, len(bank)))
-        found = {"auxiliary head": output.joints_m, "Max": retrieve(bank, hits, 1).best_joints_m}
+        found = {"Max": retrieve(bank, hits, 1).best_joints_m}
         found |= {f"Avg({a})": retrieve(bank, hits, a).joints_m for a in (20, 100) if a <= len(bank)}
+        pairs = {"auxiliary head": (output.joints_m, batch.joints_m)}
+        pairs |= {name: (joints, batch.pose_m) for name, joints in found.items()}
         rows += [
-            Scored(name, action, count, _unordered(pose_errors(joints, batch.joints_m)))
-            for name, joints in found.items()
+            Scored(name, action, count, _unordered(pose_errors(joints, truth)))
+            for name, (joints, truth) in pairs.items()
         ]
     return rows
 
@@ -114,7 +118,7 @@ def share_within_mm(batch: TrainingBatch, towers: Towers, limit_mm: float = 30.0
     (paper, section 5.3: 97 % of the training images lie within 30 mm).
     """
     embedding = towers.embed_images(batch.input).embedding
-    poses = towers.embed_poses(batch.joints_m)
+    poses = towers.embed_poses(batch.pose_m)
     best = make_searcher(poses).search(embedding, 1).indices[:, 0]
-    error = np.linalg.norm(batch.joints_m[best] - batch.joints_m, axis=-1).mean(axis=-1) * 1000
+    error = np.linalg.norm(batch.pose_m[best] - batch.pose_m, axis=-1).mean(axis=-1) * 1000
     return float((error <= limit_mm).mean())

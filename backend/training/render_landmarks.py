@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -93,7 +94,7 @@ def _read(cache: Path, key: NDArray[np.str_]) -> RenderLandmarks | None:
             if not np.array_equal(data["key"], key):
                 return None
             return RenderLandmarks(*(data[field.name] for field in fields(RenderLandmarks)))
-    except (OSError, KeyError, ValueError, EOFError) as fault:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as fault:
         log.warning("%s is not readable (%s); the landmarks are found again", cache, fault)
         return None
 

@@ -139,7 +139,7 @@ with join_ranks("cpu") as ranks:
     torch.manual_seed(10 + ranks.rank)
     batch = StepTensors(
         torch.randn(8, WINDOW, FRAME_FEATURES), torch.randn(8, CONTEXT_FEATURES), torch.randn(8, 17, 3),
-        torch.randn(8, 24, 3, 3), torch.randn(8, 3), torch.randn(8, 7),
+        torch.randn(8, 17, 3), torch.randn(8, 24, 3, 3), torch.randn(8, 3), torch.randn(8, 7),
     )
     objective(batch, torch.randn(20, 17, 3)).loss.backward()
     shared = state.image.entry.linear.weight.grad.clone()
@@ -147,7 +147,7 @@ with join_ranks("cpu") as ranks:
     torch.manual_seed(10 + ranks.rank)
     again = StepTensors(
         torch.randn(8, WINDOW, FRAME_FEATURES), torch.randn(8, CONTEXT_FEATURES), torch.randn(8, 17, 3),
-        torch.randn(8, 24, 3, 3), torch.randn(8, 3), torch.randn(8, 7),
+        torch.randn(8, 17, 3), torch.randn(8, 24, 3, 3), torch.randn(8, 3), torch.randn(8, 7),
     )
     Objective(alone.image, alone.pose, settings, False)(again, torch.randn(20, 17, 3)).loss.backward()
     own = alone.image.entry.linear.weight.grad
