@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from backend.camera import choose_intrinsics
-from backend.embedding.glances import ALL_VIEWS, ONE_VIEW
+from backend.embedding.glances import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
 from backend.embedding.model import PoseModel, PoseOptions, load_model
 from backend.embedding.refine import RefineSettings
 from backend.errors import BadInputError, Cancelled
@@ -157,18 +157,19 @@ class _Poses:
         return self.model.solve(track, self.intrinsics, self._options(draft=True))
 
     def _options(self, draft: bool) -> PoseOptions:
-        """A draft takes the towers' pose; `fast` climbs two steps from it and looks once instead of in four ways."""
+        """A draft takes the towers' pose; `fast` climbs two steps and looks in two ways instead of four."""
         quality = self.request.quality
+        views: tuple[View, ...] = ALL_VIEWS
         if draft:
-            refine = RefineSettings(iterations=0)
+            refine, views = RefineSettings(iterations=0), ONE_VIEW
         elif quality is SolveQuality.FAST:
-            refine = RefineSettings(iterations=2)
+            refine, views = RefineSettings(iterations=2), TWO_VIEWS
         else:
             refine = RefineSettings()
         return PoseOptions(
             height_m=self.request.height_m or ASSUMED_HEIGHT_M,
             gravity_camera=self.request.gravity_camera,
-            views=ONE_VIEW if draft or quality is SolveQuality.FAST else ALL_VIEWS,
+            views=views,
             neighbours=100 if quality is SolveQuality.FAST else 200,
             refine=refine,
         )

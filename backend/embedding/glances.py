@@ -31,6 +31,7 @@ class View:
 
 
 ALL_VIEWS = (View(), View(guess=False), View(mirror=True), View(mirror=True, guess=False))
+TWO_VIEWS = (View(), View(guess=False))
 ONE_VIEW = (View(),)
 
 
