@@ -109,7 +109,7 @@ def _average_curve(model: PoseModel, args: argparse.Namespace, path: Path) -> No
     for count in _COUNTS:
         found = retrieve(model.bank, hits, count)
         joints = found.best_joints_m if count == 1 else found.joints_m
-        errors.append(float(np.linalg.norm(joints - batch.joints_m, axis=-1).mean() * 1000))
+        errors.append(float(np.linalg.norm(joints - batch.pose_m, axis=-1).mean() * 1000))
     log.info("\n| A | %s |\n|%s|", " | ".join(map(str, _COUNTS)), "---|" * (len(_COUNTS) + 1))
     log.info("| Avg(A), MPJPE mm | %s |", " | ".join(f"{error:.1f}" for error in errors))
     figure, axis = pyplot.subplots(figsize=(5.5, 3.4))
