@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from contextlib import redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -216,7 +218,8 @@ def _convert(
         reporter.now_and_then(now.records.values(), facts(finished=False))
 
     try:
-        conductor.run(stop, listen)
+        with redirect_stdout(sys.stderr):  # Ray tells of dead workers there, between our events
+            conductor.run(stop, listen)
     except KeyboardInterrupt:
         reporter.write(conductor.records.values(), facts(finished=True))
         display.end(conductor, storage.address(PAGE), storage.address(REPORT))

@@ -30,6 +30,7 @@ class Terminal:
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
         self._json = as_json
         self._quiet = quiet
+        self._out = sys.stdout  # kept, so that a library's chatter can be sent elsewhere
         self._live = sys.stderr.isatty() and not as_json and not quiet
         self._last_s = 0.0
         self._drawn = False
@@ -54,7 +55,7 @@ class Terminal:
         """Write a line of the result; nothing with `--json`, whose events carry it."""
         if not self._json:
             self._clear()
-            print(text, flush=True)
+            print(text, file=self._out, flush=True)
 
     def warn(self, text: str) -> None:
         """Write a warning to the error stream, or as an event."""
@@ -67,7 +68,7 @@ class Terminal:
     def event(self, kind: str, **values: Any) -> None:
         """Write one JSON event; nothing without `--json`."""
         if self._json:
-            print(json.dumps({"event": kind, **values}), flush=True)
+            print(json.dumps({"event": kind, **values}), file=self._out, flush=True)
 
     def _draw(self, text: str) -> None:
         width = shutil.get_terminal_size((100, 24)).columns
