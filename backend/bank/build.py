@@ -27,8 +27,8 @@ class BankSettings:
     `mixed` is the share of poses that take their upper body from another pose: mocap lacks most combinations.
     """
 
-    size: int = 200_000
-    views: int = 8
+    size: int = 320_000
+    views: int = 7
     duplicate_m: float = 0.012
     mixed: float = 0.3
     seed: int = 0
