@@ -24,7 +24,7 @@ from backend.batch.records import FAILED, STOPPED, ClipRecord
 from backend.batch.report import PAGE, REPORT, Reporter
 from backend.batch.storage import Storage, open_storage
 from backend.cli.batch_display import Display
-from backend.cli.output import cancel_on_interrupt
+from backend.cli.output import cancel_on_interrupt, private_stdout
 from backend.cli.solve import add_camera
 from backend.errors import BadInputError, Cancelled
 from backend.server.config import parse_size
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     orders = collect(args.clips, _template(args), args.output)
     clips = name_clips(orders, args.name or "")
     storage = open_storage(args.output)
-    with open_folder(storage), cancel_on_interrupt() as stop:
+    with private_stdout(), open_folder(storage), cancel_on_interrupt() as stop:
         engine = _engine(args, settings)
         try:
             return _convert(args, clips, storage, engine, stop)

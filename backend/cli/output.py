@@ -7,12 +7,13 @@ output as one line of JSON, so that another program can follow.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from types import FrameType
 from typing import Any, Final
 
@@ -109,6 +110,28 @@ def report_error(error: MarionetError, as_json: bool) -> None:
         print(f"{error.code.replace('_', ' ')}: {error.message}", file=sys.stderr)
         if error.remedy:
             print(f"  {error.remedy}", file=sys.stderr)
+
+
+@contextmanager
+def private_stdout() -> Iterator[None]:
+    """Keep standard output for what this process says; child processes and libraries that write to the file
+    descriptor reach the error stream instead. OpenCV, for one, complains there when an import is interrupted.
+    """
+    shared = sys.stdout
+    try:
+        number = shared.fileno()
+    except (OSError, ValueError):  # not a file: somebody in this process collects it
+        yield
+        return
+    shared.flush()
+    kept = os.dup(number)
+    os.dup2(2, number)
+    try:
+        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as own, redirect_stdout(own):
+            yield
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
 
 
 @contextmanager
