@@ -1,6 +1,7 @@
 """The landmark stage: crop, network, heatmap refinement, back to the frame. numpy, backend.networks, people.region.
 
 39 landmarks: the 33 of BlazePose, then hip centre and alignment point for the next frame's region, then four more.
+A region may be seen in a mirror: its landmarks come back with left and right as they are.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from backend.errors import BadInputError
 from backend.networks import Network
+from backend.people.left_right import PAIRS
 from backend.people.region import Roi, cut, roi_from_alignment
 from backend.types import Array, Image
 
@@ -28,6 +30,9 @@ _MOST_VISIBLE_OUTSIDE = 0.25
 # Where a heatmap cell lies in the crop: found by mirroring pictures (a landmark and its mirror image sum to 256 px
 # in the regressed values, to 255 px in 4 x heatmap cells).
 _CELL_OFFSET_PX = 0.5
+_MIRROR = np.arange(ALL_LANDMARKS)
+for _left, _right in PAIRS:
+    _MIRROR[[_left, _right]] = _right, _left
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,9 @@ class LandmarkBatch:
     keypoints_px (N, M, 2) and depth_px (N, M), the network's z, in frame pixels; crop_px (N, M, 2) refined, in crop
     pixels; raw_crop (N, M, 5) the network's own x, y, z (crop px), visibility and presence logits; peak (N, M)
     highest heatmap value 0..1 near the landmark, 0 outside the picture; visibility (N, M) 0..1, low outside it;
-    world_m (N, M, 3) hip-centred, axes along the camera; presence (N,) 0..1; features (N, F) the last convolutional
-    map, when the network has that output.
+    world_m (N, M, 3) hip-centred, axes along the camera; presence (N,) 0..1; mirrored (N,) whether the crop was
+    mirrored: crop_px and raw_crop are of the crop as the network saw it, everything else is put right again;
+    features (N, F) the last convolutional map, when the network has that output.
     """
 
     keypoints_px: Array
@@ -49,6 +55,7 @@ class LandmarkBatch:
     visibility: Array
     world_m: Array
     presence: Array
+    mirrored: NDArray[np.bool_]
     features: Array | None
 
     def row(self, index: int) -> LandmarkBatch:
@@ -63,6 +70,7 @@ class LandmarkBatch:
             visibility=self.visibility[one],
             world_m=self.world_m[one],
             presence=self.presence[one],
+            mirrored=self.mirrored[one],
             features=None if self.features is None else self.features[one],
         )
 
@@ -120,17 +128,29 @@ def landmarks_from_outputs(outputs: dict[str, NDArray[np.float32]], rois: Sequen
     sizes = np.array([roi.size_px for roi in rois])
     angles = np.array([roi.rotation_rad for roi in rois])
     features = outputs.get("features")
+    mirrored = np.array([roi.mirrored for roi in rois])
+    world = outputs["world"].reshape(-1, ALL_LANDMARKS, 3).copy()
+    world[mirrored, :, 0] *= -1
     return LandmarkBatch(
-        keypoints_px=keypoints,
-        depth_px=raw[..., 2] * (sizes / side)[:, None],
+        keypoints_px=_sides_right(keypoints, mirrored),
+        depth_px=_sides_right(raw[..., 2] * (sizes / side)[:, None], mirrored),
         crop_px=crop_px,
         raw_crop=raw,
-        peak=peak,
-        visibility=logistic(raw[..., 3]),
-        world_m=turned(outputs["world"].reshape(-1, ALL_LANDMARKS, 3), angles),
+        peak=_sides_right(peak, mirrored),
+        visibility=_sides_right(logistic(raw[..., 3]), mirrored),
+        world_m=turned(_sides_right(world, mirrored), angles),
         presence=outputs["presence"].reshape(-1),
+        mirrored=mirrored,
         features=None if features is None else features.reshape(len(features), -1),
     )
+
+
+def _sides_right(values: Array, mirrored: NDArray[np.bool_]) -> Array:
+    """Landmarks (N, M, ...) with left and right exchanged where the crop was mirrored."""
+    if not mirrored.any():
+        return values
+    shape = (-1, *[1] * (values.ndim - 1))
+    return np.where(mirrored.reshape(shape), values[:, _MIRROR], values)
 
 
 def refine(crop_px: NDArray[np.float32], heatmaps: NDArray[np.float32]) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ Pixel coordinates are continuous with pixel centres at .5, in the frame and in t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,24 +19,32 @@ ROI_SCALE = 1.25
 
 @dataclass(frozen=True, slots=True)
 class Roi:
-    """A square: centre (x, y) px, side px, and the angle (rad, clockwise on screen) by which the person is turned."""
+    """A square: centre (x, y) px, side px, and the angle (rad, clockwise on screen) by which the person is turned.
+
+    `mirrored`: its crop shows the person in a mirror, left and right exchanged.
+    """
 
     x_px: float
     y_px: float
     size_px: float
     rotation_rad: float = 0.0
+    mirrored: bool = False
 
     def frame_from_crop(self, side: int) -> Array:
         """(2, 3) affine that takes crop pixels (0..side) to frame pixels."""
         scale = self.size_px / side
         cosine, sine = math.cos(self.rotation_rad) * scale, math.sin(self.rotation_rad) * scale
-        half = side / 2
+        half, across = side / 2, -1.0 if self.mirrored else 1.0
         return np.array(
             [
-                [cosine, -sine, self.x_px - cosine * half + sine * half],
-                [sine, cosine, self.y_px - sine * half - cosine * half],
+                [across * cosine, -sine, self.x_px - across * cosine * half + sine * half],
+                [across * sine, cosine, self.y_px - across * sine * half - cosine * half],
             ]
         )
+
+    def in_mirror(self, mirrored: bool) -> Roi:
+        """The same region, seen in a mirror or not."""
+        return self if mirrored == self.mirrored else replace(self, mirrored=mirrored)
 
     @property
     def is_finite(self) -> bool:

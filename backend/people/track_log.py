@@ -9,7 +9,7 @@ from backend.people.landmarks import LANDMARKS, LandmarkBatch
 from backend.types import Array, PersonTrack
 
 _K = LANDMARKS
-_FIELDS = {"keypoints": 2 * _K, "depth": _K, "visibility": _K, "world": 3 * _K, "presence": 1, "box": 4}
+_FIELDS = {"keypoints": 2 * _K, "depth": _K, "visibility": _K, "world": 3 * _K, "presence": 1, "box": 4, "mirrored": 1}
 _ENDS = np.cumsum(list(_FIELDS.values()))
 _SLICES = {name: slice(end - size, end) for (name, size), end in zip(_FIELDS.items(), _ENDS, strict=True)}
 ROW_SIZE = int(_ENDS[-1])
@@ -27,6 +27,7 @@ def row_of(batch: LandmarkBatch, index: int) -> NDArray[np.float32]:
     row[_SLICES["world"]] = batch.world_m[index, :_K].reshape(-1)
     row[_SLICES["presence"]] = batch.presence[index]
     row[_SLICES["box"]] = body_box(batch.keypoints_px[index, :_K], batch.visibility[index, :_K])
+    row[_SLICES["mirrored"]] = batch.mirrored[index]
     return row
 
 
@@ -96,6 +97,11 @@ class TrackLog:
     def _until(self, matters: NDArray[np.bool_]) -> NDArray[np.float32]:
         where = np.flatnonzero(matters)
         return self._rows[: where[-1] + 1 if len(where) else 0]
+
+    @property
+    def mirrored(self) -> NDArray[np.float32]:
+        """(n,) for each row of `rows`: 1 seen in a mirror, 0 seen plainly, NaN not seen."""
+        return self.rows[:, _SLICES["mirrored"]][:, 0]
 
     @property
     def sightings(self) -> int:

@@ -18,6 +18,7 @@ from backend.people.identity import NEAR_DOUBLE_DISTANCE, Found, are_doubles, ma
 from backend.people.landmarks import LandmarkBatch
 from backend.people.left_right import untangle
 from backend.people.meetings import Meetings
+from backend.people.mirror import evened, is_mirrored
 from backend.people.networks import PeopleNetworks, load_people_networks
 from backend.people.options import Choice, PeopleOptions
 from backend.people.pace import MINOR_INTERVAL_S, SearchClock, minor_people
@@ -88,12 +89,16 @@ class PeopleTracker:
             self._meetings.forget(number)
 
     def tracks(self) -> list[PersonTrack]:
-        """Every person so far, by track number, left and right put right; people seen in a frame or two left out."""
+        """Every person so far, by track number, left and right put right, what the mirror changes evened out; people
+        seen in a frame or two left out.
+        """
         index, times = np.array(self._frame_index, np.intp), np.array(self._times_s)
         people = [person for person in self._people if person.track_id is not None]
         people.sort(key=lambda person: person.track_id or 0)
         return [
-            untangle(person.log.track(person.track_id or 0, index, times)) for person in people if len(person.log.rows)
+            evened(untangle(person.log.track(person.track_id or 0, index, times)), person.log.mirrored)
+            for person in people
+            if len(person.log.rows)
         ]
 
     def _now_s(self) -> float:
@@ -105,7 +110,8 @@ class PeopleTracker:
         """Let the networks begin on a frame, as far as is known where people will be."""
         plan = self._plans.pop(0) if self._plans else self._plan(frame)
         boxes = self._runner.begin_boxes(frame) if plan.search else None
-        looks = {number: Look(frame, roi) for number, roi in plan.rois.items()}
+        mirrored = is_mirrored(len(self._times_s) + len(self._flights))
+        looks = {number: Look(frame, roi.in_mirror(mirrored)) for number, roi in plan.rois.items()}
         for look in looks.values():
             self._runner.begin(look)
         self._flights.append(Flight(frame, plan, looks, boxes))
@@ -154,7 +160,7 @@ class PeopleTracker:
         if look is not None and not _differ(look.roi, expected):
             batch = self._runner.result(look, self._flights)
         elif expected.is_finite:
-            batch = self._runner.now(flight.frame, expected)
+            batch = self._runner.now(flight.frame, expected.in_mirror(is_mirrored(position)))
         if batch is None or not self._is_there(batch):
             person.lose(position, person.last_seen, person.last_seen_s)
             self._meetings.forget(number)
