@@ -18,6 +18,7 @@ import numpy as np
 from backend.camera import choose_intrinsics
 from backend.embedding.glances import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
 from backend.embedding.model import PoseModel, PoseOptions, load_model
+from backend.embedding.parts import PartSettings
 from backend.embedding.refine import RefineSettings
 from backend.errors import BadInputError, Cancelled
 from backend.people.choose import choose_tracks
@@ -157,7 +158,9 @@ class _Poses:
         return self.model.solve(track, self.intrinsics, self._options(draft=True))
 
     def _options(self, draft: bool) -> PoseOptions:
-        """A draft takes the towers' pose; `fast` climbs two steps and looks in two ways instead of four."""
+        """A draft takes the towers' pose; `fast` climbs two steps, looks in two ways instead of four, and retrieves
+        whole poses alone.
+        """
         quality = self.request.quality
         views: tuple[View, ...] = ALL_VIEWS
         if draft:
@@ -166,7 +169,10 @@ class _Poses:
             refine, views = RefineSettings(iterations=2), TWO_VIEWS
         else:
             refine = RefineSettings()
+        whole = draft or quality is SolveQuality.FAST
         return PoseOptions(
+            parts=None if whole else PartSettings(),
+            retrieval_share=0.3 if whole else 0.6,
             height_m=self.request.height_m or ASSUMED_HEIGHT_M,
             gravity_camera=self.request.gravity_camera,
             views=views,

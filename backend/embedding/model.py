@@ -15,6 +15,7 @@ from backend.bank.bank_file import PoseBank, read_bank
 from backend.bank.search import Hits, Searcher, make_searcher
 from backend.embedding.features import LandmarkWindow
 from backend.embedding.glances import ALL_VIEWS, ClipEmbedding, Query, View, embed_clip
+from backend.embedding.parts import PartSearch, PartSettings, between, key_frames
 from backend.embedding.refine import Evidence, Refined, RefineSettings, refine_poses
 from backend.embedding.retrieve import Retrieved, best_path, retrieve
 from backend.embedding.score_climb import ScoreClimb
@@ -42,7 +43,8 @@ class PoseOptions:
 
     height_m: the person's height; gravity_camera: unit vector down in the camera where it is known; neighbours: K of
     the search; average: A of Avg(A); retrieval_share: weight of the retrieved joints beside the auxiliary ones;
-    path: Viterbi over the top K; refine: structured inference (None: the retrieved pose as it is);
+    parts: retrieval by parts (None: whole poses alone); path: Viterbi over the top K;
+    refine: structured inference (None: the retrieved pose as it is);
     views: how the tower looks at the clip, answers averaged; smooth_s: standard deviation in time of the 3D evidence.
     """
 
@@ -50,7 +52,8 @@ class PoseOptions:
     gravity_camera: tuple[float, float, float] | None = None
     neighbours: int = 200
     average: int = 100
-    retrieval_share: float = 0.3
+    retrieval_share: float = 0.6
+    parts: PartSettings | None = field(default_factory=PartSettings)
     path: bool = False
     step_cost: float = 5.0
     views: tuple[View, ...] = ALL_VIEWS
@@ -79,7 +82,7 @@ class PoseModel:
         if not seen.any():
             raise NoPersonError("The track has no frame in which the person is seen", "Choose another person or range")
         clip = self.embed(track_windows(track, intrinsics), options)
-        found, retrieved_m = self.retrieve(clip, options)
+        found, retrieved_m = self.retrieve(clip, options, track.times_s[seen])
         settings = options.refine or RefineSettings(iterations=0)
         evidence = _evidence(track, intrinsics, clip, (found, retrieved_m), options)
         shape = BodyShape(options.height_m, bone_scales_from_proportions(clip.proportions))
@@ -99,18 +102,30 @@ class PoseModel:
         known = options.gravity_camera
         return clip if known is None else replace(clip, gravity=np.asarray(known, np.float64))
 
-    def retrieve(self, clip: ClipEmbedding, options: PoseOptions) -> tuple[Retrieved, Array]:
+    def retrieve(self, clip: ClipEmbedding, options: PoseOptions, times_s: Array) -> tuple[Retrieved, Array]:
         """The bank's answer to the plain query, and the joints (T, 17, 3) m in the camera, at canonical size and in
-        the person's proportions: the mean over the queries of Avg(A).
+        the person's proportions: by parts, or the mean over the queries of Avg(A). `times_s` (T,) of the frames.
         """
         answers = []
-        for query in clip.queries:
+        for query in clip.queries[:1] if options.parts else clip.queries:
             hits = self.searcher.search(query.embedding, min(options.neighbours, len(self.bank)))
             found = retrieve(self.bank, hits, options.average)
             if options.path:
                 found = self._along_path(found, hits, query, options)
+            if options.parts:
+                return found, self._by_parts(clip, options.parts, (hits, found.joints_m), times_s)
             answers.append((found, query.joints_in_camera(reshaped_joints(found.joints_m, clip.proportions))))
         return answers[0][0], np.mean([joints for _, joints in answers], axis=0)
+
+    def _by_parts(self, clip: ClipEmbedding, parts: PartSettings, start: tuple[Hits, Array], times_s: Array) -> Array:
+        """Joints (T, 17, 3) m in the camera for the plain query, from its hits and whole-pose answer."""
+        (hits, start_m), query = start, clip.queries[0]
+        keys = key_frames(times_s, parts.apart_s)
+        lenders = hits.indices[keys][:, parts.lenders(hits.indices.shape[1])]
+        lent = self.bank.candidates.joints_m(lenders.reshape(-1)).reshape(*lenders.shape, 17, 3)
+        found = PartSearch(self.towers.weights, parts).find(query.embedding[keys], start_m[keys], lent)
+        turned = replace(query, virtual_from_camera=query.virtual_from_camera[keys])
+        return between(turned.joints_in_camera(reshaped_joints(found, clip.proportions)), keys, times_s)
 
     def _along_path(self, found: Retrieved, hits: Hits, query: Query, options: PoseOptions) -> Retrieved:
         path = best_path(self.bank, hits, np.swapaxes(query.virtual_from_camera, -1, -2), options.step_cost)

@@ -67,6 +67,7 @@ def _methods(model: PoseModel) -> dict[str, Callable[[PersonTrack, Intrinsics], 
         "Avg(20)": lambda track, camera: _retrieved(model, track, camera, plain, 20),
         "Avg(100)": lambda track, camera: _retrieved(model, track, camera, plain, 100),
         "Avg(500)": lambda track, camera: _retrieved(model, track, camera, plain, 500),
+        "by parts": lambda track, camera: _retrieved(model, track, camera, plain, 0),
         "auxiliary head": lambda track, camera: _auxiliary(model, track, camera, plain),
         "structured inference": lambda track, camera: model.solve(track, camera, plain).joints_camera_m,
         "structured inference, temporal path": lambda track, camera: (
@@ -88,8 +89,10 @@ def _landmark_world(track: PersonTrack, camera: Intrinsics) -> Array:
 
 
 def _retrieved(model: PoseModel, track: PersonTrack, camera: Intrinsics, options: PoseOptions, average: int) -> Array:
-    options = replace(options, neighbours=max(average, 2), average=average)
-    return _whole(track, model.retrieve(model.embed(track_windows(track, camera), options), options)[1])
+    if average:
+        options = replace(options, neighbours=max(average, 2), average=average, parts=None)
+    clip = model.embed(track_windows(track, camera), options)
+    return _whole(track, model.retrieve(clip, options, track.times_s[solvable_frames(track)])[1])
 
 
 def _auxiliary(model: PoseModel, track: PersonTrack, camera: Intrinsics, options: PoseOptions) -> Array:

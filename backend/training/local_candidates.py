@@ -1,21 +1,25 @@
-"""Candidates near each sample's own truth: turned, bent, flipped in depth, and the regression's answer. torch.
+"""Candidates near each sample's own truth: turned, bent, flipped in depth, with a limb of another pose or turned by
+itself, and the regression's answer. torch.
 
 Random poses of a bank lie some 200 mm away, so they teach the score nothing about the last 100 mm; the authors'
-later code likewise draws candidates around the regression output.
+later code likewise draws candidates around the regression output. Limbs that are another pose's or turned teach what
+retrieval by parts asks: how good one limb is while the rest stays (`embedding.parts`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-LOCAL_CANDIDATES = 8
+LOCAL_CANDIDATES = 13
 _LIMBS = ((2, 3), (5, 6), (12, 13), (15, 16))
 
 
 def local_candidates(joints_m: Tensor, others_m: Tensor, regressed_m: Tensor) -> Tensor:
-    """(B, 8, 17, 3) candidates around the truth (B, 17, 3), from random other poses (C, 17, 3) and the auxiliary
-    head's answer (B, 17, 3).
+    """(B, LOCAL_CANDIDATES, 17, 3) candidates around the truth (B, 17, 3), from random other poses (C, 17, 3) and the
+    auxiliary head's answer (B, 17, 3).
     """
     batch = len(joints_m)
     turned = [_turned(joints_m, low, high) for low, high in ((0.04, 0.2), (0.1, 0.4), (0.2, 0.9))]
@@ -24,9 +28,43 @@ def local_candidates(joints_m: Tensor, others_m: Tensor, regressed_m: Tensor) ->
         other = others_m[torch.randint(len(others_m), (batch,), device=joints_m.device)]
         share = reach * torch.rand(batch, 17, 1, device=joints_m.device)
         bent.append(joints_m + share * (other - joints_m))
-    return torch.stack(
-        [*turned, *bent, _flipped(joints_m), _flipped(_turned(joints_m, 0.02, 0.3)), regressed_m.detach()], dim=1
-    )
+    regressed = regressed_m.detach()
+    limbs = [
+        _limb_turned(joints_m, 0.1, 0.5),
+        _limb_turned(joints_m, 0.3, 1.2),
+        _limb_turned(regressed, 0.1, 0.8),
+        _limb_exchanged(joints_m, others_m),
+        _limb_exchanged(joints_m, regressed),
+    ]
+    flipped = [_flipped(joints_m), _flipped(_turned(joints_m, 0.02, 0.3))]
+    return torch.stack([*turned, *bent, *flipped, *limbs, regressed], dim=1)
+
+
+def _limb_turned(joints_m: Tensor, low: float, high: float) -> Tensor:
+    """One random limb turned about its first joint."""
+    return _with_limb(joints_m, _turned, low, high)
+
+
+def _limb_exchanged(joints_m: Tensor, others_m: Tensor) -> Tensor:
+    """One random limb as another pose has it; `others_m` (B, 17, 3) row by row, or (C, 17, 3) drawn from."""
+    if len(others_m) != len(joints_m):
+        others_m = others_m[torch.randint(len(others_m), (len(joints_m),), device=joints_m.device)]
+    return _with_limb(joints_m, lambda _, other: other, others_m)
+
+
+def _with_limb(joints_m: Tensor, change: Callable[..., Tensor], *values: float | Tensor) -> Tensor:
+    """The poses with one random limb changed: `change(limb (n, 2, 3) from its first joint, *values)`."""
+    out = joints_m.clone()
+    choice = torch.randint(len(_LIMBS), (len(joints_m),), device=joints_m.device)
+    for number, (middle, end) in enumerate(_LIMBS):
+        rows, limb, root = (choice == number).nonzero()[:, 0], [middle, end], middle - 1
+        if not len(rows):
+            continue
+        own = [v[rows][:, limb] - v[rows][:, root, None] if isinstance(v, Tensor) else v for v in values]
+        out[rows[:, None], limb] = joints_m[rows, root, None] + change(
+            joints_m[rows][:, limb] - joints_m[rows, root, None], *own
+        )
+    return out
 
 
 def _turned(joints_m: Tensor, low: float, high: float) -> Tensor:
