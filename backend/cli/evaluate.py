@@ -97,7 +97,8 @@ def _simulated(args: argparse.Namespace, model: PoseModel) -> str:
         errors = simulated_errors(batch, model.towers, model.bank)
         averages = [errors.average_mm[count] for count in (20, 100, 500) if count in errors.average_mm]
         within = 100 * share_within_mm(batch, model.towers)
-        rows.append([name, errors.auxiliary_mm, errors.max_mm, *averages, errors.oracle_mm, within])
+        reach = (errors.oracle_mm, errors.parts_oracle_mm)
+        rows.append([name, errors.auxiliary_mm, errors.max_mm, *averages, errors.parts_mm, *reach, within])
     header = [
         "simulated sequences, MPJPE mm",
         "auxiliary",
@@ -105,7 +106,9 @@ def _simulated(args: argparse.Namespace, model: PoseModel) -> str:
         "Avg(20)",
         "Avg(100)",
         "Avg(500)",
+        "by parts",
         "nearest in bank",
+        "nearest by parts",
         "own poses within 30 mm, %",
     ]
     title = f"Bank of {len(model.bank)} candidates, {args.windows} windows.\n\n"

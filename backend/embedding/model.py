@@ -113,17 +113,16 @@ class PoseModel:
             if options.path:
                 found = self._along_path(found, hits, query, options)
             if options.parts:
-                return found, self._by_parts(clip, options.parts, (hits, found.joints_m), times_s)
+                return found, self._by_parts(clip, options.parts, hits, found.joints_m, times_s)
             answers.append((found, query.joints_in_camera(reshaped_joints(found.joints_m, clip.proportions))))
         return answers[0][0], np.mean([joints for _, joints in answers], axis=0)
 
-    def _by_parts(self, clip: ClipEmbedding, parts: PartSettings, start: tuple[Hits, Array], times_s: Array) -> Array:
+    def _by_parts(self, clip: ClipEmbedding, parts: PartSettings, hits: Hits, start_m: Array, times_s: Array) -> Array:
         """Joints (T, 17, 3) m in the camera for the plain query, from its hits and whole-pose answer."""
-        (hits, start_m), query = start, clip.queries[0]
-        keys = key_frames(times_s, parts.apart_s)
-        lenders = hits.indices[keys][:, parts.lenders(hits.indices.shape[1])]
-        lent = self.bank.candidates.joints_m(lenders.reshape(-1)).reshape(*lenders.shape, 17, 3)
-        found = PartSearch(self.towers.weights, parts).find(query.embedding[keys], start_m[keys], lent)
+        query, keys = clip.queries[0], key_frames(times_s, parts.apart_s)
+        search = PartSearch(self.towers.weights, parts)
+        at_keys = Hits(hits.scores[keys], hits.indices[keys])
+        found = search.from_hits(self.bank, query.embedding[keys], at_keys, start_m[keys])
         turned = replace(query, virtual_from_camera=query.virtual_from_camera[keys])
         return between(turned.joints_in_camera(reshaped_joints(found, clip.proportions)), keys, times_s)
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.bank.bank_file import PoseBank
+from backend.bank.search import Hits
 from backend.embedding.features import pose_features
 from backend.embedding.tower_file import TowerWeights
 from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
@@ -53,6 +55,8 @@ class _Part:
 
 _TRUNK = _Part((1, 4, 7, 8, 9, 10, 11, 14), 0)
 _LIMBS = (_Part((12, 13), 11), _Part((15, 16), 14), _Part((5, 6), 4), _Part((2, 3), 1))
+PARTS = ((_TRUNK.hangs_on, _TRUNK.joints), *((limb.hangs_on, limb.joints) for limb in _LIMBS))
+"""(joint that a part hangs on, joints that move with it), the trunk first."""
 _CHUNK = 32
 _THREADS = min(4, os.cpu_count() or 1)
 
@@ -63,6 +67,12 @@ class PartSearch:
     def __init__(self, weights: TowerWeights, settings: PartSettings) -> None:
         self._layers, self._settings = weights.pose, settings
         self._turns = _turns(settings.turns_deg)
+
+    def from_hits(self, bank: PoseBank, embedding: Array, hits: Hits, start_m: Array) -> Array:
+        """`find`, from the bank's answer to the whole-pose search."""
+        lenders = hits.indices[:, self._settings.lenders(hits.indices.shape[1])]
+        lent = bank.candidates.joints_m(lenders.reshape(-1)).reshape(*lenders.shape, 17, 3)
+        return self.find(embedding, start_m, lent)
 
     def find(self, embedding: Array, start_m: Array, candidates_m: Array) -> Array:
         """Joints (T, 17, 3) m in the virtual camera, relative to the pelvis, on the canonical body.
