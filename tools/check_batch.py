@@ -161,15 +161,15 @@ def _killed_and_resumed(out: Path, words: tuple[object, ...], wanted: dict[str, 
     while struck < kills.count:
         if struck % 3 == 0:  # a run that has been finished has nothing left to kill
             shutil.rmtree(out, ignore_errors=True)
-        running, began = batch(out, *words), time.perf_counter()
+        running = batch(out, *words)
         try:
             running.wait(moments.uniform(0.1, 0.9) * whole_s)
         except subprocess.TimeoutExpired:
             running.kill()
             running.wait()
             struck += 1
-        else:  # it was faster than thought: the whole anew, and sooner
-            whole_s = max(2.0, time.perf_counter() - began)
+        else:  # it was faster than thought: anew, and sooner
+            whole_s = max(2.0, 0.8 * whole_s)
             shutil.rmtree(out, ignore_errors=True)
             continue
         if struck % 3 == 0 or struck == kills.count:
