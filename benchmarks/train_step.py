@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     if args.device.startswith("cuda") and not torch.cuda.is_available():
         log.error("NOT RUN: there is no CUDA device here, so nothing was measured")
         return 77
