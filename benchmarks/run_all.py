@@ -2,7 +2,9 @@
 
     .venv/bin/python benchmarks/run_all.py [--only WORD] [--quick] [--output FILE.md]
 
-What cannot run here (no development data, no network for the peer's package, no CUDA) is named with the reason.
+What cannot run here (no development data, no renders, no network for the peer's package, no CUDA) is named with the
+reason. Renders, for the tables about them, are looked for in build/renders and build/held_out (docs/reproduction.md
+says how they are made, which takes hours).
 Exit status 1 when a benchmark that could run failed.
 """
 
@@ -23,6 +25,14 @@ SHARED = Path(os.environ.get("MARIONET_SHARED", ROOT.parent / "shared")) / "data
 PYTHON = sys.executable
 BLENDER = ROOT / ".venv-bpy-4.5" / "bin" / "python"
 FILM = "{film}"  # stands for the demo's film of real people, fetched once
+SMALL, LARGE = SHARED / "real" / "squats" / "pose_1.mp4", SHARED / "real" / "balancing" / "cam1.mp4"
+MOCAP = SHARED / "mocap"
+RENDERS, HELD_OUT = ROOT / "build" / "renders", ROOT / "build" / "held_out"
+_PAPER = (
+    "-m backend train --configuration structnet --pictures 2000 --batch 32 --steps 400 --convolution-steps 160"
+    " --candidates 500 --stepping adam --ablations -o build/paper --renders"
+)
+PAPER = (PYTHON, *_PAPER.split(), str(RENDERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,41 @@ BENCHMARKS = (
         needs=(SHARED / "real" / "balancing",),
     ),
     Benchmark(
-        "speed of solve beside MediaPipe",
+        "accuracy on simulated sequences, and what the bank can reach",
+        (PYTHON, "-m", "backend", "evaluate", "--mocap", str(MOCAP), "--windows", "1000"),
+        quick=(PYTHON, "-m", "backend", "evaluate", "--mocap", str(MOCAP), "--windows", "50"),
+        needs=(MOCAP,),
+    ),
+    Benchmark(
+        "the embedding's components, MPJPE over A",
+        (PYTHON, "tools/reproduction_plots.py", "--mocap", str(MOCAP), "--output", "build", "--windows", "1000"),
+        quick=(PYTHON, "tools/reproduction_plots.py", "--mocap", str(MOCAP), "--output", "build", "--windows", "50"),
+        needs=(MOCAP,),
+    ),
+    Benchmark(
+        "what the landmark networks get wrong on renders",
+        (PYTHON, "tools/fit_noise.py", "--renders", str(RENDERS)),
+        needs=(RENDERS,),
+    ),
+    Benchmark(
+        "the paper's network on renders",
+        (*PAPER, "--test-renders", str(HELD_OUT)),
+        needs=(RENDERS, HELD_OUT),
+    ),
+    Benchmark(
+        "speed of solve beside MediaPipe, 576 px",
+        (PYTHON, "benchmarks/solve_speed.py", str(SMALL)),
+        quick=(PYTHON, "benchmarks/solve_speed.py", str(SMALL), "--rounds", "1"),
+        needs=(SMALL,),
+    ),
+    Benchmark(
+        "speed of solve beside MediaPipe, 1080x1920 with a bystander",
+        (PYTHON, "benchmarks/solve_speed.py", str(LARGE)),
+        quick=(PYTHON, "benchmarks/solve_speed.py", str(LARGE), "--rounds", "1"),
+        needs=(LARGE,),
+    ),
+    Benchmark(
+        "speed of solve beside MediaPipe, the demo's film",
         (PYTHON, "benchmarks/solve_speed.py", FILM),
         quick=(PYTHON, "benchmarks/solve_speed.py", FILM, "--rounds", "1"),
     ),
@@ -58,7 +102,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         "batch: overlapped pool, and Ray",
-        (PYTHON, "benchmarks/batch.py", "--ray"),
+        (PYTHON, "benchmarks/batch.py", "--clips", "8", "--ray"),
         quick=(PYTHON, "benchmarks/batch.py", "--clips", "2", "--frames", "16", "--quality", "fast"),
         needs=(BLENDER,),
     ),
@@ -69,9 +113,14 @@ BENCHMARKS = (
     ),
     Benchmark(
         "baking beside Blender's own",
-        (str(BLENDER), "benchmarks/bake.py"),
+        (str(BLENDER), "benchmarks/bake.py", "--peer-frames", "200"),
         quick=(str(BLENDER), "benchmarks/bake.py", "--frames", "2000", "--peer-frames", "100"),
         needs=(BLENDER,),
+    ),
+    Benchmark(
+        "a step of training",
+        (PYTHON, "benchmarks/train_step.py"),
+        quick=(PYTHON, "benchmarks/train_step.py", "--repeats", "1", "--batch", "64"),
     ),
 )
 

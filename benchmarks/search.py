@@ -79,7 +79,7 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--without-faiss", action="store_true")
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     if args.device != "cpu" and not _has(args.device):
         log.error("NOT RUN: there is no device %s here, so nothing was measured on a GPU", args.device)
         return 77

@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     if args.device.startswith("cuda") and not torch.cuda.is_available():
         log.error("NOT RUN: there is no CUDA device here, so nothing was measured")
         return 77
@@ -62,9 +62,14 @@ def _step_s(settings: TrainerSettings, half: bool, repeats: int) -> float:
         return torch.from_numpy(rng.normal(size=shape).astype(np.float32)).to(settings.device)
 
     batch = StepTensors(
-        draw(rows, WINDOW, FRAME_FEATURES), draw(rows, CONTEXT_FEATURES), draw(rows, 17, 3), draw(rows, 24, 3, 3),
-        draw(rows, 3), draw(rows, 7),
-    )  # fmt: skip
+        frames=draw(rows, WINDOW, FRAME_FEATURES),
+        context=draw(rows, CONTEXT_FEATURES),
+        joints_m=draw(rows, 17, 3),
+        pose_m=draw(rows, 17, 3),
+        rotations=draw(rows, 24, 3, 3),
+        gravity=draw(rows, 3),
+        proportions=draw(rows, 7),
+    )
     candidates = draw(settings.candidates, 17, 3)
     spent = []
     for _ in range(repeats + 1):

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -141,24 +142,42 @@ def check_kills(folder: Path, kills: int, seed: int) -> list[str]:
         return ["the undisturbed run failed"]
     took = time.perf_counter() - began
     wanted = contents_of(folder / "undisturbed", BLENDER)
-    moments, out, torn, struck = random.Random(seed), folder / "killed", 0, 0
-    for number in range(kills):
-        if number % 3 == 0:  # a run that has been finished has nothing left to kill
+    torn = sum(not one for one in _killed_and_resumed(folder / "killed", words, wanted, Kills(kills, seed, took)))
+    return [f"{torn} resumed runs differ"] if torn else []
+
+
+@dataclass(frozen=True, slots=True)
+class Kills:
+    """How many, the seed of their moments, and how long a whole run takes, in seconds."""
+
+    count: int
+    seed: int
+    whole_s: float
+
+
+def _killed_and_resumed(out: Path, words: tuple[object, ...], wanted: dict[str, str], kills: Kills) -> list[bool]:
+    """Whether each resumed run, after up to three kills, is as undisturbed; only kills of a run at work count."""
+    moments, same, struck, whole_s = random.Random(kills.seed), list[bool](), 0, kills.whole_s
+    while struck < kills.count:
+        if struck % 3 == 0:  # a run that has been finished has nothing left to kill
             shutil.rmtree(out, ignore_errors=True)
         running = batch(out, *words)
         try:
-            running.wait(moments.uniform(0.1, 0.9) * took)
+            running.wait(moments.uniform(0.1, 0.9) * whole_s)
         except subprocess.TimeoutExpired:
             running.kill()
             running.wait()
             struck += 1
-        if number % 3 == 2 or number == kills - 1:
+        else:  # it was faster than thought: anew, and sooner
+            whole_s = max(2.0, 0.8 * whole_s)
+            shutil.rmtree(out, ignore_errors=True)
+            continue
+        if struck % 3 == 0 or struck == kills.count:
             resumed = batch(out, *words).wait()
-            same = resumed == 0 and contents_of(out, BLENDER) == wanted
-            torn += not same
-            print(f"after kill {number + 1}: exit {resumed}, {'the same' if same else 'DIFFERENT'} as undisturbed")
-    print(f"{struck} of {kills} kills struck a run at work ({took:.0f} s undisturbed), {len(wanted)} files compared")
-    return [f"{torn} resumed runs differ"] if torn else []
+            same.append(resumed == 0 and contents_of(out, BLENDER) == wanted)
+            print(f"after kill {struck}: exit {resumed}, {'the same' if same[-1] else 'DIFFERENT'} as undisturbed")
+    print(f"{struck} kills struck a run at work ({kills.whole_s:.0f} s undisturbed), {len(wanted)} files compared")
+    return same
 
 
 def main() -> int:

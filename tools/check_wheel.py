@@ -2,8 +2,9 @@
 
     .venv/bin/python tools/check_wheel.py [--output-dir dist] [--clip FILM]
 
-The new environment borrows the installed dependencies of the one that runs this, so nothing is downloaded. With
---clip the installed command also solves a film. Standard library only.
+The new environment borrows the installed dependencies of the one that runs this, so nothing is downloaded. The
+installed command looks itself over (`doctor`) and solves a film, in an empty home; after uninstalling neither the
+environment nor the home may hold anything of it. Standard library only.
 """
 
 from __future__ import annotations
@@ -22,15 +23,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("backend/", "blender_addon/", "skeleton_maps/")
 SHIPPED = {".py", ".json", ".safetensors", ".onnx", ".npz"}
+EXTRAS = {"gpu", "train", "batch", "blender", "dev", "docs"}
+FILM = ROOT / "assets" / "demo_clip.mp4"
 
 
 class WheelError(RuntimeError):
     """The wheel lacks something, or does not run outside the checkout."""
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+def run(*command: str | Path, cwd: Path, home: Path | None = None) -> str:
     """Run a command away from the checkout; raises WheelError with its output when it fails."""
     clean = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    if home is not None:
+        clean = {key: value for key, value in clean.items() if not key.startswith("XDG_")} | {"HOME": str(home)}
     done = subprocess.run(
         [str(part) for part in command], cwd=cwd, env=clean, capture_output=True, text=True, check=False
     )
@@ -59,11 +64,16 @@ def check_contents(wheel: Path) -> None:
     """Every module and data file of the packages is in the wheel, and nothing of the rest of the repository."""
     with zipfile.ZipFile(wheel) as opened:
         names = {name for name in opened.namelist() if ".dist-info/" not in name}
+        about = next(name for name in opened.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = opened.read(about).decode().splitlines()
     wanted = {name for name in tracked_files() if name.startswith(PACKAGES) and Path(name).suffix in SHIPPED}
     missing = sorted(wanted - names)
     foreign = sorted(name for name in names if not name.startswith(PACKAGES))
     if missing or foreign:
         raise WheelError(f"{wheel.name}: missing {missing[:8]}, foreign {foreign[:8]}")
+    extras = {line.partition(": ")[2] for line in lines if line.startswith("Provides-Extra: ")}
+    if extras != EXTRAS:
+        raise WheelError(f"{wheel.name}: its extras are {sorted(extras)}, not {sorted(EXTRAS)}")
 
 
 def make_environment(work: Path, wheel: Path) -> Path:
@@ -76,26 +86,31 @@ def make_environment(work: Path, wheel: Path) -> Path:
     return home / "bin"
 
 
-def try_out(binaries: Path, work: Path, clip: Path | None) -> None:
-    """The installed command finds nothing wrong with itself and, given a film, solves it."""
-    away = work / "elsewhere"
+def try_out(binaries: Path, work: Path, clip: Path) -> Path:
+    """The installed command finds nothing wrong with itself and solves a film; returns the home that it had."""
+    away, home = work / "elsewhere", work / "home"
     away.mkdir()
+    home.mkdir()
     where = run(binaries / "python", "-c", "import backend; print(backend.__file__)", cwd=away).strip()
     if not Path(where).is_relative_to(binaries.parent):
         raise WheelError(f"backend is imported from {where}, not from the wheel")
-    print(run(binaries / "marionet", "doctor", cwd=away))
-    if clip is not None:
-        run(binaries / "marionet", "solve", clip.resolve(), "-o", away / "clip.npz", cwd=away)
-        print(f"solved {clip.name}: {(away / 'clip.npz').stat().st_size} bytes")
+    print(run(binaries / "marionet", "doctor", cwd=away, home=home))
+    looks = ("--overlay", "overlay.mp4", "--sheet", "sheet.png", "--plot", "plot.png")
+    options = ("--quality", "fast", "--range", "0:24", *looks)
+    run(binaries / "marionet", "solve", clip.resolve(), "-o", "clip.npz", *options, cwd=away, home=home)
+    made = ", ".join(f"{path.name} {path.stat().st_size / 1e3:.0f} kB" for path in sorted(away.iterdir()))
+    print(f"solved {clip.name}: {made}")
+    return home
 
 
-def uninstall(binaries: Path, work: Path) -> None:
-    """Uninstalling leaves no file behind."""
+def uninstall(binaries: Path, work: Path, home: Path) -> None:
+    """Uninstalling leaves no file behind, and neither did running. Caches of matplotlib and others are not ours."""
     python = binaries / "python"
     run(sys.executable, "-m", "pip", "--python", python, "uninstall", "-q", "-y", "marionet", cwd=work)
     site = next(binaries.parent.glob("lib/python*/site-packages"))
     left = [path for name in PACKAGES for path in (site / name).rglob("*") if path.suffix != ".pyc" and path.is_file()]
     left += list(site.glob("marionet*")) + list(binaries.glob("marionet*"))
+    left += [path for path in home.rglob("*") if "marionet" in path.relative_to(home).as_posix().lower()]
     if left:
         raise WheelError(f"left after uninstalling: {left[:8]}")
 
@@ -104,7 +119,7 @@ def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output-dir", type=Path, help="keep the built files here")
-    parser.add_argument("--clip", type=Path, help="a film for the installed command to solve")
+    parser.add_argument("--clip", type=Path, default=FILM, help="a film for the installed command to solve")
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="marionet-wheel-"))
     try:
@@ -112,8 +127,8 @@ def main() -> int:
         wheel = next(path for path in built if path.suffix == ".whl")
         check_contents(wheel)
         binaries = make_environment(work, wheel)
-        try_out(binaries, work, options.clip)
-        uninstall(binaries, work)
+        home = try_out(binaries, work, options.clip)
+        uninstall(binaries, work, home)
         if options.output_dir:
             options.output_dir.mkdir(parents=True, exist_ok=True)
             for path in built:

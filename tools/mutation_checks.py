@@ -97,6 +97,34 @@ BREAKAGES = (
         '_arrays(plan, header.get("arrays"), frames[1:])',
         "tests/wire/test_codec_round_trip.py",
     ),
+    Breakage(
+        "accuracy: truth turned the wrong way into the camera",
+        "backend/evaluation/recording.py",
+        "truth = recording.joints_world_m @ camera.camera_from_world.T",
+        "truth = recording.joints_world_m @ camera.camera_from_world",
+        "tests/evaluation/test_recording.py",
+    ),
+    Breakage(
+        "accuracy: frames of the film taken for frames of the truth",
+        "backend/evaluation/recording.py",
+        "frame = np.rint(times_s * recording.fps).astype(int)",
+        "frame = np.arange(len(times_s))",
+        "tests/evaluation/test_recording.py",
+    ),
+    Breakage(
+        "batch: options left out of what makes a clip finished",
+        "backend/batch/planning.py",
+        '"animate": asdict(replace(order.animate, rig="")) if order.needs_blender else None,',
+        '"animate": None,',
+        "tests/batch/test_planning.py",
+    ),
+    Breakage(
+        "batch: two clips of one name write over each other",
+        "backend/batch/planning.py",
+        "    if first is clip:\n        return clip\n",
+        "    return clip\n",
+        "tests/batch/test_planning.py",
+    ),
 )
 
 

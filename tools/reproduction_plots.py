@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--windows", type=int, default=1500)
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     model = load_model()
     _components(model, args.output / "embedding_components.png")
     _average_curve(model, args, args.output / "average_curve.png")

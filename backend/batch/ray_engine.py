@@ -12,6 +12,7 @@ import socket
 import time
 from typing import Any, Final
 
+from backend.batch.board import Board
 from backend.batch.engine import WorkerView
 from backend.batch.orders import Fault, RunSettings, Step, StepEnded, StepOrder, StepProgress
 from backend.batch.steps import Bench
@@ -19,8 +20,11 @@ from backend.batch.worker import do_step, thinned
 from backend.errors import BadInputError, ServiceError, WorkerError
 from backend.export.find_blender import PACKAGES
 
+log = logging.getLogger(__name__)
+
 _WORKER_DEATHS: Final = 5  # how often Ray does a task again whose worker or machine died
 _CONNECT_S: Final = 10.0
+_IDLE_S: Final = 0.05
 _BENCHES: dict[RunSettings, Bench] = {}
 
 
@@ -31,7 +35,8 @@ class RayEngine:
         self._ray = _connect(address)
         self._settings = settings
         self._tasks: dict[Any, tuple[StepOrder, float]] = {}
-        self._board = self._ray.remote(num_cpus=0)(_Board).remote()
+        self._board = self._ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
+        self._asked = self._board.take.remote()
         self._views: dict[str, StepProgress] = {}
         self._cpus = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         self._gpus = float(self._ray.cluster_resources().get("GPU", 0.0))
@@ -52,9 +57,11 @@ class RayEngine:
     def wait(self, timeout_s: float) -> list[StepEnded | StepProgress]:
         """Ends of tasks, and what the workers put on the board."""
         events: list[StepEnded | StepProgress] = []
+        if not self._tasks:
+            time.sleep(min(timeout_s, _IDLE_S))
         ready, _ = self._ray.wait(list(self._tasks), timeout=timeout_s) if self._tasks else ([], [])
         events += [self._ended(task, *self._tasks.pop(task)) for task in ready]
-        for message in self._ray.get(self._board.take.remote()):
+        for message in self._told():
             self._views[message.worker] = message
             events.append(message)
         return events
@@ -74,6 +81,19 @@ class RayEngine:
             self._ray.cancel(task, force=True)
         self._ray.shutdown()
 
+    def _told(self) -> list[StepProgress]:
+        """News from the board, which is never waited for: it may still start, or be lost with its machine."""
+        answered, _ = self._ray.wait([self._asked], timeout=0)
+        if not answered:
+            return []
+        try:
+            news: list[StepProgress] = self._ray.get(self._asked)
+        except self._ray.exceptions.RayError as fault:
+            log.info("the board of progress was lost: %s", fault)
+            news = []
+        self._asked = self._board.take.remote()
+        return news
+
     def _ended(self, task: Any, order: StepOrder, submitted_s: float) -> StepEnded:
         try:
             ended: StepEnded = self._ray.get(task)
@@ -83,22 +103,6 @@ class RayEngine:
             return StepEnded(order, "ray", spent_s, fault=Fault(error.code, error.message, error.remedy))
         self._views.pop(ended.worker, None)
         return ended
-
-
-class _Board:
-    """An actor that workers tell their progress, and the conductor takes it from."""
-
-    def __init__(self) -> None:
-        self._latest: dict[str, StepProgress] = {}
-
-    def put(self, message: StepProgress) -> None:
-        """Tell."""
-        self._latest[message.worker] = message
-
-    def take(self) -> list[StepProgress]:
-        """What was told since the last time."""
-        latest, self._latest = self._latest, {}
-        return list(latest.values())
 
 
 def _on_worker(order: StepOrder, settings: RunSettings, board: Any) -> StepEnded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import shutil
 import tempfile
@@ -16,10 +17,16 @@ from typing import Final
 import numpy as np
 
 from backend.cli.output import Terminal
-from backend.errors import DeviceError, MarionetError, VideoError, WeightsError
+from backend.errors import BlenderError, DeviceError, MarionetError, VideoError, WeightsError
 
 _PACKAGES: Final = ("numpy", "scipy", "av", "opencv-python-headless", "onnxruntime", "safetensors", "pyzmq", "pillow")
-_OPTIONAL: Final = {"torch": "CUDA and training", "matplotlib": "--plot", "faiss-cpu": "banks larger than memory"}
+_OPTIONAL: Final = {
+    "torch": "CUDA and training",
+    "matplotlib": "--plot",
+    "faiss-cpu": "banks larger than memory",
+    "ray": "batch --ray",
+    "fsspec": "batches into a URL",
+}
 _DECODERS: Final = ("h264", "hevc", "vp9", "av1")
 _LEAST_FREE_BYTES: Final = 1 << 30
 _OK, _WARNING, _FAULT = "ok", "warning", "fault"
@@ -68,6 +75,7 @@ def findings() -> Iterator[Finding]:
     yield from _codecs()
     yield from _networks()
     yield from _devices()
+    yield _blender()
     yield _space(Path(tempfile.gettempdir()))
 
 
@@ -153,6 +161,18 @@ def _devices() -> Iterator[Finding]:
         yield Finding("device auto", _OK, choose_device("auto"))
     except DeviceError as error:
         yield Finding("device auto", _FAULT, error.message, error.remedy, error.exit_code)
+
+
+def _blender() -> Finding:
+    """The Blender of `batch`. None is no fault: solving needs none."""
+    from backend.export.find_blender import VARIABLE, find_blender
+
+    try:
+        return Finding("blender for batch", _OK, str(find_blender().program))
+    except BlenderError as error:
+        if os.environ.get(VARIABLE):
+            return Finding("blender for batch", _WARNING, error.message, f"{error.remedy}, or unset {VARIABLE}")
+        return Finding("blender for batch", _OK, "none was found (only for fbx, bvh, glb, usd and blend from `batch`)")
 
 
 def _space(folder: Path) -> Finding:

@@ -1,4 +1,4 @@
-"""A Ray cluster of two workers on this machine: the same steps, results behind a URL, a worker killed in the middle."""
+"""A Ray cluster of two workers on this machine: the same steps, results behind a URL, workers killed in the middle."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ def cluster() -> Iterator[str]:
         process.communicate()
 
 
-def at_work() -> list[psutil.Process]:
+def at_work(*names: str) -> list[psutil.Process]:
     """Ray's worker processes that are at a task of ours; Ray names them after it."""
+    marks = tuple(f"ray::{name}" for name in names or ("solve", "export", "look"))
     found = []
     for process in psutil.process_iter():
         try:
-            if any(word.startswith(("ray::solve", "ray::export", "ray::look")) for word in process.cmdline()[:1]):
+            if any(word.startswith(marks) for word in process.cmdline()[:1]):
                 found.append(process)
         except psutil.Error:
             continue
@@ -51,6 +52,8 @@ def test_a_cluster_gives_what_the_pool_gives_and_survives_a_killed_worker(start,
     running = start(*words, "--ray", cluster, out="shared", url="local")
     running.wait_for(lambda: bool(at_work()))
     at_work()[0].send_signal(signal.SIGKILL)
+    running.wait_for(lambda: bool(at_work("Board")))
+    at_work("Board")[0].send_signal(signal.SIGKILL)  # progress is lost, the work is not
     done = running.finish()
     assert done.code == 0, done.errors
     assert done.events[-1]["done"] == 2

@@ -87,6 +87,28 @@ def test_the_live_retarget_follows_the_timeline_and_leaves_no_trace(ready: Any, 
     assert armature.animation_data is None
 
 
+def test_a_live_retarget_that_moves_the_object_puts_all_back(ready: Any, addon: Any) -> None:
+    armature = ready.retarget.armature
+    armature.location, armature.rotation_euler = (3.0, -2.0, 0.0), (0.0, 0.0, 0.7)
+    before = [*armature.location, *armature.rotation_euler]
+    ready.retarget.root = "OBJECT"
+    assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
+    places = []
+    for frame in (1, 40):
+        bpy.context.scene.frame_set(frame)
+        places.append(np.array(armature.location))
+    assert np.linalg.norm(places[1] - places[0]) > 0.01
+    # an option that changes meanwhile: the hips travel now, the object stands where the user left it
+    ready.retarget.root = "HIPS"
+    addon("workflow").refresh_previews(bpy.context)  # what a timer does where Blender has a window
+    bpy.context.scene.frame_set(39)
+    assert [*armature.location, *armature.rotation_euler] == pytest.approx(before)
+    assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
+    assert [*armature.location, *armature.rotation_euler] == pytest.approx(before)
+    assert all(np.abs(np.array(bone.matrix_basis) - np.eye(4)).max() < 1e-6 for bone in armature.pose.bones)
+    assert armature.animation_data is None
+
+
 def test_no_file_stores_a_live_preview(ready: Any, state: Any, tmp_path: Path) -> None:
     path = tmp_path / "scene.blend"
     name = ready.retarget.armature.name

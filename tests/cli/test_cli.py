@@ -123,7 +123,17 @@ def test_doctor_names_a_damaged_network_with_its_remedy(capsys, monkeypatch, tmp
 
 def test_findings_are_complete_enough_to_report_a_bug():
     subjects = {finding.subject for finding in findings()}
-    assert {"python", "package onnxruntime", "decoder av1", "device auto", "disk"} <= subjects
+    assert {"python", "package onnxruntime", "decoder av1", "device auto", "blender for batch", "disk"} <= subjects
+
+
+def test_doctor_warns_of_a_blender_that_is_not_there_and_can_solve_all_the_same(capsys, monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("MARIONET_BLENDER", str(tmp_path / "gone"))
+    assert main(["doctor", "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (blender,) = [event for event in events if event.get("subject") == "blender for batch"]
+    assert blender["state"] == "warning"
+    assert str(tmp_path / "gone") in blender["found"]
+    assert "MARIONET_BLENDER" in blender["remedy"]
 
 
 def test_tracks_lists_people_with_a_sheet(capsys, tmp_path: Path, repository: Path):
