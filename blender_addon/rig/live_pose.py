@@ -42,12 +42,12 @@ class LivePose:
         self._before = _snapshot(armature, {channel.bone for channel in self._channels}, pose)
 
     def replace(self, armature: Any, pose: BakedPose) -> None:
-        """Show another pose on the same armature; what `restore` puts back stays the first state."""
-        before = self._before
+        """Show another pose on the same armature; what `restore` puts back stays the first state.
+
+        What only the pose before held (other bones, the object, switches) goes back at once.
+        """
+        self.restore()
         self.__init__(armature, pose)  # type: ignore[misc]
-        for bone, values in self._before.bones.items():
-            before.bones.setdefault(bone, values)
-        self._before = before
 
     def show(self, time_s: float) -> bool:
         """Pose the armature as at a time of the clip; False when the armature is gone."""

@@ -103,6 +103,11 @@ def test_a_live_retarget_that_moves_the_object_puts_all_back(ready: Any, addon: 
     addon("workflow").refresh_previews(bpy.context)  # what a timer does where Blender has a window
     bpy.context.scene.frame_set(39)
     assert [*armature.location, *armature.rotation_euler] == pytest.approx(before)
+    # and back: what is put back in the end is still the user's own place, not one that was only shown
+    ready.retarget.root = "OBJECT"
+    addon("workflow").refresh_previews(bpy.context)
+    bpy.context.scene.frame_set(40)
+    assert [*armature.location, *armature.rotation_euler] != pytest.approx(before)
     assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
     assert [*armature.location, *armature.rotation_euler] == pytest.approx(before)
     assert all(np.abs(np.array(bone.matrix_basis) - np.eye(4)).max() < 1e-6 for bone in armature.pose.bones)
