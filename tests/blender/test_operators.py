@@ -103,15 +103,23 @@ def test_a_live_retarget_that_moves_the_object_puts_all_back(ready: Any, addon: 
     addon("workflow").refresh_previews(bpy.context)  # what a timer does where Blender has a window
     bpy.context.scene.frame_set(39)
     assert [*armature.location, *armature.rotation_euler] == pytest.approx(before)
-    # and back: what is put back in the end is still the user's own place, not one that was only shown
+    assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
+    assert [*armature.location, *armature.rotation_euler] == pytest.approx(before)
+    assert all(np.abs(np.array(bone.matrix_basis) - np.eye(4)).max() < 1e-6 for bone in armature.pose.bones)
+    assert armature.animation_data is None
+
+
+def test_an_object_that_moves_only_later_in_a_live_retarget_is_put_back(ready: Any, addon: Any) -> None:
+    armature = ready.retarget.armature
+    armature.location = (3.0, -2.0, 0.0)
+    before = [*armature.location, *armature.rotation_euler]
+    assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
     ready.retarget.root = "OBJECT"
     addon("workflow").refresh_previews(bpy.context)
     bpy.context.scene.frame_set(40)
     assert [*armature.location, *armature.rotation_euler] != pytest.approx(before)
     assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
     assert [*armature.location, *armature.rotation_euler] == pytest.approx(before)
-    assert all(np.abs(np.array(bone.matrix_basis) - np.eye(4)).max() < 1e-6 for bone in armature.pose.bones)
-    assert armature.animation_data is None
 
 
 def test_no_file_stores_a_live_preview(ready: Any, state: Any, tmp_path: Path) -> None:
