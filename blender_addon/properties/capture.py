@@ -7,6 +7,7 @@ from bpy.props import (
     BoolProperty,
     EnumProperty,
     FloatProperty,
+    FloatVectorProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
@@ -71,11 +72,20 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
             ("longest", "Longest", "The person who is in the picture for longest"),
             ("moving", "Most Moving", "The person who moves most"),
             ("index", "Number", "The person with this number on the sheet of people"),
+            ("point", "At a Point", "The person at a point of the picture, clicked in the Movie Clip Editor"),
             ("all", "Everyone", "Each person gets a clip"),
         ],
         default="largest",
     )
     person_number: IntProperty(name="Number", description="Number on the sheet of people", min=0, soft_max=20)
+    point_px: FloatVectorProperty(
+        name="Point",
+        description="Point of the picture in pixels, from its top left corner",
+        size=2,
+        min=0.0,
+        precision=0,
+    )
+    point_frame: IntProperty(name="Frame", description="Picture of the video, counted from 0", min=0)
     know_height: BoolProperty(
         name="Body Height", description="Off: an average height is assumed, and sizes and distances are scaled by it"
     )
