@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass
@@ -40,16 +41,16 @@ class PeopleSearch:
         self.words = "Looking for people"
         self.people: list[FoundPerson] = []
         self.fraction = 0.0
-        self._folder = tempfile.TemporaryDirectory(prefix="marionet-people-")
+        self._folder = Path(tempfile.mkdtemp(prefix="marionet-people-"))
         self._link = link
-        self._request = JobRequest(video, Path(self._folder.name), options, upload, CAPABILITY)
+        self._request = JobRequest(video, self._folder, options, upload, CAPABILITY)
         self._job: CaptureJob | None = None
         self._began_s = time.monotonic()
 
     @property
     def sheet(self) -> Path:
         """The contact sheet, once the search is done."""
-        return Path(self._folder.name) / SHEET_NAME
+        return self._folder / SHEET_NAME
 
     def poll(self, budget_s: float = 0.005) -> str:
         """Do what can be done now; never waits."""
@@ -70,6 +71,11 @@ class PeopleSearch:
             self.state = snapshot.state
             self.message = " ".join(f"{part.rstrip('.')}." for part in (snapshot.words, snapshot.remedy) if part)
         return self.state
+
+    def discard(self) -> None:
+        """Stop looking, and delete the sheet."""
+        self.cancel()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def cancel(self) -> None:
         """Stop looking."""

@@ -59,9 +59,10 @@ def unregister() -> None:
 
 def _stop_work() -> None:
     state = runtime.STATE
-    for running in (state.setup, state.people):
-        if running is not None:
-            running.cancel()
+    if state.setup is not None:
+        state.setup.cancel()
+    if state.people is not None:
+        state.people.discard()
     close_link()
     for timer in (backend.watch_timer, backend.poll_setup, capture.go_on, finishing.tick_finishing, people.poll_people):
         if bpy.app.timers.is_registered(timer):

@@ -44,6 +44,8 @@ class MARIONET_OT_find_people(bpy.types.Operator):
         except (AccessError, OSError) as fault:
             self.report({"ERROR"}, runtime.STATE.fail(str(fault)))
             return {"CANCELLED"}
+        if runtime.STATE.people is not None:
+            runtime.STATE.people.discard()
         runtime.STATE.people = search
         if not bpy.app.background:
             if not bpy.app.timers.is_registered(poll_people):
