@@ -41,7 +41,8 @@ class LoadedClip:
 class State:
     """Everything of one Blender run. `capture`, `overlay`, `live` are the running capture and previews, or None.
 
-    `finishing` are stopped captures whose clip the backend still makes; `news` is what the panel says of the last one.
+    `ended_live` is the last live pose, which knows what was there before it. `finishing` are stopped captures whose
+    clip the backend still makes; `news` is what the panel says of the last one.
     """
 
     link: BackendLink | None = None
@@ -50,6 +51,7 @@ class State:
     capture: Any = None
     overlay: Any = None
     live: Any = None
+    ended_live: Any = None
     people: Any = None
     finishing: list[Any] = field(default_factory=list)
     news: str = ""

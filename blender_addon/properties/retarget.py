@@ -136,6 +136,9 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
     )
     left_prop: PointerProperty(name="Left Hand", description="What the left hand holds", type=MARIONET_PG_hand_prop)
     right_prop: PointerProperty(name="Right Hand", description="What the right hand holds", type=MARIONET_PG_hand_prop)
+    previewed: StringProperty(
+        description="Armature that the live retarget poses; part of every undo step", options={"HIDDEN"}
+    )
     rows: CollectionProperty(type=MARIONET_PG_map_row)
     row_index: IntProperty(name="Joint")
     map_json: StringProperty(name="Skeleton Map", description="The whole skeleton map as it would be saved")
