@@ -23,6 +23,7 @@ from .rig.live_pose import LivePose
 Array = NDArray[np.floating]
 
 logger = logging.getLogger(__name__)
+_AFTER_UNDO_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +156,19 @@ def on_undo(scene: Any, _depsgraph: Any = None) -> None:
     if live is not None:
         _mark_previewed(live, live.pose.armature_name)
         on_frame_change(scene)
+        if not bpy.app.background and not bpy.app.timers.is_registered(_show_again):
+            bpy.app.timers.register(_show_again, first_interval=_AFTER_UNDO_S)
     elif ended is not None and ended.scene == scene.name and scene.marionet.retarget.previewed:
         if scene.marionet.retarget.previewed == ended.pose.armature_name:
             ended.pose.restore()
         _mark_previewed(ended, "")
+
+
+def _show_again() -> None:
+    """Blender evaluates the rig's own action after the handlers of an undo: the preview goes over it again."""
+    if runtime.STATE.live is not None:
+        on_frame_change(bpy.context.scene)
+        redraw_viewports()
 
 
 @persistent

@@ -100,7 +100,7 @@ def cancel_with_escape() -> Iterator[None]:
     pressed = time.monotonic()
     press("ESC")
     yield from until(lambda: state().capture is None, "the end after Esc")
-    require(run.snapshot.state == "cancelled", f"Esc left the capture {run.snapshot.state}")
+    require(run.snapshot.state in ("cancelled", "finishing"), f"Esc left the capture {run.snapshot.state}")
     kept = len(bpy.context.scene.marionet.clips) - before
     seconds = run.ended_s - pressed
     note("escape", progress=text, seconds=seconds, heard_s=run.stop_asked_s - pressed, clips_kept=kept)
