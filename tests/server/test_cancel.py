@@ -35,6 +35,8 @@ def test_running_job_stops_and_keeps_its_frames(backend: Backend, peer: Peer, tm
     ending, seconds = cancel(peer, job_id)
     assert seconds < 1.0
     assert ending.frames_kept >= 10
+    if ending.finishing:  # a loaded machine
+        ending = peer.until_end(job_id)[1]
     part = peer.ask(wire.Fetch(job_id, 0, 0, 1 << 20))
     with np.load(io.BytesIO(part.data.tobytes())) as clip:
         assert len(clip["rotations_wxyz"]) == ending.frames_kept
