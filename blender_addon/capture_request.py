@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import bpy
 from .backend_access import AccessError, clip_dir, is_loopback
 from .capture_run import CaptureTicket
 from .client.job import JobRequest
+from .client.link import BackendLink
 from .extension import preferences
+from .people_search import PeopleSearch
 from .properties import settings
 from .wire.connection_file import ConnectionFileError, read_connection_file
 from .wire.messages import SolveOptions
@@ -50,7 +53,7 @@ def solve_options(capture: Any) -> SolveOptions:
     return SolveOptions(
         start_s=capture.start_s if capture.use_range else None,
         end_s=capture.end_s if capture.use_range else None,
-        person=str(capture.person_number) if capture.person == "index" else capture.person,
+        person=person_word(capture),
         height_m=capture.height_m if capture.know_height else None,
         fov_deg=capture.fov_deg if capture.know_fov else None,
         quality=capture.quality,
@@ -60,6 +63,23 @@ def solve_options(capture: Any) -> SolveOptions:
     )
 
 
+def person_word(capture: Any) -> str:
+    """The chosen person as the backend takes it: a word, a number, or a point of a frame in px."""
+    if capture.person == "index":
+        return str(capture.person_number)
+    if capture.person == "point":
+        return f"{capture.point_px[0]:.1f},{capture.point_px[1]:.1f}@{capture.point_frame}"
+    return str(capture.person)
+
+
+def make_search(context: Any, link: BackendLink) -> PeopleSearch:
+    """A search for the people in the panel's video. Raises AccessError in words."""
+    capture = settings(context).capture
+    path = source_path(capture)
+    options = replace(solve_options(capture), quality="fast", person="all")
+    return PeopleSearch(link, path, options, _needs_upload(path))
+
+
 def make_ticket(context: Any) -> CaptureTicket:
     """The request for a capture with the panel's settings. Raises AccessError in words."""
     capture = settings(context).capture
@@ -67,17 +87,22 @@ def make_ticket(context: Any) -> CaptureTicket:
     if reason:
         raise AccessError(reason)
     path = source_path(capture)
-    chosen = preferences()
-    away = chosen.backend == "REMOTE" and _is_elsewhere(chosen)
+    upload = _needs_upload(path)
+    stem = re.sub(r"[^\w.-]+", "_", path.stem) or "clip"
+    folder = clip_dir(preferences()) / f"{stem}_{datetime.now():%Y%m%d_%H%M%S_%f}"
+    request = JobRequest(path, folder, solve_options(capture), upload=upload)
+    height = capture.height_m if capture.know_height else _ASSUMED_HEIGHT_M
+    return CaptureTicket(request, context.scene.name, path, height)
+
+
+def _needs_upload(path: Path) -> bool:
+    """Whether the backend is on another computer, so that the video's bytes have to be sent. Raises AccessError."""
+    away = preferences().backend == "REMOTE" and _is_elsewhere(preferences())
     if away and path.is_dir():
         raise AccessError(
             "A server on another computer cannot read a folder of images here. Make a video of them first"
         )
-    stem = re.sub(r"[^\w.-]+", "_", path.stem) or "clip"
-    folder = clip_dir(chosen) / f"{stem}_{datetime.now():%Y%m%d_%H%M%S_%f}"
-    request = JobRequest(path, folder, solve_options(capture), upload=away)
-    height = capture.height_m if capture.know_height else _ASSUMED_HEIGHT_M
-    return CaptureTicket(request, context.scene.name, path, height)
+    return away
 
 
 def _is_elsewhere(chosen: Any) -> bool:

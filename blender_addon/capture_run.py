@@ -54,6 +54,7 @@ class CaptureRun:
         self.partial: MotionClip | None = None
         self.started_s = time.monotonic()
         self.stop_asked_s = self.ended_s = 0.0
+        self.rough: Path | None = None  # what `keep_preview` wrote, which the backend's own clip replaces
         self._buffer = ChunkBuffer(ticket.height_m)
         self._previewed_s = 0.0
         self._stale = False
@@ -68,6 +69,11 @@ class CaptureRun:
         """Whether nothing more will happen."""
         return self.job.snapshot.over
 
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more will happen that anybody has to wait for."""
+        return self.job.snapshot.stopped
+
     def tick(self, budget_s: float = TICK_BUDGET_S) -> bool:
         """Do what can be done now; True when `partial` became newer."""
         begun = time.perf_counter()
@@ -77,7 +83,7 @@ class CaptureRun:
         while self._is_ending and time.perf_counter() - begun < budget_s:
             time.sleep(_ANSWER_REST_S)
             self.job.tick(budget_s)
-        if self.over and not self.ended_s:
+        if self.stopped and not self.ended_s:
             self.ended_s = time.monotonic()
         for chunk in self.job.take_chunks():
             self._stale = self._buffer.add(chunk) or self._stale
@@ -101,11 +107,12 @@ class CaptureRun:
         path = self.ticket.request.result_dir / "preview.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_clip(replace(clip, header=kept), path)
+        self.rough = path
         return path
 
     @property
     def _is_ending(self) -> bool:
-        return not self.over and (bool(self.stop_asked_s) or self.snapshot.state == "fetching")
+        return not self.stopped and (bool(self.stop_asked_s) or self.snapshot.state == "fetching")
 
     def cancel(self) -> None:
         """Ask for a stop, and send it off; finished frames are kept."""
@@ -124,7 +131,7 @@ class CaptureRun:
         """The progress bar's words: stage, count, time left."""
         snapshot = self.snapshot
         what = snapshot.words or STAGE_WORDS.get(snapshot.stage, snapshot.stage) or snapshot.state.capitalize()
-        if snapshot.over or snapshot.total <= 0:
+        if snapshot.over or snapshot.total <= 1:  # one of one is no count
             return what
         parts = [f"{what} {snapshot.done}/{snapshot.total}"]
         if snapshot.remaining_s is not None:

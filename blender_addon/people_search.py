@@ -1,14 +1,21 @@
-"""Who is in a video: the local backend's `tracks` command as a polled child process. stdlib only, free of bpy."""
+"""Who is in a video: a job of the task "people", local or remote, and its list. Free of bpy; may import `client`."""
 
 from __future__ import annotations
 
 import json
-import subprocess
+import shutil
 import tempfile
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from .backend_setup import clean_environment
+from .client.job import CaptureJob, JobRequest
+from .client.link import BackendLink
+from .wire.messages import SolveOptions
+
+CAPABILITY = "people"
+LIST_NAME, SHEET_NAME = "people.json", "people.png"
+_PATIENCE_S = 30.0  # the first start of a backend reads its weights from a cold disk
 
 
 @dataclass(slots=True)
@@ -20,100 +27,93 @@ class FoundPerson:
 
     number: int
     label: str
-    tile_px: tuple[int, int, int] | None = None
+    tile_px: tuple[int, int, int]
     icon_id: int = 0
 
 
-@dataclass(slots=True)
 class PeopleSearch:
     """`state` is "running", "done", "failed" or "cancelled". `sheet` is a picture with one row a person."""
 
-    video: Path
-    sheet: Path
-    state: str = "running"
-    message: str = ""
-    people: list[FoundPerson] = field(default_factory=list)
-    fraction: float = 0.0
-    _child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    _out: Path = field(default_factory=Path, repr=False)
+    def __init__(self, link: BackendLink, video: Path, options: SolveOptions, upload: bool) -> None:
+        self.video = video
+        self.state = "running"
+        self.message = ""
+        self.words = "Looking for people"
+        self.people: list[FoundPerson] = []
+        self.fraction = 0.0
+        self._folder = Path(tempfile.mkdtemp(prefix="marionet-people-"))
+        self._link = link
+        self._request = JobRequest(video, self._folder, options, upload, CAPABILITY)
+        self._job: CaptureJob | None = None
+        self._began_s = time.monotonic()
 
-    def poll(self) -> str:
-        """Look whether the search has ended; never waits."""
-        if self.state != "running" or self._child is None:
+    @property
+    def sheet(self) -> Path:
+        """The contact sheet, once the search is done."""
+        return self._folder / SHEET_NAME
+
+    def poll(self, budget_s: float = 0.005) -> str:
+        """Do what can be done now; never waits."""
+        if self.state != "running":
             return self.state
-        code = self._child.poll()
-        if code is None:
-            self.fraction = _fraction(self._out)
+        if self._job is None:
+            self._ask_once_connected(budget_s)
             return self.state
-        self._child = None
-        events = _events(self._out)
-        self.people = [_person(event) for event in events if event.get("event") == "track"]
-        self.state = "done" if code == 0 else "failed"
-        if code != 0:
-            faults = [event for event in events if event.get("event") == "error"]
-            words = [str(fault.get("message", "")) + ". " + str(fault.get("remedy", "")) for fault in faults]
-            self.message = words[-1].strip() if words else _last_line(self._out, code)
-        elif not self.people:
-            self.message = "Nobody was found in this video"
+        snapshot = self._job.tick(budget_s)
+        self.fraction = min(snapshot.done / snapshot.total, 1.0) if snapshot.total > 0 else 0.0
+        if snapshot.state in ("uploading", "queued"):
+            self.words = snapshot.words
+        elif not snapshot.over:
+            self.words = "Looking for people"
+        if snapshot.state == "done":
+            self._take_list(snapshot.paths)
+        elif snapshot.over:
+            self.state = snapshot.state
+            self.message = " ".join(f"{part.rstrip('.')}." for part in (snapshot.words, snapshot.remedy) if part)
         return self.state
+
+    def discard(self) -> None:
+        """Stop looking, and delete the sheet."""
+        self.cancel()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def cancel(self) -> None:
         """Stop looking."""
         if self.state == "running":
             self.state = "cancelled"
-            if self._child is not None:
-                self._child.terminate()
-                self._child = None
+            if self._job is not None:
+                self._job.cancel()
+                self._job.tick(0.0)
 
+    def _ask_once_connected(self, budget_s: float) -> None:
+        """Submit when the backend is there and knows the task: an older one would solve the video instead."""
+        status = self._link.tick(budget_s)
+        if status.state == "open":
+            if CAPABILITY in status.capabilities:
+                self._job = CaptureJob(self._link, self._request)
+            else:
+                self._fail(f"The backend {status.server_version} cannot tell who is in a video. Update it")
+        elif status.state == "dead" or time.monotonic() - self._began_s > _PATIENCE_S:
+            self._fail(f"{status.words or 'The backend does not answer'}. {status.remedy}".strip())
 
-def search_people(python: Path, backend_dir: Path, video: Path, range_s: tuple[float, float] | None) -> PeopleSearch:
-    """Start looking; raises OSError when the backend's Python cannot be started."""
-    folder = Path(tempfile.mkdtemp(prefix="marionet-people-"))
-    search = PeopleSearch(video, folder / "people.png", _out=folder / "events.jsonl")
-    command = [str(python), "-m", "backend", "tracks", str(video), "--json", "--quality", "fast"]
-    command += ["--sheet", str(search.sheet)]
-    if range_s is not None:
-        command += ["--range", f"{range_s[0]:.3f}s:{range_s[1]:.3f}s"]
-    with search._out.open("wb") as out:
-        search._child = subprocess.Popen(
-            command,
-            cwd=backend_dir,
-            env=clean_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    return search
-
-
-def _events(path: Path) -> list[dict[str, object]]:
-    events = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    def _take_list(self, paths: tuple[Path, ...]) -> None:
+        listed = next((path for path in paths if path.name == LIST_NAME), None)
         try:
-            event = json.loads(line)
-        except ValueError:
-            continue  # warnings of libraries go to the same file
-        if isinstance(event, dict):
-            events.append(event)
-    return events
+            rows = json.loads(listed.read_text(encoding="utf-8")) if listed else []
+            self.people = [_person(row) for row in rows]
+        except (OSError, ValueError, KeyError, TypeError) as fault:
+            self._fail(f"The list of people cannot be read ({fault}). Update the backend")
+            return
+        self.state = "done"
+        self.message = "" if self.people else "Nobody was found in this video"
+
+    def _fail(self, message: str) -> None:
+        self.state, self.message = "failed", message
 
 
-def _person(event: dict[str, object]) -> FoundPerson:
-    number = int(str(event["person"]))
-    seconds = float(str(event["last_s"])) - float(str(event["first_s"]))
-    label = f"{number}: {seconds:.1f} s, {float(str(event['height_px'])):.0f} px tall"
-    tile = event.get("tile_px")
-    if not isinstance(tile, list) or len(tile) != 3:  # a backend of another version
-        return FoundPerson(number, label)
-    return FoundPerson(number, label, (int(tile[0]), int(tile[1]), int(tile[2])))
-
-
-def _fraction(path: Path) -> float:
-    """How far the search is, 0 to 1, by its last progress event."""
-    done = [event for event in _events(path) if event.get("event") == "progress" and event.get("total")]
-    return min(float(str(done[-1]["done"])) / float(str(done[-1]["total"])), 1.0) if done else 0.0
-
-
-def _last_line(path: Path, code: int) -> str:
-    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else f"The search for people ended with {code}"
+def _person(row: dict[str, object]) -> FoundPerson:
+    number = int(str(row["person"]))
+    seconds = float(str(row["last_s"])) - float(str(row["first_s"]))
+    label = f"{number}: {seconds:.1f} s, {float(str(row['height_px'])):.0f} px tall"
+    left, top, size = (int(str(value)) for value in list(row["tile_px"]))  # type: ignore[call-overload]
+    return FoundPerson(number, label, (left, top, size))

@@ -23,6 +23,7 @@ from .rig.live_pose import LivePose
 Array = NDArray[np.floating]
 
 logger = logging.getLogger(__name__)
+_AFTER_UNDO_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,15 @@ def stop_live() -> None:
     live, runtime.STATE.live = runtime.STATE.live, None
     if live is not None:
         live.pose.restore()
+        runtime.STATE.ended_live = live
+        _mark_previewed(live, "")
+
+
+def _mark_previewed(live: LiveRetarget, armature: str) -> None:
+    """Say in the file which armature holds a preview's pose: undo steps keep it together with the pose."""
+    scene = bpy.data.scenes.get(live.scene)
+    if scene is not None:
+        scene.marionet.retarget.previewed = armature
 
 
 def redraw_viewports() -> None:
@@ -131,8 +141,34 @@ def on_frame_change(scene: Any, _depsgraph: Any = None) -> None:
 def on_load(_path: Any = None, _other: Any = None) -> None:
     """Another file is open: previews of the old one end; a running capture goes on."""
     stop_overlay()
-    runtime.STATE.live = None
+    runtime.STATE.live = runtime.STATE.ended_live = None
     runtime.STATE.map_report = None
+
+
+@persistent
+def on_undo(scene: Any, _depsgraph: Any = None) -> None:
+    """After an undo or redo: a running live retarget goes on; one that has ended leaves no pose behind.
+
+    A step that was made during a preview holds its pose. Back in such a step without the preview, the user's own pose
+    is put back.
+    """
+    live, ended = runtime.STATE.live, runtime.STATE.ended_live
+    if live is not None:
+        _mark_previewed(live, live.pose.armature_name)
+        on_frame_change(scene)
+        if not bpy.app.background and not bpy.app.timers.is_registered(_show_again):
+            bpy.app.timers.register(_show_again, first_interval=_AFTER_UNDO_S)
+    elif ended is not None and ended.scene == scene.name and scene.marionet.retarget.previewed:
+        if scene.marionet.retarget.previewed == ended.pose.armature_name:
+            ended.pose.restore()
+        _mark_previewed(ended, "")
+
+
+def _show_again() -> None:
+    """Blender evaluates the rig's own action after the handlers of an undo: the preview goes over it again."""
+    if runtime.STATE.live is not None:
+        on_frame_change(bpy.context.scene)
+        redraw_viewports()
 
 
 @persistent
@@ -140,18 +176,23 @@ def on_save(_path: Any = None, _other: Any = None) -> None:
     """Before a save the live pose is taken off, so that no file stores a preview."""
     if runtime.STATE.live is not None:
         runtime.STATE.live.pose.restore()
+        _mark_previewed(runtime.STATE.live, "")
 
 
 @persistent
 def on_saved(_path: Any = None, _other: Any = None) -> None:
     """After a save the live pose comes back."""
-    if runtime.STATE.live is not None:
+    live = runtime.STATE.live
+    if live is not None:
+        _mark_previewed(live, live.pose.armature_name)
         show_frame(bpy.context.scene)
 
 
 HANDLERS = (
     ("frame_change_post", on_frame_change),
     ("load_pre", on_load),
+    ("undo_post", on_undo),
+    ("redo_post", on_undo),
     ("save_pre", on_save),
     ("save_post", on_saved),
 )

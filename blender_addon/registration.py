@@ -8,7 +8,7 @@ import bpy
 
 from . import preferences, previews, properties, runtime, translations
 from .backend_access import close_link
-from .operators import animate, backend, capture, clips, help, mapping, people
+from .operators import animate, backend, capture, clips, finishing, help, mapping, people, pick_point
 from .panels import animate as animate_panels
 from .panels import capture as capture_panels
 from .panels import sidebar
@@ -19,7 +19,9 @@ MODULES = (
     preferences,
     backend,
     capture,
+    finishing,
     people,
+    pick_point,
     clips,
     mapping,
     animate,
@@ -57,14 +59,16 @@ def unregister() -> None:
 
 def _stop_work() -> None:
     state = runtime.STATE
-    for running in (state.setup, state.people):
-        if running is not None:
-            running.cancel()
+    if state.setup is not None:
+        state.setup.cancel()
+    if state.people is not None:
+        state.people.discard()
     close_link()
-    for timer in (backend.watch_timer, backend.poll_setup, capture.go_on, people.poll_people):
+    for timer in (backend.watch_timer, backend.poll_setup, capture.go_on, finishing.tick_finishing, people.poll_people):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
     runtime.STATE.capture = None
+    runtime.STATE.finishing.clear()
 
 
 def _attach_keymap() -> None:

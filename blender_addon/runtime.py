@@ -39,7 +39,11 @@ class LoadedClip:
 
 @dataclass(slots=True)
 class State:
-    """Everything of one Blender run. `capture`, `overlay`, `live` are the running capture and previews, or None."""
+    """Everything of one Blender run. `capture`, `overlay`, `live` are the running capture and previews, or None.
+
+    `ended_live` is the last live pose, which knows what was there before it. `finishing` are stopped captures whose
+    clip the backend still makes; `news` is what the panel says of the last one.
+    """
 
     link: BackendLink | None = None
     link_key: tuple[str, ...] = ()
@@ -47,7 +51,10 @@ class State:
     capture: Any = None
     overlay: Any = None
     live: Any = None
+    ended_live: Any = None
     people: Any = None
+    finishing: list[Any] = field(default_factory=list)
+    news: str = ""
     clips: dict[str, LoadedClip] = field(default_factory=dict)
     map_report: Any = None
     bake_lines: list[str] = field(default_factory=list)

@@ -40,6 +40,8 @@ GERMAN: dict[tuple[str, str], str] = {
     ("Operator", "Export Motion"): "Bewegung exportieren",
     ("Operator", "Find People"): "Personen suchen",
     ("Operator", "Stop Looking"): "Suche beenden",
+    ("Operator", "Stop Finishing"): "Fertigstellen beenden",
+    ("Operator", "Pick Person in Picture"): "Person im Bild wählen",
     ("Operator", "Capture from This Clip"): "Diesen Clip aufnehmen",
     ("Operator", "Load Sample"): "Beispiel laden",
     ("Operator", "Set Up Backend"): "Backend einrichten",

@@ -62,5 +62,5 @@ def source_changed(owner: Any, _context: Any) -> None:
 
     people = runtime.STATE.people
     if people is not None and str(people.video) != bpy.path.abspath(owner.video):
-        people.cancel()
+        people.discard()
         runtime.STATE.people = None

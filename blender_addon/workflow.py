@@ -157,6 +157,7 @@ def show_live(context: Any, clip: MotionClip) -> None:
     else:
         live = LiveRetarget(LivePose(armature, found.pose), clip_timing(context, found.clip), context.scene.name)
     runtime.STATE.live = live
+    context.scene.marionet.retarget.previewed = armature.name
     if runtime.STATE.overlay is not None:
         show_overlay(context, clip, scene_from_clip(found, retarget_options(settings(context).retarget)))
     show_frame(context.scene)

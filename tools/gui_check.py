@@ -46,6 +46,7 @@ class Run:
     output: Path
     backend_python: Path
     timeout_s: float
+    steps: str = ""
 
 
 def check_machine() -> None:
@@ -100,7 +101,7 @@ def play(run: Run) -> dict[str, object]:
         inside = shlex.quote(f"{run.root}{folder}")
         lines += [f"mkdir -p {inside}", f"mount --bind {shlex.quote(str(folder))} {inside}"]
     lines += [f"mount -t proc proc {run.root}/proc", f"mount --bind /dev {run.root}/dev"]
-    arguments = (run.archive, run.video, run.output, run.backend_python, REPOSITORY_ROOT)
+    arguments = (run.archive, run.video, run.output, run.backend_python, REPOSITORY_ROOT, *run.steps.split(","))
     scenario = shlex.join(["--", *map(str, arguments)])
     inner = f"""
       export LIBGL_ALWAYS_SOFTWARE=1 HOME=/root LANG=C.UTF-8 BLENDER_USER_RESOURCES=$(mktemp -d)
@@ -133,7 +134,7 @@ def prepare(options: argparse.Namespace) -> Run:
     make_root(root)
     archive = build(REPOSITORY_ROOT, output / "dist", find_blender_cli())[0]
     video = demo_clip(output / "film", options.video).path.resolve()
-    return Run(root, archive, video, output, options.backend_python.absolute(), options.timeout)
+    return Run(root, archive, video, output, options.backend_python.absolute(), options.timeout, options.steps)
 
 
 def main() -> int:
@@ -145,6 +146,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=REPOSITORY_ROOT / "out" / "gui", help="screenshots and result")
     parser.add_argument("--video", type=Path, help="a film of your own")
     parser.add_argument("--backend-python", type=Path, default=REPOSITORY_ROOT / ".venv/bin/python")
+    parser.add_argument("--steps", default="", metavar="NAME,...", help="only these steps of tools/gui_scenario.py")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for the whole run")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -44,6 +44,73 @@ def undo_during_capture() -> Iterator[None]:
     note("undo during capture", clips=len(clips()))
 
 
+def undo_during_live_preview() -> Iterator[None]:
+    """Undo and redo while the live retarget poses the rig, and after it: the user's own pose comes back each time."""
+    scene = bpy.context.scene
+    name = scene.marionet.retarget.armature.name
+    bone = scene.marionet.retarget.rows[7].bone  # left shoulder
+
+    def turned() -> Any:
+        return bpy.data.objects[name].pose.bones[bone].matrix_basis.copy()
+
+    def apart(one: Any, other: Any) -> float:
+        return max(abs(one[row][column] - other[row][column]) for row in range(4) for column in range(4))
+
+    bpy.data.objects[name].animation_data_clear()  # a pose of the user's own, which no action brings back
+    bpy.data.objects[name].pose.bones[bone].rotation_mode = "QUATERNION"
+    bpy.data.objects[name].pose.bones[bone].rotation_quaternion = (0.9, 0.3, 0.3, 0.1)
+    bpy.context.scene.frame_set(20)
+    own = turned()
+    call(bpy.ops.object.empty_add)
+    require(call(bpy.ops.marionet.toggle_live) == {"FINISHED"}, f"no live retarget: {state().last_error}")
+    posed = turned()
+    require(apart(own, posed) > 1e-3, "the live retarget does not pose the rig")
+    call(bpy.ops.object.empty_add)
+    later = bpy.context.object.name
+    press("Z", ctrl=True)
+    yield from until(lambda: later not in bpy.data.objects, "the undo during the preview")
+    require(state().live is not None, "the undo ended the live retarget")
+    yield from until(lambda: apart(turned(), posed) < 1e-4, "the preview's pose after the undo")
+    bpy.context.scene.frame_set(10)
+    require(apart(turned(), posed) > 1e-4, "the live retarget does not follow the timeline after the undo")
+    press("Z", ctrl=True, shift=True)
+    yield from until(lambda: later in bpy.data.objects, "the redo during the preview")
+    call(bpy.ops.object.empty_add)
+    last = bpy.context.object.name
+    call(bpy.ops.marionet.toggle_live)
+    require(apart(turned(), own) < 1e-5, "the pose was not put back after an undo")
+    call(bpy.ops.object.empty_add)
+    yield from pause(1)
+    press("Z", ctrl=True)  # back to a step that was made while the preview posed the rig
+    yield from pause(2)
+    press("Z", ctrl=True)
+    yield from until(lambda: last not in bpy.data.objects, "the undo into the preview")
+    require(state().live is None, "an undo began a live retarget")
+    require(apart(turned(), own) < 1e-5, "an undo left the preview's pose on the rig")
+    bpy.data.objects.remove(bpy.data.objects[later])
+    note("undo during live preview", kept=True)
+
+
+def undo_during_capture_with_live_preview() -> Iterator[None]:
+    """The capture poses the rig live while it runs; undo and redo in the middle lose neither of them."""
+    before = len(clips())
+    require(call(bpy.ops.marionet.toggle_live) == {"FINISHED"}, f"no live retarget: {state().last_error}")
+    run = start_capture(6.0)
+    yield from until(lambda: run.partial is not None, "a preview before the undo")
+    call(bpy.ops.object.empty_add)
+    later = bpy.context.object.name
+    for redo in (False, True):
+        press("Z", ctrl=True, shift=redo)
+        yield from until(lambda redo=redo: (later in bpy.data.objects) == redo, "undo and redo")
+        yield from pause(2)
+    require(state().capture is run or run.over, "the undo ended the capture")
+    yield from to_the_end(run, "undo during capture with live preview")
+    require(state().live is not None, f"the live retarget ended: {list(state().notes)[-2:]}")
+    call(bpy.ops.marionet.toggle_live)
+    require(len(clips()) == before + 1, f"the clip is not in the scene after undos: {clips()}")
+    note("undo during capture with live preview", clips=len(clips()))
+
+
 def two_captures() -> Iterator[None]:
     """A second start while one runs is refused in words."""
     run = start_capture(1.0)
@@ -125,6 +192,8 @@ def file_reloaded() -> Iterator[None]:
 
 FAULTS = (
     undo_during_capture,
+    undo_during_live_preview,
+    undo_during_capture_with_live_preview,
     two_captures,
     backend_killed,
     scene_switched,

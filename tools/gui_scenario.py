@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -26,6 +27,7 @@ from gui_hands import (
     EXTENSION_ID,
     OUTPUT,
     TICK_S,
+    VIDEO,
     call,
     choose_video,
     found,
@@ -98,13 +100,81 @@ def cancel_with_escape() -> Iterator[None]:
     pressed = time.monotonic()
     press("ESC")
     yield from until(lambda: state().capture is None, "the end after Esc")
-    require(run.snapshot.state == "cancelled", f"Esc left the capture {run.snapshot.state}")
+    require(run.snapshot.state in ("cancelled", "finishing"), f"Esc left the capture {run.snapshot.state}")
     kept = len(bpy.context.scene.marionet.clips) - before
     seconds = run.ended_s - pressed
     note("escape", progress=text, seconds=seconds, heard_s=run.stop_asked_s - pressed, clips_kept=kept)
     require(kept == 1, "nothing was kept after Esc")
+    yield from until(lambda: not state().finishing, "the clip of what was kept")
+    clip = bpy.context.scene.marionet.clips[bpy.context.scene.marionet.clip_index]
+    require(Path(clip.filepath).name == "clip.npz", f"the kept clip is {clip.filepath}; {state().news}")
+    note("finished after escape", seconds=time.monotonic() - run.ended_s, clip=clip.filepath, news=state().news)
     limit_s = max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
     require(seconds < limit_s, f"Esc took {seconds:.2f} s, more than {limit_s:.2f} s at this machine's load")
+
+
+def pick_in_picture() -> Iterator[None]:
+    """A real click on the picture in the Movie Clip Editor chooses the person, and the capture solves them."""
+    kept = bpy.context.scene.marionet
+    clip = state().load_clip(Path(kept.clips[kept.clip_index].filepath)).clip
+    hips = [clip.keypoint_names.index(f"{side}_hip") for side in ("left", "right")]
+    x_px, y_px = (float(value) for value in clip.keypoints_px[4, hips].mean(axis=0))
+    area = window_context()["area"]
+    yield from show_clip_editor(area, 4)
+    window = bpy.context.window_manager.windows[0]
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        require(bpy.ops.marionet.pick_point("INVOKE_DEFAULT") == {"RUNNING_MODAL"}, "no picking")
+    width, height = area.spaces.active.clip.size
+    across, up = region.view2d.view_to_region(x_px / width, 1.0 - y_px / height, clip=False)
+    x, y = region.x + across, region.y + up
+    window.event_simulate(type="MOUSEMOVE", value="NOTHING", x=x, y=y)
+    yield from pause_in(area, 2)
+    for value in ("PRESS", "RELEASE"):
+        window.event_simulate(type="LEFTMOUSE", value=value, x=x, y=y)
+    capture = kept.capture
+    yield from until(lambda: capture.person == "point", "the click")
+    yield from pause_in(area, 4)
+    screenshot("6_picked_in_picture")
+    off = max(abs(capture.point_px[0] - x_px), abs(capture.point_px[1] - y_px))
+    note("pick in picture", point=list(capture.point_px), off_px=off, picture=capture.point_frame)
+    require(off < 3.0 * width / region.width + 1.0, f"the click is {off:.1f} px off")
+    require(capture.point_frame == 4, f"the click is in picture {capture.point_frame}")
+    area.type = "VIEW_3D"
+    yield from pause(4)
+    yield from capture_the_picked(capture)
+
+
+def capture_the_picked(capture: Any) -> Iterator[None]:
+    """A second of whom the click chose."""
+    capture.use_range, capture.start_s, capture.end_s, capture.quality = True, 0.0, 1.0, "fast"
+    require(call(bpy.ops.marionet.capture, "INVOKE_DEFAULT") == {"RUNNING_MODAL"}, "the capture did not start")
+    run = state().capture
+    yield from until(lambda: state().capture is None, "the capture of the picked person")
+    require(run.snapshot.state == "done", f"picked person: {run.snapshot.state}: {run.snapshot.words}")
+    capture.person = "largest"
+
+
+def show_clip_editor(area: Any, picture: int) -> Iterator[None]:
+    """Turn an area into a Movie Clip Editor that shows a picture of the video, with Marionet's sidebar."""
+    area.type = "CLIP_EDITOR"
+    space = area.spaces.active
+    space.clip = bpy.data.movieclips.load(VIDEO)
+    space.show_region_ui = True
+    bpy.context.scene.frame_set(picture + 1)
+    yield from pause_in(area, 4)
+    next(region for region in area.regions if region.type == "UI").active_panel_category = "Marionet"
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=region):
+        bpy.ops.clip.view_all()
+    yield from pause_in(area, 2)
+
+
+def pause_in(area: Any, ticks: int) -> Iterator[None]:
+    """Let Blender draw an area that is no viewport."""
+    for _ in range(ticks):
+        area.tag_redraw()
+        yield
 
 
 def capture_to_the_end() -> Iterator[None]:
@@ -160,18 +230,22 @@ def bake_and_undo() -> Iterator[None]:
 
 
 def scenario() -> Iterator[None]:
-    """Everything, in order."""
-    for step in (
+    """Everything, in order, or the steps that the command line names."""
+    every = (
         install,
         connect,
         find_people,
         cancel_with_escape,
+        pick_in_picture,
         capture_to_the_end,
         preview,
         bake_and_undo,
         *FAULTS,
-    ):
-        yield from step()
+    )
+    wanted = set(filter(None, sys.argv[sys.argv.index("--") + 6 :]))
+    for step in every:
+        if not wanted or step.__name__ in wanted:
+            yield from step()
 
 
 class Player:

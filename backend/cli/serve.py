@@ -46,13 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-upload", default="4G", metavar="SIZE", help="bytes of one uploaded video")
     add("--rate", type=float, default=limits.rate_per_s, metavar="N", help="requests a second of one client")
     add("--keep-days", type=float, default=7.0, metavar="N", help="how long results wait to be taken")
+    add(
+        "--finish", type=float, default=limits.finish_s, metavar="S", help="a stopped solve may go on with what it kept"
+    )
     add("--owner-pid", type=int, default=0, metavar="PID", help="stop when this process is gone")
     add("--stay", action="store_true", help="go on when the owner is gone")
 
 
 def config_from(arguments: argparse.Namespace) -> ServerConfig:
     """The options as a configuration. Raises BadInputError for values that cannot be."""
-    for name, least in (("max_jobs", 1), ("max_frames", 1), ("rate", 1.0), ("keep_days", 0.01)):
+    for name, least in (("max_jobs", 1), ("max_frames", 1), ("rate", 1.0), ("keep_days", 0.01), ("finish", 0.0)):
         if getattr(arguments, name) < least:
             raise BadInputError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}", f"It is at least {least}")
     missing = [root for root in arguments.root if not root.is_dir()]
@@ -74,6 +77,7 @@ def config_from(arguments: argparse.Namespace) -> ServerConfig:
             upload_bytes=parse_size(arguments.max_upload),
             rate_per_s=arguments.rate,
             keep_s=arguments.keep_days * 86_400.0,
+            finish_s=arguments.finish,
         ),
     )
 

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from backend.cli.output import Terminal, cancel_on_interrupt
-from backend.people.contact_sheet import draw_contact_sheet, tile_px, write_contact_sheet
-from backend.people.options import Choice, PeopleOptions, Selection
-from backend.people.tracking import track_people
 from backend.solving.device import choose_device
 from backend.solving.outputs import check_writable
 from backend.solving.request import SolveQuality
-from backend.types import PersonTrack
-from backend.video import FrameRange, VideoOptions, open_video, parse_range
+from backend.solving.roster import RosterRequest, find_everyone, summarise, write_sheet
+from backend.video import FrameRange, VideoOptions, parse_range
 
 _EXAMPLES = """\
 examples:
   marionet tracks street.mp4 --sheet people.png
   marionet solve street.mp4 -o walker.npz --person 2
 """
-
-
-@dataclass(frozen=True, slots=True)
-class TrackSummary:
-    """One person in numbers: when, how long, how large in the picture, how sure."""
-
-    person: int
-    first_s: float
-    last_s: float
-    frames: int
-    height_px: float
-    presence: float
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -61,40 +44,20 @@ def run(args: argparse.Namespace) -> int:
         check_writable(args.sheet)
     terminal = Terminal(as_json=args.json)
     video = VideoOptions(range=parse_range(args.range) if args.range else FrameRange())
-    options = PeopleOptions(
-        quality=SolveQuality(args.quality).landmark_network,
-        max_people=args.max_people,
-        # everyone is listed, so nobody may be passed over as too small to be chosen
-        selection=Selection(Choice.ALL),
-        device=choose_device(args.device),
-    )
-    reader = open_video(args.video, video)
+    quality, device = SolveQuality(args.quality), choose_device(args.device)
+    request = RosterRequest(args.video, video, quality, device, args.max_people)
     with cancel_on_interrupt() as cancel:
-        tracks = track_people(reader.frames(), reader.info, options, terminal.progress, cancel)
+        tracks = find_everyone(request, terminal.progress, cancel)
     terminal.line(f"{'person':>6}  {'from s':>8}  {'to s':>8}  {'frames':>6}  {'height px':>9}  {'presence':>8}")
     for place, track in enumerate(tracks):
-        row = summarise(track)
+        row = summarise(place, track)
         terminal.line(
             f"{row.person:>6}  {row.first_s:>8.2f}  {row.last_s:>8.2f}  {row.frames:>6}"
             f"  {row.height_px:>9.0f}  {row.presence:>8.2f}"
         )
-        terminal.event("track", **asdict(row), tile_px=tile_px(place, track))
+        terminal.event("track", **asdict(row))
     if args.sheet is not None:
-        sheet = draw_contact_sheet(tracks, open_video(args.video, video).frames())
-        write_contact_sheet(args.sheet, sheet)
+        write_sheet(request, tracks, args.sheet)
         terminal.line(f"wrote {args.sheet}")
         terminal.event("picture", file=str(args.sheet))
     return 0
-
-
-def summarise(track: PersonTrack) -> TrackSummary:
-    """The figures of one track."""
-    seen = track.presence > 0
-    return TrackSummary(
-        person=track.track_id,
-        first_s=float(track.times_s[seen][0]),
-        last_s=float(track.times_s[seen][-1]),
-        frames=int(seen.sum()),
-        height_px=float(np.median(track.box_px[seen, 3] - track.box_px[seen, 1])),
-        presence=float(track.presence[seen].mean()),
-    )

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from backend.server.config import Limits
+from backend.server.job import Job
 from backend.server.logs import log_event
 from backend.server.orders import JobEnded, RunJob
 from backend.server.refusal import Refusal
@@ -23,21 +24,6 @@ from blender_addon.wire.messages import JobInfo, JobProgress, MotionChunk
 MAX_DEATHS = 3
 # Ended jobs that wait to be taken, per unfinished job that is allowed.
 _KEPT_PER_JOB = 32
-
-
-@dataclass(slots=True)
-class Job:
-    """A job in memory: its record on disk, and what only matters while it runs."""
-
-    record: JobRecord
-    progress: JobProgress | None = None
-    chunk_count: int = 0
-    frames: set[int] = field(default_factory=set)
-    worker: str = ""
-    upload_offset: int = 0
-    touched_s: float = 0.0
-    stop_by_s: float | None = None
-    stop_reason: str = ""
 
 
 class JobBook:
@@ -66,6 +52,8 @@ class JobBook:
             self._queue.append(record.job_id)
             log_event("job taken up again", job_id=record.job_id, attempt=record.attempt)
         else:
+            self._store.drop_work(record.job_id)  # of a stopped job that was being finished
+            self._store.drop_input(record)
             job.chunk_count = len(list((self._store.folder / record.job_id).glob("chunks/[0-9]*")))
 
     def find(self, owner: str, job_id: str) -> Job:
@@ -79,8 +67,9 @@ class JobBook:
         """Take a new job in; the same request again is the same job."""
         known = self.jobs.get(record.job_id)
         if known is not None:
-            same = (known.record.owner, known.record.source, known.record.options)
-            if same != (record.owner, record.source, record.options):
+            kept = known.record
+            same = (kept.owner, kept.source, kept.options, kept.task)
+            if same != (record.owner, record.source, record.options, record.task):
                 raise Refusal("job_conflict", f"The job id {record.job_id} is taken", "Use a new random id")
             return known
         self._check_room()
@@ -123,9 +112,11 @@ class JobBook:
                 worker.stop_job(job.record.job_id)
 
     def release(self, job: Job) -> None:
-        """Delete a job that is over."""
+        """Delete a job that is over; one that is being finished is given up."""
         if not job.record.over:
             raise Refusal("not_finished", "The job is not over", "Cancel it first")
+        if job.finishing:
+            self._abandon(job)
         try:
             self._store.delete(job.record.job_id)
         except OSError as fault:
@@ -152,14 +143,13 @@ class JobBook:
             )
             return
         path = str(self._store.upload_path(record)) if record.source.kind == "upload" else record.source.path
-        worker.order(
-            RunJob(record.job_id, job.record.attempt, path, str(work), self._limits.max_frames, record.options)
-        )
+        attempt, most = job.record.attempt, self._limits.max_frames
+        worker.order(RunJob(record.job_id, attempt, path, str(work), most, record.options, record.task))
 
     def on_progress(self, worker: WorkerHandle, message: JobProgress) -> None:
         """A worker's progress."""
-        job = self._running(worker, message.job_id)
-        if job is not None:
+        job = self.jobs.get(message.job_id)
+        if job is not None and worker.job_id == message.job_id and (job.finishing or job.record.state == "running"):
             job.progress = replace(message, worker=worker.worker_id)
 
     def on_chunk(self, worker: WorkerHandle, message: MotionChunk) -> None:
@@ -178,6 +168,11 @@ class JobBook:
     def on_ended(self, worker: WorkerHandle, message: JobEnded) -> None:
         """A job is over: its files become the result."""
         job = self._running(worker, message.job_id)
+        finished = self.jobs.get(message.job_id)
+        if finished is not None and finished.finishing and worker.job_id == message.job_id:
+            worker.rest()
+            self._end_finishing(finished, message)
+            return
         worker.rest()
         if job is None:
             self._store.drop_work(message.job_id)  # it was abandoned: its end is known already
@@ -197,6 +192,8 @@ class JobBook:
         """A worker process ended: its job alone fails, or is cancelled if that is why it was ended."""
         job = self.jobs.get(worker.job_id)
         worker.job_id = ""
+        if job is not None and job.finishing:
+            self._end_finishing(job, None)
         if job is None or job.record.state != "running":
             return
         if job.stop_reason == "cancelled":
@@ -229,15 +226,46 @@ class JobBook:
             worker.kill()
         for job in list(self.jobs.values()):
             if job.stop_by_s is not None and now_s >= job.stop_by_s:
-                self._end(job, "cancelled", "cancelled", "The work did not stop by itself and was dropped", "")
-                worker_having = self._pool.having(job.record.job_id)
-                if worker_having is not None:
-                    worker_having.abandon(job.record.job_id, now_s + self._limits.abandon_grace_s)
+                self._end_overdue_stop(job, now_s)
+            elif job.finish_by_s is not None and now_s >= job.finish_by_s:
+                self._abandon(job)
+                self._end_finishing(job, None)
             elif job.record.state == "receiving" and now_s - job.touched_s > self._limits.upload_idle_s:
                 self._end(job, "failed", "upload", "The upload stopped coming", "Submit it again")
             elif job.record.over and time.time() - job.record.ended_unix_s > self._limits.keep_s:
                 log_event("result expired", job_id=job.record.job_id)
                 self.release(job)
+
+    def _end_overdue_stop(self, job: Job, now_s: float) -> None:
+        """A stop that takes longer than a client waits: it is told, and the finished frames may still become a clip."""
+        if job.frames and job.record.task == "solve" and self._limits.finish_s > 0:
+            job.finish_by_s = now_s + self._limits.finish_s
+            self._end(job, "cancelled", "cancelled", "Stopped; what was finished becomes a clip", "")
+            return
+        self._end(job, "cancelled", "cancelled", "The work did not stop by itself and was dropped", "")
+        self._abandon(job)
+
+    def _end_finishing(self, job: Job, message: JobEnded | None) -> None:
+        """The clip of a stopped job's finished frames is there, or will not come (None)."""
+        job.finish_by_s, job.progress = None, None
+        try:
+            if message is not None and message.files:
+                self._store.publish(job.record.job_id, message.files)
+                job.record = replace(
+                    job.record, files=message.files, figures=message.figures, warnings=message.warnings
+                )
+            self._store.save(job.record)
+            self._store.drop_work(job.record.job_id)
+            self._store.drop_input(job.record)
+        except OSError as fault:
+            log_event("what was finished is lost", logging.ERROR, job_id=job.record.job_id, reason=str(fault))
+        log_event("stopped job finished", job_id=job.record.job_id, files=len(job.record.files))
+
+    def _abandon(self, job: Job) -> None:
+        """Have a job's worker drop it, by force if it must."""
+        worker = self._pool.having(job.record.job_id)
+        if worker is not None:
+            worker.abandon(job.record.job_id, time.monotonic() + self._limits.abandon_grace_s)
 
     def put_back(self) -> None:
         """At a graceful stop: running jobs return to the queue on disk and go on at the next start."""
@@ -247,23 +275,8 @@ class JobBook:
 
     def info(self, job: Job) -> JobInfo:
         """A job as clients see it."""
-        record, progress = job.record, job.progress
-        position = self._queue.index(record.job_id) + 1 if record.job_id in self._queue else 0
-        return JobInfo(
-            job_id=record.job_id,
-            state=record.state,
-            label=record.label[:200],
-            submitted_unix_s=record.submitted_unix_s,
-            position=position,
-            attempt=record.attempt,
-            chunk_count=job.chunk_count,
-            upload_offset=job.upload_offset,
-            worker=job.worker,
-            stage=progress.stage if progress else "",
-            done=progress.done if progress else 0,
-            total=progress.total if progress else 0,
-            remaining_s=progress.remaining_s if progress else None,
-        )
+        job_id = job.record.job_id
+        return job.info(self._queue.index(job_id) + 1 if job_id in self._queue else 0)
 
     def counts(self) -> dict[str, int]:
         """Jobs by state."""
@@ -299,6 +312,7 @@ class JobBook:
         log_event("job ended", job_id=job.record.job_id, state=state, code=code, frames=job.record.frames_kept)
         try:
             self._store.save(job.record)
-            self._store.drop_input(job.record)
+            if not job.finishing:
+                self._store.drop_input(job.record)
         except OSError as fault:
             log_event("job's end cannot be written", logging.ERROR, job_id=job.record.job_id, reason=str(fault))

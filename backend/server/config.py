@@ -21,7 +21,8 @@ class Limits:
 
     `max_jobs` queued and running at once; `memory_bytes` of each worker process; `rate_per_s` requests of one client
     (bursts of twice that); `keep_s` how long a result waits to be taken; below `free_disk_bytes` jobs are refused;
-    a cancelled job has `cancel_grace_s` to save what is finished, and `abandon_grace_s` more to let go of its worker.
+    a cancelled job has `cancel_grace_s` to end by itself; then its client is told, and the finished frames have
+    `finish_s` to become a clip; after that the job has `abandon_grace_s` more to let go of its worker.
     """
 
     max_jobs: int = 64
@@ -32,7 +33,8 @@ class Limits:
     rate_per_s: float = 2000.0
     keep_s: float = 7 * 86_400.0
     free_disk_bytes: int = 256 << 20
-    cancel_grace_s: float = 0.6
+    cancel_grace_s: float = 0.4
+    finish_s: float = 600.0
     abandon_grace_s: float = 2.0
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from backend.server.book import Job, JobBook
+from backend.server.book import JobBook
+from backend.server.job import Job
 from backend.server.store import JobRecord, JobStore
 from blender_addon.wire.codec import FROM_SERVER, decode
 from blender_addon.wire.messages import Done, Failed, JobCancelled, JobProgress
@@ -31,6 +32,7 @@ class Watcher:
     attempt: int
     next_chunk: int
     progress: JobProgress | None = None
+    told_end: bool = False
 
 
 class Deliveries:
@@ -61,7 +63,7 @@ class Deliveries:
                 continue
             served, more = self._serve_one(watcher, job)
             waiting |= more
-            if served and job.record.over:
+            if served and job.record.over and not job.finishing:
                 self._watchers.pop(key, None)
         return waiting
 
@@ -77,8 +79,9 @@ class Deliveries:
             watcher.next_chunk += 1
         if watcher.next_chunk < job.chunk_count:
             return False, True
-        if job.record.over:
-            sent = self._send(watcher.identity, watcher.request, ending_of(job.record, job.worker))
+        if job.record.over and not (job.finishing and watcher.told_end):
+            sent = self._send(watcher.identity, watcher.request, ending_of(job.record, job.worker, job.finishing))
+            watcher.told_end = sent
             return sent, not sent
         if job.progress is not None and job.progress is not watcher.progress:
             if not self._send(watcher.identity, watcher.request, job.progress):
@@ -94,12 +97,12 @@ class Deliveries:
             return None
 
 
-def ending_of(record: JobRecord, worker: str) -> Done | Failed | JobCancelled:
+def ending_of(record: JobRecord, worker: str, finishing: bool = False) -> Done | Failed | JobCancelled:
     """The message that ends a job."""
     if record.state == "done":
         return Done(record.job_id, record.attempt, record.files, record.figures, record.warnings, worker)
     if record.state == "cancelled":
-        return JobCancelled(record.job_id, record.attempt, record.frames_kept, record.files)
+        return JobCancelled(record.job_id, record.attempt, record.frames_kept, record.files, finishing)
     return Failed(record.job_id, record.attempt, record.code, record.message, record.remedy, record.files)
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from backend.server.book import Job, JobBook
+from backend.server.book import JobBook
 from backend.server.config import Limits
 from backend.server.gate import AllowList, path_within, token_matches
+from backend.server.job import Job
 from backend.server.logs import RefusalLedger, log_event
 from backend.server.refusal import Refusal
 from backend.server.sessions import LOCAL_OWNER, Session
@@ -26,6 +27,7 @@ from blender_addon.wire import messages as wire
 from blender_addon.wire.transport import KEEP_ALIVE_S, MAX_PART_BYTES
 
 MAX_LISTED = 256
+TASKS = ("solve", "people")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Desk:
             server_version=premises.version,
             protocol_major=wire.PROTOCOL_MAJOR,
             protocol_minor=wire.PROTOCOL_MINOR,
-            capabilities=("path", "upload", "preview"),
+            capabilities=("path", "upload", "preview", *TASKS[1:]),
             devices=tuple(worker.device for worker in self._pool.workers.values()),
             max_jobs=premises.limits.max_jobs,
             max_frames=premises.limits.max_frames,
@@ -111,6 +113,8 @@ class Desk:
     def _submit(self, session: Session, request: wire.Submit) -> wire.Accepted:
         if not JOB_ID.fullmatch(request.job_id):
             raise Refusal("bad_request", "A job id has 32 lower-case hexadecimal digits")
+        if request.task not in TASKS:
+            raise Refusal("unsupported", f"There is no task {request.task!r}", f"Ask for {' or '.join(TASKS)}")
         source = request.source
         state = "queued"
         if source.kind == "path":
@@ -120,7 +124,9 @@ class Desk:
             state = "receiving"
         else:
             raise Refusal("unsupported", f"Sources of kind {source.kind!r} are not offered", "See the capabilities")
-        record = JobRecord(request.job_id, session.owner, state, source, request.options, time.time())
+        record = JobRecord(
+            request.job_id, session.owner, state, source, request.options, time.time(), task=request.task
+        )
         return self._accepted(self._book.add(record))
 
     def _path_source(self, source: wire.Source) -> wire.Source:

@@ -18,7 +18,10 @@ _COUNT = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class RunJob:
-    """To the worker: solve `source` into `output_dir`, which exists and is empty or holds an earlier attempt's work."""
+    """To the worker: solve `source` into `output_dir`, which exists and is empty or holds an earlier attempt's work.
+
+    `task` is the submit's: "solve", or "people" for who is in the video.
+    """
 
     kind: ClassVar[str] = "run_job"
     job_id: str
@@ -27,6 +30,7 @@ class RunJob:
     output_dir: str
     max_frames: int
     options: SolveOptions
+    task: str = "solve"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from backend.camera import CameraOptions
 from backend.errors import BadInputError
 from backend.pipeline import SolvedChunk, SolveModels, SolveRequest, load_models, solve
 from backend.server.orders import RunJob
+from backend.server.people_runner import find_people
 from backend.server.work import JobOutcome, JobSink, PreviewChunk
 from backend.solving.person import parse_person
 from backend.solving.request import SolveQuality
@@ -31,7 +32,10 @@ class SolveRunner:
         return self._load(SolveQuality.BEST).device
 
     def run(self, order: RunJob, sink: JobSink) -> JobOutcome:
-        """Solve the order's video. A second attempt goes on from the journal of the first."""
+        """Solve the order's video, or look who is in it. A second attempt goes on from the journal of the first."""
+        if order.task == "people":
+            models = self._load(quality_of(order))
+            return find_people(order, sink, models.device, models.people)
         request = request_of(order, self._device)
         result = solve(
             request,
@@ -48,12 +52,17 @@ class SolveRunner:
         return self._models[quality]
 
 
+def quality_of(order: RunJob) -> SolveQuality:
+    """The quality that an order names. Raises BadInputError for one that there is not."""
+    qualities = [quality.value for quality in SolveQuality]
+    if order.options.quality not in qualities:
+        raise BadInputError(f"There is no quality {order.options.quality!r}", f"Choose from {', '.join(qualities)}")
+    return SolveQuality(order.options.quality)
+
+
 def request_of(order: RunJob, device: str) -> SolveRequest:
     """The pipeline's request for an order. Raises BadInputError for options that it does not know."""
     options = order.options
-    qualities = [quality.value for quality in SolveQuality]
-    if options.quality not in qualities:
-        raise BadInputError(f"There is no quality {options.quality!r}", f"Choose from {', '.join(qualities)}")
     return SolveRequest(
         video=Path(order.source),
         output=Path(order.output_dir) / CLIP_NAME,
@@ -62,7 +71,7 @@ def request_of(order: RunJob, device: str) -> SolveRequest:
         max_people=options.max_people,
         height_m=options.height_m,
         camera=CameraOptions(fov_deg=options.fov_deg),
-        quality=SolveQuality(options.quality),
+        quality=quality_of(order),
         device=device,
         smoothing=options.smoothing,
         slow_motion=options.slow_motion,

@@ -52,6 +52,7 @@ class JobRecord:
     files: tuple[ResultFile, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    task: str = "solve"
 
     @property
     def over(self) -> bool:

@@ -8,7 +8,7 @@ import re
 import time
 from pathlib import PurePosixPath
 
-from backend.server.book import Job
+from backend.server.job import Job
 from backend.server.refusal import Refusal
 from backend.server.store import JobStore
 from blender_addon.wire.messages import Source, UploadPart

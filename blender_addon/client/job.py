@@ -1,64 +1,30 @@
 """One capture as a state machine that a modal operator ticks: submit, follow, cancel, resume, fetch the result.
 
 May import stdlib, numpy and `wire`. States in order: "preparing" (hashing an upload), "submitting", "uploading",
-"queued", "running", "fetching", and the ends "done", "failed", "cancelled".
+"queued", "running", "fetching", and the ends "done", "failed", "cancelled". A stopped job may be "finishing" before
+its end: the stop was answered, and the backend makes a clip of the frames that were finished.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..wire import messages as wire
 from .download import Download
+from .job_state import JobRequest, JobSnapshot
 from .link import BackendLink, LinkStatus
 from .upload import Upload
 
-ENDS = ("done", "failed", "cancelled")
+__all__ = ["CaptureJob", "JobRequest", "JobSnapshot"]
+
+FINISHING = "Finishing what was kept"
 _DEAD_WAIT_S = 20.0
 # A stop is answered within the server's grace; a backend that is still starting, or gone, is not waited for.
 _STOP_WAIT_S = 0.9
-
-
-@dataclass(frozen=True, slots=True)
-class JobRequest:
-    """What to capture. `upload` sends the video's bytes to a backend that cannot read `video` itself."""
-
-    video: Path
-    result_dir: Path
-    options: wire.SolveOptions = wire.SolveOptions()
-    upload: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class JobSnapshot:
-    """Where a capture stands. `total` 0 means unknown; `words` say it to the user; `paths` are there when it is done.
-
-    `frames_kept` counts the finished frames of a cancelled capture.
-    """
-
-    state: str
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    remaining_s: float | None = None
-    code: str = ""
-    words: str = ""
-    remedy: str = ""
-    log_lines: tuple[str, ...] = ()
-    paths: tuple[Path, ...] = ()
-    figures: tuple[tuple[str, float], ...] = ()
-    warnings: tuple[str, ...] = ()
-    frames_kept: int = 0
-    worker: str = ""
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will happen."""
-        return self.state in ENDS
 
 
 class CaptureJob:
@@ -116,9 +82,15 @@ class CaptureJob:
         self.snapshot = replace(self.snapshot, words="Stopping")
         self._ask_once(wire.Cancel(self.job_id))
 
+    def forget(self) -> None:
+        """Do not wait for the finishing of a stopped job: the backend drops it."""
+        if not self.snapshot.over:
+            self._ask_once(wire.Release(self.job_id))
+            self._finish(replace(self.snapshot, state="cancelled", words="The finishing was stopped"))
+
     def _give_up_waiting(self) -> None:
         """End a stop that nobody answers; the request to stop stays with the link, for when it opens."""
-        waiting = self._cancelling and not self.snapshot.over and self.snapshot.state != "fetching"
+        waiting = self._cancelling and not self.snapshot.stopped and self.snapshot.state != "fetching"
         if waiting and time.monotonic() - self._stop_asked_s > _STOP_WAIT_S:
             words = "Stopped; the backend has not answered yet and drops the work when it does"
             self._finish(JobSnapshot("cancelled", code="cancelled", words=words))
@@ -139,7 +111,8 @@ class CaptureJob:
     def _submit(self, source: wire.Source) -> None:
         self.snapshot = replace(self.snapshot, state="submitting")
         self._link.drop(self._key)
-        self._key = self._link.ask(wire.Submit(self.job_id, source, self._request.options), self._on_message)
+        submit = wire.Submit(self.job_id, source, self._request.options, self._request.task)
+        self._key = self._link.ask(submit, self._on_message)
 
     def _follow(self) -> None:
         """Watch by id from where the preview stands: after a reconnect, a restart, or in a new program."""
@@ -158,6 +131,8 @@ class CaptureJob:
             self._gone_s = None
         elif status.state == "dead":
             self._fail("backend_dead", status.words, status.remedy, status.log_lines)
+        elif status.state == "closed":
+            self._fail("backend_stopped", "The backend was stopped", "Connect to it again")
         elif status.state in ("refused", "lost"):
             self._gone_s = self._gone_s or time.monotonic()
             if time.monotonic() - self._gone_s > _DEAD_WAIT_S:
@@ -233,14 +208,15 @@ class CaptureJob:
     def _on_progress(self, message: wire.JobProgress) -> None:
         self._close_upload()
         self._new_attempt(message.attempt)
+        finishing = self.snapshot.state == "finishing"
         self.snapshot = replace(
             self.snapshot,
-            state="running",
+            state="finishing" if finishing else "running",
             stage=message.stage,
             done=message.done,
             total=message.total,
             remaining_s=message.remaining_s,
-            words="Stopping" if self._cancelling else "",
+            words=FINISHING if finishing else "Stopping" if self._cancelling else "",
             worker=message.worker,
         )
 
@@ -250,7 +226,8 @@ class CaptureJob:
         if chunk.index == self._next_chunk:
             self._next_chunk += 1
             self._chunks.append(chunk)
-            self.snapshot = replace(self.snapshot, state="running")
+            if not self.snapshot.stopped:
+                self.snapshot = replace(self.snapshot, state="running")
 
     def _new_attempt(self, attempt: int) -> None:
         if attempt > self._attempt:
@@ -259,6 +236,11 @@ class CaptureJob:
     def _on_ending(self, message: wire.Done | wire.Failed | wire.JobCancelled) -> None:
         """The work is over; its files, if any, are fetched before the job is."""
         self._close_upload()
+        if isinstance(message, wire.JobCancelled) and message.finishing:
+            self.snapshot = replace(
+                self.snapshot, state="finishing", words=FINISHING, frames_kept=message.frames_kept, done=0, total=0
+            )
+            return
         self._ending = message
         if not message.files:
             self._ask_once(wire.Release(self.job_id))

@@ -39,6 +39,7 @@ class LinkStatus:
     log_lines: tuple[str, ...] = ()
     server_version: str = ""
     devices: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -198,7 +199,9 @@ class BackendLink:
         self.epoch += 1
         self._forget_request_ids()
         welcome = connection.welcome or wire.Welcome("", 0, 0, (), (), 0, 0)
-        self._status = LinkStatus("open", "Connected", "", (), welcome.server_version, welcome.devices)
+        self._status = LinkStatus(
+            "open", "Connected", "", (), welcome.server_version, welcome.devices, welcome.capabilities
+        )
 
     def _disconnect(self) -> None:
         if self._connection is not None:

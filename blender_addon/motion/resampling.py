@@ -26,15 +26,19 @@ from .temporal import bracket, finite_runs, interpolate_cubic, median_interval_s
 _UP = np.array([0.0, 0.0, 1.0])
 _LINEAR = ("joints_camera_m", "keypoints_px", "keypoint_confidence", "confidence", "score", "margin", "contacts")
 _ZERO_WHEN_ABSENT = ("keypoint_confidence", "confidence", "contacts")
-# a time this close to a source frame, in parts of a frame, takes that frame and no neighbour
-_ON_FRAME = 1e-4
+# A time this close to a source frame, in parts of a frame, takes that frame and no neighbour. Rates come rounded:
+# Blender keeps 1.001 in 32 bits, which puts frame 10,000 of a 23.976 fps clip 5e-4 of a frame off.
+_ON_FRAME = 1e-3
+# The last frame of a clip may be missed by this part of a frame: 23.976 for 24000/1001 is off by that after 10,000.
+_END_SLACK = 1e-2
 
 
 def resample_clip(clip: MotionClip, fps: float, start_s: float | None = None, end_s: float | None = None) -> MotionClip:
     """The clip at a steady `fps` from `start_s` (its first frame) to `end_s` (its last), both inclusive.
 
     Rotations by slerp, the root by a cubic through its neighbours, everything else linearly. A new frame is present
-    only where the person is present on both sides of it; nothing is made up across gaps or cuts. `header.source_fps`
+    only where the person is present on both sides of it; nothing is made up across gaps or cuts. A grid that ends a
+    hundredth of a frame beyond the clip, because a rate was rounded, still has the last frame. `header.source_fps`
     keeps the source's rate. Raises ClipError when fps is not positive or the range lies outside the clip.
     """
     if not fps > 0.0 or not np.isfinite(fps):
@@ -46,8 +50,11 @@ def resample_clip(clip: MotionClip, fps: float, start_s: float | None = None, en
             f"the range {start:.3f} to {end:.3f} s lies outside the clip "
             f"({clip.times_s[0]:.3f} to {clip.times_s[-1]:.3f} s)"
         )
-    count = int(np.floor((end - start) * fps + 1e-6)) + 1
-    return sample_clip(clip, start + np.arange(count) / fps)
+    count = int(np.floor((end - start) * fps + _END_SLACK)) + 1
+    times_s = start + np.arange(count) / fps
+    last_s = float(clip.times_s[-1])
+    beyond = (times_s > last_s) & (times_s < last_s + 2.0 * _END_SLACK / fps)
+    return replace(sample_clip(clip, np.where(beyond, last_s, times_s)), times_s=times_s)
 
 
 def sample_clip(clip: MotionClip, times_s: Array) -> MotionClip:

@@ -17,6 +17,7 @@ from ..capture_run import CaptureRun
 from ..extension import EXTENSION_ID
 from ..properties import settings
 from .backend import redraw_everything, watch_link
+from .finishing import keep_finishing, push_undo
 
 _TIMER_S = 0.1
 _BLOCKING_REST_S = 0.02
@@ -62,7 +63,7 @@ class MARIONET_OT_capture(bpy.types.Operator):
         elif event.type != "TIMER":
             return {"PASS_THROUGH"}
         step(run)
-        if not run.over:
+        if not run.stopped:
             return {"RUNNING_MODAL" if escaped else "PASS_THROUGH"}
         done = finish(run, self.report)
         return leave(self, context, {"FINISHED"} if done else {"CANCELLED"})
@@ -95,7 +96,7 @@ def begin(operator: Any, context: Any) -> bool:
     except (AccessError, OSError) as fault:
         operator.report({"ERROR"}, runtime.STATE.fail(str(fault)))
         return False
-    runtime.STATE.last_error = ""
+    runtime.STATE.last_error = runtime.STATE.news = ""
     runtime.STATE.note(f"Capture of {ticket.video}: {ticket.request.options}")
     return True
 
@@ -114,6 +115,8 @@ def finish(run: CaptureRun, report: Any) -> bool:
     runtime.STATE.capture = None
     snapshot = run.snapshot
     clips = [path for path in snapshot.paths if path.suffix == ".npz"]
+    if snapshot.state == "finishing":
+        keep_finishing(run)
     message = " ".join(part for part in (snapshot.words, snapshot.remedy) if part)
     try:
         if not clips and snapshot.state != "done":
@@ -124,11 +127,17 @@ def finish(run: CaptureRun, report: Any) -> bool:
         return False
     finally:
         redraw_everything()
+    if added and snapshot.state != "done":
+        push_undo("Stopped Capture")  # Blender makes a step of finished operators only
     for warning in snapshot.warnings:
         runtime.STATE.note(f"Mind: {warning}")
     if snapshot.state == "failed":
         kept = f" The clip {added[0]} holds what was finished." if added else ""
         report({"ERROR"}, runtime.STATE.fail((message or "The capture failed") + kept))
+        return False
+    if snapshot.state == "finishing":
+        kept = f": the clip {added[0]} is rough until the backend has finished it" if added else ""
+        report({"WARNING"}, f"Stopped; {snapshot.frames_kept} frames are kept{kept}")
         return False
     if snapshot.state == "cancelled":
         kept = f"; the clip {added[0]} holds what was finished" if added else ""
@@ -156,9 +165,10 @@ def go_on() -> float | None:
     if run is None:
         return None
     step(run)
-    if not run.over:
+    if not run.stopped:
         return _TIMER_S
-    finish(run, lambda _kind, text: runtime.STATE.note(text))
+    if finish(run, lambda _kind, text: runtime.STATE.note(text)):
+        push_undo("Capture")
     return None
 
 

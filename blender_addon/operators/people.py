@@ -10,14 +10,15 @@ import bpy.utils.previews
 import numpy as np
 
 from .. import runtime
-from ..backend_access import AccessError, backend_folder, backend_python
-from ..capture_request import missing, source_path
+from ..backend_access import AccessError, backend_python, ensure_link
+from ..capture_request import make_search, missing
 from ..extension import preferences
-from ..people_search import PeopleSearch, search_people
+from ..people_search import PeopleSearch
 from ..properties import settings
 from .backend import redraw_everything
 
-_POLL_S = 0.3
+_POLL_S = 0.1
+_BLOCKING_REST_S = 0.02
 
 
 class MARIONET_OT_find_people(bpy.types.Operator):
@@ -29,9 +30,7 @@ class MARIONET_OT_find_people(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         reason = missing(settings(context).capture)
-        if preferences().backend != "LOCAL":
-            reason = "Only the backend on this computer can show who is in a video"
-        elif backend_python(preferences()) is None:
+        if preferences().backend == "LOCAL" and backend_python(preferences()) is None:
             reason = "No backend is set up yet: see the preferences"
         elif runtime.STATE.people is not None and runtime.STATE.people.state == "running":
             reason = "The search is running"
@@ -40,19 +39,20 @@ class MARIONET_OT_find_people(bpy.types.Operator):
         return not reason
 
     def execute(self, context: Any) -> set[str]:
-        capture, chosen = settings(context).capture, preferences()
-        span = (capture.start_s, capture.end_s) if capture.use_range else None
         try:
-            search = search_people(backend_python(chosen), backend_folder(chosen), source_path(capture), span)
+            search = make_search(context, ensure_link())
         except (AccessError, OSError) as fault:
             self.report({"ERROR"}, runtime.STATE.fail(str(fault)))
             return {"CANCELLED"}
+        if runtime.STATE.people is not None:
+            runtime.STATE.people.discard()
         runtime.STATE.people = search
         if not bpy.app.background:
-            bpy.app.timers.register(poll_people, persistent=True)
+            if not bpy.app.timers.is_registered(poll_people):
+                bpy.app.timers.register(poll_people, persistent=True)
             return {"FINISHED"}
         while search.poll() == "running":
-            time.sleep(_POLL_S)
+            time.sleep(_BLOCKING_REST_S)
         if search.state == "failed":
             self.report({"ERROR"}, runtime.STATE.fail(search.message))
             return {"CANCELLED"}
@@ -108,8 +108,6 @@ def show_sheet(search: PeopleSearch) -> None:
     bpy.data.images.remove(sheet)
     rows = pixels.reshape(height, width, 4)  # Blender's pictures stand on their last row
     for person in search.people:
-        if person.tile_px is None:
-            continue
         left, top, size = person.tile_px
         tile = rows[max(height - top - size, 0) : height - top, left : left + size]
         preview = _Thumbnails.collection.new(f"{search.sheet}:{person.number}")

@@ -33,6 +33,7 @@ class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
         if run is None:
             _draw_people(layout, context)
             layout.operator("marionet.capture", icon="PLAY")
+            draw_finishing(layout, context)
             return
         layout.progress(factor=run.fraction(), type="BAR", text=run.text())
         layout.operator("marionet.cancel_capture", icon="CANCEL")
@@ -58,6 +59,9 @@ def _draw_options(column: Any, capture: Any) -> None:
     column.prop(capture, "person")
     if capture.person == "index":
         column.prop(capture, "person_number")
+    elif capture.person == "point":
+        column.prop(capture, "point_px")
+        column.prop(capture, "point_frame")
     for switch, value in (("know_height", "height_m"), ("know_fov", "fov_deg")):
         row = column.row(align=True, heading=capture.bl_rna.properties[switch].name)
         row.prop(capture, switch, text="")
@@ -75,7 +79,7 @@ def _draw_people(layout: Any, context: Any) -> None:
         return
     if people.state == "running":
         row = layout.row(align=True)
-        row.progress(factor=people.fraction, type="BAR", text="Looking for people")
+        row.progress(factor=people.fraction, type="BAR", text=people.words)
         row.operator("marionet.cancel_people", text="", icon="CANCEL")
         return
     if people.message:
@@ -83,12 +87,22 @@ def _draw_people(layout: Any, context: Any) -> None:
     chosen = settings(context).capture
     for person in people.people:
         row = layout.row()
-        if person.icon_id:
+        if person.icon_id:  # without a window there are no icons
             row.template_icon(icon_value=person.icon_id, scale=4.0)
         picked = chosen.person == "index" and chosen.person_number == person.number
         button = row.column()
         button.scale_y = 2.0
         button.operator("marionet.pick_person", text=person.label, icon="USER", depress=picked).number = person.number
+
+
+def draw_finishing(layout: Any, context: Any) -> None:
+    """Stopped captures whose clip the backend still makes, and what became of the last one."""
+    for run in runtime.STATE.finishing:
+        row = layout.row(align=True)
+        row.progress(factor=run.fraction(), type="BAR", text=f"{run.text()}: {run.ticket.video.name}")
+        row.operator("marionet.forget_finishing", text="", icon="CANCEL")
+    if runtime.STATE.news:
+        wrapped(layout, context, runtime.STATE.news, "INFO")
 
 
 class MARIONET_PT_movie_clip(bpy.types.Panel):
@@ -104,9 +118,15 @@ class MARIONET_PT_movie_clip(bpy.types.Panel):
         """Draw the panel."""
         layout = self.layout
         layout.operator("marionet.use_movie_clip", icon="TRACKER")
+        layout.operator("marionet.pick_point", icon="EYEDROPPER")
+        if settings(context).capture.person == "point":
+            chosen = settings(context).capture
+            where = f"{chosen.point_px[0]:.0f}, {chosen.point_px[1]:.0f} in picture {chosen.point_frame}"
+            layout.label(text=f"Person at {where}", icon="USER")
         run = runtime.STATE.capture
         if run is None:
             layout.operator("marionet.capture", icon="PLAY")
+            draw_finishing(layout, context)
             return
         layout.progress(factor=run.fraction(), type="BAR", text=run.text())
         layout.operator("marionet.cancel_capture", icon="CANCEL")

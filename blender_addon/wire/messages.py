@@ -77,7 +77,7 @@ __all__ = [
 ]
 
 PROTOCOL_MAJOR = 1
-PROTOCOL_MINOR = 0
+PROTOCOL_MINOR = 1
 
 CLIENT_MESSAGES = (
     Hello,

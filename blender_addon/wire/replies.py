@@ -148,13 +148,17 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class JobCancelled:
-    """The job stopped as asked; chunks that were sent stand, and `files` hold what was finished."""
+    """The job stopped as asked; chunks that were sent stand, and `files` hold what was finished.
+
+    With `finishing` the finished frames are still being made into a clip: a second `cancelled` follows with it.
+    """
 
     kind: ClassVar[str] = "cancelled"
     job_id: str
     attempt: int
     frames_kept: int
     files: tuple[ResultFile, ...] = ()
+    finishing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

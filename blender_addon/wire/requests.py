@@ -34,12 +34,16 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Ask for a job under an id that the client made (32 hex digits): sent twice, it is still one job."""
+    """Ask for a job under an id that the client made (32 hex digits): sent twice, it is still one job.
+
+    `task` is "solve", or "people" (with the capability of that name) to be told who is in the video.
+    """
 
     kind: ClassVar[str] = "submit"
     job_id: str
     source: Source
     options: SolveOptions = SolveOptions()
+    task: str = "solve"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -133,9 +133,17 @@ def _add_beside(
 
 
 def import_character(path: Path, scratch: Path) -> Any:
-    """The armature of a character file (.blend, .glb, .vrm)."""
+    """The armature of a character file (.blend, .glb, .vrm).
+
+    Objects of a .blend are appended: opening it would bring its windows and screens too, and after that Blender 4.2
+    died now and then in the next glTF import, on a pointer to what was gone.
+    """
     if path.suffix == ".blend":
-        bpy.ops.wm.open_mainfile(filepath=str(path))
+        with bpy.data.libraries.load(str(path)) as (there, here):
+            here.objects = there.objects
+        for item in here.objects:
+            bpy.context.scene.collection.objects.link(item)
+        bpy.context.view_layer.update()
     else:
         copy = scratch / f"{path.stem}.glb"
         shutil.copy(path, copy)

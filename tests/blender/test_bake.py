@@ -58,6 +58,16 @@ def test_a_clip_of_another_rate_keeps_its_timing() -> None:
     assert _limb_error_deg(armature, clip, 11) < 0.1
 
 
+@pytest.mark.parametrize(("fps", "base", "frames"), [(24, 1.001, 96), (30, 1.001, 300), (24, 1.0, 48)])
+def test_a_clip_of_the_scenes_rate_keeps_every_frame(fps: int, base: float, frames: int) -> None:
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base = fps, base  # Blender keeps the base in 32 bits
+    clip = smooth_clip(frames, fps=fps / base)
+    options = ApplyOptions(retarget=AS_FILMED, bake=BakeOptions(fps=scene.render.fps / scene.render.fps_base))
+    report = apply_clip(canonical_armature(), clip, options)
+    assert (report.frames, report.frame_start, report.frame_end) == (frames, 1, frames)
+
+
 def test_the_report_counts_what_is_there() -> None:
     armature = canonical_armature()
     report = apply_clip(armature, smooth_clip(48, fps=FPS), _options(name="Take"))

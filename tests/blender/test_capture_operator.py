@@ -37,6 +37,8 @@ def state(extension: str, addon: Any, tmp_path: Path) -> Iterator[Any]:
     runtime.STATE.link, runtime.STATE.link_key = link, access._link_key(preferences)
     yield runtime.STATE
     runtime.STATE.capture = None
+    runtime.STATE.finishing.clear()
+    runtime.STATE.news = ""
     addon("previews").stop_overlay()
     addon("previews").stop_live()
     access.close_link()
@@ -117,15 +119,105 @@ def test_escape_stops_within_a_second_and_keeps_what_is_done(state: Any, addon: 
     hand.until(lambda: run.snapshot.done >= 10, "some frames")
     began = time.monotonic()
     assert hand.send("ESC") == {"RUNNING_MODAL"}
-    hand.until(lambda: run.snapshot.state in ("cancelled", "fetching"), "the stop")
+    hand.until(lambda: run.stopped or run.snapshot.state == "fetching", "the stop")
     stopped_s = time.monotonic() - began
-    if not run.over:
+    if not run.stopped:
         hand.to_the_end()
-    assert run.snapshot.state == "cancelled"
+    assert run.snapshot.state in ("cancelled", "finishing")
     assert hand.reports[-1][0] == "WARNING"
     assert "dance" in hand.reports[-1][1]
     assert len(state.load_clip(Path(bpy.context.scene.marionet.clips[0].filepath)).clip) >= 10
     assert stopped_s < 1.0 * max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+
+
+def until_finished(state: Any, addon: Any) -> None:
+    """Tick as the timer does, which there is none of in the background."""
+    finishing = addon("operators.finishing")
+    deadline = time.monotonic() + PATIENCE_S
+    while finishing.tick_finishing() is not None:
+        assert time.monotonic() < deadline, state.finishing
+        time.sleep(0.02)
+
+
+def stop_in_the_middle(state: Any, addon: Any, tmp_path: Path, finish_s: float) -> tuple[Hand, Any]:
+    """A capture that was stopped while the backend still has `finish_s` to do, and what drove it."""
+    choose(tmp_path, frames=4000, pace_s=0.01, chunk=5, finish_s=finish_s)
+    hand = Hand(addon)
+    hand.invoke()
+    run = state.capture
+    hand.until(lambda: run.partial is not None and run.snapshot.done >= 20, "the preview")
+    began = time.monotonic()
+    hand.send("ESC")
+    assert hand.to_the_end() == {"CANCELLED"}
+    assert time.monotonic() - began < 1.2 * max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+    assert state.capture is None
+    return hand, run
+
+
+def test_the_backends_clip_takes_the_place_of_the_rough_one(state: Any, addon: Any, tmp_path: Path) -> None:
+    hand, run = stop_in_the_middle(state, addon, tmp_path, finish_s=3.0)
+    assert state.finishing == [run]
+    assert "rough until the backend has finished it" in hand.reports[-1][1]
+    clips = bpy.context.scene.marionet.clips
+    assert [clip.name for clip in clips] == ["dance"]
+    rough = Path(clips[0].filepath)
+    assert rough.name == "preview.npz"
+    assert "kept from the preview" in state.load_clip(rough).clip.header.warnings[0]
+    bpy.context.scene.marionet.retarget.armature = canonical_armature()
+    assert bpy.ops.marionet.bake() == {"FINISHED"}  # the rough clip can be used meanwhile
+    until_finished(state, addon)
+    assert [clip.name for clip in clips] == ["dance"]
+    assert Path(clips[0].filepath).name == "clip.npz"
+    better = state.load_clip(Path(clips[0].filepath)).clip
+    assert len(better) >= run.snapshot.frames_kept > 0
+    assert better.header.source == "synthetic"
+    assert "is finished: dance" in state.news
+    assert bpy.ops.marionet.bake() == {"FINISHED"}
+
+
+def test_another_capture_can_be_started_while_the_last_is_finished(state: Any, addon: Any, tmp_path: Path) -> None:
+    stop_in_the_middle(state, addon, tmp_path, finish_s=2.0)
+    (tmp_path / "next.json").write_text(json.dumps({"frames": 20, "chunk": 10}))
+    bpy.context.scene.marionet.capture.video = str(tmp_path / "next.json")
+    hand = Hand(addon)
+    assert hand.invoke() == {"RUNNING_MODAL"}
+    assert hand.to_the_end() == {"FINISHED"}
+    until_finished(state, addon)
+    paths = {clip.name: Path(clip.filepath).name for clip in bpy.context.scene.marionet.clips}
+    assert paths == {"dance": "clip.npz", "next": "clip.npz"}
+
+
+def test_a_finishing_can_be_given_up_and_the_rough_clip_stays(state: Any, addon: Any, tmp_path: Path) -> None:
+    stop_in_the_middle(state, addon, tmp_path, finish_s=60.0)
+    assert bpy.ops.marionet.forget_finishing() == {"FINISHED"}
+    assert state.finishing == []
+    assert Path(bpy.context.scene.marionet.clips[0].filepath).name == "preview.npz"
+    choose(tmp_path, frames=20)
+    assert bpy.ops.marionet.capture() == {"FINISHED"}  # the worker is free again
+    with pytest.raises(RuntimeError, match="Nothing is being finished"):
+        bpy.ops.marionet.forget_finishing()
+
+
+@pytest.mark.parametrize("fault", ["backend stopped", "clip removed", "scene removed"])
+def test_faults_while_the_kept_part_is_finished(state: Any, addon: Any, tmp_path: Path, fault: str) -> None:
+    stop_in_the_middle(state, addon, tmp_path, finish_s=1.5)
+    first = bpy.context.scene
+    if fault == "backend stopped":
+        assert bpy.ops.marionet.stop_backend() == {"FINISHED"}
+    elif fault == "clip removed":
+        assert bpy.ops.marionet.remove_clip() == {"FINISHED"}
+    else:
+        bpy.context.window.scene = bpy.data.scenes.new("Second")
+        bpy.data.scenes.remove(first)
+    until_finished(state, addon)
+    assert state.finishing == []
+    clips = bpy.context.scene.marionet.clips
+    if fault == "backend stopped":
+        assert "could not be finished; the rough clip stays" in state.news
+        assert [Path(clip.filepath).name for clip in clips] == ["preview.npz"]
+    else:
+        assert "was removed, so it is not listed" in state.news
+        assert len(clips) == 0
 
 
 def test_a_stop_before_there_is_a_file_keeps_the_preview(state: Any, addon: Any, tmp_path: Path) -> None:

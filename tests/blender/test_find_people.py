@@ -1,10 +1,17 @@
-"""Find People against the real backend command, on the clip that ships; and what it says when it cannot look."""
+"""Find People against the real service, local and remote, on the clip that ships; a click on the picture."""
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import socket
+import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import MethodType, SimpleNamespace
 from typing import Any
 
 import bpy
@@ -25,8 +32,11 @@ def state(extension: str, addon: Any) -> Iterator[Any]:
     preferences.backend_python, preferences.backend_folder = str(BACKEND_PYTHON), str(REPOSITORY_ROOT)
     runtime = addon("runtime").STATE
     yield runtime
-    preferences.backend_python = preferences.backend_folder = ""
+    addon("backend_access").close_link()
+    preferences.backend, preferences.connection_file = "LOCAL", ""
+    preferences.backend_python = preferences.backend_folder = preferences.clip_dir = ""
     runtime.people, runtime.last_error = None, ""
+    runtime.clips.clear()
     addon("operators.people").forget_thumbnails()
 
 
@@ -68,10 +78,176 @@ def test_a_video_that_cannot_be_read_is_said_with_the_remedy(state: Any, tmp_pat
     assert "Traceback" not in state.last_error
 
 
-def test_a_running_search_can_be_cancelled(state: Any, addon: Any, tmp_path: Path) -> None:
-    search = addon("people_search").search_people(BACKEND_PYTHON, REPOSITORY_ROOT, CLIP, None)
+def test_a_running_search_can_be_cancelled(state: Any, addon: Any) -> None:
+    capture = look_at(CLIP)
+    capture.use_range = False
+    search = addon("capture_request").make_search(bpy.context, addon("backend_access").ensure_link())
     state.people = search
-    child = search._child
+    until(lambda: search.poll() != "running" or search.fraction > 0, "progress")
+    assert search.state == "running", search.message
     assert bpy.ops.marionet.cancel_people() == {"FINISHED"}
     assert search.state == "cancelled"
-    assert child.wait(10) is not None
+    link = addon("backend_access").ensure_link()
+    jobs = link.process.plan.state_dir / "service" / "jobs"
+    until(lambda: link.tick(0.01) and job_state(jobs / search._job.job_id) in ("cancelled", ""), "the stop")
+
+
+def test_a_backend_of_before_is_told_from_a_new_one(state: Any, addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_at(CLIP)
+    monkeypatch.setattr(addon("people_search"), "CAPABILITY", "mind reading")
+    with pytest.raises(RuntimeError, match="Update it"):
+        bpy.ops.marionet.find_people()
+    assert state.people.state == "failed"
+
+
+def until(condition: Any, what: str) -> None:
+    deadline = time.monotonic() + 120.0
+    while not condition():
+        assert time.monotonic() < deadline, f"waited for {what}"
+        time.sleep(0.02)
+
+
+def job_state(folder: Path) -> str:
+    """The state of a job in a local backend's folder, "" when it was released."""
+    record = folder / "job.json"
+    return str(json.loads(record.read_text())["state"]) if record.exists() else ""
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+            return str(probe.getsockname()[0])
+        except OSError:
+            pytest.skip("this machine has no network address")
+
+
+@contextmanager
+def studio_server(folder: Path) -> Iterator[Path]:
+    """A backend on a network address with keys, which reads no file of its clients; their connection file."""
+    (folder / "plates").mkdir()
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    command = [str(BACKEND_PYTHON), "-m", "backend"]
+    client = folder / "anna.json"
+    address = f"tcp://{own_address()}:{port}"
+    for words in (("create",), ("add-client", "anna", "--endpoint", address, "--output", str(client))):
+        subprocess.run(
+            [*command, "keys", "--dir", str(folder / "keys"), *words],
+            check=True,
+            cwd=REPOSITORY_ROOT,
+            capture_output=True,
+        )
+    options = ["--bind", f"tcp://0.0.0.0:{port}", "--keys", str(folder / "keys"), "--root", str(folder / "plates")]
+    options += ["--data-dir", str(folder / "data"), "--connection-file", str(folder / "server.json")]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen([*command, "serve", *options], cwd=REPOSITORY_ROOT, stdout=log, stderr=log)
+    try:
+        yield client
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0
+
+
+def test_a_server_elsewhere_tells_who_is_in_a_video_and_solves_whom_was_picked(
+    state: Any, addon: Any, extension: str, tmp_path: Path
+) -> None:
+    capture = look_at(CLIP)
+    capture.quality = "fast"
+    preferences = bpy.context.preferences.addons[extension].preferences
+    online = bpy.context.preferences.system.use_online_access
+    with studio_server(tmp_path) as client:
+        preferences.backend, preferences.connection_file = "REMOTE", str(client)
+        preferences.clip_dir = str(tmp_path / "clips")
+        bpy.context.preferences.system.use_online_access = False
+        with pytest.raises(RuntimeError, match="Allow Online Access"):
+            bpy.ops.marionet.find_people()
+        bpy.context.preferences.system.use_online_access = True
+        try:
+            assert bpy.ops.marionet.find_people() == {"FINISHED"}
+            search = state.people
+            assert search.state == "done", search.message
+            addon("operators.people").show_sheet(search)
+            picture = addon("operators.people")._Thumbnails.collection[f"{search.sheet}:{search.people[0].number}"]
+            assert np.std(picture.image_pixels_float[:]) > 0.05
+            assert bpy.ops.marionet.pick_person(number=search.people[0].number) == {"FINISHED"}
+            assert bpy.ops.marionet.capture() == {"FINISHED"}
+        finally:
+            bpy.context.preferences.system.use_online_access = online
+            addon("backend_access").close_link()
+    assert capture.person == "index"
+    assert len(bpy.context.scene.marionet.clips) == 1
+    with pytest.raises(StopIteration):  # the video's bytes were there for the job only
+        next((tmp_path / "data").rglob("upload*"))
+
+
+def clip_editor(clip: Any, frame: int) -> Any:
+    """A Movie Clip Editor as an operator sees it, over 400 x 300 pixels of a window from (100, 50), zoomed to fit."""
+    view = SimpleNamespace(region_to_view=lambda x, y: (x / 400.0, y / 300.0))
+    region = SimpleNamespace(type="WINDOW", x=100, y=50, view2d=view)
+    calls: list[str] = []
+    window = SimpleNamespace(cursor_modal_set=calls.append, cursor_modal_restore=lambda: calls.append("restored"))
+    bpy.context.scene.frame_set(frame)
+    return SimpleNamespace(
+        space_data=SimpleNamespace(clip=clip),
+        area=SimpleNamespace(regions=[SimpleNamespace(type="UI"), region]),
+        scene=bpy.context.scene,
+        window=window,
+        workspace=SimpleNamespace(status_text_set=lambda text: None),
+        window_manager=SimpleNamespace(modal_handler_add=lambda operator: True),
+        calls=calls,
+    )
+
+
+class Clicker:
+    """Drives the real operator class without a window."""
+
+    def __init__(self, addon: Any, context: Any) -> None:
+        self.kind, self.context = addon("operators.pick_point").MARIONET_OT_pick_point, context
+        self.reports: list[tuple[str, str]] = []
+        self.operator = SimpleNamespace(report=lambda kind, text: self.reports.append((next(iter(kind)), text)))
+        for name in ("execute", "_leave"):
+            setattr(self.operator, name, MethodType(getattr(self.kind, name), self.operator))
+
+    def invoke(self) -> set[str]:
+        return MethodType(self.kind.invoke, self.operator)(self.context, None)
+
+    def send(self, kind: str, x: int = 0, y: int = 0) -> set[str]:
+        event = SimpleNamespace(type=kind, value="PRESS", mouse_x=x, mouse_y=y)
+        return MethodType(self.kind.modal, self.operator)(self.context, event)
+
+
+def test_a_click_on_the_picture_chooses_whom_to_capture(state: Any, addon: Any) -> None:
+    clip = bpy.data.movieclips.load(str(CLIP))
+    width, height = clip.size
+    clip.frame_start = 101
+    hand = Clicker(addon, clip_editor(clip, 106))
+    assert hand.invoke() == {"RUNNING_MODAL"}
+    assert hand.send("MOUSEMOVE", 300, 200) == {"PASS_THROUGH"}
+    assert hand.send("LEFTMOUSE", 90, 200) == {"RUNNING_MODAL"}
+    assert "beside the picture" in hand.reports[-1][1]
+    assert hand.send("LEFTMOUSE", 200, 275) == {"FINISHED"}
+    capture = bpy.context.scene.marionet.capture
+    assert (capture.source, capture.movie_clip, capture.person) == ("MOVIE_CLIP", clip, "point")
+    assert np.allclose(capture.point_px, (0.25 * width, 0.25 * height))  # 100 of 400 across, 225 of 300 up
+    assert capture.point_frame == 5
+    assert hand.context.calls == ["CROSSHAIR", "restored"]
+    word = addon("capture_request").solve_options(capture).person
+    assert word == f"{0.25 * width:.1f},{0.25 * height:.1f}@5"
+
+
+def test_a_click_can_be_given_up_and_a_frame_without_a_picture_is_said(state: Any, addon: Any) -> None:
+    clip = bpy.data.movieclips.load(str(CLIP))
+    capture = bpy.context.scene.marionet.capture
+    hand = Clicker(addon, clip_editor(clip, 5))
+    hand.invoke()
+    assert hand.send("ESC") == {"CANCELLED"}
+    assert capture.person == "largest"
+    late = Clicker(addon, clip_editor(clip, 5000))
+    late.invoke()
+    assert late.send("LEFTMOUSE", 300, 200) == {"CANCELLED"}
+    assert "has no picture in frame 5000" in late.reports[-1][1]
+    assert capture.person == "largest"
+    assert not bpy.ops.marionet.pick_point.poll()

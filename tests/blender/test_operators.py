@@ -137,6 +137,33 @@ def test_no_file_stores_a_live_preview(ready: Any, state: Any, tmp_path: Path) -
     assert bpy.ops.marionet.bake() == {"FINISHED"}
 
 
+def test_a_step_made_during_a_preview_leaves_no_pose_behind(ready: Any, state: Any, addon: Any) -> None:
+    """What an undo brings back is set by hand: the background has no undo (tools/gui_faults.py undoes in a window)."""
+    previews, armature = addon("previews"), ready.retarget.armature
+    bone = armature.pose.bones["left_shoulder"]
+    bone.rotation_quaternion = (0.8, 0.6, 0.0, 0.0)
+    own = bone.rotation_quaternion.copy()
+    assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
+    bpy.context.scene.frame_set(20)
+    posed = bone.rotation_quaternion.copy()
+    assert posed.rotation_difference(own).angle > 0.01
+    assert ready.retarget.previewed == armature.name
+    bone.rotation_quaternion = own  # an undo to a step before the preview: it goes on
+    ready.retarget.previewed = ""
+    previews.on_undo(bpy.context.scene)
+    assert bone.rotation_quaternion.rotation_difference(posed).angle < 1e-4
+    assert ready.retarget.previewed == armature.name
+    assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
+    assert ready.retarget.previewed == ""
+    bone.rotation_quaternion, ready.retarget.previewed = posed, armature.name  # an undo to a step of the preview
+    previews.on_undo(bpy.context.scene)
+    assert bone.rotation_quaternion.rotation_difference(own).angle < 1e-4
+    assert ready.retarget.previewed == ""
+    bone.rotation_quaternion = posed  # posed by the user, who is left alone
+    previews.on_undo(bpy.context.scene)
+    assert bone.rotation_quaternion.rotation_difference(posed).angle < 1e-4
+
+
 def test_smoothing_changes_what_is_baked_and_the_trim_what_is_used(ready: Any, addon: Any) -> None:
     workflow = addon("workflow")
     raw = workflow.cleaned_clip(bpy.context)

@@ -121,6 +121,54 @@ def test_cancel_keeps_the_frames(link: BackendLink, tmp_path: Path) -> None:
     assert str(snapshot.frames_kept) in snapshot.words
 
 
+def test_a_stop_is_answered_at_once_and_what_was_kept_is_finished_later(link: BackendLink, tmp_path: Path) -> None:
+    video = script(tmp_path, frames=3000, pace_s=0.004, finish_s=2.5)
+    job = CaptureJob(link, JobRequest(video, tmp_path / "clips"))
+    _, before = run(job, until="running")
+    asked = time.monotonic()
+    job.cancel()
+    wait_for(lambda: job.tick().stopped, "the stop")
+    assert time.monotonic() - asked < 1.0 * max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+    assert job.snapshot.state == "finishing"
+    assert not job.snapshot.over
+    kept = job.snapshot.frames_kept
+    assert kept == len(frames_of(before + job.take_chunks(), 1)) > 0
+    wait_for(lambda: job.tick().stage == "poses" or job.snapshot.over, "progress of the finishing")
+    assert job.snapshot.state == "finishing"
+    snapshot, _ = run(job)
+    assert snapshot.state == "cancelled"
+    assert snapshot.frames_kept == kept
+    with np.load(snapshot.paths[0]) as clip:
+        assert len(clip["rotations_wxyz"]) >= kept
+    wait_for(lambda: link.tick(0.01) and not released_not_yet(link), "the release")
+
+
+def test_a_finishing_can_be_forgotten(link: BackendLink, tmp_path: Path) -> None:
+    job = CaptureJob(link, JobRequest(script(tmp_path, frames=3000, pace_s=0.004, finish_s=60.0), tmp_path / "clips"))
+    run(job, until="running")
+    job.cancel()
+    wait_for(lambda: job.tick().stopped, "the stop")
+    job.forget()
+    assert job.snapshot.over
+    began = time.monotonic()
+    after = CaptureJob(link, JobRequest(script(tmp_path, "after.json", frames=10), tmp_path / "after"))
+    assert run(after)[0].state == "done"
+    assert time.monotonic() - began < 10.0
+
+
+def test_a_backend_killed_while_finishing_ends_the_wait(
+    process: BackendProcess, link: BackendLink, tmp_path: Path
+) -> None:
+    job = CaptureJob(link, JobRequest(script(tmp_path, frames=3000, pace_s=0.004, finish_s=60.0), tmp_path / "clips"))
+    run(job, until="running")
+    time.sleep(max(0.0, process.started_s + 3.2 - time.monotonic()))  # not an early death
+    job.cancel()
+    wait_for(lambda: job.tick().stopped, "the stop")
+    os.kill(process.pid, signal.SIGKILL)
+    snapshot, _ = run(job)
+    assert (snapshot.state, snapshot.paths) == ("cancelled", ())
+
+
 def test_failure_comes_in_words(link: BackendLink, tmp_path: Path) -> None:
     snapshot, chunks = run(CaptureJob(link, JobRequest(script(tmp_path, frames=50, fail_at=20), tmp_path / "clips")))
     assert (snapshot.state, snapshot.code) == ("failed", "video")

@@ -46,6 +46,38 @@ def test_any_rate_follows_the_true_motion_in_time(fps: float) -> None:
     assert error.max() < 0.012
 
 
+@pytest.mark.parametrize(
+    ("source_fps", "fps", "frames"),
+    [
+        (24000 / 1001, 24000 / 1001, 96),
+        (24000 / 1001, 24 / float(np.float32(1.001)), 96),  # as Blender's scene has it
+        (24000 / 1001, 23.976, 96),
+        (24000 / 1001, 23.976, 9000),
+        (30000 / 1001, 30 / float(np.float32(1.001)), 9000),
+        (24.0, 24.0, 48),
+        (23.976, 24000 / 1001, 96),
+    ],
+)
+def test_no_frame_is_lost_to_a_rounded_rate(source_fps: float, fps: float, frames: int) -> None:
+    times, rotations, root, _ = walking(frames / source_fps, source_fps)
+    clip = make_clip(times, rotations, root)
+    assert len(clip) == frames
+    again = resample_clip(clip, fps)
+    assert len(again) == frames
+    assert np.isfinite(again.root_world_m).all()
+    assert np.isfinite(again.rotations_wxyz).all()
+    np.testing.assert_allclose(np.diff(again.times_s), 1.0 / fps, atol=1e-9)
+    np.testing.assert_allclose(again.root_world_m[-1], clip.root_world_m[-1], atol=1e-3)
+
+
+def test_a_rounded_rate_loses_no_frame_before_a_gap() -> None:
+    clip = _clip(24000 / 1001, 40.0)
+    rotations, root = clip.rotations_wxyz.copy(), clip.root_world_m.copy()
+    rotations[601:610], root[601:610] = np.nan, np.nan
+    again = resample_clip(make_clip(clip.times_s, rotations, root), 24 / float(np.float32(1.001)))
+    np.testing.assert_array_equal(np.isnan(again.root_world_m).any(axis=1), np.isnan(root).any(axis=1))
+
+
 def test_irregular_timestamps_keep_their_timing() -> None:
     truth = _clip(240.0)
     random = np.random.default_rng(0)

@@ -1,7 +1,8 @@
 """A worker whose jobs are a script: frames at a fixed pace, and faults on order. For tests of the service only.
 
 A job's video is a JSON file: `frames`, `pace_s`, `chunk` (frames a chunk), and at a frame: `crash_at`, `fail_at`,
-`bug_at`, `deaf_from` (cancel goes unheard), `eat_mb` (memory taken at the start), `start_s` (before the first frame).
+`bug_at`, `deaf_from` (cancel goes unheard), `eat_mb` (memory taken at the start), `start_s` (before the first frame),
+`finish_s` (from a cancel to the clip of what was finished).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Script:
     deaf_from: int = -1
     eat_mb: int = 0
     start_s: float = 0.0
+    finish_s: float = 0.0
 
 
 def frame_rotations(first: int, count: int) -> np.ndarray:
@@ -84,6 +86,10 @@ class PacedRunner:
             while done < script.frames:
                 done = self._chunk(script, done, sink)
         except Cancelled:
+            until = time.monotonic() + script.finish_s
+            while time.monotonic() < until:
+                sink.progress(Progress("poses", 0, 1))
+                time.sleep(0.01)
             return self._outcome(order, done, cancelled=True)
         del ballast
         return self._outcome(order, done, cancelled=False)

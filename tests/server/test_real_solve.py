@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
+import time
 import uuid
-from pathlib import Path
+from collections.abc import Iterator
 
+import cv2
 import numpy as np
+import pytest
 
 from blender_addon.motion.clip import read_clip
 from blender_addon.wire import messages as wire
@@ -15,23 +19,30 @@ from tests.server.harness import REPOSITORY, Backend, Peer
 VIDEO = REPOSITORY / "assets" / "demo_clip.mp4"
 
 
-def test_video_to_clip_through_the_service(tmp_path: Path) -> None:
-    backend = Backend(tmp_path / "backend", program=("-m", "backend", "serve")).start()
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """The product's own backend, ready."""
+    backend = Backend(tmp_path_factory.mktemp("backend"), program=("-m", "backend", "serve")).start()
     try:
-        job_id = uuid.uuid4().hex
-        options = wire.SolveOptions(quality="fast", start_s=0.0, end_s=1.0)
         with Peer(backend.info) as peer:
             peer.wait_until_ready()
-            peer.ask(wire.Submit(job_id, wire.Source("path", str(VIDEO)), options))
-            chunks, done = peer.until_end(job_id, 120.0)
-            assert isinstance(done, wire.Done), done
-            part = peer.ask(wire.Fetch(job_id, 0, 0, 1 << 20))
-            wrong = uuid.uuid4().hex
-            peer.ask(wire.Submit(wrong, wire.Source("path", str(VIDEO)), wire.SolveOptions(quality="splendid")))
-            failed = peer.until_end(wrong)[1]
+        yield backend
     finally:
         code = backend.stop()
     assert code == 0
+
+
+def test_video_to_clip_through_the_service(backend: Backend) -> None:
+    job_id = uuid.uuid4().hex
+    options = wire.SolveOptions(quality="fast", start_s=0.0, end_s=1.0)
+    with Peer(backend.info) as peer:
+        peer.ask(wire.Submit(job_id, wire.Source("path", str(VIDEO)), options))
+        chunks, done = peer.until_end(job_id, 120.0)
+        assert isinstance(done, wire.Done), done
+        part = peer.ask(wire.Fetch(job_id, 0, 0, 1 << 20))
+        wrong = uuid.uuid4().hex
+        peer.ask(wire.Submit(wrong, wire.Source("path", str(VIDEO)), wire.SolveOptions(quality="splendid")))
+        failed = peer.until_end(wrong)[1]
     clip = read_clip(io.BytesIO(part.data.tobytes()))
     assert chunks
     assert chunks[0].space == "camera"
@@ -41,3 +52,81 @@ def test_video_to_clip_through_the_service(tmp_path: Path) -> None:
     assert done.figures
     assert failed.code == "bad_input"
     assert "splendid" in failed.message
+
+
+def test_a_stop_is_answered_within_a_second_and_the_kept_frames_become_a_solved_clip(backend: Backend) -> None:
+    job_id = uuid.uuid4().hex
+    with Peer(backend.info) as peer:
+        peer.ask(wire.Submit(job_id, wire.Source("path", str(VIDEO)), wire.SolveOptions(quality="best")))
+        seen = 0
+        while seen < 20:
+            envelope = peer.hear(120.0)
+            assert envelope is not None
+            if isinstance(envelope.message, wire.MotionChunk):
+                seen += len(envelope.message.frame_index)
+        asked = time.monotonic()
+        peer.ask(wire.Cancel(job_id))
+        ending = peer.until_end(job_id)[1]
+        seconds = time.monotonic() - asked
+        if ending.finishing:
+            ending = peer.until_end(job_id, 120.0)[1]
+        assert isinstance(ending, wire.JobCancelled)
+        assert not ending.finishing
+        part = peer.ask(wire.Fetch(job_id, 0, 0, 1 << 20))
+        peer.ask(wire.Release(job_id))
+    assert seconds < 1.0
+    clip = read_clip(io.BytesIO(part.data.tobytes()))
+    assert len(clip) >= 20
+    assert any("stopped early" in warning for warning in clip.header.warnings)
+    assert np.isfinite(clip.keypoints_px).any()  # of the solve, which a preview has not
+
+
+def test_who_is_in_the_video_through_the_service(backend: Backend) -> None:
+    options = wire.SolveOptions(quality="fast", start_s=0.0, end_s=1.0, person="all")
+    job_id, refused = uuid.uuid4().hex, uuid.uuid4().hex
+    with Peer(backend.info) as peer:
+        source = wire.Source("path", str(VIDEO))
+        peer.ask(wire.Submit(job_id, source, options, "people"))
+        chunks, done = peer.until_end(job_id, 120.0)
+        assert isinstance(done, wire.Done), done
+        assert not chunks
+        files = {
+            file.name: peer.ask(wire.Fetch(job_id, place, 0, 1 << 20)).data for place, file in enumerate(done.files)
+        }
+        refusal = peer.ask(wire.Submit(refused, source, options, "horoscope"))
+        conflict = peer.ask(wire.Submit(job_id, source, options, "solve"))
+    people = json.loads(files["people.json"].tobytes())
+    sheet = cv2.imdecode(files["people.png"], cv2.IMREAD_COLOR)
+    assert done.figures == {"people": float(len(people))}
+    assert len(people) >= 1
+    left, top, size = people[0]["tile_px"]
+    assert sheet[top : top + size, left : left + size].std() > 10
+    assert 0.5 < people[0]["last_s"] - people[0]["first_s"] <= 1.0
+    assert (refusal.code, conflict.code) == ("unsupported", "job_conflict")
+
+
+def test_the_person_at_a_point_of_a_picture(backend: Backend) -> None:
+    """A point on somebody solves them; one beside everybody says so in words."""
+    endings = {}
+    with Peer(backend.info) as peer:
+        for person in ("POINT", "1,1@5"):
+            point = person
+            if person == "POINT":
+                point = _middle_of_the_person(peer)
+            job_id = uuid.uuid4().hex
+            options = wire.SolveOptions(quality="fast", start_s=0.0, end_s=1.0, person=point)
+            peer.ask(wire.Submit(job_id, wire.Source("path", str(VIDEO)), options))
+            endings[person] = peer.until_end(job_id, 120.0)[1]
+    assert isinstance(endings["POINT"], wire.Done), endings
+    assert endings["1,1@5"].code == "no_person"
+
+
+def _middle_of_the_person(peer: Peer) -> str:
+    """Where the largest person's hips are in picture 5, as the option takes it."""
+    job_id = uuid.uuid4().hex
+    peer.ask(wire.Submit(job_id, wire.Source("path", str(VIDEO)), wire.SolveOptions(quality="fast", end_s=1.0)))
+    assert isinstance(peer.until_end(job_id, 120.0)[1], wire.Done)
+    clip = read_clip(io.BytesIO(peer.ask(wire.Fetch(job_id, 0, 0, 1 << 20)).data.tobytes()))
+    hips = [clip.keypoint_names.index(f"{side}_hip") for side in ("left", "right")]
+    x, y = clip.keypoints_px[5, hips].mean(axis=0)
+    return f"{x:.1f},{y:.1f}@5"

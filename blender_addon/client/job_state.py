@@ -1,0 +1,57 @@
+"""What a capture is asked for and where it stands. May import stdlib and `wire`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..wire import messages as wire
+
+ENDS = ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What to capture. `upload` sends the video's bytes to a backend that cannot read `video` itself.
+
+    `task` is the submit's: "solve", or "people" for who is in the video.
+    """
+
+    video: Path
+    result_dir: Path
+    options: wire.SolveOptions = wire.SolveOptions()
+    upload: bool = False
+    task: str = "solve"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """Where a capture stands. `total` 0 means unknown; `words` say it to the user; `paths` are there when it is done.
+
+    `frames_kept` counts the finished frames of a cancelled capture.
+    """
+
+    state: str
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    remaining_s: float | None = None
+    code: str = ""
+    words: str = ""
+    remedy: str = ""
+    log_lines: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = ()
+    figures: tuple[tuple[str, float], ...] = ()
+    warnings: tuple[str, ...] = ()
+    frames_kept: int = 0
+    worker: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in ENDS
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a user who asked for a stop has it, also while the backend finishes what was kept."""
+        return self.over or self.state == "finishing"

@@ -1,0 +1,87 @@
+"""Choosing a person by a click on the picture, in the Movie Clip Editor. May import bpy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..properties import settings
+
+_HELP = "Click on the person to capture. Esc or right click: leave the choice as it is"
+
+
+class MARIONET_OT_pick_point(bpy.types.Operator):
+    """Click on the person to capture, in the frame that is shown; the clip becomes the next capture's video"""
+
+    bl_idname = "marionet.pick_point"
+    bl_label = "Pick Person in Picture"
+    bl_options = {"REGISTER", "UNDO"}
+
+    x_px: bpy.props.FloatProperty(name="X", description="Pixels from the picture's left", min=0.0)
+    y_px: bpy.props.FloatProperty(name="Y", description="Pixels from the picture's top", min=0.0)
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if getattr(context.space_data, "clip", None) is None:
+            cls.poll_message_set("Open a clip in the Movie Clip Editor first")
+            return False
+        return True
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        del event
+        context.window.cursor_modal_set("CROSSHAIR")
+        context.workspace.status_text_set(_HELP)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Any, event: Any) -> set[str]:
+        if event.type in {"ESC", "RIGHTMOUSE"}:
+            return self._leave(context, {"CANCELLED"})
+        if event.type != "LEFTMOUSE" or event.value != "PRESS":
+            return {"PASS_THROUGH"}  # zooming, panning and other frames stay possible
+        point = picture_point(context.area, context.space_data.clip, event.mouse_x, event.mouse_y)
+        if point is None:
+            self.report({"WARNING"}, "That is beside the picture: click on the person")
+            return {"RUNNING_MODAL"}
+        self.x_px, self.y_px = point
+        return self._leave(context, self.execute(context))
+
+    def execute(self, context: Any) -> set[str]:
+        clip = context.space_data.clip
+        frame = picture_index(clip, context.scene.frame_current)
+        if frame is None:
+            self.report({"ERROR"}, f"{clip.name} has no picture in frame {context.scene.frame_current}: go to one")
+            return {"CANCELLED"}
+        width, height = clip.size
+        if self.x_px > width or self.y_px > height:
+            self.report({"ERROR"}, f"The picture has {width} x {height} pixels, the point lies beside it")
+            return {"CANCELLED"}
+        capture = settings(context).capture
+        capture.source, capture.movie_clip = "MOVIE_CLIP", clip
+        capture.person, capture.point_px, capture.point_frame = "point", (self.x_px, self.y_px), frame
+        self.report({"INFO"}, f"The person at {self.x_px:.0f}, {self.y_px:.0f} in picture {frame} is captured next")
+        return {"FINISHED"}
+
+    def _leave(self, context: Any, result: set[str]) -> set[str]:
+        context.window.cursor_modal_restore()
+        context.workspace.status_text_set(None)
+        return result
+
+
+def picture_index(clip: Any, scene_frame: int) -> int | None:
+    """The video's picture, counted from 0, that the editor shows in a scene frame; None where it shows none."""
+    index = scene_frame - clip.frame_start + clip.frame_offset
+    return index if 0 <= index < clip.frame_duration else None
+
+
+def picture_point(area: Any, clip: Any, x: int, y: int) -> tuple[float, float] | None:
+    """The point of the picture, in px from its top left corner, under a window's pixel; None beside the picture."""
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    across, up = region.view2d.region_to_view(x - region.x, y - region.y)  # 0 to 1 over the picture
+    if not (0.0 <= across <= 1.0 and 0.0 <= up <= 1.0):
+        return None
+    return across * clip.size[0], (1.0 - up) * clip.size[1]
+
+
+CLASSES = (MARIONET_OT_pick_point,)

@@ -1,0 +1,53 @@
+"""The settings that a .blend file keeps, per scene: `scene.marionet`. May import bpy; decides nothing.
+
+Units are in the names' tooltips; what is running now lives in `runtime`, never here. One module a panel: `capture`,
+`retarget`, `bake`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import CollectionProperty, IntProperty, PointerProperty
+
+from .. import updates
+from . import bake, capture, retarget
+from .bake import MARIONET_PG_bake, MARIONET_PG_cleanup
+from .capture import MARIONET_PG_capture, MARIONET_PG_clip
+from .retarget import MARIONET_PG_retarget
+
+
+class MARIONET_PG_settings(bpy.types.PropertyGroup):
+    """Everything that Marionet keeps in a scene."""
+
+    capture: PointerProperty(type=MARIONET_PG_capture)
+    retarget: PointerProperty(type=MARIONET_PG_retarget)
+    cleanup: PointerProperty(type=MARIONET_PG_cleanup)
+    bake: PointerProperty(type=MARIONET_PG_bake)
+    clips: CollectionProperty(type=MARIONET_PG_clip)
+    clip_index: IntProperty(name="Clip", description="The clip in use", update=updates.clip_changed)
+
+
+CLASSES = (*capture.CLASSES, *retarget.CLASSES, *bake.CLASSES, MARIONET_PG_settings)
+
+
+def settings(context: Any) -> Any:
+    """The scene's Marionet settings."""
+    return context.scene.marionet
+
+
+def active_clip(context: Any) -> Any | None:
+    """The clip entry in use, or None."""
+    kept = settings(context)
+    return kept.clips[kept.clip_index] if 0 <= kept.clip_index < len(kept.clips) else None
+
+
+def attach() -> None:
+    """Hang the settings onto scenes."""
+    bpy.types.Scene.marionet = PointerProperty(type=MARIONET_PG_settings)
+
+
+def detach() -> None:
+    """Take them off again."""
+    del bpy.types.Scene.marionet

@@ -1,0 +1,141 @@
+"""Clean-up before the bake, and how keys are written. May import bpy; decides nothing."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    StringProperty,
+)
+
+from .. import updates
+
+PRESETS = [
+    ("off", "Off", "Leave this part as it was solved"),
+    ("light", "Light", "Takes out tremble; a fast hit keeps its speed"),
+    ("medium", "Medium", "For most clips"),
+    ("heavy", "Heavy", "Calm, for slow motion and idle poses; softens fast moves"),
+]
+
+
+class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
+    """Smoothing and clean-up before the bake; the clip file stays as it is."""
+
+    torso: EnumProperty(
+        name="Torso",
+        description="Smoothing of hips, spine, neck and head",
+        items=PRESETS,
+        update=updates.cleanup_changed,
+    )
+    arms: EnumProperty(
+        name="Arms", description="Smoothing of arms and hands", items=PRESETS, update=updates.cleanup_changed
+    )
+    legs: EnumProperty(
+        name="Legs", description="Smoothing of legs and feet", items=PRESETS, update=updates.cleanup_changed
+    )
+    root: EnumProperty(
+        name="Root", description="Smoothing of the way through the world", items=PRESETS, update=updates.cleanup_changed
+    )
+    spikes: BoolProperty(
+        name="Remove Spikes",
+        description="Replace single frames in which a joint jumps and comes back",
+        update=updates.cleanup_changed,
+    )
+    gap_s: FloatProperty(
+        name="Fill Gaps",
+        description="Longest gap in seconds that is bridged; longer ones stay empty. 0 fills none",
+        default=0.0,
+        min=0.0,
+        soft_max=2.0,
+        unit="TIME_ABSOLUTE",
+        update=updates.cleanup_changed,
+    )
+    ground: BoolProperty(
+        name="Ground Snap",
+        description="Shift the clip so that standing feet are on the floor",
+        update=updates.cleanup_changed,
+    )
+    use_trim: BoolProperty(name="Trim", description="Use a part of the clip", update=updates.cleanup_changed)
+    trim_start_s: FloatProperty(
+        name="From",
+        description="First time to use, in seconds of the clip",
+        min=0.0,
+        precision=2,
+        unit="TIME_ABSOLUTE",
+        update=updates.cleanup_changed,
+    )
+    trim_end_s: FloatProperty(
+        name="To",
+        description="Last time to use, in seconds of the clip",
+        min=0.0,
+        default=10.0,
+        precision=2,
+        unit="TIME_ABSOLUTE",
+        update=updates.cleanup_changed,
+    )
+
+
+class MARIONET_PG_bake(bpy.types.PropertyGroup):
+    """How keys are written."""
+
+    action_name: StringProperty(name="Name", description="Name of the action; empty: the clip's name")
+    into: EnumProperty(
+        name="Into",
+        description="Where the keys go",
+        items=[
+            ("NEW_ACTION", "New Action", "An action of its own; the one that was active is kept"),
+            ("CURRENT_ACTION", "Current Action", "The active action; other bones and other frames stay as they are"),
+            ("NLA_STRIP", "NLA Strip", "A strip on a new track, over the action that was active"),
+        ],
+    )
+    blend_type: EnumProperty(
+        name="Blending",
+        description="How the strip mixes with what lies under it",
+        items=[
+            ("REPLACE", "Replace", "Covers what lies under it"),
+            ("COMBINE", "Combine", "Adds to it, rotation by rotation"),
+        ],
+    )
+    parts: EnumProperty(
+        name="Parts",
+        description="The parts of the body that get keys; shift-click for several",
+        options={"ENUM_FLAG"},
+        items=[
+            ("HIPS", "Hips", "The hips, and everything that carries the body through the world"),
+            ("TORSO", "Torso", "Spine and chest"),
+            ("HEAD", "Head", "Neck and head"),
+            ("LEFT_ARM", "L Arm", "Left collarbone, arm and hand"),
+            ("RIGHT_ARM", "R Arm", "Right collarbone, arm and hand"),
+            ("LEFT_LEG", "L Leg", "Left leg and foot"),
+            ("RIGHT_LEG", "R Leg", "Right leg and foot"),
+        ],
+        default={"HIPS", "TORSO", "HEAD", "LEFT_ARM", "RIGHT_ARM", "LEFT_LEG", "RIGHT_LEG"},
+        update=updates.retarget_changed,
+    )
+    frame_start: IntProperty(
+        name="Start Frame",
+        description="Scene frame of the clip's first frame",
+        default=1,
+        update=updates.retarget_changed,
+    )
+    interpolation: EnumProperty(
+        name="Interpolation",
+        description="Between the keys",
+        items=[("LINEAR", "Linear", "Straight; exact with a key every frame"), ("BEZIER", "Bezier", "Smooth handles")],
+    )
+    reduce: BoolProperty(name="Fewer Keys", description="Leave out keys that the others restore within a bound")
+    reduce_deg: FloatProperty(
+        name="Within", description="Largest rotation error in degrees", default=0.5, min=0.01, soft_max=5.0
+    )
+    reduce_mm: FloatProperty(
+        name="Within", description="Largest location error in millimetres", default=2.0, min=0.01, soft_max=50.0
+    )
+    set_range: BoolProperty(
+        name="Set Scene Range", description="Make the scene's frame range that of the baked motion", default=True
+    )
+
+
+CLASSES = (MARIONET_PG_cleanup, MARIONET_PG_bake)

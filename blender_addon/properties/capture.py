@@ -1,0 +1,125 @@
+"""Settings of a capture, and the clips that came of it. May import bpy; decides nothing."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    EnumProperty,
+    FloatProperty,
+    FloatVectorProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+from .. import updates
+
+
+class MARIONET_PG_clip(bpy.types.PropertyGroup):
+    """A solved clip on disk."""
+
+    filepath: StringProperty(name="File", description="The clip file (.npz)", subtype="FILE_PATH")
+    video: StringProperty(name="Video", description="The video it was solved from", subtype="FILE_PATH")
+
+
+class MARIONET_PG_capture(bpy.types.PropertyGroup):
+    """What to solve."""
+
+    source: EnumProperty(
+        name="Source",
+        description="Where the pictures come from",
+        items=[
+            ("FILE", "Video", "A video file"),
+            ("MOVIE_CLIP", "Movie Clip", "A clip that is open in the Movie Clip Editor"),
+            ("SEQUENCE", "Images", "A folder of numbered images"),
+        ],
+    )
+    video: StringProperty(
+        name="Video",
+        description="The video file; it can also be dropped into the viewport",
+        subtype="FILE_PATH",
+        update=updates.source_changed,
+    )
+    movie_clip: PointerProperty(
+        name="Movie Clip", type=bpy.types.MovieClip, description="A clip of the Movie Clip Editor"
+    )
+    folder: StringProperty(name="Folder", description="Folder that holds the numbered images", subtype="DIR_PATH")
+    sequence_fps: FloatProperty(
+        name="Frame Rate", description="Images a second", default=24.0, min=1.0, max=1000.0, precision=3
+    )
+    use_range: BoolProperty(name="Part Only", description="Solve a part of the video instead of all of it")
+    start_s: FloatProperty(
+        name="From",
+        description="First time to solve, in seconds of the video",
+        min=0.0,
+        precision=2,
+        unit="TIME_ABSOLUTE",
+    )
+    end_s: FloatProperty(
+        name="To",
+        description="Last time to solve, in seconds of the video",
+        min=0.0,
+        default=10.0,
+        precision=2,
+        unit="TIME_ABSOLUTE",
+    )
+    person: EnumProperty(
+        name="Person",
+        description="Whom to solve when several people are in the picture",
+        items=[
+            ("largest", "Largest", "The person who is largest in the picture"),
+            ("longest", "Longest", "The person who is in the picture for longest"),
+            ("moving", "Most Moving", "The person who moves most"),
+            ("index", "Number", "The person with this number on the sheet of people"),
+            ("point", "At a Point", "The person at a point of the picture, clicked in the Movie Clip Editor"),
+            ("all", "Everyone", "Each person gets a clip"),
+        ],
+        default="largest",
+    )
+    person_number: IntProperty(name="Number", description="Number on the sheet of people", min=0, soft_max=20)
+    point_px: FloatVectorProperty(
+        name="Point",
+        description="Point of the picture in pixels, from its top left corner",
+        size=2,
+        min=0.0,
+        precision=0,
+    )
+    point_frame: IntProperty(name="Frame", description="Picture of the video, counted from 0", min=0)
+    know_height: BoolProperty(
+        name="Body Height", description="Off: an average height is assumed, and sizes and distances are scaled by it"
+    )
+    height_m: FloatProperty(
+        name="Height", description="Height of the person in metres", default=1.70, min=0.5, max=2.6, unit="LENGTH"
+    )
+    know_fov: BoolProperty(
+        name="Field of View", description="Off: taken from the video's metadata, or assumed and reported"
+    )
+    fov_deg: FloatProperty(
+        name="Angle",
+        description="The camera's horizontal field of view in degrees",
+        default=60.0,
+        min=5.0,
+        max=170.0,
+        precision=1,
+    )
+    quality: EnumProperty(
+        name="Quality",
+        description="Accuracy against speed",
+        items=[
+            ("best", "Best", "The most accurate networks"),
+            ("balanced", "Balanced", "Between the two"),
+            ("fast", "Fast", "For a first look, or a slow computer"),
+        ],
+        default="best",
+    )
+    slow_motion: FloatProperty(
+        name="Slow Motion",
+        description="How many times slower than life the video plays; 1 is normal speed",
+        default=1.0,
+        min=0.1,
+        max=100.0,
+    )
+
+
+CLASSES = (MARIONET_PG_clip, MARIONET_PG_capture)
