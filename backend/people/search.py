@@ -138,6 +138,7 @@ class Searcher:
 
     def _add_roi(self, found: list[Candidate], image: Image, roi: Roi, known: Sequence[Box]) -> bool:
         """Landmarks twice, the second time on the region that the first ones say; True when it is a new person."""
+        start = roi
         for _ in range(2):
             if not _is_usable(roi, image):
                 return False
@@ -151,10 +152,12 @@ class Searcher:
         if _is_known(box, known) or any(_is_known(box, [other.box_px]) for other in found):
             return False
         if self._networks.scout is not self._networks.landmarks:
-            batch = landmarks_on_crops([image], [roi], self._networks.landmarks)
-            roi, box = batch.next_roi(0), _box_of(batch)
-            if not _is_usable(roi, image):
-                return False
+            roi = start
+            for _ in range(2):
+                batch = landmarks_on_crops([image], [roi], self._networks.landmarks)
+                roi, box = batch.next_roi(0), _box_of(batch)
+                if not _is_usable(roi, image):
+                    return False
         found.append(Candidate(batch, roi, box, appearance_of(image, batch.keypoints_px[0, :LANDMARKS])))
         return True
 
