@@ -84,7 +84,8 @@ def run_solve(video: Path, quality: str, cores: int) -> Timing:
     """`solve` over the whole file, to a clip in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "backend", "solve", str(video), "-o", f"{folder}/clip.npz"]
-        lines = run_pinned([*command, "--quality", quality, "--json"], cores)
+        # previews are made for who reads the events; the command by itself makes none
+        lines = run_pinned([*command, "--quality", quality, "--json", "--no-preview"], cores)
     record = next(event for line in lines if (event := json.loads(line))["event"] == "result")
     stages = record["stage_seconds"]
     loading = stages.pop("load") + stages.pop("open")

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     terminal = Terminal(as_json=args.json, quiet=args.quiet)
     began = time.monotonic()
     with cancel_on_interrupt() as cancel:
-        on_chunk = _chunk_events(terminal) if args.json else None
+        on_chunk = _chunk_events(terminal) if args.json and not args.no_preview else None
         result = solve(request, terminal.progress, cancel, on_chunk)
         _report(terminal, request, result, time.monotonic() - began)
         if result.cancelled:
@@ -111,6 +111,7 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--smooth", choices=list(PRESETS), default="off", help="smoothing preset (default off: raw)")
     group.add_argument("--resume", action="store_true", help="go on where an interrupted run of this solve stopped")
     group.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
+    group.add_argument("--no-preview", action="store_true", help="no preview events with --json: they take time")
     group.add_argument("--quiet", action="store_true", help="no progress")
 
 

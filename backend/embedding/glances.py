@@ -6,7 +6,7 @@ The tower errs differently each time, so the mean of its answers errs less. nump
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from blender_addon.motion.body import canonical_body
 Array = NDArray[np.floating]
 
 _FLIP = np.array([-1.0, 1.0, 1.0], np.float32)
+_BLOCK = 1024  # frames at once: each comes with a whole window
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,39 @@ class _Glance:
 
 def embed_clip(towers: Towers, window: LandmarkWindow, views: Sequence[View]) -> ClipEmbedding:
     """Look at a clip's windows in each of the ways; the first has to be an unmirrored one."""
+    frames = len(window.points)
+    blocks = [slice(at, at + _BLOCK) for at in range(0, frames, _BLOCK)] or [slice(0, 0)]
+    parts = [_embed(towers, _rows(window, rows), views) for rows in blocks]
+    down = np.median(np.concatenate([part.gravity for part in parts]), axis=0)
+    queries = zip(*(part.queries for part in parts), strict=True)
+    return ClipEmbedding(
+        tuple(_joined(query) for query in queries),
+        np.concatenate([part.joints_m for part in parts]),
+        np.concatenate([part.error_m for part in parts]),
+        np.concatenate([part.turns for part in parts]),
+        np.concatenate([part.half_size for part in parts]),
+        down / np.linalg.norm(down),
+        np.median(np.concatenate([part.proportions for part in parts]), axis=0),
+    )
+
+
+def _rows(window: LandmarkWindow, rows: slice) -> LandmarkWindow:
+    return LandmarkWindow(*(getattr(window, f.name)[rows] for f in fields(window)))
+
+
+def _joined(queries: Sequence[Query]) -> Query:
+    return Query(
+        np.concatenate([query.embedding for query in queries]),
+        np.concatenate([query.virtual_from_camera for query in queries]),
+        queries[0].mirror,
+    )
+
+
+def _embed(towers: Towers, window: LandmarkWindow, views: Sequence[View]) -> ClipEmbedding:
+    """As `embed_clip` for some of the frames, with gravity (T, 3) and proportions (T, 7) of each."""
     glances = [_glance(towers, window, view) for view in views]
     plain = [glance for glance in glances if not glance.view.mirror]
     others = [glance for glance in glances if glance.view.mirror]
-    down = np.median(_mean([glance.down() for glance in glances]), axis=0)
     turns = _mean([glance.turns() for glance in glances])
     return ClipEmbedding(
         tuple(_query(group) for group in (plain, others) if group),
@@ -101,8 +131,8 @@ def embed_clip(towers: Towers, window: LandmarkWindow, views: Sequence[View]) ->
         plain[0].output.error_m,
         six_to_matrix(np.swapaxes(turns[..., :2], -1, -2)) if len(glances) > 1 else turns,
         plain[0].seen.half_size,
-        down / np.linalg.norm(down),
-        np.median(_mean([glance.output.proportions for glance in glances]), axis=0),
+        _mean([glance.down() for glance in glances]),
+        _mean([glance.output.proportions for glance in glances]),
     )
 
 

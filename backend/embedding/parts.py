@@ -58,6 +58,7 @@ _LIMBS = (_Part((12, 13), 11), _Part((15, 16), 14), _Part((5, 6), 4), _Part((2, 
 PARTS = ((_TRUNK.hangs_on, _TRUNK.joints), *((limb.hangs_on, limb.joints) for limb in _LIMBS))
 """(joint that a part hangs on, joints that move with it), the trunk first."""
 _CHUNK = 32
+_BLOCK = 512  # frames whose lenders are held at once
 _THREADS = min(4, os.cpu_count() or 1)
 
 
@@ -71,8 +72,11 @@ class PartSearch:
     def from_hits(self, bank: PoseBank, embedding: Array, hits: Hits, start_m: Array) -> Array:
         """`find`, from the bank's answer to the whole-pose search."""
         lenders = hits.indices[:, self._settings.lenders(hits.indices.shape[1])]
-        lent = bank.candidates.joints_m(lenders.reshape(-1)).reshape(*lenders.shape, 17, 3)
-        return self.find(embedding, start_m, lent)
+        found = []
+        for rows in (slice(at, at + _BLOCK) for at in range(0, len(lenders), _BLOCK)):
+            lent = bank.candidates.joints_m(lenders[rows].reshape(-1)).reshape(*lenders[rows].shape, 17, 3)
+            found.append(self.find(embedding[rows], start_m[rows], lent))
+        return np.concatenate(found)
 
     def find(self, embedding: Array, start_m: Array, candidates_m: Array) -> Array:
         """Joints (T, 17, 3) m in the virtual camera, relative to the pelvis, on the canonical body.

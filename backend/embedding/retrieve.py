@@ -5,7 +5,7 @@ numpy only. All poses are in the virtual camera of each frame. (Paper: inference
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from blender_addon.motion.rotations import quaternion_mean
 Array = NDArray[np.floating]
 
 _DIFFERENT_M = 0.10
+_BLOCK = 512  # frames at once: each has some hundred candidates with all their joints
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,12 @@ def retrieve(bank: PoseBank, hits: Hits, average: int) -> Retrieved:
     Rotations are averaged as rotations (Markley), so the result is a valid skeleton where a mean of positions has
     shrunken limbs.
     """
+    blocks = [slice(at, at + _BLOCK) for at in range(0, len(hits.scores), _BLOCK)] or [slice(0, 0)]
+    parts = [_retrieve(bank, Hits(hits.scores[rows], hits.indices[rows]), average) for rows in blocks]
+    return Retrieved(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Retrieved)))
+
+
+def _retrieve(bank: PoseBank, hits: Hits, average: int) -> Retrieved:
     candidates = bank.candidates
     best = candidates.joints_m(hits.indices[:, 0])
     top = hits.indices[:, : max(1, average)]

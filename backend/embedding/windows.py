@@ -12,6 +12,7 @@ from backend.types import Intrinsics, PersonTrack
 Array = NDArray[np.floating]
 
 _LONGEST_GAP_S = 0.4
+_BLOCK = 1024
 
 
 def normalised_points(keypoints_px: Array, intrinsics: Intrinsics) -> Array:
@@ -59,17 +60,27 @@ def track_windows(track: PersonTrack, intrinsics: Intrinsics) -> LandmarkWindow:
     )
     present, source = _nearest_present(inside)
     row = np.arange(len(times))[:, None]
-    before, after, share = before[row, source], after[row, source], share[row, source]
-    weight = share[..., None]
-    visibility = track.visibility[seen]
-    guess = track.world_m[seen]
+    places = (before[row, source], after[row, source], share[row, source])
     return LandmarkWindow(
-        points[before] * (1 - weight[..., None]) + points[after] * weight[..., None],
-        visibility[before] * (1 - weight) + visibility[after] * weight,
-        guess[before] * (1 - weight[..., None]) + guess[after] * weight[..., None],
+        _between(points, places),
+        _between(track.visibility[seen], places),
+        _between(track.world_m[seen], places),
         present,
         np.ones(len(times), dtype=bool),
     )
+
+
+def _between(values: Array, places: tuple[NDArray[np.intp], NDArray[np.intp], Array]) -> Array:
+    """Values (T, ...) at (T, W) places between two frames each, (T, W, ...) float32: block by block, since a window a
+    frame of a long film is the largest array there is.
+    """
+    before, after, share = places
+    out = np.empty((*before.shape, *values.shape[1:]), np.float32)
+    for at in range(0, len(out), _BLOCK):
+        rows = slice(at, at + _BLOCK)
+        weight = share[rows].reshape(*share[rows].shape, *(1,) * (values.ndim - 1))
+        out[rows] = values[before[rows]] * (1 - weight) + values[after[rows]] * weight
+    return out
 
 
 def _nearest_present(inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

@@ -18,6 +18,9 @@ DOUBLE_DISTANCE, NEAR_DOUBLE_DISTANCE = 0.06, 0.1  # of the region's side: while
 _FORBIDDEN = 1e6
 _MOST_PLACE, _MOST_SIZE, _MOST_LOOK = 1.0, math.log(1.8), 0.7
 _SAME_LOOK = 0.18  # for people who were away too long to guess their place
+# for the only person of a video: the same clothes a second later are up to 0.64 apart in other light or another pose
+# (99 % below 0.56), two strangers in the street 0.79 and more
+_SAME_LOOK_ALONE = 0.6
 _SWAP_GAIN = 0.25
 
 
@@ -38,22 +41,28 @@ class Found:
     appearance: Array | None
 
 
-def match(absent: Sequence[Absent], found: Sequence[Found], remember_s: float) -> list[tuple[int, int]]:
-    """Pairs (absent, found) that are the same person, by the least total cost (Hungarian); others stay unpaired."""
+def match(
+    absent: Sequence[Absent], found: Sequence[Found], remember_s: float, alone: bool = False
+) -> list[tuple[int, int]]:
+    """Pairs (absent, found) that are the same person, by the least total cost (Hungarian); others stay unpaired.
+
+    `alone`: nobody else was seen in the video so far, so that colours need only be alike.
+    """
     if not absent or not found:
         return []
-    cost = np.array([[match_cost(one, other, remember_s) for other in found] for one in absent])
+    same_look = _SAME_LOOK_ALONE if alone else _SAME_LOOK
+    cost = np.array([[match_cost(one, other, remember_s, same_look) for other in found] for one in absent])
     rows, columns = linear_sum_assignment(cost)
     return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < _FORBIDDEN]
 
 
-def match_cost(absent: Absent, found: Found, remember_s: float) -> float:
+def match_cost(absent: Absent, found: Found, remember_s: float, same_look: float = _SAME_LOOK) -> float:
     """Cost of calling both the same person: place, size and colours; _FORBIDDEN when one of them says no."""
     look = 0.4
     if absent.appearance is not None and found.appearance is not None:
         look = appearance_distance(absent.appearance, found.appearance)
     if absent.away_s > remember_s:
-        return 2.0 + look if look < _SAME_LOOK else _FORBIDDEN
+        return 2.0 + look if look < same_look else _FORBIDDEN
     # The longer away, the less sure the place; a leap is faster than any walk.
     reach = max(found.roi.size_px, absent.expected.size_px) * (0.5 + 1.5 * min(absent.away_s, 1.0))
     place = math.hypot(found.roi.x_px - absent.expected.x_px, found.roi.y_px - absent.expected.y_px) / reach

@@ -1,8 +1,12 @@
-"""The networks that the people stage runs, loaded together. backend.networks, backend.people detectors."""
+"""The networks that the people stage runs, loaded together. numpy, backend.networks, backend.people detectors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+
+import numpy as np
 
 from backend.networks import Network, RuntimeOptions, load_network
 from backend.people.landmarks import LANDMARK_OUTPUTS
@@ -10,14 +14,21 @@ from backend.people.options import PeopleOptions, Quality
 from backend.people.person_detector import PersonDetector
 from backend.people.pose_detector import DETECTOR_OUTPUTS, PoseDetector
 
+_LOADERS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class PeopleNetworks:
-    """Detectors and landmark network, ready to run and safe to share between threads."""
+    """Detectors and landmark networks, ready to run and safe to share between threads.
+
+    `scout` is a lighter network than `landmarks` where there is one: it proves what may be a person, and looks at
+    people who are not wanted.
+    """
 
     persons: PersonDetector
     poses: PoseDetector
     landmarks: Network
+    scout: Network
 
 
 def load_landmark_network(
@@ -29,11 +40,23 @@ def load_landmark_network(
 
 
 def load_people_networks(options: PeopleOptions) -> PeopleNetworks:
-    """Load what `options` need. WeightsError, DeviceError."""
-    # Frames are spread over the threads, so each network keeps to one.
-    runtime = RuntimeOptions(options.device, threads=1)
-    return PeopleNetworks(
-        PersonDetector(load_network("person_detector", runtime)),
-        PoseDetector(load_network("pose_detector", runtime, DETECTOR_OUTPUTS)),
-        load_landmark_network(options.quality, runtime),
-    )
+    """Load what `options` need, side by side. WeightsError, DeviceError."""
+    # Frames are spread over the threads, so the landmark network keeps to one; a search for people holds up all frames.
+    one, several = RuntimeOptions(options.device, threads=1), RuntimeOptions(options.device, threads=options.threads)
+    with ThreadPoolExecutor(_LOADERS, "load") as pool:
+        persons = pool.submit(_warm, load_network, "person_detector", several)
+        poses = pool.submit(_warm, load_network, "pose_detector", several, DETECTOR_OUTPUTS)
+        landmarks = pool.submit(_warm, load_landmark_network, options.quality, one)
+        # a GPU takes both in its stride; on a CPU the heavy network costs four times the full one
+        lighter = options.device == "cpu" and options.quality is Quality.HEAVY
+        scout = pool.submit(_warm, load_landmark_network, Quality.FULL, several) if lighter else landmarks
+        return PeopleNetworks(
+            PersonDetector(persons.result()), PoseDetector(poses.result()), landmarks.result(), scout.result()
+        )
+
+
+def _warm(load: Callable[..., Network], *args: object) -> Network:
+    """A network that has run once: the first run finds its memory, and takes twice as long as the others."""
+    network = load(*args)
+    network.run(np.zeros((1, network.input_size, network.input_size, 3), np.uint8))
+    return network

@@ -49,7 +49,8 @@ class PeopleOptions:
 
     `max_people` followed at once (1 is fastest: nobody else is looked for while that person is in sight);
     `search_interval_s` between looks for new people; `remember_s` how long a person out of sight keeps the identity
-    on place and looks, `return_s` how long on looks alone; `least_presence` of the landmark network 0..1;
+    on place and looks, `return_s` how long on looks alone (without end where nobody else was seen);
+    `least_presence` of the landmark network 0..1;
     `device` and `threads` for the networks (two frames are worked on at once when there are two threads).
     """
 

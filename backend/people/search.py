@@ -138,21 +138,32 @@ class Searcher:
 
     def _add_roi(self, found: list[Candidate], image: Image, roi: Roi, known: Sequence[Box]) -> bool:
         """Landmarks twice, the second time on the region that the first ones say; True when it is a new person."""
+        start = roi
         for _ in range(2):
             if not _is_usable(roi, image):
                 return False
-            batch = landmarks_on_crops([image], [roi], self._networks.landmarks)
+            batch = landmarks_on_crops([image], [roi], self._networks.scout)
             if batch.presence[0] < _LEAST_PRESENCE:
                 return False
             roi = batch.next_roi(0)
         if batch.sureness(0) < _LEAST_SURENESS or not _is_usable(roi, image):
             return False
-        keypoints = batch.keypoints_px[0, :LANDMARKS]
-        box = body_box(keypoints, batch.visibility[0, :LANDMARKS])
+        box = _box_of(batch)
         if _is_known(box, known) or any(_is_known(box, [other.box_px]) for other in found):
             return False
-        found.append(Candidate(batch, roi, box, appearance_of(image, keypoints)))
+        if self._networks.scout is not self._networks.landmarks:
+            roi = start
+            for _ in range(2):
+                batch = landmarks_on_crops([image], [roi], self._networks.landmarks)
+                roi, box = batch.next_roi(0), _box_of(batch)
+                if not _is_usable(roi, image):
+                    return False
+        found.append(Candidate(batch, roi, box, appearance_of(image, batch.keypoints_px[0, :LANDMARKS])))
         return True
+
+
+def _box_of(batch: LandmarkBatch) -> Box:
+    return body_box(batch.keypoints_px[0, :LANDMARKS], batch.visibility[0, :LANDMARKS])
 
 
 def _is_known(box: Box, known: Sequence[Box]) -> bool:

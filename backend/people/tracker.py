@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.people.appearance import appearance_of
-from backend.people.flights import Flight, Look, Plan, Runner, plans_state, restored_plans
+from backend.people.flights import Flight, Plan, Runner, plans_state, restored_plans
 from backend.people.followed import FollowedPerson
 from backend.people.identity import NEAR_DOUBLE_DISTANCE, Found, are_doubles, match
 from backend.people.landmarks import LandmarkBatch
@@ -111,7 +111,10 @@ class PeopleTracker:
         plan = self._plans.pop(0) if self._plans else self._plan(frame)
         boxes = self._runner.begin_boxes(frame) if plan.search else None
         mirrored = is_mirrored(len(self._times_s) + len(self._flights))
-        looks = {number: Look(frame, roi.in_mirror(mirrored)) for number, roi in plan.rois.items()}
+        looks = {
+            number: self._runner.look(frame, roi.in_mirror(mirrored), number in plan.minor)
+            for number, roi in plan.rois.items()
+        }
         for look in looks.values():
             self._runner.begin(look)
         self._flights.append(Flight(frame, plan, looks, boxes))
@@ -126,7 +129,7 @@ class PeopleTracker:
             if not person.away and number not in resting
         }
         rois = {number: roi for number, roi in rois.items() if roi.is_finite}
-        return Plan(rois, resting, self._will_search(frame))
+        return Plan(rois, minor, resting, self._will_search(frame))
 
     def _last_look_s(self, number: int) -> float:
         """When a person was last looked at, or will have been by the frames on their way."""
@@ -160,7 +163,8 @@ class PeopleTracker:
         if look is not None and not _differ(look.roi, expected):
             batch = self._runner.result(look, self._flights)
         elif expected.is_finite:
-            batch = self._runner.now(flight.frame, expected.in_mirror(is_mirrored(position)))
+            roi = expected.in_mirror(is_mirrored(position))
+            batch = self._runner.now(self._runner.look(flight.frame, roi, number in flight.plan.minor))
         if batch is None or not self._is_there(batch):
             person.lose(position, person.last_seen, person.last_seen_s)
             self._meetings.forget(number)
@@ -229,17 +233,19 @@ class PeopleTracker:
 
     def _name(self, found: Sequence[Candidate], frame: Frame, position: int) -> None:
         """Give each person found its old identity, or a new one."""
+        confirmed = [person for person in self._people if person.is_confirmed]
+        alone = len(confirmed) == len(found) == 1
         absent = [
             person
-            for person in self._people
+            for person in confirmed
             if (person.away or person.is_doubtful)
-            and person.is_confirmed
-            and frame.time_s - person.last_seen_s <= self._options.return_s
+            and (alone or frame.time_s - person.last_seen_s <= self._options.return_s)
         ]
         pairs = match(
             [person.as_absent(frame.time_s) for person in absent],
             [Found(candidate.roi, candidate.appearance) for candidate in found],
             self._options.remember_s,
+            alone,
         )
         known_as = {column: absent[row] for row, column in pairs}
         for number, candidate in enumerate(found):

@@ -76,7 +76,9 @@ def probe_file(path: Path) -> ProbedFile:
             variable_frame_rate=_varies(times),
             focal_35mm=_focal_35mm(container, stream),
         )
-        return ProbedFile(info, first.pts, width)
+        # AVI holds no presentation times, and those that libav makes up are wrong once pictures are reordered
+        made_up = container.format.name == "avi" and stream.codec_context.has_b_frames
+        return ProbedFile(info, None if made_up else first.pts, width)
 
 
 def file_frames(probed: ProbedFile, wanted: FrameRange, start_index: int, warn: Warn) -> Iterator[Frame]:
@@ -234,9 +236,16 @@ def _time_s(picture: VideoFrame, stream: VideoStream, probed: ProbedFile, index:
     return float((picture.pts - probed.origin_pts) * stream.time_base)
 
 
+def _pixels(rgb: VideoFrame) -> Image:
+    """The pixels (H, W, 3) of an rgb24 picture where they lie: a copy costs as much again as the conversion."""
+    plane = rgb.planes[0]
+    view: Image = np.ndarray((rgb.height, rgb.width, 3), np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1))
+    return view
+
+
 def _upright(picture: VideoFrame, probed: ProbedFile) -> Image:
     width = probed.square_pixel_width if probed.square_pixel_width != picture.width else None
-    rgb = picture.reformat(width=width, format="rgb24", interpolation="BILINEAR", threads=1).to_ndarray()
+    rgb = _pixels(picture.reformat(width=width, format="rgb24", interpolation="BILINEAR", threads=1))
     turn = _TURNS.get(probed.info.rotation_deg // 90)
     upright = rgb if turn is None else cv2.rotate(rgb, turn)
     if upright.shape[:2] != (probed.info.height, probed.info.width):

@@ -12,9 +12,10 @@ from backend.people import (
     PeopleOptions,
     PeopleTracker,
     Selection,
+    choose_tracks,
     track_people,
 )
-from backend.types import CancelToken, PersonTrack, Progress
+from backend.types import CancelToken, Frame, PersonTrack, Progress
 from tests.people.stage import STRIPES, VEST, Actor, film, info, line
 
 EVERYBODY = PeopleOptions(selection=Selection(Choice.ALL))
@@ -79,6 +80,29 @@ def test_another_person_at_the_same_place_is_another(networks: PeopleNetworks) -
     second = Actor(STRIPES, line((360, 220), (360, 220), range(32, 55)))
     tracks = _track([first, second], 55, networks)
     assert [(track.track_id, bool(track.frame_index[0] < 20)) for track in tracks] == [(0, True), (1, False)]
+
+
+@pytest.mark.parametrize(("back", "numbers"), [(STRIPES, [0]), (VEST, [0, 1])])
+def test_only_the_same_person_is_known_again_after_long(
+    networks: PeopleNetworks, back: str, numbers: list[int]
+) -> None:
+    """Away for 2.4 s and back elsewhere in dimmer light: the same clothes are the same person, others are not."""
+    left, back_at, count = 18, 78, 92
+    actors = [
+        Actor(STRIPES, line((200, 220), (220, 220), range(left))),
+        Actor(back, line((520, 220), (500, 220), range(back_at, count))),
+    ]
+    with PeopleTracker(EVERYBODY, networks) as tracker:
+        for frame in film(actors, count):
+            dim = 1.0 if frame.index < left else 0.85
+            tracker.update(Frame(frame.index, frame.time_s, np.asarray(frame.image * dim, np.uint8)))
+        tracker.flush()
+        tracks = tracker.tracks()
+    assert [track.track_id for track in tracks] == numbers
+    assert (tracks[-1].presence[-8:] > 0.5).all()
+    assert choose_tracks(tracks, Selection(Choice.LONGEST))[0].times_s[-1] == pytest.approx(
+        (count - 1) / 25 if numbers == [0] else (left - 1) / 25, abs=0.1
+    )
 
 
 def test_new_person_is_found_while_another_is_followed(networks: PeopleNetworks) -> None:

@@ -32,13 +32,14 @@ def write_video(tmp_path: Path) -> WriteVideo:
         *,
         codec: str = "libx264",
         size: tuple[int, int] = (64, 48),
+        pixels: str = "yuv420p",
         options: dict[str, str] | None = None,
         pictures: Sequence[np.ndarray] | None = None,
     ) -> Path:
         path = tmp_path / name
         with av.open(str(path), "w", options=options or {}) as out:
             stream = out.add_stream(codec, rate=25)
-            stream.width, stream.height, stream.pix_fmt = size[0], size[1], "yuv420p"
+            stream.width, stream.height, stream.pix_fmt = size[0], size[1], pixels
             stream.time_base = time_base
             stream.codec_context.time_base = time_base
             stream.codec_context.gop_size = 8

@@ -25,24 +25,37 @@ def times_of(path: Path, **options) -> list[float]:
     return [frame.time_s for frame in open_video(path, VideoOptions(**options)).frames()]
 
 
+@pytest.mark.parametrize("rate", [24000, 60000], ids=["23.976", "59.94"])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
-def test_times_of_23976_are_exact(write_video, name):
-    path = write_video(name, [i * 1001 for i in range(40)], Fraction(1, 24000))
+def test_times_of_broadcast_rates_are_exact(write_video, name, rate):
+    path = write_video(name, [i * 1001 for i in range(40)], Fraction(1, rate))
     times = times_of(path)
     # Matroska keeps milliseconds; the others keep the exact fraction
     tolerance = 0.6e-3 if name.endswith("mkv") else 1e-12
-    np.testing.assert_allclose(times, np.arange(40) * 1001 / 24000, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(times, np.arange(40) * 1001 / rate, rtol=0, atol=tolerance)
     info = probe(path)
-    assert info.fps == pytest.approx(24000 / 1001, rel=2e-3)
+    assert info.fps == pytest.approx(rate / 1001, rel=2e-3)
     assert not info.variable_frame_rate
 
 
-CODECS = [("a.mp4", "libx265"), ("a.webm", "libvpx-vp9"), ("a.mkv", "libsvtav1"), ("a.avi", "mpeg4")]
+CODECS = [
+    ("a.mp4", "libx265", "yuv420p"),
+    ("a.mov", "libx265", "yuv420p10le"),  # as phones record it
+    ("a.webm", "libvpx-vp9", "yuv420p"),
+    ("a.mkv", "libvpx-vp9", "yuv420p"),
+    ("a.mkv", "libsvtav1", "yuv420p"),
+    ("a.mp4", "libsvtav1", "yuv420p10le"),
+    ("a.avi", "libx264", "yuv420p"),
+    ("a.avi", "mpeg4", "yuv420p"),
+    ("a.mov", "mjpeg", "yuvj420p"),
+    ("a.mov", "prores_ks", "yuv422p10le"),
+    ("a.mkv", "libx264", "yuv444p"),
+]
 
 
-@pytest.mark.parametrize(("name", "codec"), CODECS)
-def test_codecs_and_containers(write_video, name, codec):
-    path = write_video(name, list(range(12)), Fraction(1, 25), codec=codec, size=(128, 96))
+@pytest.mark.parametrize(("name", "codec", "pixels"), CODECS)
+def test_codecs_and_containers(write_video, name, codec, pixels):
+    path = write_video(name, list(range(12)), Fraction(1, 25), codec=codec, size=(128, 96), pixels=pixels)
     frames = list(open_video(path).frames())
     assert [f.index for f in frames] == list(range(12))
     np.testing.assert_allclose([f.time_s for f in frames], np.arange(12) / 25, atol=0.6e-3)
