@@ -35,7 +35,7 @@ class PartSettings:
     """
 
     candidates: int = 24
-    average: int = 6
+    average: int = 3
     sweeps: int = 2
     turns_deg: tuple[float, ...] = (8.0,)
     apart_s: float = 0.04
