@@ -103,14 +103,16 @@ def cancel_with_escape() -> Iterator[None]:
     require(run.snapshot.state in ("cancelled", "finishing"), f"Esc left the capture {run.snapshot.state}")
     kept = len(bpy.context.scene.marionet.clips) - before
     seconds = run.ended_s - pressed
-    note("escape", progress=text, seconds=seconds, heard_s=run.stop_asked_s - pressed, clips_kept=kept)
+    heard_s = run.stop_asked_s - pressed  # Blender's own way from the key to the operator, long where it draws slowly
+    note("escape", progress=text, seconds=seconds, heard_s=heard_s, clips_kept=kept)
     require(kept == 1, "nothing was kept after Esc")
     yield from until(lambda: not state().finishing, "the clip of what was kept")
     clip = bpy.context.scene.marionet.clips[bpy.context.scene.marionet.clip_index]
     require(Path(clip.filepath).name == "clip.npz", f"the kept clip is {clip.filepath}; {state().news}")
     note("finished after escape", seconds=time.monotonic() - run.ended_s, clip=clip.filepath, news=state().news)
     limit_s = max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
-    require(seconds < limit_s, f"Esc took {seconds:.2f} s, more than {limit_s:.2f} s at this machine's load")
+    ours_s = seconds - heard_s
+    require(ours_s < limit_s, f"Esc took {ours_s:.2f} s once heard, more than {limit_s:.2f} s at this machine's load")
 
 
 def pick_in_picture() -> Iterator[None]:

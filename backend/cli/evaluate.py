@@ -44,6 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--windows", type=int, default=4000, help="simulated windows (default 4000)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the simulation (default 0)")
     parser.add_argument("-o", "--output", type=Path, help="also write the tables to this Markdown file")
+    parser.add_argument("--ablations", action="store_true", help="recordings: also the inference without each part")
     parser.add_argument("--plots", type=Path, help="folder for plots per joint and per action (PNG)")
     parser.add_argument("--json", action="store_true", help="report as one JSON event a line")
     parser.add_argument("--quiet", action="store_true", help="report errors only")
@@ -122,7 +123,7 @@ def _recording(args: argparse.Namespace, folder: Path, model: PoseModel) -> str:
     from backend.evaluation.recording import read_recording
 
     recording = read_recording(folder)
-    scores = recording_scores(recording, model, (Quality.FULL, Quality.HEAVY))
+    scores = recording_scores(recording, model, (Quality.FULL, Quality.HEAVY), ablations=args.ablations)
     rows = [
         [row.network, row.method, row.mpjpe_clip_mm, row.pa_mpjpe_mm, row.acceleration_mm]
         for row in recording_errors(scores)

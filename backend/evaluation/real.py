@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.embedding.glances import ONE_VIEW
 from backend.embedding.keypoints import H36M_NAMES, KEYPOINT_NAMES
 from backend.embedding.model import PoseModel, PoseOptions
+from backend.embedding.refine import RefineSettings
 from backend.embedding.windows import solvable_frames, track_windows
 from backend.evaluation.recording import Recording, RecordingCamera, score_recording
 from backend.evaluation.report import Scored
@@ -19,6 +21,7 @@ from backend.video import open_video
 
 Array = NDArray[np.floating]
 
+_PEER = "the landmark network's own 3D (peer)"
 _SIDES = {"l": "left", "r": "right"}
 
 
@@ -33,13 +36,19 @@ class MethodErrors:
     acceleration_mm: float
 
 
-def recording_scores(recording: Recording, model: PoseModel, qualities: tuple[Quality, ...]) -> list[Scored]:
-    """Errors of every method for each landmark network and camera, on our own detector, tracker and crops."""
+def recording_scores(
+    recording: Recording, model: PoseModel, qualities: tuple[Quality, ...], ablations: bool = False
+) -> list[Scored]:
+    """Errors of every method for each landmark network and camera, on our own detector, tracker and crops; with
+    `ablations` also of structured inference without each of its parts.
+    """
     rows: list[Scored] = []
     for quality in qualities:
-        tracks = [_track(camera, quality) for camera in recording.cameras]
-        for method, read in _methods(model).items():
-            for camera, track in zip(recording.cameras, tracks, strict=True):
+        plain = [_track(camera, quality, mirror=False) for camera in recording.cameras]
+        tracks = [_track(camera, quality, mirror=True) for camera in recording.cameras]
+        methods = {_PEER: _landmark_world} | _methods(model) | (_ablations(model) if ablations else {})
+        for method, read in methods.items():
+            for camera, track in zip(recording.cameras, plain if method == _PEER else tracks, strict=True):
                 matrix = Intrinsics(camera.matrix, camera.width, camera.height, "calibration")
                 joints = read(track, matrix)
                 errors = score_recording(recording, camera, track.times_s - track.times_s[0], joints)
@@ -54,15 +63,16 @@ def recording_errors(scores: Sequence[Scored]) -> list[MethodErrors]:
     return [_mean(method, [row for row in scores if row.method == method]) for method in methods]
 
 
-def _track(camera: RecordingCamera, quality: Quality) -> PersonTrack:
+def _track(camera: RecordingCamera, quality: Quality, mirror: bool) -> PersonTrack:
     reader = open_video(camera.video)
-    return track_people(reader.frames(), reader.info, PeopleOptions(quality=quality, max_people=1))[0]
+    options = PeopleOptions(quality=quality, max_people=1, mirror=mirror)
+    return track_people(reader.frames(), reader.info, options)[0]
 
 
 def _methods(model: PoseModel) -> dict[str, Callable[[PersonTrack, Intrinsics], Array]]:
     plain = PoseOptions()
     return {
-        "the landmark network's own 3D (peer)": _landmark_world,
+        "the same, in a mirror in turns": _landmark_world,
         "Max": lambda track, camera: _retrieved(model, track, camera, plain, 1),
         "Avg(20)": lambda track, camera: _retrieved(model, track, camera, plain, 20),
         "Avg(100)": lambda track, camera: _retrieved(model, track, camera, plain, 100),
@@ -74,6 +84,24 @@ def _methods(model: PoseModel) -> dict[str, Callable[[PersonTrack, Intrinsics], 
             model.solve(track, camera, replace(plain, path=True)).joints_camera_m
         ),
     }
+
+
+def _ablations(model: PoseModel) -> dict[str, Callable[[PersonTrack, Intrinsics], Array]]:
+    plain, fit = PoseOptions(), RefineSettings()
+    unclimbed = replace(fit, score_weight=0.0)
+    options = {
+        "whole poses": replace(plain, parts=None),
+        "no retrieved joints": replace(plain, retrieval_share=0.0),
+        "score not climbed": replace(plain, refine=unclimbed),
+        "neither": replace(plain, retrieval_share=0.0, refine=unclimbed),
+        "no joint limits": replace(plain, refine=replace(fit, limit_deg=0.0)),
+        "one view": replace(plain, views=ONE_VIEW),
+    }
+    return {f"structured inference, {name}": _solving(model, one) for name, one in options.items()}
+
+
+def _solving(model: PoseModel, options: PoseOptions) -> Callable[[PersonTrack, Intrinsics], Array]:
+    return lambda track, camera: model.solve(track, camera, options).joints_camera_m
 
 
 def _landmark_world(track: PersonTrack, camera: Intrinsics) -> Array:

@@ -50,7 +50,7 @@ class PeopleOptions:
     `max_people` followed at once (1 is fastest: nobody else is looked for while that person is in sight);
     `search_interval_s` between looks for new people; `remember_s` how long a person out of sight keeps the identity
     on place and looks, `return_s` how long on looks alone (without end where nobody else was seen);
-    `least_presence` of the landmark network 0..1;
+    `least_presence` of the landmark network 0..1; `mirror`: every other frame is seen in a mirror (`people.mirror`);
     `device` and `threads` for the networks (two frames are worked on at once when there are two threads).
     """
 
@@ -61,6 +61,7 @@ class PeopleOptions:
     remember_s: float = 2.0
     return_s: float = 20.0
     least_presence: float = 0.5
+    mirror: bool = True
     device: str = "cpu"
     threads: int = 2
 

@@ -110,7 +110,7 @@ class PeopleTracker:
         """Let the networks begin on a frame, as far as is known where people will be."""
         plan = self._plans.pop(0) if self._plans else self._plan(frame)
         boxes = self._runner.begin_boxes(frame) if plan.search else None
-        mirrored = is_mirrored(len(self._times_s) + len(self._flights))
+        mirrored = self._options.mirror and is_mirrored(len(self._times_s) + len(self._flights))
         looks = {
             number: self._runner.look(frame, roi.in_mirror(mirrored), number in plan.minor)
             for number, roi in plan.rois.items()
@@ -163,7 +163,7 @@ class PeopleTracker:
         if look is not None and not _differ(look.roi, expected):
             batch = self._runner.result(look, self._flights)
         elif expected.is_finite:
-            roi = expected.in_mirror(is_mirrored(position))
+            roi = expected.in_mirror(self._options.mirror and is_mirrored(position))
             batch = self._runner.now(self._runner.look(flight.frame, roi, number in flight.plan.minor))
         if batch is None or not self._is_there(batch):
             person.lose(position, person.last_seen, person.last_seen_s)

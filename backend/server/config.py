@@ -33,7 +33,7 @@ class Limits:
     rate_per_s: float = 2000.0
     keep_s: float = 7 * 86_400.0
     free_disk_bytes: int = 256 << 20
-    cancel_grace_s: float = 0.4
+    cancel_grace_s: float = 0.15
     finish_s: float = 600.0
     abandon_grace_s: float = 2.0
 
