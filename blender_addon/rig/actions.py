@@ -166,9 +166,22 @@ def _write_keys(fcurve: Any, keys: dict[str, NDArray[Any]]) -> None:
         points.clear()
     points.add(len(keys["co"]))
     for name, values in keys.items():
+        if name not in _FLOAT_FIELDS and _has_already(points, name, values):
+            continue
         kind = np.float32 if name in _FLOAT_FIELDS else np.int32
         points.foreach_set(name, np.ascontiguousarray(values, kind).ravel())
     fcurve.update()
+
+
+def _has_already(points: Any, name: str, values: NDArray[Any]) -> bool:
+    """Whether keys that were just added have these values of an enumeration from the start, all the same ones.
+
+    A key's enumerations take as long to write as its place, and most are what Blender gives a new key anyway.
+    """
+    if not len(values) or (values != values[0]).any():
+        return False
+    kinds = points[0].bl_rna.properties[name].enum_items
+    return bool(kinds[getattr(points[0], name)].value == values[0])
 
 
 def _blank(name: str, count: int) -> NDArray[Any]:
