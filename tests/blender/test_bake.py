@@ -120,6 +120,22 @@ def test_the_action_before_is_kept_and_the_current_one_can_be_merged_into() -> N
     assert first.keys == second.keys == merged.keys
 
 
+@pytest.mark.parametrize("interpolation", ["LINEAR", "BEZIER", "CONSTANT"])
+@pytest.mark.parametrize("preferred", ["VECTOR", "AUTO_CLAMPED"])
+def test_keys_are_as_asked_whatever_the_user_prefers_for_new_ones(interpolation: str, preferred: str) -> None:
+    edit = bpy.context.preferences.edit
+    before = edit.keyframe_new_handle_type, edit.keyframe_new_interpolation_type
+    edit.keyframe_new_handle_type, edit.keyframe_new_interpolation_type = preferred, "LINEAR"
+    try:
+        armature = canonical_armature()
+        apply_clip(armature, smooth_clip(24, fps=FPS), _options(interpolation=interpolation))
+    finally:
+        edit.keyframe_new_handle_type, edit.keyframe_new_interpolation_type = before
+    points = [point for curve in actions.action_fcurves(armature) for point in curve.keyframe_points]
+    assert {point.interpolation for point in points} == {interpolation}
+    assert {(point.handle_left_type, point.handle_right_type) for point in points} == {("AUTO_CLAMPED",) * 2}
+
+
 def test_a_merge_keeps_the_users_bezier_handles() -> None:
     armature = canonical_armature()
     bone = armature.pose.bones["head"]
