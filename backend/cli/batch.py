@@ -80,11 +80,13 @@ def run(args: argparse.Namespace) -> int:
     clips = name_clips(orders, args.name or "")
     storage = open_storage(args.output)
     with private_stdout(), open_folder(storage), cancel_on_interrupt() as stop:
-        engine = _engine(args, settings)
-        try:
-            return _convert(args, clips, storage, engine, stop)
-        finally:
-            engine.close()
+        display = Display(args.json, args.quiet, Estimate(_weights(clips)))
+        with redirect_stdout(sys.stderr):  # Ray tells of dead workers there, at any time until it is closed
+            engine = _engine(args, settings)
+            try:
+                return _convert(args, clips, storage, engine, (stop, display))
+            finally:
+                engine.close()
 
 
 def run_settings(args: argparse.Namespace) -> RunSettings:
@@ -202,11 +204,16 @@ def _engine(args: argparse.Namespace, settings: RunSettings) -> Engine:
 
 
 def _convert(
-    args: argparse.Namespace, clips: list[PlannedClip], storage: Storage, engine: Engine, stop: CancelToken
+    args: argparse.Namespace,
+    clips: list[PlannedClip],
+    storage: Storage,
+    engine: Engine,
+    user: tuple[CancelToken, Display],
 ) -> int:
+    stop, display = user
     policy = Policy(args.overwrite, args.redo, args.blender or "", check_blender=not args.ray)
     conductor = Conductor(clips, storage, engine, policy)
-    reporter, display = Reporter(storage), Display(args.json, args.quiet, Estimate(_weights(clips)))
+    reporter = Reporter(storage)
     began = time.monotonic()
 
     def facts(finished: bool) -> RunFacts:
@@ -218,8 +225,7 @@ def _convert(
         reporter.now_and_then(now.records.values(), facts(finished=False))
 
     try:
-        with redirect_stdout(sys.stderr):  # Ray tells of dead workers there, between our events
-            conductor.run(stop, listen)
+        conductor.run(stop, listen)
     except KeyboardInterrupt:
         reporter.write(conductor.records.values(), facts(finished=True))
         display.end(conductor, storage.address(PAGE), storage.address(REPORT))
