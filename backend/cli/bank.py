@@ -101,11 +101,7 @@ def _build(args: argparse.Namespace, terminal: Terminal) -> int:
         raise BadInputError(f"--size {args.size} and --views {args.views} must be at least 1")
     towers = Towers(read_towers(args.towers))
     library = read_library(args.mocap)
-    takes = (
-        [take for take in library.takes if not take.subject.startswith("hdm05")]
-        if args.every_subject
-        else library.training()
-    )
+    takes = library.for_banks(args.every_subject)
     started = time.monotonic()
 
     def report(done: int, total: int) -> None:

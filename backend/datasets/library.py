@@ -19,9 +19,10 @@ from backend.datasets.motion import MocapError, Motion
 
 log = logging.getLogger(__name__)
 
-HELD_OUT_COLLECTIONS = ("hdm05",)
-HELD_OUT_SUBJECTS = ("cmu_05", "cmu_09", "cmu_16", "cmu_127")
-"""Never trained on: the evaluation of unseen subjects. HDM05's poses also stay out of any shipped bank."""
+HELD_OUT_SUBJECTS = ("cmu_05", "cmu_09", "cmu_16", "cmu_127", "hdm05_bd", "hdm05_tr")
+"""Never trained on: the evaluation of unseen subjects."""
+NOT_IN_BANKS = ("hdm05",)
+"""Collections under share-alike terms: they may train towers, but their poses stay out of any bank."""
 
 _COLLECTION_FPS = {"cmu_asfamc": 30.0, "hdm05_asfamc": 30.0}
 _MAX_TURN_DEG = 80.0
@@ -39,6 +40,11 @@ class MotionLibrary:
         """The takes of subjects that may be trained on."""
         return tuple(take for take in self.takes if not is_held_out(take))
 
+    def for_banks(self, every_subject: bool = False) -> tuple[Motion, ...]:
+        """The takes whose poses a bank may hold: those of training, or of every subject, that may be passed on."""
+        takes = self.takes if every_subject else self.training()
+        return tuple(take for take in takes if not take.subject.startswith(NOT_IN_BANKS))
+
     def held_out(self) -> tuple[Motion, ...]:
         """The takes of subjects that were never trained on."""
         return tuple(take for take in self.takes if is_held_out(take))
@@ -46,7 +52,7 @@ class MotionLibrary:
 
 def is_held_out(take: Motion) -> bool:
     """Whether a take belongs to the evaluation's unseen subjects."""
-    return take.subject in HELD_OUT_SUBJECTS or take.subject.startswith(HELD_OUT_COLLECTIONS)
+    return take.subject in HELD_OUT_SUBJECTS
 
 
 def read_library(root: Path, *, fps: float = 30.0) -> MotionLibrary:

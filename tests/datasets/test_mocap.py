@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backend.datasets import MocapError, load_motion, read_library, read_motion, write_motion
-from backend.datasets.library import clean_parts, is_held_out
+from backend.datasets.library import MotionLibrary, clean_parts, is_held_out
 from backend.datasets.motion import Motion
 from blender_addon.motion.body import canonical_body, forward_kinematics
 
@@ -151,6 +151,17 @@ def test_library_lists_refused_takes_and_splits_by_subject(tmp_path: Path) -> No
     assert [take.subject for take in library.held_out()] == ["cmu_05"]
     assert len(library.refused) == 1
     assert not any(is_held_out(take) for take in library.training())
+
+
+def test_share_alike_mocap_may_train_but_stays_out_of_banks_and_two_of_its_actors_are_held_out() -> None:
+    def take(subject: str) -> Motion:
+        return Motion(np.zeros((12, 24, 4)), np.zeros((12, 3)), 30.0, subject, "kick", "made")
+
+    library = MotionLibrary(tuple(map(take, ("cmu_07", "cmu_05", "hdm05_bk", "hdm05_bd", "hdm05_tr"))), ())
+    assert [take.subject for take in library.training()] == ["cmu_07", "hdm05_bk"]
+    assert [take.subject for take in library.held_out()] == ["cmu_05", "hdm05_bd", "hdm05_tr"]
+    assert [take.subject for take in library.for_banks()] == ["cmu_07"]
+    assert [take.subject for take in library.for_banks(every_subject=True)] == ["cmu_07", "cmu_05"]
 
 
 def test_motion_file_round_trip(tmp_path: Path) -> None:
