@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits
 from backend.embedding.features import pose_features
+from backend.embedding.part_joints import LIMBS, PARTS, TRUNK, Part
 from backend.embedding.tower_file import TowerWeights
 from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
 
@@ -45,18 +46,6 @@ class PartSettings:
         return np.unique(np.linspace(0, hits - 1, self.candidates).astype(np.intp))
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Human3.6M joints that move together, and the joint that they hang on."""
-
-    joints: tuple[int, ...]
-    hangs_on: int
-
-
-_TRUNK = _Part((1, 4, 7, 8, 9, 10, 11, 14), 0)
-_LIMBS = (_Part((12, 13), 11), _Part((15, 16), 14), _Part((5, 6), 4), _Part((2, 3), 1))
-PARTS = ((_TRUNK.hangs_on, _TRUNK.joints), *((limb.hangs_on, limb.joints) for limb in _LIMBS))
-"""(joint that a part hangs on, joints that move with it), the trunk first."""
 _CHUNK = 32
 _BLOCK = 512  # frames whose lenders are held at once
 _THREADS = min(4, os.cpu_count() or 1)
@@ -96,7 +85,7 @@ class PartSearch:
             last = sweep == self._settings.sweeps - 1
             if len(self._turns) > 1:
                 pose = self._best(scoring, np.matmul(pose[:, None], self._turns), 1)
-            for part in (_TRUNK, *_LIMBS):
+            for part in PARTS:
                 pose = self._best(scoring, _with_part(pose, lent, part), self._settings.average if last else 1)
         return pose
 
@@ -124,14 +113,14 @@ class PartSearch:
         return np.asarray((by_layers + direct)[..., 0])
 
 
-def _with_part(pose: Array, lent: Array, part: _Part) -> Array:
+def _with_part(pose: Array, lent: Array, part: Part) -> Array:
     """Poses (T, K + 1, 17, 3): the pose with each candidate's part, and as it is. Limbs go along with the trunk."""
     count = lent.shape[1]
     poses = np.repeat(pose[:, None], count + 1, axis=1)
     joints, root = list(part.joints), part.hangs_on
     poses[:, :count, joints] = pose[:, None, root, None] + lent[:, :, joints] - lent[:, :, root, None]
-    if part is _TRUNK:
-        for limb in _LIMBS:
+    if part is TRUNK:
+        for limb in LIMBS:
             own = pose[:, list(limb.joints)] - pose[:, limb.hangs_on, None]
             poses[:, :, list(limb.joints)] = poses[:, :, limb.hangs_on, None] + own[:, None]
     return poses

@@ -13,7 +13,8 @@ from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits, make_searcher
 from backend.datasets.motion import Motion
 from backend.embedding.model import PoseOptions
-from backend.embedding.parts import PARTS, PartSearch, PartSettings
+from backend.embedding.part_joints import PARTS
+from backend.embedding.parts import PartSearch, PartSettings
 from backend.embedding.retrieve import retrieve
 from backend.embedding.tower_run import Towers
 from backend.evaluation.metrics import PoseErrors, pose_errors
@@ -138,11 +139,12 @@ def nearest_in_bank(joints_m: Array, bank: PoseBank, block: int = 8192) -> Neare
 def _nearest_parts(joints_m: Array, lent_m: Array) -> Array:
     """Poses (N, 17, 3) of parts of `lent_m` (N, K, 17, 3), each the one whose shape is nearest."""
     out, rows = np.zeros_like(joints_m), np.arange(len(joints_m))
-    for root, joints in PARTS:
-        own = joints_m[:, list(joints)] - joints_m[:, root, None]
-        lent = lent_m[:, :, list(joints)] - lent_m[:, :, root, None]
+    for part in PARTS:
+        joints, root = list(part.joints), part.hangs_on
+        own = joints_m[:, joints] - joints_m[:, root, None]
+        lent = lent_m[:, :, joints] - lent_m[:, :, root, None]
         best = np.linalg.norm(lent - own[:, None], axis=-1).sum(axis=-1).argmin(axis=1)
-        out[:, list(joints)] = out[:, root, None] + lent[rows, best]
+        out[:, joints] = out[:, root, None] + lent[rows, best]
     return out
 
 

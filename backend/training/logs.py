@@ -43,10 +43,11 @@ class TrainingLog:
 
     def write(self, now: StepReport) -> None:
         """One line, and one point in each TensorBoard curve."""
-        self._writer.writerow([now.step, now.hinge, now.joints_mm, now.rotation, now.gravity_deg, now.rate])
+        row = (now.step, now.hinge, now.joints_mm, now.rotation, now.gravity_deg, now.rate, now.soft_mm)
+        self._writer.writerow(row)
         self._stream.flush()
         if self._events is not None:
-            for name in ("hinge", "joints_mm", "rotation", "gravity_deg"):
+            for name in ("hinge", "joints_mm", "rotation", "gravity_deg", "soft_mm"):
                 self._events.add_scalar(f"loss/{name}", getattr(now, name), now.step)
             self._events.add_scalar("rate", now.rate, now.step)
             self._events.flush()
@@ -56,7 +57,7 @@ def _known_rows(path: Path, step: int) -> list[list[str]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as stream:
-        return [row for row in csv.reader(stream) if len(row) == 6 and row[0].isdigit() and int(row[0]) <= step]
+        return [row for row in csv.reader(stream) if len(row) == 7 and row[0].isdigit() and int(row[0]) <= step]
 
 
 def _event_writer(folder: Path, step: int) -> Any:

@@ -8,16 +8,22 @@ import numpy as np
 
 
 def plot_losses(table: Path, path: Path) -> None:
-    """Draw losses.csv (step, hinge, joints mm, rotation, gravity degrees, rate) into a PNG."""
+    """Draw losses.csv (step, hinge, joints mm, rotation, gravity degrees, rate, soft retrieval mm) into a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     rows = np.atleast_2d(np.loadtxt(table, delimiter=","))
-    figure, axes = pyplot.subplots(1, 4, figsize=(15, 3.2))
-    names = ("max-margin hinge (0.1 m)", "auxiliary joints, mm", "auxiliary rotations", "gravity, degrees")
-    for axis, name, column in zip(axes, names, range(1, 5), strict=True):
+    figure, axes = pyplot.subplots(1, 5, figsize=(18, 3.2))
+    names = (
+        "max-margin hinge (0.1 m)",
+        "auxiliary joints, mm",
+        "auxiliary rotations",
+        "gravity, degrees",
+        "retrieved, mm",
+    )
+    for axis, name, column in zip(axes, names, (1, 2, 3, 4, 6), strict=True):
         axis.plot(rows[:, 0], rows[:, column], lw=0.8)
         axis.set_title(name, fontsize=9)
         axis.set_xlabel("step")

@@ -23,6 +23,7 @@ from backend.training.objective import Objective, StepLosses, StepTensors
 from backend.training.parallel import Ranks
 from backend.training.pool import MotionPool
 from backend.training.precision import half_precision_pays
+from backend.training.soft_retrieval import Lenders
 from backend.training.state import TrainerState, load_checkpoint, new_state, save_checkpoint
 from backend.training.working_set import WorkingSet
 
@@ -55,6 +56,12 @@ class TrainerSettings:
     weight_decay: float = 1e-4
     average: float = 0.998
     auxiliary: float = 1.0
+    soft: float = 5.0
+    soft_rows: int = 32
+    soft_hits: int = 64
+    soft_temperature: float = 0.5
+    soft_bank: int = 65_536
+    soft_refresh: int = 100
     replay: int = 160
     seconds: float = math.inf
     half_precision: bool = True
@@ -64,13 +71,16 @@ class TrainerSettings:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """Losses of a step: hinge of the margin, auxiliary MPJPE in mm, rotation and gravity errors in degrees."""
+    """Losses of a step: hinge of the margin, auxiliary MPJPE in mm, rotation and gravity errors in degrees, MPJPE in mm
+    of soft retrieval (whole poses plus parts).
+    """
 
     step: int
     hinge: float
     joints_mm: float
     rotation: float
     gravity_deg: float
+    soft_mm: float
     rate: float
     seconds: float
 
@@ -103,13 +113,15 @@ def train(
     half = settings.half_precision and half_precision_pays(settings.device)
     objective = ranks.joined(Objective(state.image, state.pose, settings, half))
     batches = _replayed(source, settings.replay, rng)
-    started, passed = time.monotonic(), 0.0
+    started, passed, lenders = time.monotonic(), 0.0, None
     while state.step < settings.steps and passed < settings.seconds:
         rate = _rate(state.step, passed, settings)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         chosen = working.draw(settings.candidates, rng)
-        losses = _step(state, objective, next(batches), bank[chosen], settings)
+        if settings.soft > 0 and (lenders is None or state.step % settings.soft_refresh == 0):
+            lenders = _lenders(state, bank, settings, rng)
+        losses = _step(state, objective, next(batches), (bank[chosen], lenders), settings)
         working.count(chosen, losses.violated[:, 0].cpu().numpy())
         state.step += 1
         passed = ranks.agreed(time.monotonic() - started)
@@ -123,13 +135,25 @@ def train(
     return state
 
 
+def _lenders(state: TrainerState, bank: np.ndarray, settings: TrainerSettings, rng: np.random.Generator) -> Lenders:
+    """A random part of the bank, embedded as the pose tower is now."""
+    rows = rng.choice(len(bank), min(settings.soft_bank, len(bank)), replace=False)
+    joints = torch.from_numpy(bank[rows]).to(settings.device)
+    with torch.no_grad():
+        return Lenders(joints, torch.cat([state.pose(block) for block in joints.split(8192)]))
+
+
 def _step(
-    state: TrainerState, objective: nn.Module, packed: PackedBatch, candidates: np.ndarray, settings: TrainerSettings
+    state: TrainerState,
+    objective: nn.Module,
+    packed: PackedBatch,
+    candidates: tuple[np.ndarray, Lenders | None],
+    settings: TrainerSettings,
 ) -> StepLosses:
     device = settings.device
     batch = StepTensors(*(torch.from_numpy(a.astype(np.float32)).to(device) for a in packed))
     state.image.train()
-    losses: StepLosses = objective(batch, torch.from_numpy(candidates).to(device))
+    losses: StepLosses = objective(batch, torch.from_numpy(candidates[0]).to(device), candidates[1])
     state.optimizer.zero_grad(set_to_none=True)
     losses.loss.backward()
     nn.utils.clip_grad_norm_([*state.image.parameters(), *state.pose.parameters()], 5.0)
@@ -146,6 +170,7 @@ def _report(step: int, losses: StepLosses, rate: float, seconds: float) -> StepR
         1000 * float(losses.joints_m.detach()),
         float(losses.rotation.detach()),
         angle,
+        1000 * float(losses.soft_m.detach()),
         rate,
         seconds,
     )
