@@ -37,6 +37,7 @@ class PartSettings:
 
     candidates: int = 24
     average: int = 3
+    temperature: float | None = None
     sweeps: int = 2
     turns_deg: tuple[float, ...] = (8.0,)
     apart_s: float = 0.04
@@ -92,6 +93,10 @@ class PartSearch:
     def _best(self, scoring: tuple[Array, Array], poses: Array, average: int) -> Array:
         """The best of poses (T, n, 17, 3), or the mean of the best few."""
         scores = self._scores(scoring, poses)
+        if self._settings.temperature is not None:
+            weight = np.exp((scores - scores.max(axis=1, keepdims=True)) / self._settings.temperature)
+            weight /= weight.sum(axis=1, keepdims=True)
+            return np.asarray(np.einsum("tk,tkjd->tjd", weight, poses))
         if average == 1:
             return np.asarray(poses[np.arange(len(poses)), scores.argmax(axis=1)])
         top = np.argpartition(-scores, average - 1, axis=1)[:, :average]

@@ -14,20 +14,21 @@ from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, 
 
 Array = NDArray[np.floating]
 
-_POINT_SETS = ("blazepose33", "h36m17")
+_POINT_SETS = ("seen33", "h36m17")
 
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
     """A body of one shape with its 33 landmarks and 17 Human3.6M joints as points on joints.
 
-    offsets_m (J, 3); parents (J,); point_joint (50,), point_offset_m (50, 3); moves (J, 50) whether a turn of joint j
-    moves point p.
+    offsets_m (J, 3); point p is where joint point_joint (50,) is, plus point_offset_m (50, 3) in the frame of joint
+    point_frame (50,); moves (J, 50) whether a turn of joint j moves point p.
     """
 
     body: CanonicalBody
     offsets_m: Array
     point_joint: NDArray[np.intp]
+    point_frame: NDArray[np.intp]
     point_offset_m: Array
     moves: NDArray[np.bool_]
 
@@ -45,18 +46,19 @@ class SkeletonPose:
 def make_skeleton(shape: BodyShape) -> Skeleton:
     """The canonical body in a person's shape."""
     body = canonical_body()
-    sites = {site.name: site for site in body.sites}
-    names = [point for subset in _POINT_SETS for point in body.subset_points[subset]]
-    joint = np.array([sites[n].joint if n in sites else body.joint_index(n) for n in names])
-    rest = np.array([sites[n].rest_offset_m if n in sites else (0.0, 0.0, 0.0) for n in names])
+    points = [point for subset in _POINT_SETS for point in body.points[subset]]
+    joint = np.array([point.anchor for point in points])
+    frame = np.array([point.frame for point in points])
+    rest = np.array([point.offset_m for point in points])
     scale = shape.height_m / body.height_m
     own = np.asarray(shape.bone_scales)[joint]
     return Skeleton(
         body,
         shaped_offsets_m(body, shape).astype(np.float32),
         joint,
+        frame,
         (rest * scale * own[:, None]).astype(np.float32),
-        _descendants(body)[:, joint],
+        _descendants(body)[:, frame],
     )
 
 
@@ -79,7 +81,7 @@ def pose_skeleton(skeleton: Skeleton, local: Array, root_m: Array) -> SkeletonPo
         joints[:, joint] = joints[:, parent] + turns[:, parent] @ skeleton.offsets_m[joint]
     points = (
         joints[:, skeleton.point_joint]
-        + np.matmul(turns[:, skeleton.point_joint], skeleton.point_offset_m[..., None])[..., 0]
+        + np.matmul(turns[:, skeleton.point_frame], skeleton.point_offset_m[..., None])[..., 0]
     )
     return SkeletonPose(joints, turns, points[:, :33], points[:, 33:])
 

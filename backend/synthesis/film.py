@@ -19,8 +19,8 @@ from backend.synthesis.renderer import Actor, Renderer
 from backend.synthesis.scene import Backdrop, Camera, Light, look_at
 from backend.synthesis.truth import subset_points_m
 from backend.synthesis.wardrobe import Person
-from blender_addon.motion.body import canonical_body
-from blender_addon.motion.rotations import quaternion_continuous, quaternion_slerp
+from blender_addon.motion.body import canonical_body, forward_kinematics, seen_points_m
+from blender_addon.motion.rotations import quaternion_continuous, quaternion_slerp, quaternion_to_matrix
 
 Array = NDArray[np.floating]
 
@@ -96,6 +96,9 @@ def film_truth(film: Film, times_s: Array) -> tuple[FilmTruth, list[Array]]:
     posed = [frame.moved(np.array([0.0, 0.0, -float(np.percentile(lowest, 5))])) for frame in posed]
     joints = np.stack([film.camera.camera_from_world(frame.joints_m) for frame in posed])
     sites = np.stack([film.camera.camera_from_world(frame.sites_m) for frame in posed])
+    centres = np.stack([subset_points_m("h36m17", j, s) for j, s in zip(joints, sites, strict=True)])
+    _, turns = forward_kinematics(canonical_body(), rotations, np.zeros((len(rotations), 3)))
+    turns_in_camera = film.camera.world_from_camera[:3, :3].T @ quaternion_to_matrix(turns)
     intrinsics = film.camera.intrinsics.copy()
     intrinsics[1, 2] -= (film.camera.size_px - film.height_px) / 2
     truth = FilmTruth(
@@ -104,7 +107,7 @@ def film_truth(film: Film, times_s: Array) -> tuple[FilmTruth, list[Array]]:
         world_from_camera=film.camera.world_from_camera,
         rotations_wxyz=rotations,
         root_world_m=np.stack([frame.joints_m[0] for frame in posed]),
-        joints_camera_m=np.stack([subset_points_m("h36m17", j, s) for j, s in zip(joints, sites, strict=True)]),
+        joints_camera_m=seen_points_m("h36m17", centres, turns_in_camera),
         body_joints_camera_m=joints,
         landmarks_camera_m=np.stack([subset_points_m("blazepose33", j, s) for j, s in zip(joints, sites, strict=True)]),
     )

@@ -42,8 +42,8 @@ class ShapeSpread:
     leg: float = 0.06
     width: float = 0.09
     bone: float = 0.04
-    trunk_mean: float = 0.07
-    leg_mean: float = -0.02
+    trunk_mean: float = 0.0
+    leg_mean: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +200,8 @@ def fast_kinematics(body: CanonicalBody, windows: MotionWindows, offsets: Array)
 def _sites(
     body: CanonicalBody, positions: Array, turns: Array, offsets: Array, spread_m: float, rng: np.random.Generator
 ) -> Array:
-    """The 33 landmarks (B, W, 33, 3), each shifted on its joint: no two detectors mean quite the same point."""
-    return _points(body, "blazepose33", positions, turns, offsets, spread_m, rng)
+    """The 33 landmarks (B, W, 33, 3) as networks see them, each shifted: no two detectors mean quite the same point."""
+    return _points(body, "seen33", positions, turns, offsets, spread_m, rng)
 
 
 def h36m_points(body: CanonicalBody, positions: Array, turns: Array, offsets: Array) -> Array:
@@ -218,17 +218,15 @@ def _points(  # noqa: PLR0913, PLR0917  the pose's own parts
     spread_m: float,
     rng: np.random.Generator,
 ) -> Array:
-    sites = {site.name: site for site in body.sites}
-    joints, rest = [], []
-    for point in body.subset_points[subset]:
-        joints.append(sites[point].joint if point in sites else body.joint_index(point))
-        rest.append(sites[point].rest_offset_m if point in sites else (0.0, 0.0, 0.0))
-    local = np.broadcast_to(np.array(rest, np.float32), (len(positions), len(rest), 3)).copy()
+    points = body.points[subset]
+    joints, frames = [point.anchor for point in points], [point.frame for point in points]
+    rest = np.array([point.offset_m for point in points], np.float32)
+    local = np.broadcast_to(rest, (len(positions), len(rest), 3)).copy()
     length = np.linalg.norm(body.offsets_m, axis=-1)[joints]
     local *= (np.linalg.norm(offsets, axis=-1)[:, joints] / np.maximum(length, 1e-6))[..., None]
     local += spread_m * rng.normal(size=local.shape)
     return (
-        positions[:, :, joints] + np.matmul(turns[:, :, joints], local[:, None, ..., None].astype(np.float32))[..., 0]
+        positions[:, :, joints] + np.matmul(turns[:, :, frames], local[:, None, ..., None].astype(np.float32))[..., 0]
     )
 
 

@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +35,28 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class BodyPoint:
+    """A point of a named subset: `offset_m` (3,) in the turned frame of joint `frame`, from where joint `anchor` is;
+    `shift_m` (3,) is how much of it lies between the anatomical place and where the point is seen.
+
+    A joint seen a little beside its centre hangs on that joint, but its offset turns with the bone above it: a raised
+    arm leaves the shoulder's landmark where it was.
+    """
+
+    anchor: int
+    frame: int
+    offset_m: tuple[float, float, float]
+    shift_m: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class CanonicalBody:
     """The skeleton that all motion is expressed on.
 
     `parents` (J,) holds -1 for the root and every parent stands before its children; `offsets_m` (J, 3) is each
     joint's rest position relative to its parent (the pelvis: to the ground below it); `mirror` (J,) is each
-    joint's left-right partner; `subsets` maps a subset's name to its points (joint or site names, in order).
+    joint's left-right partner; `subsets` maps a subset's name to the names of its points in order, `subset_points` to
+    the joints or sites that they are at, `points` to where exactly.
     """
 
     height_m: float
@@ -51,6 +68,7 @@ class CanonicalBody:
     site_mirror: NDArray[np.intp]
     subsets: dict[str, tuple[str, ...]]
     subset_points: dict[str, tuple[str, ...]]
+    points: dict[str, tuple[BodyPoint, ...]]
 
     def joint_index(self, name: str) -> int:
         """Index of a joint. Raises KeyError that names the joint."""
@@ -112,15 +130,23 @@ def points_m(
     """The points (..., P, 3) in m of a named subset, from forward kinematics' positions and world rotations."""
     scale = 1.0 if shape is None else shape.height_m / body.height_m
     columns = []
-    sites = {site.name: site for site in body.sites}
-    for point in body.subset_points[subset]:
-        if point in sites:
-            site = sites[point]
-            turned = quaternion_rotate(world_rotations_wxyz[..., site.joint, :], np.array(site.rest_offset_m) * scale)
-            columns.append(positions_m[..., site.joint, :] + turned)
-        else:
-            columns.append(positions_m[..., body.joint_index(point), :])
+    for point in body.points[subset]:
+        place = positions_m[..., point.anchor, :]
+        if any(point.offset_m):
+            turn = world_rotations_wxyz[..., point.frame, :]
+            place = place + quaternion_rotate(turn, np.array(point.offset_m) * scale)
+        columns.append(place)
     return np.stack(columns, axis=-2)
+
+
+def seen_points_m(subset: str, anatomical_m: Array, turns: Array, body: CanonicalBody | None = None) -> Array:
+    """A subset's points (..., P, 3) as they are seen, from their anatomical places (..., P, 3) and the joints'
+    rotation matrices (..., J, 3, 3) in the same frame, on a body of the canonical size.
+    """
+    points = (body or canonical_body()).points[subset]
+    shift = np.array([point.shift_m for point in points])
+    frames = [point.frame for point in points]
+    return np.asarray(anatomical_m + np.matmul(turns[..., frames, :, :], shift[..., None])[..., 0])
 
 
 @cache
@@ -160,4 +186,18 @@ def read_body(path: Path) -> CanonicalBody:
         site_mirror=np.array([site_names.index(site["mirror"]) for site in record["sites"]], dtype=np.intp),
         subsets={key: tuple(point["name"] for point in points) for key, points in record["subsets"].items()},
         subset_points={key: tuple(point["at"] for point in points) for key, points in record["subsets"].items()},
+        points={
+            key: tuple(_body_point(point, names, sites) for point in points)
+            for key, points in record["subsets"].items()
+        },
     )
+
+
+def _body_point(record: dict[str, Any], names: tuple[str, ...], sites: tuple[Site, ...]) -> BodyPoint:
+    """A subset's point: at a joint or a site, shifted by `shift_m` in the frame of the joint `turned_by`."""
+    shift = record.get("shift_m", (0.0, 0.0, 0.0))
+    site = next((site for site in sites if site.name == record["at"]), None)
+    if site is None:
+        joint = names.index(record["at"])
+        return BodyPoint(joint, names.index(record.get("turned_by", record["at"])), tuple(shift), tuple(shift))
+    return BodyPoint(site.joint, site.joint, tuple(np.add(site.rest_offset_m, shift).tolist()), tuple(shift))

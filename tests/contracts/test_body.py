@@ -16,7 +16,9 @@ from blender_addon.motion.body import (
     forward_kinematics,
     points_m,
     read_body,
+    seen_points_m,
 )
+from blender_addon.motion.rotations import quaternion_rotate, quaternion_to_matrix, rotvec_to_quaternion
 
 
 @pytest.fixture
@@ -111,3 +113,43 @@ def test_a_child_before_its_parent_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(record))
     with pytest.raises(ValueError, match="after its parent"):
         read_body(path)
+
+
+def _random_pose(count: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(8)
+    body = canonical_body()
+    local = rotvec_to_quaternion(rng.normal(0, 0.5, (count, len(body.joint_names), 3)))
+    return forward_kinematics(body, local, rng.normal(0, 1, (count, 3)))
+
+
+def test_a_seen_joint_stays_at_the_shoulder_however_the_arm_is_turned() -> None:
+    body = canonical_body()
+    shoulder = body.subsets["seen33"].index("left_shoulder")
+    still = np.tile([1.0, 0.0, 0.0, 0.0], (2, len(body.joint_names), 1))
+    still[1, body.joint_index("left_shoulder")] = rotvec_to_quaternion(np.array([0.0, 1.3, 0.0]))
+    hanging, raised = points_m(body, "seen33", *forward_kinematics(body, still, np.zeros((2, 3))))
+    assert np.allclose(hanging[shoulder], raised[shoulder])
+    assert not np.allclose(hanging[shoulder + 2], raised[shoulder + 2])
+
+
+def test_shoulders_are_as_far_apart_as_in_human36m() -> None:
+    """Its skeleton has 151 mm from the neck's base to each shoulder; the centres of the humeral heads are farther."""
+    body = canonical_body()
+    rest = np.tile([1.0, 0.0, 0.0, 0.0], (len(body.joint_names), 1))
+    joints = points_m(body, "h36m17", *forward_kinematics(body, rest, np.zeros(3)))
+    assert abs(np.linalg.norm(joints[11] - joints[14]) - 0.302) < 0.015
+
+
+@pytest.mark.parametrize("subset", ["seen33", "h36m17", "blazepose33"])
+def test_seen_points_follow_from_anatomical_ones(subset: str) -> None:
+    body = canonical_body()
+    positions, turns = _random_pose(5)
+    sites = {site.name: site for site in body.sites}
+    bare = []
+    for name in body.subset_points[subset]:
+        joint = sites[name].joint if name in sites else body.joint_index(name)
+        offset = np.array(sites[name].rest_offset_m) if name in sites else np.zeros(3)
+        bare.append(positions[:, joint] + quaternion_rotate(turns[:, joint], offset))
+    seen = seen_points_m(subset, np.stack(bare, axis=1), quaternion_to_matrix(turns))
+    assert np.allclose(seen, points_m(body, subset, positions, turns), atol=1e-9)
+    assert np.allclose(seen, np.stack(bare, axis=1)) == (subset == "blazepose33")
