@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -236,6 +237,52 @@ def test_a_click_on_the_picture_chooses_whom_to_capture(state: Any, addon: Any) 
     assert hand.context.calls == ["CROSSHAIR", "restored"]
     word = addon("capture_request").solve_options(capture).person
     assert word == f"{0.25 * width:.1f},{0.25 * height:.1f}@5"
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_click_on_a_turned_film_is_a_point_of_the_upright_picture(
+    state: Any, addon: Any, tmp_path: Path, turns: int
+) -> None:
+    stored = pictures(CLIP)
+    height, width = stored.shape
+    film = turned_copy(CLIP, tmp_path / "phone.mp4", turns)
+    shown = pictures(film)  # lying in Blender 4.2 and 4.3, upright in later ones
+    by_blender = [k for k in range(4) if np.array_equal(np.rot90(stored, -k), shown)]
+    assert by_blender in ([0], [turns])
+    x, y = 0.2 * width, 0.1 * height  # of the stored picture
+    upright = {0: (x, y), 1: (height - y, x), 2: (width - x, height - y), 3: (y, width - x)}
+    at_x, at_y = upright[by_blender[0]]
+    clip = bpy.data.movieclips.load(str(film))
+    hand = Clicker(addon, clip_editor(clip, 1))
+    hand.invoke()
+    click = round(100 + 400 * at_x / shown.shape[1]), round(50 + 300 * (1 - at_y / shown.shape[0]))
+    assert hand.send("LEFTMOUSE", *click) == {"FINISHED"}, hand.reports
+    capture = bpy.context.scene.marionet.capture
+    assert np.allclose(capture.point_px, upright[turns], atol=max(width, height) / 300)
+    edge = {0: (width, height), 1: (height, width), 2: (width, height), 3: (height, width)}[turns]
+    for beside in ((edge[0] + 1, 0.0), (0.0, edge[1] + 1)):
+        hand.operator.x_px, hand.operator.y_px = beside
+        assert hand.operator.execute(hand.context) == {"CANCELLED"}
+        assert f"{edge[0]} x {edge[1]} pixels" in hand.reports[-1][1]
+
+
+def pictures(film: Path) -> np.ndarray:
+    """The red of a film's first picture (H, W) as Blender shows it, from the top."""
+    image = bpy.data.images.load(str(film))
+    image.source = "MOVIE"
+    width, height = image.size
+    return np.array(image.pixels[:], np.float32).reshape(height, width, 4)[::-1, :, 0]
+
+
+def turned_copy(film: Path, copy: Path, turns: int) -> Path:
+    """The film with clockwise quarter turns in its header, as phones write them (ISO/IEC 14496-12)."""
+    one, matrices = 0x10000, {0: (1, 0, 0, 1), 1: (0, 1, -1, 0), 2: (-1, 0, 0, -1), 3: (0, -1, 1, 0)}
+    a, b, c, d = (value * one for value in matrices[turns])
+    data = bytearray(film.read_bytes())
+    place = data.index(struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 0x40000000), data.index(b"tkhd"))
+    data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    copy.write_bytes(data)
+    return copy
 
 
 def test_a_click_can_be_given_up_and_a_frame_without_a_picture_is_said(state: Any, addon: Any) -> None:

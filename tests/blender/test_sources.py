@@ -29,7 +29,7 @@ def test_a_picture_stands_for_its_folder(extension: str, addon: Any, tmp_path: P
 
 
 def test_the_movie_clip_editor_s_clip_is_taken(extension: str, addon: Any) -> None:
-    kind = addon("operators.capture").MARIONET_OT_use_movie_clip
+    kind = addon("operators.sources").MARIONET_OT_use_movie_clip
     clip = bpy.data.movieclips.load(str(CLIP))
     said: list[str] = []
     context = SimpleNamespace(scene=bpy.context.scene, space_data=SimpleNamespace(clip=clip))
