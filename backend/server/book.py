@@ -64,6 +64,10 @@ class JobBook:
         self._register.jobs[record.job_id] = job
         if record.state == "queued":
             self._register.queue.append(record.job_id)
+        elif record.state == "receiving" and self._store.take_kept(record):
+            log_event("upload used again", job_id=record.job_id)
+            job.upload_offset = record.source.size_bytes
+            self.enqueue_upload(job)
         log_event("job submitted", job_id=record.job_id, owner=record.owner, source=record.source.kind)
         return job
 
@@ -73,6 +77,8 @@ class JobBook:
             raise Refusal("queue_full", f"{unfinished} jobs are waiting or running", "Try again later", 1.0)
         if len(self._register.jobs) >= self._limits.max_jobs * _KEPT_PER_JOB:
             raise Refusal("queue_full", f"{len(self._register.jobs)} results wait to be taken", "Release some", 10.0)
+        if self._store.free_bytes() < self._limits.free_disk_bytes:
+            self._store.kept.clear()
         if self._store.free_bytes() < self._limits.free_disk_bytes:
             raise Refusal("disk", "The server's disk is full", "Free space on it, or release results", 10.0)
 

@@ -22,6 +22,7 @@ from backend.server.desk import Desk, Premises
 from backend.server.door import Door
 from backend.server.folder_lock import FolderLock
 from backend.server.gate import AllowList, KeyPair, new_token, read_server_keys
+from backend.server.kept_uploads import KeptUploads
 from backend.server.logs import RefusalLedger, log_event
 from backend.server.orders import JobEnded, Ready
 from backend.server.outbox import Outbox
@@ -61,12 +62,14 @@ class Service:
         self._ledger = RefusalLedger()
         self._sessions = Sessions()
         self._pool = WorkerPool(config.devices, config.worker_command, self._context)
-        store = JobStore(config.data_dir / "jobs")
+        limits = config.limits
+        self._kept = KeptUploads(config.data_dir / "uploads", limits.keep_upload_s, limits.upload_bytes)
+        store = JobStore(config.data_dir / "jobs", self._kept)
         register = JobRegister(store)
-        self._book = JobBook(register, store, self._pool, config.limits)
-        self._overseer = Overseer(register, store, self._pool, config.limits)
+        self._book = JobBook(register, store, self._pool, limits)
+        self._overseer = Overseer(register, store, self._pool, limits)
         roots = config.roots if config.roots or not self._address.loopback else None
-        premises = Premises(version, self._token, self._allow_list, roots, config.limits)
+        premises = Premises(version, self._token, self._allow_list, roots, limits)
         self._desk = Desk(premises, self._book, store, self._pool, self._ledger)
         self._desk.memory_bytes = lambda: psutil.Process().memory_info().rss
         self._deliveries = Deliveries(self._book, store, self._send)
@@ -195,6 +198,7 @@ class Service:
         self._next_housekeeping_s = now_s + _HOUSEKEEPING_S
         self._pool.start_due(now_s)
         self._overseer.end_overdue(now_s)
+        self._kept.sweep(now_s)
         self._sessions.expire(SESSION_LIFETIME_S, now_s)
         self._deliveries.drop_gone(self._sessions.known)
         self._ledger.tick(now_s)
@@ -211,6 +215,7 @@ class Service:
                 self._send(session.identity, "", wire.Goodbye(self._stopping or "error"))
         self._pool.stop()
         self._book.put_back()
+        self._kept.clear()
         self._ledger.flush()
         self._door.close()
         _remove_own(self._config.connection_file)

@@ -180,8 +180,10 @@ def test_a_server_elsewhere_tells_who_is_in_a_video_and_solves_whom_was_picked(
             addon("backend_access").close_link()
     assert capture.person == "index"
     assert len(bpy.context.scene.marionet.clips) == 1
-    with pytest.raises(StopIteration):  # the video's bytes were there for the job only
-        next((tmp_path / "data").rglob("upload*"))
+    assert not list((tmp_path / "data" / "jobs").rglob("upload*"))  # the video's bytes were there for the jobs only
+    assert not list((tmp_path / "data" / "uploads").iterdir())
+    log = (tmp_path / "log").read_text()
+    assert log.count('"upload used again"') == 1  # sent for the search, and not again for the capture
 
 
 def clip_editor(clip: Any, frame: int) -> Any:
