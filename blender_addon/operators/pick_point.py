@@ -7,9 +7,9 @@ from typing import Any
 
 import bpy
 
-from ..film_turns import quarter_turns, turn_point
+from ..film_turns import turn_point
 from ..properties import settings
-from .sources import clip_is_shown
+from .sources import clip_is_shown, turns_left_out
 
 _HELP = "Click on the person to capture. Esc or right click: leave the choice as it is"
 
@@ -53,7 +53,7 @@ class MARIONET_OT_pick_point(bpy.types.Operator):
         if frame is None:
             self.report({"ERROR"}, f"{clip.name} has no picture in frame {context.scene.frame_current}: go to one")
             return {"CANCELLED"}
-        width, height = clip.size if turns_left_out(clip) % 2 == 0 else reversed(clip.size)
+        width, height = clip.size if _turns(clip) % 2 == 0 else reversed(clip.size)
         if self.x_px > width or self.y_px > height:
             self.report({"ERROR"}, f"The picture has {width} x {height} pixels, the point lies beside it")
             return {"CANCELLED"}
@@ -82,14 +82,11 @@ def picture_point(area: Any, clip: Any, x: int, y: int) -> tuple[float, float] |
     if not (0.0 <= across <= 1.0 and 0.0 <= up <= 1.0):
         return None
     width, height = clip.size
-    return turn_point(across * width, (1.0 - up) * height, (width, height), turns_left_out(clip))
+    return turn_point(across * width, (1.0 - up) * height, (width, height), _turns(clip))
 
 
-def turns_left_out(clip: Any) -> int:
-    """Clockwise quarter turns that the film asks for and this Blender does not show (4.2 and 4.3 show none)."""
-    if bpy.app.version >= (4, 4, 0) or clip.source != "MOVIE":
-        return 0
-    return quarter_turns(Path(bpy.path.abspath(clip.filepath)))
+def _turns(clip: Any) -> int:
+    return turns_left_out(Path(bpy.path.abspath(clip.filepath))) if clip.source == "MOVIE" else 0
 
 
 CLASSES = (MARIONET_OT_pick_point,)

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
+from clips import turned_copy
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 BACKEND_PYTHON = Path(os.environ.get("MARIONET_TEST_PYTHON", REPOSITORY_ROOT / ".venv" / "bin" / "python"))
@@ -274,17 +274,6 @@ def pictures(film: Path) -> np.ndarray:
     image.source = "MOVIE"
     width, height = image.size
     return np.array(image.pixels[:], np.float32).reshape(height, width, 4)[::-1, :, 0]
-
-
-def turned_copy(film: Path, copy: Path, turns: int) -> Path:
-    """The film with clockwise quarter turns in its header, as phones write them (ISO/IEC 14496-12)."""
-    one, matrices = 0x10000, {0: (1, 0, 0, 1), 1: (0, 1, -1, 0), 2: (-1, 0, 0, -1), 3: (0, -1, 1, 0)}
-    a, b, c, d = (value * one for value in matrices[turns])
-    data = bytearray(film.read_bytes())
-    place = data.index(struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 0x40000000), data.index(b"tkhd"))
-    data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
-    copy.write_bytes(data)
-    return copy
 
 
 def test_a_click_can_be_given_up_and_a_frame_without_a_picture_is_said(state: Any, addon: Any) -> None:
