@@ -8,7 +8,15 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BLENDERS ?= 4.2 4.5 5.0
 # Blender 5.1 and later need Python 3.13: where there is none, `make test-blender-5.2` says so loudly and passes.
-PYTHON313 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python3.13) $(shell command -v python3.13))
+# Every place is tried by running it: a shim of pyenv is there without its Python, and bpy has no free-threaded build.
+PLACES313 = python3.13 $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.13*/bin/python3.13 \
+	$(HOME)/.local/bin/python3.13 $(HOME)/.local/share/uv/python/cpython-3.13*/bin/python3.13 \
+	/usr/local/bin/python3.13 /usr/bin/python3.13 /opt/python/*/bin/python3.13 /opt/homebrew/bin/python3.13 \
+	/Library/Frameworks/Python.framework/Versions/3.13/bin/python3.13)
+IS_313 := import sys, sysconfig; \
+	sys.exit(sys.version_info[:2] != (3, 13) or bool(sysconfig.get_config_var("Py_GIL_DISABLED")))
+PYTHON313 ?= $(shell for python in $(PLACES313); do \
+	"$$python" -c '$(IS_313)' 2>/dev/null && echo "$$python" && break; done)
 DEMO_BLENDER ?= 4.5
 CLIP ?=
 RIG ?=
@@ -77,7 +85,7 @@ test-blender: $(BLENDERS:%=test-blender-%)  ## the tests under each Blender of B
 
 # Not in BLENDERS: a plain `make test` must not need a second Python.
 test-blender-5.2:  ## the same under Blender 5.2, where Python 3.13 is at hand
-	@if $(PYTHON313) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then \
+	@if [ -x .venv-bpy-5.2/bin/python ] || "$(PYTHON313)" -c '$(IS_313)' 2>/dev/null; then \
 		$(MAKE) .venv-bpy-5.2/.ready && echo "== Blender 5.2" && \
 		.venv-bpy-5.2/bin/python tools/blender_pytest.py tests/blender; \
 	else \

@@ -3,7 +3,7 @@
 The one-after-another way is what a person would script: for each clip `python -m backend solve` with an overlay, then
 a fresh headless Blender with the add-on's own functions, which writes the same files. Then the batch does the same
 clips into the same formats, then, with --ray, a cluster of two workers on this machine. All in one run, in rounds that
-alternate; ratios of the medians are printed. Exit status 1 when a bound is missed.
+alternate; ratios of the medians are printed. Exit status 3 when a bound is missed.
 
 usage: python benchmarks/batch.py [CLIPS...] [--clips 6] [--frames 96] [--rounds 1] [--ray] [--json]
 """
@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from backend.export.blender_process import BlenderProcess, BlenderSettings
 from backend.export.find_blender import find_blender
 from backend.export.order import ExportOrder
+from benchmarks.outcome import MISSED
 
 ROOT = Path(__file__).resolve().parents[1]
 RENDERED = ROOT / "assets" / "demo_clip.mp4"
@@ -146,7 +147,7 @@ def on_cluster(work: Work, out: Path) -> float:
 
 
 def main() -> int:
-    """Print the figures; 1 when a bound is missed."""
+    """Print the figures; 3 when a bound is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("given", nargs="*", type=Path, metavar="CLIPS")
     parser.add_argument("--clips", type=int, default=6)
@@ -167,7 +168,7 @@ def main() -> int:
         for name, value in asdict(figures).items():
             print(f"{name:24} {value if not isinstance(value, float) else f'{value:8.3f}'}")
     missed = figures.gain < LEAST_GAIN or (figures.ray_share is not None and figures.ray_share < LEAST_RAY_SHARE)
-    return 1 if missed else 0
+    return MISSED if missed else 0
 
 
 if __name__ == "__main__":

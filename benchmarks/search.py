@@ -23,6 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from backend.bank.search import CpuSearcher, make_searcher
+from benchmarks.outcome import CANNOT_RUN
 
 log = logging.getLogger("search")
 
@@ -82,7 +83,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     if args.device != "cpu" and not _has(args.device):
         log.error("NOT RUN: there is no device %s here, so nothing was measured on a GPU", args.device)
-        return 77
+        return CANNOT_RUN
     rng = np.random.default_rng(0)
     bank = np.empty((args.rows, args.dimensions), np.float32)
     for start in range(0, args.rows, 65536):

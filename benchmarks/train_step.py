@@ -27,6 +27,7 @@ from backend.embedding.towers_torch import TowerSizes
 from backend.training.objective import Objective, StepTensors
 from backend.training.precision import half_precision_pays
 from backend.training.trainer import TrainerSettings, new_state
+from benchmarks.outcome import CANNOT_RUN
 
 log = logging.getLogger("train_step")
 
@@ -42,7 +43,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     if args.device.startswith("cuda") and not torch.cuda.is_available():
         log.error("NOT RUN: there is no CUDA device here, so nothing was measured")
-        return 77
+        return CANNOT_RUN
     torch.set_num_threads(args.threads)
     settings = replace(TrainerSettings(), device=args.device, batch=args.batch)
     times = {half: _step_s(settings, half, args.repeats) for half in (False, True)}

@@ -8,7 +8,7 @@ import bpy
 
 from . import preferences, previews, properties, runtime, translations
 from .backend_access import close_link
-from .operators import animate, backend, capture, clips, finishing, help, mapping, people, pick_point
+from .operators import animate, backend, capture, clips, finishing, help, mapping, people, pick_point, sources
 from .panels import animate as animate_panels
 from .panels import capture as capture_panels
 from .panels import sidebar
@@ -21,6 +21,7 @@ MODULES = (
     capture,
     finishing,
     people,
+    sources,
     pick_point,
     clips,
     mapping,

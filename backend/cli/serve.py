@@ -44,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-frames", type=int, default=limits.max_frames, metavar="N", help="frames of one job")
     add("--memory", default="4G", metavar="SIZE", help="memory of each worker; a job that needs more fails")
     add("--max-upload", default="4G", metavar="SIZE", help="bytes of one uploaded video")
+    add(
+        "--keep-upload",
+        type=float,
+        default=limits.keep_upload_s,
+        metavar="S",
+        help="how long a video that was looked through for people waits to be solved; 0: not at all",
+    )
     add("--rate", type=float, default=limits.rate_per_s, metavar="N", help="requests a second of one client")
     add("--keep-days", type=float, default=7.0, metavar="N", help="how long results wait to be taken")
     add(
@@ -55,7 +62,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def config_from(arguments: argparse.Namespace) -> ServerConfig:
     """The options as a configuration. Raises BadInputError for values that cannot be."""
-    for name, least in (("max_jobs", 1), ("max_frames", 1), ("rate", 1.0), ("keep_days", 0.01), ("finish", 0.0)):
+    for name, least in (
+        ("max_jobs", 1),
+        ("max_frames", 1),
+        ("rate", 1.0),
+        ("keep_days", 0.01),
+        ("finish", 0.0),
+        ("keep_upload", 0.0),
+    ):
         if getattr(arguments, name) < least:
             raise BadInputError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}", f"It is at least {least}")
     missing = [root for root in arguments.root if not root.is_dir()]
@@ -75,6 +89,7 @@ def config_from(arguments: argparse.Namespace) -> ServerConfig:
             max_frames=arguments.max_frames,
             memory_bytes=parse_size(arguments.memory),
             upload_bytes=parse_size(arguments.max_upload),
+            keep_upload_s=arguments.keep_upload,
             rate_per_s=arguments.rate,
             keep_s=arguments.keep_days * 86_400.0,
             finish_s=arguments.finish,

@@ -22,7 +22,8 @@ class Limits:
     `max_jobs` queued and running at once; `memory_bytes` of each worker process; `rate_per_s` requests of one client
     (bursts of twice that); `keep_s` how long a result waits to be taken; below `free_disk_bytes` jobs are refused;
     a cancelled job has `cancel_grace_s` to end by itself; then its client is told, and the finished frames have
-    `finish_s` to become a clip; after that the job has `abandon_grace_s` more to let go of its worker.
+    `finish_s` to become a clip; after that the job has `abandon_grace_s` more to let go of its worker; a video that was
+    uploaded to look for people waits `keep_upload_s` for its owner to want it solved.
     """
 
     max_jobs: int = 64
@@ -30,6 +31,7 @@ class Limits:
     memory_bytes: int = 4 << 30
     upload_bytes: int = 4 << 30
     upload_idle_s: float = 600.0
+    keep_upload_s: float = 900.0
     rate_per_s: float = 2000.0
     keep_s: float = 7 * 86_400.0
     free_disk_bytes: int = 256 << 20

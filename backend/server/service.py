@@ -22,10 +22,13 @@ from backend.server.desk import Desk, Premises
 from backend.server.door import Door
 from backend.server.folder_lock import FolderLock
 from backend.server.gate import AllowList, KeyPair, new_token, read_server_keys
+from backend.server.kept_uploads import KeptUploads
 from backend.server.logs import RefusalLedger, log_event
 from backend.server.orders import JobEnded, Ready
 from backend.server.outbox import Outbox
+from backend.server.overseer import Overseer
 from backend.server.refusal import Refusal
+from backend.server.register import JobRegister
 from backend.server.sessions import MAX_DENIALS, Session, Sessions
 from backend.server.store import JobStore
 from backend.server.workers import WorkerPool, WorkerReport
@@ -59,10 +62,14 @@ class Service:
         self._ledger = RefusalLedger()
         self._sessions = Sessions()
         self._pool = WorkerPool(config.devices, config.worker_command, self._context)
-        store = JobStore(config.data_dir / "jobs")
-        self._book = JobBook(store, self._pool, config.limits)
+        limits = config.limits
+        self._kept = KeptUploads(config.data_dir / "uploads", limits.keep_upload_s, limits.upload_bytes)
+        store = JobStore(config.data_dir / "jobs", self._kept)
+        register = JobRegister(store)
+        self._book = JobBook(register, store, self._pool, limits)
+        self._overseer = Overseer(register, store, self._pool, limits)
         roots = config.roots if config.roots or not self._address.loopback else None
-        premises = Premises(version, self._token, self._allow_list, roots, config.limits)
+        premises = Premises(version, self._token, self._allow_list, roots, limits)
         self._desk = Desk(premises, self._book, store, self._pool, self._ledger)
         self._desk.memory_bytes = lambda: psutil.Process().memory_info().rss
         self._deliveries = Deliveries(self._book, store, self._send)
@@ -170,19 +177,19 @@ class Service:
         if message is None:
             how = worker.reap()
             log_event("worker ended", logging.WARNING, worker=worker.worker_id, how=how, job_id=worker.job_id)
-            self._book.on_worker_gone(worker, how)
+            self._overseer.on_worker_gone(worker, how)
             if self._pool.hopeless():
-                self._book.fail_waiting(how)
+                self._overseer.fail_waiting(how)
         elif isinstance(message, Ready):
             worker.device, worker.failures = message.device, 0
             worker.rest()
             log_event("worker ready", worker=worker.worker_id, device=message.device, warm_up_s=message.warm_up_s)
         elif isinstance(message, wire.JobProgress):
-            self._book.on_progress(worker, message)
+            self._overseer.on_progress(worker, message)
         elif isinstance(message, wire.MotionChunk):
-            self._book.on_chunk(worker, message)
+            self._overseer.on_chunk(worker, message)
         elif isinstance(message, JobEnded):
-            self._book.on_ended(worker, message)
+            self._overseer.on_ended(worker, message)
 
     def _keep_house(self) -> None:
         now_s = time.monotonic()
@@ -190,7 +197,8 @@ class Service:
             return
         self._next_housekeeping_s = now_s + _HOUSEKEEPING_S
         self._pool.start_due(now_s)
-        self._book.end_overdue(now_s)
+        self._overseer.end_overdue(now_s)
+        self._kept.sweep(now_s)
         self._sessions.expire(SESSION_LIFETIME_S, now_s)
         self._deliveries.drop_gone(self._sessions.known)
         self._ledger.tick(now_s)
@@ -207,6 +215,7 @@ class Service:
                 self._send(session.identity, "", wire.Goodbye(self._stopping or "error"))
         self._pool.stop()
         self._book.put_back()
+        self._kept.clear()
         self._ledger.flush()
         self._door.close()
         _remove_own(self._config.connection_file)

@@ -19,6 +19,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backend.server.kept_uploads import KeptUploads
 from backend.server.logs import log_event
 from backend.server.orders import pack_frames, unpack_frames
 from blender_addon.wire.codec import Buffer
@@ -68,8 +69,9 @@ class JobRecord:
 class JobStore:
     """The folder of all jobs. Every method may raise OSError when the disk refuses."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kept: KeptUploads) -> None:
         self.folder = folder
+        self.kept = kept
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def load(self) -> list[JobRecord]:
@@ -125,10 +127,18 @@ class JobStore:
         _remove(self.folder / job_id / "work")
 
     def drop_input(self, record: JobRecord) -> None:
-        """An uploaded video is not needed once its job is over."""
-        if record.source.kind == "upload":
-            self.part_path(record.job_id).unlink(missing_ok=True)
-            self.upload_path(record).unlink(missing_ok=True)
+        """An uploaded video is not needed once its job is over; one that was only looked through may be soon again."""
+        if record.source.kind != "upload":
+            return
+        self.part_path(record.job_id).unlink(missing_ok=True)
+        path = self.upload_path(record)
+        if record.task == "people" and record.state != "failed" and path.exists():
+            self.kept.put(record.owner, record.source, path)
+        path.unlink(missing_ok=True)
+
+    def take_kept(self, record: JobRecord) -> bool:
+        """Whether the upload that a job asks for was kept; it is the job's then, whole."""
+        return self.kept.take(record.owner, record.source, self.upload_path(record))
 
     def write_chunk(self, job_id: str, index: int, frames: list[Buffer]) -> None:
         """Keep a chunk's encoded frames."""

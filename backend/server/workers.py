@@ -170,6 +170,12 @@ class WorkerPool:
         """The worker that has this job, if any."""
         return next((worker for worker in self.workers.values() if worker.job_id == job_id), None)
 
+    def abandon(self, job_id: str, grace_s: float) -> None:
+        """Have the worker that has a job drop it, by force when it does not within the grace."""
+        worker = self.having(job_id)
+        if worker is not None:
+            worker.abandon(job_id, time.monotonic() + grace_s)
+
     def hopeless(self) -> bool:
         """Whether every worker failed to start several times in a row."""
         return all(worker.failures >= _HOPELESS_FAILURES for worker in self.workers.values())

@@ -30,7 +30,10 @@ class MARIONET_OT_connect_backend(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return EXTENSION_ID in context.preferences.addons
+        if EXTENSION_ID not in context.preferences.addons:
+            cls.poll_message_set("The extension is not enabled")
+            return False
+        return True
 
     def execute(self, context: Any) -> set[str]:
         del context
@@ -187,7 +190,10 @@ class MARIONET_OT_cancel_setup(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         del context
-        return runtime.STATE.setup is not None and runtime.STATE.setup.state == "running"
+        if runtime.STATE.setup is None or runtime.STATE.setup.state != "running":
+            cls.poll_message_set("No set-up is running")
+            return False
+        return True
 
     def execute(self, context: Any) -> set[str]:
         del context
@@ -220,7 +226,10 @@ class MARIONET_OT_open_setup_log(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         del context
-        return runtime.STATE.setup is not None and runtime.STATE.setup.log_path.is_file()
+        if runtime.STATE.setup is None or not runtime.STATE.setup.log_path.is_file():
+            cls.poll_message_set("There is no log: no set-up was started since Blender was")
+            return False
+        return True
 
     def execute(self, context: Any) -> set[str]:
         del context

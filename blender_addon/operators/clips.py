@@ -16,6 +16,7 @@ from ..properties import active_clip, settings
 from ..rig.apply_clip import scene_from_clip
 from ..rig.camera_background import CameraError, CameraPlacement, make_camera, show_video
 from ..rig.sample import SAMPLE_VIDEO, SampleError, load_sample_rig, sample_clip_path
+from .sources import turns_left_out
 
 FAULTS = (ValueError, RuntimeError, OSError, KeyError)  # ClipError, BakeError, RetargetError and their like
 
@@ -207,6 +208,12 @@ class MARIONET_OT_make_camera(bpy.types.Operator):
         except CameraError as fault:
             self.report({"WARNING"}, str(fault))
             return ""
+        if turns_left_out(video):
+            self.report(
+                {"WARNING"},
+                f"{video.name} is marked as turned by {90 * turns_left_out(video)}°, which this Blender does not heed: "
+                "it lies behind the camera. Blender 4.5 and later show it upright",
+            )
         return f", {video.name} behind it"
 
 

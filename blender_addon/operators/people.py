@@ -68,7 +68,10 @@ class MARIONET_OT_cancel_people(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         del context
-        return runtime.STATE.people is not None and runtime.STATE.people.state == "running"
+        if runtime.STATE.people is None or runtime.STATE.people.state != "running":
+            cls.poll_message_set("Nobody is being looked for")
+            return False
+        return True
 
     def execute(self, context: Any) -> set[str]:
         del context

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import bpy
 
+from ..film_turns import turn_point
 from ..properties import settings
+from .sources import clip_is_shown, turns_left_out
 
 _HELP = "Click on the person to capture. Esc or right click: leave the choice as it is"
 
@@ -18,15 +21,12 @@ class MARIONET_OT_pick_point(bpy.types.Operator):
     bl_label = "Pick Person in Picture"
     bl_options = {"REGISTER", "UNDO"}
 
-    x_px: bpy.props.FloatProperty(name="X", description="Pixels from the picture's left", min=0.0)
-    y_px: bpy.props.FloatProperty(name="Y", description="Pixels from the picture's top", min=0.0)
+    x_px: bpy.props.FloatProperty(name="X", description="Pixels from the left of the upright picture", min=0.0)
+    y_px: bpy.props.FloatProperty(name="Y", description="Pixels from the top of the upright picture", min=0.0)
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if getattr(context.space_data, "clip", None) is None:
-            cls.poll_message_set("Open a clip in the Movie Clip Editor first")
-            return False
-        return True
+        return clip_is_shown(cls, context)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         del event
@@ -53,7 +53,7 @@ class MARIONET_OT_pick_point(bpy.types.Operator):
         if frame is None:
             self.report({"ERROR"}, f"{clip.name} has no picture in frame {context.scene.frame_current}: go to one")
             return {"CANCELLED"}
-        width, height = clip.size
+        width, height = clip.size if _turns(clip) % 2 == 0 else reversed(clip.size)
         if self.x_px > width or self.y_px > height:
             self.report({"ERROR"}, f"The picture has {width} x {height} pixels, the point lies beside it")
             return {"CANCELLED"}
@@ -76,12 +76,17 @@ def picture_index(clip: Any, scene_frame: int) -> int | None:
 
 
 def picture_point(area: Any, clip: Any, x: int, y: int) -> tuple[float, float] | None:
-    """The point of the picture, in px from its top left corner, under a window's pixel; None beside the picture."""
+    """The point of the upright picture, in px from its top left corner, under a window's pixel; None beside it."""
     region = next(region for region in area.regions if region.type == "WINDOW")
     across, up = region.view2d.region_to_view(x - region.x, y - region.y)  # 0 to 1 over the picture
     if not (0.0 <= across <= 1.0 and 0.0 <= up <= 1.0):
         return None
-    return across * clip.size[0], (1.0 - up) * clip.size[1]
+    width, height = clip.size
+    return turn_point(across * width, (1.0 - up) * height, (width, height), _turns(clip))
+
+
+def _turns(clip: Any) -> int:
+    return turns_left_out(Path(bpy.path.abspath(clip.filepath))) if clip.source == "MOVIE" else 0
 
 
 CLASSES = (MARIONET_OT_pick_point,)

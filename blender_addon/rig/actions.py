@@ -1,7 +1,8 @@
 """Actions: slots and layers on Blender 4.4 and later, classic actions on 4.2 and 4.3, keys written in bulk.
 
 May import bpy, numpy and nothing else of the add-on. `keyframe_insert` is quadratic in the number of keys (1 bone x
-10,000 frames takes 20 s), so keys are added by count and filled with `foreach_set`.
+10,000 frames takes 20 s), so keys are written in bulk: as samples that Blender turns into keys where that gives the
+same keys, else added by count and filled with `foreach_set`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ Array = NDArray[np.floating]
 # values of Blender's own enums, the same in 4.2 to 5.2
 INTERPOLATIONS = {"CONSTANT": 0, "LINEAR": 1, "BEZIER": 2}
 _ALIGNED, _AUTO_CLAMPED = 3, 4
+_LAST_FRAME = 1_048_574  # Blender's own, beyond which it makes no samples
+# what a key made from a sample is, in 4.2 to 5.2: the same as a linear key that is written one by one
+_SAMPLED_KEY = ("LINEAR", "AUTO_CLAMPED", "AUTO_CLAMPED")
 # everything of a keyframe that a merge has to carry over, with its width
 _KEY_FIELDS = {
     "co": 2,
@@ -125,12 +129,50 @@ def write_channels(bag: Any, channels: Iterable[Channel]) -> int:
         frames = np.asarray(channel.frames, dtype=np.float32)
         if values.shape[0] != len(frames):
             raise ValueError(f"{channel.data_path}: {values.shape[0]} values for {len(frames)} frames")
+        by_samples = channel.interpolation == "LINEAR" and channel.slopes is None and _countable(frames)
         for index in range(values.shape[1]):
             fcurve = _fcurve(bag, channel.data_path, index, channel.group)
+            _samples_to_keys(fcurve)
+            if by_samples and not len(fcurve.keyframe_points) and _add_by_samples(fcurve, frames, values[:, index]):
+                continue
             slopes = None if channel.slopes is None else np.asarray(channel.slopes, np.float32)[:, index]
             _write_keys(fcurve, _new_keys(frames, values[:, index], channel.interpolation, slopes))
-            written += len(frames)
+        written += values.size
     return written
+
+
+def _countable(frames: NDArray[np.float32]) -> bool:
+    """Whether keys at these frames can be made from samples: Blender counts them from a whole frame on, unsorted."""
+    if len(frames) < 2 or not float(frames[0]).is_integer():
+        return False
+    within = frames[0] >= -_LAST_FRAME and frames[0] + len(frames) <= _LAST_FRAME
+    return bool(within and (np.diff(frames) > 0).all())
+
+
+def _add_by_samples(fcurve: Any, frames: NDArray[np.float32], values: NDArray[np.float32]) -> bool:
+    """Fill an empty curve with linear keys by way of samples; False, and no keys, where this Blender makes others.
+
+    Samples are bare numbers, which `foreach_set` copies as one block; in a key every number goes through a function.
+    """
+    first, count = int(frames[0]), len(frames)
+    points = fcurve.keyframe_points
+    points.add(1)  # a curve without keys makes no samples; this also tells Blender that the action changes
+    fcurve.convert_to_samples(first, first + count)
+    fcurve.sampled_points.foreach_set("co", np.stack([frames, values], axis=1).ravel())
+    fcurve.convert_to_keyframes(first, first + count)
+    made = points[0]
+    if len(points) == count and (made.interpolation, made.handle_left_type, made.handle_right_type) == _SAMPLED_KEY:
+        return True
+    points.clear()
+    return False
+
+
+def _samples_to_keys(fcurve: Any) -> None:
+    """A curve that somebody has turned into samples, one a frame, gets keys again: samples take no keys beside them."""
+    samples = fcurve.sampled_points
+    if len(samples):
+        first = int(np.floor(samples[0].co[0]))
+        fcurve.convert_to_keyframes(first, first + len(samples))
 
 
 def _new_keys(frames: Array, values: Array, interpolation: str, slopes: Array | None) -> dict[str, NDArray[Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
+from clips import turned_copy
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 BACKEND_PYTHON = Path(os.environ.get("MARIONET_TEST_PYTHON", REPOSITORY_ROOT / ".venv" / "bin" / "python"))
@@ -179,8 +180,10 @@ def test_a_server_elsewhere_tells_who_is_in_a_video_and_solves_whom_was_picked(
             addon("backend_access").close_link()
     assert capture.person == "index"
     assert len(bpy.context.scene.marionet.clips) == 1
-    with pytest.raises(StopIteration):  # the video's bytes were there for the job only
-        next((tmp_path / "data").rglob("upload*"))
+    assert not list((tmp_path / "data" / "jobs").rglob("upload*"))  # the video's bytes were there for the jobs only
+    assert not list((tmp_path / "data" / "uploads").iterdir())
+    log = (tmp_path / "log").read_text()
+    assert log.count('"upload used again"') == 1  # sent for the search, and not again for the capture
 
 
 def clip_editor(clip: Any, frame: int) -> Any:
@@ -236,6 +239,41 @@ def test_a_click_on_the_picture_chooses_whom_to_capture(state: Any, addon: Any) 
     assert hand.context.calls == ["CROSSHAIR", "restored"]
     word = addon("capture_request").solve_options(capture).person
     assert word == f"{0.25 * width:.1f},{0.25 * height:.1f}@5"
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_click_on_a_turned_film_is_a_point_of_the_upright_picture(
+    state: Any, addon: Any, tmp_path: Path, turns: int
+) -> None:
+    stored = pictures(CLIP)
+    height, width = stored.shape
+    film = turned_copy(CLIP, tmp_path / "phone.mp4", turns)
+    shown = pictures(film)  # lying in Blender 4.2 and 4.3, upright in later ones
+    by_blender = [k for k in range(4) if np.array_equal(np.rot90(stored, -k), shown)]
+    assert by_blender in ([0], [turns])
+    x, y = 0.2 * width, 0.1 * height  # of the stored picture
+    upright = {0: (x, y), 1: (height - y, x), 2: (width - x, height - y), 3: (y, width - x)}
+    at_x, at_y = upright[by_blender[0]]
+    clip = bpy.data.movieclips.load(str(film))
+    hand = Clicker(addon, clip_editor(clip, 1))
+    hand.invoke()
+    click = round(100 + 400 * at_x / shown.shape[1]), round(50 + 300 * (1 - at_y / shown.shape[0]))
+    assert hand.send("LEFTMOUSE", *click) == {"FINISHED"}, hand.reports
+    capture = bpy.context.scene.marionet.capture
+    assert np.allclose(capture.point_px, upright[turns], atol=max(width, height) / 300)
+    edge = {0: (width, height), 1: (height, width), 2: (width, height), 3: (height, width)}[turns]
+    for beside in ((edge[0] + 1, 0.0), (0.0, edge[1] + 1)):
+        hand.operator.x_px, hand.operator.y_px = beside
+        assert hand.operator.execute(hand.context) == {"CANCELLED"}
+        assert f"{edge[0]} x {edge[1]} pixels" in hand.reports[-1][1]
+
+
+def pictures(film: Path) -> np.ndarray:
+    """The red of a film's first picture (H, W) as Blender shows it, from the top."""
+    image = bpy.data.images.load(str(film))
+    image.source = "MOVIE"
+    width, height = image.size
+    return np.array(image.pixels[:], np.float32).reshape(height, width, 4)[::-1, :, 0]
 
 
 def test_a_click_can_be_given_up_and_a_frame_without_a_picture_is_said(state: Any, addon: Any) -> None:

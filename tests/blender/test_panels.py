@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -112,6 +113,75 @@ def test_greyed_buttons_say_why(extension: str, addon: Any) -> None:
     assert all("poll() " in reason and len(reason.split("poll()")[1]) > 15 for reason in reasons), reasons
     assert "Choose a video first" in reasons[4]
     assert "There is no clip yet" in reasons[0]
+
+
+def test_every_operator_that_can_be_greyed_says_why(extension: str) -> None:
+    greyed = []
+    for name in (name for name in dir(bpy.ops.marionet) if not name.startswith("_")):
+        operator = getattr(bpy.ops.marionet, name)
+        if operator.poll():
+            continue
+        with pytest.raises(RuntimeError) as fault:
+            operator()
+        greyed.append(name)
+        said = str(fault.value).split("poll()")[1]
+        assert len(said) > 15, (name, said)
+        assert "context is incorrect" not in said, name  # Blender's own word where an operator has none
+    assert {"bake", "cancel_setup", "open_setup_log", "cancel_people", "pick_point", "use_movie_clip"} <= set(greyed)
+
+
+def _silent_returns(poll: ast.FunctionDef) -> list[int]:
+    """Lines of a poll that may answer no without a word: neither itself nor through a helper that is given `cls`."""
+
+    def speaks(node: ast.AST) -> bool:
+        calls = [call for call in ast.walk(node) if isinstance(call, ast.Call)]
+        given = [isinstance(word, ast.Name) and word.id == "cls" for call in calls for word in call.args]
+        return any(given) or any(isinstance(c.func, ast.Attribute) and c.func.attr == "poll_message_set" for c in calls)
+
+    told = {ast.dump(part.test) for part in ast.walk(poll) if isinstance(part, ast.If) and speaks(part)}
+    silent = []
+    for part in ast.walk(poll):
+        body = getattr(part, "body", None)
+        for place, line in enumerate(body if isinstance(body, list) else []):
+            if not isinstance(line, ast.Return) or (isinstance(line.value, ast.Constant) and line.value.value is True):
+                continue
+            before = any(speaks(other) for other in body[:place] if not isinstance(other, ast.If))
+            asked = isinstance(part, ast.If) and speaks(part.test)
+            same = isinstance(line.value, ast.UnaryOp) and ast.dump(line.value.operand) in told
+            if not (before or asked or same or speaks(line)):
+                silent.append(line.lineno)
+    return silent
+
+
+def test_no_poll_answers_no_without_a_word() -> None:
+    folder = Path(__file__).resolve().parents[2] / "blender_addon" / "operators"
+    polls = [
+        (path.name, part)
+        for path in sorted(folder.glob("*.py"))
+        for part in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(part, ast.FunctionDef) and part.name == "poll"
+    ]
+    assert len(polls) > 20
+    assert [(name, line) for name, poll in polls for line in _silent_returns(poll)] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "silent"),
+    [
+        ("return True", []),
+        ("return context.scene is not None", [2]),
+        ("return not no_clip(cls, context)", []),
+        ("if no_clip(cls, context):\n        return False\n    return True", []),
+        ("if context.scene is None:\n        return False\n    return True", [3]),
+        ("if context.scene is None:\n        cls.poll_message_set('None')\n        return False\n    return True", []),
+        ("if reason:\n        cls.poll_message_set(reason)\n    return not reason", []),
+        ("if reason:\n        cls.poll_message_set(reason)\n    return not other", [4]),
+    ],
+)
+def test_a_silent_poll_is_noticed(body: str, silent: list[int]) -> None:
+    poll = ast.parse(f"def poll(cls, context):\n    {body}\n").body[0]
+    assert isinstance(poll, ast.FunctionDef)
+    assert _silent_returns(poll) == silent
 
 
 def test_every_setting_has_a_tooltip_and_every_operator_too(extension: str) -> None:

@@ -7,7 +7,12 @@ from types import MethodType, SimpleNamespace
 from typing import Any
 
 import bpy
+import numpy as np
 import pytest
+from clips import smooth_clip, turned_copy
+
+from blender_addon.motion.clip import write_clip
+from blender_addon.rig.camera_background import CameraPlacement, make_camera
 
 CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo_clip.mp4"
 
@@ -29,7 +34,7 @@ def test_a_picture_stands_for_its_folder(extension: str, addon: Any, tmp_path: P
 
 
 def test_the_movie_clip_editor_s_clip_is_taken(extension: str, addon: Any) -> None:
-    kind = addon("operators.capture").MARIONET_OT_use_movie_clip
+    kind = addon("operators.sources").MARIONET_OT_use_movie_clip
     clip = bpy.data.movieclips.load(str(CLIP))
     said: list[str] = []
     context = SimpleNamespace(scene=bpy.context.scene, space_data=SimpleNamespace(clip=clip))
@@ -44,3 +49,24 @@ def test_the_movie_clip_editor_s_clip_is_taken(extension: str, addon: Any) -> No
 def test_without_a_clip_the_button_says_so(extension: str) -> None:
     with pytest.raises(RuntimeError, match="Open a clip in the Movie Clip Editor first"):
         bpy.ops.marionet.use_movie_clip()
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_film_that_this_blender_shows_lying_behind_the_camera_is_said(
+    extension: str, addon: Any, tmp_path: Path, turns: int
+) -> None:
+    clip, film = smooth_clip(20), turned_copy(CLIP, tmp_path / "phone.mp4", turns)
+    write_clip(clip, tmp_path / "sway.npz")
+    bpy.ops.marionet.import_clip(filepath=str(tmp_path / "sway.npz"))
+    bpy.context.scene.marionet.clips[0].video = str(film)
+    placement = CameraPlacement(np.eye(4), 1.0, 24.0)
+    camera = make_camera(clip, placement)
+    stored = bpy.data.images.load(str(CLIP)).size[:]
+    shown = bpy.data.images.load(str(film)).size[:]
+    said: list[str] = []
+    hand = SimpleNamespace(report=lambda _kind, text: said.append(text), alpha=0.8)
+    kind = addon("operators.clips").MARIONET_OT_make_camera
+    assert "phone.mp4 behind it" in MethodType(kind._show_video, hand)(bpy.context, camera, clip, placement)
+    lies = bpy.app.version < (4, 4) and turns > 0
+    assert ((shown != stored) == (turns % 2 == 1)) or lies
+    assert [f"turned by {90 * turns}°" in text for text in said] == [True] * lies

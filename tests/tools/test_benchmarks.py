@@ -39,7 +39,7 @@ def test_a_command_of_the_list_takes_its_options(command: tuple[str, ...]) -> No
 
 def test_every_benchmark_of_the_folder_is_in_the_list() -> None:
     listed = {word for benchmark in run_all.BENCHMARKS for word in benchmark.command if word.endswith(".py")}
-    helpers = {"benchmarks/run_all.py", "benchmarks/peer_mediapipe.py"}
+    helpers = {"benchmarks/run_all.py", "benchmarks/peer_mediapipe.py", "benchmarks/outcome.py"}
     there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "benchmarks").glob("*.py")}
     assert there - helpers <= listed
 
@@ -70,6 +70,32 @@ def test_what_cannot_run_says_why(tmp_path: Path) -> None:
     missing = run_all.Benchmark("nothing", (sys.executable,), needs=(tmp_path / "gone",))
     assert run_all.lacks(missing) == f"{tmp_path / 'gone'} is not there"
     assert run_all.lacks(run_all.Benchmark("nothing", (sys.executable,), needs=(tmp_path,))) == ""
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "words"),
+    [
+        ((0, 0), 0, ["All that ran reached its target."]),
+        ((3, 0), 0, ["Target missed: `--quick` is a check", "Target missed: first"]),
+        ((77, 3), 0, ["Not run: the reason is below", "Target missed: second"]),
+        ((3, 1), 1, ["**Failed** (exit status 1)", "Failed: second", "Target missed: first"]),
+        ((-9, 0), 1, ["**Failed** (exit status -9)", "Failed: first"]),
+    ],
+)
+def test_a_missed_target_is_said_and_only_a_crash_is_a_failure(
+    ends: tuple[int, int], status: int, words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def ending(code: int) -> tuple[str, ...]:
+        how = f"os.kill(os.getpid(), {-code})" if code < 0 else f"sys.exit({code})"
+        return (sys.executable, "-c", f"import os, sys; print('a table', flush=True); {how}")
+
+    named = [run_all.Benchmark(name, ending(code)) for name, code in zip(("first", "second"), ends, strict=True)]
+    monkeypatch.setattr(run_all, "BENCHMARKS", named)
+    monkeypatch.setattr(sys, "argv", ["run_all.py", "--quick", "--output", str(tmp_path / "tables.md")])
+    assert run_all.main() == status
+    told = (tmp_path / "tables.md").read_text()
+    assert told.count("a table\n") == 2
+    assert all(word in told for word in words), told
 
 
 def test_a_benchmark_that_fails_is_told_with_its_complaint() -> None:

@@ -127,7 +127,7 @@ def test_refusal_and_failure_codes() -> None:
         re.findall(r"^    code = \"(\w+)\"", errors, re.M)
     )
     assert refusals == codes("Refusals")
-    ends = set(re.findall(r"_end\(\s*job,\s*\"failed\",\s*\"(\w+)\"", source)) | {"internal", "memory", "no_worker"}
+    ends = set(re.findall(r"\.end\(\s*job,\s*\"failed\",\s*\"(\w+)\"", source)) | {"internal", "memory", "no_worker"}
     assert ends - {"output"} == codes("Failures")
     for code in re.findall(r"ledger\.add\(\"(\w+)\"", source):
         assert f"`{code}`" in section("Refusals", 2)

@@ -1,0 +1,172 @@
+"""Keys written in bulk are the keys that Blender would hold if each were written by itself, bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from rigs import canonical_armature
+
+from blender_addon.rig import actions
+from blender_addon.rig.actions import Channel
+
+FIELDS = (
+    *("co", "handle_left", "handle_right", "interpolation", "handle_left_type", "handle_right_type", "easing", "type"),
+    *("amplitude", "back", "period", "select_control_point", "select_left_handle", "select_right_handle"),
+)
+KINDS = {"CONSTANT": 0, "LINEAR": 1, "BEZIER": 2}
+AUTO_CLAMPED = 4
+WHOLE = np.arange(5.0, 65.0)
+FRAMES = {
+    "whole frames": WHOLE,
+    "before zero": WHOLE - 40.0,
+    "gaps": np.concatenate([WHOLE[:20], WHOLE[35:]]),
+    "fractions after a whole first": np.concatenate([WHOLE[:1], WHOLE[1:] + 0.37]),
+    "halves": WHOLE[0] + 0.5 * np.arange(60.0),
+    "a fraction first": WHOLE + 0.25,
+    "two": WHOLE[:2],
+    "one": WHOLE[:1],
+    "to the last frame there is": 1048574.0 - np.arange(12.0)[::-1],
+    "up to just before it": 1048573.0 - np.arange(12.0)[::-1],
+    "from the first frame there is": np.arange(12.0) - 1048574.0,
+}
+
+
+def _bag(name: str = "Take") -> Any:
+    armature = canonical_armature()
+    actions.assign_action(armature, bpy.data.actions.new(name))
+    return actions.channelbag(armature)
+
+
+def _values(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, 3))
+
+
+def _one_by_one(curve: Any, frames: np.ndarray, values: np.ndarray, interpolation: str) -> None:
+    curve.keyframe_points.add(len(frames))
+    for key, frame, value in zip(curve.keyframe_points, frames, values, strict=True):
+        key.co = frame, value
+        key.interpolation = interpolation
+        key.handle_left_type = key.handle_right_type = "AUTO_CLAMPED"
+    curve.update()
+
+
+def _all_of(curve: Any) -> dict[str, np.ndarray]:
+    count = len(curve.keyframe_points)
+    found = {}
+    for field in FIELDS:
+        width = 2 if field in FIELDS[:3] else 1
+        kind = bool if field.startswith("select") else np.float32 if width == 2 or field in FIELDS[8:11] else np.int32
+        found[field] = np.zeros(count * width, kind)
+        curve.keyframe_points.foreach_get(field, found[field])
+    return found
+
+
+def _assert_same(curve: Any, wanted: Any) -> None:
+    ours, theirs = _all_of(curve), _all_of(wanted)
+    for field in FIELDS:
+        np.testing.assert_array_equal(ours[field], theirs[field], err_msg=field)
+    first, last = theirs["co"][0] - 2.0, theirs["co"][-2] + 2.0
+    at = np.linspace(first, last, 301)
+    np.testing.assert_array_equal([curve.evaluate(t) for t in at], [wanted.evaluate(t) for t in at])
+    for prop in ("extrapolation", "auto_smoothing", "select", "hide", "lock", "mute", "color_mode"):
+        assert getattr(curve, prop) == getattr(wanted, prop), prop
+
+
+@pytest.fixture
+def by_samples(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What the quick way answered, a curve each; it is really taken, and does its work."""
+    answers: list[bool] = []
+    way = actions._add_by_samples
+
+    def told(*given: Any) -> bool:
+        answers.append(way(*given))
+        return answers[-1]
+
+    monkeypatch.setattr(actions, "_add_by_samples", told)
+    return answers
+
+
+@pytest.mark.parametrize("interpolation", KINDS)
+@pytest.mark.parametrize("times", FRAMES)
+def test_bulk_keys_are_keys_written_one_by_one(times: str, interpolation: str, by_samples: list[bool]) -> None:
+    frames, values = FRAMES[times], _values(len(FRAMES[times]))
+    bag = _bag()
+    assert actions.write_channels(bag, [Channel("location", "x", frames, values, interpolation)]) == values.size
+    quick = interpolation == "LINEAR" and times not in ("a fraction first", "one", "to the last frame there is")
+    assert by_samples == [True] * 3 * quick
+    for index in range(3):
+        wanted = bag.fcurves.new("scale", index=index)
+        _one_by_one(wanted, frames, values[:, index], interpolation)
+        _assert_same(bag.fcurves.find("location", index=index), wanted)
+
+
+@pytest.mark.parametrize("interpolation", KINDS)
+@pytest.mark.parametrize("old", KINDS)
+def test_keys_beside_older_ones_are_keys_written_one_by_one(old: str, interpolation: str) -> None:
+    before, frames = np.arange(0.0, 90.0, 7.0), WHOLE[10:30]
+    hand, values = _values(len(before), 1), _values(len(frames), 2)
+    bag = _bag()
+    for index in range(3):
+        _one_by_one(bag.fcurves.new("location", index=index), before, hand[:, index], old)
+    actions.write_channels(bag, [Channel("location", "x", frames, values, interpolation)])
+    keep = (before < frames[0] - 0.5) | (before > frames[-1] + 0.5)
+    for index in range(3):
+        wanted = bag.fcurves.new("scale", index=index)
+        times = np.concatenate([before[keep], frames])
+        order = np.argsort(times)
+        _one_by_one(wanted, times[order], np.concatenate([hand[keep, index], values[:, index]])[order], interpolation)
+        for key in wanted.keyframe_points:
+            key.interpolation = old if key.co.x in before[keep] else interpolation
+        wanted.update()
+        _assert_same(bag.fcurves.find("location", index=index), wanted)
+
+
+def test_frames_out_of_order_are_sorted_as_blender_does(by_samples: list[bool]) -> None:
+    frames, values = np.array([3.0, 9.0, 5.0]), _values(3)
+    bag = _bag()
+    actions.write_channels(bag, [Channel("location", "x", frames, values)])
+    assert not by_samples
+    assert [key.co.x for key in bag.fcurves.find("location").keyframe_points] == [3.0, 5.0, 9.0]
+
+
+def test_a_blender_that_makes_other_keys_of_samples_gets_them_the_long_way(
+    monkeypatch: pytest.MonkeyPatch, by_samples: list[bool]
+) -> None:
+    monkeypatch.setattr(actions, "_SAMPLED_KEY", ("BEZIER", "FREE", "FREE"))  # as if it made these
+    values = _values(len(WHOLE))
+    bag = _bag()
+    actions.write_channels(bag, [Channel("location", "x", WHOLE, values)])
+    assert by_samples == [False] * 3
+    wanted = bag.fcurves.new("scale", index=0)
+    _one_by_one(wanted, WHOLE, values[:, 0], "LINEAR")
+    _assert_same(bag.fcurves.find("location", index=0), wanted)
+
+
+def test_a_curve_of_samples_takes_keys_and_keeps_its_motion_elsewhere() -> None:
+    bag = _bag()
+    hand = _values(40, 3)[:, 0]
+    curve = bag.fcurves.new("location", index=0)
+    _one_by_one(curve, np.arange(1.0, 41.0), hand, "LINEAR")
+    curve.convert_to_samples(1, 41)
+    values = _values(10, 4)
+    actions.write_channels(bag, [Channel("location", "x", np.arange(11.0, 21.0), values)])
+    frames = np.arange(1, 41)
+    wanted = np.where((frames >= 11) & (frames <= 20), np.concatenate([hand[:10], values[:, 0], hand[20:]]), hand)
+    np.testing.assert_allclose([curve.evaluate(frame) for frame in frames], wanted, atol=1e-6)
+
+
+def test_what_is_on_screen_follows_without_a_change_of_frame() -> None:
+    armature = canonical_armature()
+    bpy.context.scene.frame_set(5)
+    actions.assign_action(armature, bpy.data.actions.new("Take"))
+    bag = actions.channelbag(armature)
+    actions.write_channels(bag, [Channel("scale", "x", np.array([1.0, 9.0]), np.full((2, 3), 2.0))])
+    for index in range(3):
+        bag.fcurves.new("location", index=index)  # left empty: writing adds no curve
+    bpy.context.view_layer.update()  # the action is evaluated from here on
+    actions.write_channels(bag, [Channel("location", "x", np.arange(1.0, 9.0), np.full((8, 3), 4.0))])
+    bpy.context.view_layer.update()
+    assert tuple(armature.location) == pytest.approx((4.0, 4.0, 4.0))

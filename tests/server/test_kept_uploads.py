@@ -1,0 +1,149 @@
+"""A video that was uploaded to look for people is there for the capture: for its owner, and for a while."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.server.kept_uploads import KeptUploads
+from blender_addon.wire import messages as wire
+from tests.server.harness import Backend, Peer, running, wait_for
+
+DATA = json.dumps({"frames": 7, "pace_s": 0.0}).encode()
+
+
+def source(data: bytes = DATA, name: str = "film.json") -> wire.Source:
+    return wire.Source("upload", "", name, len(data), hashlib.sha256(data).hexdigest())
+
+
+def submit(peer: Peer, task: str, data: bytes = DATA, name: str = "film.json") -> wire.JobInfo:
+    reply = peer.ask(wire.Submit(uuid.uuid4().hex, source(data, name), wire.SolveOptions(), task))
+    assert isinstance(reply, wire.Accepted), reply
+    return reply.job
+
+
+def look_for_people(peer: Peer, data: bytes = DATA) -> str:
+    """Upload, look, take the result and let the job go, as the add-on does."""
+    job = submit(peer, "people", data)
+    assert job.state == "receiving"
+    peer.ask(wire.UploadPart(job.job_id, 0, np.frombuffer(data, np.uint8)))
+    assert isinstance(peer.until_end(job.job_id)[1], wire.Done)
+    assert peer.ask(wire.Release(job.job_id)) == wire.Released(job.job_id)
+    return job.job_id
+
+
+def kept_in(backend: Backend) -> list[Path]:
+    return list((backend.folder / "data" / "uploads").iterdir())
+
+
+def test_the_capture_after_a_search_sends_nothing(backend: Backend, peer: Peer) -> None:
+    look_for_people(peer)
+    assert [path.read_bytes() for path in kept_in(backend)] == [DATA]
+    job = submit(peer, "solve", name="renamed.json")
+    assert job.state in ("queued", "running")
+    assert job.upload_offset == len(DATA)
+    chunks, done = peer.until_end(job.job_id)
+    assert isinstance(done, wire.Done)
+    assert sum(len(chunk.frame_index) for chunk in chunks) == 7
+    assert not kept_in(backend), "what was solved is not kept"
+    left = {path.name for path in (backend.folder / "data" / "jobs" / job.job_id).iterdir()}
+    assert left == {"job.json", "chunks", "result"}
+    again = submit(peer, "solve")
+    assert (again.state, again.upload_offset) == ("receiving", 0)
+    peer.ask(wire.Cancel(again.job_id))
+
+
+def test_another_film_is_sent(backend: Backend, peer: Peer) -> None:
+    look_for_people(peer)
+    other = submit(peer, "solve", DATA + b" ")
+    assert other.state == "receiving"
+    peer.ask(wire.Cancel(other.job_id))
+    assert len(kept_in(backend)) == 1
+
+
+def test_a_search_that_fails_leaves_nothing(backend: Backend, peer: Peer) -> None:
+    before = kept_in(backend)
+    data = json.dumps({"frames": 7, "fail_at": 1}).encode()
+    job = submit(peer, "people", data)
+    peer.ask(wire.UploadPart(job.job_id, 0, np.frombuffer(data, np.uint8)))
+    assert isinstance(peer.until_end(job.job_id)[1], wire.Failed)
+    assert kept_in(backend) == before
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.3"])
+def test_the_server_keeps_it_as_long_as_it_is_told(tmp_path: Path, seconds: str) -> None:
+    with running(tmp_path / "backend", "--keep-upload", seconds) as backend, Peer(backend.info) as peer:
+        look_for_people(peer)
+        if seconds == "0":
+            assert not kept_in(backend)
+        wait_for(lambda: not kept_in(backend), "the sweep")
+        assert submit(peer, "solve").state == "receiving"
+
+
+def test_it_outlives_a_crash_and_not_a_graceful_stop(tmp_path: Path) -> None:
+    backend = Backend(tmp_path / "backend").start()
+    with Peer(backend.info) as peer:
+        look_for_people(peer)
+    backend.kill()
+    with running(tmp_path / "backend") as backend, Peer(backend.info) as peer:
+        assert submit(peer, "people").state in ("queued", "running")
+        wait_for(lambda: kept_in(backend), "the end of the search")
+    assert not kept_in(backend)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> KeptUploads:
+    return KeptUploads(tmp_path / "uploads", keep_s=60.0, most_bytes=100)
+
+
+def put(kept: KeptUploads, folder: Path, owner: str, data: bytes, age_s: float = 0.0) -> wire.Source:
+    path = folder / "upload.mp4"
+    path.write_bytes(data)
+    kept.put(owner, source(data), path)
+    assert not path.exists()
+    for place in (folder / "uploads").iterdir():
+        if place.name.endswith(source(data).sha256):
+            os.utime(place, (time.time() - age_s,) * 2)
+    return source(data)
+
+
+def test_only_the_owner_gets_it(kept: KeptUploads, tmp_path: Path) -> None:
+    film = put(kept, tmp_path, "anna", b"anna's film")
+    assert not kept.take("ben", film, tmp_path / "bens.mp4")
+    assert not (tmp_path / "bens.mp4").exists()
+    assert kept.take("anna", film, tmp_path / "annas.mp4")
+    assert (tmp_path / "annas.mp4").read_bytes() == b"anna's film"
+    assert not kept.take("anna", film, tmp_path / "twice.mp4")
+
+
+def test_an_owner_s_name_makes_no_path(kept: KeptUploads, tmp_path: Path) -> None:
+    film = put(kept, tmp_path, "../../anna", b"film")
+    assert [place.parent for place in tmp_path.rglob("*") if place.is_file()] == [tmp_path / "uploads"]
+    assert kept.take("../../anna", film, tmp_path / "annas.mp4")
+
+
+def test_what_is_too_old_is_not_given_and_swept(kept: KeptUploads, tmp_path: Path) -> None:
+    film = put(kept, tmp_path, "anna", b"old", age_s=61.0)
+    put(kept, tmp_path, "anna", b"young", age_s=50.0)
+    assert not kept.take("anna", film, tmp_path / "annas.mp4")
+    kept.sweep(1e9)
+    assert [place.read_bytes() for place in (tmp_path / "uploads").iterdir()] == [b"young"]
+
+
+def test_together_they_are_bounded(kept: KeptUploads, tmp_path: Path) -> None:
+    put(kept, tmp_path, "anna", b"a" * 60, age_s=20.0)
+    second = put(kept, tmp_path, "anna", b"b" * 30, age_s=10.0)
+    third = put(kept, tmp_path, "ben", b"c" * 50)
+    sizes = sorted(place.stat().st_size for place in (tmp_path / "uploads").iterdir())
+    assert sizes == [30, 50], "the oldest went"
+    put(kept, tmp_path, "ben", b"d" * 101)
+    assert len(list((tmp_path / "uploads").iterdir())) == 2, "what is larger than all may be is not kept"
+    assert kept.take("anna", second, tmp_path / "b.mp4")
+    assert kept.take("ben", third, tmp_path / "c.mp4")
