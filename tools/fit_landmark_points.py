@@ -1,10 +1,11 @@
-"""Measure where the landmark networks see each landmark on the body, on renders, and write it into the canonical body.
+"""Measure where the landmark networks see each landmark on the body, on renders; give Human3.6M's shoulders theirs.
 
     python tools/fit_landmark_points.py --renders renders/ --renders films/
 
 A landmark network's "shoulder" or "hip" is no joint centre. Per landmark, one offset that turns with the bone above it
-is fitted to all its sightings by both networks (least absolute deviation, left and right mirrored onto each other),
-and stands in `skeleton_maps/canonical_body.json` as the subset `seen33`. Human3.6M's shoulders take the same offset.
+is fitted to all its sightings by both networks (least absolute deviation, left and right mirrored onto each other) and
+printed. The shoulders' goes into `skeleton_maps/canonical_body.json`: joints of that name are Human3.6M's, whose
+skeleton has 302 mm from shoulder to shoulder where the humeral heads of the canonical body are 344 mm apart.
 Needs the training packages; the renders come from `python -m backend synthesize`.
 """
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from backend.people import Quality
-from backend.training.render_landmarks import RenderLandmarks, anatomical_landmarks
+from backend.training.render_landmarks import RenderLandmarks, render_landmarks
 from blender_addon.motion.body import SKELETON_MAPS_DIR, canonical_body, forward_kinematics
 from blender_addon.motion.rotations import quaternion_to_matrix
 
@@ -39,9 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--renders", type=Path, action="append", required=True, help="a folder of renders; repeatable")
     args = parser.parse_args()
-    seen = [
-        anatomical_landmarks(folder, quality) for folder in args.renders for quality in (Quality.FULL, Quality.HEAVY)
-    ]
+    seen = [render_landmarks(folder, quality) for folder in args.renders for quality in (Quality.FULL, Quality.HEAVY)]
     record = json.loads(_BODY_FILE.read_text(encoding="utf-8"))
     points, fitted = record["subsets"]["blazepose33"], {}
     for point in points:
@@ -51,11 +50,11 @@ def main() -> None:
         offset, before, after = _fit([part.rows(part.found) for part in seen], name)
         fitted[name] = offset
         print(f"{name:16s} {np.round(1000 * offset)} mm, median distance {1000 * before:.0f} -> {1000 * after:.0f} mm")
-    record["subsets"]["seen33"] = [_seen_point(point, fitted) for point in points]
     for point in record["subsets"]["h36m17"]:
         if point["name"] in _SHOULDERS:
             joint = _SHOULDERS[point["name"]]
-            point |= {key: _seen_point({"name": joint, "at": joint}, fitted)[key] for key in ("turned_by", "shift_m")}
+            shift = fitted["left_shoulder"] * (1.0 if joint.startswith("left") else np.array([-1, 1, 1]))
+            point |= {"turned_by": _frame(joint), "shift_m": [round(float(value), 4) for value in shift]}
     _BODY_FILE.write_text(_text(record), encoding="utf-8")
 
 
@@ -82,18 +81,6 @@ def _frame(name: str) -> str:
     body = canonical_body()
     site = next((site for site in body.sites if site.name == name), None)
     return body.joint_names[site.joint if site else body.parents[body.joint_index(name)]]
-
-
-def _seen_point(point: dict[str, str], fitted: dict[str, Array]) -> dict[str, object]:
-    left = point["name"].replace("right_", "left_")
-    shift = fitted[left] * (np.array([-1, 1, 1]) if left != point["name"] else 1.0)
-    return {
-        "name": point["name"],
-        "at": point["at"],
-        "turned_by": _frame(point["at"]),
-        "shift_m": [round(float(value), 4) for value in shift],
-        "definition": "BlazePose landmark as its networks see it, measured on renders",
-    }
 
 
 def _fit(parts: list[RenderLandmarks], name: str) -> tuple[Array, float, float]:

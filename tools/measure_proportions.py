@@ -65,11 +65,11 @@ def _angle_deg(a: Array, b: Array) -> Array:
 
 
 def _rendered(folders: list[Path]) -> Iterator[tuple[str, Array]]:
-    from backend.training.render_landmarks import anatomical_landmarks
+    from backend.training.render_landmarks import render_landmarks
 
     for folder in folders:
         for quality in (Quality.FULL, Quality.HEAVY):
-            seen = anatomical_landmarks(folder, quality)
+            seen = render_landmarks(folder, quality)
             pitch = np.degrees(np.arcsin(np.clip(seen.camera_from_world[:, 2, 2], -1, 1)))
             whole = seen.visible[:, [11, 12, 23, 24, 25, 26, 27, 28]].all(axis=1)
             keep = seen.found & whole & (np.abs(pitch) < _LEVEL_DEG)

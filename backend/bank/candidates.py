@@ -79,7 +79,7 @@ def unturned_joints_m(local_wxyz: Array, block: int = 8192) -> Array:
     for start in range(0, len(local_wxyz), block):
         rows = slice(start, start + block)
         positions, turns = forward_kinematics(body, local_wxyz[rows], np.zeros(3, np.float32))
-        out[rows] = points_m(body, "h36m17", positions, turns)
+        out[rows] = points_m(body, "centres17", positions, turns)
     return out - out[:, :1]
 
 

@@ -27,7 +27,7 @@ from backend.embedding.tower_run import Towers
 from backend.embedding.windows import normalised_points, solvable_frames, track_windows
 from backend.errors import NoPersonError
 from backend.types import Intrinsics, PersonTrack, PoseTrack
-from blender_addon.motion.body import BodyShape, canonical_body
+from blender_addon.motion.body import BodyShape, canonical_body, seen_points_m
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_continuous, quaternion_to_matrix
 
 Array = NDArray[np.floating]
@@ -186,11 +186,13 @@ def _pose_track(
 
     rotations = quaternion_continuous(matrix_to_quaternion(refined.local.astype(np.float64)))
     error = np.sqrt(np.mean(np.square(clip.error_m), axis=1))
+    size = shape.height_m / canonical_body().height_m
+    joints = seen_points_m("h36m17", refined.pose.centres_m, refined.pose.turns, size)
     sure = np.exp(-np.square(error / 0.15)) * track.presence[seen] * track.visibility[seen].mean(axis=1)
     return PoseTrack(
         whole(rotations),
         whole(refined.root_m.astype(np.float64)),
-        whole(refined.pose.h36m_m.astype(np.float64)),
+        whole(joints.astype(np.float64)),
         whole(np.clip(sure, 0.0, 1.0), 0.0),
         whole(found.score.astype(np.float64)),
         whole(found.margin.astype(np.float64)),

@@ -146,7 +146,7 @@ def _uphill(pose: SkeletonPose, climb: ScoreClimb | None, settings: RefineSettin
     """The weighted slope (T, 17, 3) of the score over joints relative to the pelvis."""
     if climb is None:
         return None
-    return settings.score_weight * climb.gradient(pose.h36m_m - pose.h36m_m[:, :1])
+    return settings.score_weight * climb.gradient(pose.centres_m - pose.centres_m[:, :1])
 
 
 def _gauss_newton_step(
@@ -201,7 +201,7 @@ def _point_terms(
 def _joint_terms(
     pose: SkeletonPose, jacobian: Array, evidence: Evidence, settings: RefineSettings
 ) -> tuple[Array, Array]:
-    relative = pose.h36m_m - pose.h36m_m[:, :1]
+    relative = pose.centres_m - pose.centres_m[:, :1]
     scale = (1.0 / np.hypot(evidence.error_m, settings.joint_floor_m))[..., None]
     residual = (evidence.joints_m - relative) * scale
     along = (jacobian - jacobian[:, :1]) * scale[..., None]

@@ -14,12 +14,12 @@ from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, 
 
 Array = NDArray[np.floating]
 
-_POINT_SETS = ("seen33", "h36m17")
+_POINT_SETS = ("blazepose33", "centres17")
 
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """A body of one shape with its 33 landmarks and 17 Human3.6M joints as points on joints.
+    """A body of one shape with its 33 landmarks and the joint centres of Human3.6M as points on joints.
 
     offsets_m (J, 3); point p is where joint point_joint (50,) is, plus point_offset_m (50, 3) in the frame of joint
     point_frame (50,); moves (J, 50) whether a turn of joint j moves point p.
@@ -35,12 +35,12 @@ class Skeleton:
 
 @dataclass(frozen=True, slots=True)
 class SkeletonPose:
-    """joints_m (T, J, 3), turns (T, J, 3, 3) in the camera, landmarks_m (T, 33, 3), h36m_m (T, 17, 3)."""
+    """joints_m (T, J, 3), turns (T, J, 3, 3) in the camera, landmarks_m (T, 33, 3), joint centres_m (T, 17, 3)."""
 
     joints_m: Array
     turns: Array
     landmarks_m: Array
-    h36m_m: Array
+    centres_m: Array
 
 
 def make_skeleton(shape: BodyShape) -> Skeleton:
@@ -90,7 +90,7 @@ def point_jacobian(skeleton: Skeleton, pose: SkeletonPose, turning: NDArray[np.i
     """How points (T, 50, 3) move when joints `turning` (A,) turn by small vectors in the camera's axes, and when the
     pelvis moves: (T, 50, 3, 3 A + 3).
     """
-    points = np.concatenate([pose.landmarks_m, pose.h36m_m], axis=1)
+    points = np.concatenate([pose.landmarks_m, pose.centres_m], axis=1)
     arm = points[:, :, None] - pose.joints_m[:, None, turning]
     arm *= skeleton.moves[turning].T[None, :, :, None]
     frames, count = points.shape[:2]

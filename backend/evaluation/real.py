@@ -18,6 +18,7 @@ from backend.evaluation.report import Scored
 from backend.people import PeopleOptions, Quality, track_people
 from backend.types import Intrinsics, PersonTrack
 from backend.video import open_video
+from blender_addon.motion.body import canonical_body
 
 Array = NDArray[np.floating]
 
@@ -127,10 +128,27 @@ def _auxiliary(model: PoseModel, track: PersonTrack, camera: Intrinsics, options
     return _whole(track, model.embed(track_windows(track, camera), options).joints_m)
 
 
-def _whole(track: PersonTrack, joints: Array) -> Array:
+def _whole(track: PersonTrack, centres_m: Array) -> Array:
+    """Human3.6M's joints of every frame from the joint centres (T, 17, 3) of the frames that show the person."""
     out = np.full((len(track.times_s), 17, 3), np.nan)
-    out[solvable_frames(track)] = joints
+    out[solvable_frames(track)] = _with_seen_shoulders(centres_m)
     return out
+
+
+def _with_seen_shoulders(centres_m: Array) -> Array:
+    """Poses without rotations: the shoulders' shift lies along the trunk and from shoulder to shoulder."""
+    left, right = H36M_NAMES.index("lshoulder"), H36M_NAMES.index("rshoulder")
+    up = _unit(centres_m[:, H36M_NAMES.index("thorax")] - centres_m[:, 0])
+    across = _unit(centres_m[:, left] - centres_m[:, right])
+    out = centres_m.copy()
+    for place in (left, right):
+        shift = canonical_body().points["h36m17"][place].shift_m
+        out[:, place] += shift[0] * across + shift[2] * up
+    return out
+
+
+def _unit(vectors: Array) -> Array:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
 def _mean(name: str, rows: Sequence[Scored]) -> MethodErrors:

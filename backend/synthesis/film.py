@@ -96,7 +96,7 @@ def film_truth(film: Film, times_s: Array) -> tuple[FilmTruth, list[Array]]:
     posed = [frame.moved(np.array([0.0, 0.0, -float(np.percentile(lowest, 5))])) for frame in posed]
     joints = np.stack([film.camera.camera_from_world(frame.joints_m) for frame in posed])
     sites = np.stack([film.camera.camera_from_world(frame.sites_m) for frame in posed])
-    centres = np.stack([subset_points_m("h36m17", j, s) for j, s in zip(joints, sites, strict=True)])
+    centres = np.stack([subset_points_m("centres17", j, s) for j, s in zip(joints, sites, strict=True)])
     _, turns = forward_kinematics(canonical_body(), rotations, np.zeros((len(rotations), 3)))
     turns_in_camera = film.camera.world_from_camera[:3, :3].T @ quaternion_to_matrix(turns)
     intrinsics = film.camera.intrinsics.copy()

@@ -227,7 +227,7 @@ def _truth(
         world_from_camera=camera.world_from_camera,
         rotations_wxyz=pose.rotations_wxyz,
         joints_camera_m=joints,
-        h36m17_camera_m=subset_points_m("h36m17", joints, sites),
+        h36m17_camera_m=subset_points_m("centres17", joints, sites),
         blazepose33_camera_m=landmarks,
         visible33=visible & in_frame,
         offsets_m=lead.offsets_m,

@@ -32,8 +32,8 @@ class ImageTruth:
 
     intrinsics (3, 3) px of the square image; world_from_camera (4, 4), world Z up, floor at z = 0;
     rotations_wxyz (J, 4) local, joint 0 the root in the WORLD; joints_camera_m (J, 3);
-    h36m17_camera_m (17, 3); blazepose33_camera_m (33, 3); visible33 (33,) whether a landmark is in the picture and
-    not hidden; offsets_m (J, 3) rest offsets of this body's joints in the T-pose; height_m stature;
+    h36m17_camera_m (17, 3) joint centres; blazepose33_camera_m (33, 3); visible33 (33,) whether a landmark is in the
+    picture and not hidden; offsets_m (J, 3) rest offsets of this body's joints in the T-pose; height_m stature;
     phenotype (11,); pose_source row of the pose collection or -1; person and companion flags;
     camera_draw (4,): field of view (rad) of the whole frame, distance (m), pitch (rad, positive looks down), crop roll.
     """

@@ -10,7 +10,7 @@ import logging
 import os
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,6 @@ from backend.people import Quality, Roi, landmarks_on_crops, load_landmark_netwo
 from backend.people.landmarks import LANDMARKS
 from backend.synthesis.dataset import read_dataset, sequence_frames
 from backend.synthesis.truth import Shard
-from blender_addon.motion.body import canonical_body, forward_kinematics, seen_points_m
-from blender_addon.motion.rotations import quaternion_to_matrix
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.floating]
@@ -67,24 +65,8 @@ class RenderLandmarks:
 def render_landmarks(
     folder: Path, quality: Quality = Quality.FULL, progress: Callable[[int], None] = lambda done: None
 ) -> RenderLandmarks:
-    """Landmarks of every image of a folder of renders, beside their truth where networks see each. Raises as
-    `anatomical_landmarks`.
-    """
-    found = anatomical_landmarks(folder, quality, progress)
-    _, turns = forward_kinematics(canonical_body(), found.rotations_wxyz.astype(np.float64), np.zeros((len(found), 3)))
-    in_camera = found.camera_from_world[:, None] @ quaternion_to_matrix(turns)
-    return replace(
-        found,
-        landmarks_m=seen_points_m("seen33", found.landmarks_m, in_camera).astype(np.float32),
-        joints_m=seen_points_m("h36m17", found.joints_m, in_camera).astype(np.float32),
-    )
-
-
-def anatomical_landmarks(
-    folder: Path, quality: Quality = Quality.FULL, progress: Callable[[int], None] = lambda done: None
-) -> RenderLandmarks:
-    """Landmarks of every image of a folder of renders, the truth at joint centres and on the skin. Raises BadInputError
-    for a folder without readable shards, OutputError when the answers cannot be kept.
+    """Landmarks of every image of a folder of renders. Raises BadInputError for a folder without readable shards,
+    OutputError when the answers cannot be kept.
     """
     cache = folder / f"landmarks_{quality.value}.npz"
     shards = sorted(folder.glob("shard_*.npz"))

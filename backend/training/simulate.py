@@ -35,8 +35,8 @@ class ShapeSpread:
     """Random bodies: standard deviations of log lengths, and the mean trunk and leg against the canonical body.
 
     Wider than people differ, because no two detectors put a hip or a shoulder at quite the same height. The means make
-    up for what networks see on real people and not on renders: standing straight, 0.65 to 0.68 from hips to shoulders
-    against the leg, on renders 0.61 (`tools/measure_proportions.py`).
+    up for where networks see hips and shoulders: of people who stand straight the trunk is 0.54 of the leg between
+    joint centres, 0.60 to 0.65 as seen on renders, 0.64 to 0.67 as seen on people (`tools/measure_proportions.py`).
     """
 
     trunk: float = 0.09
@@ -44,7 +44,7 @@ class ShapeSpread:
     leg: float = 0.06
     width: float = 0.09
     bone: float = 0.04
-    trunk_mean: float = 0.065
+    trunk_mean: float = 0.07
     leg_mean: float = -0.02
 
 
@@ -202,13 +202,13 @@ def fast_kinematics(body: CanonicalBody, windows: MotionWindows, offsets: Array)
 def _sites(
     body: CanonicalBody, positions: Array, turns: Array, offsets: Array, spread_m: float, rng: np.random.Generator
 ) -> Array:
-    """The 33 landmarks (B, W, 33, 3) as networks see them, each shifted: no two detectors mean quite the same point."""
-    return _points(body, "seen33", positions, turns, offsets, spread_m, rng)
+    """The 33 landmarks (B, W, 33, 3), each shifted on its joint: no two detectors mean quite the same point."""
+    return _points(body, "blazepose33", positions, turns, offsets, spread_m, rng)
 
 
 def h36m_points(body: CanonicalBody, positions: Array, turns: Array, offsets: Array) -> Array:
     """Human3.6M joints (B, 17, 3) from positions (B, J, 3), rotations (B, J, 3, 3) and offsets (B, J, 3)."""
-    return _points(body, "h36m17", positions[:, None], turns[:, None], offsets, 0.0, np.random.default_rng(0))[:, 0]
+    return _points(body, "centres17", positions[:, None], turns[:, None], offsets, 0.0, np.random.default_rng(0))[:, 0]
 
 
 def _points(  # noqa: PLR0913, PLR0917  the pose's own parts

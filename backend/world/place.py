@@ -86,9 +86,9 @@ def _make_scene(poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, so
     shape = BodyShape(poses.height_m, poses.bone_scales)
     rotations = poses.rotations_wxyz[solved].astype(np.float64)
     posed = pose_body(body, shape, rotations, np.zeros((len(solved), 3)))
-    points = points_m(body, "seen33", posed.positions_m, posed.world_wxyz, shape)
+    points = points_m(body, "blazepose33", posed.positions_m, posed.world_wxyz, shape)
     rays = _rays(track.keypoints_px[solved], intrinsics)
-    names = body.subsets["seen33"]
+    names = body.subsets["blazepose33"]
     parts = np.array([_keypoint_weight(name) for name in names])
     visibility = np.nan_to_num(track.visibility[solved], nan=0.0)
     weights = parts * np.where(visibility > _LEAST_VISIBILITY, visibility, 0.05 * visibility)

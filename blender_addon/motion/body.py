@@ -139,14 +139,14 @@ def points_m(
     return np.stack(columns, axis=-2)
 
 
-def seen_points_m(subset: str, anatomical_m: Array, turns: Array, body: CanonicalBody | None = None) -> Array:
-    """A subset's points (..., P, 3) as they are seen, from their anatomical places (..., P, 3) and the joints'
-    rotation matrices (..., J, 3, 3) in the same frame, on a body of the canonical size.
+def seen_points_m(subset: str, centres_m: Array, turns: Array, size: float = 1.0) -> Array:
+    """A subset's points (..., P, 3) as they are seen, from the joint centres and sites that they are at (..., P, 3) and
+    the joints' rotation matrices (..., J, 3, 3) in the same frame; `size` is the body's over the canonical one's.
     """
-    points = (body or canonical_body()).points[subset]
-    shift = np.array([point.shift_m for point in points])
+    points = canonical_body().points[subset]
+    shift = np.array([point.shift_m for point in points]) * size
     frames = [point.frame for point in points]
-    return np.asarray(anatomical_m + np.matmul(turns[..., frames, :, :], shift[..., None])[..., 0])
+    return np.asarray(centres_m + np.matmul(turns[..., frames, :, :], shift[..., None])[..., 0])
 
 
 @cache

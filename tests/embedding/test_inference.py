@@ -86,8 +86,8 @@ def test_kinematics_equal_the_contracts() -> None:
     positions, turns = forward_kinematics(canonical_body(), rotations, root, shape)
     assert np.allclose(pose.joints_m, positions, atol=1e-5)
     assert np.allclose(pose.turns, quaternion_to_matrix(turns), atol=1e-5)
-    unscaled = points_m(canonical_body(), "h36m17", *forward_kinematics(canonical_body(), rotations, root))
-    assert np.allclose(pose_skeleton(make_skeleton(_CANONICAL), local, root).h36m_m, unscaled, atol=1e-4)
+    unscaled = points_m(canonical_body(), "centres17", *forward_kinematics(canonical_body(), rotations, root))
+    assert np.allclose(pose_skeleton(make_skeleton(_CANONICAL), local, root).centres_m, unscaled, atol=1e-4)
 
 
 def _quaternion(matrix: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def test_jacobian_equals_finite_differences() -> None:
         step[0, joint, axis] = 1e-5
         moved = pose_skeleton(skeleton, turned(skeleton, pose, local, turning, step), root)
         change = (
-            np.concatenate([moved.landmarks_m, moved.h36m_m], 1) - np.concatenate([pose.landmarks_m, pose.h36m_m], 1)
+            np.concatenate([moved.landmarks_m, moved.centres_m], 1) - np.concatenate([pose.landmarks_m, pose.centres_m], 1)
         ) / 1e-5
         assert np.allclose(jacobian[0, :, :, 3 * joint + axis], change[0], atol=2e-3)
 
@@ -115,7 +115,7 @@ def test_jacobian_equals_finite_differences() -> None:
 def _evidence(skeleton, local: np.ndarray, root: np.ndarray, start: np.ndarray, noise: float) -> Evidence:  # type: ignore[no-untyped-def]
     pose = pose_skeleton(skeleton, local, root)
     rng = np.random.default_rng(5)
-    joints = pose.h36m_m - pose.h36m_m[:, :1]
+    joints = pose.centres_m - pose.centres_m[:, :1]
     return Evidence(
         pose.landmarks_m[..., :2] / pose.landmarks_m[..., 2:],
         np.ones((len(local), 33), np.float32),
@@ -132,10 +132,10 @@ def test_inference_recovers_the_pose_from_keypoints_and_noisy_joints() -> None:
     start = local @ rotvec_to_matrix(np.random.default_rng(1).normal(0, 0.12, (6, _JOINTS, 3)).astype(np.float32))
     evidence = _evidence(skeleton, local, root, start, noise=0.04)
     refined = refine_poses(skeleton, evidence, RefineSettings())
-    truth = pose_skeleton(skeleton, local, root).h36m_m
-    begun = pose_skeleton(skeleton, start, root).h36m_m
+    truth = pose_skeleton(skeleton, local, root).centres_m
+    begun = pose_skeleton(skeleton, start, root).centres_m
     error, before = (
-        np.linalg.norm(x - x[:, :1] - truth + truth[:, :1], axis=-1).mean() for x in (refined.pose.h36m_m, begun)
+        np.linalg.norm(x - x[:, :1] - truth + truth[:, :1], axis=-1).mean() for x in (refined.pose.centres_m, begun)
     )
     assert error < 0.5 * before
     assert error < 0.03

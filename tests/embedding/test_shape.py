@@ -25,9 +25,9 @@ def _local(frames: int, spread: float = 0.25) -> np.ndarray:
 def test_reshaped_joints_are_those_of_a_body_with_these_proportions() -> None:
     proportions = np.array([0.10, -0.08, 0.05, 0.12, -0.1, 0.06, 0.2])
     local, root = _local(20), np.zeros((20, 3), np.float32)
-    plain = pose_skeleton(make_skeleton(_SHAPE), local, root).h36m_m
+    plain = pose_skeleton(make_skeleton(_SHAPE), local, root).centres_m
     scales = bone_scales_from_proportions(proportions)
-    own = pose_skeleton(make_skeleton(BodyShape(_BODY.height_m, scales)), local, root).h36m_m
+    own = pose_skeleton(make_skeleton(BodyShape(_BODY.height_m, scales)), local, root).centres_m
     plain, own = plain - plain[:, :1], own - own[:, :1]
     error = np.linalg.norm(reshaped_joints(plain, proportions) - own, axis=-1)
     # shoulder blades hang somewhere between two joints, so shoulders are not exact; limbs are
@@ -73,7 +73,7 @@ def test_the_fit_leads_a_joint_back_into_its_range() -> None:
     evidence = Evidence(
         pose.landmarks_m[..., :2] / pose.landmarks_m[..., 2:],
         np.full((3, 33), 1e-3, np.float32),
-        pose.h36m_m - pose.h36m_m[:, :1],
+        pose.centres_m - pose.centres_m[:, :1],
         np.full((3, 17), 0.5, np.float32),
         local,
         np.full(3, 0.3, np.float32),

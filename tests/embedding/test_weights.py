@@ -59,7 +59,7 @@ def _walker(frames: int = 60) -> tuple[PersonTrack, Intrinsics, np.ndarray]:
         np.ones(frames),
         np.zeros((frames, 4)),
     )
-    return track, Intrinsics(matrix, 1280, 720, "test"), pose.h36m_m
+    return track, Intrinsics(matrix, 1280, 720, "test"), pose.centres_m
 
 
 def test_onnx_and_torch_give_the_same_embedding() -> None:

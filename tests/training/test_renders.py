@@ -47,7 +47,7 @@ def people(films: int = 120, frames: int = FILM, seed: int = 0) -> RenderLandmar
         guess=relative.astype(np.float32),
         found=np.ones(count, bool),
         landmarks_m=landmarks.astype(np.float32),
-        joints_m=(points_m(body, "h36m17", positions, turns) @ camera.T + shift).astype(np.float32),
+        joints_m=(points_m(body, "centres17", positions, turns) @ camera.T + shift).astype(np.float32),
         rotations_wxyz=rotations.astype(np.float32),
         camera_from_world=np.tile(camera, (count, 1, 1)),
         offsets_m=np.tile(body.offsets_m, (count, 1, 1)).astype(np.float32),
