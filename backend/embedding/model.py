@@ -112,19 +112,23 @@ class PoseModel:
             found = retrieve(self.bank, hits, options.average)
             if options.path:
                 found = self._along_path(found, hits, query, options)
-            if options.parts:
-                return found, self._by_parts(clip, options.parts, hits, found.joints_m, times_s)
-            answers.append((found, query.joints_in_camera(reshaped_joints(found.joints_m, clip.proportions))))
+            if options.parts is None:
+                joints = query.joints_in_camera(reshaped_joints(found.joints_m, clip.proportions))
+            else:
+                joints = self._by_parts(query, (hits, found), clip.proportions, options.parts, times_s)
+            answers.append((found, joints))
         return answers[0][0], np.mean([joints for _, joints in answers], axis=0)
 
-    def _by_parts(self, clip: ClipEmbedding, parts: PartSettings, hits: Hits, start_m: Array, times_s: Array) -> Array:
-        """Joints (T, 17, 3) m in the camera for the plain query, from its hits and whole-pose answer."""
-        query, keys = clip.queries[0], key_frames(times_s, parts.apart_s)
+    def _by_parts(
+        self, query: Query, whole: tuple[Hits, Retrieved], proportions: Array, parts: PartSettings, times_s: Array
+    ) -> Array:
+        """Joints (T, 17, 3) m in the camera for a query, from its hits and the whole-pose answer."""
+        keys, (hits, found) = key_frames(times_s, parts.apart_s), whole
         search = PartSearch(self.towers.weights, parts)
         at_keys = Hits(hits.scores[keys], hits.indices[keys])
-        found = search.from_hits(self.bank, query.embedding[keys], at_keys, start_m[keys])
+        made = search.from_hits(self.bank, query.embedding[keys], at_keys, found.joints_m[keys])
         turned = replace(query, virtual_from_camera=query.virtual_from_camera[keys])
-        return between(turned.joints_in_camera(reshaped_joints(found, clip.proportions)), keys, times_s)
+        return between(turned.joints_in_camera(reshaped_joints(made, proportions)), keys, times_s)
 
     def _along_path(self, found: Retrieved, hits: Hits, query: Query, options: PoseOptions) -> Retrieved:
         path = best_path(self.bank, hits, np.swapaxes(query.virtual_from_camera, -1, -2), options.step_cost)

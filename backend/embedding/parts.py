@@ -2,8 +2,8 @@
 
 A bank of whole poses is sparse: a pose nobody recorded lies some 80 mm from its nearest candidate. Its parts do not:
 with trunk, arms and legs from different candidates out of the 200 nearest it is 39 mm away. So the best candidates of
-the whole-pose search lend their parts, and coordinate ascent on the score <f_I, f_J(y)> chooses among them, one part
-at a time while the others are held (paper, equation 4, over a product of candidate sets).
+the whole-pose search lend their parts, and the score <f_I, f_J(y)> weighs them, one part at a time while the others
+are held (paper, equation 4 over a product of candidate sets, and Avg(A) with weights by score).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from backend.bank.search import Hits
 from backend.embedding.features import pose_features
 from backend.embedding.part_joints import LIMBS, PARTS, TRUNK, Part
 from backend.embedding.tower_file import TowerWeights
-from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
 
 Array = NDArray[np.floating]
 
@@ -29,17 +28,15 @@ Array = NDArray[np.floating]
 class PartSettings:
     """How parts are searched for.
 
-    candidates: how many poses lend their parts, spread over the top K of the whole-pose search; average: so many
-    best parts are averaged in the last sweep, as Avg(A) does with whole poses; sweeps: rounds over all parts;
-    turns_deg: by how much the whole pose is turned about each axis, either way, before a sweep; apart_s: frames
-    closer together than this share one search, with the joints in between interpolated.
+    candidates: how many poses lend their parts, spread over the top K of the whole-pose search; temperature: a part is
+    the mean of what is lent, weighted by softmax(score / temperature), as the towers are trained (0: the best alone);
+    sweeps: rounds over all parts; apart_s: frames closer together than this share one search, with the joints in
+    between interpolated.
     """
 
-    candidates: int = 24
-    average: int = 3
-    temperature: float | None = None
-    sweeps: int = 2
-    turns_deg: tuple[float, ...] = (8.0,)
+    candidates: int = 64
+    temperature: float = 0.5
+    sweeps: int = 1
     apart_s: float = 0.04
 
     def lenders(self, hits: int) -> NDArray[np.intp]:
@@ -57,7 +54,6 @@ class PartSearch:
 
     def __init__(self, weights: TowerWeights, settings: PartSettings) -> None:
         self._layers, self._settings = weights.pose, settings
-        self._turns = _turns(settings.turns_deg)
 
     def from_hits(self, bank: PoseBank, embedding: Array, hits: Hits, start_m: Array) -> Array:
         """`find`, from the bank's answer to the whole-pose search."""
@@ -82,25 +78,18 @@ class PartSearch:
     def _climb(self, embedding: Array, start_m: Array, candidates_m: Array) -> Array:
         pose, lent = start_m.astype(np.float32), candidates_m.astype(np.float32)
         scoring = self._scoring(embedding.astype(np.float32))
-        for sweep in range(self._settings.sweeps):
-            last = sweep == self._settings.sweeps - 1
-            if len(self._turns) > 1:
-                pose = self._best(scoring, np.matmul(pose[:, None], self._turns), 1)
+        for _ in range(self._settings.sweeps):
             for part in PARTS:
-                pose = self._best(scoring, _with_part(pose, lent, part), self._settings.average if last else 1)
+                pose = self._best(scoring, _with_part(pose, lent, part))
         return pose
 
-    def _best(self, scoring: tuple[Array, Array], poses: Array, average: int) -> Array:
-        """The best of poses (T, n, 17, 3), or the mean of the best few."""
+    def _best(self, scoring: tuple[Array, Array], poses: Array) -> Array:
+        """The best of poses (T, n, 17, 3), or their mean, weighted by score."""
         scores = self._scores(scoring, poses)
-        if self._settings.temperature is not None:
-            weight = np.exp((scores - scores.max(axis=1, keepdims=True)) / self._settings.temperature)
-            weight /= weight.sum(axis=1, keepdims=True)
-            return np.asarray(np.einsum("tk,tkjd->tjd", weight, poses))
-        if average == 1:
+        if self._settings.temperature <= 0:
             return np.asarray(poses[np.arange(len(poses)), scores.argmax(axis=1)])
-        top = np.argpartition(-scores, average - 1, axis=1)[:, :average]
-        return np.asarray(np.take_along_axis(poses, top[..., None, None], axis=1).mean(axis=1))
+        weight = np.exp((scores - scores.max(axis=1, keepdims=True)) / self._settings.temperature)
+        return np.einsum("tn,tnjd->tjd", weight / weight.sum(axis=1, keepdims=True), poses)
 
     def _scoring(self, embedding: Array) -> tuple[Array, Array]:
         """What of the score depends on the image alone: weights (T, hidden) and (T, features)."""
@@ -151,9 +140,3 @@ def between(values: Array, keys: NDArray[np.intp], times_s: Array) -> Array:
     share = np.clip((times_s - begin) / np.maximum(end - begin, 1e-9), 0.0, 1.0)
     share = share.reshape(-1, *[1] * (values.ndim - 1)).astype(values.dtype)
     return np.asarray((1 - share) * values[after - 1] + share * values[after])
-
-
-def _turns(degrees: tuple[float, ...]) -> Array:
-    """Rotations (n, 3, 3) about each axis either way, and none."""
-    vectors = [sign * np.radians(angle) * axis for angle in degrees for axis in np.eye(3) for sign in (1.0, -1.0)]
-    return quaternion_to_matrix(rotvec_to_quaternion(np.array([*vectors, np.zeros(3)]))).astype(np.float32)

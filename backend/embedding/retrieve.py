@@ -34,28 +34,23 @@ class Retrieved:
     margin: Array
 
 
-def retrieve(bank: PoseBank, hits: Hits, average: int, temperature: float | None = None) -> Retrieved:
+def retrieve(bank: PoseBank, hits: Hits, average: int) -> Retrieved:
     """Turn search hits (T, K) into poses: the mean of the best `average` joints, and the mean of their rotations.
 
     Rotations are averaged as rotations (Markley), so the result is a valid skeleton where a mean of positions has
     shrunken limbs.
     """
     blocks = [slice(at, at + _BLOCK) for at in range(0, len(hits.scores), _BLOCK)] or [slice(0, 0)]
-    parts = [_retrieve(bank, Hits(hits.scores[rows], hits.indices[rows]), average, temperature) for rows in blocks]
+    parts = [_retrieve(bank, Hits(hits.scores[rows], hits.indices[rows]), average) for rows in blocks]
     return Retrieved(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Retrieved)))
 
 
-def _retrieve(bank: PoseBank, hits: Hits, average: int, temperature: float | None) -> Retrieved:
+def _retrieve(bank: PoseBank, hits: Hits, average: int) -> Retrieved:
     candidates = bank.candidates
     best = candidates.joints_m(hits.indices[:, 0])
     top = hits.indices[:, : max(1, average)]
     frames = len(top)
-    joints = candidates.joints_m(top.reshape(-1)).reshape(frames, -1, 17, 3)
-    if temperature is None:
-        joints = joints.mean(axis=1)
-    else:
-        weight = np.exp((hits.scores[:, : top.shape[1]] - hits.scores[:, :1]) / temperature)
-        joints = np.einsum("tk,tkjd->tjd", weight / weight.sum(axis=1, keepdims=True), joints)
+    joints = candidates.joints_m(top.reshape(-1)).reshape(frames, -1, 17, 3).mean(axis=1)
     few = top[:, :20]  # rotations multiply distinct modes badly: average the nearest few only
     rotations = candidates.rotations_wxyz[candidates.pose[few]].copy()
     rotations[:, :, 0] = candidates.view_wxyz[few]

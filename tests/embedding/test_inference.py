@@ -107,7 +107,8 @@ def test_jacobian_equals_finite_differences() -> None:
         step[0, joint, axis] = 1e-5
         moved = pose_skeleton(skeleton, turned(skeleton, pose, local, turning, step), root)
         change = (
-            np.concatenate([moved.landmarks_m, moved.centres_m], 1) - np.concatenate([pose.landmarks_m, pose.centres_m], 1)
+            np.concatenate([moved.landmarks_m, moved.centres_m], 1)
+            - np.concatenate([pose.landmarks_m, pose.centres_m], 1)
         ) / 1e-5
         assert np.allclose(jacobian[0, :, :, 3 * joint + axis], change[0], atol=2e-3)
 

@@ -7,7 +7,8 @@ import pytest
 
 from backend.bank.search import make_searcher
 from backend.embedding.model import WEIGHTS_DIR, load_model
-from backend.embedding.parts import PartSearch, PartSettings, between, key_frames
+from backend.embedding.part_joints import PARTS
+from backend.embedding.parts import PartSearch, PartSettings, _with_part, between, key_frames
 
 _LIMBS = {"left arm": (11, 12, 13), "right arm": (14, 15, 16), "left leg": (4, 5, 6), "right leg": (1, 2, 3)}
 
@@ -34,7 +35,7 @@ def test_the_answer_scores_higher_than_every_whole_pose_it_was_made_from(model):
     rng = np.random.default_rng(3)
     embedding = model.towers.embed_poses(_recombined(model, rng, 12))
     hits = make_searcher(model.bank.embeddings).search(embedding, 200)
-    settings = PartSettings(average=1)
+    settings = PartSettings(temperature=0.0, sweeps=2)
     lent = model.bank.candidates.joints_m(hits.indices[:, settings.lenders(200)].reshape(-1)).reshape(12, -1, 17, 3)
     found = PartSearch(model.towers.weights, settings).find(embedding, lent[:, 0], lent)
     assert (_scores(model, embedding, found) >= _scores(model, embedding[:, None], lent).max(axis=1) - 1e-3).all()
@@ -44,7 +45,7 @@ def test_limbs_come_from_the_candidates_and_keep_their_lengths(model):
     rng = np.random.default_rng(4)
     lent = model.bank.candidates.joints_m(rng.integers(0, len(model.bank), 8 * 6)).reshape(8, 6, 17, 3)
     embedding = model.towers.embed_poses(_recombined(model, rng, 8))
-    found = PartSearch(model.towers.weights, PartSettings(average=1, turns_deg=())).find(embedding, lent[:, 0], lent)
+    found = PartSearch(model.towers.weights, PartSettings(temperature=0.0)).find(embedding, lent[:, 0], lent)
     for shoulder, elbow, wrist in _LIMBS.values():
         for first, second in ((shoulder, elbow), (elbow, wrist)):
             own = found[:, second] - found[:, first]
@@ -62,18 +63,33 @@ def test_a_pose_made_of_the_lenders_parts_is_found_again(model):
         truth[:, limb[1:]] = truth[:, limb[0], None] + source[:, limb[1:]] - source[:, limb[0], None]
     # the pose that the score likes best for a pose's own embedding is that pose, as training asks of it
     embedding = 4.0 * model.towers.embed_poses(truth)
-    settings = PartSettings(candidates=3, average=1, sweeps=3, turns_deg=())
+    settings = PartSettings(candidates=3, temperature=0.0, sweeps=3)
     found = PartSearch(model.towers.weights, settings).find(embedding, whole[:, 2], whole)
     before = np.linalg.norm(whole[:, 2] - truth, axis=-1).mean()
     assert _scores(model, embedding, found).mean() > _scores(model, embedding, whole[:, 2]).mean()
     assert np.linalg.norm(found - truth, axis=-1).mean() < before
 
 
+def test_each_part_is_the_mean_of_what_is_lent_weighted_by_score(model):
+    rng = np.random.default_rng(9)
+    lent = model.bank.candidates.joints_m(rng.integers(0, len(model.bank), 5 * 6)).reshape(5, 6, 17, 3)
+    embedding = 0.1 * model.towers.embed_poses(_recombined(model, rng, 5))
+    found = PartSearch(model.towers.weights, PartSettings(temperature=0.7)).find(embedding, lent[:, 0], lent)
+    pose = lent[:, 0]
+    for part in PARTS:
+        poses = _with_part(pose, lent, part)
+        weight = np.exp(_scores(model, embedding[:, None], poses).astype(np.float64) / 0.7)
+        weight /= weight.sum(axis=1, keepdims=True)
+        assert (weight.max(axis=1) < 0.999).any(), "the mean of several"
+        pose = (weight[..., None, None] * poses).sum(axis=1)
+    np.testing.assert_allclose(found, pose, atol=2e-4)
+
+
 def test_result_does_not_depend_on_how_frames_are_grouped(model):
     rng = np.random.default_rng(6)
     lent = model.bank.candidates.joints_m(rng.integers(0, len(model.bank), 70 * 8)).reshape(70, 8, 17, 3)
     embedding = model.towers.embed_poses(_recombined(model, rng, 70))
-    search = PartSearch(model.towers.weights, PartSettings(candidates=8, average=3))
+    search = PartSearch(model.towers.weights, PartSettings(candidates=8))
     whole = search.find(embedding, lent[:, 0], lent)
     np.testing.assert_allclose(search.find(embedding[40:45], lent[40:45, 0], lent[40:45]), whole[40:45], atol=1e-5)
 
