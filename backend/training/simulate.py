@@ -78,43 +78,64 @@ class TrainingBatch:
     proportions: Array
 
 
-def simulate_batch(
-    pool: MotionPool, count: int, rng: np.random.Generator, settings: SimulationSettings
-) -> TrainingBatch:
-    """Draw `count` training windows."""
-    windows = draw_windows(pool, count, rng, settings.variation)
-    body = canonical_body()
+@dataclass(frozen=True, slots=True)
+class SimulatedPeople:
+    """B windows of W frames of bodies before cameras: positions (B, W, J, 3) m and turns (B, W, J, 3, 3) in a Z-up
+    world, their rest offsets (B, J, 3) and sizes (B,) over the canonical body's, camera_from_world rotations (B, 3, 3)
+    and camera centres (B, 3), and the landmarks that a network reports.
+    """
+
+    positions: Array
+    turns: Array
+    offsets: Array
+    size: Array
+    camera: Array
+    center: Array
+    noisy: NoisyLandmarks
+
+
+def simulate_people(windows: MotionWindows, rng: np.random.Generator, settings: SimulationSettings) -> SimulatedPeople:
+    """Put motion on random bodies before random cameras, and report its landmarks with errors."""
+    count, body = len(windows.rotations_wxyz), canonical_body()
     offsets, size = random_offsets(body, count, settings.shape, rng)
     positions, turns = fast_kinematics(body, windows, offsets)
     sites = _sites(body, positions, turns, offsets, settings.site_spread_m, rng)
     camera, center = _random_cameras(positions, settings.camera, rng)
     in_camera = np.einsum("bij,bwkj->bwki", camera, sites - center[:, None, None])
     in_camera[..., 2] = np.maximum(in_camera[..., 2], 0.2)
-    points = in_camera[..., :2] / in_camera[..., 2:]
-    noisy = _errors(points, in_camera, settings, rng)
-    middle = points.shape[1] // 2
-    proportions = body_proportions(body, offsets)
+    noisy = _errors(in_camera[..., :2] / in_camera[..., 2:], in_camera, settings, rng)
+    return SimulatedPeople(positions, turns, offsets, size, camera, center, noisy)
+
+
+def simulate_batch(
+    pool: MotionPool, count: int, rng: np.random.Generator, settings: SimulationSettings
+) -> TrainingBatch:
+    """Draw `count` training windows."""
+    people, body = simulate_people(draw_windows(pool, count, rng, settings.variation), rng, settings), canonical_body()
+    camera, noisy, window = people.camera, people.noisy, people.positions.shape[1]
+    middle = window // 2
     down = camera @ np.array([0.0, 0.0, -1.0])
-    present, nearest = _present(count, points.shape[1], rng)
+    present, nearest = _present(count, window, rng)
     row = np.arange(count)[:, None]
-    window = LandmarkWindow(
-        noisy.points[row, nearest],
-        noisy.visibility[row, nearest],
-        noisy.guess[row, nearest],
-        present,
-        rng.random(count) >= settings.noise.depth_hidden_share,
+    seen = tower_input(
+        LandmarkWindow(
+            noisy.points[row, nearest],
+            noisy.visibility[row, nearest],
+            noisy.guess[row, nearest],
+            present,
+            rng.random(count) >= settings.noise.depth_hidden_share,
+        )
     )
-    seen = tower_input(window)
-    to_virtual = seen.virtual_from_camera @ camera
-    joints = h36m_points(body, positions[:, middle], turns[:, middle], offsets)
-    joints = (joints - joints[:, :1]) / size[:, None, None]
+    to_virtual, turns = seen.virtual_from_camera @ camera, people.turns[:, middle]
+    joints = h36m_points(body, people.positions[:, middle], turns, people.offsets)
+    joints = (joints - joints[:, :1]) / people.size[:, None, None]
     return TrainingBatch(
         seen,
         np.einsum("bij,bkj->bki", to_virtual, joints).astype(np.float32),
-        np.einsum("bij,bkj->bki", to_virtual, canonical_joints(turns[:, middle])).astype(np.float32),
-        np.einsum("bij,bkjl->bkil", to_virtual, turns[:, middle]).astype(np.float32),
+        np.einsum("bij,bkj->bki", to_virtual, canonical_joints(turns)).astype(np.float32),
+        np.einsum("bij,bkjl->bkil", to_virtual, turns).astype(np.float32),
         np.einsum("bij,bj->bi", seen.virtual_from_camera, down).astype(np.float32),
-        proportions.astype(np.float32),
+        body_proportions(body, people.offsets).astype(np.float32),
     )
 
 
@@ -207,8 +228,18 @@ def _sites(
 
 
 def h36m_points(body: CanonicalBody, positions: Array, turns: Array, offsets: Array) -> Array:
-    """Human3.6M joints (B, 17, 3) from positions (B, J, 3), rotations (B, J, 3, 3) and offsets (B, J, 3)."""
+    """Centres (B, 17, 3) of Human3.6M's joints, from positions (B, J, 3), turns (B, J, 3, 3) and offsets (B, J, 3)."""
     return _points(body, "centres17", positions[:, None], turns[:, None], offsets, 0.0, np.random.default_rng(0))[:, 0]
+
+
+def seen_joints_m(people: SimulatedPeople) -> Array:
+    """Human3.6M joints (B, W, 17, 3) m of simulated people, relative to the pelvis, in the camera and on bodies of the
+    canonical size: what `solve` answers with.
+    """
+    body, rng = canonical_body(), np.random.default_rng(0)
+    joints = _points(body, "h36m17", people.positions, people.turns, people.offsets, 0.0, rng)
+    joints = (joints - joints[:, :, :1]) / people.size[:, None, None, None]
+    return np.einsum("bij,bwkj->bwki", people.camera, joints)
 
 
 def _points(  # noqa: PLR0913, PLR0917  the pose's own parts
