@@ -39,19 +39,20 @@ def append_part(store: JobStore, job: Job, part: UploadPart) -> bool:
         raise Refusal("bad_offset", f"The upload stands at byte {job.upload_offset}", "Go on from there")
     if not 0 < len(part.data) <= MAX_PART_BYTES or part.offset + len(part.data) > record.source.size_bytes:
         raise Refusal("bad_request", f"A part has 1 to {MAX_PART_BYTES} bytes, within the announced size")
-    path = store.part_path(record.job_id)
+    path, end = store.part_path(record.job_id), part.offset + len(part.data)
     try:
         with path.open("r+b" if path.exists() else "wb") as stream:
             stream.seek(part.offset)
             stream.write(part.data.tobytes())
             stream.truncate()
+        complete = end == record.source.size_bytes and _complete(store, job)
     except OSError as fault:
         raise Refusal(
             "disk", f"The server cannot write to its disk ({fault.strerror})", "Free space on it", 10.0
         ) from fault
-    job.upload_offset += len(part.data)
+    job.upload_offset = end
     job.touched_s = time.monotonic()
-    return job.upload_offset == record.source.size_bytes and _complete(store, job)
+    return complete
 
 
 def _complete(store: JobStore, job: Job) -> bool:
