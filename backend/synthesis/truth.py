@@ -32,7 +32,8 @@ class ImageTruth:
 
     intrinsics (3, 3) px of the square image; world_from_camera (4, 4), world Z up, floor at z = 0;
     rotations_wxyz (J, 4) local, joint 0 the root in the WORLD; joints_camera_m (J, 3);
-    h36m17_camera_m (17, 3); blazepose33_camera_m (33, 3); visible33 (33,) whether a landmark is in the picture and
+    h36m17_camera_m (17, 3) and blazepose33_camera_m (33, 3) at joint centres and on the skin, without the shifts of
+    `seen_points_m`; visible33 (33,) whether a landmark is in the picture and
     not hidden; offsets_m (J, 3) rest offsets of this body's joints in the T-pose; height_m stature;
     phenotype (11,); pose_source row of the pose collection or -1; person and companion flags;
     camera_draw (4,): field of view (rad) of the whole frame, distance (m), pitch (rad, positive looks down), crop roll.
@@ -58,7 +59,9 @@ TRUTH_FIELDS = tuple(field.name for field in fields(ImageTruth))
 
 
 def subset_points_m(subset: str, joints_m: Array, sites_m: Array) -> Array:
-    """Points (P, 3) of a named subset from the joints (J, 3) and sites (S, 3) of a posed body."""
+    """Points (P, 3) of a named subset from the joints (J, 3) and sites (S, 3) of a posed body, at their anatomical
+    places: a point that is seen beside its joint is not shifted.
+    """
     body = canonical_body()
     site_names = [site.name for site in body.sites]
     return np.stack(

@@ -14,7 +14,7 @@ from backend.errors import BadInputError
 from backend.training.landmark_noise import LandmarkNoise
 from backend.training.noise_file import read_noise, write_noise
 from backend.training.noise_fit import fitted_noise, joined, measured_errors, simulated_seen
-from backend.training.render_landmarks import RenderLandmarks, render_landmarks
+from backend.training.render_landmarks import RenderLandmarks, anatomical_landmarks, render_landmarks
 from backend.training.render_windows import render_batch, render_pool
 from backend.training.simulate import SimulationSettings
 from blender_addon.motion.body import canonical_body, forward_kinematics, points_m
@@ -23,8 +23,11 @@ from blender_addon.motion.rotations import rotvec_to_quaternion
 FILM = 8
 
 
-def people(films: int = 120, frames: int = FILM, seed: int = 0) -> RenderLandmarks:
-    """Perfectly seen people: films of slowly moving random poses before cameras that look at them."""
+def people(films: int = 120, frames: int = FILM, seed: int = 0, *, anatomical: bool = False) -> RenderLandmarks:
+    """Perfectly seen people: films of slowly moving random poses before cameras that look at them.
+
+    Landmarks are where networks see them, or at joint centres and on the skin.
+    """
     rng = np.random.default_rng(seed)
     body = canonical_body()
     joints = len(body.joint_names)
@@ -38,7 +41,7 @@ def people(films: int = 120, frames: int = FILM, seed: int = 0) -> RenderLandmar
     positions, turns = forward_kinematics(body, rotations, np.zeros(3))
     camera = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])  # looks along +Y of the world
     shift = np.array([0.0, 0.0, 4.0])
-    landmarks = points_m(body, "blazepose33", positions, turns) @ camera.T + shift
+    landmarks = points_m(body, "blazepose33" if anatomical else "seen33", positions, turns) @ camera.T + shift
     count = films * frames
     relative = landmarks - landmarks[:, [23, 24]].mean(axis=1, keepdims=True)
     return RenderLandmarks(
@@ -157,6 +160,13 @@ def test_landmarks_are_found_once_and_kept(tmp_path):
     reach = np.linalg.norm(truth - truth[:, [23, 24]].mean(axis=1, keepdims=True), axis=-1).max(axis=1)
     error = np.linalg.norm(seen.points - truth, axis=-1) / reach[:, None]
     assert np.median(error[seen.found]) < 0.15, "what the network saw lies on the truth"
+    bare, points = anatomical_landmarks(tmp_path), canonical_body().points
+    for subset, truth, centres in (
+        ("seen33", seen.landmarks_m, bare.landmarks_m),
+        ("h36m17", seen.joints_m, bare.joints_m),
+    ):
+        shifts = np.linalg.norm([point.shift_m for point in points[subset]], axis=-1)
+        assert np.allclose(np.linalg.norm(truth - centres, axis=-1), shifts, atol=1e-5), subset
     kept = next(tmp_path.glob("landmarks_*.npz"))
     before = kept.stat().st_mtime_ns
     again = render_landmarks(tmp_path)
