@@ -80,6 +80,7 @@ def solve(
     with clock.stage("open"):
         check_output(request.output)
         reader = _open(request)
+        request = replace(request, person=request.person.in_frame(reader.info.width, reader.info.height))
         intrinsics = choose_intrinsics(reader.info, request.camera)
     with clock.stage("load"):
         models = _fitting(models, request)

@@ -14,6 +14,7 @@ from .backend_access import AccessError, clip_dir, is_loopback
 from .capture_run import CaptureTicket
 from .client.job import JobRequest
 from .client.link import BackendLink
+from .clip_picture import upright_size
 from .extension import preferences
 from .people_search import PeopleSearch
 from .properties import settings
@@ -50,6 +51,7 @@ def source_path(capture: Any) -> Path:
 
 def solve_options(capture: Any) -> SolveOptions:
     """What the settings ask the backend for."""
+    width, height = point_picture(capture)
     return SolveOptions(
         start_s=capture.start_s if capture.use_range else None,
         end_s=capture.end_s if capture.use_range else None,
@@ -60,6 +62,8 @@ def solve_options(capture: Any) -> SolveOptions:
         smoothing="off",  # the clip keeps what was solved; smoothing is a setting of the bake
         slow_motion=capture.slow_motion,
         sequence_fps=capture.sequence_fps if capture.source == "SEQUENCE" else None,
+        picture_width_px=width,
+        picture_height_px=height,
     )
 
 
@@ -70,6 +74,16 @@ def person_word(capture: Any) -> str:
     if capture.person == "point":
         return f"{capture.point_px[0]:.1f},{capture.point_px[1]:.1f}@{capture.point_frame}"
     return str(capture.person)
+
+
+def point_picture(capture: Any) -> tuple[int, int]:
+    """Width and height of the picture that the chosen point is counted in; (0, 0) where none is, or it is a file's.
+
+    Blender shows and counts pixels as they are stored; the backend's are square.
+    """
+    if capture.person != "point" or capture.source != "MOVIE_CLIP" or capture.movie_clip is None:
+        return 0, 0
+    return upright_size(capture.movie_clip)
 
 
 def make_search(context: Any, link: BackendLink) -> PeopleSearch:

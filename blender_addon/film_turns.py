@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-_FOLDERS = frozenset({b"moov", b"trak", b"mdia"})
+_FOLDERS = (b"moov", b"trak", b"mdia")  # each in the one before
 _READ = frozenset({b"tkhd", b"hdlr"})
 _MOST_BYTES = 1 << 16
 # a, b, c, d of a track's matrix (ISO/IEC 14496-12) by quarter turns clockwise
@@ -40,7 +40,7 @@ def turn_point(x_px: float, y_px: float, size: tuple[int, int], turns: int) -> t
     return x_px, y_px
 
 
-def _boxes(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, bytes]]:
+def _boxes(stream: BinaryIO, start: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, bytes]]:
     """Kind and content of the boxes that matter, folders opened; media data is leapt over, not read."""
     while start + 8 <= end:
         stream.seek(start)
@@ -51,8 +51,8 @@ def _boxes(stream: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, byte
         stop = end if size == 0 else min(start + size, end)
         if stop < start + head:
             return  # no such file format
-        if kind in _FOLDERS:
-            yield from _boxes(stream, start + head, stop)
+        if kind in _FOLDERS[depth : depth + 1]:
+            yield from _boxes(stream, start + head, stop, depth + 1)
         elif kind in _READ:
             yield kind, stream.read(min(stop - start - head, _MOST_BYTES))
         start = stop

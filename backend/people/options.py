@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from backend.errors import BadInputError
@@ -29,18 +29,41 @@ class Choice(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A choice, with the point (x, y in px of the upright frame, source frame index) or track number it needs."""
+    """A choice, with the point (x, y in px of the upright frame, source frame index) or track number it needs.
+
+    `click_in_px` (width, height) is the upright picture that a point is counted in where that is another than the
+    video's frame of square pixels: a program that shows pixels as they are stored counts fewer or more of them.
+    """
 
     choice: Choice = Choice.LARGEST
     click_px: tuple[float, float] | None = None
     click_frame: int = 0
     index: int | None = None
+    click_in_px: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.choice is Choice.CLICK and self.click_px is None:
             raise BadInputError("Choosing a person by click needs a point", "Give x,y and the frame")
         if self.choice is Choice.INDEX and self.index is None:
             raise BadInputError("Choosing a person by number needs the number", "The contact sheet shows the numbers")
+
+    def in_frame(self, width: int, height: int) -> Selection:
+        """The same choice, its point in px of the video's upright frame of `width` x `height`.
+
+        Raises BadInputError where the picture that the point was counted in lies on its side.
+        """
+        if self.click_px is None or self.click_in_px is None or self.click_in_px == (width, height):
+            return replace(self, click_in_px=None)
+        if self.click_in_px == (height, width):
+            raise BadInputError(
+                f"The point was picked in a picture of {height} x {width} pixels, upright the video has {width} x "
+                f"{height}",
+                "The picture lay on its side there: give the point in the upright picture, or choose by number",
+            )
+        x, y = self.click_px
+        return replace(
+            self, click_px=(x * width / self.click_in_px[0], y * height / self.click_in_px[1]), click_in_px=None
+        )
 
 
 @dataclass(frozen=True, slots=True)

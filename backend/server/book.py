@@ -58,9 +58,7 @@ class JobBook:
         try:
             self._store.save(record)
         except OSError as fault:
-            raise Refusal(
-                "disk", f"The server cannot write to its disk ({fault.strerror})", "Free space on it"
-            ) from fault
+            raise Refusal("disk", _cannot_write(fault), "Free space on it") from fault
         self._register.jobs[record.job_id] = job
         if record.state == "queued":
             self._register.queue.append(record.job_id)
@@ -83,8 +81,12 @@ class JobBook:
             raise Refusal("disk", "The server's disk is full", "Free space on it, or release results", 10.0)
 
     def enqueue_upload(self, job: Job) -> None:
-        """An upload is complete: the job may run."""
-        self._register.set_state(job, "queued")
+        """An upload is complete: the job may run, or fails where the disk refuses to say so."""
+        try:
+            self._register.set_state(job, "queued")
+        except OSError as fault:
+            self._register.end(job, "failed", "disk", _cannot_write(fault), "Free space on it")
+            return
         self._register.queue.append(job.record.job_id)
 
     def cancel(self, job: Job) -> None:
@@ -125,19 +127,11 @@ class JobBook:
             work = self._store.begin_attempt(record.job_id)
             self._register.keep(job, replace(record, state="running", attempt=record.attempt + 1))
         except OSError as fault:
-            self._register.end(
-                job, "failed", "disk", f"The server cannot write to its disk ({fault.strerror})", "Free space on it"
-            )
+            self._register.end(job, "failed", "disk", _cannot_write(fault), "Free space on it")
             return
         path = str(self._store.upload_path(record)) if record.source.kind == "upload" else record.source.path
         attempt, most = job.record.attempt, self._limits.max_frames
         worker.order(RunJob(record.job_id, attempt, path, str(work), most, record.options, record.task))
-
-    def put_back(self) -> None:
-        """At a graceful stop: running jobs return to the queue on disk and go on at the next start."""
-        for job in self._register.jobs.values():
-            if job.record.state == "running":
-                self._register.set_state(job, "queued")
 
     def info(self, job: Job) -> JobInfo:
         """A job as clients see it."""
@@ -147,3 +141,7 @@ class JobBook:
     def counts(self) -> dict[str, int]:
         """Jobs by state."""
         return dict(Counter(job.record.state for job in self._register.jobs.values()))
+
+
+def _cannot_write(fault: OSError) -> str:
+    return f"The server cannot write to its disk ({fault.strerror})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 from backend.server.store import JobRecord
@@ -10,7 +11,10 @@ from blender_addon.wire.messages import JobInfo, JobProgress
 
 @dataclass(slots=True)
 class Job:
-    """A job in memory: its record on disk, and what only matters while it runs."""
+    """A job in memory: its record on disk, and what only matters while it runs.
+
+    `digest` is the SHA-256 of the first `hashed_bytes` of an upload, None where this process did not see them all.
+    """
 
     record: JobRecord
     progress: JobProgress | None = None
@@ -18,6 +22,8 @@ class Job:
     frames: set[int] = field(default_factory=set)
     worker: str = ""
     upload_offset: int = 0
+    digest: hashlib._Hash | None = None
+    hashed_bytes: int = 0
     touched_s: float = 0.0
     stop_by_s: float | None = None
     stop_reason: str = ""

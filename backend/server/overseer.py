@@ -58,7 +58,7 @@ class Overseer:
             return
         worker.rest()
         if job is None:
-            self._store.drop_work(message.job_id)  # it was abandoned: its end is known already
+            self._register.drop_work(message.job_id)  # it was abandoned: its end is known already
             return
         state = {"": "done", "cancelled": "cancelled"}.get(message.code, "failed")
         try:

@@ -39,13 +39,28 @@ class JobRegister:
             self.end(job, "failed", "server_died", f"The server ended {MAX_DEATHS} times during this job", "")
         elif not record.over:
             deaths = record.deaths + 1 if record.state == "running" else record.deaths
-            self.keep(job, replace(record, state="queued", deaths=deaths))
+            self._put_back(job, deaths)
             self.queue.append(record.job_id)
             log_event("job taken up again", job_id=record.job_id, attempt=record.attempt)
         else:
-            self._store.drop_work(record.job_id)  # of a stopped job that was being finished
-            self._store.drop_input(record)
+            self.drop_work(record.job_id)  # of a stopped job that was being finished
+            self._drop_input(record)
             job.chunk_count = len(list((self._store.folder / record.job_id).glob("chunks/[0-9]*")))
+
+    def put_back_running(self) -> None:
+        """Running jobs return to the queue on disk, to go on at the next start."""
+        for job in self.jobs.values():
+            if job.record.state == "running":
+                self._put_back(job, job.record.deaths)
+
+    def _put_back(self, job: Job, deaths: int) -> None:
+        """Back to the queue; a disk that refuses to hold that must keep no server from starting or ending."""
+        record = replace(job.record, state="queued", deaths=deaths)
+        try:
+            self.keep(job, record)
+        except OSError as fault:
+            log_event("job's return cannot be written", logging.ERROR, job_id=record.job_id, reason=str(fault))
+            job.record = record
 
     def running(self, worker: WorkerHandle, job_id: str) -> Job | None:
         """The job, if it runs and this worker has it."""
@@ -79,7 +94,20 @@ class JobRegister:
         log_event("job ended", job_id=job.record.job_id, state=state, code=code, frames=job.record.frames_kept)
         try:
             self._store.save(job.record)
-            if not job.finishing:
-                self._store.drop_input(job.record)
         except OSError as fault:
             log_event("job's end cannot be written", logging.ERROR, job_id=job.record.job_id, reason=str(fault))
+        if not job.finishing:
+            self._drop_input(job.record)
+
+    def drop_work(self, job_id: str) -> None:
+        """Remove what an abandoned attempt wrote, as far as the disk lets go of it."""
+        try:
+            self._store.drop_work(job_id)
+        except OSError as fault:
+            log_event("work cannot be removed", logging.WARNING, job_id=job_id, reason=str(fault))
+
+    def _drop_input(self, record: JobRecord) -> None:
+        try:
+            self._store.drop_input(record)
+        except OSError as fault:
+            log_event("upload cannot be removed", logging.WARNING, job_id=record.job_id, reason=str(fault))

@@ -63,11 +63,14 @@ class Service:
         self._sessions = Sessions()
         self._pool = WorkerPool(config.devices, config.worker_command, self._context)
         limits = config.limits
-        self._kept = KeptUploads(config.data_dir / "uploads", limits.keep_upload_s, limits.upload_bytes)
+        self._kept = KeptUploads(
+            config.data_dir / "uploads", limits.keep_upload_s, limits.upload_bytes, limits.free_disk_bytes
+        )
+        self._kept.sweep(time.monotonic())  # what a killed server left must not keep this one from writing
         store = JobStore(config.data_dir / "jobs", self._kept)
-        register = JobRegister(store)
-        self._book = JobBook(register, store, self._pool, limits)
-        self._overseer = Overseer(register, store, self._pool, limits)
+        self._register = JobRegister(store)
+        self._book = JobBook(self._register, store, self._pool, limits)
+        self._overseer = Overseer(self._register, store, self._pool, limits)
         roots = config.roots if config.roots or not self._address.loopback else None
         premises = Premises(version, self._token, self._allow_list, roots, limits)
         self._desk = Desk(premises, self._book, store, self._pool, self._ledger)
@@ -214,7 +217,7 @@ class Service:
             if session.owner:
                 self._send(session.identity, "", wire.Goodbye(self._stopping or "error"))
         self._pool.stop()
-        self._book.put_back()
+        self._register.put_back_running()
         self._kept.clear()
         self._ledger.flush()
         self._door.close()

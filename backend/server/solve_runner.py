@@ -5,10 +5,12 @@ May import `backend.pipeline` and what its request is made of; runs inside a wor
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from backend.camera import CameraOptions
 from backend.errors import BadInputError
+from backend.people.options import Selection
 from backend.pipeline import SolvedChunk, SolveModels, SolveRequest, load_models, solve
 from backend.server.orders import RunJob
 from backend.server.people_runner import find_people
@@ -16,6 +18,7 @@ from backend.server.work import JobOutcome, JobSink, PreviewChunk
 from backend.solving.person import parse_person
 from backend.solving.request import SolveQuality
 from backend.video import FrameRange
+from blender_addon.wire.messages import SolveOptions
 
 CLIP_NAME = "clip.npz"
 
@@ -67,7 +70,7 @@ def request_of(order: RunJob, device: str) -> SolveRequest:
         video=Path(order.source),
         output=Path(order.output_dir) / CLIP_NAME,
         range=FrameRange(options.start_s, options.end_s),
-        person=parse_person(options.person),
+        person=_person(options),
         max_people=options.max_people,
         height_m=options.height_m,
         camera=CameraOptions(fov_deg=options.fov_deg),
@@ -79,6 +82,11 @@ def request_of(order: RunJob, device: str) -> SolveRequest:
         resume=order.attempt > 1,
         max_frames=order.max_frames,
     )
+
+
+def _person(options: SolveOptions) -> Selection:
+    size = options.picture_width_px, options.picture_height_px
+    return replace(parse_person(options.person), click_in_px=size if min(size) > 0 else None)
 
 
 def _preview(chunk: SolvedChunk) -> PreviewChunk:

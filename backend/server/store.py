@@ -84,7 +84,7 @@ class JobStore:
                 _remove(path)
                 continue
             for temporary in path.glob(".*.new"):
-                temporary.unlink()
+                _remove(temporary)
             records.append(record)
         return sorted(records, key=lambda record: record.submitted_unix_s)
 
@@ -132,9 +132,11 @@ class JobStore:
             return
         self.part_path(record.job_id).unlink(missing_ok=True)
         path = self.upload_path(record)
-        if record.task == "people" and record.state != "failed" and path.exists():
-            self.kept.put(record.owner, record.source, path)
-        path.unlink(missing_ok=True)
+        try:
+            if record.task == "people" and record.state != "failed" and path.exists():
+                self.kept.put(record.owner, record.source, path)
+        finally:
+            path.unlink(missing_ok=True)  # what cannot be kept is not left behind either
 
     def take_kept(self, record: JobRecord) -> bool:
         """Whether the upload that a job asks for was kept; it is the job's then, whole."""

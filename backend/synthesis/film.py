@@ -41,7 +41,8 @@ class Film:
 class FilmTruth:
     """Truth of T frames, metres and seconds: intrinsics (3, 3) of the frames, world_from_camera (4, 4), world Z up with
     the floor at z = 0; rotations_wxyz (T, J, 4) local, joint 0 in the world; root_world_m (T, 3) pelvis;
-    joints_camera_m (T, 17, 3) Human3.6M joints, body_joints_camera_m (T, J, 3), landmarks_camera_m (T, 33, 3).
+    joints_camera_m (T, 17, 3) Human3.6M joints, as errors are measured on them; body_joints_camera_m (T, J, 3) and
+    landmarks_camera_m (T, 33, 3) at joint centres and on the skin.
     """
 
     times_s: Array

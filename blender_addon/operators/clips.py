@@ -10,13 +10,13 @@ import numpy as np
 from bpy_extras.io_utils import ImportHelper
 
 from .. import runtime, workflow
+from ..clip_picture import turns_left_out
 from ..motion.clip import ClipError
 from ..previews import redraw_viewports, stop_live, stop_overlay
 from ..properties import active_clip, settings
 from ..rig.apply_clip import scene_from_clip
 from ..rig.camera_background import CameraError, CameraPlacement, make_camera, show_video
 from ..rig.sample import SAMPLE_VIDEO, SampleError, load_sample_rig, sample_clip_path
-from .sources import turns_left_out
 
 FAULTS = (ValueError, RuntimeError, OSError, KeyError)  # ClipError, BakeError, RetargetError and their like
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import bpy
 
+from ..clip_picture import clip_turns, upright_size
 from ..film_turns import turn_point
 from ..properties import settings
-from .sources import clip_is_shown, turns_left_out
+from .sources import clip_is_shown
 
 _HELP = "Click on the person to capture. Esc or right click: leave the choice as it is"
 
@@ -53,7 +53,7 @@ class MARIONET_OT_pick_point(bpy.types.Operator):
         if frame is None:
             self.report({"ERROR"}, f"{clip.name} has no picture in frame {context.scene.frame_current}: go to one")
             return {"CANCELLED"}
-        width, height = clip.size if _turns(clip) % 2 == 0 else reversed(clip.size)
+        width, height = upright_size(clip)
         if self.x_px > width or self.y_px > height:
             self.report({"ERROR"}, f"The picture has {width} x {height} pixels, the point lies beside it")
             return {"CANCELLED"}
@@ -82,11 +82,7 @@ def picture_point(area: Any, clip: Any, x: int, y: int) -> tuple[float, float] |
     if not (0.0 <= across <= 1.0 and 0.0 <= up <= 1.0):
         return None
     width, height = clip.size
-    return turn_point(across * width, (1.0 - up) * height, (width, height), _turns(clip))
-
-
-def _turns(clip: Any) -> int:
-    return turns_left_out(Path(bpy.path.abspath(clip.filepath))) if clip.source == "MOVIE" else 0
+    return turn_point(across * width, (1.0 - up) * height, (width, height), clip_turns(clip))
 
 
 CLASSES = (MARIONET_OT_pick_point,)

@@ -7,15 +7,9 @@ from typing import Any
 
 import bpy
 
-from ..film_turns import quarter_turns
 from ..properties import settings
 
 IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
-
-
-def turns_left_out(film: Path) -> int:
-    """Clockwise quarter turns that a film asks for and this Blender does not make: 4.2 and 4.3 make none."""
-    return 0 if bpy.app.version >= (4, 4, 0) else quarter_turns(film)
 
 
 def clip_is_shown(operator: Any, context: Any) -> bool:

@@ -80,7 +80,8 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
     person_number: IntProperty(name="Number", description="Number on the sheet of people", min=0, soft_max=20)
     point_px: FloatVectorProperty(
         name="Point",
-        description="Point of the picture in pixels, from its top left corner",
+        description="Point of the upright picture in pixels from its top left corner, as the Movie Clip Editor counts "
+        "them; of a video file, as a player shows it",
         size=2,
         min=0.0,
         precision=0,

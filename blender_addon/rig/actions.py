@@ -154,25 +154,43 @@ def _add_by_samples(fcurve: Any, frames: NDArray[np.float32], values: NDArray[np
 
     Samples are bare numbers, which `foreach_set` copies as one block; in a key every number goes through a function.
     """
-    first, count = int(frames[0]), len(frames)
+    first, places = int(frames[0]), np.stack([frames, values], axis=1)
     points = fcurve.keyframe_points
     points.add(1)  # a curve without keys makes no samples; this also tells Blender that the action changes
-    fcurve.convert_to_samples(first, first + count)
-    fcurve.sampled_points.foreach_set("co", np.stack([frames, values], axis=1).ravel())
-    fcurve.convert_to_keyframes(first, first + count)
-    made = points[0]
-    if len(points) == count and (made.interpolation, made.handle_left_type, made.handle_right_type) == _SAMPLED_KEY:
+    try:
+        fcurve.convert_to_samples(first, first + len(frames))
+        fcurve.sampled_points.foreach_set("co", places.ravel())
+    except (RuntimeError, TypeError):
+        pass  # a Blender whose samples are others than these: what is there shows it below
+    finally:  # whatever happens, nobody is left with a curve that takes no keys
+        _samples_to_keys(fcurve)
+    if len(points) == len(frames) and _is_sampled(points[0], places[0]) and _is_sampled(points[-1], places[-1]):
         return True
     points.clear()
     return False
 
 
+def _is_sampled(key: Any, place: NDArray[np.float32]) -> bool:
+    kinds = key.interpolation, key.handle_left_type, key.handle_right_type
+    return kinds == _SAMPLED_KEY and np.array_equal(np.array(key.co, np.float32), place, equal_nan=True)
+
+
 def _samples_to_keys(fcurve: Any) -> None:
-    """A curve that somebody has turned into samples, one a frame, gets keys again: samples take no keys beside them."""
-    samples = fcurve.sampled_points
-    if len(samples):
-        first = int(np.floor(samples[0].co[0]))
-        fcurve.convert_to_keyframes(first, first + len(samples))
+    """A curve that somebody has turned into samples gets keys again: samples take no keys beside them."""
+    count = len(fcurve.sampled_points)
+    if not count:
+        return
+    places = np.zeros((count, 2), np.float32)
+    fcurve.sampled_points.foreach_get("co", places.ravel())
+    first = int(np.floor(places[0, 0]))
+    moved = places[0, 0] != first
+    if moved:  # of samples that were moved off the whole frames Blender makes keys that all have the first one's value
+        whole = np.stack([first + np.arange(count, dtype=np.float32), places[:, 1]], axis=1)
+        fcurve.sampled_points.foreach_set("co", whole.ravel())
+    fcurve.convert_to_keyframes(first, first + count)
+    if moved:
+        fcurve.keyframe_points.foreach_set("co", places.ravel())
+        fcurve.update()
 
 
 def _new_keys(frames: Array, values: Array, interpolation: str, slopes: Array | None) -> dict[str, NDArray[Any]]:

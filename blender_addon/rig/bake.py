@@ -6,7 +6,8 @@ modes stay; an action that was active before is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -98,12 +99,20 @@ def bake(armature: Any, pose: BakedPose, options: BakeOptions) -> BakeReport:
     """Write a pose's keys onto an armature object and report. Raises BakeError before anything was changed.
 
     Frames without a person get no keys. With NEW_ACTION the action that was active is kept (with a fake user when
-    nothing else holds it); with CURRENT_ACTION keys outside the baked range and of other bones stay as they are.
+    nothing else holds it); with CURRENT_ACTION keys outside the baked range and of other bones stay as they are. Where
+    Blender refuses half way, the armature gets back the action and the NLA tracks that it had.
     """
     check_bakeable(armature, pose)
     frames = np.round(options.frame_start + np.asarray(pose.times_s) * options.fps, 4)
-    present = np.asarray(pose.present, dtype=bool)
     channels = list(_channels(armature, pose, frames, options))
+    with _given_back_on_a_fault(armature):
+        return _written(armature, pose, options, frames, channels)
+
+
+def _written(
+    armature: Any, pose: BakedPose, options: BakeOptions, frames: Array, channels: list[Channel]
+) -> BakeReport:
+    present = np.asarray(pose.present, dtype=bool)
     kept = None if options.into is BakeInto.CURRENT_ACTION else retire_action(armature)
     if kept and options.into is BakeInto.NLA_STRIP:  # a layer: what played before goes on underneath
         push_to_nla(armature, bpy.data.actions[kept], kept, bpy.data.actions[kept].frame_range[0])
@@ -132,6 +141,31 @@ def bake(armature: Any, pose: BakedPose, options: BakeOptions) -> BakeReport:
         warnings=(*pose.report.warnings, *_warnings(armature, present)),
         figures=dict(pose.report.figures),
     )
+
+
+@contextmanager
+def _given_back_on_a_fault(armature: Any) -> Iterator[None]:
+    """The action and the tracks that an armature has, again, when what is done meanwhile fails; new actions go."""
+    data = armature.animation_data
+    action = data.action if data is not None else None
+    slot, fake_user = getattr(data, "action_slot", None), action is not None and action.use_fake_user
+    tracks = len(data.nla_tracks) if data is not None else 0
+    known = {other.name for other in bpy.data.actions}
+    try:
+        yield
+    except BaseException:
+        data = armature.animation_data
+        if data is not None:
+            for track in list(data.nla_tracks)[tracks:]:
+                data.nla_tracks.remove(track)
+            data.action = action
+        if action is not None:
+            action.use_fake_user = fake_user
+            if slot is not None:
+                data.action_slot = slot
+        for made in [other for other in bpy.data.actions if other.name not in known]:
+            bpy.data.actions.remove(made)
+        raise
 
 
 def check_bakeable(armature: Any, pose: BakedPose) -> None:

@@ -77,7 +77,7 @@ __all__ = [
 ]
 
 PROTOCOL_MAJOR = 1
-PROTOCOL_MINOR = 1
+PROTOCOL_MINOR = 2
 
 CLIENT_MESSAGES = (
     Hello,

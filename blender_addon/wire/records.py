@@ -22,7 +22,8 @@ class Source:
 class SolveOptions:
     """What to solve: range, person, body, camera, quality; the same words as `solve` takes. None: the backend's choice.
 
-    `person` is "largest", "longest", "moving", "all", a number, or "X,Y@FRAME".
+    `person` is "largest", "longest", "moving", "all", a number, or "X,Y@FRAME". The point is counted in an upright
+    picture of `picture_width_px` x `picture_height_px`; 0: in the video's own upright picture of square pixels.
     """
 
     start_s: float | None = unit("s", None)
@@ -35,6 +36,8 @@ class SolveOptions:
     slow_motion: float = 1.0
     max_people: int = 4
     sequence_fps: float | None = unit("fps", None)
+    picture_width_px: int = unit("px", 0)
+    picture_height_px: int = unit("px", 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,3 +81,14 @@ def turned_copy(film: Path, copy: Path, turns: int) -> Path:
     data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
     copy.write_bytes(data)
     return copy
+
+
+def anamorphic_copy(film: Path, copy: Path, times: int) -> Path:
+    """The film with a header that has it shown so many times wider than it is stored: its pixels are not square."""
+    one = 0x10000
+    data = bytearray(film.read_bytes())
+    matrix = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 0x40000000)
+    place = data.index(matrix, data.index(b"tkhd")) + len(matrix)
+    data[place : place + 4] = struct.pack(">I", times * struct.unpack_from(">I", data, place)[0])
+    copy.write_bytes(data)
+    return copy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -273,3 +274,45 @@ def test_a_linked_armature_is_refused_and_its_override_takes_the_bake(tmp_path: 
     report = apply_clip(override, clip, _options())
     assert report.keys > 0
     assert _limb_error_deg(override, clip) < 0.1
+
+
+def _slot(data: Any) -> str:
+    slot = getattr(data, "action_slot", None)
+    return slot.identifier if slot is not None else ""
+
+
+@pytest.mark.parametrize("animated", [True, False])
+@pytest.mark.parametrize(("into", "place"), [*((into, "keys") for into in BakeInto), (BakeInto.NLA_STRIP, "strip")])
+def test_what_was_there_before_is_back_after_a_fault_half_way(
+    into: BakeInto, animated: bool, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    armature, clip = canonical_armature(), smooth_clip(40, fps=FPS)
+    if animated:
+        apply_clip(armature, clip, _options(name="Before"))
+    data = armature.animation_data
+    before = data.action if data else None
+    slot = _slot(data)
+    names = sorted(action.name for action in bpy.data.actions)
+
+    def half(bag: Any, channels: list[actions.Channel]) -> int:
+        actions.write_channels(bag, channels[: len(channels) // 2])
+        raise RuntimeError("Blender refused")
+
+    def no_strip(animated: Any, action: Any, name: str, *given: Any) -> Any:
+        if name == "Before":
+            return actions.push_to_nla(animated, action, name, *given)
+        raise RuntimeError("Blender refused")
+
+    monkeypatch.setattr("blender_addon.rig.bake.write_channels", half if place == "keys" else actions.write_channels)
+    monkeypatch.setattr("blender_addon.rig.bake.push_to_nla", no_strip)
+    with pytest.raises(RuntimeError, match="Blender refused"):
+        apply_clip(armature, clip, _options(name="After", into=into))
+    assert armature.animation_data.action == before
+    assert not armature.animation_data.nla_tracks
+    assert sorted(action.name for action in bpy.data.actions) == names
+    if animated:
+        assert not before.use_fake_user
+        assert _slot(armature.animation_data) == slot
+        assert _limb_error_deg(armature, clip) < 0.1
+    monkeypatch.undo()
+    assert apply_clip(armature, clip, _options(name="After", into=into)).keys

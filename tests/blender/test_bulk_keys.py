@@ -145,6 +145,85 @@ def test_a_blender_that_makes_other_keys_of_samples_gets_them_the_long_way(
     _assert_same(bag.fcurves.find("location", index=0), wanted)
 
 
+class Broken:
+    """A real F-curve whose samples fail half way."""
+
+    def __init__(self, curve: Any, fault: BaseException, at: str) -> None:
+        self._curve, self._fault, self._at = curve, fault, at
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._curve, name)
+
+    def convert_to_samples(self, start: int, end: int) -> None:
+        if self._at == "convert":
+            raise self._fault
+        self._curve.convert_to_samples(start, end)
+
+    @property
+    def sampled_points(self) -> Any:
+        return Broken(self._curve.sampled_points, self._fault, self._at)
+
+    def __len__(self) -> int:
+        return len(self._curve)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._curve[index]
+
+    def foreach_set(self, name: str, values: np.ndarray) -> None:
+        del name
+        self._curve.foreach_set("co", np.resize(values, 2 * len(self._curve)))
+        raise self._fault
+
+
+@pytest.mark.parametrize("at", ["convert", "foreach_set"])
+@pytest.mark.parametrize("fault", [RuntimeError("no"), TypeError("no"), MemoryError(), KeyboardInterrupt()])
+def test_a_fault_half_way_leaves_a_curve_that_takes_keys(at: str, fault: BaseException) -> None:
+    bag, values = _bag(), _values(len(WHOLE))
+    curve = bag.fcurves.new("location", index=0)
+    frames, numbers = WHOLE.astype(np.float32), values[:, 0].astype(np.float32)
+    if isinstance(fault, RuntimeError | TypeError):
+        made = actions._add_by_samples(Broken(curve, fault, at), frames, numbers)
+        assert made == (at == "foreach_set")  # they were all in place by then
+        assert len(curve.keyframe_points) == len(WHOLE) * made
+    else:
+        with pytest.raises(type(fault)):
+            actions._add_by_samples(Broken(curve, fault, at), frames, numbers)
+    assert not len(curve.sampled_points)
+    actions.write_channels(bag, [Channel("location", "x", WHOLE, values)])
+    read = np.array([key.co[:] for key in curve.keyframe_points])
+    inside = (read[:, 0] >= WHOLE[0]) & (read[:, 0] <= WHOLE[-1])
+    np.testing.assert_array_equal(read[inside], np.stack([frames, numbers], axis=1))
+
+
+def test_samples_that_are_not_taken_are_written_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a Blender that would copy nothing: the keys are right all the same."""
+    monkeypatch.setattr(Broken, "foreach_set", lambda self, name, values: None)
+    bag, values = _bag(), _values(len(WHOLE))
+    curve = bag.fcurves.new("location", index=0)
+    assert not actions._add_by_samples(
+        Broken(curve, ValueError(), "nowhere"), WHOLE.astype(np.float32), values[:, 0].astype(np.float32)
+    )
+    assert not len(curve.keyframe_points)
+
+
+def test_samples_off_the_whole_frames_become_keys_without_a_loss() -> None:
+    bag = _bag()
+    curve = bag.fcurves.new("location", index=0)
+    _one_by_one(curve, np.arange(1.0, 21.0), _values(20)[:, 0], "LINEAR")
+    curve.convert_to_samples(1, 21)
+    moved = np.array([point.co[:] for point in curve.sampled_points], np.float32)
+    moved[:, 0] += 0.5
+    curve.sampled_points.foreach_set("co", moved.ravel())
+    actions._samples_to_keys(curve)
+    keys = np.array([key.co[:] for key in curve.keyframe_points], np.float32)
+    np.testing.assert_array_equal(keys, moved)
+    wanted = bag.fcurves.new("scale", index=0)
+    _one_by_one(wanted, moved[:, 0], moved[:, 1], "LINEAR")
+    np.testing.assert_array_equal(
+        [curve.evaluate(t) for t in np.linspace(0, 23, 60)], [wanted.evaluate(t) for t in np.linspace(0, 23, 60)]
+    )
+
+
 def test_a_curve_of_samples_takes_keys_and_keeps_its_motion_elsewhere() -> None:
     bag = _bag()
     hand = _values(40, 3)[:, 0]

@@ -17,7 +17,7 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from clips import turned_copy
+from clips import anamorphic_copy, turned_copy
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 BACKEND_PYTHON = Path(os.environ.get("MARIONET_TEST_PYTHON", REPOSITORY_ROOT / ".venv" / "bin" / "python"))
@@ -261,11 +261,32 @@ def test_a_click_on_a_turned_film_is_a_point_of_the_upright_picture(
     assert hand.send("LEFTMOUSE", *click) == {"FINISHED"}, hand.reports
     capture = bpy.context.scene.marionet.capture
     assert np.allclose(capture.point_px, upright[turns], atol=max(width, height) / 300)
+    options = addon("capture_request").solve_options(capture)
+    assert (options.picture_width_px, options.picture_height_px) == ((height, width) if turns % 2 else (width, height))
     edge = {0: (width, height), 1: (height, width), 2: (width, height), 3: (height, width)}[turns]
     for beside in ((edge[0] + 1, 0.0), (0.0, edge[1] + 1)):
         hand.operator.x_px, hand.operator.y_px = beside
         assert hand.operator.execute(hand.context) == {"CANCELLED"}
         assert f"{edge[0]} x {edge[1]} pixels" in hand.reports[-1][1]
+
+
+def test_the_backend_is_told_in_which_picture_a_point_was_counted(state: Any, addon: Any, tmp_path: Path) -> None:
+    stored = tuple(bpy.data.movieclips.load(str(CLIP)).size)
+    clip = bpy.data.movieclips.load(str(anamorphic_copy(CLIP, tmp_path / "wide.mp4", 2)))
+    assert tuple(clip.size) == stored, "Blender shows pixels as they are stored"
+    hand = Clicker(addon, clip_editor(clip, 5))
+    hand.invoke()
+    assert hand.send("LEFTMOUSE", 200, 275) == {"FINISHED"}
+    capture = bpy.context.scene.marionet.capture
+    options = addon("capture_request").solve_options(capture)
+    assert options.person == f"{0.25 * stored[0]:.1f},{0.25 * stored[1]:.1f}@4"
+    assert (options.picture_width_px, options.picture_height_px) == stored
+    for setting, value in (("person", "largest"), ("source", "FILE")):
+        before = getattr(capture, setting)
+        setattr(capture, setting, value)
+        options = addon("capture_request").solve_options(capture)
+        assert (options.picture_width_px, options.picture_height_px) == (0, 0)
+        setattr(capture, setting, before)
 
 
 def pictures(film: Path) -> np.ndarray:

@@ -51,6 +51,18 @@ def test_all_by_number_and_by_click() -> None:
         assert choose_tracks(TRACKS, click) == [track]
 
 
+def test_a_point_of_a_picture_with_other_pixels_is_scaled_and_of_one_that_lies_is_refused() -> None:
+    click = Selection(Choice.CLICK, click_px=(180.0, 300.0), click_frame=3, click_in_px=(720, 576))
+    assert click.in_frame(1024, 576) == Selection(Choice.CLICK, click_px=(256.0, 300.0), click_frame=3)
+    assert click.in_frame(720, 576) == Selection(Choice.CLICK, click_px=(180.0, 300.0), click_frame=3)
+    with pytest.raises(
+        BadInputError, match=r"picked in a picture of 720 x 576 pixels, upright the video has 576 x 720"
+    ):
+        click.in_frame(576, 720)
+    for plain in (Selection(), Selection(Choice.CLICK, click_px=(1.0, 2.0))):
+        assert plain.in_frame(1024, 576) == plain
+
+
 def test_click_and_number_that_hit_nobody() -> None:
     with pytest.raises(NoPersonError, match="no person at 5,5"):
         choose_tracks(TRACKS, Selection(Choice.CLICK, click_px=(5, 5), click_frame=30))

@@ -119,6 +119,20 @@ class running_again:
         assert psutil.wait_procs(family, timeout=5)[1] == []
 
 
+def test_a_server_killed_while_it_publishes_a_result_starts_again(tmp_path: Path) -> None:
+    backend = Backend(tmp_path / "backend").start()
+    with Peer(backend.info) as peer:
+        job_id = start(peer, script(tmp_path, frames=200, pace_s=0.005))
+    psutil.wait_procs(backend.kill(), timeout=2)
+    half_made = backend.folder / "data" / "jobs" / job_id / ".result.new"
+    half_made.mkdir()
+    (half_made / "clip.npz").touch()
+    with running_again(backend), Peer(backend.info) as peer:
+        peer.ask(wire.Watch(job_id))
+        assert isinstance(peer.until_end(job_id)[1], wire.Done)
+        assert half_files(backend) == []
+
+
 def test_a_job_that_kills_the_server_again_and_again_is_given_up(tmp_path: Path) -> None:
     backend = Backend(tmp_path / "backend")
     video = script(tmp_path, frames=3000, pace_s=0.005)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import shutil
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,3 +150,60 @@ def test_together_they_are_bounded(kept: KeptUploads, tmp_path: Path) -> None:
     assert len(list((tmp_path / "uploads").iterdir())) == 2, "what is larger than all may be is not kept"
     assert kept.take("anna", second, tmp_path / "b.mp4")
     assert kept.take("ben", third, tmp_path / "c.mp4")
+
+
+def test_none_is_kept_while_the_disk_is_nearly_full(tmp_path: Path) -> None:
+    kept = KeptUploads(tmp_path / "uploads", keep_s=60.0, most_bytes=100, least_free_bytes=1 << 62)
+    put(kept, tmp_path, "anna", b"film")
+    kept.sweep(0.0)
+    assert not list((tmp_path / "uploads").iterdir())
+
+
+def test_a_folder_that_somebody_removed_harms_nobody(backend: Backend, peer: Peer) -> None:
+    film, other = DATA + b"\n", DATA + b"\n\n"
+    look_for_people(peer, film)
+    shutil.rmtree(backend.folder / "data" / "uploads")
+    time.sleep(1.5)  # the sweep looks once a second
+    again = submit(peer, "people", film)
+    assert again.state == "receiving"
+    peer.ask(wire.Cancel(again.job_id))
+    look_for_people(peer, other)
+    assert [path.read_bytes() for path in kept_in(backend)] == [other]
+
+
+def test_what_does_not_belong_there_is_left_alone(kept: KeptUploads, tmp_path: Path, caplog: Any) -> None:
+    (tmp_path / "uploads" / "notes").mkdir()
+    os.utime(tmp_path / "uploads" / "notes", (0, 0))
+    put(kept, tmp_path, "anna", b"old", age_s=61.0)
+    kept.sweep(0.0)
+    kept.clear()
+    assert [place.name for place in (tmp_path / "uploads").iterdir()] == ["notes"]
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_disk_that_refuses_the_end_of_an_upload_fails_that_job_only(backend: Backend, peer: Peer) -> None:
+    film = DATA + b"\t"
+    doomed = submit(peer, "solve", film)
+    assert doomed.state == "receiving"
+    in_the_way = backend.folder / "data" / "jobs" / doomed.job_id / ".job.json.new"
+    in_the_way.mkdir()  # what the server writes the job's next state to
+    peer.ask(wire.UploadPart(doomed.job_id, 0, np.frombuffer(film, np.uint8)))
+    ending = peer.until_end(doomed.job_id)[1]
+    assert isinstance(ending, wire.Failed)
+    assert ending.code == "disk"
+    look_for_people(peer, film)
+
+
+def test_an_upload_that_cannot_be_completed_goes_on_once_it_can(backend: Backend, peer: Peer) -> None:
+    film = DATA + b"\t\t"
+    job = submit(peer, "solve", film)
+    in_the_way = backend.folder / "data" / "jobs" / job.job_id / "upload.json"
+    in_the_way.mkdir()  # what the whole upload is renamed to
+    (in_the_way / "file").touch()
+    part = wire.UploadPart(job.job_id, 0, np.frombuffer(film, np.uint8))
+    refused = peer.ask(part)
+    assert isinstance(refused, wire.Refused)
+    assert refused.code == "disk"
+    shutil.rmtree(in_the_way)
+    assert isinstance(peer.ask(part), wire.Accepted)
+    assert isinstance(peer.until_end(job.job_id)[1], wire.Done)

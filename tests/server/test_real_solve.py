@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import time
 import uuid
 from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -119,6 +123,39 @@ def test_the_person_at_a_point_of_a_picture(backend: Backend) -> None:
             endings[person] = peer.until_end(job_id, 120.0)[1]
     assert isinstance(endings["POINT"], wire.Done), endings
     assert endings["1,1@5"].code == "no_person"
+
+
+def test_a_point_counted_in_pixels_that_are_not_square(backend: Backend, tmp_path: Path) -> None:
+    """As Blender counts them on an anamorphic film: the server scales the point when it is told the picture's size."""
+    film, (width, height) = _squeezed(tmp_path / "anamorphic.mp4")
+    endings = []
+    with Peer(backend.info) as peer:
+        x, rest = _middle_of_the_person(peer).split(",")
+        for size in ((width, height), (0, 0)):
+            job_id = uuid.uuid4().hex
+            options = wire.SolveOptions(
+                *(0.0, 1.0, f"{float(x) / 4:.1f},{rest}"),
+                quality="fast",
+                picture_width_px=size[0],
+                picture_height_px=size[1],
+            )
+            peer.ask(wire.Submit(job_id, wire.Source("path", str(film)), options))
+            endings.append(peer.until_end(job_id, 120.0)[1])
+    assert isinstance(endings[0], wire.Done), endings
+    assert getattr(endings[1], "code", "") == "no_person", endings
+
+
+def _squeezed(path: Path) -> tuple[Path, tuple[int, int]]:
+    """The first second of the demo's film at a quarter of its width, and pixels four times as wide as high."""
+    with av.open(str(VIDEO)) as film, av.open(str(path), "w") as out:
+        source = film.streams.video[0]
+        stream = out.add_stream("libx264", rate=source.average_rate)
+        stream.width, stream.height, stream.pix_fmt = source.width // 4, source.height, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 1)
+        for picture in itertools.islice(film.decode(source), 40):
+            out.mux(stream.encode(picture.reformat(width=stream.width, height=stream.height)))
+        out.mux(stream.encode(None))
+    return path, (stream.width, stream.height)
 
 
 def _middle_of_the_person(peer: Peer) -> str:

@@ -76,6 +76,14 @@ def test_a_file_that_says_nothing_has_no_turn(write_video, tmp_path):
         assert quarter_turns(broken) in range(4)
 
 
+def test_folders_in_folders_without_end_are_no_film(tmp_path):
+    data = b""
+    for _ in range(3000):
+        data = struct.pack(">I4s", 8 + len(data), b"moov") + data
+    (tmp_path / "deep.mp4").write_bytes(data)
+    assert quarter_turns(tmp_path / "deep.mp4") == 0
+
+
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_a_turned_point_shows_what_it_showed(turns):
     picture = np.arange(6 * 9).reshape(6, 9)
