@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--mocap", type=Path, required=True, help="folder of .bvh, or .amc with .asf")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     args = parser.parse_args()
-    turns = np.concatenate([take.rotations_wxyz for take in read_library(args.mocap).training()]).astype(np.float64)
+    turns = np.concatenate([take.rotations_wxyz for take in read_library(args.mocap).for_banks()]).astype(np.float64)
     turns = np.degrees(quaternion_to_rotvec(np.concatenate([turns, mirror_pose(turns)])))
     low, high = np.percentile(turns, 0.2, axis=0), np.percentile(turns, 99.8, axis=0)
     names = canonical_body().joint_names
