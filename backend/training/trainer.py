@@ -42,6 +42,8 @@ class TrainerSettings:
     """Lengths in steps of `batch` windows. `margin_unit_m`: the margin is MPJPE in this unit. `seconds`: the learning
     rate falls so that training ends after this time if `steps` would take longer. `half_precision`: bfloat16 products
     where the device is faster with them (`precision.half_precision_pays`). `batch` is of one rank.
+    `soft`: weight of soft retrieval (0: none), for the first `soft_rows` windows of a batch, from `soft_bank`
+    candidates that are embedded anew every `soft_refresh` steps.
     """
 
     steps: int = 5000
