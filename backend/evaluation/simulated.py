@@ -19,6 +19,7 @@ from backend.embedding.retrieve import retrieve
 from backend.embedding.tower_run import Towers
 from backend.evaluation.metrics import PoseErrors, pose_errors
 from backend.evaluation.report import Scored
+from backend.evaluation.wide_parts import WIDE_HITS, WIDE_PARTS
 from backend.training.pool import Variation, motion_pool
 from backend.training.simulate import SimulationSettings, TrainingBatch, simulate_batch
 
@@ -30,14 +31,15 @@ _LENDERS = 200
 @dataclass(frozen=True, slots=True)
 class SimulatedErrors:
     """MPJPE in mm, pelvis-aligned, 17 joints: auxiliary head on the person's own proportions; Max, Avg(A) by A,
-    retrieval by parts, and the nearest pose in the bank, whole and recombined from the parts of the 200 nearest, on the
-    canonical body, which is all that a bank holds.
+    retrieval by parts as a solve has it and at full length (`wide_parts`), and the nearest pose in the bank, whole and
+    recombined from the parts of the 200 nearest, on the canonical body, which is all that a bank holds.
     """
 
     auxiliary_mm: float
     max_mm: float
     average_mm: dict[int, float]
     parts_mm: float
+    wide_parts_mm: float
     oracle_mm: float
     parts_oracle_mm: float
     windows: int
@@ -54,23 +56,26 @@ def simulated_errors(
 ) -> SimulatedErrors:
     """Errors of every way to read a pose off the towers."""
     output = towers.embed_images(batch.input)
+    hits = make_searcher(bank.embeddings).search(output.embedding, min(max(*averages, WIDE_HITS), len(bank)))
     most = min(max(averages), len(bank))
-    hits = make_searcher(bank.embeddings).search(output.embedding, most)
-    by_count = {
-        count: _mpjpe(retrieve(bank, hits, count).joints_m, batch.pose_m) for count in averages if count <= most
-    }
-    best = _mpjpe(retrieve(bank, hits, 1).best_joints_m, batch.pose_m)
+    top = Hits(hits.scores[:, :most], hits.indices[:, :most])
+    by_count = {count: _mpjpe(retrieve(bank, top, count).joints_m, batch.pose_m) for count in averages if count <= most}
+    best = _mpjpe(retrieve(bank, top, 1).best_joints_m, batch.pose_m)
     auxiliary, nearest = _mpjpe(output.joints_m, batch.joints_m), nearest_in_bank(batch.pose_m, bank)
-    parts = _mpjpe(_by_parts(output.embedding, hits, towers, bank), batch.pose_m)
-    return SimulatedErrors(auxiliary, best, by_count, parts, nearest.whole_mm, nearest.by_parts_mm, len(batch.joints_m))
+    parts, wide = (
+        _mpjpe(_by_parts(output.embedding, hits, (towers, bank), how), batch.pose_m)
+        for how in ((PoseOptions().neighbours, PartSettings()), (WIDE_HITS, WIDE_PARTS))
+    )
+    reach = (nearest.whole_mm, nearest.by_parts_mm)
+    return SimulatedErrors(auxiliary, best, by_count, parts, wide, *reach, len(batch.joints_m))
 
 
-def _by_parts(embedding: Array, hits: Hits, towers: Towers, bank: PoseBank) -> Array:
-    """Retrieval by parts as a clip's frames are solved, from the same top K."""
-    plain = PoseOptions()
-    top = Hits(hits.scores[:, : plain.neighbours], hits.indices[:, : plain.neighbours])
-    start = retrieve(bank, top, plain.average).joints_m
-    return PartSearch(towers.weights, PartSettings()).from_hits(bank, embedding, top, start)
+def _by_parts(embedding: Array, hits: Hits, model: tuple[Towers, PoseBank], how: tuple[int, PartSettings]) -> Array:
+    """Retrieval by parts as a clip's frames are solved, from so many of the hits."""
+    (towers, bank), (neighbours, settings) = model, how
+    top = Hits(hits.scores[:, :neighbours], hits.indices[:, :neighbours])
+    start = retrieve(bank, top, PoseOptions().average).joints_m
+    return PartSearch(towers.weights, settings).from_hits(bank, embedding, top, start)
 
 
 def scores_by_action(takes: Sequence[Motion], towers: Towers, bank: PoseBank, windows: int, seed: int) -> list[Scored]:
