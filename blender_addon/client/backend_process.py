@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..wire.connection_file import ConnectionFileError, ConnectionInfo, read_connection_file
+from .state_folder import free_state_dir
 
 _MAX_LOG_BYTES = 4 << 20
 _TAIL_BYTES = 65_536
@@ -75,10 +76,13 @@ class BackendProcess:
         return self._process.pid if self._process is not None else 0
 
     def start(self) -> None:
-        """Start the process; returns at once. Raises OSError in words when it cannot be started."""
+        """Start the process; returns at once. Raises OSError in words when it cannot be started.
+
+        Where the backend of another Blender works in the plan's state folder, `plan` gets one beside it.
+        """
         if self.state in ("starting", "listening", "stopping"):
             return
-        plan = self.plan
+        plan = self.plan = replace(self.plan, state_dir=free_state_dir(self.plan.state_dir))
         plan.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         plan.connection_file.unlink(missing_ok=True)
         self._make_room_for_log()
