@@ -104,6 +104,10 @@ class BackendProcess:
         if self._process is None:
             return None
         code = self._process.poll()
+        if code is not None and self.state == "starting" and self._folder_is_taken():
+            self.state = "dead"
+            self.start()  # another Blender's backend was quicker to lock the folder
+            return None
         if code is not None:
             self.exit_code = code
             self.state = "stopped" if self.state in ("stopping", "stopped") else "dead"
@@ -120,6 +124,9 @@ class BackendProcess:
             return None
         self.state = "listening"
         return info
+
+    def _folder_is_taken(self) -> bool:
+        return free_state_dir(self.plan.state_dir) != self.plan.state_dir
 
     def ask_to_stop(self) -> None:
         """Begin a graceful stop; `poll` ends it by force after a while."""

@@ -39,6 +39,18 @@ def test_a_second_blender_has_a_backend_of_its_own(tmp_path: Path) -> None:
         second.stop()
 
 
+def test_two_that_start_in_the_same_moment_both_listen(tmp_path: Path) -> None:
+    both = [BackendProcess(launch_plan(tmp_path / "state")) for _ in range(2)]
+    try:
+        for process in both:
+            process.start()
+        wait_for(lambda: [_listening(process) for process in both] == [True, True], "both listen")
+        assert {process.plan.state_dir.name for process in both} == {"state", "state-2"}
+    finally:
+        for process in both:
+            process.stop()
+
+
 def test_a_folder_is_taken_while_its_lock_is_held(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     assert free_state_dir(folder) == folder, "nothing there yet"
