@@ -15,7 +15,7 @@ from backend.embedding.refine import RefineSettings
 from backend.embedding.windows import solvable_frames, track_windows
 from backend.evaluation.recording import Recording, RecordingCamera, score_recording
 from backend.evaluation.report import Scored
-from backend.evaluation.wide_parts import WIDE_HITS, WIDE_PARTS
+from backend.evaluation.wide_parts import WIDE_HITS, WIDE_NAME, WIDE_PARTS
 from backend.people import PeopleOptions, Quality, track_people
 from backend.types import Intrinsics, PersonTrack
 from backend.video import open_video
@@ -81,7 +81,7 @@ def _methods(model: PoseModel) -> dict[str, Callable[[PersonTrack, Intrinsics], 
         "Avg(100)": lambda track, camera: _retrieved(model, track, camera, plain, 100),
         "Avg(500)": lambda track, camera: _retrieved(model, track, camera, plain, 500),
         "by parts": lambda track, camera: _retrieved(model, track, camera, plain, 0),
-        "by parts, 400 of 4,000 hits": lambda track, camera: _retrieved(model, track, camera, wide, 0),
+        WIDE_NAME: lambda track, camera: _retrieved(model, track, camera, wide, 0),
         "auxiliary head": lambda track, camera: _auxiliary(model, track, camera, plain),
         "structured inference": lambda track, camera: model.solve(track, camera, plain).joints_camera_m,
         "structured inference, temporal path": lambda track, camera: (

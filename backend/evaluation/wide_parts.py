@@ -6,3 +6,4 @@ from backend.embedding.parts import PartSettings
 
 WIDE_HITS = 4000
 WIDE_PARTS = PartSettings(candidates=400, sweeps=2)
+WIDE_NAME = f"by parts, {WIDE_PARTS.candidates} of {WIDE_HITS:,} hits"

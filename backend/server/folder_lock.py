@@ -1,12 +1,11 @@
-"""One server per data folder: an operating-system lock that dies with its holder. stdlib only."""
+"""One server per data folder: an operating-system lock that dies with its holder."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 from backend.errors import ServiceError
+from blender_addon.wire.file_lock import LOCK_FILE, lock_now
 
 
 class FolderLock:
@@ -15,13 +14,13 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._stream = (folder / "lock").open("a+b")
+            self._stream = (folder / LOCK_FILE).open("a+b")
         except OSError as fault:
             raise ServiceError(
                 f"The data folder {folder} cannot be used ({fault.strerror})", "Choose another with --data-dir"
             ) from fault
         try:
-            _lock(self._stream.fileno())
+            lock_now(self._stream.fileno())
         except OSError as fault:
             self._stream.close()
             raise ServiceError(
@@ -31,15 +30,3 @@ class FolderLock:
     def release(self) -> None:
         """Let the folder go."""
         self._stream.close()
-
-
-def _lock(descriptor: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,8 +13,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from backend.embedding.part_joints import LIMBS
+
 LOCAL_CANDIDATES = 13
-_LIMBS = ((2, 3), (5, 6), (12, 13), (15, 16))
 
 
 def local_candidates(joints_m: Tensor, others_m: Tensor, regressed_m: Tensor) -> Tensor:
@@ -55,9 +56,9 @@ def _limb_exchanged(joints_m: Tensor, others_m: Tensor) -> Tensor:
 def _with_limb(joints_m: Tensor, change: Callable[..., Tensor], *values: float | Tensor) -> Tensor:
     """The poses with one random limb changed: `change(limb (n, 2, 3) from its first joint, *values)`."""
     out = joints_m.clone()
-    choice = torch.randint(len(_LIMBS), (len(joints_m),), device=joints_m.device)
-    for number, (middle, end) in enumerate(_LIMBS):
-        rows, limb, root = (choice == number).nonzero()[:, 0], [middle, end], middle - 1
+    choice = torch.randint(len(LIMBS), (len(joints_m),), device=joints_m.device)
+    for number, part in enumerate(LIMBS):
+        rows, limb, root = (choice == number).nonzero()[:, 0], list(part.joints), part.hangs_on
         if not len(rows):
             continue
         own = [v[rows][:, limb] - v[rows][:, root, None] if isinstance(v, Tensor) else v for v in values]
@@ -80,10 +81,9 @@ def _turned(joints_m: Tensor, low: float, high: float) -> Tensor:
 def _flipped(joints_m: Tensor) -> Tensor:
     """One random limb mirrored in depth about its first joint: the ambiguity of a single view."""
     out = joints_m.clone()
-    choice = torch.randint(len(_LIMBS), (len(joints_m),), device=joints_m.device)
-    for number, limb in enumerate(_LIMBS):
+    choice = torch.randint(len(LIMBS), (len(joints_m),), device=joints_m.device)
+    for number, part in enumerate(LIMBS):
         rows = (choice == number).nonzero()[:, 0]
-        root = limb[0] - 1
-        for joint in limb:
-            out[rows, joint, 2] = 2 * joints_m[rows, root, 2] - joints_m[rows, joint, 2]
+        for joint in part.joints:
+            out[rows, joint, 2] = 2 * joints_m[rows, part.hangs_on, 2] - joints_m[rows, joint, 2]
     return out

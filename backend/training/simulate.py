@@ -81,8 +81,8 @@ class TrainingBatch:
 @dataclass(frozen=True, slots=True)
 class SimulatedPeople:
     """B windows of W frames of bodies before cameras: positions (B, W, J, 3) m and turns (B, W, J, 3, 3) in a Z-up
-    world, their rest offsets (B, J, 3) and sizes (B,) over the canonical body's, camera_from_world rotations (B, 3, 3)
-    and camera centres (B, 3), and the landmarks that a network reports.
+    world, their rest offsets (B, J, 3) and sizes (B,) over the canonical body's, camera_from_world rotations (B, 3, 3),
+    and the landmarks that a network reports.
     """
 
     positions: Array
@@ -90,7 +90,6 @@ class SimulatedPeople:
     offsets: Array
     size: Array
     camera: Array
-    center: Array
     noisy: NoisyLandmarks
 
 
@@ -104,7 +103,7 @@ def simulate_people(windows: MotionWindows, rng: np.random.Generator, settings: 
     in_camera = np.einsum("bij,bwkj->bwki", camera, sites - center[:, None, None])
     in_camera[..., 2] = np.maximum(in_camera[..., 2], 0.2)
     noisy = _errors(in_camera[..., :2] / in_camera[..., 2:], in_camera, settings, rng)
-    return SimulatedPeople(positions, turns, offsets, size, camera, center, noisy)
+    return SimulatedPeople(positions, turns, offsets, size, camera, noisy)
 
 
 def simulate_batch(
