@@ -22,7 +22,7 @@ from backend.video.opening import check_readable
 from backend.video.sequence import is_sequence, list_pictures
 
 # to be raised when the same clip and options would give other results
-RESULT_VERSION: Final = 2
+RESULT_VERSION: Final = 3
 DEFAULT_TEMPLATE: Final = "{folder}/{clip}/{clip}"
 _FIELDS: Final = ("clip", "folder", "rig", "range", "person", "quality", "index")
 

@@ -15,6 +15,7 @@ from backend.bank.bank_file import PoseBank, read_bank
 from backend.bank.search import Hits, Searcher, make_searcher
 from backend.embedding.features import LandmarkWindow
 from backend.embedding.glances import ALL_VIEWS, ClipEmbedding, Query, View, embed_clip
+from backend.embedding.keypoint_trust import steady_weight
 from backend.embedding.parts import PartSearch, PartSettings, between, key_frames
 from backend.embedding.refine import Evidence, Refined, RefineSettings, refine_poses
 from backend.embedding.retrieve import Retrieved, best_path, retrieve
@@ -86,6 +87,10 @@ class PoseModel:
         settings = options.refine or RefineSettings(iterations=0)
         evidence = _evidence(track, intrinsics, clip, (found, retrieved_m), options)
         shape = BodyShape(options.height_m, bone_scales_from_proportions(clip.proportions))
+        skeleton = make_skeleton(shape)
+        if options.refine is not None:
+            weight = steady_weight(skeleton, evidence, track.times_s[seen], settings.shake_share)
+            evidence = replace(evidence, weight=weight)
         climb = ScoreClimb(
             self.towers.weights,
             clip.queries[0].embedding,
@@ -93,7 +98,7 @@ class PoseModel:
             clip.proportions,
             options.height_m / canonical_body().height_m,
         )
-        refined = refine_poses(make_skeleton(shape), evidence, settings, climb)
+        refined = refine_poses(skeleton, evidence, settings, climb)
         return _pose_track(track, seen, refined, clip, found, shape)
 
     def embed(self, window: LandmarkWindow, options: PoseOptions) -> ClipEmbedding:

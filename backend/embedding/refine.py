@@ -33,6 +33,7 @@ class RefineSettings:
     """Standard deviations of what is fitted; a smaller one pulls harder.
 
     point_share: 2D keypoints, as share of the person's half size; outlier_share: beyond it a keypoint counts less;
+    shake_share: a keypoint that shakes so much counts half (0: all alike; `keypoint_trust`);
     prior_deg: nearness to the rotation that the fit starts from; limit_deg: how hard joint limits are (0: none);
     score_weight: how much a point of score counts (one point is 100 mm of margin; 0: the score is not climbed).
     """
@@ -40,6 +41,7 @@ class RefineSettings:
     iterations: int = 6
     point_share: float = 0.012
     outlier_share: float = 0.04
+    shake_share: float = 0.02
     joint_floor_m: float = 0.02
     prior_deg: float = 12.0
     stiff_deg: float = 4.0

@@ -23,7 +23,8 @@ from blender_addon.motion.body import canonical_body
 
 Array = NDArray[np.floating]
 
-_PEER = "the landmark network's own 3D (peer)"
+PEER = "the landmark network's own 3D (peer)"
+"""What every other method is compared with: BlazePose's world landmarks."""
 _SIDES = {"l": "left", "r": "right"}
 
 
@@ -48,9 +49,9 @@ def recording_scores(
     for quality in qualities:
         plain = [_track(camera, quality, mirror=False) for camera in recording.cameras]
         tracks = [_track(camera, quality, mirror=True) for camera in recording.cameras]
-        methods = {_PEER: _landmark_world} | _methods(model) | (_ablations(model) if ablations else {})
+        methods = {PEER: landmark_joints} | _methods(model) | (_ablations(model) if ablations else {})
         for method, read in methods.items():
-            for camera, track in zip(recording.cameras, plain if method == _PEER else tracks, strict=True):
+            for camera, track in zip(recording.cameras, plain if method == PEER else tracks, strict=True):
                 matrix = Intrinsics(camera.matrix, camera.width, camera.height, "calibration")
                 joints = read(track, matrix)
                 errors = score_recording(recording, camera, track.times_s - track.times_s[0], joints)
@@ -75,14 +76,14 @@ def _methods(model: PoseModel) -> dict[str, Callable[[PersonTrack, Intrinsics], 
     plain = PoseOptions()
     wide = replace(plain, neighbours=WIDE_HITS, parts=WIDE_PARTS)
     return {
-        "the same, in a mirror in turns": _landmark_world,
-        "Max": lambda track, camera: _retrieved(model, track, camera, plain, 1),
-        "Avg(20)": lambda track, camera: _retrieved(model, track, camera, plain, 20),
-        "Avg(100)": lambda track, camera: _retrieved(model, track, camera, plain, 100),
-        "Avg(500)": lambda track, camera: _retrieved(model, track, camera, plain, 500),
-        "by parts": lambda track, camera: _retrieved(model, track, camera, plain, 0),
-        WIDE_NAME: lambda track, camera: _retrieved(model, track, camera, wide, 0),
-        "auxiliary head": lambda track, camera: _auxiliary(model, track, camera, plain),
+        "the same, in a mirror in turns": landmark_joints,
+        "Max": lambda track, camera: retrieved_joints(model, track, camera, plain, 1),
+        "Avg(20)": lambda track, camera: retrieved_joints(model, track, camera, plain, 20),
+        "Avg(100)": lambda track, camera: retrieved_joints(model, track, camera, plain, 100),
+        "Avg(500)": lambda track, camera: retrieved_joints(model, track, camera, plain, 500),
+        "by parts": lambda track, camera: retrieved_joints(model, track, camera, plain, 0),
+        WIDE_NAME: lambda track, camera: retrieved_joints(model, track, camera, wide, 0),
+        "auxiliary head": lambda track, camera: auxiliary_joints(model, track, camera, plain),
         "structured inference": lambda track, camera: model.solve(track, camera, plain).joints_camera_m,
         "structured inference, temporal path": lambda track, camera: (
             model.solve(track, camera, replace(plain, path=True)).joints_camera_m
@@ -98,6 +99,7 @@ def _ablations(model: PoseModel) -> dict[str, Callable[[PersonTrack, Intrinsics]
         "no retrieved joints": replace(plain, retrieval_share=0.0),
         "score not climbed": replace(plain, refine=unclimbed),
         "neither": replace(plain, retrieval_share=0.0, refine=unclimbed),
+        "shaking keypoints trusted alike": replace(plain, refine=replace(fit, shake_share=0.0)),
         "no joint limits": replace(plain, refine=replace(fit, limit_deg=0.0)),
         "one view": replace(plain, views=ONE_VIEW),
     }
@@ -108,7 +110,8 @@ def _solving(model: PoseModel, options: PoseOptions) -> Callable[[PersonTrack, I
     return lambda track, camera: model.solve(track, camera, options).joints_camera_m
 
 
-def _landmark_world(track: PersonTrack, camera: Intrinsics) -> Array:
+def landmark_joints(track: PersonTrack, camera: Intrinsics) -> Array:
+    """The network's own 3D as Human3.6M's joints (T, 17, 3) m, in the axes of its crop; NaN where nobody is seen."""
     joints = np.full((len(track.times_s), 17, 3), np.nan)
     for place, name in enumerate(H36M_NAMES):
         bare = f"{_SIDES.get(name[0], '')}_{name[1:]}"
@@ -120,14 +123,18 @@ def _landmark_world(track: PersonTrack, camera: Intrinsics) -> Array:
     return joints
 
 
-def _retrieved(model: PoseModel, track: PersonTrack, camera: Intrinsics, options: PoseOptions, average: int) -> Array:
+def retrieved_joints(
+    model: PoseModel, track: PersonTrack, camera: Intrinsics, options: PoseOptions, average: int
+) -> Array:
+    """What retrieval alone says (T, 17, 3) m: the mean of the `average` best poses, or by parts where it is 0."""
     if average:
         options = replace(options, neighbours=max(average, 2), average=average, parts=None)
     clip = model.embed(track_windows(track, camera), options)
     return _whole(track, model.retrieve(clip, options, track.times_s[solvable_frames(track)])[1])
 
 
-def _auxiliary(model: PoseModel, track: PersonTrack, camera: Intrinsics, options: PoseOptions) -> Array:
+def auxiliary_joints(model: PoseModel, track: PersonTrack, camera: Intrinsics, options: PoseOptions) -> Array:
+    """What the auxiliary head says (T, 17, 3) m."""
     return _whole(track, model.embed(track_windows(track, camera), options).joints_m)
 
 
