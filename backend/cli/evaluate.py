@@ -21,6 +21,7 @@ from backend.people import Quality
 _EXAMPLES = """examples:
   marionet evaluate --mocap mocap/                       # simulated landmark sequences of held-out subjects
   marionet evaluate --recording balancing/               # a real recording with calibration.json and joints_world_m.npy
+  marionet evaluate --renders films/                     # films that `synthesize --held-out --film 24` made
   marionet evaluate --human36m h36m/ --every 64          # the paper's protocol, for those who have the data
   marionet evaluate --human36m h36m/ --structnet paper/structnet.safetensors
 """
@@ -35,6 +36,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--recording", type=Path, action="append", default=[], help="folder of a real recording; may be repeated"
     )
+    parser.add_argument(
+        "--renders", type=Path, action="append", default=[], help="folder of rendered films; may be repeated"
+    )
+    parser.add_argument("--films", type=int, default=40, help="films of each folder of renders (default 40)")
     parser.add_argument("--human36m", type=Path, help="folder of Human3.6M with S9, S11 and metadata.xml")
     parser.add_argument("--subjects", default="S9,S11", help="subjects of Human3.6M (default S9,S11)")
     parser.add_argument("--every", type=int, default=64, help="compare every so many frames (default 64)")
@@ -52,16 +57,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    if args.mocap is None and not args.recording and args.human36m is None:
-        raise BadInputError("nothing to evaluate", "Give --mocap, --recording or --human36m FOLDER")
-    if args.every < 1 or args.windows < 1:
-        raise BadInputError(f"--every {args.every} and --windows {args.windows} must be at least 1")
+    if args.mocap is None and not args.recording and not args.renders and args.human36m is None:
+        raise BadInputError("nothing to evaluate", "Give --mocap, --recording, --renders or --human36m FOLDER")
+    if min(args.every, args.windows, args.films) < 1:
+        raise BadInputError(
+            f"--every {args.every}, --windows {args.windows} and --films {args.films} must be at least 1"
+        )
     terminal = Terminal(args.json, args.quiet)
     parts = [_human36m(args)] if args.human36m else []
-    if args.mocap or args.recording:
+    if args.mocap or args.recording or args.renders:
         model = _model(args)
         parts += [_simulated(args, model)] if args.mocap else []
         parts += [_recording(args, folder, model) for folder in args.recording]
+        parts += [_rendered(args, folder, model) for folder in args.renders]
     text = "\n".join(parts)
     terminal.event("tables", markdown=text)
     terminal.line(text)
@@ -142,6 +150,14 @@ def _recording(args: argparse.Namespace, folder: Path, model: PoseModel) -> str:
     title = f"{recording.name}: {len(recording.cameras)} cameras, bank of {len(model.bank)}.\n\n"
     detail = _reported(args, recording.name, scores, recording.joint_names)
     return title + markdown_table(header, rows) + "\n" + detail
+
+
+def _rendered(args: argparse.Namespace, folder: Path, model: PoseModel) -> str:
+    from backend.evaluation.rendered import LIMB_JOINTS, film_scores
+
+    scores = film_scores(folder, model, (Quality.FULL, Quality.HEAVY), args.films)
+    films = len(scores) // len({row.method for row in scores})
+    return _reported(args, f"{folder.name}: {films} rendered films", scores, LIMB_JOINTS)
 
 
 def _human36m(args: argparse.Namespace) -> str:

@@ -1,0 +1,104 @@
+"""Rendered films as the landmark networks see them, solved and held to the exact truth.
+
+`synthesize --held-out --film 24` makes films of subjects that nothing was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.embedding.keypoints import H36M_NAMES
+from backend.embedding.model import PoseModel, PoseOptions
+from backend.errors import BadInputError
+from backend.evaluation.metrics import pose_errors
+from backend.evaluation.real import PEER, auxiliary_joints, landmark_joints, retrieved_joints
+from backend.evaluation.report import Scored
+from backend.people import Quality
+from backend.training.render_landmarks import RenderLandmarks, render_landmarks
+from backend.types import Intrinsics, PersonTrack
+from blender_addon.motion.body import canonical_body, forward_kinematics, seen_points_m
+from blender_addon.motion.rotations import quaternion_to_matrix
+
+Array = NDArray[np.floating]
+
+LIMB_JOINTS = tuple(
+    f"{side}{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("l", "r")
+)
+"""The joints that are scored, relative to the mid-hip: those that the peer has too."""
+
+_FPS = 30.0
+_LEAST_FRAMES = 3
+_RAYS = Intrinsics(np.eye(3), 2, 2, "render")  # landmarks of renders come in normalised image coordinates
+
+_Method = Callable[[PersonTrack], Array]
+
+
+def film_scores(folder: Path, model: PoseModel, qualities: tuple[Quality, ...], most: int) -> list[Scored]:
+    """Errors of the first `most` films in which the network finds the person in every frame, film by film.
+
+    Raises BadInputError for a folder without films, or without a film whose person is found.
+    """
+    rows: list[Scored] = []
+    for quality in qualities:
+        name = quality.value.removeprefix("pose_")
+        for track, truth_m in _films(render_landmarks(folder, quality), folder, most):
+            for method, read in _methods(model).items():
+                errors = pose_errors(_limbs(read(track)), _limbs(truth_m))
+                rows.append(Scored(f"{name}: {method}", folder.name, len(truth_m), errors))
+    return rows
+
+
+def _methods(model: PoseModel) -> dict[str, _Method]:
+    plain, bare = PoseOptions(), PoseOptions(parts=None, retrieval_share=0.0)
+    return {
+        PEER: lambda track: landmark_joints(track, _RAYS),
+        "by parts": lambda track: retrieved_joints(model, track, _RAYS, plain, 0),
+        "auxiliary head": lambda track: auxiliary_joints(model, track, _RAYS, plain),
+        "structured inference, no retrieved joints": lambda track: model.solve(track, _RAYS, bare).joints_camera_m,
+        "structured inference": lambda track: model.solve(track, _RAYS, plain).joints_camera_m,
+    }
+
+
+def _films(seen: RenderLandmarks, folder: Path, most: int) -> Iterator[tuple[PersonTrack, Array]]:
+    """Tracks of whole films and their true joints (T, 17, 3) m in the camera."""
+    films, lengths = np.unique(seen.film, return_counts=True)
+    if not (lengths >= _LEAST_FRAMES).any():
+        raise BadInputError(f"{folder} holds single images, no films", "Render some: marionet synthesize --film 24")
+    whole = [film for film in films[lengths >= _LEAST_FRAMES] if seen.found[seen.film == film].all()]
+    if not whole:
+        raise BadInputError(f"{folder}: no film shows its person in every frame", "Render more films, or others")
+    for film in whole[:most]:
+        rows = seen.rows(seen.film == film)
+        yield _track(rows), _true_joints_m(rows)
+
+
+def _track(rows: RenderLandmarks) -> PersonTrack:
+    frames = len(rows)
+    return PersonTrack(
+        0,
+        np.arange(frames),
+        np.arange(frames) / _FPS,
+        rows.points.astype(np.float64),
+        np.zeros(rows.points.shape[:2]),
+        rows.visibility.astype(np.float64),
+        rows.guess.astype(np.float64),
+        np.ones(frames),
+        np.zeros((frames, 4)),
+    )
+
+
+def _true_joints_m(rows: RenderLandmarks) -> Array:
+    """Human3.6M's joints where they are seen; renders know the joints' centres."""
+    _, turns = forward_kinematics(canonical_body(), np.asarray(rows.rotations_wxyz, np.float64), np.zeros(3))
+    in_camera = np.asarray(rows.camera_from_world, np.float64)[:, None] @ quaternion_to_matrix(turns)
+    return seen_points_m("h36m17", np.asarray(rows.joints_m, np.float64), in_camera)
+
+
+def _limbs(joints_m: Array) -> Array:
+    limbs = joints_m[:, [H36M_NAMES.index(name) for name in LIMB_JOINTS]]
+    hips = [LIMB_JOINTS.index("lhip"), LIMB_JOINTS.index("rhip")]
+    return np.asarray(limbs - limbs[:, hips].mean(axis=1, keepdims=True))
