@@ -1,4 +1,4 @@
-"""Keypoints that shake lose their weight, those that move with the expected pose keep it, and solved legs gain by it."""
+"""Keypoints that shake lose their weight, those that move with the expected pose keep it; solved legs gain by it."""
 
 from __future__ import annotations
 
