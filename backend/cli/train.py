@@ -49,6 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--noise", type=Path, help="landmark error model that tools/fit_noise.py wrote")
     parser.add_argument("--start", type=Path, help="checkpoint of another run whose towers this one begins with")
+    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate at its highest (default 1e-3)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end after this time at the latest")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
     parser.add_argument("--workers", type=int, default=1, help="processes that simulate data (default 1)")
@@ -121,11 +122,18 @@ def _run_marionet(args: argparse.Namespace) -> int:
 
     if args.mocap is None:
         raise BadInputError("training needs motion capture", "Give --mocap FOLDER")
+    if not 0 < args.rate < 1:
+        raise BadInputError(f"--rate {args.rate} is not between 0 and 1", "Fine-tune with about 3e-4, begin with 1e-3")
     if args.checkpoint_steps < 1 or args.report_steps < 1:
         raise BadInputError("--checkpoint-steps and --report-steps must be at least 1")
     terminal = Terminal(args.json, args.quiet)
     settings = TrainerSettings(
-        steps=args.steps, batch=args.batch, seconds=60 * args.minutes, device=args.device, seed=args.seed
+        steps=args.steps,
+        batch=args.batch,
+        rate=args.rate,
+        seconds=60 * args.minutes,
+        device=args.device,
+        seed=args.seed,
     )
     request = TrainRequest(
         args.mocap,
