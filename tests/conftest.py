@@ -62,3 +62,22 @@ def shared() -> Path:
     if folder is None:
         pytest.skip("no development data: set MARIONET_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def rendered_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six rendered films of four frames, bodies in random poses, plain clothes."""
+    pytest.importorskip("moderngl", reason="needs the extra 'train'")
+    pytest.importorskip("anny", reason="needs the extra 'train'")
+    from backend.errors import DeviceError
+    from backend.synthesis.dataset import DatasetRequest, make_dataset
+    from backend.synthesis.generate import RenderSettings
+    from backend.types import CancelToken
+
+    folder = tmp_path_factory.mktemp("films")
+    settings = RenderSettings(seed=4, size_px=224, sequence_frames=4, companion_share=0.0, cut_share=0.0)
+    try:
+        make_dataset(DatasetRequest(folder, 24, settings, shard_size=12, workers=1), lambda _: None, CancelToken())
+    except DeviceError as fault:
+        pytest.skip(str(fault))
+    return folder

@@ -13,37 +13,19 @@ import pytest
 from backend.cli import main
 from backend.embedding.keypoints import H36M_NAMES
 from backend.embedding.model import load_model
-from backend.errors import BadInputError, DeviceError
+from backend.errors import BadInputError
 from backend.evaluation.real import PEER
-from backend.evaluation.rendered import _films, _limbs, film_scores
+from backend.evaluation.rendered import _films, _limbs, _true_joints_m, film_scores
 from backend.evaluation.report import mean_errors
 from backend.people import Quality
 from backend.training.render_landmarks import RenderLandmarks, render_landmarks
-from backend.types import CancelToken
 
 FRAMES = 4
 
 
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six films of four frames, bodies in random poses."""
-    pytest.importorskip("moderngl", reason="needs the extra 'train'")
-    pytest.importorskip("anny", reason="needs the extra 'train'")
-    from backend.synthesis.dataset import DatasetRequest, make_dataset
-    from backend.synthesis.generate import RenderSettings
-
-    folder = tmp_path_factory.mktemp("films")
-    settings = RenderSettings(seed=4, size_px=224, sequence_frames=FRAMES, companion_share=0.0, cut_share=0.0)
-    try:
-        make_dataset(DatasetRequest(folder, 24, settings, shard_size=12, workers=1), lambda _: None, CancelToken())
-    except DeviceError as fault:
-        pytest.skip(str(fault))
-    return folder
-
-
 @pytest.mark.slow
-def test_every_method_is_scored_film_by_film(films: Path) -> None:
-    rows = film_scores(films, load_model(), (Quality.FULL,), most=3)
+def test_every_method_is_scored_film_by_film(rendered_films: Path) -> None:
+    rows = film_scores(rendered_films, load_model(), (Quality.FULL,), most=3)
     methods = {row.method for row in rows}
     assert {f"full: {PEER}", "full: structured inference"} <= methods
     assert len(rows) == 3 * len(methods)
@@ -55,21 +37,23 @@ def test_every_method_is_scored_film_by_film(films: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_truth_is_the_body_in_the_picture(films: Path) -> None:
-    seen = render_landmarks(films, Quality.FULL)
-    for track, truth in _films(seen, films, most=10):
-        projected = truth[..., :2] / truth[..., 2:]
-        knees = [H36M_NAMES.index(name) for name in ("lknee", "rknee")]
-        reach = np.linalg.norm(projected - projected[:, :1], axis=-1).max()
-        off = np.linalg.norm(projected[:, knees] - track.keypoints_px[:, [25, 26]], axis=-1) / reach
-        assert np.median(off) < 0.25
-        assert np.allclose(_limbs(truth)[:, 6:8].sum(axis=1), 0.0, atol=1e-9), "relative to the mid-hip"
+def test_the_truth_is_the_body_in_the_picture(rendered_films: Path) -> None:
+    seen = render_landmarks(rendered_films, Quality.FULL)
+    truth = _true_joints_m(seen)
+    for name, landmark in (("lknee", 25), ("rknee", 26), ("lwrist", 15), ("rankle", 28), ("lshoulder", 11)):
+        off = np.linalg.norm(truth[:, H36M_NAMES.index(name)] - seen.landmarks_m[:, landmark], axis=-1)
+        assert off.max() < 0.06, name
+    shoulders = [H36M_NAMES.index(name) for name in ("lshoulder", "rshoulder")]
+    apart = np.linalg.norm(truth[:, shoulders[0]] - truth[:, shoulders[1]], axis=-1)
+    centres = np.linalg.norm(seen.joints_m[:, shoulders[0]] - seen.joints_m[:, shoulders[1]], axis=-1)
+    assert (apart < centres - 0.02).all(), "shoulders are where they are seen, inside the joints' centres"
+    assert np.allclose(_limbs(truth)[:, 6:8].sum(axis=1), 0.0, atol=1e-9), "relative to the mid-hip"
 
 
 @pytest.mark.slow
-def test_the_command_writes_the_table(films: Path, tmp_path: Path) -> None:
+def test_the_command_writes_the_table(rendered_films: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.md"
-    assert main(["evaluate", "--renders", str(films), "--films", "2", "-o", str(table), "--quiet"]) == 0
+    assert main(["evaluate", "--renders", str(rendered_films), "--films", "2", "-o", str(table), "--quiet"]) == 0
     text = table.read_text()
     assert "2 rendered films" in text
     assert "heavy: structured inference" in text

@@ -22,6 +22,7 @@ from backend.embedding.towers_torch import TowerSizes  # noqa: E402
 from backend.training.state import CheckpointError, load_checkpoint, new_state, save_checkpoint  # noqa: E402
 from backend.training.trainer import TrainerSettings  # noqa: E402
 
+_SHIPPED = Path(__file__).resolve().parents[2] / "backend" / "weights" / "towers.safetensors"
 _ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 _RUN = """
 import sys
@@ -223,3 +224,32 @@ def test_half_precision_only_where_it_pays():
 
     flags = torch.cpu.get_capabilities()
     assert half_precision_pays("cpu") == any(flags.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+@pytest.mark.slow
+def test_the_command_trains_on_renders(mocap, rendered_films, tmp_path):
+    """From the command line to weights that say what they were trained on; both networks' answers are kept."""
+    output = tmp_path / "tuned"
+    words = ["train", "--mocap", str(mocap), "-o", str(output), "--steps", "2", "--batch", "24", "--rate", "3e-4"]
+    words += ["--renders", str(rendered_films), "--renders-share", "0.5", "--report-steps", "1"]
+    command = [sys.executable, "-m", "backend", *words, "--start", str(_SHIPPED)]
+    said = _run(command)
+    assert "frames of renders, 50 % of each batch" in said
+    origin = read_towers(output / "towers.safetensors").provenance
+    assert origin["renders"] == f"50 % from {rendered_films.name}"
+    assert {path.name for path in rendered_films.glob("landmarks_*.npz")} == {
+        "landmarks_pose_full.npz",
+        "landmarks_pose_heavy.npz",
+    }
+    curve = _curve(output)
+    assert len(curve) == 2
+    assert (curve[:, 2] < 250).all(), "it begins with towers that know something"
+
+
+def test_a_rate_that_is_none_is_refused(mocap, tmp_path):
+    words = ["train", "--mocap", str(mocap), "-o", str(tmp_path / "run"), "--rate", "0"]
+    done = subprocess.run(
+        [sys.executable, "-m", "backend", *words], capture_output=True, text=True, env=_ENVIRONMENT, check=False
+    )
+    assert done.returncode == 2
+    assert "--rate 0.0" in done.stderr
