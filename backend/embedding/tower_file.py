@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,11 +67,20 @@ class TowerWeights:
     @property
     def pose_hash(self) -> str:
         """Hash of the pose tower's weights in half precision, as they are stored."""
-        digest = hashlib.sha256()
-        for name in POSE_LAYERS:
-            digest.update(np.ascontiguousarray(self.pose[name].weight, np.float16).tobytes())
-            digest.update(np.ascontiguousarray(self.pose[name].bias, np.float16).tobytes())
-        return digest.hexdigest()[:16]
+        return _hash([self.pose[name] for name in POSE_LAYERS])
+
+    @property
+    def image_hash(self) -> str:
+        """The same of the image tower, which may be trained on beside a pose tower that stays."""
+        return _hash([self.image[name] for name in IMAGE_LAYERS])
+
+
+def _hash(layers: Sequence[Dense]) -> str:
+    digest = hashlib.sha256()
+    for layer in layers:
+        digest.update(np.ascontiguousarray(layer.weight, np.float16).tobytes())
+        digest.update(np.ascontiguousarray(layer.bias, np.float16).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def write_towers(weights: TowerWeights, path: Path) -> None:

@@ -167,3 +167,16 @@ def test_bank_of_another_tower_and_empty_bank_are_refused(tmp_path: Path, model:
     write_bank(replace(model.bank, candidates=none, embeddings=model.bank.embeddings[:0]), path)
     with pytest.raises(WeightsError, match="no candidates"):
         read_bank(path)
+
+
+def test_a_model_is_named_by_both_towers() -> None:
+    """An image tower trained on beside the same pose tower may use its bank, but is another model."""
+    model = load_model()
+    weights = model.towers.weights
+    last = weights.image["auxiliary"]
+    image = weights.image | {"auxiliary": replace(last, bias=last.bias + 1.0)}
+    other = replace(weights, image=image)
+    assert other.pose_hash == weights.pose_hash
+    assert other.image_hash != weights.image_hash
+    assert weights.image_hash[:8] in model.name
+    assert weights.pose_hash in model.name
