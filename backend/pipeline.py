@@ -173,7 +173,7 @@ class _Poses:
         whole = draft or quality is SolveQuality.FAST
         return PoseOptions(
             parts=None if whole else PartSettings(),
-            retrieval_share=0.3 if whole else 0.6,
+            retrieval_share=0.3 if whole else 0.5,
             height_m=self.request.height_m or ASSUMED_HEIGHT_M,
             gravity_camera=self.request.gravity_camera,
             views=views,

@@ -53,7 +53,7 @@ class PoseOptions:
     gravity_camera: tuple[float, float, float] | None = None
     neighbours: int = 200
     average: int = 100
-    retrieval_share: float = 0.6
+    retrieval_share: float = 0.5
     parts: PartSettings | None = field(default_factory=PartSettings)
     path: bool = False
     step_cost: float = 5.0
@@ -71,7 +71,8 @@ class PoseModel:
     @property
     def name(self) -> str:
         """Names the weights: goes into clips and cache keys."""
-        return f"marionet-{self.towers.weights.pose_hash}-{len(self.bank)}"
+        weights = self.towers.weights
+        return f"marionet-{weights.image_hash[:8]}-{weights.pose_hash}-{len(self.bank)}"
 
     def solve(self, track: PersonTrack, intrinsics: Intrinsics, options: PoseOptions | None = None) -> PoseTrack:
         """Poses of one track in the camera, every frame of the track; NaN where the person was not seen.

@@ -39,9 +39,9 @@ class RefineSettings:
     """
 
     iterations: int = 6
-    point_share: float = 0.012
+    point_share: float = 0.006
     outlier_share: float = 0.04
-    shake_share: float = 0.02
+    shake_share: float = 0.006
     joint_floor_m: float = 0.02
     prior_deg: float = 12.0
     stiff_deg: float = 4.0
