@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from backend.embedding.keypoints import H36M_NAMES
 from backend.embedding.model import PoseModel, PoseOptions
 from backend.errors import BadInputError
+from backend.evaluation.landmark_track import landmark_track
 from backend.evaluation.metrics import pose_errors
 from backend.evaluation.real import PEER, auxiliary_joints, landmark_joints, retrieved_joints
 from backend.evaluation.report import Scored
@@ -30,7 +31,6 @@ LIMB_JOINTS = tuple(
 )
 """The joints that are scored, relative to the mid-hip: those that the peer has too."""
 
-_FPS = 30.0
 _LEAST_FRAMES = 3
 _RAYS = Intrinsics(np.eye(3), 2, 2, "render")  # landmarks of renders come in normalised image coordinates
 
@@ -73,22 +73,7 @@ def _films(seen: RenderLandmarks, folder: Path, most: int) -> Iterator[tuple[Per
         raise BadInputError(f"{folder}: no film shows its person in every frame", "Render more films, or others")
     for film in whole[:most]:
         rows = seen.rows(seen.film == film)
-        yield _track(rows), _true_joints_m(rows)
-
-
-def _track(rows: RenderLandmarks) -> PersonTrack:
-    frames = len(rows)
-    return PersonTrack(
-        0,
-        np.arange(frames),
-        np.arange(frames) / _FPS,
-        rows.points.astype(np.float64),
-        np.zeros(rows.points.shape[:2]),
-        rows.visibility.astype(np.float64),
-        rows.guess.astype(np.float64),
-        np.ones(frames),
-        np.zeros((frames, 4)),
-    )
+        yield landmark_track(rows.points, rows.visibility, rows.guess), _true_joints_m(rows)
 
 
 def _true_joints_m(rows: RenderLandmarks) -> Array:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from backend.datasets.motion import Motion
 from backend.embedding.model import PoseModel, PoseOptions
 from backend.errors import BadInputError
+from backend.evaluation.landmark_track import landmark_track
 from backend.training.pool import MotionWindows
 from backend.training.simulate import SimulationSettings, seen_joints_m, simulate_people
 from backend.types import Intrinsics, PersonTrack
 
 Array = NDArray[np.floating]
 
-_FRAMES, _FPS = 60, 30.0
+_FRAMES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def clip_errors(takes: Sequence[Motion], model: PoseModel, count: int, seed: int
     bare = PoseOptions(parts=None, retrieval_share=0.0)
     errors: list[list[float]] = []
     for row in range(count):
-        track = _track(people.noisy.points[row], people.noisy.visibility[row], people.noisy.guess[row])
+        track = landmark_track(people.noisy.points[row], people.noisy.visibility[row], people.noisy.guess[row])
         errors.append([_error_mm(model, track, options, truth[row]) for options in (plain, bare)])
     solved, without = np.mean(errors, axis=0)
     return ClipErrors(float(solved), float(without), count)
@@ -65,18 +66,3 @@ def _segments(takes: Sequence[Motion], count: int, rng: np.random.Generator) -> 
         rotations.append(long[place].rotations_wxyz[rows])
         roots.append(root - root[_FRAMES // 2] * np.array([1, 1, 0]))
     return MotionWindows(np.stack(rotations).astype(np.float32), np.stack(roots).astype(np.float32))
-
-
-def _track(points: Array, visibility: Array, guess_m: Array) -> PersonTrack:
-    frames = len(points)
-    return PersonTrack(
-        0,
-        np.arange(frames),
-        np.arange(frames) / _FPS,
-        points.astype(np.float64),
-        np.zeros((frames, points.shape[1])),
-        visibility.astype(np.float64),
-        guess_m.astype(np.float64),
-        np.ones(frames),
-        np.zeros((frames, 4)),
-    )
