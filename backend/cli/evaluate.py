@@ -6,6 +6,7 @@ May import `backend.evaluation`, `backend.datasets`.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -156,7 +157,8 @@ def _rendered(args: argparse.Namespace, folder: Path, model: PoseModel) -> str:
     from backend.evaluation.rendered import LIMB_JOINTS, film_scores
 
     scores = film_scores(folder, model, (Quality.FULL, Quality.HEAVY), args.films)
-    films = len(scores) // len({row.method for row in scores})
+    counts = sorted(Counter(row.method for row in scores).values())  # each network finds the person in films of its own
+    films = f"{counts[0]} to {counts[-1]}" if counts[0] < counts[-1] else f"{counts[0]}"
     return _reported(args, f"{folder.name}: {films} rendered films", scores, LIMB_JOINTS)
 
 

@@ -43,10 +43,11 @@ def film_scores(folder: Path, model: PoseModel, qualities: tuple[Quality, ...], 
     Raises BadInputError for a folder without films, or without a film whose person is found.
     """
     rows: list[Scored] = []
+    methods = _methods(model)
     for quality in qualities:
         name = quality.value.removeprefix("pose_")
         for track, truth_m in _films(render_landmarks(folder, quality), folder, most):
-            for method, read in _methods(model).items():
+            for method, read in methods.items():
                 errors = pose_errors(_limbs(read(track)), _limbs(truth_m))
                 rows.append(Scored(f"{name}: {method}", folder.name, len(truth_m), errors))
     return rows

@@ -169,9 +169,8 @@ def test_bank_of_another_tower_and_empty_bank_are_refused(tmp_path: Path, model:
         read_bank(path)
 
 
-def test_a_model_is_named_by_both_towers() -> None:
+def test_a_model_is_named_by_both_towers(model: PoseModel) -> None:
     """An image tower trained on beside the same pose tower may use its bank, but is another model."""
-    model = load_model()
     weights = model.towers.weights
     last = weights.image["auxiliary"]
     image = weights.image | {"auxiliary": replace(last, bias=last.bias + 1.0)}
@@ -180,3 +179,4 @@ def test_a_model_is_named_by_both_towers() -> None:
     assert other.image_hash != weights.image_hash
     assert weights.image_hash[:8] in model.name
     assert weights.pose_hash in model.name
+    assert PoseModel(Towers(other), model.bank, model.searcher).name != model.name

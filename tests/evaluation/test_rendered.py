@@ -74,5 +74,6 @@ def test_single_images_and_films_of_nobody_are_named() -> None:
         next(_films(_seen(np.arange(6) // 3, np.arange(6) % 3 > 0), folder, 5))
 
 
-def test_no_films_at_all_is_refused() -> None:
+def test_no_films_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--renders", "renders", "--films", "0", "--quiet"]) != 0
+    assert "--films 0" in capsys.readouterr().err
