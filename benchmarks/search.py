@@ -98,15 +98,15 @@ def main() -> int:
         "| %d x %d, %d queries, k = %d, %s | seconds | ratio |", *bank.shape, args.queries, args.count, args.device
     )
     log.info("|---|---|---|")
-    log.info("| bare matrix product | %.3f | 1.00 |", product)
-    log.info("| Marionet, exact | %.3f | %.2f |", own, own / product)
+    log.info("| bare matrix product | %.5f | 1.00 |", product)
+    log.info("| Marionet, exact | %.5f | %.2f |", own, own / product)
     if not args.without_faiss:
         import faiss
 
         index = faiss.IndexFlatIP(args.dimensions)
         index.add(bank)
         other = _median_s(lambda: index.search(queries, args.count), args.repeats)
-        log.info("| FAISS IndexFlatIP, %d threads | %.3f | %.2f |", faiss.omp_get_max_threads(), other, other / product)
+        log.info("| FAISS IndexFlatIP, %d threads | %.5f | %.2f |", faiss.omp_get_max_threads(), other, other / product)
     log.info("\nmemory of the search beyond the bank: %.1f %% of it", 100 * grown / bank.nbytes)
     return 0
 

@@ -46,13 +46,14 @@ def test_faiss_gives_the_same_answer() -> None:
     assert (ours.indices == theirs.indices).all()
 
 
-def test_torch_gives_the_same_answer() -> None:
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_torch_gives_the_same_answer(device: str) -> None:
     pytest.importorskip("torch")
     from backend.bank.search_torch import TorchSearcher
 
     rng = np.random.default_rng(3)
     bank, queries = rng.normal(size=(3000, 16)).astype(np.float16), rng.normal(size=(5, 16)).astype(np.float32)
-    ours, theirs = CpuSearcher(bank).search(queries, 20), TorchSearcher(bank, "cpu").search(queries, 20)
+    ours, theirs = CpuSearcher(bank).search(queries, 20), TorchSearcher(bank, device).search(queries, 20)
     assert np.allclose(ours.scores, theirs.scores, atol=1e-4)
 
 

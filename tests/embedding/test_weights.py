@@ -62,7 +62,8 @@ def _walker(frames: int = 60) -> tuple[PersonTrack, Intrinsics, np.ndarray]:
     return track, Intrinsics(matrix, 1280, 720, "test"), pose.centres_m
 
 
-def test_onnx_and_torch_give_the_same_embedding() -> None:
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_onnx_and_torch_give_the_same_embedding(device: str) -> None:
     pytest.importorskip("torch")
     from backend.embedding.tower_torch_run import torch_towers
 
@@ -70,11 +71,11 @@ def test_onnx_and_torch_give_the_same_embedding() -> None:
     rng = np.random.default_rng(0)
     frames = rng.normal(size=(16, WINDOW, FRAME_FEATURES)).astype(np.float32)
     context = rng.normal(size=(16, CONTEXT_FEATURES)).astype(np.float32)
-    embedding, _ = torch_towers(weights, "cpu")[0](frames, context)
+    embedding, _ = torch_towers(weights, device)[0](frames, context)
     own = Towers(weights).embed_images(TowerInput(frames, context, np.eye(3), np.ones(1))).embedding
     assert np.abs(own - embedding).max() < 1e-3 * np.abs(embedding).max()
     joints = rng.normal(size=(16, 17, 3)).astype(np.float32)
-    poses = torch_towers(weights, "cpu")[1](pose_features(joints))
+    poses = torch_towers(weights, device)[1](pose_features(joints))
     assert np.abs(Towers(weights).embed_poses(joints) - poses).max() < 1e-3 * np.abs(poses).max()
 
 

@@ -69,12 +69,13 @@ def test_first_convolution_by_hand(small: NetworkGraph) -> None:
     assert np.abs(first["first"][0] - expected).max() < 1e-5
 
 
+@pytest.mark.parametrize("device", ["torch", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("name", NETWORK_NAMES)
-def test_shipped_networks_agree(name: str) -> None:
+def test_shipped_networks_agree(name: str, device: str) -> None:
     pytest.importorskip("torch")
     network = load_network(name)
     pictures = _pictures(network.input_size)
-    ours, twin = network.run(pictures), load_network(name, RuntimeOptions("torch")).run(pictures)
+    ours, twin = network.run(pictures), load_network(name, RuntimeOptions(device)).run(pictures)
     assert set(ours) == set(twin)
     for output in set(twin) - {"presence"}:  # a probability near 0 on pictures of nobody: compared absolutely
         assert _gap(ours[output], twin[output]) < RELATIVE, output
