@@ -57,7 +57,7 @@ def write_structnet(net: StructNet, path: Path) -> None:
     tensors |= {f"pose.{name}": value for name, value in net.pose.state_dict().items()}
     tensors |= {"mean": net.mean, "bank_m": net.bank_m}
     header = {"format": FORMAT, "branch": net.pose.branch.name}
-    save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata=header)
+    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, path, metadata=header)
 
 
 def read_structnet(path: Path) -> StructNet:

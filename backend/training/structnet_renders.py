@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from backend.embedding.keypoints import H36M_MIRROR
 from backend.embedding.structnet import IMAGE_SIDE, PoseBranch, StructNetImage, paired_networks, start_as_published
-from backend.embedding.structnet_file import StructNet, average_m, to_input
+from backend.embedding.structnet_file import StructNet
 from backend.errors import BadInputError
 from backend.people.region import Roi, cut
 from backend.synthesis.dataset import read_dataset
+from backend.training.loss import mpjpe
 from backend.training.structnet_training import (
     PooledImages,
     StructNetSettings,
@@ -36,6 +37,7 @@ Picture = NDArray[np.uint8]
 _CROP_PADDING = 1.1  # side of the square over the larger side of the joints' box
 _MIRROR = np.array([-1.0, 1.0, 1.0], np.float32)
 _WITHIN_MM = 30.0
+_BLOCK = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +118,21 @@ def learned_convolutions(
         raise BadInputError(f"{len(crops)} pictures are too few to train on", "Render some thousands")
     torch.manual_seed(settings.seed)
     image, _ = paired_networks(PoseBranch.TWO_LAYERS)
-    pictures = torch.from_numpy(np.ascontiguousarray(crops.pictures))
-    mean = pictures.float().mean(0).permute(2, 0, 1) / 255.0
-    data = TrainingImages(to_input(pictures, mean), torch.from_numpy(crops.joints_m))
-    _level_maps(image, data.images[:64])
+    image.to(settings.device)
+    mean = torch.from_numpy(crops.pictures.mean(axis=0, dtype=np.float64).astype(np.float32)).permute(2, 0, 1) / 255.0
+    mean = mean.to(settings.device)
+    data = _images(crops, mean)
+    _level_maps(image, data.input(slice(64)))
     train_convolutions(image, data, steps, settings, report)
-    _level_maps(image, data.images[:64])
+    _level_maps(image, data.input(slice(64)))
     weights = {name: value.clone() for name, value in image.state_dict().items() if name.startswith("conv")}
     return Convolutions(weights, pooled_images(image, data), mean)
+
+
+def _images(crops: Crops, mean: torch.Tensor) -> TrainingImages:
+    """Crops on the device of the mean picture."""
+    pictures = torch.from_numpy(np.ascontiguousarray(crops.pictures)).to(mean.device)
+    return TrainingImages(pictures, mean, torch.from_numpy(crops.joints_m).to(mean.device))
 
 
 def _level_maps(image: StructNetImage, images: torch.Tensor) -> None:
@@ -144,8 +153,7 @@ def pooled_crops(learned: Convolutions, crops: Crops) -> PooledImages:
     """Other crops seen by the same convolutions."""
     image, _ = paired_networks(PoseBranch.TWO_LAYERS)
     image.load_state_dict(learned.weights, strict=False)
-    pictures = torch.from_numpy(np.ascontiguousarray(crops.pictures))
-    return pooled_images(image, TrainingImages(to_input(pictures, learned.mean), torch.from_numpy(crops.joints_m)))
+    return pooled_images(image.to(learned.mean.device), _images(crops, learned.mean))
 
 
 def trained_structnet(
@@ -164,38 +172,41 @@ def trained_structnet(
         torch.nn.init.kaiming_normal_(layer.weight)
     image.load_state_dict(learned.weights, strict=False)
     image.freeze_convolutions()
+    image.to(settings.device)
+    pose.to(settings.device)
     train_structnet(image, pose, learned.pooled, steps, settings, report)
     return StructNet(image.eval(), pose.eval(), learned.mean, learned.pooled.joints_m)
 
 
 def structnet_errors(net: StructNet, seen: PooledImages, averages: tuple[int, ...]) -> StructNetErrors:
-    """What a network reaches on pooled pictures with its own bank."""
-    bank, truth = net.bank_m.numpy(), seen.joints_m.numpy()
-    scores, auxiliary = _scores(net, seen)
-    best = np.linalg.norm(bank[scores.argmax(axis=1)] - truth, axis=-1).mean(axis=-1) * 1000
-    nearest = [1000 * float(np.linalg.norm(bank - pose, axis=-1).mean(axis=-1).min()) for pose in truth]
+    """What a network reaches on pooled pictures with its own bank, block by block on the device that holds both."""
+    counts = [count for count in averages if count <= len(net.bank_m)]
+    net.image.eval()
+    with torch.inference_mode():
+        poses = net.pose(net.bank_m)
+        rows = torch.arange(len(seen.joints_m), device=net.bank_m.device).split(_BLOCK)
+        parts = [_block_errors(net, poses, seen, part, counts) for part in rows]
+        mean_pose = (seen.joints_m - net.bank_m.mean(0)).norm(dim=-1).mean()
+    best, auxiliary, nearest, *means = 1000 * torch.cat(parts, dim=1).cpu().numpy()
     return StructNetErrors(
         float(best.mean()),
-        {a: _mpjpe_mm(average_m(scores, bank, a), truth) for a in averages if a <= len(bank)},
-        _mpjpe_mm(auxiliary, truth),
-        float(np.mean(nearest)),
-        _mpjpe_mm(bank.mean(axis=0)[None], truth),
+        {count: float(errors.mean()) for count, errors in zip(counts, means, strict=True)},
+        float(auxiliary.mean()),
+        float(nearest.mean()),
+        1000 * float(mean_pose),
         float((best <= _WITHIN_MM).mean()),
     )
 
 
-def _scores(net: StructNet, seen: PooledImages) -> tuple[Array, Array]:
-    net.image.eval()
-    with torch.inference_mode():
-        poses = net.pose(net.bank_m)
-        rows = torch.arange(len(seen.joints_m)).split(128)
-        outputs = [seen.output(net.image, part) for part in rows]
-        scores = torch.cat([output.embedding @ poses.T for output in outputs])
-        return scores.numpy(), torch.cat([output.joints_m for output in outputs]).numpy()
-
-
-def _mpjpe_mm(predicted_m: Array, truth_m: Array) -> float:
-    return float(np.linalg.norm(predicted_m - truth_m, axis=-1).mean() * 1000)
+def _block_errors(
+    net: StructNet, poses: torch.Tensor, seen: PooledImages, rows: torch.Tensor, counts: list[int]
+) -> torch.Tensor:
+    """MPJPE in m (3 + len(counts), B) of some pictures: best pose, auxiliary head, nearest pose, Avg(A) of each A."""
+    output, truth, bank = seen.output(net.image, rows), seen.joints_m[rows], net.bank_m
+    order = (output.embedding @ poses.T).topk(max(counts, default=1), dim=1).indices
+    guesses = [bank[order[:, 0]], output.joints_m, *(bank[order[:, :count]].mean(1) for count in counts)]
+    best, auxiliary, *means = ((guess - truth).norm(dim=-1).mean(-1) for guess in guesses)
+    return torch.stack([best, auxiliary, mpjpe(truth, bank).min(1).values, *means])
 
 
 ABLATIONS: dict[str, tuple[PoseBranch, float]] = {

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.embedding.structnet import POSE_UNIT_M, StructNetImage, StructNetOutput, StructNetPose
+from backend.embedding.structnet_file import to_input
 from backend.training.loss import max_margin_loss, mpjpe
 from backend.training.working_set import WorkingSet
 
@@ -31,7 +32,7 @@ class Stepping(Enum):
 class StructNetSettings:
     """The paper's section 5: candidates a mini-batch, most violated poses kept, lambda, alpha, powers of ten tried.
 
-    `rate` is Adam's, and the regression's that trains the convolutions.
+    `rate` is Adam's, and the regression's that trains the convolutions. `device`: cpu, cuda, cuda:1 ...
     """
 
     batch: int = 128
@@ -44,6 +45,7 @@ class StructNetSettings:
     stepping: Stepping = Stepping.LINE_SEARCH
     rate: float = 5e-4
     seed: int = 0
+    device: str = "cpu"
 
 
 class Pictures(Protocol):
@@ -59,14 +61,19 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrainingImages:
-    """images (N, 3, 112, 112) with the mean image subtracted, and their joints (N, 17, 3) in m."""
+    """pictures (N, 112, 112, 3) uint8 RGB, the mean picture (3, 112, 112), and the joints (N, 17, 3) in m."""
 
-    images: Tensor
+    pictures: Tensor
+    mean: Tensor
     joints_m: Tensor
+
+    def input(self, rows: Tensor | slice) -> Tensor:
+        """Some pictures as the network's input."""
+        return to_input(self.pictures[rows], self.mean)
 
     def output(self, image: StructNetImage, rows: Tensor) -> StructNetOutput:
         """As `Pictures` says."""
-        return image(self.images[rows])
+        return image(self.input(rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +92,8 @@ class PooledImages:
 def pooled_images(image: StructNetImage, data: TrainingImages, block: int = 32) -> PooledImages:
     """Run the convolutions once over all images."""
     with torch.inference_mode():
-        blocks = [data.images[start : start + block] for start in range(0, len(data.images), block)]
-        parts = [tuple(pool.half() for pool in image.features(images)) for images in blocks]
+        blocks = [slice(start, start + block) for start in range(0, len(data.pictures), block)]
+        parts = [tuple(pool.half() for pool in image.features(data.input(rows))) for rows in blocks]
     pool2, pool3 = (torch.cat(column).clone() for column in zip(*parts, strict=True))
     return PooledImages(pool2, pool3, data.joints_m)
 
@@ -103,7 +110,7 @@ def train_convolutions(
     optimizer = torch.optim.Adam(image.parameters(), lr=settings.rate)
     image.train()
     for step in range(steps):
-        rows = torch.from_numpy(rng.permutation(len(data.joints_m))[: settings.batch])
+        rows = _batch(len(data.joints_m), settings, rng)
         error = data.output(image, rows).joints_m - data.joints_m[rows]
         loss = (error / POSE_UNIT_M).square().sum((1, 2)).mean()
         optimizer.zero_grad(set_to_none=True)
@@ -128,11 +135,13 @@ def train_structnet(
     adam = torch.optim.Adam(trained, lr=settings.rate) if settings.stepping is Stepping.ADAM else None
     image.train()
     for step in range(steps):
-        rows = torch.from_numpy(rng.permutation(len(joints))[: settings.batch])
+        rows = _batch(len(joints), settings, rng)
         drawn = working.draw(min(settings.candidates, len(joints)) + settings.hard, rng)
-        objective = _Objective(image, pose, data, rows, joints[torch.from_numpy(drawn)], settings, step)
+        objective = _Objective(
+            image, pose, data, rows, joints[torch.from_numpy(drawn).to(joints.device)], settings, step
+        )
         loss, violated = objective()
-        working.count(drawn, violated[:, 0].numpy())
+        working.count(drawn, violated[:, 0].cpu().numpy())
         if adam is None:
             report(step, line_search_step([image, pose], loss, lambda: objective()[0], settings))  # noqa: B023
         else:
@@ -140,6 +149,11 @@ def train_structnet(
             loss.backward()
             adam.step()
             report(step, float(loss.detach()))
+
+
+def _batch(count: int, settings: StructNetSettings, rng: np.random.Generator) -> Tensor:
+    """Different rows of `count`, on the device."""
+    return torch.from_numpy(rng.permutation(count)[: settings.batch]).to(settings.device)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -13,7 +14,19 @@ from backend.embedding.structnet import (  # noqa: E402
     StructNetPose,
     start_as_published,
 )
-from backend.training.structnet_training import StructNetSettings, TrainingImages, train_structnet  # noqa: E402
+from backend.training.structnet_renders import (  # noqa: E402
+    Crops,
+    learned_convolutions,
+    pooled_crops,
+    structnet_errors,
+    trained_structnet,
+)
+from backend.training.structnet_training import (  # noqa: E402
+    Stepping,
+    StructNetSettings,
+    TrainingImages,
+    train_structnet,
+)
 
 
 def test_layer_sizes_are_the_papers() -> None:
@@ -44,13 +57,13 @@ def test_learns_on_small_data() -> None:
     """Bright blobs stand for joints: the loss falls and retrieval beats chance by far."""
     torch.manual_seed(0)
     joints = 0.5 * torch.randn(12, 17, 3)
-    images = torch.zeros(12, 3, 112, 112)
+    pictures = torch.zeros(12, 112, 112, 3, dtype=torch.uint8)
     for number, joint in ((13, 0), (16, 1), (3, 2)):
         column = ((joints[:, number, 0] + 1.5) / 3 * 95).long().clamp(0, 95)
         row = ((joints[:, number, 1] + 1.5) / 3 * 95).long().clamp(0, 95)
-        for k in range(len(images)):
-            images[k, joint, row[k] : row[k] + 16, column[k] : column[k] + 16] = 1.0
-    images -= images.mean(0)
+        for k in range(len(pictures)):
+            pictures[k, row[k] : row[k] + 16, column[k] : column[k] + 16, joint] = 255
+    data = TrainingImages(pictures, pictures.float().mean(0).permute(2, 0, 1) / 255.0, joints)
     image, pose = StructNetImage(), StructNetPose()
     start_as_published(image, pose)
     torch.nn.init.normal_(image.fc_p2.weight, std=0.01)  # 12 pictures, not 130,000: a faster start
@@ -59,9 +72,33 @@ def test_learns_on_small_data() -> None:
     torch.nn.init.normal_(image.fc_img.weight, std=0.03)
     losses: list[float] = []
     settings = StructNetSettings(batch=12, candidates=12, hard=2, lowest_power=-3, highest_power=0)
-    train_structnet(image, pose, TrainingImages(images, joints), 24, settings, lambda step, loss: losses.append(loss))
+    train_structnet(image, pose, data, 24, settings, lambda step, loss: losses.append(loss))
     assert losses[-1] < 0.8 * losses[0]
     image.eval()
     with torch.inference_mode():
-        best = (image(images).embedding @ pose(joints).T).argmax(1)
+        best = (image(data.input(slice(None))).embedding @ pose(joints).T).argmax(1)
     assert (best == torch.arange(12)).float().mean() >= 4 / 12  # chance is 1 / 12
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_stages_and_errors_on_a_device(device: str) -> None:
+    """Errors block by block are those of the whole table of scores."""
+    rng = np.random.default_rng(0)
+    crops = Crops(rng.integers(0, 256, (20, 112, 112, 3), dtype=np.uint8), rng.normal(size=(20, 17, 3)).astype("f4"))
+    settings = StructNetSettings(batch=8, candidates=10, hard=2, stepping=Stepping.ADAM, device=device)
+    learned = learned_convolutions(crops, 2, settings, lambda step, loss: None)
+    net = trained_structnet(learned, PoseBranch.ONE_LAYER, 3, settings, lambda step, loss: None)
+    assert net.bank_m.device.type == device
+    seen = pooled_crops(learned, Crops(crops.pictures[::2], crops.joints_m[::2]))
+    errors = structnet_errors(net, seen, (1, 4, 50))
+    with torch.inference_mode():
+        output = net.image.head(seen.pool2.float(), seen.pool3.float())
+        scores = (output.embedding @ net.pose(net.bank_m).T).cpu().numpy()
+    bank, truth = net.bank_m.cpu().numpy(), crops.joints_m[::2]
+    order = np.argsort(-scores, axis=1)
+    for count in (1, 4):
+        mean = 1000 * np.linalg.norm(bank[order[:, :count]].mean(1) - truth, axis=-1).mean()
+        assert errors.average_mm[count] == pytest.approx(mean, rel=1e-3)
+    assert set(errors.average_mm) == {1, 4}, "no Avg(A) of more poses than there are"
+    assert errors.max_mm == pytest.approx(errors.average_mm[1])
+    assert errors.oracle_mm == pytest.approx(0.0, abs=0.1), "the poses are the bank's own"
