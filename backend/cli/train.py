@@ -17,6 +17,7 @@ _EXAMPLES = """examples:
   marionet train --mocap mocap/ -o run/ --device cuda --batch 2048
   marionet train --mocap mocap/ -o run/ --minutes 20             # the learning rate falls so that it ends in time
   marionet train --mocap mocap/ -o tuned/ --renders renders/ --noise noise.json --start run/checkpoint.pt
+  marionet train --mocap mocap/ -o more/ --start towers.safetensors --keep-pose-tower --rate 3e-4
   torchrun --nproc-per-node 2 -m backend train --mocap mocap/ -o run/ --device cuda
   marionet train --configuration structnet --renders renders/ --test-renders held_out/ -o paper/
 
@@ -49,6 +50,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--noise", type=Path, help="landmark error model that tools/fit_noise.py wrote")
     parser.add_argument("--start", type=Path, help="checkpoint of another run whose towers this one begins with")
+    parser.add_argument(
+        "--keep-pose-tower",
+        action="store_true",
+        help="train the image tower only, so that banks of the towers to start with stay valid",
+    )
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate at its highest (default 1e-3)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end after this time at the latest")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
@@ -80,9 +86,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Train, export, plot."""
     try:
-        import torch  # noqa: F401
+        import torch
     except ImportError as fault:
         raise DeviceError("training needs PyTorch, which is not installed", "Install the `train` extra") from fault
+    if args.device.startswith("cuda") and not torch.cuda.is_available():
+        raise DeviceError(f"--device {args.device}: PyTorch finds no CUDA device", "Train on the CPU, or see `doctor`")
     return _run_structnet(args) if args.configuration == "structnet" else _run_marionet(args)
 
 
@@ -93,7 +101,11 @@ def _run_structnet(args: argparse.Namespace) -> int:
 
     use_threads(args.threads)
     settings = StructNetSettings(
-        batch=args.batch, candidates=args.candidates, stepping=Stepping(args.stepping), seed=args.seed
+        batch=args.batch,
+        candidates=args.candidates,
+        stepping=Stepping(args.stepping),
+        seed=args.seed,
+        device=args.device,
     )
     request = StructNetRequest(
         tuple(args.renders),
@@ -143,6 +155,7 @@ def _run_marionet(args: argparse.Namespace) -> int:
         renders_share=args.renders_share,
         noise=args.noise,
         start=args.start,
+        keep_pose_tower=args.keep_pose_tower,
         workers=args.workers,
         checkpoint_steps=args.checkpoint_steps,
         report_steps=args.report_steps,

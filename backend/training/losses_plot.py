@@ -8,7 +8,11 @@ import numpy as np
 
 
 def plot_losses(table: Path, path: Path) -> None:
-    """Draw losses.csv (step, hinge, joints mm, rotation, gravity degrees, rate, soft retrieval mm) into a PNG."""
+    """Draw losses.csv (step, hinge, joints mm, rotation, gravity degrees, rate, soft retrieval mm) into a PNG; nothing
+    for a run that ended before its first report.
+    """
+    if not table.exists() or not table.stat().st_size:
+        return
     import matplotlib
 
     matplotlib.use("Agg")

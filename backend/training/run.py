@@ -41,7 +41,7 @@ TOWERS_FILE = "towers.safetensors"
 class TrainRequest:
     """What to train on, and where to. `renders_share` of each batch comes from `renders` (folders), seen by the
     landmark networks `qualities`; `noise` a fitted error model; `start` a checkpoint or towers file whose towers the
-    run begins with.
+    run begins with; `keep_pose_tower`: only the image tower is trained, beside the pose tower of `start`.
     """
 
     mocap: Path
@@ -53,6 +53,7 @@ class TrainRequest:
     qualities: tuple[Quality, ...] = (Quality.FULL, Quality.HEAVY)
     noise: Path | None = None
     start: Path | None = None
+    keep_pose_tower: bool = False
     workers: int = 1
     checkpoint_steps: int = 250
     report_steps: int = 50
@@ -75,6 +76,8 @@ def run_training(
     """
     if not 0.0 <= request.renders_share <= 1.0:
         raise BadInputError(f"--renders-share {request.renders_share} is not between 0 and 1")
+    if request.keep_pose_tower and request.start is None:
+        raise BadInputError("--keep-pose-tower has no pose tower to keep", "Name its towers with --start")
     request.output.mkdir(parents=True, exist_ok=True)
     mix = _mix(request, tell)
     pool = motion_pool(read_library(request.mocap).training())
@@ -121,6 +124,7 @@ def _state(
         else:
             start_from(state, request.start)
         tell(f"beginning with the towers of {request.start}")
+    state.pose.requires_grad_(not request.keep_pose_tower)
     return state
 
 
@@ -156,6 +160,8 @@ def _provenance(request: TrainRequest, state: TrainerState, ranks: Ranks) -> dic
     origin = {"trained": f"{state.step} steps of {windows} windows", "mocap": request.mocap.name}
     if request.renders:
         origin["renders"] = f"{100 * request.renders_share:.0f} % from {', '.join(f.name for f in request.renders)}"
+    if request.keep_pose_tower:
+        origin["pose tower"] = f"kept, of {request.start.name}" if request.start else "kept"
     if request.noise:
         origin["noise"] = request.noise.name
     return origin

@@ -246,6 +246,48 @@ def test_the_command_trains_on_renders(mocap, rendered_films, tmp_path):
     assert (curve[:, 2] < 250).all(), "it begins with towers that know something"
 
 
+def test_the_pose_tower_is_kept(mocap, tmp_path):
+    command = [sys.executable, "-m", "backend", "train", "--mocap", str(mocap), "-o", str(tmp_path), "--batch", "16"]
+    command += ["--steps", "6", "--report-steps", "2", "--keep-pose-tower", "--quiet"]
+    alone = subprocess.run(command, capture_output=True, text=True, env=_ENVIRONMENT, check=False)
+    assert alone.returncode == 2
+    assert "--start" in alone.stdout + alone.stderr
+    command += ["--start", str(_SHIPPED), "--rate", "1e-3"]
+    done = subprocess.run(command, capture_output=True, text=True, env=_ENVIRONMENT, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    shipped, made = read_towers(_SHIPPED), read_towers(tmp_path / "towers.safetensors")
+    assert made.pose_hash == shipped.pose_hash
+    assert made.image_hash != shipped.image_hash
+    assert "kept" in made.provenance["pose tower"]
+
+
+def test_a_run_that_ends_before_its_first_report_still_leaves_towers(mocap, tmp_path):
+    command = [sys.executable, "-m", "backend", "train", "--mocap", str(mocap), "-o", str(tmp_path), "--batch", "16"]
+    done = subprocess.run(
+        [*command, "--steps", "2", "--report-steps", "100"],
+        capture_output=True,
+        text=True,
+        env=_ENVIRONMENT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert read_towers(tmp_path / "towers.safetensors").embedding_size == 64
+    assert not (tmp_path / "losses.png").exists()
+
+
+@pytest.mark.gpu
+def test_training_on_cuda_learns_and_keeps_a_checkpoint(mocap, tmp_path):
+    command = [sys.executable, "-m", "backend", "train", "--mocap", str(mocap), "-o", str(tmp_path), "--batch", "128"]
+    done = subprocess.run(
+        [*command, "--steps", "150", "--device", "cuda", "--report-steps", "10", "--quiet"],
+        capture_output=True, text=True, env=_ENVIRONMENT, timeout=400, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    curve = _curve(tmp_path)
+    assert curve[-3:, 2].mean() < 0.8 * curve[0, 2]
+    assert (tmp_path / "checkpoint.pt").exists()
+
+
 def test_a_rate_that_is_none_is_refused(mocap, tmp_path):
     words = ["train", "--mocap", str(mocap), "-o", str(tmp_path / "run"), "--rate", "0"]
     done = subprocess.run(
