@@ -20,6 +20,7 @@ from backend.training.render_landmarks import RenderLandmarks
 Array = NDArray[np.floating]
 
 _NEAREST = 12
+_MOST = 24_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,14 @@ class _Upright:
     roll: Array
 
 
-def error_library(seen: RenderLandmarks) -> ErrorLibrary:
-    """The errors of the found people, and their mirror images."""
-    seen = seen.rows(seen.found)
+def error_library(seen: RenderLandmarks, most: int = _MOST) -> ErrorLibrary:
+    """The errors of the found people, and their mirror images; of at most `most` of them, drawn at random, since each
+    simulated window is compared with all.
+    """
+    found = np.flatnonzero(seen.found)
+    if len(found) > most:
+        found = np.sort(np.random.default_rng(0).choice(found, most, replace=False))
+    seen = seen.rows(found)
     true = _upright(np.asarray(seen.landmarks_m, np.float64))
     look = look_at_rotation(_hips(_project(np.asarray(seen.landmarks_m, np.float64))))
     rays = np.concatenate([seen.points, np.ones_like(seen.points[..., :1])], axis=-1) @ np.swapaxes(look, 1, 2)
