@@ -16,6 +16,7 @@ import numpy as np
 
 from backend.datasets.mocap import load_motion, turns_deg
 from backend.datasets.motion import MocapError, Motion
+from backend.datasets.straight_knees import with_straight_knees
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def read_library(root: Path, *, fps: float = 30.0) -> MotionLibrary:
         raise MocapError(
             f"{root} holds no readable mocap ({len(refused)} refused)", "Give a folder with .bvh or .amc + .asf files"
         )
-    return MotionLibrary(tuple(takes), tuple(refused))
+    return MotionLibrary(with_straight_knees(takes), tuple(refused))
 
 
 def clean_parts(take: Motion) -> list[Motion]:
