@@ -44,8 +44,8 @@ class ShapeSpread:
     leg: float = 0.06
     width: float = 0.09
     bone: float = 0.04
-    trunk_mean: float = 0.07
-    leg_mean: float = -0.02
+    trunk_mean: float = 0.10
+    leg_mean: float = -0.04
 
 
 @dataclass(frozen=True, slots=True)
