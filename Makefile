@@ -81,7 +81,9 @@ test: system test-backend test-blender  ## all tests: backend, then each Blender
 test-backend: $(VENV)/.dev  ## the tests that need no Blender
 	$(RUN) -m pytest tests --ignore tests/blender
 
-test-blender: $(BLENDERS:%=test-blender-%)  ## the tests under each Blender of BLENDERS
+# Two at a time: each suite keeps one core busy.
+test-blender:  ## the tests under each Blender of BLENDERS (and of ALSO)
+	@$(MAKE) --no-print-directory -j2 --output-sync=target $(addprefix test-blender-,$(BLENDERS) $(ALSO))
 
 # Not in BLENDERS: a plain `make test` must not need a second Python.
 test-blender-5.2:  ## the same under Blender 5.2, where Python 3.13 is at hand
