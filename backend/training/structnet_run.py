@@ -62,6 +62,7 @@ def run_structnet(request: StructNetRequest, report: Callable[[str, int, int, fl
     if not request.renders:
         raise BadInputError("structnet learns from pictures", "Give --renders FOLDER that `synthesize` made")
     request.output.mkdir(parents=True, exist_ok=True)
+    (request.output / "losses.csv").unlink(missing_ok=True)  # an earlier run's: a run of this network is not resumed
     parts = [render_crops(folder, request.most) for folder in request.renders]
     plain = Crops(np.concatenate([p.pictures for p in parts]), np.concatenate([p.joints_m for p in parts]))
     stage = "regressing joints"
