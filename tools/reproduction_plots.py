@@ -37,6 +37,7 @@ def main() -> int:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     model = load_model()
+    args.output.mkdir(parents=True, exist_ok=True)
     _components(model, args.output / "embedding_components.png")
     _average_curve(model, args, args.output / "average_curve.png")
     return 0
