@@ -90,13 +90,14 @@ class _TorchNetwork(Network):
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise DeviceError(f"There is no CUDA device for {options.device!r}", "Use --device cpu")
         super().__init__(graph, options.batch)
+        if device.startswith("cuda"):
+            # convolutions in TF32, torch's default on CUDA, move landmarks by up to a hundredth of the crop
+            torch.backends.cudnn.allow_tf32 = False
         self._torch, self._device = torch, torch.device(device)
         self._module = GraphModule(graph).eval().to(self._device)
 
     def _run(self, images: Image) -> Outputs:
-        # convolutions in TF32, torch's default on CUDA, move landmarks by up to a hundredth of the crop
-        exact = self._torch.backends.cudnn.flags(allow_tf32=False)
-        with self._torch.inference_mode(), exact:
+        with self._torch.inference_mode():
             pixels = self._torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
             values = self._module(self._module.normalise(pixels))
             return {name: value.float().cpu().numpy() for name, value in values.items()}
