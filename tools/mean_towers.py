@@ -1,4 +1,4 @@
-"""The mean of image towers that were trained beside the same pose tower: it errs less than each where they differ.
+"""The mean of image towers that were trained beside the same pose tower: what one is better at than the other, shared.
 
     python tools/mean_towers.py -o mean.safetensors one.safetensors other.safetensors
     python tools/mean_towers.py -o mean.safetensors one.safetensors other.safetensors --weights 0.7 0.3
@@ -43,7 +43,7 @@ def mean_towers(towers: list[TowerWeights], weights: list[float]) -> TowerWeight
 
 
 def _mean(arrays: list[np.ndarray], weights: list[float]) -> np.ndarray:
-    return sum(w * a.astype(np.float64) for w, a in zip(weights, arrays, strict=True)).astype(np.float32)  # type: ignore[union-attr]
+    return np.asarray(np.average(arrays, axis=0, weights=weights), np.float32)
 
 
 def main() -> int:

@@ -50,13 +50,21 @@ def standing_ratio(points: Array) -> Array:
     """
     shoulders, hips = points[:, [11, 12]].mean(1), points[:, [23, 24]].mean(1)
     thighs, shins = points[:, [25, 26]] - points[:, [23, 24]], points[:, [27, 28]] - points[:, [25, 26]]
-    trunk, below = hips - shoulders, points[:, [27, 28]].mean(1) - hips
-    keep = (_angle_deg(thighs, shins) < _BENT_DEG).all(axis=1) & (_angle_deg(trunk, below) < _LEANING_DEG)
+    trunk = hips - shoulders
+    keep = looks_straight(points)
     for bones in (thighs, shins):
         length = np.linalg.norm(bones, axis=-1)
         keep &= np.abs(length[:, 0] / length[:, 1] - 1) < _UNLIKE
     leg = np.linalg.norm(thighs, axis=-1).mean(1) + np.linalg.norm(shins, axis=-1).mean(1)
     return np.asarray((np.linalg.norm(trunk, axis=-1) / leg)[keep])
+
+
+def looks_straight(points: Array) -> NDArray[np.bool_]:
+    """Frames (N,) of keypoints (N, 33, 2) in which both legs are straight in the picture and the trunk lies above."""
+    shoulders, hips, ankles = points[:, [11, 12]].mean(1), points[:, [23, 24]].mean(1), points[:, [27, 28]].mean(1)
+    thighs, shins = points[:, [25, 26]] - points[:, [23, 24]], points[:, [27, 28]] - points[:, [25, 26]]
+    upright = _angle_deg(hips - shoulders, ankles - hips) < _LEANING_DEG
+    return np.asarray((_angle_deg(thighs, shins) < _BENT_DEG).all(axis=1) & upright)
 
 
 def _angle_deg(a: Array, b: Array) -> Array:

@@ -49,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--renders-share", type=float, default=0.25, help="share of each batch that is from renders (default 0.25)"
     )
     parser.add_argument("--noise", type=Path, help="landmark error model that tools/fit_noise.py wrote")
-    parser.add_argument("--start", type=Path, help="checkpoint of another run whose towers this one begins with")
+    parser.add_argument("--start", type=Path, help="checkpoint of another run, or towers.safetensors, to begin with")
     parser.add_argument(
         "--keep-pose-tower",
         action="store_true",

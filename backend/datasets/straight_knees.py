@@ -1,8 +1,8 @@
 """Mocap whose people never stretch a leg: the constant bend that their skeletons add is taken out. numpy only.
 
 Marker sets place the knee's centre in front of the line from hip to ankle: in the files of CMU and HDM05 most subjects
-never bend a knee by less than 10 to 25 degrees, in walking as in standing, where people bend theirs by less than 5.
-Whoever learns from such poses makes people crouch wherever the picture leaves the knee's depth open.
+bend a knee by less than 11 to 31 degrees in one frame of twenty only, where people who walk or stand bend theirs by
+less than 5. Whoever learns from such poses makes people crouch wherever the picture leaves the knee's depth open.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _X = np.array([1.0, 0.0, 0.0])
 
 
 def knee_flexion(rotations_wxyz: Array, side: str) -> Array:
-    """Bend (T,) in rad of the left or right knee in poses (T, J, 4): the twist about the body's X axis, forward bends
-    of the shin backwards positive.
+    """Bend (T,) in rad of the left or right knee in poses (T, J, 4): the twist about the body's X axis, positive where
+    the shin goes back.
     """
     knee = np.asarray(rotations_wxyz[:, canonical_body().joint_index(f"{side}_knee")], np.float64)
     _, twist = swing_twist(knee, _X)
