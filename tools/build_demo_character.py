@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -34,6 +35,8 @@ HEIGHT_M = 1.78
 CLOTHES, SHOES, HAIR, BROWS = "male_casualsuit02", "shoes03", "short02", "eyebrow001"
 SKIN = "young_caucasian_male"
 _KEPT_WEIGHTS = 4
+# skin this near to cloth, and at least this far from the cloth's edge, would only show by coming through it
+_COVERED_M, _FROM_EDGE_M = 0.035, 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +112,29 @@ def character_pieces(
         next(asset for asset in group if asset.name == name)
         for group, name in zip(groups, (CLOTHES, SHOES, HAIR, BROWS), strict=True)
     ]
-    hides = np.any([asset.hides for asset in worn], axis=0)
+    pieces = [asset_piece(asset, body, posed, base_weights) for asset in worn]
+    vertices = all_vertices(body, posed)
+    hides = np.any([asset.hides for asset in worn] + [covered_by(cloth, vertices) for cloth in pieces[:2]], axis=0)
     in_skin = (model.faces < BODY_VERTICES).all(axis=1)
     skin = without_faces(split_corners(model.faces[in_skin], model.uv, model.face_uv[in_skin]), hides)
     texture = next(path for path in library.skins if path.parent.name == SKIN)
     return [
-        piece("Skin", texture, skin, all_vertices(body, posed), base_weights),
-        *(asset_piece(asset, body, posed, base_weights) for asset in worn),
+        piece("Skin", texture, skin, vertices, base_weights),
+        *pieces,
     ]
+
+
+def covered_by(cloth: Piece, vertices_m: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of the body's vertices (V, 3) lie under a garment, away from its collar, cuffs and hem: the lists that
+    garments bring along of what they hide leave the shoulders out.
+    """
+    edges = np.sort(np.concatenate([cloth.faces[:, [0, 1]], cloth.faces[:, [1, 2]], cloth.faces[:, [2, 0]]]), axis=1)
+    unique, count = np.unique(edges, axis=0, return_counts=True)
+    open_edge = cKDTree(cloth.vertices_m[np.unique(unique[count == 1])])
+    distance, nearest = cKDTree(cloth.vertices_m).query(vertices_m)
+    from_edge, _ = open_edge.query(cloth.vertices_m[nearest])
+    covered: NDArray[np.bool_] = (distance < _COVERED_M) & (from_edge > _FROM_EDGE_M)
+    return covered
 
 
 def eye_piece(body: PoseableBody, posed: PosedBody, base_weights: NDArray[np.float32], texture: Path) -> Piece:
