@@ -21,7 +21,7 @@ from ..motion.keyframes import ReducedCurve, reduce_position_keys, reduce_rotati
 from ..retarget.baked_pose import BakedPose, JointNote
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
 from .rotation_modes import rotation_values
-from .switches import set_switch, switch_path
+from .switches import read_switch, set_switch, switch_path
 
 Array = NDArray[np.floating]
 
@@ -100,12 +100,12 @@ def bake(armature: Any, pose: BakedPose, options: BakeOptions) -> BakeReport:
 
     Frames without a person get no keys. With NEW_ACTION the action that was active is kept (with a fake user when
     nothing else holds it); with CURRENT_ACTION keys outside the baked range and of other bones stay as they are. Where
-    Blender refuses half way, the armature gets back the action and the NLA tracks that it had.
+    Blender refuses half way, the armature gets back the action with its keys, the NLA tracks and the switches it had.
     """
     check_bakeable(armature, pose)
     frames = np.round(options.frame_start + np.asarray(pose.times_s) * options.fps, 4)
     channels = list(_channels(armature, pose, frames, options))
-    with _given_back_on_a_fault(armature):
+    with _given_back_on_a_fault(armature, pose):
         return _written(armature, pose, options, frames, channels)
 
 
@@ -144,16 +144,23 @@ def _written(
 
 
 @contextmanager
-def _given_back_on_a_fault(armature: Any) -> Iterator[None]:
-    """The action and the tracks that an armature has, again, when what is done meanwhile fails; new actions go."""
+def _given_back_on_a_fault(armature: Any, pose: BakedPose) -> Iterator[None]:
+    """The action, the tracks and the switches that an armature has, again, when what is done meanwhile fails; new
+    actions go.
+    """
     data = armature.animation_data
     action = data.action if data is not None else None
     slot, fake_user = getattr(data, "action_slot", None), action is not None and action.use_fake_user
     tracks = len(data.nla_tracks) if data is not None else 0
     known = {other.name for other in bpy.data.actions}
+    bones = armature.pose.bones
+    switches = [(bones[at.bone], at.name, read_switch(bones[at.bone], at.name)) for at in pose.properties]
     try:
         yield
     except BaseException:
+        for bone, name, value in switches:
+            if value is not None:
+                set_switch(bone, name, value)
         data = armature.animation_data
         if data is not None:
             for track in list(data.nla_tracks)[tracks:]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rigs import canonical_armature
 
-from blender_addon.rig import actions
+from blender_addon.rig import actions, fcurve_keys
 from blender_addon.rig.actions import Channel
 
 FIELDS = (
@@ -79,13 +79,13 @@ def _assert_same(curve: Any, wanted: Any) -> None:
 def by_samples(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """What the quick way answered, a curve each; it is really taken, and does its work."""
     answers: list[bool] = []
-    way = actions._add_by_samples
+    way = fcurve_keys.add_by_samples
 
     def told(*given: Any) -> bool:
         answers.append(way(*given))
         return answers[-1]
 
-    monkeypatch.setattr(actions, "_add_by_samples", told)
+    monkeypatch.setattr(actions, "add_by_samples", told)
     return answers
 
 
@@ -135,7 +135,7 @@ def test_frames_out_of_order_are_sorted_as_blender_does(by_samples: list[bool]) 
 def test_a_blender_that_makes_other_keys_of_samples_gets_them_the_long_way(
     monkeypatch: pytest.MonkeyPatch, by_samples: list[bool]
 ) -> None:
-    monkeypatch.setattr(actions, "_SAMPLED_KEY", ("BEZIER", "FREE", "FREE"))  # as if it made these
+    monkeypatch.setattr(fcurve_keys, "_SAMPLED_KEY", ("BEZIER", "FREE", "FREE"))  # as if it made these
     values = _values(len(WHOLE))
     bag = _bag()
     actions.write_channels(bag, [Channel("location", "x", WHOLE, values)])
@@ -182,12 +182,12 @@ def test_a_fault_half_way_leaves_a_curve_that_takes_keys(at: str, fault: BaseExc
     curve = bag.fcurves.new("location", index=0)
     frames, numbers = WHOLE.astype(np.float32), values[:, 0].astype(np.float32)
     if isinstance(fault, RuntimeError | TypeError):
-        made = actions._add_by_samples(Broken(curve, fault, at), frames, numbers)
+        made = fcurve_keys.add_by_samples(Broken(curve, fault, at), frames, numbers)
         assert made == (at == "foreach_set")  # they were all in place by then
         assert len(curve.keyframe_points) == len(WHOLE) * made
     else:
         with pytest.raises(type(fault)):
-            actions._add_by_samples(Broken(curve, fault, at), frames, numbers)
+            fcurve_keys.add_by_samples(Broken(curve, fault, at), frames, numbers)
     assert not len(curve.sampled_points)
     actions.write_channels(bag, [Channel("location", "x", WHOLE, values)])
     read = np.array([key.co[:] for key in curve.keyframe_points])
@@ -200,7 +200,7 @@ def test_samples_that_are_not_taken_are_written_the_long_way(monkeypatch: pytest
     monkeypatch.setattr(Broken, "foreach_set", lambda self, name, values: None)
     bag, values = _bag(), _values(len(WHOLE))
     curve = bag.fcurves.new("location", index=0)
-    assert not actions._add_by_samples(
+    assert not fcurve_keys.add_by_samples(
         Broken(curve, ValueError(), "nowhere"), WHOLE.astype(np.float32), values[:, 0].astype(np.float32)
     )
     assert not len(curve.keyframe_points)
@@ -214,7 +214,7 @@ def test_samples_off_the_whole_frames_become_keys_without_a_loss() -> None:
     moved = np.array([point.co[:] for point in curve.sampled_points], np.float32)
     moved[:, 0] += 0.5
     curve.sampled_points.foreach_set("co", moved.ravel())
-    actions._samples_to_keys(curve)
+    fcurve_keys.samples_to_keys(curve)
     keys = np.array([key.co[:] for key in curve.keyframe_points], np.float32)
     np.testing.assert_array_equal(keys, moved)
     wanted = bag.fcurves.new("scale", index=0)
@@ -249,3 +249,48 @@ def test_what_is_on_screen_follows_without_a_change_of_frame() -> None:
     actions.write_channels(bag, [Channel("location", "x", np.arange(1.0, 9.0), np.full((8, 3), 4.0))])
     bpy.context.view_layer.update()
     assert tuple(armature.location) == pytest.approx((4.0, 4.0, 4.0))
+
+
+@pytest.mark.parametrize("fails_at", [1, 4, 7])
+def test_a_fault_half_way_gives_back_keys_curves_and_groups(fails_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    bag, hand = _bag(), _values(40, 3)
+    curves = [bag.fcurves.new("location", index=index) for index in range(3)]
+    for index, curve in enumerate(curves):
+        _one_by_one(curve, np.arange(1.0, 41.0), hand[:, index], "BEZIER")
+    curves[0].keyframe_points[7].interpolation, curves[0].keyframe_points[7].amplitude = "ELASTIC", 0.5
+    before = [_all_of(curve) for curve in curves]
+    paths, groups = (
+        [(curve.data_path, curve.array_index) for curve in bag.fcurves],
+        [group.name for group in bag.groups],
+    )
+    count, way = [0], fcurve_keys.write_keys
+
+    def failing(fcurve: Any, keys: Any) -> None:
+        count[0] += 1
+        way(fcurve, keys)
+        if count[0] == fails_at:
+            raise RuntimeError("Blender refused")
+
+    monkeypatch.setattr(actions, "write_keys", failing)
+    halves = np.arange(11.0, 21.0, 0.5)
+    taken = [
+        Channel(path, "Bone", halves, _values(20, 4), "BEZIER") for path in ("location", "scale", "delta_location")
+    ]
+    with pytest.raises(RuntimeError, match="Blender refused"):
+        actions.write_channels(bag, taken)
+    assert [(curve.data_path, curve.array_index) for curve in bag.fcurves] == paths
+    assert [group.name for group in bag.groups] == groups
+    for curve, fields in zip(bag.fcurves, before, strict=True):
+        for field, values in _all_of(curve).items():
+            np.testing.assert_array_equal(values, fields[field], err_msg=field)
+
+
+def test_keys_outside_the_range_keep_their_ease() -> None:
+    bag = _bag()
+    curve = bag.fcurves.new("location", index=0)
+    _one_by_one(curve, np.arange(1.0, 41.0), _values(40, 3)[:, 0], "LINEAR")
+    curve.keyframe_points[2].interpolation = "ELASTIC"
+    curve.keyframe_points[2].amplitude, curve.keyframe_points[2].period = 0.5, 3.0
+    bent = curve.evaluate(3.4)
+    actions.write_channels(bag, [Channel("location", "x", np.arange(11.0, 21.0), _values(10, 4))])
+    assert curve.evaluate(3.4) == bent != pytest.approx(np.mean([key.co.y for key in curve.keyframe_points[2:4]]))
