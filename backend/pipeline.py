@@ -18,6 +18,7 @@ import numpy as np
 from backend.camera import choose_intrinsics
 from backend.embedding.glances import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
 from backend.embedding.model import PoseModel, PoseOptions, load_model
+from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.parts import PartSettings
 from backend.embedding.refine import RefineSettings
 from backend.errors import BadInputError, Cancelled
@@ -53,13 +54,14 @@ class SolveModels:
     device: str
     people: PeopleNetworks
     poses: PoseModel
+    files: ModelFiles = SHIPPED
 
 
-def load_models(quality: SolveQuality, device: str = "auto") -> SolveModels:
+def load_models(quality: SolveQuality, device: str = "auto", files: ModelFiles = SHIPPED) -> SolveModels:
     """Load what `solve` needs. Raises WeightsError and DeviceError."""
     chosen = choose_device(device)
     people = load_people_networks(PeopleOptions(quality=quality.landmark_network, device=chosen))
-    return SolveModels(quality, chosen, people, load_model(chosen))
+    return SolveModels(quality, chosen, people, load_model(chosen, files=files), files)
 
 
 def solve(
@@ -210,9 +212,10 @@ def _open(request: SolveRequest) -> VideoReader:
 def _fitting(models: SolveModels | None, request: SolveRequest) -> SolveModels:
     """The given models where they are what the request asks for, else newly loaded ones."""
     device = choose_device(request.device)
-    if models is not None and models.quality is request.quality and models.device == device:
+    wanted = (request.quality, device, request.model)
+    if models is not None and (models.quality, models.device, models.files) == wanted:
         return models
-    return load_models(request.quality, device)
+    return load_models(*wanted)
 
 
 def _people_options(request: SolveRequest, models: SolveModels) -> PeopleOptions:

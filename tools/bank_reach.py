@@ -22,6 +22,7 @@ from backend.bank.bank_file import PoseBank
 from backend.bank.search import make_searcher
 from backend.datasets import read_library
 from backend.embedding.model import PoseModel, load_model
+from backend.embedding.model_files import ModelFiles
 from backend.embedding.parts import PartSearch
 from backend.embedding.retrieve import retrieve
 from backend.evaluation.simulated import held_out_batch, nearest_in_bank
@@ -44,7 +45,7 @@ def main() -> int:
     parser.add_argument("--windows", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    model, library = load_model(towers=args.towers, bank=args.bank), read_library(args.mocap)
+    model, library = load_model(files=ModelFiles(args.towers, args.bank)), read_library(args.mocap)
     unturned = unturned_poses_m(model.bank)
     reach, scores = [], []
     for name, takes in (("held-out subjects", library.held_out()), ("training subjects", library.training())):

@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from backend.embedding.keypoints import H36M_NAMES
 from backend.embedding.model import PoseModel, load_model
+from backend.embedding.model_files import ModelFiles
+from backend.errors import WeightsError
 from backend.evaluation.recording import read_recording
 from backend.people import PeopleOptions, Quality, track_people
 from backend.types import Intrinsics, PersonTrack
@@ -42,8 +44,12 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=2, help="how many people of a film (default 2)")
     parser.add_argument("--frames", type=int, default=232, help="how many frames of a film (default 232)")
     parser.add_argument("--towers", type=Path, help="towers other than the shipped ones")
+    parser.add_argument("--bank", type=Path, help="a bank other than the shipped one, of the same pose tower")
     args = parser.parse_args()
-    model = load_model(towers=args.towers)
+    try:
+        model = load_model(files=ModelFiles(args.towers, args.bank))
+    except WeightsError as fault:
+        sys.exit(str(fault))
     for folder in args.recording:
         print(f"{folder.name}: {np.median(_excess_deg(model, folder)):.0f} degrees too far where nearly straight")
     for path in args.video:

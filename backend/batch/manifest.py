@@ -16,10 +16,10 @@ from typing import Any, Final
 from backend.batch.orders import AnimateSettings, ClipOrder, Fault, OutputKind, SolveSettings
 from backend.errors import BadInputError
 
-_PATHS: Final = frozenset({"clip", "rig", "calibration"})
+_PATHS: Final = frozenset({"clip", "rig", "calibration", "towers", "bank"})
 # column -> field of SolveSettings or AnimateSettings
 _SOLVE: Final = {
-    **dict.fromkeys(("range", "person", "calibration", "camera", "gravity", "quality"), str),
+    **dict.fromkeys(("range", "person", "calibration", "camera", "gravity", "quality", "towers", "bank"), str),
     **dict.fromkeys(("height_m", "fov_deg", "focal_px", "slow_motion", "fps"), float),
     "max_people": int,
 }

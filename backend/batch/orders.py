@@ -62,6 +62,8 @@ class SolveSettings:
     quality: str = "best"
     slow_motion: float = 1.0
     fps: float | None = None
+    towers: str = ""
+    bank: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A name and a key for every clip: where its files go, and what they depend on, as hashes of content.
 
-May import stdlib, `backend.batch`, `backend.errors` and, for the list of weights, `backend.networks`.
+May import stdlib, `backend.batch`, `backend.errors` and, for the list of weights, `backend.networks`
+and `backend.bank.large`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from backend.batch.orders import ClipOrder, Fault, PlannedClip
+from backend.bank.large import HEADER_FILE
+from backend.batch.orders import ClipOrder, Fault, PlannedClip, SolveSettings
 from backend.batch.storage import sha256_of
 from backend.errors import BadInputError, VideoError
 from backend.networks.weights_file import WEIGHTS_DIRECTORY
@@ -60,8 +62,7 @@ def with_keys(clip: PlannedClip) -> PlannedClip:
     solve = {"source": source_digest(Path(order.source)), "version": RESULT_VERSION}
     if not order.is_solved:
         solve |= {"settings": asdict(order.solve), "weights": weights_digest()}
-        if order.solve.calibration:
-            solve["calibration"] = file_digest(Path(order.solve.calibration), "calibration")
+        solve |= _digests(order.solve)
     solve_key = _hashed(solve)
     rig = file_digest(Path(order.animate.rig), "rig") if order.animate.rig and order.needs_blender else ""
     rest = {
@@ -72,6 +73,23 @@ def with_keys(clip: PlannedClip) -> PlannedClip:
         "base": clip.base,
     }
     return replace(clip, solve_key=solve_key, key=_hashed(rest))
+
+
+def _digests(settings: SolveSettings) -> dict[str, str]:
+    """What tells the files apart that the settings name. Of a large bank, a folder, it is the header and its time:
+    the rest is gigabytes.
+    """
+    digests: dict[str, str] = {}
+    for what in ("calibration", "towers", "bank"):
+        path = Path(getattr(settings, what))
+        if path == Path():
+            continue
+        header = path / HEADER_FILE
+        if what == "bank" and header.is_file():
+            digests[what] = f"{file_digest(header, what)} {header.stat().st_mtime_ns}"
+        else:
+            digests[what] = file_digest(path, what)
+    return digests
 
 
 def source_digest(path: Path) -> str:

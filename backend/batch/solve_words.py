@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.batch.orders import ClipOrder
+from backend.batch.orders import ClipOrder, SolveSettings
 from backend.camera import CameraOptions
+from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError
 from backend.pipeline import SolveRequest
 from backend.solving.person import parse_person
@@ -35,10 +36,18 @@ def solve_request(order: ClipOrder, output: Path, device: str) -> SolveRequest:
         camera=CameraOptions(settings.focal_px, settings.fov_deg, calibration, settings.camera or None),
         gravity_camera=_direction(settings.gravity) if settings.gravity else None,
         quality=SolveQuality(settings.quality),
+        model=model_files(settings),
         device=device,
         slow_motion=settings.slow_motion,
         sequence_fps=settings.fps,
         resume=True,
+    )
+
+
+def model_files(settings: SolveSettings) -> ModelFiles:
+    """The towers and the bank that an order names."""
+    return ModelFiles(
+        Path(settings.towers) if settings.towers else None, Path(settings.bank) if settings.bank else None
     )
 
 

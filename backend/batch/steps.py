@@ -31,6 +31,7 @@ from backend.batch.orders import (
 )
 from backend.batch.solve_words import clip_facts, open_source, solve_request
 from backend.batch.storage import Storage, named_full_disk, open_storage, output_error, sha256_of
+from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, MarionetError
 from backend.export.blender_process import BlenderProcess, BlenderSettings
 from backend.export.find_blender import find_blender
@@ -55,10 +56,10 @@ class Bench:
         self._models: SolveModels | None = None
         self._blender: BlenderProcess | None = None
 
-    def models(self, quality: SolveQuality) -> SolveModels:
-        """The networks, loaded on first use."""
-        if self._models is None or self._models.quality is not quality:
-            self._models = load_models(quality, self.settings.device)
+    def models(self, quality: SolveQuality, files: ModelFiles) -> SolveModels:
+        """The networks, loaded on first use; those of the last clip are kept."""
+        if self._models is None or (self._models.quality, self._models.files) != (quality, files):
+            self._models = load_models(quality, self.settings.device, files)
         return self._models
 
     def blender(self) -> BlenderProcess:
@@ -102,7 +103,7 @@ def solve_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> S
     folder = bench.storage.scratch() / f"solve-{clip.solve_key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     request = solve_request(order, folder / "clip.npz", bench.settings.device)
-    result = solve(request, progress, models=bench.models(request.quality))
+    result = solve(request, progress, models=bench.models(request.quality, request.model))
     keeping.keep_solved(bench.storage, clip.solve_key, result.files)
     shutil.rmtree(folder, ignore_errors=True)
     facts = {"people": str(len(result.files)), "device": result.device, "frames": str(result.frames)}

@@ -25,7 +25,7 @@ from backend.batch.report import PAGE, REPORT, Reporter
 from backend.batch.storage import Storage, open_storage
 from backend.cli.batch_display import Display
 from backend.cli.output import cancel_on_interrupt, private_stdout
-from backend.cli.solve import add_camera
+from backend.cli.solve import add_camera, add_model
 from backend.errors import BadInputError, Cancelled
 from backend.server.config import parse_size
 from backend.solving.device import cuda_devices
@@ -146,6 +146,7 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     add("--blender", metavar="PATH", help="a Blender, or a Python with bpy (default: found)")
     add("--restart-blender", type=int, default=20, metavar="N", help="a fresh Blender after N clips (default 20)")
     add("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1")
+    add_model(group)
     add("--solvers", type=int, default=0, metavar="N", help="solving processes (default: as the machine has room)")
     add("--blenders", type=int, default=0, metavar="N", help="Blender processes")
     add("--lookers", type=int, default=0, metavar="N", help="processes for overlays and sheets")
@@ -181,6 +182,8 @@ def _template(args: argparse.Namespace) -> ClipOrder:
             quality=args.quality,
             slow_motion=args.slow_motion,
             fps=args.fps,
+            towers=str(args.towers.absolute()) if args.towers else "",
+            bank=str(args.bank.absolute()) if args.bank else "",
         ),
         animate=AnimateSettings(
             rig=str(Path(args.rig).expanduser().absolute()) if args.rig else "",

@@ -14,6 +14,7 @@ from backend.cli.output import Terminal
 from backend.datasets import read_library
 from backend.embedding.keypoints import H36M_NAMES
 from backend.embedding.model import PoseModel, load_model
+from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError
 from backend.evaluation.report import Scored, error_tables, plot_errors
 from backend.evaluation.tables import markdown_table
@@ -80,21 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _model(args: argparse.Namespace) -> PoseModel:
-    """The shipped model, or one with towers and a bank of the user's own; a folder is a large bank."""
-    if args.bank is None or not args.bank.is_dir():
-        return load_model(towers=args.towers, bank=args.bank)
-    from backend.bank.disk_index import INDEX_FILE, DiskSearcher
-    from backend.bank.large import open_large_bank
-    from backend.bank.search import CpuSearcher
-    from backend.embedding.model import TOWERS_FILE, WEIGHTS_DIR
-    from backend.embedding.tower_file import read_towers
-    from backend.embedding.tower_run import Towers
-
-    towers = Towers(read_towers(args.towers or WEIGHTS_DIR / TOWERS_FILE))
-    bank = open_large_bank(args.bank, towers.weights.pose_hash)
-    indexed = (args.bank / INDEX_FILE).exists()
-    searcher = DiskSearcher(bank.embeddings, args.bank) if indexed else CpuSearcher(bank.embeddings)
-    return PoseModel(towers, bank, searcher)
+    return load_model(files=ModelFiles(args.towers, args.bank))
 
 
 def _simulated(args: argparse.Namespace, model: PoseModel) -> str:

@@ -1,4 +1,6 @@
-"""`python -m backend serve`: the service that Blender starts or connects to. May import `backend.server`."""
+"""`python -m backend serve`: the service that Blender starts or connects to. May import `backend.server`,
+and what names a model.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from backend.cli.solve import add_model
+from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError
-from backend.server.config import Limits, ServerConfig, parse_size, state_dir
+from backend.server.config import WORKER_COMMAND, Limits, ServerConfig, parse_size, state_dir
 
 _EXAMPLES = """examples:
   python -m backend serve
@@ -38,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--connection-file", type=Path, metavar="PATH", help="where to write how to reach this backend")
     add("--data-dir", type=Path, metavar="DIR", help="where jobs and results are kept until they are taken")
     add("--device", action="append", metavar="NAME", help="compute device, one worker each (default: auto)")
+    add_model(parser)
     add("--root", action="append", type=Path, default=[], metavar="DIR", help="clients may name videos in here only")
     add("--keys", type=Path, metavar="DIR", help="CURVE keys and allow-list; required on other than loopback addresses")
     add("--max-jobs", type=int, default=limits.max_jobs, metavar="N", help="jobs waiting and running at once")
@@ -72,6 +77,8 @@ def config_from(arguments: argparse.Namespace) -> ServerConfig:
     ):
         if getattr(arguments, name) < least:
             raise BadInputError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}", f"It is at least {least}")
+    files = ModelFiles(*(path.absolute() if path else None for path in (arguments.towers, arguments.bank)))
+    files.check()
     missing = [root for root in arguments.root if not root.is_dir()]
     if missing:
         raise BadInputError(f"--root {missing[0]} is not a folder")
@@ -81,6 +88,7 @@ def config_from(arguments: argparse.Namespace) -> ServerConfig:
         data_dir=arguments.data_dir or folder / "service",
         bind=arguments.bind,
         devices=tuple(arguments.device or ("auto",)),
+        worker_command=(*WORKER_COMMAND, *_model_words(files)),
         roots=tuple(root.resolve() for root in arguments.root),
         keys_dir=arguments.keys,
         owner_pid=0 if arguments.stay else arguments.owner_pid,
@@ -95,6 +103,11 @@ def config_from(arguments: argparse.Namespace) -> ServerConfig:
             finish_s=arguments.finish,
         ),
     )
+
+
+def _model_words(files: ModelFiles) -> list[str]:
+    named = (("--towers", files.towers), ("--bank", files.bank))
+    return [word for option, path in named if path is not None for word in (option, str(path))]
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from backend.camera import CameraOptions
 from backend.cli.output import Terminal, cancel_on_interrupt, clock_text
+from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, Cancelled
 from backend.pipeline import ChunkCallback, SolvedChunk, SolveRequest, SolveResult, solve
 from backend.solving.outputs import check_writable
@@ -30,6 +31,8 @@ examples:
       an image sequence
   marionet solve long.mp4 -o long.npz --resume
       go on where an interrupted run stopped
+  marionet solve dance.mp4 -o dance.npz --bank bank1m.safetensors
+      with a larger bank; --towers trained/towers.safetensors with towers of your own
 
 Ctrl-C ends the watching and writes a clip of the frames done; --resume goes on later.
 """
@@ -60,6 +63,12 @@ def add_camera(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--calibration", type=Path, metavar="FILE", help="JSON with K, pose2sim .toml, OpenCV .yml")
     group.add_argument("--camera", metavar="NAME", help="which camera of the calibration file")
     group.add_argument("--gravity", metavar="X,Y,Z", help="direction down in the camera (x right, y down, z forward)")
+
+
+def add_model(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+    """The options that name other towers and another bank than the shipped ones."""
+    group.add_argument("--towers", type=Path, metavar="FILE", help="towers of your own, as `train` writes them")
+    group.add_argument("--bank", type=Path, metavar="PATH", help="a bank of your own, file or folder, of these towers")
 
 
 def camera_options(args: argparse.Namespace) -> CameraOptions:
@@ -108,6 +117,7 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     qualities = [quality.value for quality in SolveQuality]
     group.add_argument("--quality", choices=qualities, default=SolveQuality.BEST.value, help="speed against accuracy")
     group.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1")
+    add_model(group)
     group.add_argument("--smooth", choices=list(PRESETS), default="off", help="smoothing preset (default off: raw)")
     group.add_argument("--resume", action="store_true", help="go on where an interrupted run of this solve stopped")
     group.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
@@ -132,6 +142,7 @@ def _request(args: argparse.Namespace) -> SolveRequest:
         camera=camera_options(args),
         gravity_camera=_vector(args.gravity) if args.gravity else None,
         quality=SolveQuality(args.quality),
+        model=ModelFiles(args.towers, args.bank),
         device=args.device,
         smoothing=args.smooth,
         slow_motion=args.slow_motion,

@@ -6,16 +6,16 @@ numpy outside; ONNX Runtime on the CPU, torch on CUDA.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.bank.bank_file import PoseBank, read_bank
-from backend.bank.search import Hits, Searcher, make_searcher
+from backend.bank.bank_file import PoseBank
+from backend.bank.search import Hits, Searcher
 from backend.embedding.features import LandmarkWindow
 from backend.embedding.glances import ALL_VIEWS, ClipEmbedding, Query, View, embed_clip
 from backend.embedding.keypoint_trust import steady_weight
+from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.parts import PartSearch, PartSettings, between, key_frames
 from backend.embedding.refine import Evidence, Refined, RefineSettings, refine_poses
 from backend.embedding.retrieve import Retrieved, best_path, retrieve
@@ -23,7 +23,6 @@ from backend.embedding.score_climb import ScoreClimb
 from backend.embedding.shape import bone_scales_from_proportions, reshaped_joints
 from backend.embedding.skeleton import local_from_turns, make_skeleton
 from backend.embedding.smooth_evidence import smoothed
-from backend.embedding.tower_file import read_towers
 from backend.embedding.tower_run import Towers
 from backend.embedding.windows import normalised_points, solvable_frames, track_windows
 from backend.errors import NoPersonError
@@ -32,10 +31,6 @@ from blender_addon.motion.body import BodyShape, canonical_body, seen_points_m
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_continuous, quaternion_to_matrix
 
 Array = NDArray[np.floating]
-
-WEIGHTS_DIR = Path(__file__).resolve().parents[1] / "weights"
-TOWERS_FILE = "towers.safetensors"
-BANK_FILE = "bank.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +139,11 @@ class PoseModel:
         return replace(found, joints_m=(found.joints_m + candidates.joints_m(path)) / 2, rotations_wxyz=rotations)
 
 
-def load_model(
-    device: str = "cpu", *, threads: int = 0, towers: Path | None = None, bank: Path | None = None
-) -> PoseModel:
-    """Load the shipped towers and bank, or files of the user's own. Raises WeightsError."""
-    weights = read_towers(towers or WEIGHTS_DIR / TOWERS_FILE)
-    poses = read_bank(bank or WEIGHTS_DIR / BANK_FILE, weights.pose_hash)
-    return PoseModel(Towers(weights, device, threads), poses, make_searcher(poses.embeddings, device))
+def load_model(device: str = "cpu", *, threads: int = 0, files: ModelFiles = SHIPPED) -> PoseModel:
+    """Load the shipped towers and bank, or files of the user's own. Raises WeightsError and DeviceError."""
+    weights = files.read_towers()
+    bank = files.open_bank(weights.pose_hash)
+    return PoseModel(Towers(weights, device, threads), bank, files.searcher(bank, device))
 
 
 def _evidence(

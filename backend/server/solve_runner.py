@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from backend.camera import CameraOptions
+from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.errors import BadInputError
 from backend.people.options import Selection
 from backend.pipeline import SolvedChunk, SolveModels, SolveRequest, load_models, solve
@@ -26,8 +27,8 @@ CLIP_NAME = "clip.npz"
 class SolveRunner:
     """Keeps the models of every quality that was asked for, so that only the first job of a quality waits."""
 
-    def __init__(self, device: str) -> None:
-        self._device = device
+    def __init__(self, device: str, files: ModelFiles = SHIPPED) -> None:
+        self._device, self._files = device, files
         self._models: dict[SolveQuality, SolveModels] = {}
 
     def warm_up(self) -> str:
@@ -39,7 +40,7 @@ class SolveRunner:
         if order.task == "people":
             models = self._load(quality_of(order))
             return find_people(order, sink, models.device, models.people)
-        request = request_of(order, self._device)
+        request = replace(request_of(order, self._device), model=self._files)
         result = solve(
             request,
             progress=sink.progress,
@@ -51,7 +52,7 @@ class SolveRunner:
 
     def _load(self, quality: SolveQuality) -> SolveModels:
         if quality not in self._models:
-            self._models[quality] = load_models(quality, self._device)
+            self._models[quality] = load_models(quality, self._device, self._files)
         return self._models[quality]
 
 

@@ -225,10 +225,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--worker", required=True)
     parser.add_argument("--device", required=True)
+    parser.add_argument("--towers", type=Path)
+    parser.add_argument("--bank", type=Path)
     arguments = parser.parse_args()
+    from backend.embedding.model_files import ModelFiles
     from backend.server.solve_runner import SolveRunner
 
-    run_worker(SolveRunner(arguments.device))
+    run_worker(SolveRunner(arguments.device, ModelFiles(arguments.towers, arguments.bank)))
 
 
 if __name__ == "__main__":

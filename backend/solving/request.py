@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import CameraOptions
+from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.errors import BadInputError
 from backend.people.options import Quality, Selection
 from backend.types import Array
@@ -39,8 +40,8 @@ class SolveRequest:
     """One video to solve into `output` (`.npz`; several people become `name.0.npz`, `name.1.npz`).
 
     `height_m` is the person's height (None: 1.70 m is assumed and said so); `gravity_camera` (x, y, z) the direction
-    down in the camera, where known; `smoothing` a preset's name; `resume` goes on from what an interrupted run of
-    the same request left beside the output; `max_frames` refuses longer videos (0: no limit).
+    down in the camera, where known; `model` the towers and the bank; `smoothing` a preset's name; `resume` goes on from
+    what an interrupted run of the same request left there; `max_frames` refuses longer videos (0: no limit).
     """
 
     video: Path
@@ -52,6 +53,7 @@ class SolveRequest:
     camera: CameraOptions = CameraOptions()
     gravity_camera: tuple[float, float, float] | None = None
     quality: SolveQuality = SolveQuality.BEST
+    model: ModelFiles = SHIPPED
     device: str = "auto"
     smoothing: str = "off"
     slow_motion: float = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,3 +109,21 @@ def test_what_is_missing_is_named(keyed: PlannedClip) -> None:
         changed(keyed, animate=AnimateSettings(rig="/nowhere/hero.blend"))
     with pytest.raises(VideoError, match="no file"):
         changed(keyed, source="/nowhere/a.mp4")
+
+
+def test_a_key_follows_the_model_that_is_named(keyed: PlannedClip, tmp_path: Path) -> None:
+    towers, large = tmp_path / "towers.safetensors", tmp_path / "bank10m"
+    towers.write_bytes(b"towers")
+    large.mkdir()
+    (large / "bank.json").write_text("{}")
+    solve = replace(keyed.order.solve, towers=str(towers), bank=str(large))
+    named = with_keys(replace(keyed, order=replace(keyed.order, solve=solve)))
+    assert named.solve_key != keyed.solve_key
+    assert changed(named) == (False, False)
+    towers.write_bytes(b"trained on")
+    assert changed(named) == (True, True)
+    towers.write_bytes(b"towers")
+    os.utime(large / "bank.json", ns=(0, 0))  # built again
+    assert changed(named) == (True, True)
+    with pytest.raises(BadInputError, match="no bank"):
+        changed(named, solve=replace(solve, bank=str(tmp_path / "nowhere")))

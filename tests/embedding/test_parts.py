@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from backend.bank.search import make_searcher
-from backend.embedding.model import WEIGHTS_DIR, load_model
+from backend.embedding.model import load_model
+from backend.embedding.model_files import WEIGHTS_DIR, ModelFiles
 from backend.embedding.part_joints import PARTS
 from backend.embedding.parts import PartSearch, PartSettings, _with_part, between, key_frames
 
@@ -15,7 +16,7 @@ _LIMBS = {"left arm": (11, 12, 13), "right arm": (14, 15, 16), "left leg": (4, 5
 
 @pytest.fixture(scope="module")
 def model():
-    return load_model(towers=WEIGHTS_DIR / "towers.safetensors")
+    return load_model(files=ModelFiles(towers=WEIGHTS_DIR / "towers.safetensors"))
 
 
 def _scores(model, embedding, poses):

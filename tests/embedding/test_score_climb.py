@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.embedding.model import TOWERS_FILE, WEIGHTS_DIR
+from backend.embedding.model_files import TOWERS_FILE, WEIGHTS_DIR
 from backend.embedding.score_climb import ScoreClimb
 from backend.embedding.skeleton import rotvec_to_matrix
 from backend.embedding.tower_file import read_towers

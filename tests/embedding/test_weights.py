@@ -12,7 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 from backend.bank.bank_file import read_bank, write_bank
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, WINDOW, TowerInput, pose_features
-from backend.embedding.model import BANK_FILE, TOWERS_FILE, WEIGHTS_DIR, PoseModel, PoseOptions, load_model
+from backend.embedding.model import PoseModel, PoseOptions, load_model
+from backend.embedding.model_files import BANK_FILE, TOWERS_FILE, WEIGHTS_DIR
 from backend.embedding.skeleton import make_skeleton, pose_skeleton
 from backend.embedding.tower_file import read_towers
 from backend.embedding.tower_run import Towers

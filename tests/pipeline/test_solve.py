@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.errors import BadInputError, Cancelled, DeviceError, NoPersonError, OutputError
+from backend.bank.large import LargeSettings, build_large_bank
+from backend.embedding.model_files import ModelFiles
+from backend.errors import BadInputError, Cancelled, DeviceError, NoPersonError, OutputError, WeightsError
 from backend.people.options import Choice, Selection
 from backend.pipeline import SolveRequest, solve
 from backend.solving.device import choose_device
@@ -349,3 +351,16 @@ def test_previews_take_a_small_share_of_the_time():
     for _ in range(20):
         previewer.glance(Tracker())
     assert previewer.spent_s < 0.1
+
+
+def test_a_bank_of_ones_own_is_what_a_solve_retrieves_from(solved_walk, walk, models, tmp_path):
+    poses = models.poses.bank.candidates.rotations_wxyz[:400]
+    folder = tmp_path / "large"
+    build_large_bank(poses, models.poses.towers, LargeSettings(2000, 5), folder, {})
+    request = walk.request(tmp_path / "own.npz", model=ModelFiles(bank=folder))
+    clip = solve(request, models=models).clips[0]  # the models at hand have another bank: they are not taken
+    assert clip.header.model.endswith("-2000")
+    assert solved_walk[1].header.model.endswith(f"-{len(models.poses.bank)}")
+    assert np.abs(clip.joints_camera_m - solved_walk[1].joints_camera_m).max() > 1e-3
+    with pytest.raises(WeightsError, match="no complete large bank"):
+        solve(walk.request(tmp_path / "none.npz", model=ModelFiles(bank=tmp_path)), models=models)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,6 +18,11 @@ import cv2
 import numpy as np
 import pytest
 
+from backend.bank.bank_file import read_bank
+from backend.bank.large import LargeSettings, build_large_bank
+from backend.embedding.model_files import BANK_FILE, TOWERS_FILE, WEIGHTS_DIR
+from backend.embedding.tower_file import read_towers
+from backend.embedding.tower_run import Towers
 from blender_addon.motion.clip import read_clip
 from blender_addon.wire import messages as wire
 from tests.server.harness import REPOSITORY, Backend, Peer
@@ -167,3 +174,27 @@ def _middle_of_the_person(peer: Peer) -> str:
     hips = [clip.keypoint_names.index(f"{side}_hip") for side in ("left", "right")]
     x, y = clip.keypoints_px[5, hips].mean(axis=0)
     return f"{x:.1f},{y:.1f}@5"
+
+
+def test_a_backend_with_a_bank_of_ones_own(tmp_path: Path) -> None:
+    towers = Towers(read_towers(WEIGHTS_DIR / TOWERS_FILE))
+    poses = read_bank(WEIGHTS_DIR / BANK_FILE).candidates.rotations_wxyz[:300]
+    build_large_bank(poses, towers, LargeSettings(1500, 5), tmp_path / "bank", {})
+    program = ("-m", "backend", "serve", "--bank", str(tmp_path / "bank"))
+    backend, job_id = Backend(tmp_path / "backend", program=program).start(), uuid.uuid4().hex
+    try:
+        with Peer(backend.info) as peer:
+            options = wire.SolveOptions(quality="fast", start_s=0.0, end_s=0.5)
+            peer.ask(wire.Submit(job_id, wire.Source("path", str(VIDEO)), options))
+            assert isinstance(peer.until_end(job_id, 120.0)[1], wire.Done)
+            clip = read_clip(io.BytesIO(peer.ask(wire.Fetch(job_id, 0, 0, 1 << 20)).data.tobytes()))
+    finally:
+        assert backend.stop() == 0
+    assert clip.header.model.endswith("-1500")
+
+
+def test_a_backend_whose_bank_is_none_does_not_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "backend", "serve", "--data-dir", str(tmp_path / "data"), "--bank", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=REPOSITORY)
+    assert done.returncode not in (0, 1)
+    assert f"{tmp_path} is no complete large bank" in done.stderr
