@@ -23,6 +23,7 @@ GERMAN: dict[tuple[str, str], str] = {
     ("*", "Person"): "Person",
     ("*", "Slow Motion"): "Zeitlupe",
     ("*", "Plant Feet"): "Füße aufsetzen",
+    ("*", "Straighten Knees"): "Knie strecken",
     ("*", "Start Frame"): "Startbild",
     ("*", "Fewer Keys"): "Weniger Keyframes",
     ("*", "First Steps"): "Erste Schritte",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def prepare_settings(cleanup: Any) -> PrepareSettings:
     strengths = {part: getattr(cleanup, part) for part in ("root", "torso", "arms", "legs")}
     smooth = part_settings(strengths, spikes=cleanup.spikes, gap_s=cleanup.gap_s)
     trim = (cleanup.trim_start_s, cleanup.trim_end_s) if cleanup.use_trim else None
-    return PrepareSettings(smooth, cleanup.ground, trim)
+    return PrepareSettings(smooth, cleanup.ground, trim, math.degrees(cleanup.straighten))
 
 
 def retarget_options(chosen: Any) -> RetargetOptions:

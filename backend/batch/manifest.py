@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from backend.batch.orders import AnimateSettings, ClipOrder, Fault, OutputKind, SolveSettings
 from backend.errors import BadInputError
+from blender_addon.motion.straight_legs import MOST_DEG
 
 _PATHS: Final = frozenset({"clip", "rig", "calibration", "towers", "bank"})
 # column -> field of SolveSettings or AnimateSettings
@@ -23,7 +24,7 @@ _SOLVE: Final = {
     **dict.fromkeys(("height_m", "fov_deg", "focal_px", "slow_motion", "fps"), float),
     "max_people": int,
 }
-_SHORT: Final = {"height": "height_m", "fov": "fov_deg", "formats": "format"}
+_SHORT: Final = {"height": "height_m", "fov": "fov_deg", "formats": "format", "straighten": "straighten_deg"}
 _YES: Final = frozenset({"1", "yes", "true", "y", "x"})
 _NO: Final = frozenset({"0", "no", "false", "n", "-"})
 
@@ -47,9 +48,17 @@ def _yes(text: str) -> bool:
     return word in _YES
 
 
+def _bend(text: str) -> float:
+    degrees = float(text)
+    if not 0.0 <= degrees <= MOST_DEG:
+        raise ValueError(text)
+    return degrees
+
+
 _ANIMATE: Final[dict[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("rig", "armature", "smooth", "rate"), str),
     **dict.fromkeys(("ground", "in_place"), _yes),
+    "straighten_deg": _bend,
 }
 COLUMNS: Final = ("clip", "name", "format", *_SOLVE, *_ANIMATE)
 

@@ -75,6 +75,7 @@ class AnimateSettings:
     smooth: str = "light"
     ground: bool = False
     in_place: bool = False
+    straighten_deg: float = 0.0
     rate: str = "source"
 
 

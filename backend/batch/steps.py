@@ -199,6 +199,7 @@ def _export_person(
         smooth=animate.smooth,
         ground=animate.ground,
         in_place=animate.in_place,
+        straighten_deg=animate.straighten_deg,
     )
     reply = bench.blender().export(order, lambda what, done, total: progress(Progress(what, done, total)))
     outputs = [made.publish(path, kind) for kind, path in paths.items() if path.is_file()]

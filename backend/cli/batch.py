@@ -32,6 +32,7 @@ from backend.solving.device import cuda_devices
 from backend.solving.request import SolveQuality
 from backend.types import CancelToken
 from blender_addon.motion.smoothing import PRESETS
+from blender_addon.motion.straight_legs import MOST_DEG
 
 FAILED_EXIT: Final = 1
 _EXAMPLES: Final = """\
@@ -137,6 +138,7 @@ def _add_rig(group: argparse._ArgumentGroup) -> None:
     add("--armature", default="", metavar="NAME", help="the armature object (default: the one with the most bones)")
     add("--smooth", choices=list(PRESETS), default="light", help="smoothing on the way to the rig (default light)")
     add("--ground", action="store_true", help="put standing feet on the floor")
+    add("--straighten", type=float, default=0.0, metavar="DEG", help="bend knees by up to DEG less (0 to 40)")
     add("--in-place", action="store_true", help="stay on the spot instead of travelling")
     add("--rate", default="source", metavar="FPS", help="source (default), rig (the file's scene), or frames a second")
 
@@ -166,6 +168,8 @@ def _template(args: argparse.Namespace) -> ClipOrder:
             positive = False
         if not positive:
             raise BadInputError(f"--rate {rate!r} is no frame rate", "Give source, rig, or frames a second such as 24")
+    if not 0.0 <= args.straighten <= MOST_DEG:
+        raise BadInputError(f"--straighten is {args.straighten:g}", f"Give degrees from 0 to {MOST_DEG:g}")
     return ClipOrder(
         source="",
         kinds=parse_kinds(args.format),
@@ -191,6 +195,7 @@ def _template(args: argparse.Namespace) -> ClipOrder:
             smooth=args.smooth,
             ground=args.ground,
             in_place=args.in_place,
+            straighten_deg=args.straighten,
             rate=rate,
         ),
     )

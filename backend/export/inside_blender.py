@@ -200,7 +200,7 @@ def animate(armature: Any, clip: MotionClip, order: ExportOrder, skeleton_map: S
     """Smooth, retarget and bake by the add-on's `apply_clip`, at the rate that was asked for."""
     fps = set_frame_rate(clip, order.rate)
     options = ApplyOptions(
-        prepare=PrepareSettings(smooth=PRESETS[order.smooth], ground=order.ground),
+        prepare=PrepareSettings(PRESETS[order.smooth], order.ground, straighten_deg=order.straighten_deg),
         retarget=RetargetOptions(
             travel=Travel.IN_PLACE if order.in_place else Travel.TRAVEL,
             scale=None if order.rig else 1.0,  # the clip's own body needs none

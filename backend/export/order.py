@@ -16,7 +16,8 @@ class ExportOrder:
 
     `rig` is a file of `RIG_ENDINGS` (empty: the clip's own body as a plain armature), `armature` the object's name in
     it (empty: the one with the most bones). `outputs` are paths whose endings choose the format. `rate` is "source",
-    "rig" or frames a second as text; `smooth` a preset's name; `ground` puts standing feet on the floor.
+    "rig" or frames a second as text; `smooth` a preset's name; `ground` puts standing feet on the floor;
+    `straighten_deg` bends knees by up to so much less.
     """
 
     clip: str
@@ -28,6 +29,7 @@ class ExportOrder:
     smooth: str = "light"
     ground: bool = False
     in_place: bool = False
+    straighten_deg: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,8 @@ class MARIONET_OT_add_preset(AddPresetBase, bpy.types.Operator):
     preset_values = [
         *(f"kept.retarget.{name}" for name in ("root", "travel", "placement", "controls", "own_scale", "scale")),
         *(f"kept.retarget.{name}" for name in ("plant_feet", "contact_threshold")),
-        *(f"kept.cleanup.{name}" for name in ("root", "torso", "arms", "legs", "spikes", "gap_s", "ground")),
+        *(f"kept.cleanup.{name}" for name in ("root", "torso", "arms", "legs", "spikes", "gap_s")),
+        *(f"kept.cleanup.{name}" for name in ("straighten", "ground")),
         *(f"kept.bake.{name}" for name in ("parts", "into", "blend_type", "interpolation")),
         *(f"kept.bake.{name}" for name in ("reduce", "reduce_deg", "reduce_mm")),
     ]

@@ -40,6 +40,7 @@ class MARIONET_PT_cleanup(SidebarPanel, bpy.types.Panel):
             column.prop(cleanup, part)
         layout.prop(cleanup, "spikes")
         layout.prop(cleanup, "gap_s")
+        layout.prop(cleanup, "straighten")
         layout.prop(cleanup, "ground")
         layout.prop(cleanup, "use_trim")
         if cleanup.use_trim:

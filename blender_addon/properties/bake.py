@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import bpy
 from bpy.props import (
     BoolProperty,
@@ -51,6 +53,18 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
         min=0.0,
         soft_max=2.0,
         unit="TIME_ABSOLUTE",
+        update=updates.cleanup_changed,
+    )
+    straighten: FloatProperty(
+        name="Straighten Knees",
+        description="Bend knees by up to this much less, hips raised over feet that stay: for people who came out too "
+        "crouched. Knees bent beyond a right angle keep their bend",
+        default=0.0,
+        min=0.0,
+        max=math.radians(40.0),
+        step=100,
+        precision=0,
+        subtype="ANGLE",
         update=updates.cleanup_changed,
     )
     ground: BoolProperty(

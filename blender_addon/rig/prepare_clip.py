@@ -1,4 +1,4 @@
-"""What happens to a clip before it goes onto a rig: smoothing, ground, trim. Free of bpy.
+"""What happens to a clip before it goes onto a rig: smoothing, straighter legs, ground, trim. Free of bpy.
 
 May import `motion` only. A clip comes in, another clip goes out; the file is never touched.
 """
@@ -11,6 +11,7 @@ from ..motion.clip import MotionClip
 from ..motion.ground import snap_to_ground
 from ..motion.resampling import trim_clip
 from ..motion.smoothing import PRESETS, PartFilters, SmoothSettings, smooth_clip
+from ..motion.straight_legs import straighten_legs
 from ..motion.temporal import TemporalFilter
 
 # the panel's four parts and the filters that each of them sets
@@ -25,11 +26,14 @@ _STRENGTH = ("off", "light", "medium", "heavy")
 
 @dataclass(frozen=True, slots=True)
 class PrepareSettings:
-    """`smooth` as `smooth_clip` takes it; `ground` puts standing feet on the floor; `trim_s` first and last time."""
+    """`smooth` as `smooth_clip` takes it; `ground` puts standing feet on the floor; `trim_s` first and last time;
+    `straighten_deg` as `straighten_legs` takes it.
+    """
 
     smooth: SmoothSettings = SmoothSettings()
     ground: bool = False
     trim_s: tuple[float, float] | None = None
+    straighten_deg: float = 0.0
 
 
 def part_settings(strengths: dict[str, str], *, spikes: bool, gap_s: float) -> SmoothSettings:
@@ -53,8 +57,8 @@ def part_settings(strengths: dict[str, str], *, spikes: bool, gap_s: float) -> S
 
 
 def prepare_clip(clip: MotionClip, settings: PrepareSettings) -> MotionClip:
-    """Smooth, ground and trim, in this order. Raises ClipError when the trim leaves nothing."""
-    out = smooth_clip(clip, settings.smooth)
+    """Smooth, straighten, ground and trim, in this order. Raises ClipError when the trim leaves nothing."""
+    out = straighten_legs(smooth_clip(clip, settings.smooth), settings.straighten_deg)
     if settings.ground:
         out = snap_to_ground(out)
     if settings.trim_s is not None:

@@ -114,6 +114,8 @@ def test_one_blender_serves_many_orders_and_is_replaced(tmp_path: Path) -> None:
     assert own.figures is not None
     assert own.figures["scale"] == 1.0
     assert (tmp_path / "own.bvh").read_text().count("JOINT") == 23
+    blender.export(ExportOrder(CLIP, (str(tmp_path / "straight.bvh"),), "walk", straighten_deg=10.0))
+    assert (tmp_path / "straight.bvh").read_bytes() != (tmp_path / "own.bvh").read_bytes()
 
     os.kill(blender.pid, signal.SIGKILL)
     assert blender._process is not None

@@ -83,23 +83,33 @@ def test_a_csv_manifest_as_a_spreadsheet_writes_it(shoot: Path) -> None:
 
 
 def test_a_json_manifest_with_names_and_objects(shoot: Path) -> None:
-    record = {"clips": ["day1/a.mp4", {"clip": "day2/a.mp4", "format": ["fbx", "overlay"], "fov": 69, "ground": True}]}
+    record = {
+        "clips": [
+            "day1/a.mp4",
+            {"clip": "day2/a.mp4", "format": ["fbx", "overlay"], "fov": 69, "ground": True, "straighten": 12},
+        ]
+    }
     (shoot / "takes.json").write_text(json.dumps(record))
     first, second = collect([str(shoot / "takes.json")], TEMPLATE, str(shoot / "out"))
     assert first.source == str(shoot / "day1/a.mp4")
     assert second.kinds == (OutputKind.FBX, OutputKind.OVERLAY)
     assert second.solve.fov_deg == 69.0
     assert second.animate.ground
+    assert second.animate.straighten_deg == 12.0
 
 
 def test_a_bad_row_fails_alone(shoot: Path) -> None:
-    (shoot / "takes.csv").write_text("clip,height\nday1/a.mp4,tall\nday2/a.mp4,1.8\n,1.9\n")
-    tall, good, nameless = collect([str(shoot / "takes.csv")], TEMPLATE, str(shoot / "out"))
+    (shoot / "takes.csv").write_text(
+        "clip,height,straighten\nday1/a.mp4,tall,\nday2/a.mp4,1.8,\n,1.9,\nday1/a.mp4,,90\n"
+    )
+    tall, good, nameless, far = collect([str(shoot / "takes.csv")], TEMPLATE, str(shoot / "out"))
     assert tall.trouble is not None
     assert "'tall' is no value for height_m" in tall.trouble.message
     assert good.trouble is None
     assert nameless.trouble is not None
     assert "names no clip" in nameless.trouble.message
+    assert far.trouble is not None
+    assert "'90' is no value for straighten_deg" in far.trouble.message
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,11 @@ def test_smoothing_changes_what_is_baked_and_the_trim_what_is_used(ready: Any, a
     smooth = workflow.cleaned_clip(bpy.context)
     elbow = raw.body_joint_names.index("left_elbow")
     assert np.abs(smooth.rotations_wxyz[:, elbow] - raw.rotations_wxyz[:, elbow]).max() > 1e-4
+    ready.cleanup.straighten = math.radians(12.0)
+    straight = workflow.cleaned_clip(bpy.context)
+    assert (straight.root_world_m[:, 2] - smooth.root_world_m[:, 2]).max() > 0.002
+    knee = raw.body_joint_names.index("left_knee")
+    assert np.abs(straight.rotations_wxyz[:, knee] - smooth.rotations_wxyz[:, knee]).max() > 0.01
     ready.cleanup.use_trim, ready.cleanup.trim_start_s, ready.cleanup.trim_end_s = True, 0.5, 1.0
     ready.bake.frame_start = 101
     assert bpy.ops.marionet.bake() == {"FINISHED"}
@@ -240,12 +246,13 @@ def test_a_read_only_profile_still_works_and_says_what_is_not_kept(
 
 
 def test_presets_keep_the_settings(ready: Any) -> None:
-    ready.retarget.travel, ready.cleanup.legs = "IN_PLACE", "medium"
+    ready.retarget.travel, ready.cleanup.legs, ready.cleanup.straighten = "IN_PLACE", "medium", 0.25
     assert bpy.ops.marionet.add_preset(name="Game") == {"FINISHED"}
-    ready.retarget.travel, ready.cleanup.legs = "TRAVEL", "off"
+    ready.retarget.travel, ready.cleanup.legs, ready.cleanup.straighten = "TRAVEL", "off", 0.0
     path = next(Path(folder) for folder in bpy.utils.preset_paths("marionet")) / "Game.py"
     bpy.ops.script.execute_preset(filepath=str(path), menu_idname="MARIONET_MT_presets")
     assert (ready.retarget.travel, ready.cleanup.legs) == ("IN_PLACE", "medium")
+    assert ready.cleanup.straighten == pytest.approx(0.25)
 
 
 def test_the_guided_set_up_makes_an_environment_and_shows_its_log(state: Any, addon: Any, tmp_path: Path) -> None:
