@@ -21,10 +21,10 @@ from backend.embedding.model import PoseModel, PoseOptions, load_model
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.parts import PartSettings
 from backend.embedding.refine import RefineSettings
-from backend.errors import BadInputError, Cancelled
+from backend.errors import BadInputError, Cancelled, NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.networks import PeopleNetworks, load_people_networks
-from backend.people.options import PeopleOptions
+from backend.people.options import Choice, PeopleOptions
 from backend.solving.assembly import assemble_clip
 from backend.solving.device import choose_device
 from backend.solving.journal import open_journal
@@ -44,6 +44,7 @@ __all__ = ["ChunkCallback", "SolveModels", "SolveRequest", "SolveResult", "Solve
 log = logging.getLogger(__name__)
 
 ASSUMED_HEIGHT_M = 1.70
+_FEWEST_FRAMES = 3  # what `people` takes for a track
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,11 @@ def solve(
         watcher = Watcher(reader, journal, _people_options(request, models), models.people)
         watched = watcher.watch(progress, cancel, previewer.glance)
     clock.stage_s |= {"wait for decoder": watched.waited_s, "previews": previewer.spent_s}
-    tracks = _chosen(watched, request)
+    try:
+        tracks = _chosen(watched, request)
+    except NoPersonError:
+        journal.discard()  # there is nothing to go on with
+        raise
     clips = _solve_tracks(_Job(request, reader, watched, intrinsics, models, clock, progress), tracks)
     with clock.stage("write"):
         files = write_clips(clips, request.output)
@@ -219,10 +224,12 @@ def _fitting(models: SolveModels | None, request: SolveRequest) -> SolveModels:
 
 
 def _people_options(request: SolveRequest, models: SolveModels) -> PeopleOptions:
-    fast = request.quality is SolveQuality.FAST
+    # `tracks` looks as often as this, so that its numbers are the same people's; and nobody who stays briefly is missed
+    everyone = request.person.choice in (Choice.INDEX, Choice.ALL)
+    seldom = request.quality is SolveQuality.FAST and not everyone
     return PeopleOptions(
         quality=request.quality.landmark_network,
-        search_interval_s=2.0 if fast else 0.5,
+        search_interval_s=2.0 if seldom else 0.5,
         max_people=request.max_people,
         selection=request.person,
         device=models.device,
@@ -232,6 +239,10 @@ def _people_options(request: SolveRequest, models: SolveModels) -> PeopleOptions
 def _chosen(watched: Watched, request: SolveRequest) -> list[PersonTrack]:
     if watched.stopped and not watched.tracks:
         raise Cancelled("Stopped before anyone was found", "Nothing was written; --resume goes on from here")
+    if not watched.tracks and len(watched.frame_index) < _FEWEST_FRAMES:
+        raise NoPersonError(
+            f"In {len(watched.frame_index)} frames nobody can be followed", f"Solve at least {_FEWEST_FRAMES} frames"
+        )
     return choose_tracks(watched.tracks, request.person)
 
 

@@ -16,7 +16,16 @@ from backend.batch import keeping
 from backend.batch.engine import Engine
 from backend.batch.hasher import Hasher
 from backend.batch.orders import Fault, PlannedClip, Step, StepEnded, StepOrder, StepOutcome
-from backend.batch.records import DONE, FAILED, RUNNING, STOPPED, ClipRecord, RecordBook, new_record
+from backend.batch.records import (
+    DONE,
+    FAILED,
+    RUNNING,
+    STOPPED,
+    ClipRecord,
+    RecordBook,
+    is_of_another_film,
+    new_record,
+)
 from backend.batch.storage import Storage, output_error
 from backend.errors import Cancelled, MarionetError
 from backend.export.find_blender import find_blender
@@ -234,6 +243,9 @@ class Conductor:
         """A clip that fails before it begins. What an earlier run made of it stays its own."""
         earlier = self._book.read(clip.base)
         record = replace(new_record(clip, FAILED, fault), claims=(), faults=(fault,))
+        if earlier is not None and is_of_another_film(earlier, clip):
+            self.records[clip.base] = record  # what is remembered of the other film stays
+            return
         if earlier is not None:
             names = (*earlier.claims, *(output.name for output in earlier.outputs))
             record = replace(record, claims=tuple(dict.fromkeys(names)))

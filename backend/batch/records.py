@@ -114,12 +114,26 @@ class RecordBook:
         return all(self._storage.size(output.name) is not None for output in record.outputs)
 
     def check_room(self, record: ClipRecord | None, clip: PlannedClip) -> None:
-        """Raise OutputError where a file lies that no run of this batch has put there: it is not overwritten."""
-        ours = {*record.claims, *(output.name for output in record.outputs)} if record is not None else set()
+        """Raise OutputError where a file lies that no run of this batch has put there, or that was made of
+        another film: it is not overwritten.
+        """
+        ours: set[str] = set()
+        maker = "was not made by this batch"
+        if record is not None and is_of_another_film(record, clip):
+            maker = f"was made of {record.source}"
+        elif record is not None:
+            ours = {*record.claims, *(output.name for output in record.outputs)}
         for name in claims_of(clip):
             if name not in ours and self._storage.size(name) is not None:
-                place = self._storage.address(name)
-                raise OutputError(f"{place} is there already and was not made by this batch", "Move it, or --overwrite")
+                remedy = "Move it, choose another --name or -o, or --overwrite"
+                raise OutputError(f"{self._storage.address(name)} is there already and {maker}", remedy)
+
+
+def is_of_another_film(record: ClipRecord, clip: PlannedClip) -> bool:
+    """Whether the record under a clip's name is of another film: cameras number theirs alike. A film that was moved, or
+    edited where it lies, is the same one.
+    """
+    return clip.order.source != record.source and clip.solve_key != record.solve_key
 
 
 def changed_outputs(storage: Storage, record: ClipRecord) -> list[str]:

@@ -54,11 +54,21 @@ def model_files(settings: SolveSettings) -> ModelFiles:
 def open_source(order: ClipOrder, clips: Sequence[MotionClip]) -> VideoReader:
     """The source's pictures as the solve saw them; for a solved clip those that it names."""
     if order.is_solved:
-        return open_video(Path(clips[0].header.source))
+        return open_video(Path(clips[0].header.source), _options_of(clips[0]))
     settings = order.solve
     chosen = parse_range(settings.range) if settings.range else FrameRange()
     options = VideoOptions(range=chosen, sequence_fps=settings.fps, slow_motion=settings.slow_motion)
     return open_video(Path(order.source), options)
+
+
+def _options_of(clip: MotionClip) -> VideoOptions:
+    """How the film was read that a clip was solved from. A sequence's rate is the clip's, in the film's own time."""
+    settings = clip.header.settings
+    slow_motion = float(settings.get("slow_motion", "1"))
+    span = settings.get("range", ":")
+    rate = clip.header.source_fps / slow_motion
+    chosen = parse_range(span) if span.strip(":") else FrameRange()
+    return VideoOptions(range=chosen, sequence_fps=rate if rate > 0 else None, slow_motion=slow_motion)
 
 
 def clip_facts(clips: Sequence[MotionClip]) -> dict[str, str]:

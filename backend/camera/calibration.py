@@ -20,6 +20,8 @@ from backend.types import Array, Intrinsics, VideoInfo
 
 _REMEDY = 'Give JSON with "K" (3x3, px) and "size" [width, height], a pose2sim .toml, or OpenCV .yml with camera_matrix'
 
+_COUNTS = (0, 4, 5, 8, 12, 14)  # of distortion coefficients, as OpenCV knows them
+
 
 @dataclass(frozen=True, slots=True)
 class CalibratedCamera:
@@ -63,7 +65,7 @@ def _read_cameras(path: Path) -> list[CalibratedCamera]:
         if suffix == ".toml":
             return _from_toml(tomllib.loads(path.read_text(encoding="utf-8")))
         return [_from_opencv(path)]
-    except (ValueError, KeyError, TypeError, SystemError, cv2.error) as fault:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, SystemError, cv2.error) as fault:
         raise BadInputError(f"{path} is not a camera calibration ({fault})", _REMEDY) from fault
 
 
@@ -98,8 +100,19 @@ def _camera(name: str, entry: Mapping[str, Any]) -> CalibratedCamera:
     if size is None and "width" in entry and "height" in entry:
         size = (entry["width"], entry["height"])
     lens = entry.get("distortion", entry.get("distortions", entry.get("dist_coeffs", ())))
-    coefficients = tuple(float(value) for value in np.ravel(np.asarray(lens, dtype=np.float64)))
-    return CalibratedCamera(name, matrix, None if size is None else (int(size[0]), int(size[1])), coefficients)
+    size = None if size is None else (int(size[0]), int(size[1]))
+    if size is not None and min(size) < 1:
+        raise ValueError(f"camera {name} is calibrated for pictures of {size[0]}x{size[1]}")
+    return CalibratedCamera(name, matrix, size, _coefficients(name, () if lens is None else lens))
+
+
+def _coefficients(name: str, lens: Any) -> tuple[float, ...]:
+    """Distortion k1, k2, p1, p2, k3 and so on as OpenCV takes it: less than four are filled up with zeros."""
+    values = [float(value) for value in np.ravel(np.asarray(lens, dtype=np.float64))]
+    values += [0.0] * (4 - len(values)) if values else []
+    if len(values) not in _COUNTS or not np.isfinite(values).all():
+        raise ValueError(f"camera {name} has {len(values)} distortion coefficients, or some that are no numbers")
+    return tuple(values)
 
 
 def _from_opencv(path: Path) -> CalibratedCamera:
@@ -112,9 +125,9 @@ def _from_opencv(path: Path) -> CalibratedCamera:
         width, height = (int(storage.getNode(key).real()) for key in ("image_width", "image_height"))
     finally:
         storage.release()
-    coefficients = () if lens is None else tuple(float(value) for value in lens.ravel())
+    size = (width, height) if width and height else None
     return CalibratedCamera(
-        path.stem, np.asarray(matrix, dtype=np.float64), (width, height) if width and height else None, coefficients
+        path.stem, np.asarray(matrix, dtype=np.float64), size, _coefficients(path.stem, () if lens is None else lens)
     )
 
 

@@ -43,6 +43,8 @@ def choose_intrinsics(info: VideoInfo, options: CameraOptions) -> Intrinsics:
     given = [value for value in (options.focal_px, options.fov_deg, options.calibration) if value is not None]
     if len(given) > 1:
         raise BadInputError("The camera is given twice", "Use one of --focal-px, --fov and --calibration")
+    if options.camera_name and options.calibration is None:
+        raise BadInputError(f"--camera {options.camera_name} names a camera of no file", "Give --calibration FILE too")
     longer = max(info.width, info.height)
     if options.calibration is not None:
         return read_calibration(options.calibration, info, options.camera_name)

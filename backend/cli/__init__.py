@@ -14,16 +14,20 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
+from typing import NoReturn
 
 from backend.cli.output import report_error
 from backend.errors import BadInputError, MarionetError
 
 PROGRAM = "marionet"
+_TAKE_NEGATIVE = ("--gravity", "--range")
+_NEGATIVE = re.compile(r"-[\d.]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ exit codes: 0 done, 1 a clip of a batch failed, 2 bad argument, 3 video, 4 no pe
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, or the `exit_code` of the MarionetError that ended it."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = _as_meant(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     try:
         parser, module = _build_parser(chosen)
@@ -78,8 +82,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells wrong arguments as every other error is told: in words with a remedy, or as an event with --json."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise BadInputError instead of leaving."""
+        raise BadInputError(message, f"`{self.prog} --help` lists what there is")
+
+
+def _as_meant(words: Sequence[str]) -> list[str]:
+    """`--gravity -0.1,1,0` as one word, which argparse takes for two options, and --verbose wherever it stands."""
+    out: list[str] = []
+    for word in words:
+        if out and out[-1] in _TAKE_NEGATIVE and _NEGATIVE.match(word):
+            out[-1] += f"={word}"
+        else:
+            out.append(word)
+    verbose = [word for word in out if word == "--verbose"]
+    return verbose + [word for word in out if word != "--verbose"]
+
+
 def _build_parser(chosen: str | None) -> tuple[argparse.ArgumentParser, ModuleType | None]:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=PROGRAM,
         description="One-camera video of a person to animation.",
         epilog=_EPILOG,

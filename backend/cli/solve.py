@@ -12,13 +12,14 @@ from backend.cli.output import Terminal, cancel_on_interrupt, clock_text
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, Cancelled
 from backend.pipeline import ChunkCallback, SolvedChunk, SolveRequest, SolveResult, solve
-from backend.solving.outputs import check_writable
+from backend.solving.outputs import check_apart, check_ending, check_writable
 from backend.solving.person import parse_person
 from backend.solving.request import SolveQuality
 from backend.types import CancelToken
 from backend.video import FrameRange, open_video, parse_range
 from blender_addon.motion.smoothing import PRESETS
 
+FILMS, SHEETS, PLOTS = (".mp4",), (".png", ".jpg", ".jpeg"), (".png", ".svg", ".pdf")
 _EXAMPLES = """\
 examples:
   marionet solve dance.mp4 -o dance.npz
@@ -49,11 +50,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("video", type=Path, help="video file, folder of pictures, or pattern such as shot_####.png")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CLIP", help="the clip to write, name.npz")
-    _add_source(parser.add_argument_group("video"))
+    add_source(parser.add_argument_group("video"))
     _add_person(parser.add_argument_group("person"))
     add_camera(parser.add_argument_group("camera"))
     _add_work(parser.add_argument_group("work"))
     _add_looking(parser.add_argument_group("looking"))
+
+
+def add_source(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+    """The options that say how the film is read."""
+    group.add_argument("--range", type=str, metavar="START:END", help="frames (100:250), seconds (2.5s:8s) or clock")
+    group.add_argument("--fps", type=float, metavar="N", help="frames a second of an image sequence (default 24)")
+    group.add_argument("--slow-motion", type=float, default=1.0, metavar="N", help="plays N times slower than life")
 
 
 def add_camera(group: argparse._ArgumentGroup) -> None:
@@ -76,12 +84,19 @@ def camera_options(args: argparse.Namespace) -> CameraOptions:
     return CameraOptions(args.focal_px, args.fov, args.calibration, args.camera)
 
 
+def check_pictures(video: Path, wanted: Sequence[tuple[Path | None, Sequence[str]]], *others: Path) -> None:
+    """Raise OutputError for pictures and films to look at that could not be written, or would replace something."""
+    named = [(path, endings) for path, endings in wanted if path is not None]
+    for path, endings in named:
+        check_ending(path, endings)
+        check_writable(path)
+    check_apart(video, [*others, *(path for path, _ in named)])
+
+
 def run(args: argparse.Namespace) -> int:
     """Solve, write, and look. Returns 0, or 130 when stopped early with a clip of what was done."""
     request = _request(args)
-    pictures = [path for path in (args.overlay, args.sheet, args.plot) if path is not None]
-    for path in pictures:
-        check_writable(path)
+    check_pictures(args.video, ((args.overlay, FILMS), (args.sheet, SHEETS), (args.plot, PLOTS)), args.output)
     terminal = Terminal(as_json=args.json, quiet=args.quiet)
     began = time.monotonic()
     with cancel_on_interrupt() as cancel:
@@ -92,12 +107,6 @@ def run(args: argparse.Namespace) -> int:
             return Cancelled.exit_code
         _look(args, request, result, terminal, cancel)
     return 0
-
-
-def _add_source(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--range", type=str, metavar="START:END", help="frames (100:250), seconds (2.5s:8s) or clock")
-    group.add_argument("--fps", type=float, metavar="N", help="frames a second of an image sequence (default 24)")
-    group.add_argument("--slow-motion", type=float, default=1.0, metavar="N", help="plays N times slower than life")
 
 
 def _add_person(group: argparse._ArgumentGroup) -> None:

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from backend.cli.output import Terminal, cancel_on_interrupt
+from backend.cli.solve import SHEETS, add_source, check_pictures
 from backend.solving.device import choose_device
-from backend.solving.outputs import check_writable
 from backend.solving.request import SolveQuality
 from backend.solving.roster import RosterRequest, find_everyone, summarise, write_sheet
 from backend.video import FrameRange, VideoOptions, parse_range
@@ -31,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("video", type=Path, help="video file, folder of pictures, or pattern")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="contact sheet: one row a person, with its number")
-    parser.add_argument("--range", metavar="START:END", help="frames (100:250) or seconds (2.5s:8s)")
+    add_source(parser)
     parser.add_argument("--max-people", type=int, default=4, metavar="N", help="people followed at once (default 4)")
     parser.add_argument("--quality", choices=[q.value for q in SolveQuality], default=SolveQuality.BEST.value)
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")
@@ -40,10 +40,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Watch the video and list who is in it. Raises NoPersonError where nobody is."""
-    if args.sheet is not None:
-        check_writable(args.sheet)
+    check_pictures(args.video, ((args.sheet, SHEETS),))
     terminal = Terminal(as_json=args.json)
-    video = VideoOptions(range=parse_range(args.range) if args.range else FrameRange())
+    chosen = parse_range(args.range) if args.range else FrameRange()
+    video = VideoOptions(range=chosen, sequence_fps=args.fps, slow_motion=args.slow_motion)
     quality, device = SolveQuality(args.quality), choose_device(args.device)
     request = RosterRequest(args.video, video, quality, device, args.max_people)
     with cancel_on_interrupt() as cancel:

@@ -107,11 +107,14 @@ def watch_key(request: SolveRequest, info: VideoInfo, device: str) -> str:
 
 
 def _fingerprint(path: Path) -> str:
-    """Name-independent identity of a video: size with its first and last megabyte, or a sequence's names and sizes."""
+    """Name-independent identity of a video: size with its first and last megabyte, or a sequence's names, sizes and
+    times.
+    """
     digest = hashlib.sha256()
     if is_sequence(path) or not path.is_file():
         for picture in list_pictures(path):
-            digest.update(f"{picture.name} {picture.stat().st_size} ".encode())
+            about = picture.stat()
+            digest.update(f"{picture.name} {about.st_size} {about.st_mtime_ns} ".encode())
         return digest.hexdigest()
     size = path.stat().st_size
     digest.update(str(size).encode())

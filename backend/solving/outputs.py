@@ -1,4 +1,7 @@
-"""Where clips go: checked before the work begins, written whole at its end. `backend.errors`, `motion.clip`."""
+"""Where clips go: checked before the work begins, written whole at its end.
+
+May import `backend.errors`, `backend.video.sequence`, `motion.clip`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backend.errors import OutputError
+from backend.video.sequence import is_sequence, list_pictures
 from blender_addon.motion.clip import MotionClip, write_clip
 
 _SPACE = "Free some space or choose another folder"
@@ -17,21 +21,46 @@ def check_output(output: Path) -> None:
     if output.suffix.lower() != ".npz":
         raise OutputError(f"The clip {output} does not end in .npz", "Name it, for example, take.npz")
     check_writable(output)
+    try:
+        output.with_name(f"{output.name}.partial").exists()  # the journal's name is longer than the clip's
+    except OSError as fault:
+        raise OutputError(f"{output} cannot be written ({fault.strerror})", "Choose a shorter name") from fault
 
 
 def check_writable(output: Path) -> None:
     """Raise OutputError where a file of that name could not be made."""
-    if output.is_dir():
-        raise OutputError(f"{output} is a folder", "Give the name of a file")
-    if not output.parent.is_dir():
-        raise OutputError(f"There is no folder {output.parent}", "Make it first, or choose another")
     try:
+        if output.is_dir():
+            raise OutputError(f"{output} is a folder", "Give the name of a file")
+        if not output.parent.is_dir():
+            raise OutputError(f"There is no folder {output.parent}", "Make it first, or choose another")
+        output.exists()  # a name that is too long for the disk is refused here
         with tempfile.TemporaryFile(dir=output.parent, prefix=".marionet") as probe:
             probe.write(bytes(4096))
     except OSError as fault:
-        raise OutputError(
-            f"{output.parent} cannot be written to ({fault.strerror})", "Choose another folder"
-        ) from fault
+        raise OutputError(f"{output} cannot be written ({fault.strerror})", "Choose another name or folder") from fault
+
+
+def check_apart(source: Path, outputs: Sequence[Path]) -> None:
+    """Raise OutputError where an output is the film itself, one of its pictures, or another output."""
+    try:
+        pictures = list_pictures(source) if is_sequence(source) or not source.exists() else (source,)
+    except OSError:
+        pictures = ()  # it cannot be opened either, which is told better where it is tried
+    taken = {path.resolve(): "is the film itself" for path in pictures}
+    for output in outputs:
+        known = taken.get(output.resolve()) or next(
+            (what for path, what in taken.items() if output.exists() and path.exists() and output.samefile(path)), None
+        )
+        if known is not None:
+            raise OutputError(f"{output} {known}", "Choose another name")
+        taken[output.resolve()] = "is named for two outputs"
+
+
+def check_ending(output: Path, endings: Sequence[str]) -> None:
+    """Raise OutputError for a name whose ending is not the kind of file that is written."""
+    if output.suffix.lower() not in endings:
+        raise OutputError(f"{output} does not end in {' or '.join(endings)}", f"Name it, for example, look{endings[0]}")
 
 
 def write_clips(clips: Sequence[MotionClip], output: Path) -> tuple[Path, ...]:

@@ -75,9 +75,16 @@ def read_dataset(folder: Path) -> Iterator[Shard]:
 
 
 def sequence_frames(folder: Path) -> int:
-    """How many rows of a shard in a row are one film; 1 where every image stands for itself."""
-    record = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-    return int(record["settings"].get("sequence_frames", 1))
+    """How many rows of a shard in a row are one film; 1 where every image stands for itself. Raises BadInputError for a
+    folder without renders.
+    """
+    try:
+        record = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+        return int(record["settings"].get("sequence_frames", 1))
+    except (OSError, ValueError, KeyError, AttributeError) as fault:
+        raise BadInputError(
+            f"{folder} is no folder of renders ({fault})", "Make some with: python -m backend synthesize"
+        ) from fault
 
 
 def shard_path(folder: Path, number: int) -> Path:

@@ -20,9 +20,9 @@ _FOREIGN_FORMATS: Final = frozenset({"tty", "concat", "hls", "dash", "srt", "ass
 
 def check_readable(path: Path) -> None:
     """Raise VideoError for a missing, empty or unreadable file."""
-    if not path.exists():
-        raise VideoError(f"There is no file {path}", "Check the path")
     try:
+        if not path.exists():
+            raise VideoError(f"There is no file {path}", "Check the path")
         with path.open("rb") as stream:
             empty = not stream.read(1)
     except OSError as fault:

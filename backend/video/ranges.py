@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -37,7 +38,8 @@ def parse_range(text: str) -> FrameRange:
     """Read `START:END`; either side may be missing. Raises BadInputError for anything else and for an empty range."""
     separator = "-" if "-" in text else ":"
     start_text, found, end_text = text.strip().partition(separator)
-    if not found:
+    # 0:01:0:02 could be split in three places: clock times are joined by a dash
+    if not found or separator in end_text:
         raise BadInputError(f"--range {text!r} is not a range", _REMEDY)
     start, end = _bound(start_text, text), _bound(end_text, text)
     if start is not None and end is not None and isinstance(start, float) == isinstance(end, float) and end <= start:
@@ -53,9 +55,12 @@ def _bound(text: str, whole: str) -> int | float | None:
     if clock:
         return float(clock[1] or 0) * 3600.0 + float(clock[2]) * 60.0 + float(clock[3])
     try:
-        return float(text[:-1]) if text.endswith("s") else int(text)
+        bound = float(text[:-1]) if text.endswith("s") else int(text)
     except ValueError:
-        raise BadInputError(f"--range {whole!r}: {text!r} is neither a frame number nor seconds", _REMEDY) from None
+        bound = math.nan
+    if not math.isfinite(bound):
+        raise BadInputError(f"--range {whole!r}: {text!r} is neither a frame number nor seconds", _REMEDY)
+    return bound
 
 
 def _reached(bound: int | float | None, index: int, time_s: float) -> bool | None:

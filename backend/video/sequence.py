@@ -46,7 +46,8 @@ def list_pictures(path: Path) -> tuple[Path, ...]:
         raise VideoError(
             f"{path} holds no pictures", f"Give a folder or pattern with {', '.join(sorted(IMAGE_SUFFIXES))} files"
         )
-    return tuple(sorted(found, key=_natural_key))
+    shown = [item for item in found if not item.name.startswith("._")]  # macOS keeps what it knows of a file there
+    return tuple(sorted(shown or found, key=_natural_key))
 
 
 def probe_sequence(path: Path, fps: float | None) -> VideoInfo:

@@ -6,6 +6,7 @@ May import its own room, `backend.types` and `backend.errors`.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,11 +120,17 @@ def open_video(path: Path, options: VideoOptions | None = None) -> VideoReader:
     Raises VideoError for what cannot be read and BadInputError for options that make no sense.
     """
     options = options or VideoOptions()
-    if not options.slow_motion > 0.0:
+    if not 0.0 < options.slow_motion < math.inf:
         raise BadInputError(
             f"The slow-motion factor {options.slow_motion:g} must be above 0", "4 means four times slower"
         )
-    if is_sequence(path) or (not path.exists() and any(mark in path.name for mark in "#%*")):
+    if options.sequence_fps is not None and not 0.0 < options.sequence_fps < math.inf:
+        raise BadInputError(f"{options.sequence_fps:g} frames a second is no frame rate", "Give a number above 0")
+    try:
+        pictures = is_sequence(path) or (not path.exists() and any(mark in path.name for mark in "#%*"))
+    except OSError as fault:  # a name that is too long for the disk
+        raise VideoError(f"{path} cannot be opened ({fault.strerror})", "Check the path") from fault
+    if pictures:
         info, probed = probe_sequence(path, options.sequence_fps), None
     else:
         check_readable(path)

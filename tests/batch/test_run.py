@@ -6,9 +6,12 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+import av
+import cv2
 import pytest
 
 from tests.batch.batch_files import contents_of
@@ -188,3 +191,40 @@ def test_an_output_folder_that_cannot_be_made(start, tmp_path: Path, film) -> No
     done = start(film("a"), "--format", "clip", out="file/out").finish()
     assert done.code == 6
     assert os.path.isfile(tmp_path / "file")
+
+
+def test_another_film_of_the_same_name_is_not_written_over(batch, film, tmp_path: Path) -> None:
+    """Cameras number their films alike: a second card converted into the same folder."""
+    days = []
+    for day in ("day1", "day2"):
+        folder = tmp_path / day
+        folder.mkdir()
+        days.append(film("C0001").rename(folder / "C0001.mp4"))
+    with days[1].open("ab") as other:
+        other.write(b"\0" * 16)
+    first = batch(days[0].parent, "--format", "clip")
+    kept = (first.out / "C0001" / "C0001.npz").read_bytes()
+    second = batch(days[1].parent, "--format", "clip")
+    assert (second.code, second.report["C0001/C0001"]["error_code"]) == (1, "output")
+    assert f"was made of {days[0]}" in second.report["C0001/C0001"]["error"]
+    assert (first.out / "C0001" / "C0001.npz").read_bytes() == kept
+    moved = days[0].rename(tmp_path / "C0001.mp4")  # the same film elsewhere is the same work
+    assert batch(moved, "--format", "clip").report["C0001/C0001"]["reused"]
+    forced = batch(days[1], "--format", "clip", "--overwrite")
+    assert forced.code == 0
+
+
+def test_a_solved_clip_is_drawn_over_the_pictures_that_it_was_solved_from(batch, film, tmp_path: Path) -> None:
+    """A part of a film in slow motion: its times are not the film's own."""
+    source = film("slow")
+    command = [sys.executable, "-m", "backend", "solve", source, "-o", tmp_path / "slow.npz", "--range", "20:40"]
+    options = ["--slow-motion", "4", "--quality", "fast", "--quiet"]
+    subprocess.run([str(word) for word in [*command, *options]], check=True, cwd=Path(__file__).parents[2])
+    done = batch(tmp_path / "slow.npz", "--format", "overlay,sheet")
+    assert done.code == 0, done.errors
+    with av.open(str(done.out / "slow" / "slow.overlay.mp4")) as overlay:
+        assert len(list(overlay.decode(video=0))) == 20
+    sheet = cv2.imread(str(done.out / "slow" / "slow.sheet.png"))
+    rows, columns = sheet.shape[0] // 3, sheet.shape[1] // 4
+    cells = [sheet[r * rows : (r + 1) * rows, c * columns : (c + 1) * columns] for r in range(3) for c in range(4)]
+    assert min(float(cell.std()) for cell in cells) > 10  # no black cell

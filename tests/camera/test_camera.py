@@ -146,6 +146,13 @@ def test_json_calibration_is_scaled_to_the_video(tmp_path):
         choose_intrinsics(video(), CameraOptions(calibration=path, camera_name="left"))
     path.write_text(json.dumps({"K": k}))
     assert choose_intrinsics(video(), CameraOptions(calibration=path)).matrix[0, 0] == 1500.0
+    for lens, filled in ((None, ()), ([], ()), ([0.1, 0.01], (0.1, 0.01, 0.0, 0.0)), ([[1.0] * 5], (1.0,) * 5)):
+        path.write_text(json.dumps({"K": k, "distortion": lens}))
+        assert choose_intrinsics(video(), CameraOptions(calibration=path)).distortion == filled
+    for record in ({"distortion": [1.0] * 6}, {"distortion": [float("nan")] * 4}, {"size": [0, 0]}, {"size": [1920]}):
+        path.write_text(json.dumps({"K": k, **record}))
+        with pytest.raises(BadInputError, match="is not a camera calibration"):
+            choose_intrinsics(video(), CameraOptions(calibration=path))
 
 
 def test_pose2sim_and_opencv_calibrations(tmp_path):
@@ -171,7 +178,16 @@ def test_pose2sim_and_opencv_calibrations(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("a.json", "{"), ("a.json", '{"K": [1, 2]}'), ("a.toml", "[x]\ny = 1"), ("a.yml", "b")]
+    ("name", "text"),
+    [
+        ("a.json", "{"),
+        ("a.json", '{"K": [1, 2]}'),
+        ("a.json", "5"),
+        ("a.json", '"foo"'),
+        ("a.json", '{"cameras": [1]}'),
+        ("a.toml", "[x]\ny = 1"),
+        ("a.yml", "b"),
+    ],
 )
 def test_foreign_calibration_files_are_refused(tmp_path, name, text):
     (tmp_path / name).write_text(text)

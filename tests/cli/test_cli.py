@@ -32,10 +32,20 @@ def test_help_lists_commands_and_no_command_prints_it(capsys):
 
 
 def test_unknown_command_is_an_argument_error(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["dance"])
-    assert ended.value.code == 2
+    assert main(["dance"]) == 2
     assert "dance" in capsys.readouterr().err
+    assert main(["solve", "a.mp4", "-o", "a.npz", "--quality", "silly", "--json"]) == 2
+    event = json.loads(capsys.readouterr().out)
+    assert (event["event"], event["code"]) == ("error", "bad_input")
+    assert "silly" in event["message"]
+
+
+def test_words_that_begin_with_a_minus_and_verbose_anywhere(capsys, tmp_path):
+    missing = str(tmp_path / "a.mp4")
+    for option, value in (("--gravity", "-0.05,0.99,0.1"), ("--range", "-8s")):
+        assert main(["solve", missing, "-o", str(tmp_path / "a.npz"), option, value]) == 3  # read, and no film there
+        assert "There is no file" in capsys.readouterr().err
+    assert main(["tracks", missing, "--verbose"]) == 3
 
 
 def test_starting_does_not_import_heavy_packages():

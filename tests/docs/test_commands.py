@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from backend import cli
+from backend.errors import BadInputError
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -104,7 +105,7 @@ def test_a_command_is_one_that_exists(page: str, words: list[str]) -> None:
             check_make(words)
         else:
             check_program(words)
-    except SystemExit as fault:
+    except (SystemExit, BadInputError) as fault:
         pytest.fail(f"{page}: {' '.join(words)}: the parser refuses it ({fault})")
 
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -97,6 +98,12 @@ def test_nobody_in_the_video(capsys, output, write_pictures):
         (("--gravity", "down"), "not a direction"),
         (("--person", "nobody"), "names no one"),
         (("--slow-motion", "0"), "slow-motion"),
+        (("--slow-motion", "inf"), "slow-motion"),
+        (("--fps", "nan"), "no frame rate"),
+        (("--fps", "0"), "no frame rate"),
+        (("--range", "nans:5s"), "neither a frame number nor seconds"),
+        (("--range", "0:01:0:02"), "is not a range"),
+        (("--camera", "left"), "of no file"),
         (("--calibration", "nowhere.json"), "no calibration file"),
     ],
 )
@@ -111,6 +118,43 @@ def test_outputs_that_cannot_be_written(capsys, walk, tmp_path, output):
         event = refused(capsys, walk.video, *arguments)
         assert (event["exit_code"], event["code"]) == (6, "output")
         assert "no folder" in event["message"]
+    for arguments in (["-o", tmp_path / f"{'a' * 250}.npz"], ["-o", output, "--plot", tmp_path / f"{'a' * 252}.png"]):
+        event = refused(capsys, walk.video, *arguments)
+        assert "File name too long" in event["message"]
+
+
+@pytest.mark.parametrize("option", ["--overlay", "--sheet", "--plot"])
+def test_a_film_is_not_written_over_and_no_output_replaces_another(capsys, tmp_path, walk, option):
+    kind = {"--overlay": ".mp4", "--sheet": ".png", "--plot": ".png"}[option]
+    film = tmp_path / f"film{kind}"
+    film.write_bytes(walk.video.read_bytes())
+    (tmp_path / f"link{kind}").symlink_to(film)
+    for name in ("film", "link"):
+        picture = tmp_path / f"{name}{kind}"
+        event = refused(capsys, film, "-o", tmp_path / "a.npz", "--quality", "fast", option, picture)
+        assert (event["exit_code"], event["message"]) == (6, f"{picture} is the film itself")
+    wrong = tmp_path / "a.npz"
+    assert "does not end in" in refused(capsys, walk.video, "-o", wrong, option, wrong)["message"]
+    assert film.read_bytes() == walk.video.read_bytes()
+
+
+def test_two_outputs_of_one_name_and_the_pictures_of_a_sequence(capsys, tmp_path, walk):
+    one = tmp_path / "one.png"
+    event = refused(capsys, walk.video, "-o", tmp_path / "a.npz", "--sheet", one, "--plot", tmp_path / "." / "one.png")
+    assert "is named for two outputs" in event["message"]
+    folder = tmp_path / "shot"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "shot_1.png"), np.zeros((64, 64, 3), np.uint8))
+    before = (folder / "shot_1.png").read_bytes()
+    assert main(["tracks", str(folder), "--sheet", str(folder / "shot_1.png")]) == 6
+    assert "is the film itself" in capsys.readouterr().err
+    assert (folder / "shot_1.png").read_bytes() == before
+
+
+def test_two_frames_are_too_few(capsys, walk, output):
+    event = refused(capsys, walk.video, "-o", output, "--quality", "fast", "--range", ":2")
+    assert (event["exit_code"], event["remedy"]) == (4, "Solve at least 3 frames")
+    assert not output.with_name(output.name + ".partial").exists()
 
 
 def test_a_device_that_is_not_there(capsys, walk, output):

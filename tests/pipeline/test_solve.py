@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ from backend.bank.large import LargeSettings, build_large_bank
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, Cancelled, DeviceError, NoPersonError, OutputError, WeightsError
 from backend.people.options import Choice, Selection
-from backend.pipeline import SolveRequest, solve
+from backend.pipeline import SolveRequest, _people_options, solve
 from backend.solving.device import choose_device
 from backend.solving.journal import Journal, open_journal, watch_key
 from backend.solving.person import parse_person
@@ -364,3 +365,28 @@ def test_a_bank_of_ones_own_is_what_a_solve_retrieves_from(solved_walk, walk, mo
     assert np.abs(clip.joints_camera_m - solved_walk[1].joints_camera_m).max() > 1e-3
     with pytest.raises(WeightsError, match="no complete large bank"):
         solve(walk.request(tmp_path / "none.npz", model=ModelFiles(bank=tmp_path)), models=models)
+
+
+def test_numbers_of_tracks_are_the_same_peoples_at_every_quality(walk, models):
+    """`tracks` looks for people every half second; a fast solve of a numbered person has to look as often."""
+    chosen = [Selection(choice) for choice in (Choice.LARGEST, Choice.LONGEST, Choice.MOST_MOVING, Choice.ALL)]
+    chosen += [Selection(Choice.INDEX, index=1), Selection(Choice.CLICK, click_px=(5.0, 5.0))]
+    often = {
+        selection.choice
+        for selection in chosen
+        if _people_options(walk.request(Path("a.npz"), person=selection), models).search_interval_s == 0.5
+    }
+    assert often == {Choice.INDEX, Choice.ALL}
+
+
+def test_pictures_that_were_rendered_anew_are_another_film(walk, walk_pictures, tmp_path):
+    folder = tmp_path / "shot"
+    folder.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(folder / f"shot_{number}.bmp"), walk_pictures[number])
+    request = SolveRequest(folder, tmp_path / "a.npz")
+    info = open_video(folder).info
+    before = watch_key(request, info, "cpu")
+    assert watch_key(request, info, "cpu") == before
+    cv2.imwrite(str(folder / "shot_1.bmp"), walk_pictures[1][:, ::-1])  # of the same size on the disk
+    assert watch_key(request, info, "cpu") != before

@@ -135,7 +135,9 @@ def test_start_index_continues_where_a_reader_stopped(write_video):
     np.testing.assert_array_equal(rest[0].image, whole[29].image)
 
 
-@pytest.mark.parametrize("text", ["5:5", "9:3", "2s:1s", "a:b", "12", "1.5:3"])
+@pytest.mark.parametrize(
+    "text", ["5:5", "9:3", "2s:1s", "a:b", "12", "1.5:3", "1:05:10", "1:2:3:4", "infs:", ":nans", "1-2-3"]
+)
 def test_bad_ranges_are_refused(text):
     with pytest.raises(BadInputError, match="--range"):
         parse_range(text)
