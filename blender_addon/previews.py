@@ -139,9 +139,12 @@ def on_frame_change(scene: Any, _depsgraph: Any = None) -> None:
 
 @persistent
 def on_load(_path: Any = None, _other: Any = None) -> None:
-    """Another file is open: previews of the old one end; a running capture goes on."""
+    """Another file is to be opened: previews of this one end, and leave no pose in it, for the file may fail to open; a
+    running capture goes on.
+    """
     stop_overlay()
-    runtime.STATE.live = runtime.STATE.ended_live = None
+    stop_live()
+    runtime.STATE.ended_live = None
     runtime.STATE.map_report = None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from .previews import ClipOverlay, LiveRetarget, Timing, redraw_viewports, scene
 from .properties import active_clip, settings
 from .retarget.baked_pose import Controls, Placement, RetargetOptions, RootMode, Travel
 from .retarget.body_parts import BodyPart
+from .rig.actions import action_fcurves
 from .rig.apply_clip import ApplyOptions, Retargeted, retarget_clip, scene_from_clip
 from .rig.bake import BakeInto, BakeOptions
 from .rig.live_pose import LivePose
@@ -29,6 +32,7 @@ from .runtime import LoadedClip
 __all__ = ["map_row_edited"]
 
 logger = logging.getLogger(__name__)
+_OBJECT_PATHS = ("location", "rotation_quaternion", "rotation_euler", "rotation_axis_angle")
 
 
 class WorkflowError(ValueError):
@@ -123,7 +127,28 @@ def retarget_now(context: Any, clip: MotionClip) -> Retargeted:
     armature = settings(context).retarget.armature
     if armature is None or armature.name not in context.scene.objects:
         raise WorkflowError("Choose the armature to animate")
-    return retarget_clip(armature, clip, apply_options(context))
+    with _at_the_start(context, armature):
+        return retarget_clip(armature, clip, apply_options(context))
+
+
+@contextmanager
+def _at_the_start(context: Any, armature: Any) -> Iterator[None]:
+    """The rig as it stands at the bake's first frame, where keys of an earlier bake move the object through the scene:
+    else the motion would begin wherever the timeline happens to be. A live preview stays off meanwhile.
+    """
+    context.view_layer.update()  # what a preview that ended gave back
+    scene, frame = context.scene, context.scene.frame_current
+    moved = any(curve.data_path in _OBJECT_PATHS for curve in action_fcurves(armature))
+    if not moved:
+        yield
+        return
+    live, runtime.STATE.live = runtime.STATE.live, None
+    try:
+        scene.frame_set(settings(context).bake.frame_start)
+        yield
+    finally:
+        scene.frame_set(frame)
+        runtime.STATE.live = live
 
 
 def show_overlay(context: Any, clip: MotionClip, matrix: Any = None) -> None:

@@ -21,6 +21,9 @@ _NEEDED_BY = {
 }
 
 
+_MOVED_M = 0.005
+
+
 def set_up_warnings(
     rest: RestWorld, skeleton_map: SkeletonMap, target: TargetBody, options: RetargetOptions
 ) -> tuple[str, ...]:
@@ -37,6 +40,12 @@ def set_up_warnings(
     held = [rig.bone_names[bone] for bone in bones if rig.constrained[bone]]
     if held:
         warnings.append("constraints or drivers may overrule the motion of " + ", ".join(held))
+    moved = _moved_above_hips(rest, skeleton_map, options)
+    if moved:
+        warnings.append(
+            f"{moved} is moved from its rest place and gets no keys, so the whole motion is shifted by that: clear its "
+            "location (Alt G)"
+        )
     if target.leg_length_m <= 0.0 and options.scale is None:
         warnings.append("no whole leg is mapped: travel is not scaled to the character's size")
     if options.root is RootMode.ROOT_BONE and skeleton_map.root_bone not in rig.bone_names:
@@ -44,6 +53,20 @@ def set_up_warnings(
     if options.controls is not Controls.FK and not skeleton_map.limbs:
         warnings.append("the rig's map names no IK controls: FK bones are keyed")
     return tuple(warnings)
+
+
+def _moved_above_hips(rest: RestWorld, skeleton_map: SkeletonMap, options: RetargetOptions) -> str:
+    """The first bone above the one that carries the body whose present location is kept, and is not its rest place."""
+    rig = rest.rig
+    name = skeleton_map.carrier or next(iter(skeleton_map.joints["pelvis"]), "")
+    if name not in rig.bone_names:
+        return ""
+    keyed = skeleton_map.root_bone if options.root is RootMode.ROOT_BONE else None
+    for bone in rest.path_up(rig.index(name))[1:]:
+        away = float(np.linalg.norm(rig.basis[bone, :3, 3])) * rest.stretch
+        if away > _MOVED_M and rig.bone_names[bone] != keyed:
+            return rig.bone_names[bone]
+    return ""
 
 
 def give_account(body: BodyInWorld, warnings: tuple[str, ...], figures: dict[str, float]) -> RetargetReport:

@@ -101,6 +101,8 @@ def seen_from_root(body: BodyInWorld, path: RootPath) -> None:
 def object_motion(body: BodyInWorld, path: RootPath) -> ObjectMotion:
     """The armature object's own motion along the path."""
     rest = body.rest
-    turn = rest.turn if np.linalg.det(rest.turn) > 0 else -rest.turn
+    turn = rest.turn * np.array(rest.rig.mirrored)
+    if np.linalg.det(turn) < 0:  # mirrored by a parent
+        turn = -turn
     rotation = quaternion_multiply(path.turn_wxyz, matrix_to_quaternion(turn))
     return ObjectMotion(path.carry(rest.rig.object_matrix[:3, 3]), rotation)

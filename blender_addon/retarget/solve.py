@@ -60,7 +60,7 @@ def retarget(
     Raises RetargetError for a map without pelvis or without sides, or a clip without the person.
     """
     options = options or RetargetOptions()
-    skeleton_map = _present_bones(skeleton_map, rig)
+    skeleton_map = free_carrier(_present_bones(skeleton_map, rig), rig)
     source = source_motion(clip, options.contact_threshold)
     rest = rest_world(rig, skeleton_map.follows)
     try:
@@ -95,6 +95,19 @@ def _present_bones(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
     return replace(skeleton_map, joints=joints)
 
 
+def free_carrier(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
+    """The map with a carrier that can move: Blender ignores the location of a bone that is connected to its parent, so
+    the first ancestor that is not takes its place.
+    """
+    name = skeleton_map.carrier or next(iter(skeleton_map.joints["pelvis"]), "")
+    if rig.connected is None or name not in rig.bone_names or not rig.connected[rig.index(name)]:
+        return skeleton_map
+    bone = rig.index(name)
+    while rig.connected[bone]:
+        bone = int(rig.parents[bone])
+    return replace(skeleton_map, carrier=rig.bone_names[bone])
+
+
 def _write_channels(body: BodyInWorld, source: SourceMotion, floor_m: float, options: RetargetOptions) -> _Channels:
     pelvis = body.pelvis_unshifted_m(body.posed()) + body.shift_m
     path = root_path(source, body.target, pelvis, floor_m)
@@ -105,7 +118,8 @@ def _write_channels(body: BodyInWorld, source: SourceMotion, floor_m: float, opt
     if options.travel is Travel.IN_PLACE:
         _take_out_travel(body, path, still)
     root = body.skeleton_map.root_bone
-    if options.root is RootMode.ROOT_BONE and root is not None and root in body.rest.rig.bone_names:
+    own = root is not None and root in body.rest.rig.bone_names and root != body.skeleton_map.carrier
+    if options.root is RootMode.ROOT_BONE and own:
         return _bone_channels(body, still, options)
     return _bone_channels(body, None, options)
 

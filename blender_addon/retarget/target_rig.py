@@ -25,7 +25,9 @@ class TargetRig:
     `inherit_rotation` (N,) and `local_location` (N,) are the bone flags of those names; `constrained` (N,) marks
     bones whose own constraints or drivers can overrule keyed rotations. `properties` holds the (bone, property)
     pairs that can be switched. `skin_bounds` (2, 3) is the box, in armature space, of the meshes that it deforms, in
-    their rest shape (None: no mesh; the height of the sole is then guessed from the feet's bones).
+    their rest shape (None: no mesh; the height of the sole is then guessed from the feet's bones). `connected` (N,)
+    marks bones that begin at their parent's tail, whose location Blender ignores (None: none are); `mirrored` are the
+    signs of the object's own scale.
     """
 
     name: str
@@ -42,6 +44,8 @@ class TargetRig:
     deform: NDArray[np.bool_]
     properties: frozenset[tuple[str, str]] = frozenset()
     skin_bounds: Array | None = None
+    connected: NDArray[np.bool_] | None = None
+    mirrored: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __len__(self) -> int:
         return len(self.bone_names)

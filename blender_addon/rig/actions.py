@@ -51,9 +51,16 @@ def assign_action(animated: Any, action: Any) -> None:
     data.action = action
     if action is None or not has_slots(action):
         return
-    kinds = (animated.id_type, "UNSPECIFIED")
-    slot = data.action_slot or next((slot for slot in action.slots if slot.target_id_type in kinds), None)
-    data.action_slot = slot or action.slots.new(animated.id_type, animated.name)
+    data.action_slot = data.action_slot or _own_slot(animated, action)
+
+
+def _own_slot(animated: Any, action: Any) -> Any:
+    """An action's slot that is an object's own or nobody's, else a new one: another's keys are not written over."""
+    for slot in action.slots:
+        unused = slot.target_id_type == "UNSPECIFIED" and not slot.users()
+        if unused or (slot.target_id_type == animated.id_type and slot.name_display == animated.name):
+            return slot
+    return action.slots.new(animated.id_type, animated.name)
 
 
 def channelbag(animated: Any) -> Any:
@@ -125,6 +132,9 @@ def _write_channel(bag: Any, channel: Channel, before: _Before) -> int:
         before.note(channel.data_path, index)
         fcurve = _fcurve(bag, channel.data_path, index, channel.group)
         samples_to_keys(fcurve)
+        fcurve.mute = False  # what is baked is to be seen
+        if fcurve.group is not None:
+            fcurve.group.mute = False
         if by_samples and not len(fcurve.keyframe_points) and add_by_samples(fcurve, frames, values[:, index]):
             continue
         slopes = None if channel.slopes is None else np.asarray(channel.slopes, np.float32)[:, index]

@@ -14,12 +14,12 @@ from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Matrix, Quaternion
 from numpy.typing import NDArray
 
 from ..motion.keyframes import ReducedCurve, reduce_position_keys, reduce_rotation_keys
 from ..retarget.baked_pose import BakedPose, JointNote
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
+from .object_place import local_place
 from .rotation_modes import rotation_values
 from .switches import read_switch, set_switch, switch_path
 
@@ -103,6 +103,7 @@ def bake(armature: Any, pose: BakedPose, options: BakeOptions) -> BakeReport:
     Blender refuses half way, the armature gets back the action with its keys, the NLA tracks and the switches it had.
     """
     check_bakeable(armature, pose)
+    _check_action(armature, options)
     frames = np.round(options.frame_start + np.asarray(pose.times_s) * options.fps, 4)
     channels = list(_channels(armature, pose, frames, options))
     with _given_back_on_a_fault(armature, pose):
@@ -193,6 +194,20 @@ def check_bakeable(armature: Any, pose: BakedPose) -> None:
         raise BakeError("The clip has no frame with a person, so nothing would move. Choose another clip or range")
 
 
+def _check_action(armature: Any, options: BakeOptions) -> None:
+    """Raise BakeError where Blender would not take, or not keep, keys in the armature's present state."""
+    data = armature.animation_data
+    if data is None:
+        return
+    if data.use_tweak_mode:
+        raise BakeError(f"An NLA strip of {armature.name} is being tweaked. Leave tweak mode (Tab in the NLA editor)")
+    if options.into is BakeInto.CURRENT_ACTION and data.action is not None and data.action.library is not None:
+        raise BakeError(
+            f"The action {data.action.name} is linked from {data.action.library.filepath}, so keys in it get lost. "
+            "Bake into a new action, or make it local"
+        )
+
+
 def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOptions) -> Iterable[Channel]:
     present = np.asarray(pose.present, dtype=bool)
     at = frames[present]
@@ -208,9 +223,9 @@ def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOption
         curve = reduce_position_keys(at, values, bound, smooth) if bound > 0 else None
         yield _channel(bone_path(moved.bone, "location"), moved.bone, at, values, curve, options)
     for switch in pose.properties:
-        yield Channel(
-            switch_path(switch.bone, switch.name), switch.bone, at[:1], np.array([[switch.value]]), "CONSTANT"
-        )
+        ends = at[[0, -1]] if len(at) > 1 else at  # at the end too, so that keys in between do not switch it back
+        values = np.full((len(ends), 1), switch.value)
+        yield Channel(switch_path(switch.bone, switch.name), switch.bone, ends, values, "CONSTANT")
     if pose.object_motion is not None:
         yield from _object_channels(armature, pose, frames, options)
 
@@ -240,18 +255,10 @@ def _object_channels(armature: Any, pose: BakedPose, frames: Array, options: Bak
     present = np.asarray(pose.present, dtype=bool)
     location = np.asarray(pose.object_motion.location_m)[present]
     turned = np.asarray(pose.object_motion.rotation_wxyz)[present]
-    if armature.parent is not None:
-        location, turned = _below_parent(armature, location, turned)
+    location, turned = local_place(armature, location, turned)
     prop, values = rotation_values(turned, armature.rotation_mode)
     yield Channel("location", _OBJECT_GROUP, frames[present], location, options.interpolation)
     yield Channel(prop, _OBJECT_GROUP, frames[present], values, options.interpolation)
-
-
-def _below_parent(armature: Any, location: Array, turned: Array) -> tuple[Array, Array]:
-    above = (armature.parent.matrix_world @ armature.matrix_parent_inverse).inverted()
-    pairs = zip(location, turned, strict=True)
-    local = [above @ (Matrix.Translation(place) @ Quaternion(turn).to_matrix().to_4x4()) for place, turn in pairs]
-    return np.array([matrix.translation for matrix in local]), np.array([matrix.to_quaternion() for matrix in local])
 
 
 def _warnings(armature: Any, present: NDArray[np.bool_]) -> list[str]:
@@ -259,8 +266,6 @@ def _warnings(armature: Any, present: NDArray[np.bool_]) -> list[str]:
     if not present.all():
         found.append(f"{int((~present).sum())} frames without the person have no keys")
     data = armature.animation_data
-    if data.use_tweak_mode:
-        found.append("the NLA is in tweak mode: leave it to see the whole animation")
     if any(track.is_solo for track in data.nla_tracks):
         found.append("an NLA track plays solo and hides the others")
     if data.action_influence < 1.0 and data.action is not None:

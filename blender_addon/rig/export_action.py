@@ -15,6 +15,7 @@ import bpy
 
 from .actions import action_fcurves
 
+_OBJECT_PATHS = ("location", "rotation_quaternion", "rotation_euler", "rotation_axis_angle")
 FORMATS = {".bvh": "BVH", ".fbx": "FBX", ".glb": "GLB", ".usd": "USD", ".usdc": "USD", ".usda": "USD"}
 
 
@@ -32,10 +33,10 @@ class ExportOptions:
 
 
 def skinned_meshes(armature: Any) -> list[Any]:
-    """Objects of the scene that the armature deforms."""
+    """Objects of the view layer that the armature deforms; a spare costume in an excluded collection is none."""
     return [
         thing
-        for thing in bpy.context.scene.objects
+        for thing in bpy.context.view_layer.objects
         if any(modifier.type == "ARMATURE" and modifier.object == armature for modifier in thing.modifiers)
     ]
 
@@ -63,6 +64,11 @@ def export_action(armature: Any, path: Path, options: ExportOptions | None = Non
     if armature.name not in bpy.context.view_layer.objects:
         raise ExportError(f"{armature.name} is not in the active view layer. Make its collection visible there")
     first, last = action_range(armature)
+    if kind == "BVH" and _object_moves(armature):
+        raise ExportError(
+            f"{path.name}: BVH holds bones only, and the object {armature.name} is keyed: its way would be lost. "
+            "Bake with Root: Hips or Root Bone, or export FBX"
+        )
     start = first if options.frame_start is None else options.frame_start
     end = last if options.frame_end is None else options.frame_end
     chosen = [armature, *(skinned_meshes(armature) if options.with_mesh and kind != "BVH" else [])]
@@ -75,6 +81,14 @@ def export_action(armature: Any, path: Path, options: ExportOptions | None = Non
     if "FINISHED" not in result or not path.is_file():
         raise ExportError(f"{path.name}: Blender's {kind} exporter wrote no file")
     return path
+
+
+def _object_moves(armature: Any) -> bool:
+    """Whether keys move the object itself."""
+    for curve in action_fcurves(armature):
+        if curve.data_path in _OBJECT_PATHS and len({round(key.co.y, 5) for key in curve.keyframe_points}) > 1:
+            return True
+    return False
 
 
 def _export_bvh(path: Path, start: int, end: int) -> set[str]:
@@ -120,30 +134,77 @@ _EXPORTERS = {"BVH": _export_bvh, "FBX": _export_fbx, "GLB": _export_glb, "USD":
 
 @contextmanager
 def _selected(objects: list[Any]) -> Iterator[None]:
+    """Only these objects selected, the first one active. Raises ExportError for one that cannot be."""
     layer = bpy.context.view_layer
     before = [thing for thing in layer.objects if thing.select_get()]
     active = layer.objects.active
-    if active is not None and active.mode != "OBJECT":
-        with bpy.context.temp_override(active_object=active, object=active):
-            bpy.ops.object.mode_set(mode="OBJECT")
-    hidden = [thing for thing in objects if thing.hide_get()]
+    mode = active.mode if active is not None else "OBJECT"
+    if mode != "OBJECT":
+        _set_mode(active, "OBJECT")
+    with _selectable(objects):
+        try:
+            for thing in before:
+                thing.select_set(False)
+            for thing in objects:
+                thing.select_set(True)
+                if not thing.select_get():
+                    raise ExportError(f"{thing.name} cannot be selected, so it would be missing. Make it visible")
+            layer.objects.active = objects[0]
+            yield
+        finally:
+            for thing in objects:
+                thing.select_set(False)
+            for thing in before:
+                thing.select_set(True)
+            layer.objects.active = active
+            if mode != "OBJECT":
+                _set_mode(active, mode)
+
+
+def _set_mode(thing: Any, mode: str) -> None:
+    with bpy.context.temp_override(active_object=thing, object=thing):
+        bpy.ops.object.mode_set(mode=mode)
+
+
+@contextmanager
+def _selectable(objects: list[Any]) -> Iterator[None]:
+    """What keeps these objects, or the collections that hold them, from being shown and selected, lifted meanwhile:
+    exporters leave out what is not selected.
+    """
+    layer = bpy.context.view_layer
+    holders = [
+        child for child in _layer_collections(layer.layer_collection) if any(_holds(child, one) for one in objects)
+    ]
+    switches = [(child, "hide_viewport") for child in holders]
+    switches += [(child.collection, name) for child in holders for name in ("hide_viewport", "hide_select")]
+    switches += [(one, name) for one in objects for name in ("hide_viewport", "hide_select")]
+    was = [(holder, name, getattr(holder, name)) for holder, name in switches]
+    hidden: list[Any] = []
     try:
-        for thing in before:
-            thing.select_set(False)
-        for thing in hidden:
-            thing.hide_set(False)
-        for thing in objects:
-            thing.select_set(True)
-        layer.objects.active = objects[0]
+        for holder, name in switches:
+            if getattr(holder, name):
+                setattr(holder, name, False)
+        layer.update()
+        hidden += [one for one in objects if one.hide_get()]
+        for one in hidden:
+            one.hide_set(False)
         yield
     finally:
-        for thing in objects:
-            thing.select_set(False)
-        for thing in hidden:
-            thing.hide_set(True)
-        for thing in before:
-            thing.select_set(True)
-        layer.objects.active = active
+        for one in hidden:
+            one.hide_set(True)
+        for holder, name, value in was:
+            if getattr(holder, name) != value:
+                setattr(holder, name, value)
+
+
+def _holds(child: Any, thing: Any) -> bool:
+    return not child.exclude and thing.name in child.collection.all_objects
+
+
+def _layer_collections(top: Any) -> Iterator[Any]:
+    yield top
+    for child in top.children:
+        yield from _layer_collections(child)
 
 
 @contextmanager

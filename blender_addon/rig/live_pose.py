@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..retarget.baked_pose import BakedPose
+from .object_place import local_place
 from .rotation_modes import rotation_values
 from .switches import read_switch, set_switch
 
@@ -35,9 +36,14 @@ class LivePose:
 
     def __init__(self, armature: Any, pose: BakedPose) -> None:
         self.armature_name = armature.name
+        self._uid = getattr(armature, "session_uid", None)
         self._times_s = np.asarray(pose.times_s, dtype=np.float64)
         self._channels = _bone_values(pose)
-        self._object = pose.object_motion
+        moved = pose.object_motion
+        self._object = None
+        if moved is not None:
+            bpy.context.view_layer.update()  # where its parent stands
+            self._object = local_place(armature, np.asarray(moved.location_m), np.asarray(moved.rotation_wxyz))
         self._properties = pose.properties
         self._before = _snapshot(armature, {channel.bone for channel in self._channels}, pose)
 
@@ -51,8 +57,8 @@ class LivePose:
 
     def show(self, time_s: float) -> bool:
         """Pose the armature as at a time of the clip; False when the armature is gone."""
-        armature = bpy.data.objects.get(self.armature_name)
-        if armature is None or armature.type != "ARMATURE":
+        armature = self._armature()
+        if armature is None:
             return False
         frame = int(np.abs(self._times_s - time_s).argmin())
         bones = armature.pose.bones
@@ -64,16 +70,26 @@ class LivePose:
             if switch.bone in bones:
                 set_switch(bones[switch.bone], switch.name, switch.value)
         if self._object is not None:
-            armature.location = self._object.location_m[frame]
-            prop, values = rotation_values(self._object.rotation_wxyz[frame : frame + 1], armature.rotation_mode)
+            location, turned = self._object
+            armature.location = location[frame]
+            prop, values = rotation_values(turned[frame : frame + 1], armature.rotation_mode)
             setattr(armature, prop, values[0])
         armature.update_tag()  # assignments inside a handler are not always seen without it
         return True
 
+    def _armature(self) -> Any:
+        """The armature object, under a new name too; None when it is gone."""
+        found = bpy.data.objects.get(self.armature_name)
+        if found is None and self._uid is not None:
+            found = next((thing for thing in bpy.data.objects if thing.session_uid == self._uid), None)
+            if found is not None:
+                self.armature_name = found.name
+        return found if found is not None and found.type == "ARMATURE" else None
+
     def restore(self) -> bool:
         """Put the pose back as it was; False when the armature is gone."""
-        armature = bpy.data.objects.get(self.armature_name)
-        if armature is None or armature.type != "ARMATURE":
+        armature = self._armature()
+        if armature is None:
             return False
         for name, values in self._before.bones.items():
             bone = armature.pose.bones.get(name)

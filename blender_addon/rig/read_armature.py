@@ -44,6 +44,8 @@ def read_armature(armature_object: Any) -> TargetRig:
         deform=np.array([bone.use_deform for bone in bones], dtype=bool),
         properties=switchable(pose_bones),
         skin_bounds=_skin_bounds(armature_object),
+        connected=np.array([bone.use_connect and bone.parent is not None for bone in bones], dtype=bool),
+        mirrored=tuple(float(np.copysign(1.0, scale)) for scale in armature_object.scale),
     )
 
 
