@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rigs import canonical_armature
 
 from blender_addon.motion.clip import MotionClip, write_clip
 from blender_addon.retarget.baked_pose import Placement, RetargetOptions, RootMode
+from blender_addon.retarget.solve import RetargetError
 from blender_addon.rig import actions
 from blender_addon.rig.actions import Channel
 from blender_addon.rig.apply_clip import ApplyOptions, apply_clip, retarget_clip
@@ -285,3 +287,11 @@ def ready(state: Any, tmp_path: Path) -> Any:
 
 def _clip() -> MotionClip:
     return smooth_clip(49, fps=FPS)
+
+
+def test_a_map_without_hips_is_refused_in_words() -> None:
+    armature = canonical_armature()
+    found = retarget_clip(armature, CLIP, _options()).skeleton_map
+    joints = {joint: bones for joint, bones in found.joints.items() if joint != "pelvis"}
+    with pytest.raises(RetargetError, match="mapped to the pelvis"):
+        apply_clip(armature, CLIP, replace(_options(), skeleton_map=replace(found, joints=joints, carrier=None)))
