@@ -21,7 +21,7 @@ from .previews import ClipOverlay, LiveRetarget, Timing, redraw_viewports, scene
 from .properties import active_clip, settings
 from .retarget.baked_pose import Controls, Placement, RetargetOptions, RootMode, Travel
 from .retarget.body_parts import BodyPart
-from .rig.actions import action_fcurves
+from .rig.actions import OBJECT_PATHS, action_fcurves
 from .rig.apply_clip import ApplyOptions, Retargeted, retarget_clip, scene_from_clip
 from .rig.bake import BakeInto, BakeOptions
 from .rig.live_pose import LivePose
@@ -32,7 +32,6 @@ from .runtime import LoadedClip
 __all__ = ["map_row_edited"]
 
 logger = logging.getLogger(__name__)
-_OBJECT_PATHS = ("location", "rotation_quaternion", "rotation_euler", "rotation_axis_angle")
 
 
 class WorkflowError(ValueError):
@@ -138,7 +137,7 @@ def _at_the_start(context: Any, armature: Any) -> Iterator[None]:
     """
     context.view_layer.update()  # what a preview that ended gave back
     scene, frame = context.scene, context.scene.frame_current
-    moved = any(curve.data_path in _OBJECT_PATHS for curve in action_fcurves(armature))
+    moved = any(curve.data_path in OBJECT_PATHS for curve in action_fcurves(armature))
     if not moved:
         yield
         return

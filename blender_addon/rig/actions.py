@@ -17,6 +17,9 @@ from .fcurve_keys import add_by_samples, countable, fill_keys, new_keys, read_ke
 
 Array = NDArray[np.floating]
 
+# what moves an object itself
+OBJECT_PATHS = ("location", "rotation_quaternion", "rotation_euler", "rotation_axis_angle")
+
 
 @dataclass(frozen=True, slots=True)
 class Channel:

@@ -13,9 +13,8 @@ from typing import Any
 
 import bpy
 
-from .actions import action_fcurves
+from .actions import OBJECT_PATHS, action_fcurves
 
-_OBJECT_PATHS = ("location", "rotation_quaternion", "rotation_euler", "rotation_axis_angle")
 FORMATS = {".bvh": "BVH", ".fbx": "FBX", ".glb": "GLB", ".usd": "USD", ".usdc": "USD", ".usda": "USD"}
 
 
@@ -86,7 +85,7 @@ def export_action(armature: Any, path: Path, options: ExportOptions | None = Non
 def _object_moves(armature: Any) -> bool:
     """Whether keys move the object itself."""
     for curve in action_fcurves(armature):
-        if curve.data_path in _OBJECT_PATHS and len({round(key.co.y, 5) for key in curve.keyframe_points}) > 1:
+        if curve.data_path in OBJECT_PATHS and len({round(key.co.y, 5) for key in curve.keyframe_points}) > 1:
             return True
     return False
 
