@@ -210,8 +210,6 @@ def test_another_film_of_the_same_name_is_not_written_over(batch, film, tmp_path
     assert (first.out / "C0001" / "C0001.npz").read_bytes() == kept
     moved = days[0].rename(tmp_path / "C0001.mp4")  # the same film elsewhere is the same work
     assert batch(moved, "--format", "clip").report["C0001/C0001"]["reused"]
-    forced = batch(days[1], "--format", "clip", "--overwrite")
-    assert forced.code == 0
 
 
 def test_a_solved_clip_is_drawn_over_the_pictures_that_it_was_solved_from(batch, film, tmp_path: Path) -> None:
