@@ -14,6 +14,7 @@ from bpy.props import (
 )
 
 from .. import updates
+from ..motion.straight_legs import MOST_DEG
 
 PRESETS = [
     ("off", "Off", "Leave this part as it was solved"),
@@ -61,7 +62,7 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
         "crouched. Knees bent beyond a right angle keep their bend",
         default=0.0,
         min=0.0,
-        max=math.radians(40.0),
+        max=math.radians(MOST_DEG),
         step=100,
         precision=0,
         subtype="ANGLE",

@@ -73,8 +73,7 @@ def keep_parts(pose: BakedPose, skeleton_map: SkeletonMap, parts: frozenset[Body
     if parts >= ALL_PARTS:
         return pose
     part_of = bone_parts(skeleton_map)
-    carrier = skeleton_map.carrier or next(iter(skeleton_map.joints.get("pelvis", ())), None)
-    moving = {bone for bone in (carrier, skeleton_map.root_bone) if bone}
+    moving = {bone for bone in (skeleton_map.moving_bone, skeleton_map.root_bone) if bone}
 
     def kept(bone: str) -> bool:
         return part_of.get(bone, BodyPart.TORSO) in parts

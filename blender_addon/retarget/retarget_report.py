@@ -58,7 +58,7 @@ def set_up_warnings(
 def _moved_above_hips(rest: RestWorld, skeleton_map: SkeletonMap, options: RetargetOptions) -> str:
     """The first bone above the one that carries the body whose present location is kept, and is not its rest place."""
     rig = rest.rig
-    name = skeleton_map.carrier or next(iter(skeleton_map.joints.get("pelvis", ())), "")
+    name = skeleton_map.moving_bone
     if name not in rig.bone_names:
         return ""
     keyed = skeleton_map.root_bone if options.root is RootMode.ROOT_BONE else None

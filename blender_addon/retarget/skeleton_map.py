@@ -64,6 +64,11 @@ class SkeletonMap:
     switches: tuple[Switch, ...] = ()
     limbs: Mapping[str, LimbControls] = field(default_factory=dict)
 
+    @property
+    def moving_bone(self) -> str:
+        """The bone whose location moves the whole body; empty where the map has none."""
+        return self.carrier or next(iter(self.joints.get("pelvis", ())), "")
+
     def bones(self) -> tuple[str, ...]:
         """Every bone that carries a joint."""
         return tuple(bone for bones in self.joints.values() for bone in bones)

@@ -99,7 +99,7 @@ def free_carrier(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
     """The map with a carrier that can move: Blender ignores the location of a bone that is connected to its parent, so
     the first ancestor that is not takes its place.
     """
-    name = skeleton_map.carrier or next(iter(skeleton_map.joints.get("pelvis", ())), "")
+    name = skeleton_map.moving_bone
     if rig.connected is None or name not in rig.bone_names or not rig.connected[rig.index(name)]:
         return skeleton_map
     bone = rig.index(name)

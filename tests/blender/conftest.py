@@ -68,6 +68,41 @@ def addon(extension: str) -> Any:
     return load
 
 
+@pytest.fixture
+def state(extension: str, addon: Any) -> Iterator[Any]:
+    """The runtime state, clean after the test."""
+    runtime = addon("runtime").STATE
+    yield runtime
+    addon("previews").stop_overlay()
+    addon("previews").stop_live()
+    runtime.clips.clear()
+    runtime.last_error, runtime.bake_lines = "", []
+    addon("map_rows").corrections_path().unlink(missing_ok=True)
+
+
+@pytest.fixture
+def clip_file(tmp_path: Path) -> Path:
+    from clips import smooth_clip
+
+    from blender_addon.motion.clip import write_clip
+
+    path = tmp_path / "sway.npz"
+    write_clip(smooth_clip(49, fps=24.0), path)
+    return path
+
+
+@pytest.fixture
+def ready(state: Any, clip_file: Path) -> Any:
+    """A scene with a clip and a rig; the value is the scene's settings."""
+    import bpy
+    from rigs import canonical_armature
+
+    bpy.ops.marionet.import_clip(filepath=str(clip_file))
+    kept = bpy.context.scene.marionet
+    kept.retarget.armature = canonical_armature()
+    return kept
+
+
 @pytest.fixture(autouse=True)
 def _empty_file() -> None:
     """An empty file before every test. `read_homefile` keeps the extension, `read_factory_settings` does not."""

@@ -11,38 +11,6 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from clips import smooth_clip
-from rigs import canonical_armature
-
-from blender_addon.motion.clip import write_clip
-
-
-@pytest.fixture
-def state(extension: str, addon: Any) -> Any:
-    """The runtime state, clean after the test."""
-    runtime = addon("runtime").STATE
-    yield runtime
-    addon("previews").stop_overlay()
-    addon("previews").stop_live()
-    runtime.clips.clear()
-    runtime.last_error, runtime.bake_lines = "", []
-    addon("map_rows").corrections_path().unlink(missing_ok=True)
-
-
-@pytest.fixture
-def clip_file(tmp_path: Path) -> Path:
-    path = tmp_path / "sway.npz"
-    write_clip(smooth_clip(49, fps=24.0), path)
-    return path
-
-
-@pytest.fixture
-def ready(state: Any, clip_file: Path) -> Any:
-    """A scene with a clip and a rig; the value is the scene's settings."""
-    bpy.ops.marionet.import_clip(filepath=str(clip_file))
-    kept = bpy.context.scene.marionet
-    kept.retarget.armature = canonical_armature()
-    return kept
 
 
 def test_import_names_are_unique_and_faults_are_said(state: Any, clip_file: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,12 @@ from clips import smooth_clip
 from readers import read_glb
 from rigs import canonical_armature
 
-from blender_addon.motion.clip import MotionClip, write_clip
-from blender_addon.retarget.baked_pose import Placement, RetargetOptions, RootMode
+from blender_addon.retarget.baked_pose import Placement, PropertyValue, RetargetOptions, RootMode
 from blender_addon.retarget.solve import RetargetError
 from blender_addon.rig import actions
 from blender_addon.rig.actions import Channel
 from blender_addon.rig.apply_clip import ApplyOptions, apply_clip, retarget_clip
-from blender_addon.rig.bake import BakeError, BakeInto, BakeOptions
+from blender_addon.rig.bake import BakeError, BakeInto, BakeOptions, bake
 from blender_addon.rig.export_action import ExportError, export_action
 from blender_addon.rig.live_pose import LivePose
 
@@ -199,19 +197,26 @@ def test_a_file_that_fails_to_open_leaves_no_preview_pose(ready: Any, state: Any
     assert armature.pose.bones["left_elbow"].rotation_quaternion.rotation_difference(own).angle < 1e-4
 
 
-def test_muted_curves_show_what_is_baked_and_a_key_in_between_does_not_switch_back() -> None:
+def test_muted_curves_show_what_is_baked() -> None:
     armature = canonical_armature()
     apply_clip(armature, CLIP, _options())
     for curve in actions.action_fcurves(armature):
         curve.mute = True
     apply_clip(armature, smooth_clip(49, fps=FPS, seed=5), _options(into=BakeInto.CURRENT_ACTION))
     assert not any(curve.mute for curve in actions.action_fcurves(armature))
+
+
+def test_a_switch_keyed_in_between_does_not_switch_back() -> None:
+    armature = canonical_armature()
     armature.pose.bones["head"]["IK_FK"] = 0.0
+    pose = retarget_clip(armature, CLIP, _options()).pose
+    pose = replace(pose, properties=(PropertyValue("head", "IK_FK", 0.0),))
+    bake(armature, pose, BakeOptions(fps=FPS))
     bag, path = actions.channelbag(armature), actions.bone_path("head", '["IK_FK"]')
     actions.write_channels(bag, [Channel(path, "head", np.array([20.0]), np.array([[1.0]]), "CONSTANT")])
-    ends = Channel(path, "head", np.array([1.0, 49.0]), np.zeros((2, 1)), "CONSTANT")
-    actions.write_channels(bag, [ends])
-    assert bag.fcurves.find(path).evaluate(30.0) == 0.0
+    assert bag.fcurves.find(path).evaluate(30.0) == 1.0
+    bake(armature, pose, BakeOptions(fps=FPS, into=BakeInto.CURRENT_ACTION))
+    assert [bag.fcurves.find(path).evaluate(frame) for frame in (1.0, 20.0, 30.0, 49.0)] == [0.0] * 4
 
 
 @pytest.mark.parametrize("state", ["hide_select", "hide_viewport", "eye", "collection", "collection select"])
@@ -261,32 +266,6 @@ def test_a_spare_costume_is_left_out_and_pose_mode_comes_back(tmp_path: Path) ->
     assert export_action(armature, tmp_path / "a.fbx").is_file()
     assert armature.mode == "POSE"
     bpy.ops.object.mode_set(mode="OBJECT")
-
-
-@pytest.fixture
-def state(extension: str, addon: Any) -> Iterator[Any]:
-    """The runtime state, clean after the test."""
-    runtime = addon("runtime").STATE
-    yield runtime
-    addon("previews").stop_overlay()
-    addon("previews").stop_live()
-    runtime.clips.clear()
-    runtime.last_error, runtime.bake_lines = "", []
-
-
-@pytest.fixture
-def ready(state: Any, tmp_path: Path) -> Any:
-    """A scene with a clip and a rig; the value is the scene's settings."""
-    path = tmp_path / "sway.npz"
-    write_clip(_clip(), path)
-    bpy.ops.marionet.import_clip(filepath=str(path))
-    kept = bpy.context.scene.marionet
-    kept.retarget.armature = canonical_armature()
-    return kept
-
-
-def _clip() -> MotionClip:
-    return smooth_clip(49, fps=FPS)
 
 
 def test_a_map_without_hips_is_refused_in_words() -> None:
