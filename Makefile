@@ -72,7 +72,7 @@ system:  ## the system libraries of headless rendering (installs them as root, e
 	@tools/system_libraries.sh
 
 # ---------------------------------------------------------------------------------------------------- main job
-demo: system $(VENV)/.core .venv-bpy-$(DEMO_BLENDER)/.ready  ## a real clip to a baked character; CLIP=film RIG=file.blend for yours
+demo: system $(VENV)/.core .venv-bpy-$(DEMO_BLENDER)/.ready  ## a real clip to a baked character; CLIP=video RIG=file.blend for yours
 	@$(RUN) -m tools.demo --blender-python .venv-bpy-$(DEMO_BLENDER)/bin/python $(if $(CLIP),--clip "$(CLIP)") $(if $(RIG),--character "$(RIG)")
 
 # ------------------------------------------------------------------------------------------------------- tests

@@ -33,7 +33,7 @@ class BadInputError(MarionetError):
 
 
 class VideoError(MarionetError):
-    """A video that is missing, empty, damaged, encrypted or has no picture."""
+    """A video that is missing, empty, damaged, encrypted or has no image."""
 
     code = "video"
     exit_code = 3

@@ -16,22 +16,22 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from backend.camera import choose_intrinsics
-from backend.embedding.glances import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
-from backend.embedding.model import PoseModel, PoseOptions, load_model
+from backend.embedding.augmented_views import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
 from backend.embedding.model_files import SHIPPED, ModelFiles
-from backend.embedding.parts import PartSettings
+from backend.embedding.part_retrieval import PartSettings
+from backend.embedding.pose_model import PoseModel, PoseOptions, load_model
 from backend.embedding.refine import RefineSettings
 from backend.errors import BadInputError, Cancelled, NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.networks import PeopleNetworks, load_people_networks
 from backend.people.options import Choice, PeopleOptions
-from backend.solving.assembly import assemble_clip
+from backend.solving.checkpoint import open_checkpoint
+from backend.solving.clip_assembly import assemble_clip
 from backend.solving.device import choose_device
-from backend.solving.journal import open_journal
 from backend.solving.outputs import check_output, write_clips
 from backend.solving.preview import Previewer
 from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, SolveRequest, SolveResult
-from backend.solving.watching import Watched, Watcher
+from backend.solving.video_pass import TrackedVideo, VideoPass
 from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback
 from backend.video import VideoReader, open_video
 from backend.world import WorldOptions, place_in_world
@@ -74,8 +74,8 @@ def solve(
 ) -> SolveResult:
     """Solve a video into clip files.
 
-    `on_chunk` gets previews while the video is watched. A cancel while the video is watched ends the watching; the
-    frames seen so far are solved and written, and the journal stays for a request with `resume`. Raises VideoError,
+    `on_chunk` gets previews while the video is tracked. A cancel while the video is tracked ends the watching; the
+    frames seen so far are solved and written, and the checkpoint stays for a request with `resume`. Raises VideoError,
     NoPersonError, BadInputError, WeightsError, DeviceError, OutputError; Cancelled when nothing was done by then.
     """
     clock = _StageClock()
@@ -87,29 +87,29 @@ def solve(
         intrinsics = choose_intrinsics(reader.info, request.camera)
     with clock.stage("load"):
         models = _fitting(models, request)
-        journal = open_journal(request, reader.info, models.device)
+        checkpoint = open_checkpoint(request, reader.info, models.device)
     with clock.stage("watch"):
         previewer = _Poses(models.poses, intrinsics, request).previewer(on_chunk)
-        watcher = Watcher(reader, journal, _people_options(request, models), models.people)
-        watched = watcher.watch(progress, cancel, previewer.glance)
-    clock.stage_s |= {"wait for decoder": watched.waited_s, "previews": previewer.spent_s}
+        watcher = VideoPass(reader, checkpoint, _people_options(request, models), models.people)
+        tracked = watcher.watch(progress, cancel, previewer.preview)
+    clock.stage_s |= {"wait for decoder": tracked.waited_s, "previews": previewer.spent_s}
     try:
-        tracks = _chosen(watched, request)
+        tracks = _chosen(tracked, request)
     except NoPersonError:
-        journal.discard()  # there is nothing to go on with
+        checkpoint.discard()  # there is nothing to go on with
         raise
-    clips = _solve_tracks(_Job(request, reader, watched, intrinsics, models, clock, progress), tracks)
+    clips = _solve_tracks(_Job(request, reader, tracked, intrinsics, models, clock, progress), tracks)
     with clock.stage("write"):
         files = write_clips(clips, request.output)
-    if not watched.stopped:
-        journal.discard()
+    if not tracked.stopped:
+        checkpoint.discard()
     return SolveResult(
         clips=clips,
         files=files,
         figures=clips[0].header.figures,
         warnings=clips[0].header.warnings,
-        cancelled=watched.stopped,
-        frames=len(watched.frame_index),
+        cancelled=tracked.stopped,
+        frames=len(tracked.frame_index),
         stage_s=clock.stage_s,
         device=models.device,
     )
@@ -121,7 +121,7 @@ class _Job:
 
     request: SolveRequest
     reader: VideoReader
-    watched: Watched
+    tracked: TrackedVideo
     intrinsics: Intrinsics
     models: SolveModels
     clock: _StageClock
@@ -132,7 +132,7 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip,
     """Poses, world and smoothing of each person; the first person's camera is everyone's camera."""
     clips: list[MotionClip] = []
     solver = _Poses(job.models.poses, job.intrinsics, job.request)
-    options = WorldOptions(gravity_camera=_direction(job.request), camera_moves=job.watched.camera_moves)
+    options = WorldOptions(gravity_camera=_direction(job.request), camera_moves=job.tracked.camera_moves)
     for person, track in enumerate(tracks):
         job.progress(Progress("poses", person, len(tracks)))
         with job.clock.stage("poses"):
@@ -142,7 +142,7 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip,
             options = replace(options, world_from_camera=world.world_from_camera[0])
         with job.clock.stage("smooth"):
             header = _header(job, person, world.warnings)
-            clip = assemble_clip(job.watched, track, poses, world, job.intrinsics, header)
+            clip = assemble_clip(job.tracked, track, poses, world, job.intrinsics, header)
             clips.append(_with_figures(smooth_clip(clip, PRESETS[job.request.smoothing])))
     job.progress(Progress("poses", len(tracks), len(tracks)))
     return tuple(clips)
@@ -236,14 +236,14 @@ def _people_options(request: SolveRequest, models: SolveModels) -> PeopleOptions
     )
 
 
-def _chosen(watched: Watched, request: SolveRequest) -> list[PersonTrack]:
-    if watched.stopped and not watched.tracks:
+def _chosen(tracked: TrackedVideo, request: SolveRequest) -> list[PersonTrack]:
+    if tracked.stopped and not tracked.tracks:
         raise Cancelled("Stopped before anyone was found", "Nothing was written; --resume goes on from here")
-    if not watched.tracks and len(watched.frame_index) < _FEWEST_FRAMES:
+    if not tracked.tracks and len(tracked.frame_index) < _FEWEST_FRAMES:
         raise NoPersonError(
-            f"In {len(watched.frame_index)} frames nobody can be followed", f"Solve at least {_FEWEST_FRAMES} frames"
+            f"In {len(tracked.frame_index)} frames nobody can be followed", f"Solve at least {_FEWEST_FRAMES} frames"
         )
-    return choose_tracks(watched.tracks, request.person)
+    return choose_tracks(tracked.tracks, request.person)
 
 
 def _direction(request: SolveRequest) -> np.ndarray | None:
@@ -251,14 +251,14 @@ def _direction(request: SolveRequest) -> np.ndarray | None:
 
 
 def _header(job: _Job, person: int, world_warnings: Sequence[str]) -> ClipHeader:
-    info, request, watched = job.reader.info, job.request, job.watched
+    info, request, tracked = job.reader.info, job.request, job.tracked
     warnings = [*job.reader.warnings, *world_warnings]
     if "assumed" in job.intrinsics.source:
         warnings.append(f"the camera is not known ({job.intrinsics.source}): distances may be off; give --fov")
-    if watched.cuts_s:
-        warnings.append(f"{len(watched.cuts_s)} cuts were found: nothing is joined across them")
-    if watched.stopped:
-        warnings.append(f"stopped early, after {len(watched.frame_index)} of about {job.reader.expected_frames} frames")
+    if tracked.cuts_s:
+        warnings.append(f"{len(tracked.cuts_s)} cuts were found: nothing is joined across them")
+    if tracked.stopped:
+        warnings.append(f"stopped early, after {len(tracked.frame_index)} of about {job.reader.expected_frames} frames")
     return ClipHeader(
         source=str(info.path),
         source_width=info.width,
@@ -267,8 +267,8 @@ def _header(job: _Job, person: int, world_warnings: Sequence[str]) -> ClipHeader
         person=person,
         body_height_source="assumed" if request.height_m is None else "given",
         intrinsics_source=job.intrinsics.source,
-        camera_moves=watched.camera_moves,
-        cuts_s=watched.cuts_s,
+        camera_moves=tracked.camera_moves,
+        cuts_s=tracked.cuts_s,
         model=job.models.poses.name,
         quality=request.quality.value,
         settings={

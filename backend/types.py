@@ -38,7 +38,7 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One decoded picture: index in the source, presentation time, RGB (H, W, 3) uint8, upright."""
+    """One decoded image: index in the source, presentation time, RGB (H, W, 3) uint8, upright."""
 
     index: int
     time_s: float

@@ -24,9 +24,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from backend.export.animate_request import ExportOrder
 from backend.export.blender_process import BlenderProcess, BlenderSettings
 from backend.export.find_blender import find_blender
-from backend.export.order import ExportOrder
 from benchmarks.outcome import MISSED
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +40,7 @@ LEAST_GAIN, LEAST_RAY_SHARE = 1.4, 0.9
 class Work:
     """The clips, how many frames of each, the network's quality, where things go."""
 
-    films: tuple[Path, ...]
+    videos: tuple[Path, ...]
     frames: int
     quality: str
     folder: Path
@@ -64,7 +64,7 @@ class Figures:
     ray_share: float | None
 
 
-def films(given: list[Path], count: int, folder: Path) -> tuple[Path, ...]:
+def videos(given: list[Path], count: int, folder: Path) -> tuple[Path, ...]:
     """The clips given, or copies of the rendered one with bytes of their own."""
     if given:
         return tuple(path.resolve() for path in given)
@@ -89,13 +89,13 @@ def one_after_another(work: Work, out: Path) -> float:
     """Seconds for solve with overlay, then a fresh Blender, clip after clip."""
     out.mkdir()
     began = time.perf_counter()
-    for film in work.films:
-        clip = out / f"{film.stem}.npz"
-        looks = ["--overlay", str(out / f"{film.stem}.overlay.mp4")]
-        run([sys.executable, "-m", "backend", "solve", str(film), "-o", str(clip), *work.solve_words(), *looks])
+    for video in work.videos:
+        clip = out / f"{video.stem}.npz"
+        looks = ["--overlay", str(out / f"{video.stem}.overlay.mp4")]
+        run([sys.executable, "-m", "backend", "solve", str(video), "-o", str(clip), *work.solve_words(), *looks])
         blender = BlenderProcess(BlenderSettings(find_blender(), out / "blender.log"))
-        outputs = tuple(str(out / f"{film.stem}.{ending}") for ending in ENDINGS)
-        blender.export(ExportOrder(str(clip), outputs, film.stem, str(RIG)))
+        outputs = tuple(str(out / f"{video.stem}.{ending}") for ending in ENDINGS)
+        blender.export(ExportOrder(str(clip), outputs, video.stem, str(RIG)))
         blender.close()
     return time.perf_counter() - began
 
@@ -103,7 +103,7 @@ def one_after_another(work: Work, out: Path) -> float:
 def batch(work: Work, out: Path, *more: str) -> float:
     """Seconds for the batch command, its start and index page included."""
     formats = ",".join(("clip", *ENDINGS, "overlay"))
-    words = [*map(str, work.films), "--rig", str(RIG), "--format", formats, "-o", str(out), *work.solve_words()]
+    words = [*map(str, work.videos), "--rig", str(RIG), "--format", formats, "-o", str(out), *work.solve_words()]
     began = time.perf_counter()
     run([sys.executable, "-m", "backend", "batch", *words, *more])
     return time.perf_counter() - began
@@ -121,7 +121,7 @@ def measure(work: Work, rounds: int, ray: bool, more: list[str]) -> Figures:
     one_s, pool_s = statistics.median(plain), statistics.median(pooled)
     ray_s = statistics.median(shared) if shared else None
     return Figures(
-        clips=len(work.films),
+        clips=len(work.videos),
         frames=work.frames,
         quality=work.quality,
         one_after_another_s=one_s,
@@ -160,7 +160,7 @@ def main() -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        work = Work(films(options.given, options.clips, place), options.frames, options.quality, place)
+        work = Work(videos(options.given, options.clips, place), options.frames, options.quality, place)
         figures = measure(work, options.rounds, options.ray, more)
     if options.json:
         print(json.dumps(asdict(figures)))

@@ -31,11 +31,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def join_to_itself(video: Path, minutes: float, fps: int, out: Path) -> int:
-    """Write the clip's packets again and again until the file is long enough; returns the number of pictures."""
+    """Write the clip's packets again and again until the file is long enough; returns the number of images."""
     with av.open(str(video)) as source:
         packets = [packet for packet in source.demux(video=0) if packet.size]
-        shown = np.argsort(np.argsort([packet.pts or 0 for packet in packets]))  # place of each packet's picture
-        delay = int((np.arange(len(packets)) - shown).max())  # pictures that are shown later than they are decoded
+        shown = np.argsort(np.argsort([packet.pts or 0 for packet in packets]))  # place of each packet's image
+        delay = int((np.arange(len(packets)) - shown).max())  # images that are shown later than they are decoded
         template = source.streams.video[0]
         count = round(minutes * 60 * fps)
         with av.open(str(out), "w") as target:
@@ -72,7 +72,7 @@ def watch_memory(command: list[str], stop_after_s: float) -> tuple[int, np.ndarr
 def main(argv: list[str] | None = None) -> int:
     """Print peak and growth; 3 where the peak is above 1.5 GB or memory grows, 1 where solve failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video", type=Path, help="a short clip that begins with a key picture, for example 1080p")
+    parser.add_argument("video", type=Path, help="a short clip that begins with a key image, for example 1080p")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--quality", default="fast")
     parser.add_argument("--stop-after", type=float, default=math.inf, metavar="SECONDS")

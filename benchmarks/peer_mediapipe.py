@@ -24,13 +24,13 @@ def main(video: str, complexity: int) -> None:
     frames, found, decode_s, began = 0, 0, 0.0, time.perf_counter()
     while True:
         asked = time.perf_counter()
-        there, picture = capture.read()
+        there, image = capture.read()
         if not there:
             break
-        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         decode_s += time.perf_counter() - asked
         frames += 1
-        found += pose.process(picture).pose_landmarks is not None
+        found += pose.process(image).pose_landmarks is not None
     seconds = time.perf_counter() - began
     print(json.dumps({"frames": frames, "found": found, "seconds": seconds, "decode_s": decode_s}))
 

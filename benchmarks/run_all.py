@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("MARIONET_SHARED", ROOT.parent / "shared")) / "data"
 PYTHON = sys.executable
 BLENDER = ROOT / ".venv-bpy-4.5" / "bin" / "python"
-FILM = "{film}"  # stands for the demo's film of real people, fetched once
+VIDEO = "{video}"  # stands for the demo's video of real people, fetched once
 SMALL, LARGE = SHARED / "real" / "squats" / "pose_1.mp4", SHARED / "real" / "balancing" / "cam1.mp4"
 MOCAP = SHARED / "mocap"
 RENDERS, HELD_OUT = ROOT / "build" / "renders", ROOT / "build" / "held_out"
@@ -90,19 +90,19 @@ BENCHMARKS = (
         needs=(LARGE,),
     ),
     Benchmark(
-        "speed of solve beside MediaPipe, the demo's film",
-        (PYTHON, "benchmarks/solve_speed.py", FILM),
-        quick=(PYTHON, "benchmarks/solve_speed.py", FILM, "--rounds", "1"),
+        "speed of solve beside MediaPipe, the demo's video",
+        (PYTHON, "benchmarks/solve_speed.py", VIDEO),
+        quick=(PYTHON, "benchmarks/solve_speed.py", VIDEO, "--rounds", "1"),
     ),
     Benchmark(
-        "memory of solve over ten minutes of film",
-        (PYTHON, "benchmarks/memory.py", FILM),
-        quick=(PYTHON, "benchmarks/memory.py", FILM, "--minutes", "1"),
+        "memory of solve over ten minutes of video",
+        (PYTHON, "benchmarks/memory.py", VIDEO),
+        quick=(PYTHON, "benchmarks/memory.py", VIDEO, "--minutes", "1"),
     ),
     Benchmark(
         "cost of the service",
-        (PYTHON, "benchmarks/service.py", FILM),
-        quick=(PYTHON, "benchmarks/service.py", FILM, "--quality", "fast", "--rounds", "1"),
+        (PYTHON, "benchmarks/service.py", VIDEO),
+        quick=(PYTHON, "benchmarks/service.py", VIDEO, "--quality", "fast", "--rounds", "1"),
     ),
     Benchmark(
         "batch: overlapped pool, and Ray",
@@ -140,8 +140,8 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, {where}, {time.strftime('%Y-%m-%d')}"
 
 
-def film() -> str:
-    """The demo's film, fetched when needed."""
+def video() -> str:
+    """The demo's video, fetched when needed."""
     from tools.demo_clip import demo_clip
 
     return str(demo_clip(ROOT / "build" / "demo_clip").path)
@@ -155,7 +155,7 @@ def lacks(benchmark: Benchmark) -> str:
 
 def run(benchmark: Benchmark, *, quick: bool) -> tuple[int, str]:
     """Run one benchmark; its exit status and a section of Markdown with command, output and time."""
-    command = [film() if word == FILM else word for word in ((quick and benchmark.quick) or benchmark.command)]
+    command = [video() if word == VIDEO else word for word in ((quick and benchmark.quick) or benchmark.command)]
     began = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     spent = time.perf_counter() - began
@@ -184,7 +184,7 @@ def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="only benchmarks whose name holds this word")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, shorter films: a check, not a measurement")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, shorter videos: a check, not a measurement")
     parser.add_argument("--output", type=Path, help="write the tables here too")
     options = parser.parse_args()
     sections, failed, missed = [f"# Benchmarks\n\n{machine()}\n"], [], []

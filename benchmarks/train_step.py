@@ -26,7 +26,7 @@ from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, WINDOW
 from backend.embedding.towers_torch import TowerSizes
 from backend.training.objective import Objective, StepTensors
 from backend.training.precision import half_precision_pays
-from backend.training.soft_retrieval import Lenders
+from backend.training.soft_retrieval import Candidates
 from backend.training.trainer import TrainerSettings, new_state
 from benchmarks.outcome import CANNOT_RUN
 
@@ -73,11 +73,11 @@ def _step_s(settings: TrainerSettings, half: bool, repeats: int) -> float:
         proportions=draw(rows, 7),
     )
     candidates = draw(settings.candidates, 17, 3)
-    lenders = Lenders(draw(settings.soft_bank, 17, 3), draw(settings.soft_bank, TowerSizes().embedding))
+    donors = Candidates(draw(settings.soft_bank, 17, 3), draw(settings.soft_bank, TowerSizes().embedding))
     spent = []
     for _ in range(repeats + 1):
         begun = time.perf_counter()
-        loss = objective(batch, candidates, lenders).loss
+        loss = objective(batch, candidates, donors).loss
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         state.optimizer.step()

@@ -6,12 +6,14 @@ from typing import Any
 
 import bpy
 
-from . import preferences, previews, properties, runtime, translations
-from .backend_access import close_link
-from .operators import animate, backend, capture, clips, finishing, help, mapping, people, pick_point, sources
-from .panels import animate as animate_panels
-from .panels import capture as capture_panels
-from .panels import sidebar
+from . import properties
+from .session import previews, session_state
+from .session.backend import close_link
+from .ui import preferences, translations
+from .ui.operators import animate, backend, capture, clips, finishing, help, mapping, people, pick_point, sources
+from .ui.panels import animate as animate_panels
+from .ui.panels import capture as capture_panels
+from .ui.panels import sidebar
 
 # panels register in the order in which they stand in the sidebar
 MODULES = (
@@ -59,7 +61,7 @@ def unregister() -> None:
 
 
 def _stop_work() -> None:
-    state = runtime.STATE
+    state = session_state.STATE
     if state.setup is not None:
         state.setup.cancel()
     if state.people is not None:
@@ -68,8 +70,8 @@ def _stop_work() -> None:
     for timer in (backend.watch_timer, backend.poll_setup, capture.go_on, finishing.tick_finishing, people.poll_people):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
-    runtime.STATE.capture = None
-    runtime.STATE.finishing.clear()
+    session_state.STATE.capture = None
+    session_state.STATE.finishing.clear()
 
 
 def _attach_keymap() -> None:

@@ -65,8 +65,8 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def rendered_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six rendered films of four frames, bodies in random poses, plain clothes."""
+def rendered_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six rendered videos of four frames, bodies in random poses, plain clothes."""
     pytest.importorskip("moderngl", reason="needs the extra 'train'")
     pytest.importorskip("anny", reason="needs the extra 'train'")
     from backend.errors import DeviceError
@@ -74,7 +74,7 @@ def rendered_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from backend.synthesis.generate import RenderSettings
     from backend.types import CancelToken
 
-    folder = tmp_path_factory.mktemp("films")
+    folder = tmp_path_factory.mktemp("videos")
     settings = RenderSettings(seed=4, size_px=224, sequence_frames=4, companion_share=0.0, cut_share=0.0)
     try:
         make_dataset(DatasetRequest(folder, 24, settings, shard_size=12, workers=1), lambda _: None, CancelToken())

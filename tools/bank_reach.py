@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from backend.bank.bank_file import PoseBank
 from backend.bank.search import make_searcher
 from backend.datasets import read_library
-from backend.embedding.model import PoseModel, load_model
 from backend.embedding.model_files import ModelFiles
-from backend.embedding.parts import PartSearch
-from backend.embedding.retrieve import retrieve
+from backend.embedding.part_retrieval import PartSearch
+from backend.embedding.pose_model import PoseModel, load_model
+from backend.embedding.retrieval import retrieve
 from backend.evaluation.simulated import held_out_batch, nearest_in_bank
 from backend.evaluation.tables import markdown_table
 from backend.evaluation.wide_parts import WIDE_HITS, WIDE_PARTS
@@ -97,7 +97,7 @@ def score_gaps(batch: TrainingBatch, model: PoseModel) -> tuple[float, float]:
 
     hits = make_searcher(model.bank.embeddings).search(output.embedding, min(WIDE_HITS, len(model.bank)))
     start = retrieve(model.bank, hits, 100).joints_m
-    best = replace(WIDE_PARTS, temperature=0.01)  # the best lender alone, no mean
+    best = replace(WIDE_PARTS, temperature=0.01)  # the best donor alone, no mean
     made = PartSearch(model.towers.weights, best).from_hits(model.bank, output.embedding, hits, start)
     truth = score(batch.pose_m)
     regressed = score(output.joints_m + batch.pose_m - batch.joints_m)

@@ -1,6 +1,6 @@
 """pytest inside Blender as a library: `.venv-bpy-4.5/bin/python tools/blender_pytest.py tests/blender`.
 
-The tests run in a child process, which ends as soon as pytest has reported: after a picture was rendered without a
+The tests run in a child process, which ends as soon as pytest has reported: after an image was rendered without a
 display, Blender 4.5 waits for its own GPU thread at exit and never ends. Where Blender itself dies by a signal (seen
 once in Blender 4.2: a segmentation fault inside its own glTF importer), the whole run is repeated once, loudly; a
 failed test is never repeated.

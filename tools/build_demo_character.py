@@ -3,7 +3,7 @@
 Run from the repository's root with the extra `train` installed, and Blender as a library beside it:
     python tools/build_demo_character.py --assets makehuman/ --blender-python .venv-bpy-4.5/bin/python
 Everything in it is CC0 (MakeHuman community), see assets/LICENSE.md. The mesh is made here; the second half,
-`tools/demo_character_blender.py`, makes the .blend and a picture to look at.
+`tools/demo_character_blender.py`, makes the .blend and an image to look at.
 """
 
 from __future__ import annotations

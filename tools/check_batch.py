@@ -2,7 +2,7 @@
 
     .venv/bin/python -m tools.check_batch --output FOLDER [--frames 48] [--kills 10] [--seed 6]
 
-The shoot is made of the development data's real films and the repository's rendered ones, as they are and converted,
+The shoot is made of the development data's real videos and the repository's rendered ones, as they are and converted,
 and of broken files. With --kills, a small batch of every format is killed that often, each time resumed, and compared
 by content with an undisturbed one. Prints what was found; exit status 1 when anything is not as it should be.
 """
@@ -52,45 +52,45 @@ def make_shoot(folder: Path) -> set[str]:
     shutil.copyfile(rendered, folder / "rendered.mp4")
     shutil.copyfile(ROOT / "assets" / "demo_clip_vfr.mp4", folder / "uneven.mp4")
     shutil.copyfile(ROOT / "assets" / "sample_clip.npz", folder / "solved.npz")
-    convert(rendered, folder / "web.webm", "libvpx-vp9", lambda picture: picture)
-    convert(rendered, folder / "mirrored.mkv", "libx264", lambda picture: picture[:, ::-1])
-    convert(rendered, folder / "old.avi", "mpeg4", lambda picture: picture)
-    pictures(rendered, folder / "shot", 40)
+    convert(rendered, folder / "web.webm", "libvpx-vp9", lambda image: image)
+    convert(rendered, folder / "mirrored.mkv", "libx264", lambda image: image[:, ::-1])
+    convert(rendered, folder / "old.avi", "mpeg4", lambda image: image)
+    images(rendered, folder / "shot", 40)
     # nobody walks yet in the first seconds of the walkers
     broken = {"empty", "notes", "cut", "nobody", "sound", "walkers_walkers"}
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "notes.mov").write_text("notes of the day " * 500)
     (folder / "cut.mp4").write_bytes((SHARED / REAL[0]).read_bytes()[:60_000])
-    convert(rendered, folder / "nobody.mp4", "libx264", lambda picture: picture // 8 * 0 + 90)
+    convert(rendered, folder / "nobody.mp4", "libx264", lambda image: image // 8 * 0 + 90)
     sound(folder / "sound.mp4")
     return broken
 
 
 def convert(source: Path, target: Path, codec: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Encode a film again with its pictures changed."""
-    with av.open(str(source)) as film, av.open(str(target), "w") as out:
+    """Encode a video again with its images changed."""
+    with av.open(str(source)) as video, av.open(str(target), "w") as out:
         stream = out.add_stream(codec, rate=Fraction(24))
         stream.options = {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx-vp9" else {}
-        for count, frame in enumerate(film.decode(video=0)):
-            picture = np.ascontiguousarray(change(frame.to_ndarray(format="rgb24")))
+        for count, frame in enumerate(video.decode(video=0)):
+            image = np.ascontiguousarray(change(frame.to_ndarray(format="rgb24")))
             if not count:
-                stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuv420p"
-            new = av.VideoFrame.from_ndarray(picture, "rgb24")
+                stream.height, stream.width, stream.pix_fmt = *image.shape[:2], "yuv420p"
+            new = av.VideoFrame.from_ndarray(image, "rgb24")
             new.pts, new.time_base = count, Fraction(1, 24)
             out.mux(stream.encode(new))
         out.mux(stream.encode(None))
 
 
-def pictures(source: Path, folder: Path, count: int) -> None:
-    """The first pictures of a film as files."""
+def images(source: Path, folder: Path, count: int) -> None:
+    """The first images of a video as files."""
     folder.mkdir()
-    with av.open(str(source)) as film:
-        for number, frame in zip(range(count), film.decode(video=0), strict=False):
+    with av.open(str(source)) as video:
+        for number, frame in zip(range(count), video.decode(video=0), strict=False):
             frame.to_image().save(folder / f"shot_{number:04d}.jpg")
 
 
 def sound(path: Path) -> None:
-    """A film without a picture."""
+    """A video without an image."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream("aac", rate=16000)
         stream.layout = "mono"

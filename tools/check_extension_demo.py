@@ -2,8 +2,8 @@
 
     .venv-bpy-4.5/bin/python tools/check_extension_demo.py dist/marionet-0.1.0.zip --backend-python .venv/bin/python
 
-The zip is installed into an empty profile; the film that it brings is captured and baked onto the character that it
-brings. The baked motion is measured on the evaluated armature, against the clip and against the truth that the film
+The zip is installed into an empty profile; the video that it brings is captured and baked onto the character that it
+brings. The baked motion is measured on the evaluated armature, against the clip and against the truth that the video
 was rendered from. Standard library, bpy, and what the extension carries.
 """
 
@@ -54,7 +54,7 @@ def addon(name: str) -> Any:
 
 
 def truth() -> Any:
-    """The arrays that the film was rendered from (`FilmTruth` in backend/synthesis/film.py)."""
+    """The arrays that the video was rendered from (`VideoTruth` in backend/synthesis/video.py)."""
     import numpy as np
 
     with np.load(TRUTH) as archive:
@@ -62,7 +62,7 @@ def truth() -> Any:
 
 
 def capture(profile: Path, backend_python: Path) -> Any:
-    """Start the backend and solve the film that the zip brings; returns the clip."""
+    """Start the backend and solve the video that the zip brings; returns the clip."""
     import bpy
 
     chosen = bpy.context.preferences.addons[PACKAGE].preferences
@@ -70,14 +70,14 @@ def capture(profile: Path, backend_python: Path) -> Any:
     chosen.clip_dir = str(profile / "clips")
     require(bpy.ops.marionet.connect_backend() == {"FINISHED"}, "the backend did not start")
     video = addon("rig.sample").SAMPLE_VIDEO
-    require(Path(video).is_relative_to(profile.resolve()), f"the film {video} is not the zip's own")
+    require(Path(video).is_relative_to(profile.resolve()), f"the video {video} is not the zip's own")
     settings = bpy.context.scene.marionet.capture
     settings.video, settings.quality = str(video), "fast"
     settings.know_height = True
     settings.height_m = float(truth()["height_m"])
-    require(bpy.ops.marionet.capture() == {"FINISHED"}, addon("runtime").STATE.last_error)
+    require(bpy.ops.marionet.capture() == {"FINISHED"}, addon("session.session_state").STATE.last_error)
     entry = bpy.context.scene.marionet.clips[0]
-    return addon("runtime").STATE.load_clip(Path(entry.filepath)).clip
+    return addon("session.session_state").STATE.load_clip(Path(entry.filepath)).clip
 
 
 def bake() -> tuple[Any, Any]:
@@ -89,8 +89,8 @@ def bake() -> tuple[Any, Any]:
     kept.clip_index = 0
     kept.retarget.placement = "WORLD"
     kept.retarget.plant_feet = False  # so that limbs can be compared with the clip's to a degree
-    require(bpy.ops.marionet.bake() == {"FINISHED"}, addon("runtime").STATE.last_error)
-    return kept.retarget.armature, addon("runtime").STATE.bake_lines[0]
+    require(bpy.ops.marionet.bake() == {"FINISHED"}, addon("session.session_state").STATE.last_error)
+    return kept.retarget.armature, addon("session.session_state").STATE.bake_lines[0]
 
 
 def posed_joints(armature: Any, times_s: Any) -> Any:
@@ -177,7 +177,7 @@ def run(archive: Path, profile: Path, backend_python: Path) -> Found:
     require(travel < LARGEST_TRAVEL_SHARE, f"the way through the world is {100 * travel:.0f} % off the truth")
     keys = int(headline.rsplit(", ", 1)[1].split()[0])
     exports = export(profile)
-    addon("backend_access").close_link()
+    addon("session.backend").close_link()
     remove()
     seconds = time.monotonic() - began
     return Found(bpy.app.version_string, capture_s, len(clip), keys, worst, bend, travel, exports, seconds)

@@ -1,4 +1,4 @@
-"""Compares the converted networks with the original files in their own runtime (LiteRT) on the same pictures.
+"""Compares the converted networks with the original files in their own runtime (LiteRT) on the same images.
 
     python -m tools.check_networks [--video FILE] [--cache FOLDER] [--peer-python PYTHON]
 
@@ -29,7 +29,7 @@ from backend.networks.network import Outputs
 from tools.convert_networks import SOURCES, fetch
 
 LOG = logging.getLogger(__name__)
-PICTURES = 8
+IMAGES = 8
 LITERT = ("ai-edge-litert==2.3.0", "numpy==1.26.4")
 # Position of each of our outputs among those of the original.
 OUTPUT_ORDER = {"landmarks": 0, "presence": 1, "heatmaps": 3, "world": 4}
@@ -38,13 +38,13 @@ PEER_PROGRAM = """
 import sys, time
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-model, pictures, target = sys.argv[1:]
+model, images, target = sys.argv[1:]
 interpreter = Interpreter(model_path=model, num_threads=1)
 interpreter.allocate_tensors()
 given, wanted = interpreter.get_input_details()[0], interpreter.get_output_details()
 results, started = [], time.perf_counter()
-for picture in np.load(pictures):
-    interpreter.set_tensor(given["index"], picture[None].astype(given["dtype"]))
+for image in np.load(images):
+    interpreter.set_tensor(given["index"], image[None].astype(given["dtype"]))
     interpreter.invoke()
     results.append([interpreter.get_tensor(output["index"]) for output in wanted])
 took = (time.perf_counter() - started) / len(results)
@@ -52,14 +52,14 @@ np.savez(target, took=took, **{f"o{i}": np.concatenate(parts) for i, parts in en
 """
 
 
-def pictures_of(video: Path | None, size: int) -> NDArray[np.uint8]:
-    """PICTURES square pictures: evenly spaced frames of a video, or smooth noise."""
+def images_of(video: Path | None, size: int) -> NDArray[np.uint8]:
+    """IMAGES square images: evenly spaced frames of a video, or smooth noise."""
     if video is None:
-        noise = np.random.default_rng(0).integers(0, 256, (PICTURES, 8, 8, 3), dtype=np.uint8)
-        return np.stack([cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC) for picture in noise])
+        noise = np.random.default_rng(0).integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8)
+        return np.stack([cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC) for image in noise])
     with av.open(str(video)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, PICTURES).astype(int)]
+    chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, IMAGES).astype(int)]
     return np.stack([cv2.resize(_letterboxed(frame), (size, size), interpolation=cv2.INTER_AREA) for frame in chosen])
 
 
@@ -73,13 +73,13 @@ def _letterboxed(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def original_outputs(
-    name: str, pictures: NDArray[np.uint8], python: str, folder: Path, cache: Path
+    name: str, images: NDArray[np.uint8], python: str, folder: Path, cache: Path
 ) -> dict[str, NDArray[Any]]:
-    """Run the original .tflite in LiteRT on one thread; arrays by our output names, and `took` s a picture."""
-    model, given, target = folder / f"{name}.tflite", folder / "pictures.npy", folder / f"{name}.npz"
+    """Run the original .tflite in LiteRT on one thread; arrays by our output names, and `took` s an image."""
+    model, given, target = folder / f"{name}.tflite", folder / "images.npy", folder / f"{name}.npz"
     model.write_bytes(fetch(SOURCES[name], cache))
     scale, offset = SOURCES[name].normalisation
-    np.save(given, pictures if name == "person_detector" else pictures.astype(np.float32) * scale + offset)
+    np.save(given, images if name == "person_detector" else images.astype(np.float32) * scale + offset)
     subprocess.run(
         [python, "-c", PEER_PROGRAM, str(model), str(given), str(target)], check=True, stderr=subprocess.DEVNULL
     )
@@ -115,12 +115,12 @@ def compare(name: str, ours: Outputs, theirs: dict[str, NDArray[Any]]) -> str:
     return "; ".join(parts)
 
 
-def timed(run: Callable[[NDArray[np.uint8]], Outputs], pictures: NDArray[np.uint8]) -> tuple[Outputs, float]:
-    """Results for all pictures, given one at a time, and the seconds a picture took."""
-    run(pictures[:1])
+def timed(run: Callable[[NDArray[np.uint8]], Outputs], images: NDArray[np.uint8]) -> tuple[Outputs, float]:
+    """Results for all images, given one at a time, and the seconds an image took."""
+    run(images[:1])
     started = time.perf_counter()
-    results = [run(picture[None]) for picture in pictures]
-    took = (time.perf_counter() - started) / len(pictures)
+    results = [run(image[None]) for image in images]
+    took = (time.perf_counter() - started) / len(images)
     return {key: np.concatenate([part[key] for part in results]) for key in results[0]}, took
 
 
@@ -148,10 +148,10 @@ def main() -> None:
         ]
         for name in SOURCES:
             network = load_network(name, RuntimeOptions(threads=1))
-            pictures = pictures_of(arguments.video, network.input_size)
-            ours, took = timed(network.run, pictures)
-            theirs = original_outputs(name, pictures, python, folder, arguments.cache or folder)
-            twin = load_network(name, RuntimeOptions("torch")).run(pictures)
+            images = images_of(arguments.video, network.input_size)
+            ours, took = timed(network.run, images)
+            theirs = original_outputs(name, images, python, folder, arguments.cache or folder)
+            twin = load_network(name, RuntimeOptions("torch")).run(images)
             gap = max(float(np.abs(ours[key] - twin[key]).max() / np.abs(twin[key]).max()) for key in twin)
             lines.append(
                 f"| {name} | {compare(name, ours, theirs)} | {gap:.1e} | {took * 1e3:.1f} | "

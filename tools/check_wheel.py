@@ -1,9 +1,9 @@
 """Build the source distribution and the wheel, install the wheel away from the checkout, run it, uninstall it.
 
-    .venv/bin/python tools/check_wheel.py [--output-dir dist] [--clip FILM]
+    .venv/bin/python tools/check_wheel.py [--output-dir dist] [--clip VIDEO]
 
 The new environment borrows the installed dependencies of the one that runs this, so nothing is downloaded. The
-installed command looks itself over (`doctor`) and solves a film, in an empty home; after uninstalling neither the
+installed command looks itself over (`doctor`) and solves a video, in an empty home; after uninstalling neither the
 environment nor the home may hold anything of it. Standard library only.
 """
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("backend/", "blender_addon/", "skeleton_maps/")
 SHIPPED = {".py", ".json", ".safetensors", ".onnx", ".npz"}
 EXTRAS = {"gpu", "train", "batch", "blender", "dev", "docs"}
-FILM = ROOT / "assets" / "demo_clip.mp4"
+VIDEO = ROOT / "assets" / "demo_clip.mp4"
 
 
 class WheelError(RuntimeError):
@@ -87,7 +87,7 @@ def make_environment(work: Path, wheel: Path) -> Path:
 
 
 def try_out(binaries: Path, work: Path, clip: Path) -> Path:
-    """The installed command finds nothing wrong with itself and solves a film; returns the home that it had."""
+    """The installed command finds nothing wrong with itself and solves a video; returns the home that it had."""
     away, home = work / "elsewhere", work / "home"
     away.mkdir()
     home.mkdir()
@@ -119,7 +119,7 @@ def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output-dir", type=Path, help="keep the built files here")
-    parser.add_argument("--clip", type=Path, default=FILM, help="a film for the installed command to solve")
+    parser.add_argument("--clip", type=Path, default=VIDEO, help="a video for the installed command to solve")
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="marionet-wheel-"))
     try:

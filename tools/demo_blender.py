@@ -33,14 +33,14 @@ from blender_addon.rig.prepare_clip import PrepareSettings, prepare_clip
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How the pictures are drawn: height in px, pictures a second of film, Workbench's anti-aliasing."""
+    """How the images are drawn: height in px, images a second of video, Workbench's anti-aliasing."""
 
     height_px: int
     rate_fps: float
     samples: str
 
 
-# On two cores without a GPU a quick picture takes a third of a second, a fine one two seconds.
+# On two cores without a GPU a quick image takes a third of a second, a fine one two seconds.
 QUICK, FINE = Look(404, 10.0, "FXAA"), Look(540, 15.0, "8")
 
 
@@ -87,7 +87,7 @@ def animate(stage: Stage) -> tuple[BakeReport, CameraPlacement]:
 
 
 def add_camera(stage: Stage, placement: CameraPlacement) -> None:
-    """The filming camera with its film behind the character."""
+    """The filming camera with its video behind the character."""
     camera = make_camera(stage.clip, placement)
     bpy.context.scene.camera = camera
     show_video(camera, stage.video, stage.clip, placement)
@@ -116,30 +116,30 @@ def add_floor(stage: Stage) -> None:
     bpy.context.scene.collection.objects.link(floor)
 
 
-def picture_window(clip: MotionClip) -> tuple[float, float, float, float]:
-    """The part of the film that the person moves in, with room around: left, top, right, bottom as shares of it."""
+def image_window(clip: MotionClip) -> tuple[float, float, float, float]:
+    """The part of the video that the person moves in, with room around: left, top, right, bottom as shares of it."""
     seen = clip.keypoints_px[clip.confidence > 0.2]
     size = np.array([clip.header.source_width, clip.header.source_height], dtype=np.float64)
     low, high = np.nanmin(seen, axis=(0, 1)), np.nanmax(seen, axis=(0, 1))
     half = np.maximum((high - low) / 2 + 0.12 * (high[1] - low[1]), 0.15 * size)
-    # about as wide as high, so that two of them side by side make a picture
+    # about as wide as high, so that two of them side by side make an image
     half = np.maximum(half, half[::-1] * [0.9, 0.6])
     middle = np.clip((low + high) / 2, half, np.maximum(size - half, half))
     low, high = np.clip((middle - half) / size, 0, 1), np.clip((middle + half) / size, 0, 1)
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
-def picture_step(stage: Stage) -> int:
-    """Every how many scene frames a picture is drawn."""
+def image_step(stage: Stage) -> int:
+    """Every how many scene frames an image is drawn."""
     render = bpy.context.scene.render
     return max(1, round(render.fps / render.fps_base / stage.look.rate_fps))
 
 
-def prepare_pictures(stage: Stage) -> None:
-    """Workbench without a display, on the part of the film that the person moves in."""
+def prepare_images(stage: Stage) -> None:
+    """Workbench without a display, on the part of the video that the person moves in."""
     scene = bpy.context.scene
     render = scene.render
-    left, top, right, bottom = picture_window(stage.clip)
+    left, top, right, bottom = image_window(stage.clip)
     scale = stage.look.height_px / (bottom - top) / render.resolution_y
     render.resolution_x, render.resolution_y = round(render.resolution_x * scale), round(render.resolution_y * scale)
     render.use_border = render.use_crop_to_border = True
@@ -163,20 +163,20 @@ def prepare_pictures(stage: Stage) -> None:
 
 
 def has_textures(armature: Any) -> bool:
-    """Whether the character's materials hold pictures; without them it is drawn in one plain colour."""
+    """Whether the character's materials hold images; without them it is drawn in one plain colour."""
     materials = [slot.material for mesh in skinned_meshes(armature) for slot in mesh.material_slots if slot.material]
     trees = [material.node_tree for material in materials if material.node_tree is not None]
     return any(node.type == "TEX_IMAGE" and node.image for tree in trees for node in tree.nodes)
 
 
-def draw_pictures(stage: Stage) -> list[str]:
-    """Render every nth frame; returns the pictures' paths, one a frame that was drawn."""
-    prepare_pictures(stage)
+def draw_images(stage: Stage) -> list[str]:
+    """Render every nth frame; returns the images' paths, one a frame that was drawn."""
+    prepare_images(stage)
     scene = bpy.context.scene
     folder = stage.output / "frames"
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for frame in range(scene.frame_start, scene.frame_end + 1, picture_step(stage)):
+    for frame in range(scene.frame_start, scene.frame_end + 1, image_step(stage)):
         scene.frame_set(frame)
         scene.render.filepath = str(folder / f"character_{frame:05d}.jpg")
         bpy.ops.render.render(write_still=True)
@@ -204,15 +204,15 @@ def perform(stage: Stage) -> dict[str, Any]:
         path = stage.output / f"character{ending}"
         files.append(timed(times, f"export {ending}", lambda path=path: export_action(stage.armature, path)))
     add_floor(stage)
-    pictures = timed(times, "pictures", lambda: draw_pictures(stage))
+    images = timed(times, "images", lambda: draw_images(stage))
     return {
         "files": [str(path) for path in files],
         "report": report.lines(),
-        "pictures": pictures,
-        "picture_fps": placement.fps / picture_step(stage),
+        "images": images,
+        "image_fps": placement.fps / image_step(stage),
         "frame_of_time_zero": placement.frame_start,
         "fps": placement.fps,
-        "window": picture_window(stage.clip),
+        "window": image_window(stage.clip),
         "seconds": times,
         "blender": bpy.app.version_string,
     }
@@ -225,7 +225,7 @@ def main() -> int:
     parser.add_argument("character", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--video", type=Path, required=True)
-    parser.add_argument("--fine", action="store_true", help="larger, smoother pictures; several times slower")
+    parser.add_argument("--fine", action="store_true", help="larger, smoother images; several times slower")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     armature = open_character(options.character.resolve())

@@ -1,6 +1,6 @@
-"""Blender's half of `tools/build_demo_character.py`: the .blend with armature, mesh and materials, and a picture.
+"""Blender's half of `tools/build_demo_character.py`: the .blend with armature, mesh and materials, and an image.
 
-Run by a Python that has bpy: `python tools/demo_character_blender.py MESH.npz OUT.blend [PICTURE.png]`.
+Run by a Python that has bpy: `python tools/demo_character_blender.py MESH.npz OUT.blend [IMAGE.png]`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from mathutils import Euler
 
 
-def main(mesh_file: str, output: str, picture: str | None = None) -> None:
-    """Build the file and save it; with `picture`, pose the arms down and render."""
+def main(mesh_file: str, output: str, image: str | None = None) -> None:
+    """Build the file and save it; with `image`, pose the arms down and render."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     with np.load(mesh_file, allow_pickle=False) as data:
         record = {name: data[name] for name in data.files}
@@ -27,8 +27,8 @@ def main(mesh_file: str, output: str, picture: str | None = None) -> None:
     modifier.object = armature
     bpy.context.scene.unit_settings.length_unit = "METERS"
     bpy.ops.wm.save_as_mainfile(filepath=str(Path(output).resolve()), compress=True)
-    if picture:
-        render(armature, Path(picture).resolve())
+    if image:
+        render(armature, Path(image).resolve())
 
 
 def make_armature(record: dict[str, Any]) -> Any:
@@ -80,7 +80,7 @@ def make_body(record: dict[str, Any]) -> Any:
 
 
 def make_material(name: str, texture: str) -> Any:
-    """A plain principled material with its texture packed into the file; transparent where the picture is."""
+    """A plain principled material with its texture packed into the file; transparent where the image is."""
     material = bpy.data.materials.new(name)
     material.use_nodes = True
     nodes = material.node_tree.nodes
@@ -102,7 +102,7 @@ def make_material(name: str, texture: str) -> Any:
 
 
 def render(armature: Any, path: Path) -> None:
-    """A picture of the character with its arms half down and a leg lifted, to judge the weights by."""
+    """An image of the character with its arms half down and a leg lifted, to judge the weights by."""
     for name, turn in {
         "mixamorig:LeftArm": (55, 0, 0),
         "mixamorig:RightArm": (20, 0, 0),

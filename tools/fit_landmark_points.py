@@ -1,6 +1,6 @@
 """Measure where the landmark networks see each landmark on the body, on renders; give Human3.6M's shoulders theirs.
 
-    python tools/fit_landmark_points.py --renders renders/ --renders films/
+    python tools/fit_landmark_points.py --renders renders/ --renders videos/
 
 A landmark network's "shoulder" or "hip" is no joint centre. Per landmark, one offset that turns with the bone above it
 is fitted to all its sightings by both networks (least absolute deviation, left and right mirrored onto each other) and
@@ -101,7 +101,7 @@ def _fit(parts: list[RenderLandmarks], name: str) -> tuple[Array, float, float]:
 
 
 def _sightings(seen: RenderLandmarks, landmark: int, frame: str, sign: float) -> tuple[Array, Array]:
-    """How a visible landmark moves in the picture with its offset (N, 2, 3), and by how much it is seen elsewhere
+    """How a visible landmark moves in the image with its offset (N, 2, 3), and by how much it is seen elsewhere
     (N, 2), in m at its own depth.
     """
     rows = seen.rows(seen.visible[:, landmark])

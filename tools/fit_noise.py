@@ -1,7 +1,7 @@
 """Fit the landmark error model to renders: what the shipped landmark networks get wrong where the truth is known.
 
-    python -m backend synthesize -o films --count 2400 --film 12 --shard-size 120 --mocap mocap/
-    python tools/fit_noise.py --renders films --renders singles > noise.json
+    python -m backend synthesize -o videos --count 2400 --film 12 --shard-size 120 --mocap mocap/
+    python tools/fit_noise.py --renders videos --renders singles > noise.json
     python -m backend train --mocap mocap/ -o run/ --noise noise.json
 
 Prints JSON: `noise`, which `train --noise` reads, `visibility`, `seen` and `simulated`, the same statistics of the

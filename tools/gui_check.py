@@ -38,7 +38,7 @@ class CannotRun(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: the root folder with Blender, the zip, the video, where pictures go, and the backend's Python."""
+    """One run: the root folder with Blender, the zip, the video, where images go, and the backend's Python."""
 
     root: Path
     archive: Path
@@ -122,7 +122,7 @@ def play(run: Run) -> dict[str, object]:
 
 
 def prepare(options: argparse.Namespace) -> Run:
-    """Build the zip, get the film, make the root."""
+    """Build the zip, get the video, make the root."""
     from tools.build_extension import build, find_blender_cli
     from tools.demo_clip import demo_clip
 
@@ -133,7 +133,7 @@ def prepare(options: argparse.Namespace) -> Run:
     root = Path(options.root).resolve()
     make_root(root)
     archive = build(REPOSITORY_ROOT, output / "dist", find_blender_cli())[0]
-    video = demo_clip(output / "film", options.video).path.resolve()
+    video = demo_clip(output / "video", options.video).path.resolve()
     return Run(root, archive, video, output, options.backend_python.absolute(), options.timeout, options.steps)
 
 
@@ -144,7 +144,7 @@ def main() -> int:
     root = os.environ.get(ROOT_VARIABLE, cache / "marionet" / f"gui-{SUITE}")
     parser.add_argument("--root", default=root, help=f"folder of the Debian root (${ROOT_VARIABLE})")
     parser.add_argument("--output", type=Path, default=REPOSITORY_ROOT / "out" / "gui", help="screenshots and result")
-    parser.add_argument("--video", type=Path, help="a film of your own")
+    parser.add_argument("--video", type=Path, help="a video of your own")
     parser.add_argument("--backend-python", type=Path, default=REPOSITORY_ROOT / ".venv/bin/python")
     parser.add_argument("--steps", default="", metavar="NAME,...", help="only these steps of tools/gui_scenario.py")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for the whole run")

@@ -1,4 +1,4 @@
-"""What the steps of `gui_scenario.py` and `gui_faults.py` share: clicks, keys, waiting, notes, pictures.
+"""What the steps of `gui_scenario.py` and `gui_faults.py` share: clicks, keys, waiting, notes, images.
 
 Runs inside a real, windowed Blender. Steps are generators: what they yield lets Blender run on until the next tick.
 """
@@ -38,11 +38,11 @@ def call(operator: Callable[..., set[str]], context: str = "EXEC_DEFAULT", **val
 
 def state() -> Any:
     """The add-on's runtime state."""
-    return sys.modules[f"{EXTENSION_ID}.blender_addon.runtime"].STATE
+    return sys.modules[f"{EXTENSION_ID}.blender_addon.session.session_state"].STATE
 
 
 def screenshot(name: str) -> None:
-    """A picture of the whole window."""
+    """An image of the whole window."""
     subprocess.run(["scrot", "-o", str(Path(OUTPUT) / f"{name}.png")], check=True)
 
 

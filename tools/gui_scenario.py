@@ -75,14 +75,14 @@ def connect() -> Iterator[None]:
 
 
 def find_people() -> Iterator[None]:
-    """Look who is in the video; each person has a picture of their own, and one is picked."""
+    """Look who is in the video; each person has an image of their own, and one is picked."""
     choose_video(2.0)
     require(call(bpy.ops.marionet.find_people) == {"FINISHED"}, f"no search: {state().last_error}")
     yield from until(lambda: state().people.state != "running", "the people")
     yield from pause(3)
     people = state().people
     require(people.state == "done" and people.people, f"the search ended {people.state}: {people.message}")
-    require(all(person.icon_id for person in people.people), "a person has no picture")
+    require(all(person.icon_id for person in people.people), "a person has no image")
     screenshot("2_people")
     call(bpy.ops.marionet.pick_person, number=people.people[0].number)
     bpy.context.scene.marionet.capture.person = "largest"
@@ -115,8 +115,8 @@ def cancel_with_escape() -> Iterator[None]:
     require(ours_s < limit_s, f"Esc took {ours_s:.2f} s once heard, more than {limit_s:.2f} s at this machine's load")
 
 
-def pick_in_picture() -> Iterator[None]:
-    """A real click on the picture in the Movie Clip Editor chooses the person, and the capture solves them."""
+def pick_in_image() -> Iterator[None]:
+    """A real click on the image in the Movie Clip Editor chooses the person, and the capture solves them."""
     kept = bpy.context.scene.marionet
     clip = state().load_clip(Path(kept.clips[kept.clip_index].filepath)).clip
     hips = [clip.keypoint_names.index(f"{side}_hip") for side in ("left", "right")]
@@ -137,11 +137,11 @@ def pick_in_picture() -> Iterator[None]:
     capture = kept.capture
     yield from until(lambda: capture.person == "point", "the click")
     yield from pause_in(area, 4)
-    screenshot("6_picked_in_picture")
+    screenshot("6_picked_in_image")
     off = max(abs(capture.point_px[0] - x_px), abs(capture.point_px[1] - y_px))
-    note("pick in picture", point=list(capture.point_px), off_px=off, picture=capture.point_frame)
+    note("pick in image", point=list(capture.point_px), off_px=off, image=capture.point_frame)
     require(off < 3.0 * width / region.width + 1.0, f"the click is {off:.1f} px off")
-    require(capture.point_frame == 4, f"the click is in picture {capture.point_frame}")
+    require(capture.point_frame == 4, f"the click is in image {capture.point_frame}")
     area.type = "VIEW_3D"
     yield from pause(4)
     yield from capture_the_picked(capture)
@@ -157,13 +157,13 @@ def capture_the_picked(capture: Any) -> Iterator[None]:
     capture.person = "largest"
 
 
-def show_clip_editor(area: Any, picture: int) -> Iterator[None]:
-    """Turn an area into a Movie Clip Editor that shows a picture of the video, with Marionet's sidebar."""
+def show_clip_editor(area: Any, image: int) -> Iterator[None]:
+    """Turn an area into a Movie Clip Editor that shows an image of the video, with Marionet's sidebar."""
     area.type = "CLIP_EDITOR"
     space = area.spaces.active
     space.clip = bpy.data.movieclips.load(VIDEO)
     space.show_region_ui = True
-    bpy.context.scene.frame_set(picture + 1)
+    bpy.context.scene.frame_set(image + 1)
     yield from pause_in(area, 4)
     next(region for region in area.regions if region.type == "UI").active_panel_category = "Marionet"
     region = next(region for region in area.regions if region.type == "WINDOW")
@@ -238,7 +238,7 @@ def scenario() -> Iterator[None]:
         connect,
         find_people,
         cancel_with_escape,
-        pick_in_picture,
+        pick_in_image,
         capture_to_the_end,
         preview,
         bake_and_undo,
@@ -270,7 +270,7 @@ class Player:
         """Write what was found and leave Blender."""
         found.update(outcome=outcome, traceback=trace)
         if EXTENSION_ID in bpy.context.preferences.addons:
-            found["report"] = sys.modules[f"{EXTENSION_ID}.blender_addon.operators.backend"].report_text()
+            found["report"] = sys.modules[f"{EXTENSION_ID}.blender_addon.ui.operators.backend"].report_text()
         (Path(OUTPUT) / "result.json").write_text(json.dumps(found, indent=1))
         if outcome == "failed":
             screenshot("failed")

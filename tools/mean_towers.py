@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from backend.embedding.tower_file import Dense, TowerWeights, read_towers, write_towers
+from backend.embedding.tower_weights import Dense, TowerWeights, read_towers, write_towers
 from backend.errors import BadInputError, MarionetError
 
 

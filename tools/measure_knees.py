@@ -1,10 +1,10 @@
-"""How far solved knees are bent: against a recording's truth, and on film of people whose legs look straight.
+"""How far solved knees are bent: against a recording's truth, and on video of people whose legs look straight.
 
     python tools/measure_knees.py --recording balancing/ --video jumps.mp4 --video squats.mp4
 
 From in front a bent knee and a straight one look alike, so what the towers have learnt decides. The first figure is the
-median excess where the true bend is below 25 degrees, the others the median bend in frames whose picture shows both
-legs straight. A film's camera is taken to have a focal length of 1.2 times its longer side.
+median excess where the true bend is below 25 degrees, the others the median bend in frames whose image shows both
+legs straight. A video's camera is taken to have a focal length of 1.2 times its longer side.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from backend.embedding.keypoints import H36M_NAMES
-from backend.embedding.model import PoseModel, load_model
 from backend.embedding.model_files import ModelFiles
+from backend.embedding.pose_model import PoseModel, load_model
 from backend.errors import WeightsError
 from backend.evaluation.recording import read_recording
 from backend.people import PeopleOptions, Quality, track_people
@@ -40,9 +40,9 @@ def main() -> None:
     """Print one line for each recording and each person of each video."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recording", type=Path, action="append", default=[], help="a recording with 3D truth")
-    parser.add_argument("--video", type=Path, action="append", default=[], help="a film of real people; repeatable")
-    parser.add_argument("--people", type=int, default=2, help="how many people of a film (default 2)")
-    parser.add_argument("--frames", type=int, default=232, help="how many frames of a film (default 232)")
+    parser.add_argument("--video", type=Path, action="append", default=[], help="a video of real people; repeatable")
+    parser.add_argument("--people", type=int, default=2, help="how many people of a video (default 2)")
+    parser.add_argument("--frames", type=int, default=232, help="how many frames of a video (default 232)")
     parser.add_argument("--towers", type=Path, help="towers other than the shipped ones")
     parser.add_argument("--bank", type=Path, help="a bank other than the shipped one, of the same pose tower")
     args = parser.parse_args()

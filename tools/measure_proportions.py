@@ -2,7 +2,7 @@
 
     python tools/measure_proportions.py --renders renders/ --video squats.mp4 --video jumps.mp4
 
-In a picture, the way from mid-hip to mid-shoulder over hip-knee-ankle says nothing of distance and little of the
+In an image, the way from mid-hip to mid-shoulder over hip-knee-ankle says nothing of distance and little of the
 camera's pitch while both are upright. The simulation draws bodies around the ratio of real people
 (`backend.training.simulate.ShapeSpread`). Renders need the training packages.
 """
@@ -34,9 +34,9 @@ def main() -> None:
     """Print one line for each folder of renders and each person of each video."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--renders", type=Path, action="append", default=[], help="a folder of renders; repeatable")
-    parser.add_argument("--video", type=Path, action="append", default=[], help="a film of a real person; repeatable")
-    parser.add_argument("--people", type=int, default=2, help="how many people of a film (default 2)")
-    parser.add_argument("--frames", type=int, default=300, help="how many frames of a film (default 300)")
+    parser.add_argument("--video", type=Path, action="append", default=[], help="a video of a real person; repeatable")
+    parser.add_argument("--people", type=int, default=2, help="how many people of a video (default 2)")
+    parser.add_argument("--frames", type=int, default=300, help="how many frames of a video (default 300)")
     args = parser.parse_args()
     for name, points in itertools.chain(_rendered(args.renders), _filmed(args.video, args.people, args.frames)):
         ratio = standing_ratio(points)
@@ -60,7 +60,7 @@ def standing_ratio(points: Array) -> Array:
 
 
 def looks_straight(points: Array) -> NDArray[np.bool_]:
-    """Frames (N,) of keypoints (N, 33, 2) in which both legs are straight in the picture and the trunk lies above."""
+    """Frames (N,) of keypoints (N, 33, 2) in which both legs are straight in the image and the trunk lies above."""
     shoulders, hips, ankles = points[:, [11, 12]].mean(1), points[:, [23, 24]].mean(1), points[:, [27, 28]].mean(1)
     thighs, shins = points[:, [25, 26]] - points[:, [23, 24]], points[:, [27, 28]] - points[:, [25, 26]]
     upright = _angle_deg(hips - shoulders, ankles - hips) < _LEANING_DEG

@@ -105,7 +105,7 @@ BREAKAGES = (
         "tests/evaluation/test_recording.py",
     ),
     Breakage(
-        "accuracy: frames of the film taken for frames of the truth",
+        "accuracy: frames of the video taken for frames of the truth",
         "backend/evaluation/recording.py",
         "frame = np.rint(times_s * recording.fps).astype(int)",
         "frame = np.arange(len(times_s))",

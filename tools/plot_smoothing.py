@@ -80,7 +80,7 @@ def bend_of(clip: MotionClip) -> Array:
 
 
 def draw(output: Path) -> None:
-    """Write the picture."""
+    """Write the image."""
     mpl.use("Agg")
     from matplotlib import pyplot
 

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from backend.bank.search import make_searcher
 from backend.datasets import read_library
-from backend.embedding.model import PoseModel, load_model
-from backend.embedding.retrieve import retrieve
+from backend.embedding.pose_model import PoseModel, load_model
+from backend.embedding.retrieval import retrieve
 from backend.evaluation.simulated import held_out_batch
 
 log = logging.getLogger("reproduction")

@@ -217,5 +217,5 @@ class GraphReader:
     def _read_concatenation(self, operator: Any, inputs: list[int], output: int) -> None:
         axis = self._options(operator, tflite.ConcatenationOptions).Axis() % len(self._tensors.shape(output))
         if len(self._tensors.shape(output)) != 3:
-            raise NotImplementedError("concatenation of pictures")
+            raise NotImplementedError("concatenation of images")
         self._operations.append(Concat(tuple(self._name(i) for i in inputs), self._name(output), axis))

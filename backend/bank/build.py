@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backend.bank.bank_file import PoseBank
 from backend.bank.candidates import Candidates, ViewRange, make_candidates, unturned_joints_m
 from backend.datasets.motion import Motion, mirror_pose
-from backend.embedding.tower_run import Towers
+from backend.embedding.towers_onnx import Towers
 from backend.errors import BadInputError
 from blender_addon.motion.body import canonical_body
 

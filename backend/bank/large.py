@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from backend.bank.bank_file import PoseBank
 from backend.bank.candidates import Candidates, ViewRange, make_candidates
-from backend.embedding.tower_run import Towers
+from backend.embedding.towers_onnx import Towers
 from backend.errors import BadInputError, OutputError, WeightsError
 
 Array = NDArray[np.floating]

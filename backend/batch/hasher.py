@@ -1,6 +1,6 @@
 """Hashes clips one after the other beside the run. stdlib, `backend.batch.planning`.
 
-A thread that ends with the program, unlike an executor's: a stop does not wait until the film of an hour is read.
+A thread that ends with the program, unlike an executor's: a stop does not wait until the video of an hour is read.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import queue
 import threading
 from concurrent.futures import Future
 
-from backend.batch.orders import PlannedClip
 from backend.batch.planning import with_keys
+from backend.batch.tasks import PlannedClip
 
 
 class Hasher:

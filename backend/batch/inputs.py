@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from backend.batch.manifest import read_manifest
-from backend.batch.orders import ClipOrder, Fault
+from backend.batch.tasks import ClipTask, Fault
 from backend.errors import BadInputError
 from backend.video.sequence import IMAGE_SUFFIXES
 
@@ -40,14 +40,14 @@ _MANIFESTS: Final = frozenset({".csv", ".json"})
 _WILD: Final = frozenset("*?[")
 
 
-def collect(words: Sequence[str], template: ClipOrder, out: str) -> list[ClipOrder]:
+def collect(words: Sequence[str], template: ClipTask, out: str) -> list[ClipTask]:
     """The orders of all words, each once, in a stable order. `template` holds what they share.
 
     Files below the output folder are no input. Raises BadInputError for a manifest that cannot be read and where
     there is nothing to convert at all.
     """
     outside = None if "://" in out else Path(out).resolve()
-    found: dict[ClipOrder, None] = {}
+    found: dict[ClipTask, None] = {}
     for word in words:
         orders = list(_orders_of(word, template))
         kept = [order for order in orders if outside is None or outside not in Path(order.source).resolve().parents]
@@ -60,7 +60,7 @@ def collect(words: Sequence[str], template: ClipOrder, out: str) -> list[ClipOrd
     return list(found)
 
 
-def _orders_of(word: str, template: ClipOrder) -> Iterator[ClipOrder]:
+def _orders_of(word: str, template: ClipTask) -> Iterator[ClipTask]:
     path = Path(word).expanduser()
     if path.suffix.lower() in _MANIFESTS and path.is_file():
         yield from read_manifest(path, template)
@@ -72,22 +72,22 @@ def _orders_of(word: str, template: ClipOrder) -> Iterator[ClipOrder]:
         yield replace(template, source=str(path.absolute()))
 
 
-def _in_folder(folder: Path, template: ClipOrder) -> Iterator[ClipOrder]:
-    """Videos and solved clips below a folder, and folders that hold pictures and no video, as sequences."""
+def _in_folder(folder: Path, template: ClipTask) -> Iterator[ClipTask]:
+    """Videos and solved clips below a folder, and folders that hold images and no video, as sequences."""
     videos = sorted(path for path in folder.rglob("*") if _is_video(path, folder))
     holders = {path.parent for path in videos}
     yield from (_below(path, folder, template) for path in videos)
     for place in sorted({folder, *(path for path in folder.rglob("*") if path.is_dir())}):
-        if place not in holders and not _is_hidden(place, folder) and _holds_pictures(place):
+        if place not in holders and not _is_hidden(place, folder) and _holds_images(place):
             yield _below(place, folder, template)
 
 
-def _matching(pattern: Path, template: ClipOrder) -> Iterator[ClipOrder]:
+def _matching(pattern: Path, template: ClipTask) -> Iterator[ClipTask]:
     text = str(pattern)
     fixed = Path(*_before_wild(pattern.parts))
     found = sorted(Path(match) for match in glob.glob(text, recursive=True))
     if found and all(path.suffix.lower() in IMAGE_SUFFIXES for path in found):
-        yield replace(template, source=str(pattern.absolute()))  # pictures of one shot, not many clips
+        yield replace(template, source=str(pattern.absolute()))  # images of one shot, not many clips
         return
     for path in found:
         if path.is_dir():
@@ -111,7 +111,7 @@ def _joined(path: Path, fixed: Path, below: str) -> str:
     return "/".join(part for part in (path.relative_to(fixed).as_posix(), below) if part not in ("", "."))
 
 
-def _below(path: Path, folder: Path, template: ClipOrder) -> ClipOrder:
+def _below(path: Path, folder: Path, template: ClipTask) -> ClipTask:
     place = path.parent.relative_to(folder).as_posix() if path != folder else ""
     return replace(template, source=str(path.absolute()), folder="" if place == "." else place)
 
@@ -125,5 +125,5 @@ def _is_hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
-def _holds_pictures(folder: Path) -> bool:
+def _holds_images(folder: Path) -> bool:
     return sum(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()) > 1

@@ -1,6 +1,6 @@
 """A manifest: which clips to convert, each with options of its own, as CSV with a head line or JSON.
 
-May import stdlib, `backend.batch.orders` and `backend.errors`. Paths in it are relative to the manifest.
+May import stdlib, `backend.batch.tasks` and `backend.errors`. Paths in it are relative to the manifest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from backend.batch.orders import AnimateSettings, ClipOrder, Fault, OutputKind, SolveSettings
+from backend.batch.tasks import AnimateSettings, ClipTask, Fault, OutputKind, SolveSettings
 from backend.errors import BadInputError
 from blender_addon.motion.straight_legs import MOST_DEG
 
@@ -63,7 +63,7 @@ _ANIMATE: Final[dict[str, Callable[[str], Any]]] = {
 COLUMNS: Final = ("clip", "name", "format", *_SOLVE, *_ANIMATE)
 
 
-def read_manifest(path: Path, template: ClipOrder) -> list[ClipOrder]:
+def read_manifest(path: Path, template: ClipTask) -> list[ClipTask]:
     """The rows as orders; a cell that is empty takes the template's value. A row that cannot be read carries its
     trouble, the others stand. Raises BadInputError for a file that is no manifest or has a column that is none.
     """
@@ -123,7 +123,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _order(row: Mapping[str, str], number: int, path: Path, template: ClipOrder) -> ClipOrder:
+def _order(row: Mapping[str, str], number: int, path: Path, template: ClipTask) -> ClipTask:
     given = {name: _absolute(path, value) if name in _PATHS else value for name, value in row.items() if value}
     order = replace(template, source=given.get("clip", f"{path.name} row {number}"))
     if "clip" not in given:
@@ -158,7 +158,7 @@ def _absolute(manifest: Path, text: str) -> str:
     return str(manifest.absolute().parent / Path(text).expanduser())
 
 
-def _troubled(order: ClipOrder, message: str, remedy: str = "Correct the row and run again") -> ClipOrder:
+def _troubled(order: ClipTask, message: str, remedy: str = "Correct the row and run again") -> ClipTask:
     return replace(order, trouble=Fault(BadInputError.code, message, remedy))
 
 

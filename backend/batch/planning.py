@@ -16,12 +16,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from backend.bank.large import HEADER_FILE
-from backend.batch.orders import ClipOrder, Fault, PlannedClip, SolveSettings
 from backend.batch.storage import sha256_of
+from backend.batch.tasks import ClipTask, Fault, PlannedClip, SolveSettings
 from backend.errors import BadInputError, VideoError
 from backend.networks.weights_file import WEIGHTS_DIRECTORY
 from backend.video.opening import check_readable
-from backend.video.sequence import is_sequence, list_pictures
+from backend.video.sequence import is_sequence, list_images
 
 # to be raised when the same clip and options would give other results
 RESULT_VERSION: Final = 3
@@ -43,7 +43,7 @@ def check_template(template: str) -> None:
         raise BadInputError(f"--name has no field {{{unknown[0]}}}", f"Fields are {known}")
 
 
-def name_clips(orders: Sequence[ClipOrder], template: str = "") -> list[PlannedClip]:
+def name_clips(orders: Sequence[ClipTask], template: str = "") -> list[PlannedClip]:
     """Every order with the base of its files' names.
 
     With the default template, takes of one clip that differ in rig, range or person have that in their names. An
@@ -93,13 +93,13 @@ def _digests(settings: SolveSettings) -> dict[str, str]:
 
 
 def source_digest(path: Path) -> str:
-    """SHA-256 of a video's or clip's bytes, or of all pictures of a sequence with their names' order."""
+    """SHA-256 of a video's or clip's bytes, or of all images of a sequence with their names' order."""
     if not is_sequence(path):
         check_readable(path)
         return _read(path, "clip")
     digest = hashlib.sha256()
-    for picture in list_pictures(path):
-        digest.update(_read(picture, "picture").encode())
+    for image in list_images(path):
+        digest.update(_read(image, "image").encode())
     return digest.hexdigest()
 
 
@@ -124,7 +124,7 @@ def _read(path: Path, what: str) -> str:
         raise VideoError(f"The {what} {path} cannot be read ({fault.strerror})", "Check its permissions") from fault
 
 
-def _named(order: ClipOrder, index: int, template: str) -> PlannedClip:
+def _named(order: ClipTask, index: int, template: str) -> PlannedClip:
     fields = {
         "clip": _clip_word(order),
         "folder": order.folder,
@@ -179,7 +179,7 @@ def _with_differences(clip: PlannedClip, group: Sequence[PlannedClip]) -> Planne
     return replace(clip, base=str(path.with_name("_".join([path.name, *words]))))
 
 
-def _clip_word(order: ClipOrder) -> str:
+def _clip_word(order: ClipTask) -> str:
     name = Path(order.source).name
     stem = name if Path(order.source).is_dir() else Path(name).stem
     return _word(stem) or "clip"

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
-from backend.batch.keeping import record_name
-from backend.batch.orders import Fault, OutputFile, OutputKind, PlannedClip, StepOutcome
+from backend.batch.solve_cache import record_name
 from backend.batch.storage import Storage
+from backend.batch.tasks import Fault, OutputFile, OutputKind, PlannedClip, StepOutcome
 from backend.errors import MarionetError, OutputError
 
 RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
@@ -87,7 +87,7 @@ def claims_of(clip: PlannedClip) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-class RecordBook:
+class RecordStore:
     """The records in a batch's storage."""
 
     def __init__(self, storage: Storage) -> None:
@@ -115,11 +115,11 @@ class RecordBook:
 
     def check_room(self, record: ClipRecord | None, clip: PlannedClip) -> None:
         """Raise OutputError where a file lies that no run of this batch has put there, or that was made of
-        another film: it is not overwritten.
+        another video: it is not overwritten.
         """
         ours: set[str] = set()
         maker = "was not made by this batch"
-        if record is not None and is_of_another_film(record, clip):
+        if record is not None and is_of_another_video(record, clip):
             maker = f"was made of {record.source}"
         elif record is not None:
             ours = {*record.claims, *(output.name for output in record.outputs)}
@@ -129,8 +129,8 @@ class RecordBook:
                 raise OutputError(f"{self._storage.address(name)} is there already and {maker}", remedy)
 
 
-def is_of_another_film(record: ClipRecord, clip: PlannedClip) -> bool:
-    """Whether the record under a clip's name is of another film: cameras number theirs alike. A film that was moved, or
+def is_of_another_video(record: ClipRecord, clip: PlannedClip) -> bool:
+    """Whether the record under a clip's name is of another video: cameras number theirs alike. A video that was moved, or
     edited where it lies, is the same one.
     """
     return clip.order.source != record.source and clip.solve_key != record.solve_key

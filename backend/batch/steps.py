@@ -1,6 +1,6 @@
 """The steps of one clip, the same wherever they run: solve, export through Blender, look. One bench a process.
 
-May import `backend.batch`, `backend.export`, `backend.looking`, `backend.pipeline` and what they rest on.
+May import `backend.batch`, `backend.export`, `backend.visualization`, `backend.pipeline` and what they rest on.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from backend.batch import keeping
-from backend.batch.orders import (
-    ClipOrder,
+from backend.batch import solve_cache
+from backend.batch.solve_order import clip_facts, open_source, solve_request
+from backend.batch.storage import Storage, named_full_disk, open_storage, output_error, sha256_of
+from backend.batch.tasks import (
+    ClipTask,
     Fault,
     OutputFile,
     OutputKind,
     PlannedClip,
     RunSettings,
     Step,
-    StepOrder,
     StepOutcome,
+    StepTask,
 )
-from backend.batch.solve_words import clip_facts, open_source, solve_request
-from backend.batch.storage import Storage, named_full_disk, open_storage, output_error, sha256_of
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, MarionetError
+from backend.export.animate_request import ExportOrder
 from backend.export.blender_process import BlenderProcess, BlenderSettings
 from backend.export.find_blender import find_blender
-from backend.export.order import ExportOrder
-from backend.looking import make_glimpse, write_overlay, write_sheet
 from backend.pipeline import SolveModels, load_models, solve
 from backend.solving.request import SolveQuality
 from backend.types import Progress, ProgressCallback
+from backend.visualization import make_thumbnail, write_overlay, write_sheet
 from blender_addon.motion.clip import ClipError, MotionClip, read_clip
 from blender_addon.motion.quality import measure_clip
 
@@ -78,7 +78,7 @@ class Bench:
             self._blender = None
 
 
-def carry_out(order: StepOrder, bench: Bench, progress: ProgressCallback) -> StepOutcome:
+def carry_out(order: StepTask, bench: Bench, progress: ProgressCallback) -> StepOutcome:
     """Do one step of one clip. Raises MarionetError; what was put in place by then is whole."""
     try:
         return _STEPS[order.step](order.clip, bench, progress)
@@ -91,20 +91,20 @@ def carry_out(order: StepOrder, bench: Bench, progress: ProgressCallback) -> Ste
 
 
 def solve_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> StepOutcome:
-    """From the source to solved clips that the batch keeps; a killed solve goes on from its journal."""
+    """From the source to solved clips that the batch keeps; a killed solve goes on from its checkpoint."""
     order = clip.order
     if order.is_solved:
-        with _desk(bench, clip) as desk:
+        with _handlers(bench, clip) as desk:
             shutil.copyfile(order.source, desk / "solved.npz")
             read_clip(desk / "solved.npz")
-            keeping.keep_solved(bench.storage, clip.solve_key, [desk / "solved.npz"])
+            solve_cache.keep_solved(bench.storage, clip.solve_key, [desk / "solved.npz"])
         return StepOutcome(facts={"people": "1"})
-    # a folder of its own name, not of this attempt: the journal in it outlives a killed worker
+    # a folder of its own name, not of this attempt: the checkpoint in it outlives a killed worker
     folder = bench.storage.scratch() / f"solve-{clip.solve_key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     request = solve_request(order, folder / "clip.npz", bench.settings.device)
     result = solve(request, progress, models=bench.models(request.quality, request.model))
-    keeping.keep_solved(bench.storage, clip.solve_key, result.files)
+    solve_cache.keep_solved(bench.storage, clip.solve_key, result.files)
     shutil.rmtree(folder, ignore_errors=True)
     facts = {"people": str(len(result.files)), "device": result.device, "frames": str(result.frames)}
     return StepOutcome(facts=facts)
@@ -114,8 +114,8 @@ def export_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> 
     """Every person's solved clip onto the rig and into the files that Blender writes."""
     kinds = [kind for kind in clip.order.kinds if kind.needs_blender]
     outcome = StepOutcome()
-    with _desk(bench, clip) as desk:
-        solved = keeping.fetch_solved(bench.storage, clip.solve_key, desk)
+    with _handlers(bench, clip) as desk:
+        solved = solve_cache.fetch_solved(bench.storage, clip.solve_key, desk)
         for person, path in enumerate(solved):
             made = _Made(clip, bench.storage, person, len(solved))
             outcome = _joined(outcome, _export_person(made, kinds, path, bench, progress))
@@ -123,11 +123,11 @@ def export_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> 
 
 
 def look_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> StepOutcome:
-    """The clip's own file, overlay and sheet, its figures and warnings, and a glimpse for the index page."""
+    """The clip's own file, overlay and sheet, its figures and warnings, and a thumbnail for the index page."""
     kinds, storage = clip.order.kinds, bench.storage
     outputs: list[OutputFile] = []
-    with _desk(bench, clip) as desk:
-        solved = keeping.fetch_solved(storage, clip.solve_key, desk)
+    with _handlers(bench, clip) as desk:
+        solved = solve_cache.fetch_solved(storage, clip.solve_key, desk)
         clips = [read_clip(path) for path in solved]
         faults: list[Fault] = []
         warnings = [warning for one in clips for warning in one.header.warnings]
@@ -140,9 +140,9 @@ def look_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> St
                 error = named_full_disk(fault, clip.output_name(kind, 0, 1))
                 faults.append(Fault(error.code, error.message, error.remedy))
         try:
-            _keep_glimpse(clip, storage, clips)
+            _cache_thumbnail(clip, storage, clips)
         except (MarionetError, OSError) as fault:
-            warnings.append(f"no picture for the index page: {fault}")
+            warnings.append(f"no image for the index page: {fault}")
         if OutputKind.CLIP in kinds:
             made = [_Made(clip, storage, person, len(clips)) for person in range(len(clips))]
             outputs += [one.publish(path, OutputKind.CLIP) for one, path in zip(made, solved, strict=True)]
@@ -155,7 +155,7 @@ def look_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> St
     )
 
 
-_STEPS: Final = {Step.SOLVE: solve_clip, Step.EXPORT: export_clip, Step.LOOK: look_clip}
+_STEPS: Final = {Step.SOLVE: solve_clip, Step.EXPORT: export_clip, Step.PREVIEW: look_clip}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,23 +215,23 @@ def _export_person(
 
 
 def _views(
-    order: ClipOrder, clips: list[MotionClip], progress: ProgressCallback
+    order: ClipTask, clips: list[MotionClip], progress: ProgressCallback
 ) -> Iterator[tuple[OutputKind, Callable[[Path], None]]]:
-    """The films and pictures that are wanted, with what writes them."""
+    """The videos and images that are wanted, with what writes them."""
     if OutputKind.OVERLAY in order.kinds:
         yield OutputKind.OVERLAY, lambda path: write_overlay(open_source(order, clips), clips, path, progress)
     if OutputKind.SHEET in order.kinds:
         yield OutputKind.SHEET, lambda path: write_sheet(open_source(order, clips), clips, path)
 
 
-def _keep_glimpse(clip: PlannedClip, storage: Storage, clips: list[MotionClip]) -> None:
-    name = keeping.glimpse_name(clip.solve_key)
-    if keeping.read_glimpse(storage, clip.solve_key) is not None:
+def _cache_thumbnail(clip: PlannedClip, storage: Storage, clips: list[MotionClip]) -> None:
+    name = solve_cache.thumbnail_name(clip.solve_key)
+    if solve_cache.read_thumbnail(storage, clip.solve_key) is not None:
         return
-    glimpse = make_glimpse(open_source(clip.order, clips), clips)
+    thumbnail = make_thumbnail(open_source(clip.order, clips), clips)
     record = {
-        "film": base64.b64encode(glimpse.film).decode(),
-        "pictures": [base64.b64encode(picture).decode() for picture in glimpse.pictures],
+        "film": base64.b64encode(thumbnail.video).decode(),
+        "pictures": [base64.b64encode(image).decode() for image in thumbnail.images],
     }
     storage.write(name, json.dumps(record).encode())
 
@@ -247,7 +247,7 @@ def _joined(first: StepOutcome, second: StepOutcome) -> StepOutcome:
 
 
 @contextmanager
-def _desk(bench: Bench, clip: PlannedClip) -> Iterator[Path]:
+def _handlers(bench: Bench, clip: PlannedClip) -> Iterator[Path]:
     """A folder for this attempt alone: what a killed one left behind is never picked up."""
     mark = hashlib.sha256(clip.base.encode()).hexdigest()[:8]
     folder = bench.storage.scratch() / f"desk-{mark}-{os.getpid()}-{secrets.token_hex(4)}"

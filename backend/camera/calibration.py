@@ -36,7 +36,7 @@ class CalibratedCamera:
 def read_calibration(path: Path, info: VideoInfo, camera_name: str | None = None) -> Intrinsics:
     """The intrinsics of the camera called `camera_name`, or like the video, or the only one, at the video's size.
 
-    Raises BadInputError for an unreadable file, an unknown camera, or a picture shape that does not fit.
+    Raises BadInputError for an unreadable file, an unknown camera, or an image shape that does not fit.
     """
     cameras = _read_cameras(path)
     camera = _pick(cameras, path, info, camera_name)
@@ -46,7 +46,7 @@ def read_calibration(path: Path, info: VideoInfo, camera_name: str | None = None
         raise BadInputError(
             f"{path}: camera {camera.name} is calibrated for {width}x{height}, the upright video is "
             f"{info.width}x{info.height}",
-            "Calibrate with the same picture shape, upright as the video is shown",
+            "Calibrate with the same image shape, upright as the video is shown",
         )
     matrix = np.asarray(camera.matrix, dtype=np.float64).copy()
     matrix[:2] *= scale
@@ -102,7 +102,7 @@ def _camera(name: str, entry: Mapping[str, Any]) -> CalibratedCamera:
     lens = entry.get("distortion", entry.get("distortions", entry.get("dist_coeffs", ())))
     size = None if size is None else (int(size[0]), int(size[1]))
     if size is not None and min(size) < 1:
-        raise ValueError(f"camera {name} is calibrated for pictures of {size[0]}x{size[1]}")
+        raise ValueError(f"camera {name} is calibrated for images of {size[0]}x{size[1]}")
     return CalibratedCamera(name, matrix, size, _coefficients(name, () if lens is None else lens))
 
 

@@ -83,7 +83,7 @@ def virtual_from_camera(intrinsics: Intrinsics, centre_px: Array, above_px: Arra
     """
     turn = look_at(pixel_rays(intrinsics, centre_px))
     above = np.einsum("...ij,...j->...i", turn, pixel_rays(intrinsics, above_px))
-    # on screen "up" is -y, at an angle of -90 degrees; without a direction the picture stays as it is
+    # on screen "up" is -y, at an angle of -90 degrees; without a direction the image stays as it is
     angle = -np.pi / 2 - np.arctan2(above[..., 1], above[..., 0])
     known = np.hypot(above[..., 0], above[..., 1]) > _TINY
     return np.asarray(roll_about_axis(np.where(known, angle, 0.0)) @ turn)
@@ -92,7 +92,7 @@ def virtual_from_camera(intrinsics: Intrinsics, centre_px: Array, above_px: Arra
 def normalised_points(intrinsics: Intrinsics, virtual: Array, points_px: Array) -> Array:
     """Pixels (..., K, 2) seen by the virtual camera (..., 3, 3), on its plane at unit distance: tangents of angles.
 
-    Independent of focal length, picture size, and where in the picture the person stands.
+    Independent of focal length, image size, and where in the image the person stands.
     """
     rays = np.einsum("...ij,...kj->...ki", virtual, pixel_rays(intrinsics, points_px))
     return np.asarray(rays[..., :2] / np.maximum(rays[..., 2:], 0.05))

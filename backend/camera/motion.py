@@ -25,8 +25,8 @@ _MOVED_SHARE_OF_SAMPLES: Final = 0.15
 class CameraMotionMeter:
     """Feed frames in order; `moves` says whether the background shifted, turned or grew over the clip.
 
-    Four times a second the corners of the shot's first picture are followed into the present one, and the most
-    common similarity transform of them is taken for the camera: a person covers the lesser part of the picture.
+    Four times a second the corners of the shot's first image are followed into the present one, and the most
+    common similarity transform of them is taken for the camera: a person covers the lesser part of the image.
     Costs about 3 ms a sample.
     """
 
@@ -88,14 +88,14 @@ class CameraMotionMeter:
 
 def _small_grey(image: Image) -> Image:
     height = max(16, round(image.shape[0] * _WIDTH_PX / image.shape[1]))
-    if image.shape[1] > 2 * _WIDTH_PX:  # four pixels for each of the small picture do, and cost a tenth of all
+    if image.shape[1] > 2 * _WIDTH_PX:  # four pixels for each of the small image do, and cost a tenth of all
         image = np.asarray(cv2.resize(image, (2 * _WIDTH_PX, 2 * height), interpolation=cv2.INTER_NEAREST), np.uint8)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, (_WIDTH_PX, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _background_shift(reference: Image, grey: Image, points: NDArray[np.float32]) -> float | None:
-    """How far the picture's corners moved, as a share of its width, or None where too little agrees."""
+    """How far the image's corners moved, as a share of its width, or None where too little agrees."""
     start = np.empty_like(points)
     moved, found, _ = cv2.calcOpticalFlowPyrLK(reference, grey, points, start, winSize=(15, 15), maxLevel=3)
     kept = np.asarray(found).ravel() == 1

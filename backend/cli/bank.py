@@ -19,8 +19,8 @@ from backend.bank.large import LargeSettings, build_large_bank, open_large_bank
 from backend.cli.output import Terminal
 from backend.datasets import Motion, read_library
 from backend.embedding.model_files import BANK_FILE, TOWERS_FILE, WEIGHTS_DIR
-from backend.embedding.tower_file import read_towers
-from backend.embedding.tower_run import Towers
+from backend.embedding.tower_weights import read_towers
+from backend.embedding.towers_onnx import Towers
 from backend.errors import BadInputError
 from backend.types import Progress
 

@@ -10,19 +10,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from backend.batch.conductor import Conductor, Policy
-from backend.batch.engine import Engine
-from backend.batch.folder import open_folder
+from backend.batch.clip_scheduler import ClipScheduler, Policy
+from backend.batch.eta import OVER, Estimate
+from backend.batch.executor import Executor
+from backend.batch.html_report import RunFacts
 from backend.batch.inputs import collect
+from backend.batch.local_executor import LocalExecutor, WorkerCounts, choose_worker_counts
 from backend.batch.manifest import parse_kinds
-from backend.batch.orders import AnimateSettings, ClipOrder, PlannedClip, RunSettings, SolveSettings
-from backend.batch.page import RunFacts
+from backend.batch.output_lock import open_folder
 from backend.batch.planning import check_template, name_clips
-from backend.batch.pool import Crew, Pool, choose_crew
-from backend.batch.progress import OVER, Estimate
 from backend.batch.records import FAILED, STOPPED, ClipRecord
-from backend.batch.report import PAGE, REPORT, Reporter
+from backend.batch.report_writer import PAGE, REPORT, Reporter
 from backend.batch.storage import Storage, open_storage
+from backend.batch.tasks import AnimateSettings, ClipTask, PlannedClip, RunSettings, SolveSettings
 from backend.cli.batch_display import Display
 from backend.cli.output import cancel_on_interrupt, private_stdout
 from backend.cli.solve import add_camera, add_model
@@ -83,11 +83,11 @@ def run(args: argparse.Namespace) -> int:
     with private_stdout(), open_folder(storage), cancel_on_interrupt() as stop:
         display = Display(args.json, args.quiet, Estimate(_weights(clips)))
         with redirect_stdout(sys.stderr):  # Ray tells of dead workers there, at any time until it is closed
-            engine = _engine(args, settings)
+            executor = _executor(args, settings)
             try:
-                return _convert(args, clips, storage, engine, (stop, display))
+                return _convert(args, clips, storage, executor, (stop, display))
             finally:
-                engine.close()
+                executor.close()
 
 
 def run_settings(args: argparse.Namespace) -> RunSettings:
@@ -159,7 +159,7 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     add("--quiet", action="store_true", help="no progress")
 
 
-def _template(args: argparse.Namespace) -> ClipOrder:
+def _template(args: argparse.Namespace) -> ClipTask:
     rate = args.rate
     if rate not in ("source", "rig"):
         try:
@@ -170,7 +170,7 @@ def _template(args: argparse.Namespace) -> ClipOrder:
             raise BadInputError(f"--rate {rate!r} is no frame rate", "Give source, rig, or frames a second such as 24")
     if not 0.0 <= args.straighten <= MOST_DEG:
         raise BadInputError(f"--straighten is {args.straighten:g}", f"Give degrees from 0 to {MOST_DEG:g}")
-    return ClipOrder(
+    return ClipTask(
         source="",
         kinds=parse_kinds(args.format),
         solve=SolveSettings(
@@ -201,26 +201,28 @@ def _template(args: argparse.Namespace) -> ClipOrder:
     )
 
 
-def _engine(args: argparse.Namespace, settings: RunSettings) -> Engine:
+def _executor(args: argparse.Namespace, settings: RunSettings) -> Executor:
     if args.ray:
-        from backend.batch.ray_engine import RayEngine
+        from backend.batch.ray_executor import RayExecutor
 
-        return RayEngine(settings, args.ray)
-    found = choose_crew(cuda_devices() if args.device != "cpu" else 0)
-    crew = Crew(args.solvers or found.solvers, args.blenders or found.blenders, args.lookers or found.lookers)
-    return Pool(settings, crew)
+        return RayExecutor(settings, args.ray)
+    found = choose_worker_counts(cuda_devices() if args.device != "cpu" else 0)
+    workers = WorkerCounts(
+        args.solvers or found.solvers, args.blenders or found.blenders, args.lookers or found.lookers
+    )
+    return LocalExecutor(settings, workers)
 
 
 def _convert(
     args: argparse.Namespace,
     clips: list[PlannedClip],
     storage: Storage,
-    engine: Engine,
+    executor: Executor,
     user: tuple[CancelToken, Display],
 ) -> int:
     stop, display = user
     policy = Policy(args.overwrite, args.redo, args.blender or "", check_blender=not args.ray)
-    conductor = Conductor(clips, storage, engine, policy)
+    scheduler = ClipScheduler(clips, storage, executor, policy)
     reporter = Reporter(storage)
     began = time.monotonic()
 
@@ -228,21 +230,21 @@ def _convert(
         title = f"Batch conversion: {Path(args.output).name or args.output}"
         return RunFacts(title, _version(), time.monotonic() - began, finished)
 
-    def listen(now: Conductor) -> None:
+    def listen(now: ClipScheduler) -> None:
         display.show(now, stopping=stop.cancelled)
         reporter.now_and_then(now.records.values(), facts(finished=False))
 
     try:
-        conductor.run(stop, listen)
+        scheduler.run(stop, listen)
     except KeyboardInterrupt:
-        reporter.write(conductor.records.values(), facts(finished=True))
-        display.end(conductor, storage.address(PAGE), storage.address(REPORT))
+        reporter.write(scheduler.records.values(), facts(finished=True))
+        display.end(scheduler, storage.address(PAGE), storage.address(REPORT))
         return Cancelled.exit_code
-    reporter.write(conductor.records.values(), facts(finished=True))
-    display.end(conductor, storage.address(PAGE), storage.address(REPORT))
+    reporter.write(scheduler.records.values(), facts(finished=True))
+    display.end(scheduler, storage.address(PAGE), storage.address(REPORT))
     if reporter.trouble is not None:
         raise reporter.trouble
-    return _exit_code(list(conductor.records.values()))
+    return _exit_code(list(scheduler.records.values()))
 
 
 def _exit_code(records: list[ClipRecord]) -> int:

@@ -7,9 +7,9 @@ import sys
 import time
 from typing import Final
 
-from backend.batch.conductor import Conductor
-from backend.batch.engine import WorkerView
-from backend.batch.progress import OVER, Estimate, Overall
+from backend.batch.clip_scheduler import ClipScheduler
+from backend.batch.eta import OVER, Estimate, Overall
+from backend.batch.executor import WorkerView
 from backend.batch.records import DONE, FAILED, ClipRecord
 from backend.cli.output import Terminal, clock_text
 
@@ -32,21 +32,21 @@ class Display:
         self._next_s = 0.0
         self._stop_said = False
 
-    def show(self, conductor: Conductor, stopping: bool) -> None:
+    def show(self, scheduler: ClipScheduler, stopping: bool) -> None:
         """Tell what is new, and where everything stands."""
-        for base, record in conductor.records.items():
+        for base, record in scheduler.records.items():
             if record.status in OVER and base not in self._told:
                 self._told.add(base)
                 self._tell(record)
         if stopping and not self._stop_said:
             self._stop_said = True
-            self._say(f"stopping: {len(conductor.under_way)} clips that have begun finish; Ctrl-C again stops at once")
+            self._say(f"stopping: {len(scheduler.under_way)} clips that have begun finish; Ctrl-C again stops at once")
         clock = time.monotonic()
         if clock < self._next_s:
             return
         self._next_s = clock + (_REDRAW_S if self._live else _SAY_S)
-        views = conductor.engine.views()
-        overall = self._estimate.overall(conductor.records, views)
+        views = scheduler.executor.views()
+        overall = self._estimate.overall(scheduler.records, views)
         if self._live:
             self._draw([overall_line(overall), *(worker_line(view) for view in views)])
         elif self._json:
@@ -54,12 +54,12 @@ class Display:
         else:
             self._say("   ".join([overall_line(overall), *(worker_line(view) for view in views if view.base)]))
 
-    def end(self, conductor: Conductor, page: str, report: str) -> None:
+    def end(self, scheduler: ClipScheduler, page: str, report: str) -> None:
         """The account at the end."""
-        self.show(conductor, stopping=False)
+        self.show(scheduler, stopping=False)
         self._clear()
-        overall = self._estimate.overall(conductor.records, [])
-        failed = [record for record in conductor.records.values() if record.status == FAILED]
+        overall = self._estimate.overall(scheduler.records, [])
+        failed = [record for record in scheduler.records.values() if record.status == FAILED]
         left = overall.total - overall.done - overall.failed
         words = (
             [f"{overall.done} done", f"{overall.reused} of them before"] if overall.reused else [f"{overall.done} done"]

@@ -121,7 +121,7 @@ def _networks() -> Iterator[Finding]:
 
 
 def _pose_model() -> Finding:
-    from backend.embedding.model import load_model
+    from backend.embedding.pose_model import load_model
 
     return _tried("pose towers and bank", lambda: load_model("cpu").name)
 
@@ -130,12 +130,12 @@ def _time_network(network: object) -> str:
     from backend.networks import Network
 
     assert isinstance(network, Network)
-    picture = np.zeros((1, network.input_size, network.input_size, 3), np.uint8)
-    network.run(picture)
+    image = np.zeros((1, network.input_size, network.input_size, 3), np.uint8)
+    network.run(image)
     began = time.perf_counter()
     for _ in range(3):
-        network.run(picture)
-    return f"{(time.perf_counter() - began) / 3 * 1000:.1f} ms a picture on one core"
+        network.run(image)
+    return f"{(time.perf_counter() - began) / 3 * 1000:.1f} ms an image on one core"
 
 
 def _tried(subject: str, check: Callable[[], str]) -> Finding:
@@ -179,5 +179,5 @@ def _space(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     text = f"{free / 2**30:.1f} GiB free in {folder}"
     if free < _LEAST_FREE_BYTES:
-        return Finding("disk", _WARNING, text, "Long solves keep a journal beside the clip: leave 1 GiB")
+        return Finding("disk", _WARNING, text, "Long solves keep a checkpoint beside the clip: leave 1 GiB")
     return Finding("disk", _OK, text)

@@ -13,8 +13,8 @@ from pathlib import Path
 from backend.cli.output import Terminal
 from backend.datasets import read_library
 from backend.embedding.keypoints import H36M_NAMES
-from backend.embedding.model import PoseModel, load_model
 from backend.embedding.model_files import ModelFiles
+from backend.embedding.pose_model import PoseModel, load_model
 from backend.errors import BadInputError
 from backend.evaluation.report import Scored, error_tables, plot_errors
 from backend.evaluation.tables import markdown_table
@@ -23,7 +23,7 @@ from backend.people import Quality
 _EXAMPLES = """examples:
   marionet evaluate --mocap mocap/                       # simulated landmark sequences of held-out subjects
   marionet evaluate --recording balancing/               # a real recording with calibration.json and joints_world_m.npy
-  marionet evaluate --renders films/                     # films that `synthesize --held-out --film 24` made
+  marionet evaluate --renders videos/                     # videos that `synthesize --held-out --film 24` made
   marionet evaluate --human36m h36m/ --every 64          # the paper's protocol, for those who have the data
   marionet evaluate --human36m h36m/ --structnet paper/structnet.safetensors
 """
@@ -39,9 +39,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--recording", type=Path, action="append", default=[], help="folder of a real recording; may be repeated"
     )
     parser.add_argument(
-        "--renders", type=Path, action="append", default=[], help="folder of rendered films; may be repeated"
+        "--renders", type=Path, action="append", default=[], help="folder of rendered videos; may be repeated"
     )
-    parser.add_argument("--films", type=int, default=40, help="films of each folder of renders (default 40)")
+    parser.add_argument("--films", type=int, default=40, help="videos of each folder of renders (default 40)")
     parser.add_argument("--human36m", type=Path, help="folder of Human3.6M with S9, S11 and metadata.xml")
     parser.add_argument("--subjects", default="S9,S11", help="subjects of Human3.6M (default S9,S11)")
     parser.add_argument("--every", type=int, default=64, help="compare every so many frames (default 64)")
@@ -141,12 +141,14 @@ def _recording(args: argparse.Namespace, folder: Path, model: PoseModel) -> str:
 
 
 def _rendered(args: argparse.Namespace, folder: Path, model: PoseModel) -> str:
-    from backend.evaluation.rendered import LIMB_JOINTS, film_scores
+    from backend.evaluation.rendered import LIMB_JOINTS, video_scores
 
-    scores = film_scores(folder, model, (Quality.FULL, Quality.HEAVY), args.films)
-    counts = sorted(Counter(row.method for row in scores).values())  # each network finds the person in films of its own
-    films = f"{counts[0]} to {counts[-1]}" if counts[0] < counts[-1] else f"{counts[0]}"
-    return _reported(args, f"{folder.name}: {films} rendered films", scores, LIMB_JOINTS)
+    scores = video_scores(folder, model, (Quality.FULL, Quality.HEAVY), args.films)
+    counts = sorted(
+        Counter(row.method for row in scores).values()
+    )  # each network finds the person in videos of its own
+    videos = f"{counts[0]} to {counts[-1]}" if counts[0] < counts[-1] else f"{counts[0]}"
+    return _reported(args, f"{folder.name}: {videos} rendered videos", scores, LIMB_JOINTS)
 
 
 def _human36m(args: argparse.Namespace) -> str:

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 from backend.errors import BadInputError
-from backend.server.config import config_dir, parse_bind
-from backend.server.gate import (
+from backend.server.auth import (
     SERVER_KEY_FILE,
     AllowList,
     check_public_key,
@@ -17,6 +16,7 @@ from backend.server.gate import (
     read_server_keys,
     write_server_keys,
 )
+from backend.server.config import config_dir, parse_bind
 from blender_addon.wire.connection_file import ConnectionInfo, write_connection_file
 
 _EXAMPLES = """examples:

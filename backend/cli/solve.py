@@ -19,7 +19,7 @@ from backend.types import CancelToken
 from backend.video import FrameRange, open_video, parse_range
 from blender_addon.motion.smoothing import PRESETS
 
-FILMS, SHEETS, PLOTS = (".mp4",), (".png", ".jpg", ".jpeg"), (".png", ".svg", ".pdf")
+VIDEOS, SHEETS, PLOTS = (".mp4",), (".png", ".jpg", ".jpeg"), (".png", ".svg", ".pdf")
 _EXAMPLES = """\
 examples:
   marionet solve dance.mp4 -o dance.npz
@@ -48,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("video", type=Path, help="video file, folder of pictures, or pattern such as shot_####.png")
+    parser.add_argument("video", type=Path, help="video file, folder of images, or pattern such as shot_####.png")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CLIP", help="the clip to write, name.npz")
     add_source(parser.add_argument_group("video"))
     _add_person(parser.add_argument_group("person"))
@@ -58,7 +58,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def add_source(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
-    """The options that say how the film is read."""
+    """The options that say how the video is read."""
     group.add_argument("--range", type=str, metavar="START:END", help="frames (100:250), seconds (2.5s:8s) or clock")
     group.add_argument("--fps", type=float, metavar="N", help="frames a second of an image sequence (default 24)")
     group.add_argument("--slow-motion", type=float, default=1.0, metavar="N", help="plays N times slower than life")
@@ -66,7 +66,7 @@ def add_source(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None
 
 def add_camera(group: argparse._ArgumentGroup) -> None:
     """The options that say what the camera is."""
-    group.add_argument("--fov", type=float, metavar="DEG", help="field of view over the picture's longer side")
+    group.add_argument("--fov", type=float, metavar="DEG", help="field of view over the image's longer side")
     group.add_argument("--focal-px", type=float, metavar="PX", help="focal length in pixels")
     group.add_argument("--calibration", type=Path, metavar="FILE", help="JSON with K, pose2sim .toml, OpenCV .yml")
     group.add_argument("--camera", metavar="NAME", help="which camera of the calibration file")
@@ -84,8 +84,8 @@ def camera_options(args: argparse.Namespace) -> CameraOptions:
     return CameraOptions(args.focal_px, args.fov, args.calibration, args.camera)
 
 
-def check_pictures(video: Path, wanted: Sequence[tuple[Path | None, Sequence[str]]], *others: Path) -> None:
-    """Raise OutputError for pictures and films to look at that could not be written, or would replace something."""
+def check_images(video: Path, wanted: Sequence[tuple[Path | None, Sequence[str]]], *others: Path) -> None:
+    """Raise OutputError for images and videos to look at that could not be written, or would replace something."""
     named = [(path, endings) for path, endings in wanted if path is not None]
     for path, endings in named:
         check_ending(path, endings)
@@ -96,7 +96,7 @@ def check_pictures(video: Path, wanted: Sequence[tuple[Path | None, Sequence[str
 def run(args: argparse.Namespace) -> int:
     """Solve, write, and look. Returns 0, or 130 when stopped early with a clip of what was done."""
     request = _request(args)
-    check_pictures(args.video, ((args.overlay, FILMS), (args.sheet, SHEETS), (args.plot, PLOTS)), args.output)
+    check_images(args.video, ((args.overlay, VIDEOS), (args.sheet, SHEETS), (args.plot, PLOTS)), args.output)
     terminal = Terminal(as_json=args.json, quiet=args.quiet)
     began = time.monotonic()
     with cancel_on_interrupt() as cancel:
@@ -207,7 +207,7 @@ def _look(
     if not (args.overlay or args.sheet or args.plot):
         return
     # matplotlib and the encoder are only loaded when something is to be drawn
-    from backend.looking import write_overlay, write_plot, write_sheet
+    from backend.visualization import write_overlay, write_plot, write_sheet
 
     made: list[Path] = []
     if args.plot:
@@ -220,10 +220,10 @@ def _look(
         reader = open_video(request.video, request.video_options)
         write_overlay(reader, result.clips, args.overlay, terminal.progress, cancel)
         made.append(args.overlay)
-    _tell_pictures(terminal, made)
+    _tell_images(terminal, made)
 
 
-def _tell_pictures(terminal: Terminal, made: Sequence[Path]) -> None:
+def _tell_images(terminal: Terminal, made: Sequence[Path]) -> None:
     for path in made:
         terminal.line(f"wrote {path}")
         terminal.event("picture", file=str(path))

@@ -17,7 +17,7 @@ from backend.synthesis.sheet import contact_sheet
 
 _EXAMPLES = """examples:
   marionet synthesize -o renders --count 20000 --mocap mocap/ --assets makehuman/ --panoramas light/
-  marionet synthesize -o films --count 2400 --film 12 --shard-size 240 --mocap mocap/
+  marionet synthesize -o videos --count 2400 --film 12 --shard-size 240 --mocap mocap/
   marionet synthesize -o trial --count 200 --sheet trial.png          # no data: random poses, plain clothes
 
 A stopped run goes on where it was when it is started again with the same options.
@@ -39,14 +39,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--mocap", type=Path, help="folder of .bvh or .amc files; without it all poses are random")
     parser.add_argument("--held-out", action="store_true", help="pose by the subjects that training never sees")
     parser.add_argument("--assets", type=Path, help="MakeHuman assets: clothes/, hair/, eyebrows/, skins/")
-    parser.add_argument("--panoramas", type=Path, help="folder of equirectangular .hdr pictures for backdrop and light")
+    parser.add_argument("--panoramas", type=Path, help="folder of equirectangular .hdr images for backdrop and light")
     parser.add_argument("--size", type=int, default=320, help="side of an image in px (default 320)")
     parser.add_argument(
         "--margin", type=float, default=1.12, help="room around the crop that a tracker would take (default 1.12)"
     )
     parser.add_argument("--random-poses", type=float, default=0.12, help="share of poses not from mocap (default 0.12)")
     parser.add_argument(
-        "--film", type=int, default=1, metavar="FRAMES", help="images in a row that are a film at 30/s (default 1)"
+        "--film", type=int, default=1, metavar="FRAMES", help="images in a row that are a video at 30/s (default 1)"
     )
     parser.add_argument("--shard-size", type=int, default=250, help="images per file (default 250)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")

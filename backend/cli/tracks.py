@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from backend.cli.output import Terminal, cancel_on_interrupt
-from backend.cli.solve import SHEETS, add_source, check_pictures
+from backend.cli.solve import SHEETS, add_source, check_images
 from backend.solving.device import choose_device
+from backend.solving.people_listing import PeopleListingRequest, find_everyone, summarise, write_sheet
 from backend.solving.request import SolveQuality
-from backend.solving.roster import RosterRequest, find_everyone, summarise, write_sheet
 from backend.video import FrameRange, VideoOptions, parse_range
 
 _EXAMPLES = """\
@@ -29,7 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("video", type=Path, help="video file, folder of pictures, or pattern")
+    parser.add_argument("video", type=Path, help="video file, folder of images, or pattern")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="contact sheet: one row a person, with its number")
     add_source(parser)
     parser.add_argument("--max-people", type=int, default=4, metavar="N", help="people followed at once (default 4)")
@@ -40,12 +40,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Watch the video and list who is in it. Raises NoPersonError where nobody is."""
-    check_pictures(args.video, ((args.sheet, SHEETS),))
+    check_images(args.video, ((args.sheet, SHEETS),))
     terminal = Terminal(as_json=args.json)
     chosen = parse_range(args.range) if args.range else FrameRange()
     video = VideoOptions(range=chosen, sequence_fps=args.fps, slow_motion=args.slow_motion)
     quality, device = SolveQuality(args.quality), choose_device(args.device)
-    request = RosterRequest(args.video, video, quality, device, args.max_people)
+    request = PeopleListingRequest(args.video, video, quality, device, args.max_people)
     with cancel_on_interrupt() as cancel:
         tracks = find_everyone(request, terminal.progress, cancel)
     terminal.line(f"{'person':>6}  {'from s':>8}  {'to s':>8}  {'frames':>6}  {'height px':>9}  {'presence':>8}")

@@ -66,7 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     paper = parser.add_argument_group("structnet", "the paper's own network, on renders")
     paper.add_argument("--test-renders", type=Path, help="renders of other subjects to measure on")
     paper.add_argument("--ablations", action="store_true", help="also one pose layer, raw pose, no auxiliary task")
-    paper.add_argument("--pictures", type=int, help="use at most so many pictures of each folder")
+    paper.add_argument("--pictures", type=int, help="use at most so many images of each folder")
     paper.add_argument(
         "--convolution-steps", type=int, default=2000, help="steps that train the convolutions (default 2000)"
     )

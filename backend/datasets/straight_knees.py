@@ -2,7 +2,7 @@
 
 Marker sets place the knee's centre in front of the line from hip to ankle: in the files of CMU and HDM05 most subjects
 bend a knee by less than 11 to 31 degrees in one frame of twenty only, where people who walk or stand bend theirs by
-less than 5. Whoever learns from such poses makes people crouch wherever the picture leaves the knee's depth open.
+less than 5. Whoever learns from such poses makes people crouch wherever the image leaves the knee's depth open.
 """
 
 from __future__ import annotations

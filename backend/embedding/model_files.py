@@ -13,7 +13,7 @@ from backend.bank.bank_file import PoseBank, read_bank
 from backend.bank.disk_index import INDEX_FILE, DiskSearcher
 from backend.bank.large import open_large_bank
 from backend.bank.search import Searcher, make_searcher
-from backend.embedding.tower_file import TowerWeights, read_towers
+from backend.embedding.tower_weights import TowerWeights, read_towers
 
 WEIGHTS_DIR = Path(__file__).resolve().parents[1] / "weights"
 TOWERS_FILE = "towers.safetensors"

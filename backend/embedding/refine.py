@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.embedding.joint_limits import joint_limits
-from backend.embedding.score_climb import ScoreClimb
+from backend.embedding.score_gradient import ScoreGradient
 from backend.embedding.skeleton import (
     Skeleton,
     SkeletonPose,
@@ -80,7 +80,7 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 
 def refine_poses(
-    skeleton: Skeleton, evidence: Evidence, settings: RefineSettings, climb: ScoreClimb | None = None
+    skeleton: Skeleton, evidence: Evidence, settings: RefineSettings, climb: ScoreGradient | None = None
 ) -> Refined:
     """Fit every frame; frames are independent, time enters through the evidence. A score weight needs `climb`."""
     rows = [slice(at, at + _CHUNK) for at in range(0, len(evidence.points), _CHUNK)]
@@ -106,7 +106,7 @@ def _slice(evidence: Evidence, rows: slice) -> Evidence:
 
 
 def _refine(
-    skeleton: Skeleton, evidence: Evidence, settings: RefineSettings, climb: ScoreClimb | None = None
+    skeleton: Skeleton, evidence: Evidence, settings: RefineSettings, climb: ScoreGradient | None = None
 ) -> Refined:
     local = evidence.prior.copy()
     root = initial_root(pose_skeleton(skeleton, local, np.zeros((len(local), 3), np.float32)).landmarks_m, evidence)
@@ -144,7 +144,7 @@ def initial_root(landmarks_m: Array, evidence: Evidence) -> Array:
     return root.astype(np.float32)
 
 
-def _uphill(pose: SkeletonPose, climb: ScoreClimb | None, settings: RefineSettings) -> Array | None:
+def _uphill(pose: SkeletonPose, climb: ScoreGradient | None, settings: RefineSettings) -> Array | None:
     """The weighted slope (T, 17, 3) of the score over joints relative to the pelvis."""
     if climb is None:
         return None

@@ -20,29 +20,29 @@ Array = NDArray[np.floating]
 
 @dataclass(slots=True)
 class StructNet:
-    """Networks, mean picture (3, 112, 112) in 0..1, and the bank's poses (N, 17, 3) in m relative to the pelvis."""
+    """Networks, mean image (3, 112, 112) in 0..1, and the bank's poses (N, 17, 3) in m relative to the pelvis."""
 
     image: StructNetImage
     pose: StructNetPose
     mean: torch.Tensor
     bank_m: torch.Tensor
 
-    def scores(self, pictures: NDArray[np.uint8], block: int = 64) -> tuple[Array, Array]:
-        """Scores (B, N) of every bank pose for pictures (B, 112, 112, 3) RGB, and auxiliary joints (B, 17, 3) m."""
+    def scores(self, images: NDArray[np.uint8], block: int = 64) -> tuple[Array, Array]:
+        """Scores (B, N) of every bank pose for images (B, 112, 112, 3) RGB, and auxiliary joints (B, 17, 3) m."""
         self.image.eval()
         with torch.inference_mode():
             poses = self.pose(self.bank_m)
             scores, joints = [], []
-            for start in range(0, len(pictures), block):
-                output = self.image(to_input(torch.from_numpy(pictures[start : start + block]), self.mean))
+            for start in range(0, len(images), block):
+                output = self.image(to_input(torch.from_numpy(images[start : start + block]), self.mean))
                 scores.append(output.embedding @ poses.T)
                 joints.append(output.joints_m)
         return torch.cat(scores).numpy(), torch.cat(joints).numpy()
 
 
-def to_input(pictures: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    """Pictures (B, 112, 112, 3) uint8 to the network's input (B, 3, 112, 112), the mean picture subtracted."""
-    return pictures.permute(0, 3, 1, 2).float() / 255.0 - mean
+def to_input(images: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """Images (B, 112, 112, 3) uint8 to the network's input (B, 3, 112, 112), the mean image subtracted."""
+    return images.permute(0, 3, 1, 2).float() / 255.0 - mean
 
 
 def average_m(scores: Array, bank_m: Array, count: int) -> Array:
@@ -79,5 +79,5 @@ def read_structnet(path: Path) -> StructNet:
         own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         network.load_state_dict(own)
     if tensors["mean"].shape != (3, IMAGE_SIDE, IMAGE_SIDE) or not len(tensors["bank_m"]):
-        raise WeightsError(f"{path} has no mean picture or no poses", remedy)
+        raise WeightsError(f"{path} has no mean image or no poses", remedy)
     return StructNet(image.eval(), pose.eval(), tensors["mean"], tensors["bank_m"])

@@ -72,7 +72,7 @@ def track_windows(track: PersonTrack, intrinsics: Intrinsics) -> LandmarkWindow:
 
 def _between(values: Array, places: tuple[NDArray[np.intp], NDArray[np.intp], Array]) -> Array:
     """Values (T, ...) at (T, W) places between two frames each, (T, W, ...) float32: block by block, since a window a
-    frame of a long film is the largest array there is.
+    frame of a long video is the largest array there is.
     """
     before, after, share = places
     out = np.empty((*before.shape, *values.shape[1:]), np.float32)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from backend.camera.crop import project_m
 from backend.datasets.human36m import Human36mError, Human36mTake
-from backend.embedding.model import PoseModel
+from backend.embedding.pose_model import PoseModel
 from backend.evaluation.metrics import pose_errors
 from backend.evaluation.real import _methods
 from backend.evaluation.report import Scored
@@ -62,12 +62,12 @@ def structnet_scores(takes: Sequence[Human36mTake], weights: Path, every: int) -
     for take in takes:
         frames = np.arange(0, len(take.joints_camera_m), every)
         pixels = project_m(take.camera.intrinsics, take.joints_camera_m[frames])
-        pictures = _frames(_video(take), frames)
-        found = np.array([frame in pictures for frame in frames])
+        images = _frames(_video(take), frames)
+        found = np.array([frame in images for frame in frames])
         crops = [
-            cut(pictures[frame], _square(points), IMAGE_SIDE)
+            cut(images[frame], _square(points), IMAGE_SIDE)
             for frame, points in zip(frames, pixels, strict=True)
-            if frame in pictures
+            if frame in images
         ]
         if not crops:
             raise Human36mError(f"{take.video} shows none of the {len(frames)} frames that are compared")
@@ -98,6 +98,6 @@ def _square(points_px: Array) -> Roi:
 
 
 def _frames(video: Path, wanted: NDArray[np.intp]) -> dict[int, Image]:
-    """The pictures of the wanted frames (by number) that the video has."""
+    """The images of the wanted frames (by number) that the video has."""
     keep = set(wanted.tolist())
     return {frame.index: frame.image for frame in open_video(video).frames() if frame.index in keep}

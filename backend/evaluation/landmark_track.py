@@ -1,4 +1,4 @@
-"""Landmarks with known truth as a track, as if a person had been followed in a film at 30/s. numpy only."""
+"""Landmarks with known truth as a track, as if a person had been followed in a video at 30/s. numpy only."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Rendered films as the landmark networks see them, solved and held to the exact truth.
+"""Rendered videos as the landmark networks see them, solved and held to the exact truth.
 
-`synthesize --held-out --film 24` makes films of subjects that nothing was trained on.
+`synthesize --held-out --film 24` makes videos of subjects that nothing was trained on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.embedding.keypoints import H36M_NAMES
-from backend.embedding.model import PoseModel, PoseOptions
+from backend.embedding.pose_model import PoseModel, PoseOptions
 from backend.errors import BadInputError
 from backend.evaluation.landmark_track import landmark_track
 from backend.evaluation.metrics import pose_errors
@@ -37,16 +37,16 @@ _RAYS = Intrinsics(np.eye(3), 2, 2, "render")  # landmarks of renders come in no
 _Method = Callable[[PersonTrack], Array]
 
 
-def film_scores(folder: Path, model: PoseModel, qualities: tuple[Quality, ...], most: int) -> list[Scored]:
-    """Errors of the first `most` films in which the network finds the person in every frame, film by film.
+def video_scores(folder: Path, model: PoseModel, qualities: tuple[Quality, ...], most: int) -> list[Scored]:
+    """Errors of the first `most` videos in which the network finds the person in every frame, video by video.
 
-    Raises BadInputError for a folder without films, or without a film whose person is found.
+    Raises BadInputError for a folder without videos, or without a video whose person is found.
     """
     rows: list[Scored] = []
     methods = _methods(model)
     for quality in qualities:
         name = quality.value.removeprefix("pose_")
-        for track, truth_m in _films(render_landmarks(folder, quality), folder, most):
+        for track, truth_m in _videos(render_landmarks(folder, quality), folder, most):
             for method, read in methods.items():
                 errors = pose_errors(_limbs(read(track)), _limbs(truth_m))
                 rows.append(Scored(f"{name}: {method}", folder.name, len(truth_m), errors))
@@ -64,16 +64,16 @@ def _methods(model: PoseModel) -> dict[str, _Method]:
     }
 
 
-def _films(seen: RenderLandmarks, folder: Path, most: int) -> Iterator[tuple[PersonTrack, Array]]:
-    """Tracks of whole films and their true joints (T, 17, 3) m in the camera."""
-    films, lengths = np.unique(seen.film, return_counts=True)
+def _videos(seen: RenderLandmarks, folder: Path, most: int) -> Iterator[tuple[PersonTrack, Array]]:
+    """Tracks of whole videos and their true joints (T, 17, 3) m in the camera."""
+    videos, lengths = np.unique(seen.video, return_counts=True)
     if not (lengths >= _LEAST_FRAMES).any():
-        raise BadInputError(f"{folder} holds single images, no films", "Render some: marionet synthesize --film 24")
-    whole = [film for film in films[lengths >= _LEAST_FRAMES] if seen.found[seen.film == film].all()]
+        raise BadInputError(f"{folder} holds single images, no videos", "Render some: marionet synthesize --film 24")
+    whole = [video for video in videos[lengths >= _LEAST_FRAMES] if seen.found[seen.video == video].all()]
     if not whole:
-        raise BadInputError(f"{folder}: no film shows its person in every frame", "Render more films, or others")
-    for film in whole[:most]:
-        rows = seen.rows(seen.film == film)
+        raise BadInputError(f"{folder}: no video shows its person in every frame", "Render more videos, or others")
+    for video in whole[:most]:
+        rows = seen.rows(seen.video == video)
         yield landmark_track(rows.points, rows.visibility, rows.guess), _true_joints_m(rows)
 
 

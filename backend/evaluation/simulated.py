@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits, make_searcher
 from backend.datasets.motion import Motion
-from backend.embedding.model import PoseOptions
 from backend.embedding.part_joints import PARTS
-from backend.embedding.parts import PartSearch, PartSettings
-from backend.embedding.retrieve import retrieve
-from backend.embedding.tower_run import Towers
+from backend.embedding.part_retrieval import PartSearch, PartSettings
+from backend.embedding.pose_model import PoseOptions
+from backend.embedding.retrieval import retrieve
+from backend.embedding.towers_onnx import Towers
 from backend.evaluation.metrics import PoseErrors, pose_errors
 from backend.evaluation.report import Scored
 from backend.evaluation.wide_parts import WIDE_HITS, WIDE_PARTS
@@ -25,7 +25,7 @@ from backend.training.simulate import SimulationSettings, TrainingBatch, simulat
 
 Array = NDArray[np.floating]
 
-_LENDERS = 200
+_DONORS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +133,23 @@ def nearest_in_bank(joints_m: Array, bank: PoseBank, block: int = 8192) -> Neare
             near += _distances(joints_m[:, joint], candidates[:, joint])
         distance = np.concatenate([distance, near], axis=1)
         place = np.concatenate([place, np.broadcast_to(np.arange(start, start + near.shape[1]), near.shape)], axis=1)
-        if distance.shape[1] > _LENDERS:
-            kept = np.argpartition(distance, _LENDERS, axis=1)[:, :_LENDERS]
+        if distance.shape[1] > _DONORS:
+            kept = np.argpartition(distance, _DONORS, axis=1)[:, :_DONORS]
             distance, place = np.take_along_axis(distance, kept, 1), np.take_along_axis(place, kept, 1)
-    lent = bank.candidates.joints_m(place.reshape(-1)).reshape(*place.shape, 17, 3)
+    donated = bank.candidates.joints_m(place.reshape(-1)).reshape(*place.shape, 17, 3)
     whole = distance.min(axis=1).mean() / joints_m.shape[1]
-    return Nearest(float(whole * 1000), _mpjpe(_nearest_parts(joints_m, lent), joints_m))
+    return Nearest(float(whole * 1000), _mpjpe(_nearest_parts(joints_m, donated), joints_m))
 
 
-def _nearest_parts(joints_m: Array, lent_m: Array) -> Array:
-    """Poses (N, 17, 3) of parts of `lent_m` (N, K, 17, 3), each the one whose shape is nearest."""
+def _nearest_parts(joints_m: Array, donor_m: Array) -> Array:
+    """Poses (N, 17, 3) of parts of `donor_m` (N, K, 17, 3), each the one whose shape is nearest."""
     out, rows = np.zeros_like(joints_m), np.arange(len(joints_m))
     for part in PARTS:
         joints, root = list(part.joints), part.hangs_on
         own = joints_m[:, joints] - joints_m[:, root, None]
-        lent = lent_m[:, :, joints] - lent_m[:, :, root, None]
-        best = np.linalg.norm(lent - own[:, None], axis=-1).sum(axis=-1).argmin(axis=1)
-        out[:, joints] = out[:, root, None] + lent[rows, best]
+        donated = donor_m[:, :, joints] - donor_m[:, :, root, None]
+        best = np.linalg.norm(donated - own[:, None], axis=-1).sum(axis=-1).argmin(axis=1)
+        out[:, joints] = out[:, root, None] + donated[rows, best]
     return out
 
 

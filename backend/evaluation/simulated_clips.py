@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.datasets.motion import Motion
-from backend.embedding.model import PoseModel, PoseOptions
+from backend.embedding.pose_model import PoseModel, PoseOptions
 from backend.errors import BadInputError
 from backend.evaluation.landmark_track import landmark_track
 from backend.training.pool import MotionWindows

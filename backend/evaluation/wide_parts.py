@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.embedding.parts import PartSettings
+from backend.embedding.part_retrieval import PartSettings
 
 WIDE_HITS = 4000
 WIDE_PARTS = PartSettings(candidates=400, sweeps=2)

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from backend.errors import BlenderError, MarionetError, OutputError
+from backend.export.animate_request import ExportOrder, ExportReply, order_to_line, reply_from_record
 from backend.export.find_blender import Blender
-from backend.export.order import ExportOrder, ExportReply, order_to_line, reply_from_record
 
 StepCallback = Callable[[str, int, int], None]
 _START_S: Final = 180.0

@@ -3,7 +3,7 @@
     python -P inside_blender.py PACKAGES          (a Python with bpy)
     blender --background --python inside_blender.py -- PACKAGES
 
-May import bpy, `backend.export.order` and the add-on's rooms. Nothing else of the project imports this file.
+May import bpy, `backend.export.animate_request` and the add-on's rooms. Nothing else of the project imports this file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ sys.path.append(sys.argv[-1])
 import bpy  # noqa: E402
 import numpy as np  # noqa: E402
 
-from backend.export.order import (  # noqa: E402
+from backend.export.animate_request import (  # noqa: E402
     LEAST_BLENDER,
     RIG_ENDINGS,
     ExportFault,

@@ -62,7 +62,7 @@ class PadChannels:
 
 @dataclass(frozen=True, slots=True)
 class PadSpace:
-    """Zeros around the picture."""
+    """Zeros around the image."""
 
     inputs: tuple[str]
     output: str
@@ -102,7 +102,7 @@ class Concat:
 
 @dataclass(frozen=True, slots=True)
 class DepthToSpace:
-    """Channels in the order (block row, block column, channel) spread over a `block` times finer picture."""
+    """Channels in the order (block row, block column, channel) spread over a `block` times finer image."""
 
     inputs: tuple[str]
     output: str

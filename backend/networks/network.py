@@ -1,4 +1,4 @@
-"""`Network`: pictures in, named arrays out, whatever runtime computes. numpy; torch only when a CUDA device is asked.
+"""`Network`: images in, named arrays out, whatever runtime computes. numpy; torch only when a CUDA device is asked.
 
 May import backend.networks, backend.errors.
 """
@@ -25,7 +25,7 @@ class RuntimeOptions:
     """Where and how a network runs.
 
     `device` "cpu" (ONNX Runtime), "cuda" / "cuda:1" (torch), or "torch" (torch on the CPU, for checks);
-    `threads` for the CPU runtimes; `batch` the most pictures at once.
+    `threads` for the CPU runtimes; `batch` the most images at once.
     """
 
     device: str = "cpu"
@@ -46,11 +46,11 @@ class Network(ABC):
         return self.graph.input_size
 
     def run(self, images: Image) -> Outputs:
-        """RGB pictures (N, S, S, 3) uint8 -> arrays by output name, N first. BadInputError for another shape."""
+        """RGB images (N, S, S, 3) uint8 -> arrays by output name, N first. BadInputError for another shape."""
         side = self.input_size
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (side, side, 3) or not len(images):
             raise BadInputError(
-                f"{self.graph.name} wants uint8 pictures (N, {side}, {side}, 3), not {images.dtype} {images.shape}"
+                f"{self.graph.name} wants uint8 images (N, {side}, {side}, 3), not {images.dtype} {images.shape}"
             )
         if len(images) <= self._batch:
             return self._run(images)

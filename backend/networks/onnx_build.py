@@ -1,6 +1,6 @@
 """Graph -> ONNX model in memory -> ONNX Runtime session on the CPU. onnx, onnxruntime, numpy; no torch.
 
-The model takes uint8 pictures (N, S, S, 3) as they are cut from a frame and normalises them itself.
+The model takes uint8 images (N, S, S, 3) as they are cut from a frame and normalises them itself.
 """
 
 from __future__ import annotations

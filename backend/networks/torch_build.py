@@ -40,9 +40,9 @@ class GraphModule(nn.Module):
         pixels = images.permute(0, 3, 1, 2).to(next(self.parameters()).dtype)
         return pixels * self.graph.input_scale + self.graph.input_offset
 
-    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Normalised pictures (N, 3, S, S) -> outputs by public name."""
-        values = {self.graph.input_name: pictures}
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Normalised images (N, 3, S, S) -> outputs by public name."""
+        values = {self.graph.input_name: images}
         for position, operation in enumerate(self.graph.operations):
             values[operation.output] = self._run(operation, [values[name] for name in operation.inputs])
             for name in set(operation.inputs):  # frees maps as soon as nothing reads them any more
@@ -58,10 +58,10 @@ class GraphModule(nn.Module):
     def _(self, operation: Conv, inputs: list[Tensor]) -> Tensor:
         weight, bias = self.weights[operation.weight], self.weights[operation.bias]
         top, left, bottom, right = operation.pads
-        picture, padding = inputs[0], (top, left)
+        image, padding = inputs[0], (top, left)
         if (top, left) != (bottom, right):
-            picture, padding = functional.pad(picture, _torch_pads(operation.pads)), (0, 0)
-        convolved = functional.conv2d(picture, weight, bias, operation.stride, padding, 1, operation.groups)
+            image, padding = functional.pad(image, _torch_pads(operation.pads)), (0, 0)
+        convolved = functional.conv2d(image, weight, bias, operation.stride, padding, 1, operation.groups)
         return _activated(convolved, operation.activation)
 
     @_run.register

@@ -1,4 +1,4 @@
-"""A picture of all tracks with their numbers, so that a person can be chosen by looking. numpy, cv2, backend.types."""
+"""An image of all tracks with their numbers, so that a person can be chosen by looking. numpy, cv2, backend.types."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def draw_contact_sheet(tracks: Sequence[PersonTrack], frames: Iterable[Frame], v
 
 
 def tile_px(row: int, track: PersonTrack, views: int = VIEWS) -> tuple[int, int, int]:
-    """Where on the sheet a track's middle crop lies: left, top and size in px, for a list with small pictures."""
+    """Where on the sheet a track's middle crop lies: left, top and size in px, for a list with small images."""
     pitch = _TILE_PX + _GAP_PX
     return _LABEL_PX + len(_views(track, views)) // 2 * pitch, _GAP_PX + row * pitch, _TILE_PX
 
@@ -63,7 +63,7 @@ def write_contact_sheet(path: Path, sheet: Image) -> None:
 
 
 def track_colour(track_id: int) -> tuple[int, int, int]:
-    """RGB colour that a track has in every picture."""
+    """RGB colour that a track has in every image."""
     return _COLOURS[track_id % len(_COLOURS)]
 
 

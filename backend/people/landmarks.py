@@ -27,7 +27,7 @@ _LEAST_PEAK = 0.5
 _CELL_PX = 4
 _BODY = [0, *range(11, 33)]
 _MOST_VISIBLE_OUTSIDE = 0.25
-# Where a heatmap cell lies in the crop: found by mirroring pictures (a landmark and its mirror image sum to 256 px
+# Where a heatmap cell lies in the crop: found by mirroring images (a landmark and its mirror image sum to 256 px
 # in the regressed values, to 255 px in 4 x heatmap cells).
 _CELL_OFFSET_PX = 0.5
 _MIRROR = np.arange(ALL_LANDMARKS)
@@ -41,7 +41,7 @@ class LandmarkBatch:
 
     keypoints_px (N, M, 2) and depth_px (N, M), the network's z, in frame pixels; crop_px (N, M, 2) refined, in crop
     pixels; raw_crop (N, M, 5) the network's own x, y, z (crop px), visibility and presence logits; peak (N, M)
-    highest heatmap value 0..1 near the landmark, 0 outside the picture; visibility (N, M) 0..1, low outside it;
+    highest heatmap value 0..1 near the landmark, 0 outside the image; visibility (N, M) 0..1, low outside it;
     world_m (N, M, 3) hip-centred, axes along the camera; presence (N,) 0..1; mirrored (N,) whether the crop was
     mirrored: crop_px and raw_crop are of the crop as the network saw it, everything else is put right again;
     features (N, F) the last convolutional map, when the network has that output.
@@ -80,7 +80,7 @@ class LandmarkBatch:
         return float(self.peak[index, :LANDMARKS][visible].mean()) if visible.any() else 0.0
 
     def evidence(self, index: int) -> float:
-        """Mean heatmap peak 0..1 of the body's landmarks, 0 for each outside the picture: below 0.25 nobody is there.
+        """Mean heatmap peak 0..1 of the body's landmarks, 0 for each outside the image: below 0.25 nobody is there.
 
         A person who walks out leaves the network with a border to make a body of; half a person keeps 0.35 and more.
         """
@@ -92,13 +92,13 @@ class LandmarkBatch:
 
 
 def landmarks_on_crops(images: Sequence[Image], rois: Sequence[Roi], network: Network) -> LandmarkBatch:
-    """Run the landmark network on one region of each picture (RGB uint8); a picture may be given several times.
+    """Run the landmark network on one region of each image (RGB uint8); an image may be given several times.
 
-    For pictures that already are the crop, give `Roi(side / 2, side / 2, side)`. BadInputError for empty input, a
-    different number of pictures and regions, or a region that is not finite.
+    For images that already are the crop, give `Roi(side / 2, side / 2, side)`. BadInputError for empty input, a
+    different number of images and regions, or a region that is not finite.
     """
     if not rois or len(images) != len(rois):
-        raise BadInputError(f"{len(images)} pictures and {len(rois)} regions: one region a picture is needed")
+        raise BadInputError(f"{len(images)} images and {len(rois)} regions: one region an image is needed")
     if not all(roi.is_finite for roi in rois):
         raise BadInputError("A region of interest is not finite")
     side = network.input_size
@@ -110,9 +110,9 @@ def landmarks_on_crops(images: Sequence[Image], rois: Sequence[Roi], network: Ne
 
 
 def _outside_unseen(batch: LandmarkBatch, sizes_px: Array) -> LandmarkBatch:
-    """The batch in which nothing is seen outside the pictures of `sizes_px` (N, 2).
+    """The batch in which nothing is seen outside the images of `sizes_px` (N, 2).
 
-    The crop repeats the picture's border there, and the network believes what it sees.
+    The crop repeats the image's border there, and the network believes what it sees.
     """
     outside = ((batch.keypoints_px < 0) | (batch.keypoints_px > sizes_px[:, None])).any(axis=-1)
     visibility = np.where(outside, np.minimum(batch.visibility, _MOST_VISIBLE_OUTSIDE), batch.visibility)

@@ -22,7 +22,7 @@ _HIPS = [23, 24]
 _COST_OF_DOUBT = 0.004  # of the body's size a frame: what it costs to contradict the network
 
 
-def untangle(track: PersonTrack) -> PersonTrack:
+def fix_swaps(track: PersonTrack) -> PersonTrack:
     """The track with left and right exchanged where that makes the motion continuous (the input when nowhere)."""
     wrong = exchanged_frames(track.keypoints_px, track.presence, track.box_px)
     if not wrong.any():

@@ -31,7 +31,7 @@ class Choice(Enum):
 class Selection:
     """A choice, with the point (x, y in px of the upright frame, source frame index) or track number it needs.
 
-    `click_in_px` (width, height) is the upright picture that a point is counted in where that is another than the
+    `click_in_px` (width, height) is the upright image that a point is counted in where that is another than the
     video's frame of square pixels: a program that shows pixels as they are stored counts fewer or more of them.
     """
 
@@ -50,15 +50,15 @@ class Selection:
     def in_frame(self, width: int, height: int) -> Selection:
         """The same choice, its point in px of the video's upright frame of `width` x `height`.
 
-        Raises BadInputError where the picture that the point was counted in lies on its side.
+        Raises BadInputError where the image that the point was counted in lies on its side.
         """
         if self.click_px is None or self.click_in_px is None or self.click_in_px == (width, height):
             return replace(self, click_in_px=None)
         if self.click_in_px == (height, width):
             raise BadInputError(
-                f"The point was picked in a picture of {height} x {width} pixels, upright the video has {width} x "
+                f"The point was picked in an image of {height} x {width} pixels, upright the video has {width} x "
                 f"{height}",
-                "The picture lay on its side there: give the point in the upright picture, or choose by number",
+                "The image lay on its side there: give the point in the upright image, or choose by number",
             )
         x, y = self.click_px
         return replace(
@@ -72,7 +72,7 @@ class PeopleOptions:
 
     `max_people` followed at once (1 is fastest: nobody else is looked for while that person is in sight);
     `search_interval_s` between looks for new people; `remember_s` how long a person out of sight keeps the identity
-    on place and looks, `return_s` how long on looks alone (without end where nobody else was seen);
+    on place and inferences, `return_s` how long on looks alone (without end where nobody else was seen);
     `least_presence` of the landmark network 0..1; `mirror`: every other frame is seen in a mirror (`people.mirror`);
     `device` and `threads` for the networks (two frames are worked on at once when there are two threads).
     """

@@ -77,7 +77,7 @@ def alignment_from_roi(roi: Roi) -> Array:
 
 
 def cut(image: Image, roi: Roi, side: int, border: int = cv2.BORDER_REPLICATE) -> Image:
-    """The region as an upright picture (side, side, 3); outside the frame the border is repeated."""
+    """The region as an upright image (side, side, 3); outside the frame the border is repeated."""
     if image.shape[:2] == (side, side) and roi == Roi(side / 2, side / 2, side):
         return image
     matrix = roi.frame_from_crop(side)

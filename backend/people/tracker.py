@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.people.appearance import appearance_of
-from backend.people.flights import Flight, Plan, Runner, plans_state, restored_plans
-from backend.people.followed import FollowedPerson
-from backend.people.identity import NEAR_DOUBLE_DISTANCE, Found, are_doubles, match
+from backend.people.flip_averaging import average_flips, is_mirrored
+from backend.people.inference_queue import FrameInFlight, LandmarkExecutor, Plan, plans_state, restored_plans
 from backend.people.landmarks import LandmarkBatch
-from backend.people.left_right import untangle
-from backend.people.meetings import Meetings
-from backend.people.mirror import evened, is_mirrored
+from backend.people.left_right import fix_swaps
 from backend.people.networks import PeopleNetworks, load_people_networks
+from backend.people.occlusions import Occlusions
 from backend.people.options import Choice, PeopleOptions
-from backend.people.pace import MINOR_INTERVAL_S, SearchClock, minor_people
+from backend.people.person_search import Candidate, PersonSearch, Wanted
 from backend.people.region import Roi
-from backend.people.search import Candidate, Searcher, Wanted
+from backend.people.reidentification import NEAR_DOUBLE_DISTANCE, Found, are_doubles, match
+from backend.people.search_schedule import BYSTANDER_INTERVAL_S, SearchClock, bystanders
+from backend.people.tracked_person import TrackedPerson
 from backend.types import Detection, Frame, PersonTrack
 
 _LOOK_EVERY = 5  # frames between samples of a person's colours
@@ -42,12 +42,12 @@ class PeopleTracker:
     def __init__(self, options: PeopleOptions, networks: PeopleNetworks | None = None) -> None:
         self._options = options
         self._networks = networks or load_people_networks(options)
-        self._searcher = Searcher(self._networks)
-        self._runner = Runner(self._networks, options.device, options.threads)
-        self._flights: list[Flight] = []
+        self._searcher = PersonSearch(self._networks)
+        self._runner = LandmarkExecutor(self._networks, options.device, options.threads)
+        self._in_flight: list[FrameInFlight] = []
         self._plans: list[Plan] = []  # of frames that were on their way when the state was kept
-        self._people: list[FollowedPerson] = []
-        self._meetings = Meetings()
+        self._people: list[TrackedPerson] = []
+        self._occlusions = Occlusions()
         self._frame_index: list[int] = []
         self._times_s: list[float] = []
         self._clock = SearchClock(options)
@@ -64,15 +64,15 @@ class PeopleTracker:
 
     def update(self, frame: Frame) -> None:
         """Take the next frame; it may wait for its successors, so that several are worked on at once."""
-        if self._runner.has_threads and len(self._flights) >= self._runner.frames_at_once:
+        if self._runner.has_threads and len(self._in_flight) >= self._runner.frames_at_once:
             self._land()
         self._launch(frame)
-        if not self._runner.has_threads and len(self._flights) >= self._runner.frames_at_once:
+        if not self._runner.has_threads and len(self._in_flight) >= self._runner.frames_at_once:
             self.flush()
 
     def flush(self) -> None:
         """Finish the frames that wait."""
-        while self._flights:
+        while self._in_flight:
             self._land()
 
     @property
@@ -86,17 +86,17 @@ class PeopleTracker:
         for number, person in enumerate(self._people):
             person.away = True
             person.last_seen_s = min(person.last_seen_s, self._now_s() - self._options.remember_s - 1e-3)
-            self._meetings.forget(number)
+            self._occlusions.forget(number)
 
     def tracks(self) -> list[PersonTrack]:
-        """Every person so far, by track number, left and right put right, what the mirror changes evened out; people
+        """Every person so far, by track number, left and right put right, what the mirror changes average_flips out; people
         seen in a frame or two left out.
         """
         index, times = np.array(self._frame_index, np.intp), np.array(self._times_s)
         people = [person for person in self._people if person.track_id is not None]
         people.sort(key=lambda person: person.track_id or 0)
         return [
-            evened(untangle(person.log.track(person.track_id or 0, index, times)), person.log.mirrored)
+            average_flips(fix_swaps(person.log.track(person.track_id or 0, index, times)), person.log.mirrored)
             for person in people
             if len(person.log.rows)
         ]
@@ -110,35 +110,37 @@ class PeopleTracker:
         """Let the networks begin on a frame, as far as is known where people will be."""
         plan = self._plans.pop(0) if self._plans else self._plan(frame)
         boxes = self._runner.begin_boxes(frame) if plan.search else None
-        mirrored = self._options.mirror and is_mirrored(len(self._times_s) + len(self._flights))
-        looks = {
-            number: self._runner.look(frame, roi.in_mirror(mirrored), number in plan.minor)
+        mirrored = self._options.mirror and is_mirrored(len(self._times_s) + len(self._in_flight))
+        inferences = {
+            number: self._runner.inference(frame, roi.in_mirror(mirrored), number in plan.bystander)
             for number, roi in plan.rois.items()
         }
-        for look in looks.values():
-            self._runner.begin(look)
-        self._flights.append(Flight(frame, plan, looks, boxes))
+        for inference in inferences.values():
+            self._runner.begin(inference)
+        self._in_flight.append(FrameInFlight(frame, plan, inferences, boxes))
 
     def _plan(self, frame: Frame) -> Plan:
-        ahead = len(self._flights)
-        minor = minor_people(self._people, self._options)
-        resting = frozenset(n for n in minor if frame.time_s - self._last_look_s(n) < MINOR_INTERVAL_S)
+        ahead = len(self._in_flight)
+        bystander = bystanders(self._people, self._options)
+        resting = frozenset(n for n in bystander if frame.time_s - self._last_look_s(n) < BYSTANDER_INTERVAL_S)
         rois = {
             number: person.expected(ahead + 1)
             for number, person in enumerate(self._people)
             if not person.away and number not in resting
         }
         rois = {number: roi for number, roi in rois.items() if roi.is_finite}
-        return Plan(rois, minor, resting, self._will_search(frame))
+        return Plan(rois, bystander, resting, self._will_search(frame))
 
     def _last_look_s(self, number: int) -> float:
         """When a person was last looked at, or will have been by the frames on their way."""
-        coming = [flight.frame.time_s for flight in self._flights if number in flight.plan.rois]
+        coming = [
+            in_flight_frame.frame.time_s for in_flight_frame in self._in_flight if number in in_flight_frame.plan.rois
+        ]
         return max([self._people[number].last_seen_s, *coming])
 
     def _land(self) -> None:
-        """Take in the first frame on its way, and look for people in it where that is due."""
-        flight, frame = self._flights[0], self._flights[0].frame
+        """Take in the first frame on its way, and inference for people in it where that is due."""
+        in_flight_frame, frame = self._in_flight[0], self._in_flight[0].frame
         self._frame_index.append(frame.index)
         self._times_s.append(frame.time_s)
         position = len(self._times_s) - 1
@@ -146,44 +148,46 @@ class PeopleTracker:
         for number, person in enumerate(self._people):
             if person.away:
                 continue
-            if number in flight.plan.resting:
+            if number in in_flight_frame.plan.resting:
                 person.rest(position)
             else:
                 expected[number] = person.expected()
-                self._take_in(number, flight, position, expected[number])
+                self._take_in(number, in_flight_frame, position, expected[number])
         self._settle(frame, position, expected)
-        if flight.plan.search or self._clock.is_due(self._people, frame.time_s):
-            self._search(frame, flight.boxes)
-        self._flights.pop(0)
+        if in_flight_frame.plan.search or self._clock.is_due(self._people, frame.time_s):
+            self._search(frame, in_flight_frame.boxes)
+        self._in_flight.pop(0)
 
-    def _take_in(self, number: int, flight: Flight, position: int, expected: Roi) -> None:
+    def _take_in(self, number: int, in_flight_frame: FrameInFlight, position: int, expected: Roi) -> None:
         """Let one person see its landmarks; a region that was guessed too far off is cut anew."""
-        person, look = self._people[number], flight.looks.get(number)
+        person, inference = self._people[number], in_flight_frame.inferences.get(number)
         batch = None
-        if look is not None and not _differ(look.roi, expected):
-            batch = self._runner.result(look, self._flights)
+        if inference is not None and not _differ(inference.roi, expected):
+            batch = self._runner.result(inference, self._in_flight)
         elif expected.is_finite:
             roi = expected.in_mirror(self._options.mirror and is_mirrored(position))
-            batch = self._runner.now(self._runner.look(flight.frame, roi, number in flight.plan.minor))
+            batch = self._runner.now(
+                self._runner.inference(in_flight_frame.frame, roi, number in in_flight_frame.plan.bystander)
+            )
         if batch is None or not self._is_there(batch):
             person.lose(position, person.last_seen, person.last_seen_s)
-            self._meetings.forget(number)
+            self._occlusions.forget(number)
         else:
-            person.see(batch, position, flight.frame.time_s)
+            person.see(batch, position, in_flight_frame.frame.time_s)
 
     def _is_there(self, batch: LandmarkBatch) -> bool:
-        """Whether landmarks (one row) show a person who is in the picture, at least in good part."""
+        """Whether landmarks (one row) show a person who is in the image, at least in good part."""
         surely = batch.presence[0] >= self._options.least_presence and batch.evidence(0) >= _LEAST_EVIDENCE
         return bool(surely) and batch.next_roi(0).is_finite
 
     def _settle(self, frame: Frame, position: int, expected: dict[int, Roi]) -> None:
-        """After all people of a frame: doubles, meetings, colours, numbers."""
-        for number in self._meetings.part_doubles(self._people, position, expected, frame.image):
+        """After all people of a frame: doubles, occlusions, colours, numbers."""
+        for number in self._occlusions.part_doubles(self._people, position, expected, frame.image):
             previous = max(position - 1, 0)
             self._people[number].lose(position, previous, self._times_s[previous])
-            self._meetings.forget(number)
-        self._meetings.update(self._people, position, frame.image)
-        busy = self._meetings.busy()
+            self._occlusions.forget(number)
+        self._occlusions.update(self._people, position, frame.image)
+        busy = self._occlusions.busy()
         for number, person in enumerate(self._people):
             if person.away:
                 if person.last_seen < position:
@@ -193,7 +197,7 @@ class PeopleTracker:
                 person.learn(appearance_of(frame.image, person.keypoints(position)))
             self._number(person)
 
-    def _number(self, person: FollowedPerson) -> None:
+    def _number(self, person: TrackedPerson) -> None:
         if person.track_id is None and person.is_confirmed:
             person.track_id = sum(other.track_id is not None for other in self._people)
 
@@ -202,14 +206,14 @@ class PeopleTracker:
     def _will_search(self, frame: Frame) -> bool:
         """Whether the detector may run beside the landmark network: the frame will be searched as a whole anyhow."""
         return (
-            not any(flight.plan.search for flight in self._flights)
+            not any(in_flight_frame.plan.search for in_flight_frame in self._in_flight)
             and not all(person.away for person in self._people)
             and self._clock.is_due(self._people, frame.time_s)
             and not self._lately_lost(frame)
         )
 
-    def _lately_lost(self, frame: Frame) -> list[FollowedPerson]:
-        """People who should be close to where they were: looked for there before the whole picture is."""
+    def _lately_lost(self, frame: Frame) -> list[TrackedPerson]:
+        """People who should be close to where they were: looked for there before the whole image is."""
         return [p for p in self._people if p.away and frame.time_s - p.last_seen_s <= _NEAR_S]
 
     def _search(self, frame: Frame, boxes: Future[list[Detection]] | None) -> None:
@@ -227,7 +231,7 @@ class PeopleTracker:
         self._name(new, frame, position)
 
     @staticmethod
-    def _is_followed(candidate: Candidate, present: Sequence[FollowedPerson]) -> bool:
+    def _is_followed(candidate: Candidate, present: Sequence[TrackedPerson]) -> bool:
         landmarks, size = candidate.batch.keypoints_px[0], candidate.roi.size_px
         return any(are_doubles(landmarks, p.keypoints(p.last_seen), size, NEAR_DOUBLE_DISTANCE) for p in present)
 
@@ -252,7 +256,7 @@ class PeopleTracker:
             if number in known_as:
                 known_as[number].find_again(candidate, position, frame.time_s)
             else:
-                self._people.append(FollowedPerson.from_candidate(candidate, position, frame.time_s))
+                self._people.append(TrackedPerson.from_candidate(candidate, position, frame.time_s))
 
     # -- keeping and going on -----------------------------------------------------------------------------------
 
@@ -267,23 +271,23 @@ class PeopleTracker:
             "search": self._clock.state(),
             "refused": self._searcher.state(),
         }
-        arrays |= {f"plans.{name}": value for name, value in plans_state([f.plan for f in self._flights]).items()}
-        arrays |= {f"meetings.{name}": value for name, value in self._meetings.state().items()}
+        arrays |= {f"plans.{name}": value for name, value in plans_state([f.plan for f in self._in_flight]).items()}
+        arrays |= {f"occlusions.{name}": value for name, value in self._occlusions.state().items()}
         for number, person in enumerate(self._people):
             arrays |= {f"person{number}.{name}": value for name, value in person.state().items()}
         return arrays
 
     def restore(self, arrays: dict[str, NDArray[np.generic]]) -> None:
         """Go on from what `state` gave."""
-        self._flights, self._plans = [], restored_plans(_below(arrays, "plans."))
+        self._in_flight, self._plans = [], restored_plans(_below(arrays, "plans."))
         self._frame_index = [int(value) for value in arrays["frame_index"]]
         self._times_s = [float(value) for value in arrays["times_s"]]
         self._clock.restore(arrays["search"].astype(np.float64))
         self._searcher.restore(arrays["refused"].astype(np.float64))
-        self._meetings = Meetings.restored(_below(arrays, "meetings."))
+        self._occlusions = Occlusions.restored(_below(arrays, "occlusions."))
         self._people = []
         while f"person{len(self._people)}.whole" in arrays:
-            self._people.append(FollowedPerson.restored(_below(arrays, f"person{len(self._people)}.")))
+            self._people.append(TrackedPerson.restored(_below(arrays, f"person{len(self._people)}.")))
 
 
 def _below(arrays: dict[str, NDArray[np.generic]], prefix: str) -> dict[str, NDArray[np.generic]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backend.errors import BadInputError
 
-WORKER_COMMAND = (sys.executable, "-m", "backend.server.worker")
+WORKER_COMMAND = (sys.executable, "-m", "backend.server.worker_main")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from backend.people.networks import PeopleNetworks
-from backend.server.orders import RunJob
-from backend.server.work import JobOutcome, JobSink
+from backend.server.job_runner import JobOutcome, JobSink
+from backend.server.worker_protocol import RunJob
+from backend.solving.people_listing import PeopleListingRequest, find_everyone, summarise, write_sheet
 from backend.solving.request import SolveQuality
-from backend.solving.roster import RosterRequest, find_everyone, summarise, write_sheet
 from backend.video import FrameRange, VideoOptions
 
 SHEET_NAME, LIST_NAME = "people.png", "people.json"
@@ -19,7 +19,7 @@ SHEET_NAME, LIST_NAME = "people.png", "people.json"
 def find_people(order: RunJob, sink: JobSink, device: str, networks: PeopleNetworks) -> JobOutcome:
     """Carry out an order to look who is there, with loaded networks of the order's quality."""
     options = order.options
-    request = RosterRequest(
+    request = PeopleListingRequest(
         Path(order.source),
         VideoOptions(range=FrameRange(options.start_s, options.end_s), sequence_fps=options.sequence_fps),
         SolveQuality(options.quality),

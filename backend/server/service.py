@@ -15,23 +15,23 @@ import psutil
 import zmq
 
 from backend.errors import BadInputError, ServiceError
-from backend.server.book import JobBook
+from backend.files import FolderLock
+from backend.server.auth import AllowList, KeyPair, new_token, read_server_keys
 from backend.server.config import BindAddress, ServerConfig, parse_bind
-from backend.server.deliveries import Deliveries, watcher_of
-from backend.server.desk import Desk, Premises
-from backend.server.door import Door
-from backend.server.folder_lock import FolderLock
-from backend.server.gate import AllowList, KeyPair, new_token, read_server_keys
-from backend.server.kept_uploads import KeptUploads
+from backend.server.errors import RequestRefused
+from backend.server.handlers import RequestHandlers, ServerPolicy
+from backend.server.job_scheduler import JobScheduler
+from backend.server.job_store import JobStore
+from backend.server.job_supervisor import JobSupervisor
+from backend.server.job_table import JobTable
 from backend.server.logs import RefusalLedger, log_event
-from backend.server.orders import JobEnded, Ready
-from backend.server.outbox import Outbox
-from backend.server.overseer import Overseer
-from backend.server.refusal import Refusal
-from backend.server.register import JobRegister
+from backend.server.router import RouterSocket
+from backend.server.send_queue import SendQueue
 from backend.server.sessions import MAX_DENIALS, Session, Sessions
-from backend.server.store import JobStore
-from backend.server.workers import WorkerPool, WorkerReport
+from backend.server.subscriptions import Subscriptions, subscription_of
+from backend.server.upload_cache import UploadCache
+from backend.server.worker_pool import WorkerPool, WorkerReport
+from backend.server.worker_protocol import JobEnded, Ready
 from blender_addon.wire import messages as wire
 from blender_addon.wire.codec import FROM_CLIENT, decode, encode, request_id_of
 from blender_addon.wire.connection_file import ConnectionInfo, write_connection_file
@@ -63,21 +63,21 @@ class Service:
         self._sessions = Sessions()
         self._pool = WorkerPool(config.devices, config.worker_command, self._context)
         limits = config.limits
-        self._kept = KeptUploads(
+        self._kept = UploadCache(
             config.data_dir / "uploads", limits.keep_upload_s, limits.upload_bytes, limits.free_disk_bytes
         )
         self._kept.sweep(time.monotonic())  # what a killed server left must not keep this one from writing
         store = JobStore(config.data_dir / "jobs", self._kept)
-        self._register = JobRegister(store)
-        self._book = JobBook(self._register, store, self._pool, limits)
-        self._overseer = Overseer(self._register, store, self._pool, limits)
+        self._table = JobTable(store)
+        self._scheduler = JobScheduler(self._table, store, self._pool, limits)
+        self._supervisor = JobSupervisor(self._table, store, self._pool, limits)
         roots = config.roots if config.roots or not self._address.loopback else None
-        premises = Premises(version, self._token, self._allow_list, roots, limits)
-        self._desk = Desk(premises, self._book, store, self._pool, self._ledger)
-        self._desk.memory_bytes = lambda: psutil.Process().memory_info().rss
-        self._deliveries = Deliveries(self._book, store, self._send)
-        self._door = Door(self._context, self._keys, self._allow_list, self._ledger)
-        self._outbox = Outbox(self._door.send)
+        policy = ServerPolicy(version, self._token, self._allow_list, roots, limits)
+        self._handlers = RequestHandlers(policy, self._scheduler, store, self._pool, self._ledger)
+        self._handlers.memory_bytes = lambda: psutil.Process().memory_info().rss
+        self._subscriptions = Subscriptions(self._scheduler, store, self._send)
+        self._router = RouterSocket(self._context, self._keys, self._allow_list, self._ledger)
+        self._send_queue = SendQueue(self._router.send)
         self._owner = _process(config.owner_pid)
 
     def stop(self, reason: str) -> None:
@@ -87,16 +87,16 @@ class Service:
     def run(self) -> None:
         """Listen until stopped; jobs under way are kept on disk and go on at the next start."""
         try:
-            endpoint = self._door.open(self._address)
+            endpoint = self._router.open(self._address)
             self._announce(endpoint)
             waiting = False
             while not self._stopping:
-                self._door.wait(self._pool.inbox, _BUSY_WAIT_MS if waiting else _IDLE_WAIT_MS)
+                self._router.wait(self._pool.inbox, _BUSY_WAIT_MS if waiting else _IDLE_WAIT_MS)
                 self._hear_workers()
                 self._hear_clients()
-                self._book.assign()
-                self._outbox.flush()
-                waiting = self._deliveries.serve() or bool(self._outbox)
+                self._scheduler.assign()
+                self._send_queue.flush()
+                waiting = self._subscriptions.serve() or bool(self._send_queue)
                 self._keep_house()
         finally:
             self._close()
@@ -111,7 +111,7 @@ class Service:
 
     def _hear_clients(self) -> None:
         for _ in range(_BATCH):
-            arrival = self._door.receive()
+            arrival = self._router.receive()
             if arrival is None:
                 return
             self._handle(arrival.identity, arrival.key_name, arrival.frames)
@@ -125,11 +125,11 @@ class Service:
             session.spend(self._config.limits.rate_per_s, now_s)
             envelope = decode(frames, FROM_CLIENT)
             request_id = envelope.message_id
-            reply = self._desk.answer(session, envelope.message)
+            reply = self._handlers.answer(session, envelope.message)
         except WireError as fault:
-            self._refuse(session, request_id_of(frames), Refusal(fault.code, fault.message, fault.remedy), fault)
+            self._refuse(session, request_id_of(frames), RequestRefused(fault.code, fault.message, fault.remedy), fault)
             return
-        except Refusal as refusal:
+        except RequestRefused as refusal:
             self._refuse(session, request_id or request_id_of(frames), refusal, None)
             return
         self._send(identity, request_id, reply)
@@ -137,12 +137,12 @@ class Service:
 
     def _follow(self, identity: bytes, request_id: str, request: Any) -> None:
         if isinstance(request, wire.Submit):
-            self._deliveries.follow(watcher_of(identity, request_id), request.job_id)
+            self._subscriptions.follow(subscription_of(identity, request_id), request.job_id)
         elif isinstance(request, wire.Watch):
-            watcher = watcher_of(identity, request_id, request.attempt, request.next_chunk)
-            self._deliveries.follow(watcher, request.job_id)
+            subscription = subscription_of(identity, request_id, request.attempt, request.next_chunk)
+            self._subscriptions.follow(subscription, request.job_id)
 
-    def _refuse(self, session: Session, request_id: str, refusal: Refusal, fault: WireError | None) -> None:
+    def _refuse(self, session: Session, request_id: str, refusal: RequestRefused, fault: WireError | None) -> None:
         """Count, log and tell. Who has not come in learns nothing but the version, and soon not even that."""
         self._ledger.add(refusal.code, refusal.message, session.identity.hex())
         if not session.owner:
@@ -150,7 +150,7 @@ class Service:
             if session.denials > MAX_DENIALS:
                 return
             if refusal.code not in ("denied", "hello_first") and not isinstance(fault, VersionError):
-                refusal = Refusal("denied", "Denied")
+                refusal = RequestRefused("denied", "Denied")
         reply = wire.Refused(refusal.code, refusal.message[:2000], refusal.remedy, refusal.retry_after_s)
         self._send(session.identity, request_id, reply)
 
@@ -158,7 +158,7 @@ class Service:
         """Send without waiting; a reply to who is gone is dropped with their session, who may ask again."""
         frames = encode(message, str(next(self._ids)), request)
         is_news = isinstance(message, _NEWS)
-        outcome = self._outbox.news(identity, frames) if is_news else self._outbox.reply(identity, frames)
+        outcome = self._send_queue.news(identity, frames) if is_news else self._send_queue.reply(identity, frames)
         if outcome is None:
             self._sessions.drop(identity)
             return True
@@ -180,19 +180,19 @@ class Service:
         if message is None:
             how = worker.reap()
             log_event("worker ended", logging.WARNING, worker=worker.worker_id, how=how, job_id=worker.job_id)
-            self._overseer.on_worker_gone(worker, how)
+            self._supervisor.on_worker_gone(worker, how)
             if self._pool.hopeless():
-                self._overseer.fail_waiting(how)
+                self._supervisor.fail_waiting(how)
         elif isinstance(message, Ready):
             worker.device, worker.failures = message.device, 0
             worker.rest()
             log_event("worker ready", worker=worker.worker_id, device=message.device, warm_up_s=message.warm_up_s)
         elif isinstance(message, wire.JobProgress):
-            self._overseer.on_progress(worker, message)
+            self._supervisor.on_progress(worker, message)
         elif isinstance(message, wire.MotionChunk):
-            self._overseer.on_chunk(worker, message)
+            self._supervisor.on_chunk(worker, message)
         elif isinstance(message, JobEnded):
-            self._overseer.on_ended(worker, message)
+            self._supervisor.on_ended(worker, message)
 
     def _keep_house(self) -> None:
         now_s = time.monotonic()
@@ -200,12 +200,12 @@ class Service:
             return
         self._next_housekeeping_s = now_s + _HOUSEKEEPING_S
         self._pool.start_due(now_s)
-        self._overseer.end_overdue(now_s)
+        self._supervisor.end_overdue(now_s)
         self._kept.sweep(now_s)
         self._sessions.expire(SESSION_LIFETIME_S, now_s)
-        self._deliveries.drop_gone(self._sessions.known)
+        self._subscriptions.drop_gone(self._sessions.known)
         self._ledger.tick(now_s)
-        if self._desk.stop_requested:
+        if self._handlers.stop_requested:
             self.stop("a client asked for it")
         if self._config.owner_pid and not _alive(self._owner):
             self.stop("the program that started it is gone")
@@ -217,10 +217,10 @@ class Service:
             if session.owner:
                 self._send(session.identity, "", wire.Goodbye(self._stopping or "error"))
         self._pool.stop()
-        self._register.put_back_running()
+        self._table.put_back_running()
         self._kept.clear()
         self._ledger.flush()
-        self._door.close()
+        self._router.close()
         _remove_own(self._config.connection_file)
         self._context.term()
         self._lock.release()

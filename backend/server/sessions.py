@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from backend.server.refusal import Refusal
+from backend.server.errors import RequestRefused
 
 MAX_SESSIONS = 1024
 # Refusals sent to a connection that has not said a valid hello; after these it gets silence.
@@ -27,13 +27,13 @@ class Session:
     allowance_s: float = 0.0
 
     def spend(self, rate_per_s: float, now_s: float) -> None:
-        """Count one request against the rate. Raises Refusal when there were too many."""
+        """Count one request against the rate. Raises RequestRefused when there were too many."""
         burst = 2.0 * rate_per_s
         gained = (now_s - self.allowance_s) * rate_per_s
         self.allowance = min(burst, self.allowance + gained) if self.allowance_s else burst
         self.allowance_s = now_s
         if self.allowance < 1.0:
-            raise Refusal("too_fast", f"More than {rate_per_s:g} requests a second", "Send fewer", 1.0)
+            raise RequestRefused("too_fast", f"More than {rate_per_s:g} requests a second", "Send fewer", 1.0)
         self.allowance -= 1.0
 
 

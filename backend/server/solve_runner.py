@@ -13,9 +13,9 @@ from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.errors import BadInputError
 from backend.people.options import Selection
 from backend.pipeline import SolvedChunk, SolveModels, SolveRequest, load_models, solve
-from backend.server.orders import RunJob
+from backend.server.job_runner import JobOutcome, JobSink, PreviewChunk
 from backend.server.people_runner import find_people
-from backend.server.work import JobOutcome, JobSink, PreviewChunk
+from backend.server.worker_protocol import RunJob
 from backend.solving.person import parse_person
 from backend.solving.request import SolveQuality
 from backend.video import FrameRange
@@ -36,7 +36,7 @@ class SolveRunner:
         return self._load(SolveQuality.BEST).device
 
     def run(self, order: RunJob, sink: JobSink) -> JobOutcome:
-        """Solve the order's video, or look who is in it. A second attempt goes on from the journal of the first."""
+        """Solve the order's video, or look who is in it. A second attempt goes on from the checkpoint of the first."""
         if order.task == "people":
             models = self._load(quality_of(order))
             return find_people(order, sink, models.device, models.people)

@@ -8,9 +8,9 @@ import re
 import time
 from pathlib import PurePosixPath
 
-from backend.server.job import Job
-from backend.server.refusal import Refusal
-from backend.server.store import JobStore
+from backend.server.errors import RequestRefused
+from backend.server.job_store import JobStore
+from backend.server.jobs import Job
 from blender_addon.wire.messages import Source, UploadPart
 from blender_addon.wire.transport import MAX_PART_BYTES
 
@@ -19,26 +19,28 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def check_upload(source: Source, max_bytes: int) -> None:
-    """Raise Refusal for an upload that will not be taken: its size, its hash, or a name that is not a plain file's."""
+    """Raise RequestRefused for an upload that will not be taken: its size, its hash, or a name that is not a plain file's."""
     if not 0 < source.size_bytes <= max_bytes:
-        raise Refusal("too_large", f"An upload has 1 to {max_bytes} bytes, not {source.size_bytes}", "Trim the video")
+        raise RequestRefused(
+            "too_large", f"An upload has 1 to {max_bytes} bytes, not {source.size_bytes}", "Trim the video"
+        )
     if not _SHA256.fullmatch(source.sha256):
-        raise Refusal("bad_source", "An upload needs the SHA-256 of its bytes")
+        raise RequestRefused("bad_source", "An upload needs the SHA-256 of its bytes")
     if "/" in source.name or "\\" in source.name or not _SUFFIX.fullmatch(PurePosixPath(source.name).suffix):
-        raise Refusal("bad_source", f"{source.name!r} is not the name of a video file")
+        raise RequestRefused("bad_source", f"{source.name!r} is not the name of a video file")
     if source.path:
-        raise Refusal("bad_source", "An upload has no path")
+        raise RequestRefused("bad_source", "An upload has no path")
 
 
 def append_part(store: JobStore, job: Job, part: UploadPart) -> bool:
-    """Append bytes; True when the upload is complete and its hash agrees. Raises Refusal; then nothing changed."""
+    """Append bytes; True when the upload is complete and its hash agrees. Raises RequestRefused; then nothing changed."""
     record = job.record
     if record.state != "receiving":
-        raise Refusal("bad_offset", "The upload is complete", "Watch the job")
+        raise RequestRefused("bad_offset", "The upload is complete", "Watch the job")
     if part.offset != job.upload_offset:
-        raise Refusal("bad_offset", f"The upload stands at byte {job.upload_offset}", "Go on from there")
+        raise RequestRefused("bad_offset", f"The upload stands at byte {job.upload_offset}", "Go on from there")
     if not 0 < len(part.data) <= MAX_PART_BYTES or part.offset + len(part.data) > record.source.size_bytes:
-        raise Refusal("bad_request", f"A part has 1 to {MAX_PART_BYTES} bytes, within the announced size")
+        raise RequestRefused("bad_request", f"A part has 1 to {MAX_PART_BYTES} bytes, within the announced size")
     path, data = store.part_path(record.job_id), part.data.tobytes()
     end = part.offset + len(data)
     try:
@@ -49,7 +51,7 @@ def append_part(store: JobStore, job: Job, part: UploadPart) -> bool:
         _hash_along(job, part.offset, data)
         complete = end == record.source.size_bytes and _complete(store, job)
     except OSError as fault:
-        raise Refusal(
+        raise RequestRefused(
             "disk", f"The server cannot write to its disk ({fault.strerror})", "Free space on it", 10.0
         ) from fault
     job.upload_offset = end
@@ -80,6 +82,8 @@ def _complete(store: JobStore, job: Job) -> bool:
     if digest != job.record.source.sha256:
         path.unlink()
         job.upload_offset = 0
-        raise Refusal("bad_source", "The uploaded bytes do not have the announced SHA-256", "Upload again from byte 0")
+        raise RequestRefused(
+            "bad_source", "The uploaded bytes do not have the announced SHA-256", "Upload again from byte 0"
+        )
     os.replace(path, store.upload_path(job.record))
     return True

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backend.errors import OutputError
-from backend.video.sequence import is_sequence, list_pictures
+from backend.video.sequence import is_sequence, list_images
 from blender_addon.motion.clip import MotionClip, write_clip
 
 _SPACE = "Free some space or choose another folder"
@@ -22,7 +22,7 @@ def check_output(output: Path) -> None:
         raise OutputError(f"The clip {output} does not end in .npz", "Name it, for example, take.npz")
     check_writable(output)
     try:
-        output.with_name(f"{output.name}.partial").exists()  # the journal's name is longer than the clip's
+        output.with_name(f"{output.name}.partial").exists()  # the checkpoint's name is longer than the clip's
     except OSError as fault:
         raise OutputError(f"{output} cannot be written ({fault.strerror})", "Choose a shorter name") from fault
 
@@ -42,12 +42,12 @@ def check_writable(output: Path) -> None:
 
 
 def check_apart(source: Path, outputs: Sequence[Path]) -> None:
-    """Raise OutputError where an output is the film itself, one of its pictures, or another output."""
+    """Raise OutputError where an output is the video itself, one of its images, or another output."""
     try:
-        pictures = list_pictures(source) if is_sequence(source) or not source.exists() else (source,)
+        images = list_images(source) if is_sequence(source) or not source.exists() else (source,)
     except OSError:
-        pictures = ()  # it cannot be opened either, which is told better where it is tried
-    taken = {path.resolve(): "is the film itself" for path in pictures}
+        images = ()  # it cannot be opened either, which is told better where it is tried
+    taken = {path.resolve(): "is the video itself" for path in images}
     for output in outputs:
         known = taken.get(output.resolve()) or next(
             (what for path, what in taken.items() if output.exists() and path.exists() and output.samefile(path)), None

@@ -1,4 +1,4 @@
-"""Preview chunks: the newest frames of the chosen people, solved by themselves while the video is being watched.
+"""Preview chunks: the newest frames of the chosen people, solved by themselves while the video is being tracked.
 
 May import `backend.people`, `backend.embedding`, `backend.solving` and `backend.types`. Never changes the result.
 """
@@ -16,7 +16,7 @@ from backend.errors import NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.options import Selection
 from backend.people.tracker import PeopleTracker
-from backend.solving.assembly import track_rows
+from backend.solving.clip_assembly import track_rows
 from backend.solving.request import ChunkCallback, SolvedChunk
 from backend.types import PersonTrack, PoseTrack
 
@@ -43,7 +43,7 @@ class Previewer:
         self._next_s = 0.0
         self.spent_s = 0.0
 
-    def glance(self, tracker: PeopleTracker) -> None:
+    def preview(self, tracker: PeopleTracker) -> None:
         """Send chunks of what is new, if it is time."""
         self._frames += 1
         began = time.monotonic()

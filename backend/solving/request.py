@@ -78,7 +78,7 @@ class SolveRequest:
 
 @dataclass(frozen=True, slots=True)
 class SolvedChunk:
-    """A preview: frames of one person solved by themselves while the video is still being watched.
+    """A preview: frames of one person solved by themselves while the video is still being tracked.
 
     frame_index (T,), times_s (T,), rotations_wxyz (T, J, 4) with the root orientation in the camera,
     root_camera_m (T, 3), joints_camera_m (T, 17, 3), confidence (T,).

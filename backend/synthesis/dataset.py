@@ -53,8 +53,8 @@ def make_dataset(request: DatasetRequest, progress: ProgressCallback, cancel: Ca
     frames = request.settings.sequence_frames
     if frames < 1 or request.shard_size % frames or request.count % frames:
         raise BadInputError(
-            f"{frames} frames a film do not divide {request.count} images in shards of {request.shard_size}",
-            "Choose multiples of the frames a film",
+            f"{frames} frames a video do not divide {request.count} images in shards of {request.shard_size}",
+            "Choose multiples of the frames a video",
         )
     _prepare(request)
     missing = [number for number in range(shard_count(request)) if not _is_complete(request, number)]
@@ -75,7 +75,7 @@ def read_dataset(folder: Path) -> Iterator[Shard]:
 
 
 def sequence_frames(folder: Path) -> int:
-    """How many rows of a shard in a row are one film; 1 where every image stands for itself. Raises BadInputError for a
+    """How many rows of a shard in a row are one video; 1 where every image stands for itself. Raises BadInputError for a
     folder without renders.
     """
     try:

@@ -1,4 +1,4 @@
-"""What cameras and codecs do to a picture: blur, low resolution, colour cast, noise, JPEG. May import numpy and cv2."""
+"""What cameras and codecs do to a values: blur, low resolution, colour cast, noise, JPEG. May import numpy and cv2."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Image = NDArray[np.uint8]
 
 
 def degraded(rng: np.random.Generator, image: Image, grain: np.random.Generator | None = None) -> Image:
-    """A picture (S, S, 3) as some camera would have taken it.
+    """A values (S, S, 3) as some camera would have taken it.
 
-    `rng` decides on the camera, `grain` on its noise: frames of one film share the former and not the latter.
+    `rng` decides on the camera, `grain` on its noise: frames of one video share the former and not the latter.
     """
     if rng.random() < 0.35:
         image = _low_resolution(rng, image)
@@ -21,9 +21,9 @@ def degraded(rng: np.random.Generator, image: Image, grain: np.random.Generator 
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 1.7))), dtype=np.uint8)
     elif kind < 0.5:
         image = _motion_blurred(rng, image)
-    picture = image.astype(np.float32)
-    picture = _graded(rng, picture)
-    return _noisy(rng, picture, grain or rng)
+    values = image.astype(np.float32)
+    values = _graded(rng, values)
+    return _noisy(rng, values, grain or rng)
 
 
 def jpeg_bytes(rng: np.random.Generator, image: Image) -> bytes:
@@ -56,19 +56,19 @@ def _motion_blurred(rng: np.random.Generator, image: Image) -> Image:
     return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), dtype=np.uint8)
 
 
-def _graded(rng: np.random.Generator, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+def _graded(rng: np.random.Generator, values: NDArray[np.float32]) -> NDArray[np.float32]:
     cast = rng.normal(1.0, 0.05, 3).astype(np.float32)
     gain, lift = float(rng.normal(1.0, 0.12)), float(rng.normal(0.0, 8.0))
-    grey = picture @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    grey = values @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     saturation = np.float32(0.0 if rng.random() < 0.03 else rng.normal(1.0, 0.18))
-    picture = grey[:, :, None] + (picture - grey[:, :, None]) * saturation
-    return picture * cast * np.float32(gain) + np.float32(lift)
+    values = grey[:, :, None] + (values - grey[:, :, None]) * saturation
+    return values * cast * np.float32(gain) + np.float32(lift)
 
 
-def _noisy(rng: np.random.Generator, picture: NDArray[np.float32], grain: np.random.Generator) -> Image:
+def _noisy(rng: np.random.Generator, values: NDArray[np.float32], grain: np.random.Generator) -> Image:
     strength = float(rng.exponential(3.0))
-    noise = grain.standard_normal(picture.shape, dtype=np.float32)
+    noise = grain.standard_normal(values.shape, dtype=np.float32)
     if rng.random() < 0.4:  # demosaiced noise has grain, not dots
         noise = cv2.GaussianBlur(noise, (0, 0), 0.7) * 1.8
-    shot = np.sqrt(np.clip(picture, 4.0, 255.0) / 128.0)
-    return np.clip(picture + noise * shot * min(strength, 14.0), 0, 255).astype(np.uint8)
+    shot = np.sqrt(np.clip(values, 4.0, 255.0) / 128.0)
+    return np.clip(values + noise * shot * min(strength, 14.0), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Renders one shard: people, poses, cameras, pictures and their truth, all from one seed.
+"""Renders one shard: people, poses, cameras, images and their truth, all from one seed.
 
 May import numpy and its own room. The same settings and seed give the same shard on the same machine.
 """
@@ -18,7 +18,7 @@ from backend.synthesis.degrade import degraded, jpeg_bytes
 from backend.synthesis.panoramas import panorama_paths
 from backend.synthesis.poses import DrawnPose, PoseCollection, draw_motion, draw_pose, read_collection
 from backend.synthesis.posing import PosedBody, pose_body, skin_vertices
-from backend.synthesis.renderer import Actor, Picture, Renderer, Uploaded
+from backend.synthesis.renderer import Actor, RenderedImage, Renderer, Uploaded
 from backend.synthesis.scene import (
     Camera,
     CameraDraw,
@@ -41,8 +41,8 @@ _PROBED_VERTICES = np.arange(0, BODY_VERTICES, 7)
 
 @dataclass(frozen=True, slots=True)
 class RenderSettings:
-    """What decides the pictures besides the seed. `size_px` side of an image, `margin` room around a tracker's crop;
-    `sequence_frames`: that many images in a row are a film at 30/s of one person before one still camera.
+    """What decides the images besides the seed. `size_px` side of an image, `margin` room around a tracker's crop;
+    `sequence_frames`: that many images in a row are a video at 30/s of one person before one still camera.
     """
 
     seed: int
@@ -94,9 +94,9 @@ class ShardRenderer:
                 lead, companion = self._cast(rng), lead
             shots = self._shots(rng, lead, companion)
             lens = int(rng.integers(2**63)) if frames > 1 else None
-            for picture, truth in shots[: count - index]:
+            for image, truth in shots[: count - index]:
                 camera_rng = rng if lens is None else np.random.default_rng(lens)
-                jpegs.append(jpeg_bytes(camera_rng, degraded(camera_rng, picture, rng)))
+                jpegs.append(jpeg_bytes(camera_rng, degraded(camera_rng, image, rng)))
                 truths.append(truth)
                 on_image()
         self.renderer.release(lead.parts)
@@ -110,13 +110,13 @@ class ShardRenderer:
     def _shots(
         self, rng: np.random.Generator, lead: Cast, companion: Cast
     ) -> list[tuple[NDArray[np.uint8], ImageTruth]]:
-        """One image, or the frames of one film; the camera is drawn for the frame in the middle."""
+        """One image, or the frames of one video; the camera is drawn for the frame in the middle."""
         settings = self.settings
         poses = draw_motion(rng, self.poses, settings.random_pose_share, settings.sequence_frames)
         curl = finger_curl(rng)
-        film = [placed(curl, lead.person, pose) for pose in poses]
-        landmarks = np.concatenate([subset_points_m("blazepose33", frame.joints_m, frame.sites_m) for frame in film])
-        posed = film[len(film) // 2]
+        video = [placed(curl, lead.person, pose) for pose in poses]
+        landmarks = np.concatenate([subset_points_m("blazepose33", frame.joints_m, frame.sites_m) for frame in video])
+        posed = video[len(video) // 2]
         camera, draw = self._camera(rng, posed, landmarks)
         backdrop = sample_backdrop(rng, self.panoramas, camera, posed.joints_m[0])
         light = sample_light(rng, backdrop)
@@ -129,16 +129,16 @@ class ShardRenderer:
             others.append(Actor(companion.parts, other.bone_matrices, 0.5))
         if occluders:
             others.append(Actor(occluders, _IDENTITY_BONES, 0.25))
-        pictures = [
+        images = [
             self.renderer.render(camera, light, backdrop, (Actor(lead.parts, frame.bone_matrices, 1.0), *others))
-            for frame in film
+            for frame in video
         ]
         self.renderer.release(occluders)
         kept = cut_window(rng, settings.size_px, settings.cut_share)
         flags = (with_companion, bool(occluders))
         return [
-            (blackened(picture.image, kept), _truth(lead, pose, frame, (camera, draw), (picture, kept), flags))
-            for picture, pose, frame in zip(pictures, poses, film, strict=True)
+            (blackened(image.image, kept), _truth(lead, pose, frame, (camera, draw), (image, kept), flags))
+            for image, pose, frame in zip(images, poses, video, strict=True)
         ]
 
     def _camera(self, rng: np.random.Generator, posed: PosedBody, landmarks: Array) -> tuple[Camera, CameraDraw]:
@@ -186,7 +186,7 @@ def cut_window(rng: np.random.Generator, side_px: int, share: float) -> tuple[in
 
 
 def blackened(image: NDArray[np.uint8], window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    """The picture (S, S, 3), black outside of (x0, y0, x1, y1)."""
+    """The image (S, S, 3), black outside of (x0, y0, x1, y1)."""
     x0, y0, x1, y1 = window
     cut = np.zeros_like(image)
     cut[y0:y1, x0:x1] = image[y0:y1, x0:x1]
@@ -211,15 +211,15 @@ def _truth(
     pose: DrawnPose,
     posed: PosedBody,
     view: tuple[Camera, CameraDraw],
-    seen: tuple[Picture, tuple[int, int, int, int]],
+    seen: tuple[RenderedImage, tuple[int, int, int, int]],
     flags: tuple[bool, bool],
 ) -> ImageTruth:
     camera, draw = view
-    picture, (x0, y0, x1, y1) = seen
+    image, (x0, y0, x1, y1) = seen
     joints, sites = camera.camera_from_world(posed.joints_m), camera.camera_from_world(posed.sites_m)
     landmarks = subset_points_m("blazepose33", joints, sites)
     pixels = camera.project_px(landmarks)
-    visible = visible_landmarks(landmarks, pixels, camera.size_px, picture.depth_m)
+    visible = visible_landmarks(landmarks, pixels, camera.size_px, image.depth_m)
     in_frame = (pixels >= [x0, y0]).all(axis=1) & (pixels < [x1, y1]).all(axis=1)
     phenotype = lead.person.body.rest.phenotype
     return ImageTruth(

@@ -48,7 +48,7 @@ def panorama_paths(folder: Path | None) -> tuple[Path, ...]:
 
 @lru_cache(maxsize=32)
 def read_panorama(path: Path) -> Panorama:
-    """Read an equirectangular HDR picture. Raises BadInputError."""
+    """Read an equirectangular HDR image. Raises BadInputError."""
     image = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
     if image is None or not np.isfinite(image).all():
         raise BadInputError(f"{path} is not a readable HDR panorama")

@@ -55,7 +55,7 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class RenderedImage:
     """image (S, S, 3) RGB, coverage (S, S) 0..255 of the first actor, depth_m (R, R) along the optical axis."""
 
     image: NDArray[np.uint8]
@@ -64,7 +64,7 @@ class Picture:
 
 
 class Renderer:
-    """An off-screen renderer of square pictures `size_px` wide, drawn `supersample` times larger and shrunk."""
+    """An off-screen renderer of square images `size_px` wide, drawn `supersample` times larger and shrunk."""
 
     def __init__(self, size_px: int, supersample: float = 1.6) -> None:
         # the software rasteriser's own threads would fight with the other worker processes
@@ -85,9 +85,9 @@ class Renderer:
         triangle = self._context.buffer(corners.tobytes())
         self._screen = self._context.vertex_array(self._backdrop, [(triangle, "2f", "corner")])
         self._screen_copy = self._context.vertex_array(self._copy, [(triangle, "2f", "corner")])
-        # the backdrop's shader is the dearest and its picture the softest: it is drawn at the final size
-        self._backdrop_picture = self._context.texture((size_px, size_px), 4)
-        self._backdrop_target = self._context.framebuffer([self._backdrop_picture])
+        # the backdrop's shader is the dearest and its image the softest: it is drawn at the final size
+        self._backdrop_image = self._context.texture((size_px, size_px), 4)
+        self._backdrop_target = self._context.framebuffer([self._backdrop_image])
         size = (self.render_px, self.render_px)
         self._depth = self._context.depth_texture(size)
         self._target = self._context.framebuffer([self._context.renderbuffer(size, 4)], self._depth)
@@ -109,7 +109,7 @@ class Renderer:
             for resource in (part.color, part.shadow, *part.buffers):
                 resource.release()
 
-    def render(self, camera: Camera, light: Light, backdrop: Backdrop, actors: tuple[Actor, ...]) -> Picture:
+    def render(self, camera: Camera, light: Light, backdrop: Backdrop, actors: tuple[Actor, ...]) -> RenderedImage:
         """Draw the actors; the first one gives the coverage and the middle of the shadow map."""
         middle = actors[0].bone_matrices[0] @ np.array([0.0, 0.0, 0.0, 1.0])
         shadow_from_world = _shadow_matrix(light.sun_direction, middle)
@@ -178,7 +178,7 @@ class Renderer:
         self._screen.render(vertices=3)
         self._target.use()
         self._target.clear(0.0, 0.0, 0.0, 0.0, 1.0)
-        self._backdrop_picture.use(0)
+        self._backdrop_image.use(0)
         self._copy["picture"].value = 0
         self._screen_copy.render(vertices=3)
         self._context.enable(self._gl.DEPTH_TEST)
@@ -252,13 +252,13 @@ class Renderer:
             self._panoramas[panorama.name] = handle
         return self._panoramas[panorama.name]
 
-    def _read(self) -> Picture:
+    def _read(self) -> RenderedImage:
         side = self.render_px
         pixels = np.frombuffer(self._target.read(components=4), dtype=np.uint8).reshape(side, side, 4)[::-1]
         depth = np.frombuffer(self._depth.read(), dtype=np.float32).reshape(side, side)[::-1]
         meters = 2 * FAR_M * NEAR_M / ((FAR_M + NEAR_M) - (2 * depth - 1) * (FAR_M - NEAR_M))
         small = cv2.resize(pixels, (self.size_px, self.size_px), interpolation=cv2.INTER_AREA)
-        return Picture(np.ascontiguousarray(small[:, :, :3]), np.ascontiguousarray(small[:, :, 3]), meters)
+        return RenderedImage(np.ascontiguousarray(small[:, :, :3]), np.ascontiguousarray(small[:, :, 3]), meters)
 
 
 def _create_context() -> Any:

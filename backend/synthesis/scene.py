@@ -24,7 +24,7 @@ CROP_PADDING = 1.25  # half side of a crop over the largest distance of a landma
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A pinhole camera of a square picture: intrinsics K (3, 3) in px, world_from_camera (4, 4), `size_px` wide."""
+    """A pinhole camera of a square image: intrinsics K (3, 3) in px, world_from_camera (4, 4), `size_px` wide."""
 
     intrinsics: Array
     world_from_camera: Array
@@ -194,7 +194,7 @@ def sample_light(rng: np.random.Generator, backdrop: Backdrop) -> Light:
         turn = quaternion_to_matrix(rotvec_to_quaternion(np.array([0.0, 0.0, backdrop.yaw_rad])))
         irradiance = _turned_irradiance(panorama.irradiance.astype(np.float64), backdrop.yaw_rad)
         sun = np.minimum(panorama.sun_color, 3.0)
-        if float(sun.max()) < 0.05:  # an overcast or indoor picture: its brightest part still gives a soft key
+        if float(sun.max()) < 0.05:  # an overcast or indoor image: its brightest part still gives a soft key
             sun, softness = panorama.irradiance[0] * 0.282095 * 0.35, 0.03
         return Light(irradiance, turn @ panorama.sun_direction, sun, softness, exposure)
     toward = rng.normal(size=3) + np.array([0.0, 0.0, 0.8])

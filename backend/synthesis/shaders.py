@@ -136,7 +136,7 @@ out vec4 color;
 const float PI = 3.14159265;
 
 vec3 panorama_light(vec3 d) {
-    // a gain above 1 shows more of the picture than the lens would: a photograph hung behind the person
+    // a gain above 1 shows more of the image than the lens would: a photograph hung behind the person
     vec3 wide = normalize(forward + (d / max(dot(d, forward), 0.05) - forward) * panorama_gain);
     float longitude = atan(wide.x, wide.y) + panorama_yaw, latitude = asin(clamp(wide.z, -1.0, 1.0));
     return texture(panorama, vec2(fract(longitude / (2.0 * PI) + 0.5), 0.5 - latitude / PI)).rgb;
@@ -180,7 +180,7 @@ void main() {
             vec2 q = along_x ? p.yz : p.xz;
             vec3 paint = mix(wall_a, wall_b, 0.3 * noise(vec3(q * 2.0, 3.0)));
             vec3 albedo = above ? vec3(0.8) : p.z < 0.1 ? wall_b : paint;
-            // framed pictures and doors: pieces of the panorama hung in a grid
+            // framed images and doors: pieces of the panorama hung in a grid
             vec2 cell = floor(q * wall_rate), f = fract(q * wall_rate);
             bool inside = all(greaterThan(f, vec2(0.15))) && all(lessThan(f, vec2(0.85)));
             bool framed = !above && inside && hash(vec3(cell, 9.0)) > 0.55;
@@ -208,7 +208,7 @@ void main() {
 
 COPY_FRAGMENT = """#version 330
 in vec2 place;
-uniform sampler2D picture;
+uniform sampler2D image;
 out vec4 color;
-void main() { color = vec4(texture(picture, place * 0.5 + 0.5).rgb, 0.0); }
+void main() { color = vec4(texture(image, place * 0.5 + 0.5).rgb, 0.0); }
 """

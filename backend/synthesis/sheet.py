@@ -16,7 +16,7 @@ _SEEN, _HIDDEN, _BONE = (60, 255, 60), (255, 70, 40), (90, 200, 255)
 
 
 def contact_sheet(folder: Path, path: Path, count: int = 48, columns: int = 8, cell_px: int = 220) -> None:
-    """Draw every n-th image of a dataset into one picture; the second half of each row shows joints and landmarks.
+    """Draw every n-th image of a dataset into one image; the second half of each row shows joints and landmarks.
 
     Landmarks are green where they are visible and red where they are not. Raises OutputError, BadInputError.
     """

@@ -33,7 +33,7 @@ class ImageTruth:
     intrinsics (3, 3) px of the square image; world_from_camera (4, 4), world Z up, floor at z = 0;
     rotations_wxyz (J, 4) local, joint 0 the root in the WORLD; joints_camera_m (J, 3);
     h36m17_camera_m (17, 3) joint centres; blazepose33_camera_m (33, 3); visible33 (33,) whether a landmark is in the
-    picture and not hidden; offsets_m (J, 3) rest offsets of this body's joints in the T-pose; height_m stature;
+    image and not hidden; offsets_m (J, 3) rest offsets of this body's joints in the T-pose; height_m stature;
     phenotype (11,); pose_source row of the pose collection or -1; person and companion flags;
     camera_draw (4,): field of view (rad) of the whole frame, distance (m), pitch (rad, positive looks down), crop roll.
     """
@@ -70,7 +70,7 @@ def subset_points_m(subset: str, joints_m: Array, sites_m: Array) -> Array:
 
 
 def visible_landmarks(landmarks_camera_m: Array, pixels: Array, size_px: int, depth_m: Array) -> NDArray[np.bool_]:
-    """Which landmarks (33, 3) at pixels (33, 2) of an image `size_px` wide are seen, by the depth picture (R, R)."""
+    """Which landmarks (33, 3) at pixels (33, 2) of an image `size_px` wide are seen, by the depth image (R, R)."""
     scale = depth_m.shape[0] / size_px
     inside = ((pixels >= 0) & (pixels < size_px)).all(axis=1) & (landmarks_camera_m[:, 2] > 0)
     cell = np.clip((pixels * scale).astype(int), 0, depth_m.shape[0] - 1)

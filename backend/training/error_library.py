@@ -1,4 +1,4 @@
-"""Errors that the landmark networks made on renders, lent to simulated people in a similar pose. numpy only.
+"""Errors that the landmark networks made on renders, donated to simulated people in a similar pose. numpy only.
 
 A fitted formula knows how large errors are; which joints err together, and in which poses a network takes near for far,
 is only in its answers. Each error is kept in the upright frame of the person (looked at, torso up), lengths as shares
@@ -41,7 +41,7 @@ class ErrorLibrary:
 @dataclass(frozen=True, slots=True)
 class _Upright:
     """True landmarks (..., 33, 3) over size in the upright frame, their points (..., 33, 2), half size (...,), size
-    (...,) m, and the roll (..., 2, 2) that turns directions of the camera's picture upright.
+    (...,) m, and the roll (..., 2, 2) that turns directions of the camera's image upright.
     """
 
     landmarks: Array
@@ -79,12 +79,12 @@ def error_library(seen: RenderLandmarks, most: int = _MOST) -> ErrorLibrary:
     )
 
 
-def lent_errors(
+def bootstrapped_errors(
     library: ErrorLibrary, camera_points: Array, noise: LandmarkNoise, rng: np.random.Generator
 ) -> NoisyLandmarks:
     """Landmarks (B, W, 33) as a network would report them for true ones (B, W, 33, 3) m in the camera.
 
-    Two answers to poses like the window's middle one are lent to each window and fade into one another; on top comes
+    Two answers to poses like the window's middle one are donated to each window and fade into one another; on top comes
     the formula's jitter.
     """
     batch, window = camera_points.shape[:2]
@@ -94,24 +94,24 @@ def lent_errors(
     first, second = (near[np.arange(batch), rng.integers(0, near.shape[1], batch)] for _ in range(2))
     fade = _fade(batch, window, rng)
 
-    def lent(values: Array) -> Array:
+    def donated(values: Array) -> Array:
         share = fade.reshape(batch, window, *[1] * (values.ndim - 1))
         mixed = (1 - share) * values[first][:, None] + share * values[second][:, None]
         return mixed.reshape(batch * window, *values.shape[1:])
 
-    # renders are harder than film: the networks' own 3D is off by 130 mm on them, by 99 mm on a real person
-    ease = np.repeat(rng.uniform(noise.lent_least, 1.0, batch), window)
-    error = (lent(library.error) * ease[:, None, None]).reshape(batch, window, 33, 2)
+    # renders are harder than video: the networks' own 3D is off by 130 mm on them, by 99 mm on a real person
+    ease = np.repeat(rng.uniform(noise.donor_least, 1.0, batch), window)
+    error = (donated(library.error) * ease[:, None, None]).reshape(batch, window, 33, 2)
     error = error + noise.jitter * correlated(rng, error.shape, noise.correlation)
     moved = true.points + error.reshape(-1, 33, 2) * true.half[:, None, None]
-    depth = true.landmarks[..., 2] + lent(library.depth) * ease[:, None]
+    depth = true.landmarks[..., 2] + donated(library.depth) * ease[:, None]
     plane = (moved - _hips(moved)[:, None]) / true.half[:, None, None] * 1.25 * true.size_m[:, None, None]
     guess = np.concatenate([plane, (depth * true.size_m[:, None])[..., None]], axis=-1)
     look = look_at_rotation(_hips(_project(camera_points.reshape(-1, 33, 3).astype(np.float64))))
     rays = np.concatenate([moved @ true.roll, np.ones_like(moved[..., :1])], axis=-1) @ look
     return NoisyLandmarks(
         (rays[..., :2] / np.maximum(rays[..., 2:], 0.1)).reshape(batch, window, 33, 2),
-        np.clip(lent(library.visibility), 0.0, 1.0).reshape(batch, window, 33),
+        np.clip(donated(library.visibility), 0.0, 1.0).reshape(batch, window, 33),
         guess.reshape(batch, window, 33, 3),
     )
 

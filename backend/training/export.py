@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from backend.embedding.tower_file import IMAGE_LAYERS, POSE_LAYERS, Dense, TowerWeights
+from backend.embedding.tower_weights import IMAGE_LAYERS, POSE_LAYERS, Dense, TowerWeights
 from backend.embedding.towers_torch import ImageTower, PoseTower
 
 

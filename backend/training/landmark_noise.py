@@ -1,7 +1,7 @@
 """Errors of the landmark network, simulated: bias, jitter over time, lost limbs, swaps. numpy only.
 
 Lengths of 2D errors are shares of the crop's half size; the defaults stand between a fit on renders, which are hard
-pictures (tools/fit_noise.py), and clean film.
+images (tools/fit_noise.py), and clean video.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _END[[23, 24]] = 1.2
 
 @dataclass(frozen=True, slots=True)
 class LandmarkNoise:
-    """Standard deviations and rates; `_share` are shares of windows or limbs. Errors that are lent from renders
-    (error_library) are taken times a number between `lent_least` and 1.
+    """Standard deviations and rates; `_share` are shares of windows or limbs. Errors that are donated from renders
+    (error_library) are taken times a number between `donor_least` and 1.
     """
 
     bias: float = 0.016
@@ -46,7 +46,7 @@ class LandmarkNoise:
     depth_bias: float = 0.07
     depth_jitter: float = 0.045
     depth_hidden_share: float = 0.3
-    lent_least: float = 0.4
+    donor_least: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A picture of a training run: hinge, joints, rotations and gravity over the steps."""
+"""An image of a training run: hinge, joints, rotations and gravity over the steps."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Each number of `LandmarkNoise` is read off in the units in which `noisy_landmarks` draws it: lengths as shares of the
 crop's half size, errors divided by the factor that the model gives a hand or a foot. Medians, not means, so that a
-hundred lost people do not decide what a good crop's error is. Films (rows of one person in time) tell what stays
+hundred lost people do not decide what a good crop's error is. Videos (rows of one person in time) tell what stays
 through a window, bias, from what changes in it, jitter; single images give their sum only.
 """
 
@@ -31,7 +31,7 @@ _FEWEST = 50
 @dataclass(frozen=True, slots=True)
 class Measured:
     """Errors of N frames: error (N, 33, 2) of points and depth (N, 33) of the guess, both in the model's units; gain
-    and lean (N,) of the guess's depth; near, far, hidden (N, 33) kinds of landmark; visibility (N, 33); film (N,).
+    and lean (N,) of the guess's depth; near, far, hidden (N, 33) kinds of landmark; visibility (N, 33); video (N,).
     """
 
     error: Array
@@ -43,7 +43,7 @@ class Measured:
     hidden: NDArray[np.bool_]
     swapped: NDArray[np.bool_]
     visibility: Array
-    film: NDArray[np.intp]
+    video: NDArray[np.intp]
 
 
 def measured_errors(seen: RenderLandmarks) -> Measured:
@@ -72,7 +72,7 @@ def measured_errors(seen: RenderLandmarks) -> Measured:
         (relative[..., 2] < _NEAR_M) & ~seen.visible & _limbs(),
         (crossed < 0.5 * apart) & (apart > 0.05),
         seen.visibility,
-        seen.film,
+        seen.video,
     )
 
 
@@ -135,10 +135,10 @@ def _depth_errors(guess: Array, relative: Array) -> tuple[Array, Array, Array]:
 
 
 def _jitter(measured: Measured, start: LandmarkNoise) -> tuple[float, float]:
-    """Standard deviation of what changes within a film and its correlation from frame to frame."""
+    """Standard deviation of what changes within a video and its correlation from frame to frame."""
     lags, spread = [], []
     for lag in range(1, _LAGS + 1):
-        pair = measured.film[lag:] == measured.film[:-lag]
+        pair = measured.video[lag:] == measured.video[:-lag]
         calm = measured.near[lag:] & measured.near[:-lag] & pair[:, None]
         if calm.sum() < _FEWEST:
             break
@@ -158,12 +158,12 @@ def _jitter(measured: Measured, start: LandmarkNoise) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What renders and simulation are compared by, NaN where there are no films.
+    """What renders and simulation are compared by, NaN where there are no videos.
 
     error_*: share of the crop's half size, of landmarks near the camera (median, 90th percentile), far ones, hidden
     limbs; gross: share of limb landmarks off by more than 0.2; step, depth_step: change over one and four frames of a
-    film; depth: what is left of the guess's depth, in body sizes; gain, lean: median and spread over frames;
-    visibility: mean of near, far and hidden landmarks, share of near ones above 0.99; swapped: films (not single
+    video; depth: what is left of the guess's depth, in body sizes; gain, lean: median and spread over frames;
+    visibility: mean of near, far and hidden landmarks, share of near ones above 0.99; swapped: videos (not single
     images) with legs exchanged in some frames, swapped_whole: in all.
     """
 
@@ -193,7 +193,7 @@ def statistics(measured: Measured) -> Statistics:
     near, far, hidden = size[measured.near], size[measured.far], size[measured.hidden]
     limbs = size[~measured.swapped][:, _limbs()]
     seen = measured.visibility
-    some, whole = _swapped_films(measured.swapped, measured.film)
+    some, whole = _swapped_videos(measured.swapped, measured.video)
     return Statistics(
         _at(near, 50),
         _at(near, 90),
@@ -217,15 +217,15 @@ def statistics(measured: Measured) -> Statistics:
 
 
 def _step(measured: Measured, values: Array, lag: int) -> float:
-    """Median change (N, 33, D) of near landmarks over `lag` frames of a film."""
-    pair = measured.film[lag:] == measured.film[:-lag]
+    """Median change (N, 33, D) of near landmarks over `lag` frames of a video."""
+    pair = measured.video[lag:] == measured.video[:-lag]
     both = measured.near[lag:] & measured.near[:-lag] & pair[:, None]
     return _at(np.linalg.norm(values[lag:] - values[:-lag], axis=-1)[both], 50)
 
 
-def _swapped_films(swapped: NDArray[np.bool_], film: NDArray[np.intp]) -> tuple[float, float]:
-    """Share of films with legs exchanged in some frames but not all, and in all."""
-    _, place, count = np.unique(film, return_inverse=True, return_counts=True)
+def _swapped_videos(swapped: NDArray[np.bool_], video: NDArray[np.intp]) -> tuple[float, float]:
+    """Share of videos with legs exchanged in some frames but not all, and in all."""
+    _, place, count = np.unique(video, return_inverse=True, return_counts=True)
     exchanged = np.bincount(place, swapped)
     some = (exchanged > 0) & (exchanged < count)
     return float(some[count > 1].mean()) if (count > 1).any() else 0.0, float((exchanged == count).mean())
@@ -236,10 +236,10 @@ def _at(values: Array, percent: float) -> float:
 
 
 def simulated_seen(seen: RenderLandmarks, noise: LandmarkNoise, rng: np.random.Generator) -> RenderLandmarks:
-    """What the model would report on the same truth: films as windows, single images as windows of one frame."""
+    """What the model would report on the same truth: videos as windows, single images as windows of one frame."""
     points = np.empty_like(seen.points)
     visibility, guess = np.empty_like(seen.visibility), np.empty_like(seen.guess)
-    _, first, count = np.unique(seen.film, return_index=True, return_counts=True)
+    _, first, count = np.unique(seen.video, return_index=True, return_counts=True)
     truth = np.asarray(seen.landmarks_m, np.float64)
     look = look_at_rotation((truth[..., :2] / truth[..., 2:])[:, HIPS].mean(axis=1))
     truth = truth @ np.swapaxes(look, 1, 2)  # the model, like training, sees people straight ahead
@@ -254,8 +254,8 @@ def simulated_seen(seen: RenderLandmarks, noise: LandmarkNoise, rng: np.random.G
 
 
 def joined(parts: list[RenderLandmarks]) -> RenderLandmarks:
-    """Several folders or networks as one, films kept apart."""
-    shifts = np.cumsum([0, *(int(part.film.max()) + 1 for part in parts[:-1])])
-    parts = [replace(part, film=part.film + shift) for part, shift in zip(parts, shifts, strict=True)]
+    """Several folders or networks as one, videos kept apart."""
+    shifts = np.cumsum([0, *(int(part.video.max()) + 1 for part in parts[:-1])])
+    parts = [replace(part, video=part.video + shift) for part, shift in zip(parts, shifts, strict=True)]
     names = RenderLandmarks.__dataclass_fields__
     return RenderLandmarks(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))

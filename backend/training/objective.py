@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from backend.embedding.towers_torch import ImageOutput, ImageTower, PoseTower
 from backend.training.local_candidates import local_candidates
 from backend.training.loss import LocalCandidates, max_margin_loss, mpjpe
-from backend.training.soft_retrieval import Lenders, SoftSettings, soft_retrieval_loss
+from backend.training.soft_retrieval import Candidates, SoftSettings, soft_retrieval_loss
 
 if TYPE_CHECKING:
     from backend.training.trainer import TrainerSettings
@@ -53,8 +53,8 @@ class Objective(nn.Module):
         self.image, self.pose = image, pose
         self._settings, self._half = settings, half_precision
 
-    def forward(self, batch: StepTensors, candidates: Tensor, lenders: Lenders | None = None) -> StepLosses:
-        """The losses of one batch; its own poses compete beside the candidates, `lenders` are retrieved from.
+    def forward(self, batch: StepTensors, candidates: Tensor, donors: Candidates | None = None) -> StepLosses:
+        """The losses of one batch; its own poses compete beside the candidates, `donors` are retrieved from.
 
         Score and margin compare poses on the canonical body, as the bank holds them; the auxiliary joints are those of
         the person's own proportions.
@@ -76,7 +76,7 @@ class Objective(nn.Module):
             local=LocalCandidates(self.pose(near), near_margin),
             violations=settings.violations,
         )
-        softly = self._softly(output, batch, lenders) if lenders is not None else joints.new_zeros(())
+        softly = self._softly(output, batch, donors) if donors is not None else joints.new_zeros(())
         error = (output.joints_m - joints).norm(dim=-1)
         turned = batch.rotations[..., :2].transpose(-1, -2)
         rotation = (output.rotations.view(-1, 24, 2, 3) - turned).abs().mean()
@@ -91,14 +91,14 @@ class Objective(nn.Module):
         )
         return StepLosses(loss, margin_loss.loss, error.mean(), rotation, fall, softly, margin_loss.violated)
 
-    def _softly(self, output: ImageOutput, batch: StepTensors, lenders: Lenders) -> Tensor:
-        """Soft retrieval of the first windows of the batch, parts lent to the auxiliary pose or to the truth."""
+    def _softly(self, output: ImageOutput, batch: StepTensors, donors: Candidates) -> Tensor:
+        """Soft retrieval of the first windows of the batch, parts donated to the auxiliary pose or to the truth."""
         settings, rows = self._settings, slice(0, self._settings.soft_rows)
         truth = batch.pose_m[rows]
         regressed = output.joints_m[rows].detach() + truth - batch.joints_m[rows]
         base = torch.where(torch.rand(len(truth), 1, 1, device=truth.device) < 0.5, regressed, truth)
         how = SoftSettings(settings.soft_hits, settings.soft_temperature)
-        return soft_retrieval_loss(output.embedding[rows], truth, base, lenders, self.pose, how)
+        return soft_retrieval_loss(output.embedding[rows], truth, base, donors, self.pose, how)
 
 
 def _in_float(output: ImageOutput) -> ImageOutput:

@@ -1,7 +1,7 @@
 """The shipped landmark networks' answers on a folder of renders, beside the truth; computed once, kept in the folder.
 
 May import numpy, `backend.synthesis` and `backend.people`. Single images are looked at twice, the second time through
-the region that the first look gives, as a tracker would; in films each frame's region comes from the frame before.
+the region that the first look gives, as a tracker would; in videos each frame's region comes from the frame before.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RenderLandmarks:
     """N images. What a network reports: points (N, 33, 2) in normalised image coordinates (K^-1 applied), visibility
     (N, 33), guess (N, 33, 3) its own hip-centred 3D guess, found (N,) whether it sees a person. The truth, in m and in
     the camera: landmarks_m (N, 33, 3), joints_m (N, 17, 3) Human3.6M, rotations_wxyz (N, J, 4) local with the root in a
-    Z-up world, camera_from_world (N, 3, 3), offsets_m (N, J, 3), visible (N, 33); film (N,) number of the film (or the
+    Z-up world, camera_from_world (N, 3, 3), offsets_m (N, J, 3), visible (N, 33); video (N,) number of the video (or the
     image) a row belongs to, its rows in order of time at 30/s.
     """
 
@@ -52,7 +52,7 @@ class RenderLandmarks:
     camera_from_world: Array
     offsets_m: Array
     visible: NDArray[np.bool_]
-    film: NDArray[np.intp]
+    video: NDArray[np.intp]
 
     def __len__(self) -> int:
         return len(self.points)

@@ -1,6 +1,6 @@
 """Training windows from renders: the landmarks that the shipped networks saw, beside the exact truth. numpy only.
 
-A single image is a window whose other frames are absent, as at the ends of a track; a film of a few frames is a track
+A single image is a window whose other frames are absent, as at the ends of a track; a video of a few frames is a track
 of that length. Half of the windows are mirrored.
 """
 
@@ -33,7 +33,7 @@ _FLIP = np.array([-1.0, 1.0, 1.0], np.float32)
 
 @dataclass(frozen=True, slots=True)
 class RenderPool:
-    """N usable frames: what the network saw and the truth in the camera. first, last (N,) row of each frame's film;
+    """N usable frames: what the network saw and the truth in the camera. first, last (N,) row of each frame's video;
     joints_m (N, 17, 3) relative to the pelvis at canonical size, turns (N, J, 3, 3), down (N, 3), proportions (N, 7).
     """
 
@@ -52,7 +52,7 @@ class RenderPool:
 
 
 def render_pool(folders: Sequence[RenderLandmarks]) -> RenderPool:
-    """Frames of the films (or single images) in which the person was found throughout. BadInputError for none."""
+    """Frames of the videos (or single images) in which the person was found throughout. BadInputError for none."""
     parts = [_pool(seen) for seen in folders if len(seen)]
     if not sum(len(part) for part in parts):
         raise BadInputError("no person was found in any render", "Look at them: marionet synthesize --sheet")
@@ -67,8 +67,8 @@ def render_pool(folders: Sequence[RenderLandmarks]) -> RenderPool:
 
 
 def _pool(seen: RenderLandmarks) -> RenderPool:
-    lost = np.unique(seen.film[~seen.found])
-    seen = seen.rows(~np.isin(seen.film, lost))
+    lost = np.unique(seen.video[~seen.found])
+    seen = seen.rows(~np.isin(seen.video, lost))
     body = canonical_body()
     offsets = np.asarray(seen.offsets_m, np.float64)
     length = np.linalg.norm(offsets[:, 1:], axis=-1).sum(axis=1)
@@ -76,7 +76,7 @@ def _pool(seen: RenderLandmarks) -> RenderPool:
     joints = (seen.joints_m - seen.joints_m[:, :1]) / size[:, None, None]
     _, turns = forward_kinematics(body, np.asarray(seen.rotations_wxyz, np.float64), np.zeros(3))
     camera = np.asarray(seen.camera_from_world, np.float64)
-    _, first, count = np.unique(seen.film, return_index=True, return_counts=True)
+    _, first, count = np.unique(seen.video, return_index=True, return_counts=True)
     return RenderPool(
         seen.points,
         seen.visibility,

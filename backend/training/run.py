@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from backend.datasets import read_library
-from backend.embedding.tower_file import TowerWeights, read_towers, write_towers
+from backend.embedding.tower_weights import TowerWeights, read_towers, write_towers
 from backend.embedding.towers_torch import TowerSizes
 from backend.errors import BadInputError
 from backend.people import Quality
+from backend.training.checkpoint import TrainerState, load_checkpoint, new_state, start_from
 from backend.training.error_library import error_library
 from backend.training.export import folded_weights
 from backend.training.generator import BatchSource, Mix, pack_batch
@@ -27,8 +28,7 @@ from backend.training.pool import MotionPool, motion_pool
 from backend.training.render_landmarks import render_landmarks
 from backend.training.render_windows import render_pool
 from backend.training.simulate import SimulationSettings
-from backend.training.state import TrainerState, load_checkpoint, new_state, start_from
-from backend.training.trainer import Outlet, StepReport, TrainerSettings, train
+from backend.training.trainer import StepReport, TrainerSettings, TrainOutputs, train
 from backend.training.unfold import start_from_weights
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ def _steps(
     pool, mix = data
     begun = state.step
     seed = settings.seed + begun + 1 + 100_000 * ranks.rank
-    outlet = Outlet(
+    outlet = TrainOutputs(
         request.output / CHECKPOINT_FILE, lambda now: None, ranks, request.checkpoint_steps, request.report_steps
     )
     with BatchSource(pool, settings.batch, mix, request.workers, seed) as source:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
-from backend.training.error_library import ErrorLibrary, lent_errors
+from backend.training.error_library import ErrorLibrary, bootstrapped_errors
 from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, noisy_landmarks
 from backend.training.pool import MotionPool, MotionWindows, Variation, draw_windows
 from blender_addon.motion.body import CanonicalBody, canonical_body
@@ -144,12 +144,12 @@ def _errors(
     """Landmarks of points (B, W, 33, 2) and camera_points (B, W, 33, 3) m, each window with one kind of error."""
     if settings.errors is None:
         return noisy_landmarks(points, camera_points, settings.noise, rng)
-    lent = round(settings.errors_share * len(points))
+    donated = round(settings.errors_share * len(points))
     parts = []
-    if lent:
-        parts.append(lent_errors(settings.errors, camera_points[:lent], settings.noise, rng))
-    if lent < len(points):
-        parts.append(noisy_landmarks(points[lent:], camera_points[lent:], settings.noise, rng))
+    if donated:
+        parts.append(bootstrapped_errors(settings.errors, camera_points[:donated], settings.noise, rng))
+    if donated < len(points):
+        parts.append(noisy_landmarks(points[donated:], camera_points[donated:], settings.noise, rng))
     names = NoisyLandmarks.__dataclass_fields__
     return NoisyLandmarks(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from backend.embedding.part_joints import LIMBS, PARTS, TRUNK, Part
 
 
-class Lenders(NamedTuple):
+class Candidates(NamedTuple):
     """Candidates that are searched in training: joints (M, 17, 3) m and their embeddings (M, E) of some steps ago."""
 
     joints_m: Tensor
@@ -30,29 +30,29 @@ class SoftSettings(NamedTuple):
 
 
 def soft_retrieval_loss(
-    embedding: Tensor, truth_m: Tensor, base_m: Tensor, lenders: Lenders, tower: nn.Module, settings: SoftSettings
+    embedding: Tensor, truth_m: Tensor, base_m: Tensor, donors: Candidates, tower: nn.Module, settings: SoftSettings
 ) -> Tensor:
-    """Mean joint error in m of the weighted mean of whole hits, plus that of one random part lent to `base_m`.
+    """Mean joint error in m of the weighted mean of whole hits, plus that of one random part donated to `base_m`.
 
     embedding (B, E) of the images; truth_m and base_m (B, 17, 3) on the canonical body, the latter without gradient.
     """
     with torch.no_grad():
-        found = (embedding @ lenders.embedding.T).topk(min(settings.hits, len(lenders.joints_m)), dim=1).indices
-        hits = lenders.joints_m[found]
+        found = (embedding @ donors.embedding.T).topk(min(settings.hits, len(donors.joints_m)), dim=1).indices
+        hits = donors.joints_m[found]
         part = PARTS[int(torch.randint(len(PARTS), ()))]
-        lent = with_part(base_m, hits, part)
+        donated = with_part(base_m, hits, part)
     root, joints = part.hangs_on, list(part.joints)
     whole = _weighted(embedding, hits, tower, settings.temperature)
-    own = _weighted(embedding, lent, tower, settings.temperature)[:, joints] - base_m[:, root, None]
+    own = _weighted(embedding, donated, tower, settings.temperature)[:, joints] - base_m[:, root, None]
     true = truth_m[:, joints] - truth_m[:, root, None]
     return (whole - truth_m).norm(dim=-1).mean() + (own - true).norm(dim=-1).mean()
 
 
-def with_part(base_m: Tensor, lent_m: Tensor, part: Part) -> Tensor:
-    """Poses (B, K, 17, 3): the base (B, 17, 3) with one part of each lender (B, K, 17, 3); limbs go with the trunk."""
-    poses = base_m[:, None].repeat(1, lent_m.shape[1], 1, 1)
+def with_part(base_m: Tensor, donor_m: Tensor, part: Part) -> Tensor:
+    """Poses (B, K, 17, 3): the base (B, 17, 3) with one part of each donor (B, K, 17, 3); limbs go with the trunk."""
+    poses = base_m[:, None].repeat(1, donor_m.shape[1], 1, 1)
     joints, root = list(part.joints), part.hangs_on
-    poses[:, :, joints] = base_m[:, None, root, None] + lent_m[:, :, joints] - lent_m[:, :, root, None]
+    poses[:, :, joints] = base_m[:, None, root, None] + donor_m[:, :, joints] - donor_m[:, :, root, None]
     if part is TRUNK:
         for limb in LIMBS:
             own = base_m[:, list(limb.joints)] - base_m[:, limb.hangs_on, None]

@@ -1,6 +1,6 @@
 """`structnet` on renders: crops as the paper's, the stages of training in order, and what it reaches. torch inside.
 
-The paper trains on Human3.6M pictures, which are licensed; renders of people who are split by mocap subject stand in.
+The paper trains on Human3.6M images, which are licensed; renders of people who are split by mocap subject stand in.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from backend.training.structnet_training import (
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.floating]
-Picture = NDArray[np.uint8]
+RgbImages = NDArray[np.uint8]
 
 _CROP_PADDING = 1.1  # side of the square over the larger side of the joints' box
 _MIRROR = np.array([-1.0, 1.0, 1.0], np.float32)
@@ -42,18 +42,18 @@ _BLOCK = 128
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """pictures (N, 112, 112, 3) RGB around a person; joints (N, 17, 3) in m, camera axes, relative to the pelvis."""
+    """images (N, 112, 112, 3) RGB around a person; joints (N, 17, 3) in m, camera axes, relative to the pelvis."""
 
-    pictures: Picture
+    images: RgbImages
     joints_m: Array
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
 
 @dataclass(frozen=True, slots=True)
 class StructNetErrors:
-    """MPJPE in mm: Max, Avg(A) by A, auxiliary head, nearest pose of the bank, mean pose (chance); share of pictures
+    """MPJPE in mm: Max, Avg(A) by A, auxiliary head, nearest pose of the bank, mean pose (chance); share of images
     whose best pose lies within 30 mm.
     """
 
@@ -74,36 +74,34 @@ def person_square(points_px: Array) -> Roi:
 
 def render_crops(folder: Path, most: int | None = None) -> Crops:
     """Crops of a folder of renders. Raises BadInputError for a folder without renders."""
-    pictures: list[Picture] = []
+    images: list[RgbImages] = []
     joints: list[Array] = []
     for shard in read_dataset(folder):
         camera = np.asarray(shard.truth["h36m17_camera_m"], np.float64)
         pixels = camera @ np.swapaxes(np.asarray(shard.truth["intrinsics"], np.float64), 1, 2)
         pixels = pixels[..., :2] / pixels[..., 2:]
         for row in range(len(shard)):
-            if most is not None and len(pictures) >= most:
+            if most is not None and len(images) >= most:
                 break
-            pictures.append(cut(shard.image(row), person_square(pixels[row]), IMAGE_SIDE))
+            images.append(cut(shard.image(row), person_square(pixels[row]), IMAGE_SIDE))
             joints.append(camera[row] - camera[row, :1])
-    return Crops(np.stack(pictures), np.stack(joints).astype(np.float32))
+    return Crops(np.stack(images), np.stack(joints).astype(np.float32))
 
 
 def with_mirrored(crops: Crops) -> Crops:
     """The crops and their mirror images."""
     flipped = crops.joints_m[:, H36M_MIRROR] * _MIRROR
-    return Crops(
-        np.concatenate([crops.pictures, crops.pictures[:, :, ::-1]]), np.concatenate([crops.joints_m, flipped])
-    )
+    return Crops(np.concatenate([crops.images, crops.images[:, :, ::-1]]), np.concatenate([crops.joints_m, flipped]))
 
 
 def first_rows(pooled: PooledImages, count: int) -> PooledImages:
-    """The first pictures: those that are no mirror images."""
+    """The first images: those that are no mirror images."""
     return PooledImages(pooled.pool2[:count], pooled.pool3[:count], pooled.joints_m[:count])
 
 
 @dataclass(frozen=True, slots=True)
 class Convolutions:
-    """Trained convolutions, their maps of the training pictures, and the mean picture (3, 112, 112)."""
+    """Trained convolutions, their maps of the training images, and the mean image (3, 112, 112)."""
 
     weights: dict[str, torch.Tensor]
     pooled: PooledImages
@@ -115,11 +113,11 @@ def learned_convolutions(
 ) -> Convolutions:
     """Stage one: regress the joints, keep the convolutions, run them once over all crops."""
     if len(crops) < settings.hard + 1:
-        raise BadInputError(f"{len(crops)} pictures are too few to train on", "Render some thousands")
+        raise BadInputError(f"{len(crops)} images are too few to train on", "Render some thousands")
     torch.manual_seed(settings.seed)
     image, _ = paired_networks(PoseBranch.TWO_LAYERS)
     image.to(settings.device)
-    mean = torch.from_numpy(crops.pictures.mean(axis=0, dtype=np.float64).astype(np.float32)).permute(2, 0, 1) / 255.0
+    mean = torch.from_numpy(crops.images.mean(axis=0, dtype=np.float64).astype(np.float32)).permute(2, 0, 1) / 255.0
     mean = mean.to(settings.device)
     data = _images(crops, mean)
     _level_maps(image, data.input(slice(64)))
@@ -130,9 +128,9 @@ def learned_convolutions(
 
 
 def _images(crops: Crops, mean: torch.Tensor) -> TrainingImages:
-    """Crops on the device of the mean picture."""
-    pictures = torch.from_numpy(np.ascontiguousarray(crops.pictures)).to(mean.device)
-    return TrainingImages(pictures, mean, torch.from_numpy(crops.joints_m).to(mean.device))
+    """Crops on the device of the mean image."""
+    images = torch.from_numpy(np.ascontiguousarray(crops.images)).to(mean.device)
+    return TrainingImages(images, mean, torch.from_numpy(crops.joints_m).to(mean.device))
 
 
 def _level_maps(image: StructNetImage, images: torch.Tensor) -> None:
@@ -167,7 +165,7 @@ def trained_structnet(
     torch.manual_seed(settings.seed)
     image, pose = paired_networks(branch)
     start_as_published(image, pose)
-    # the published start of 0.001 is for 130,000 pictures and 200 epochs of line search; Adam needs a live signal
+    # the published start of 0.001 is for 130,000 images and 200 epochs of line search; Adam needs a live signal
     for layer in (image.fc_p2, image.fc_p3, image.fc_j1, image.fc_img, image.fc_j2):
         torch.nn.init.kaiming_normal_(layer.weight)
     image.load_state_dict(learned.weights, strict=False)
@@ -179,7 +177,7 @@ def trained_structnet(
 
 
 def structnet_errors(net: StructNet, seen: PooledImages, averages: tuple[int, ...]) -> StructNetErrors:
-    """What a network reaches on pooled pictures with its own bank, block by block on the device that holds both."""
+    """What a network reaches on pooled images with its own bank, block by block on the device that holds both."""
     counts = [count for count in averages if count <= len(net.bank_m)]
     net.image.eval()
     with torch.inference_mode():
@@ -201,7 +199,7 @@ def structnet_errors(net: StructNet, seen: PooledImages, averages: tuple[int, ..
 def _block_errors(
     net: StructNet, poses: torch.Tensor, seen: PooledImages, rows: torch.Tensor, counts: list[int]
 ) -> torch.Tensor:
-    """MPJPE in m (3 + len(counts), B) of some pictures: best pose, auxiliary head, nearest pose, Avg(A) of each A."""
+    """MPJPE in m (3 + len(counts), B) of some images: best pose, auxiliary head, nearest pose, Avg(A) of each A."""
     output, truth, bank = seen.output(net.image, rows), seen.joints_m[rows], net.bank_m
     order = (output.embedding @ poses.T).topk(max(counts, default=1), dim=1).indices
     guesses = [bank[order[:, 0]], output.joints_m, *(bank[order[:, :count]].mean(1) for count in counts)]

@@ -49,7 +49,7 @@ class StructNetRequest:
 
 @dataclass(frozen=True, slots=True)
 class StructNetResult:
-    """Errors on test pictures and on the training pictures themselves, and seconds of the max-margin stage."""
+    """Errors on test images and on the training images themselves, and seconds of the max-margin stage."""
 
     name: str
     test: StructNetErrors | None
@@ -60,11 +60,11 @@ class StructNetResult:
 def run_structnet(request: StructNetRequest, report: Callable[[str, int, int, float], None]) -> list[StructNetResult]:
     """Train, measure, write structnet.safetensors, losses, results and plots. Raises BadInputError, WeightsError."""
     if not request.renders:
-        raise BadInputError("structnet learns from pictures", "Give --renders FOLDER that `synthesize` made")
+        raise BadInputError("structnet learns from images", "Give --renders FOLDER that `synthesize` made")
     request.output.mkdir(parents=True, exist_ok=True)
     (request.output / "losses.csv").unlink(missing_ok=True)  # an earlier run's: a run of this network is not resumed
     parts = [render_crops(folder, request.most) for folder in request.renders]
-    plain = Crops(np.concatenate([p.pictures for p in parts]), np.concatenate([p.joints_m for p in parts]))
+    plain = Crops(np.concatenate([p.images for p in parts]), np.concatenate([p.joints_m for p in parts]))
     stage = "regressing joints"
     learned = learned_convolutions(
         with_mirrored(plain),
@@ -103,7 +103,7 @@ def _write_losses(path: Path, name: str, losses: list[float]) -> None:
 
 
 def results_table(results: list[StructNetResult]) -> str:
-    """A Markdown table of all configurations, on test pictures where there are some."""
+    """A Markdown table of all configurations, on test images where there are some."""
     counts = [count for count in (20, 100, 500) if count in (results[0].test or results[0].training).average_mm]
     header = ["MPJPE mm", "Max", *(f"Avg({a})" for a in counts), "auxiliary", "nearest in bank", "mean pose"]
     rows: list[list[object]] = []
@@ -113,7 +113,7 @@ def results_table(results: list[StructNetResult]) -> str:
         auxiliary = float("nan") if ABLATIONS[result.name][1] == 0 else errors.auxiliary_mm
         within = 100 * result.training.within_share
         rows.append([*own, auxiliary, errors.oracle_mm, errors.mean_pose_mm, result.training.max_mm, within])
-    return markdown_table([*header, "training pictures, Max", "within 30 mm, %"], rows)
+    return markdown_table([*header, "training images, Max", "within 30 mm, %"], rows)
 
 
 def _plot(results: list[StructNetResult], output: Path) -> None:

@@ -48,7 +48,7 @@ class StructNetSettings:
     device: str = "cpu"
 
 
-class Pictures(Protocol):
+class Images(Protocol):
     """What is trained on."""
 
     @property
@@ -61,18 +61,18 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrainingImages:
-    """pictures (N, 112, 112, 3) uint8 RGB, the mean picture (3, 112, 112), and the joints (N, 17, 3) in m."""
+    """images (N, 112, 112, 3) uint8 RGB, the mean image (3, 112, 112), and the joints (N, 17, 3) in m."""
 
-    pictures: Tensor
+    images: Tensor
     mean: Tensor
     joints_m: Tensor
 
     def input(self, rows: Tensor | slice) -> Tensor:
-        """Some pictures as the network's input."""
-        return to_input(self.pictures[rows], self.mean)
+        """Some images as the network's input."""
+        return to_input(self.images[rows], self.mean)
 
     def output(self, image: StructNetImage, rows: Tensor) -> StructNetOutput:
-        """As `Pictures` says."""
+        """As `Images` says."""
         return image(self.input(rows))
 
 
@@ -85,14 +85,14 @@ class PooledImages:
     joints_m: Tensor
 
     def output(self, image: StructNetImage, rows: Tensor) -> StructNetOutput:
-        """As `Pictures` says."""
+        """As `Images` says."""
         return image.head(self.pool2[rows].float(), self.pool3[rows].float())
 
 
 def pooled_images(image: StructNetImage, data: TrainingImages, block: int = 32) -> PooledImages:
     """Run the convolutions once over all images."""
     with torch.inference_mode():
-        blocks = [slice(start, start + block) for start in range(0, len(data.pictures), block)]
+        blocks = [slice(start, start + block) for start in range(0, len(data.images), block)]
         parts = [tuple(pool.half() for pool in image.features(data.input(rows))) for rows in blocks]
     pool2, pool3 = (torch.cat(column).clone() for column in zip(*parts, strict=True))
     return PooledImages(pool2, pool3, data.joints_m)
@@ -105,7 +105,7 @@ def train_convolutions(
     settings: StructNetSettings,
     report: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
-    """Regress the joints from the pictures with the whole image network; `report` gets the mean joint error in m."""
+    """Regress the joints from the images with the whole image network; `report` gets the mean joint error in m."""
     rng = np.random.default_rng(settings.seed)
     optimizer = torch.optim.Adam(image.parameters(), lr=settings.rate)
     image.train()
@@ -122,7 +122,7 @@ def train_convolutions(
 def train_structnet(
     image: StructNetImage,
     pose: StructNetPose,
-    data: Pictures,
+    data: Images,
     steps: int,
     settings: StructNetSettings,
     report: Callable[[int, float], None] = lambda step, loss: None,
@@ -162,7 +162,7 @@ class _Objective:
 
     image: StructNetImage
     pose: StructNetPose
-    data: Pictures
+    data: Images
     rows: Tensor
     candidates_m: Tensor
     settings: StructNetSettings

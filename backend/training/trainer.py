@@ -18,16 +18,16 @@ import torch
 from torch import nn
 
 from backend.bank.candidates import ViewRange, make_candidates
+from backend.training.checkpoint import TrainerState, load_checkpoint, new_state, save_checkpoint
 from backend.training.generator import PackedBatch
 from backend.training.objective import Objective, StepLosses, StepTensors
 from backend.training.parallel import Ranks
 from backend.training.pool import MotionPool
 from backend.training.precision import half_precision_pays
-from backend.training.soft_retrieval import Lenders
-from backend.training.state import TrainerState, load_checkpoint, new_state, save_checkpoint
+from backend.training.soft_retrieval import Candidates
 from backend.training.working_set import WorkingSet
 
-__all__ = ["Outlet", "StepReport", "TrainerSettings", "load_checkpoint", "new_state", "save_checkpoint", "train"]
+__all__ = ["TrainOutputs", "StepReport", "TrainerSettings", "load_checkpoint", "new_state", "save_checkpoint", "train"]
 
 
 class Source(Protocol):
@@ -88,7 +88,7 @@ class StepReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlet:
+class TrainOutputs:
     """Where a run leaves what it makes: a checkpoint every so many steps and at the end, a report every so many.
 
     Only the first of the `ranks` writes.
@@ -102,7 +102,7 @@ class Outlet:
 
 
 def train(
-    state: TrainerState, pool: MotionPool, source: Source, settings: TrainerSettings, outlet: Outlet
+    state: TrainerState, pool: MotionPool, source: Source, settings: TrainerSettings, outlet: TrainOutputs
 ) -> TrainerState:
     """Step until `settings.steps`. Resumes where `state.step` stands, with the same bank and its violations."""
     ranks = outlet.ranks
@@ -115,15 +115,15 @@ def train(
     half = settings.half_precision and half_precision_pays(settings.device)
     objective = ranks.joined(Objective(state.image, state.pose, settings, half))
     batches = _replayed(source, settings.replay, rng)
-    started, passed, lenders = time.monotonic(), 0.0, None
+    started, passed, donors = time.monotonic(), 0.0, None
     while state.step < settings.steps and passed < settings.seconds:
         rate = _rate(state.step, passed, settings)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         chosen = working.draw(settings.candidates, rng)
-        if settings.soft > 0 and (lenders is None or state.step % settings.soft_refresh == 0):
-            lenders = _lenders(state, bank, settings, rng)
-        losses = _step(state, objective, next(batches), (bank[chosen], lenders), settings)
+        if settings.soft > 0 and (donors is None or state.step % settings.soft_refresh == 0):
+            donors = _donors(state, bank, settings, rng)
+        losses = _step(state, objective, next(batches), (bank[chosen], donors), settings)
         working.count(chosen, losses.violated[:, 0].cpu().numpy())
         state.step += 1
         passed = ranks.agreed(time.monotonic() - started)
@@ -137,19 +137,19 @@ def train(
     return state
 
 
-def _lenders(state: TrainerState, bank: np.ndarray, settings: TrainerSettings, rng: np.random.Generator) -> Lenders:
+def _donors(state: TrainerState, bank: np.ndarray, settings: TrainerSettings, rng: np.random.Generator) -> Candidates:
     """A random part of the bank, embedded as the pose tower is now."""
     rows = rng.choice(len(bank), min(settings.soft_bank, len(bank)), replace=False)
     joints = torch.from_numpy(bank[rows]).to(settings.device)
     with torch.no_grad():
-        return Lenders(joints, torch.cat([state.pose(block) for block in joints.split(8192)]))
+        return Candidates(joints, torch.cat([state.pose(block) for block in joints.split(8192)]))
 
 
 def _step(
     state: TrainerState,
     objective: nn.Module,
     packed: PackedBatch,
-    candidates: tuple[np.ndarray, Lenders | None],
+    candidates: tuple[np.ndarray, Candidates | None],
     settings: TrainerSettings,
 ) -> StepLosses:
     device = settings.device

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from backend.embedding.tower_file import Dense, TowerWeights
+from backend.embedding.tower_weights import Dense, TowerWeights
 from backend.embedding.towers_torch import ImageTower, PoseTower
 from backend.errors import WeightsError
-from backend.training.state import TrainerState
+from backend.training.checkpoint import TrainerState
 
 
 def start_from_weights(state: TrainerState, weights: TowerWeights, frames: Tensor, context: Tensor) -> TrainerState:

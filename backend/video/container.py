@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 from backend.errors import VideoError
 from backend.types import Frame, Image, VideoInfo
-from backend.video.opening import check_readable, open_container, picture_stream
+from backend.video.opening import check_readable, image_stream, open_container
 from backend.video.ranges import FrameRange
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ Warn = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ProbedFile:
-    """A file's VideoInfo, and `origin_pts`: the timestamp of its first picture, None in a file without timestamps."""
+    """A file's VideoInfo, and `origin_pts`: the timestamp of its first image, None in a file without timestamps."""
 
     info: VideoInfo
     origin_pts: int | None
@@ -51,13 +51,13 @@ class ProbedFile:
 
 
 def probe_file(path: Path) -> ProbedFile:
-    """Open a video and read its first picture. Raises VideoError that says what is wrong with the file."""
+    """Open a video and read its first image. Raises VideoError that says what is wrong with the file."""
     check_readable(path)
     with open_container(path) as container:
-        stream = picture_stream(container, path)
+        stream = image_stream(container, path)
         times = _first_times(container, stream)
         container.seek(0)
-        first = _first_picture(container, stream, path)
+        first = _first_image(container, stream, path)
         fps = _frames_per_second(stream, times)
         duration_s = _duration_s(container, stream, fps)
         turns = round(first.rotation / 90) % 4
@@ -76,7 +76,7 @@ def probe_file(path: Path) -> ProbedFile:
             variable_frame_rate=_varies(times),
             focal_35mm=_focal_35mm(container, stream),
         )
-        # AVI holds no presentation times, and those that libav makes up are wrong once pictures are reordered
+        # AVI holds no presentation times, and those that libav makes up are wrong once images are reordered
         made_up = container.format.name == "avi" and stream.codec_context.has_b_frames
         return ProbedFile(info, None if made_up else first.pts, width)
 
@@ -84,26 +84,26 @@ def probe_file(path: Path) -> ProbedFile:
 def file_frames(probed: ProbedFile, wanted: FrameRange, start_index: int, warn: Warn) -> Iterator[Frame]:
     """Decode upright frames of the range from `start_index` on; damaged parts are left out and told to `warn`.
 
-    Times are seconds from the file's first picture, index counts every picture of the file.
+    Times are seconds from the file's first image, index counts every image of the file.
     """
     with open_container(probed.info.path) as container:
-        stream = picture_stream(container, probed.info.path)
+        stream = image_stream(container, probed.info.path)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = _DECODER_THREADS
         index = _seek_near(container, stream, probed, wanted, start_index)
         last_s, seen_any = -1.0, False
-        for picture in _decode(container, stream, probed.info.path, warn):
-            time_s = _time_s(picture, stream, probed, index)
+        for image in _decode(container, stream, probed.info.path, warn):
+            time_s = _time_s(image, stream, probed, index)
             if wanted.after(index, time_s):
                 return
             if seen_any and time_s <= last_s:
-                warn(f"picture {index} repeats the time {last_s:.3f} s and was left out")
+                warn(f"image {index} repeats the time {last_s:.3f} s and was left out")
             elif index >= start_index and not wanted.before(index, time_s):
-                yield Frame(index, time_s, _upright(picture, probed))
+                yield Frame(index, time_s, _upright(image, probed))
             last_s, seen_any, index = max(time_s, last_s), True, index + 1
         if index < 0.98 * probed.info.frame_count - 2:
             warn(
-                f"the video ends early: {index} of {probed.info.frame_count} pictures could be read, "
+                f"the video ends early: {index} of {probed.info.frame_count} images could be read, "
                 "the file is cut off or damaged"
             )
 
@@ -137,11 +137,11 @@ def _varies(times: list[int]) -> bool:
     return len(steps) > 1 and bool(steps.max() - steps.min() > max(1.0, 0.02 * float(np.median(steps))))
 
 
-def _first_picture(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
-    for picture in _decode(container, stream, path, log.debug):
-        return picture
+def _first_image(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
+    for image in _decode(container, stream, path, log.debug):
+        return image
     raise VideoError(
-        f"{path}: no picture can be decoded from its {stream.codec_context.name} stream",
+        f"{path}: no image can be decoded from its {stream.codec_context.name} stream",
         "The file is damaged or cut off; export it again",
     )
 
@@ -152,7 +152,7 @@ def _decode(container: InputContainer, stream: VideoStream, path: Path, warn: Wa
     while True:
         try:
             packet = next(packets)
-            pictures = packet.decode()
+            images = packet.decode()
         except StopIteration:
             break
         except av.error.EOFError:
@@ -164,7 +164,7 @@ def _decode(container: InputContainer, stream: VideoStream, path: Path, warn: Wa
             if bad > _MAX_BAD_PACKETS:
                 break
             continue
-        yield from pictures
+        yield from images
     if bad:
         warn(f"{bad} damaged packets were left out")
 
@@ -192,7 +192,7 @@ def _focal_35mm(container: InputContainer, stream: VideoStream) -> float | None:
 def _seek_near(
     container: InputContainer, stream: VideoStream, probed: ProbedFile, wanted: FrameRange, start_index: int
 ) -> int:
-    """Move to the key picture before the first wanted one and return the index of the next picture decoded.
+    """Move to the key image before the first wanted one and return the index of the next image decoded.
 
     Reads packets up to the start without decoding, so indices stay exact for variable frame rates too.
     """
@@ -222,33 +222,33 @@ def _seek_to(container: InputContainer, stream: VideoStream, times: list[int], f
         container.seek(target, stream=stream, backward=True)
         landed = next((f.pts for f in _decode(container, stream, Path(), log.debug) if f.pts is not None), None)
         if landed is not None and landed <= target:
-            # decoding moved on by the pictures that were read ahead: seek again for a clean start
+            # decoding moved on by the images that were read ahead: seek again for a clean start
             container.seek(target, stream=stream, backward=True)
             return bisect_left(times, landed)
     container.seek(0)
     return 0
 
 
-def _time_s(picture: VideoFrame, stream: VideoStream, probed: ProbedFile, index: int) -> float:
-    if picture.pts is None or probed.origin_pts is None or stream.time_base is None:
+def _time_s(image: VideoFrame, stream: VideoStream, probed: ProbedFile, index: int) -> float:
+    if image.pts is None or probed.origin_pts is None or stream.time_base is None:
         return index / probed.info.fps
     # the fraction is exact; one division at the end keeps 1001/24000 steps exact to the last bit of a double
-    return float((picture.pts - probed.origin_pts) * stream.time_base)
+    return float((image.pts - probed.origin_pts) * stream.time_base)
 
 
 def _pixels(rgb: VideoFrame) -> Image:
-    """The pixels (H, W, 3) of an rgb24 picture where they lie: a copy costs as much again as the conversion."""
+    """The pixels (H, W, 3) of an rgb24 image where they lie: a copy costs as much again as the conversion."""
     plane = rgb.planes[0]
     view: Image = np.ndarray((rgb.height, rgb.width, 3), np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1))
     return view
 
 
-def _upright(picture: VideoFrame, probed: ProbedFile) -> Image:
-    width = probed.square_pixel_width if probed.square_pixel_width != picture.width else None
-    rgb = _pixels(picture.reformat(width=width, format="rgb24", interpolation="BILINEAR", threads=1))
+def _upright(image: VideoFrame, probed: ProbedFile) -> Image:
+    width = probed.square_pixel_width if probed.square_pixel_width != image.width else None
+    rgb = _pixels(image.reformat(width=width, format="rgb24", interpolation="BILINEAR", threads=1))
     turn = _TURNS.get(probed.info.rotation_deg // 90)
     upright = rgb if turn is None else cv2.rotate(rgb, turn)
     if upright.shape[:2] != (probed.info.height, probed.info.width):
-        # some recorders change the picture size half way; the track needs one pixel grid
+        # some recorders change the image size half way; the track needs one pixel grid
         upright = cv2.resize(upright, (probed.info.width, probed.info.height), interpolation=cv2.INTER_AREA)
     return np.asarray(upright, dtype=np.uint8)

@@ -36,7 +36,7 @@ class CutDetector:
 
     def update(self, frame: Frame) -> bool:
         """Take the next frame. The very first one is no cut."""
-        # some of the pixels are enough to tell shots apart, and reading the whole picture costs twenty times as much
+        # some of the pixels are enough to tell shots apart, and reading the whole image costs twenty times as much
         some = cv2.resize(frame.image, _SAMPLES, interpolation=cv2.INTER_NEAREST)
         small = cv2.resize(some, _SIZE, interpolation=cv2.INTER_AREA)
         pixels = small.astype(np.int16)

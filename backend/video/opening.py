@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from backend.errors import VideoError
 
-# demuxers that read text as a picture, or a list of other files: neither is a video of a person
+# demuxers that read text as an image, or a list of other files: neither is a video of a person
 _FOREIGN_FORMATS: Final = frozenset({"tty", "concat", "hls", "dash", "srt", "ass", "webvtt", "lrc", "data", "bin"})
 
 
@@ -57,17 +57,17 @@ def _unreadable(path: Path) -> VideoError:
         )
     return VideoError(
         f"{path} is not a video file, whatever its name ends in",
-        "Give an mp4, mov, mkv, webm or avi video, or a folder of pictures",
+        "Give an mp4, mov, mkv, webm or avi video, or a folder of images",
     )
 
 
-def picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The first stream of pictures that is not a cover. Raises VideoError for sound only, no decoder or encryption."""
-    pictures = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-    if not pictures:
-        what = "sound but no picture" if container.streams.audio else "no picture"
+def image_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The first stream of images that is not a cover. Raises VideoError for sound only, no decoder or encryption."""
+    images = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not images:
+        what = "sound but no image" if container.streams.audio else "no image"
         raise VideoError(f"{path} has {what}", "Give a file with a video stream")
-    stream = pictures[0]
+    stream = images[0]
     if stream.codec_context is None:
         raise VideoError(
             f"{path} uses a codec that cannot be decoded here", "Convert it to H.264; `doctor` lists codecs"

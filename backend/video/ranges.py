@@ -16,18 +16,18 @@ _REMEDY = "Write START:END, for example 100:250 (frames), 2.5s:8s (seconds) or 0
 class FrameRange:
     """Half open: from `start` to before `end`, each a frame index (int), seconds (float) or None for the video's end.
 
-    Frame indices count the source's pictures from 0; seconds are presentation times from the first picture.
+    Frame indices count the source's images from 0; seconds are presentation times from the first image.
     """
 
     start: int | float | None = None
     end: int | float | None = None
 
     def before(self, index: int, time_s: float) -> bool:
-        """Whether a picture lies before the range."""
+        """Whether an image lies before the range."""
         return _reached(self.start, index, time_s) is False
 
     def after(self, index: int, time_s: float) -> bool:
-        """Whether a picture lies behind the range, so that decoding can end."""
+        """Whether an image lies behind the range, so that decoding can end."""
         return _reached(self.end, index, time_s) is True
 
     def __str__(self) -> str:
@@ -66,7 +66,7 @@ def _bound(text: str, whole: str) -> int | float | None:
 def _reached(bound: int | float | None, index: int, time_s: float) -> bool | None:
     if bound is None:
         return None
-    # a picture shown at 0.999999 s counts as shown at 1 s: time bases such as 1/90000 do not hold every decimal
+    # an image shown at 0.999999 s counts as shown at 1 s: time bases such as 1/90000 do not hold every decimal
     return time_s >= bound - 1e-6 if isinstance(bound, float) else index >= bound
 
 

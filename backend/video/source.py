@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
 
-# decoded pictures that may wait for the networks: enough to even out the decoder's pace, whatever the picture size
+# decoded images that may wait for the networks: enough to even out the decoder's pace, whatever the image size
 _AHEAD_BYTES: Final = 96 * 2**20
 _AHEAD_FRAMES: Final = (2, 12)
 
 
 @dataclass(frozen=True, slots=True)
 class VideoOptions:
-    """How to read a video: the part wanted, pictures per second of an image sequence, and the slow-motion factor.
+    """How to read a video: the part wanted, images per second of an image sequence, and the slow-motion factor.
 
     `slow_motion` = 4 means that the file plays four times slower than life: all times are divided by it. Ranges in
     seconds count the file's own time, as a player shows it.
@@ -127,10 +127,10 @@ def open_video(path: Path, options: VideoOptions | None = None) -> VideoReader:
     if options.sequence_fps is not None and not 0.0 < options.sequence_fps < math.inf:
         raise BadInputError(f"{options.sequence_fps:g} frames a second is no frame rate", "Give a number above 0")
     try:
-        pictures = is_sequence(path) or (not path.exists() and any(mark in path.name for mark in "#%*"))
+        images = is_sequence(path) or (not path.exists() and any(mark in path.name for mark in "#%*"))
     except OSError as fault:  # a name that is too long for the disk
         raise VideoError(f"{path} cannot be opened ({fault.strerror})", "Check the path") from fault
-    if pictures:
+    if images:
         info, probed = probe_sequence(path, options.sequence_fps), None
     else:
         check_readable(path)

@@ -35,7 +35,7 @@ class Connection:
         self.refusal: wire.Refused | None = None
         self._client_name = client_name
         self._ids = count(1)
-        self._outbox: list[tuple[str, Any]] = []
+        self._send_queue: list[tuple[str, Any]] = []
         self._hello_id = ""
         self._heard_s = self._pinged_s = time.monotonic()
         self._context: zmq.Context[Any] = zmq.Context()
@@ -49,7 +49,7 @@ class Connection:
     def request(self, message: Any) -> str:
         """Send a request as soon as possible; its id, which every reply to it names."""
         request_id = str(next(self._ids))
-        self._outbox.append((request_id, message))
+        self._send_queue.append((request_id, message))
         self._flush()
         return request_id
 
@@ -126,8 +126,8 @@ class Connection:
             self._pinged_s = now
 
     def _flush(self) -> None:
-        while self._outbox and self.state == "open":
-            request_id, message = self._outbox[0]
+        while self._send_queue and self.state == "open":
+            request_id, message = self._send_queue[0]
             if not send(self._socket, encode(message, request_id)):
                 return
-            self._outbox.pop(0)
+            self._send_queue.pop(0)

@@ -1,7 +1,7 @@
 """A folder of its own for each local backend: two Blenders share a profile, and one backend holds one folder.
 
 stdlib and `wire` only. The backend locks `service/lock` in its folder for as long as it lives
-(`backend.server.folder_lock`).
+(`backend.files`).
 """
 
 from __future__ import annotations

@@ -11,8 +11,7 @@ from typing import Any
 import bpy
 from bpy.props import CollectionProperty, IntProperty, PointerProperty
 
-from .. import updates
-from . import bake, capture, retarget
+from . import bake, capture, change_events, retarget
 from .bake import MARIONET_PG_bake, MARIONET_PG_cleanup
 from .capture import MARIONET_PG_capture, MARIONET_PG_clip
 from .retarget import MARIONET_PG_retarget
@@ -26,7 +25,7 @@ class MARIONET_PG_settings(bpy.types.PropertyGroup):
     cleanup: PointerProperty(type=MARIONET_PG_cleanup)
     bake: PointerProperty(type=MARIONET_PG_bake)
     clips: CollectionProperty(type=MARIONET_PG_clip)
-    clip_index: IntProperty(name="Clip", description="The clip in use", update=updates.clip_changed)
+    clip_index: IntProperty(name="Clip", description="The clip in use", update=change_events.clip_changed)
 
 
 CLASSES = (*capture.CLASSES, *retarget.CLASSES, *bake.CLASSES, MARIONET_PG_settings)

@@ -13,8 +13,8 @@ from bpy.props import (
     StringProperty,
 )
 
-from .. import updates
 from ..motion.straight_legs import MOST_DEG
+from . import change_events
 
 PRESETS = [
     ("off", "Off", "Leave this part as it was solved"),
@@ -31,21 +31,24 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
         name="Torso",
         description="Smoothing of hips, spine, neck and head",
         items=PRESETS,
-        update=updates.cleanup_changed,
+        update=change_events.cleanup_changed,
     )
     arms: EnumProperty(
-        name="Arms", description="Smoothing of arms and hands", items=PRESETS, update=updates.cleanup_changed
+        name="Arms", description="Smoothing of arms and hands", items=PRESETS, update=change_events.cleanup_changed
     )
     legs: EnumProperty(
-        name="Legs", description="Smoothing of legs and feet", items=PRESETS, update=updates.cleanup_changed
+        name="Legs", description="Smoothing of legs and feet", items=PRESETS, update=change_events.cleanup_changed
     )
     root: EnumProperty(
-        name="Root", description="Smoothing of the way through the world", items=PRESETS, update=updates.cleanup_changed
+        name="Root",
+        description="Smoothing of the way through the world",
+        items=PRESETS,
+        update=change_events.cleanup_changed,
     )
     spikes: BoolProperty(
         name="Remove Spikes",
         description="Replace single frames in which a joint jumps and comes back",
-        update=updates.cleanup_changed,
+        update=change_events.cleanup_changed,
     )
     gap_s: FloatProperty(
         name="Fill Gaps",
@@ -54,7 +57,7 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
         min=0.0,
         soft_max=2.0,
         unit="TIME_ABSOLUTE",
-        update=updates.cleanup_changed,
+        update=change_events.cleanup_changed,
     )
     straighten: FloatProperty(
         name="Straighten Knees",
@@ -66,21 +69,21 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
         step=100,
         precision=0,
         subtype="ANGLE",
-        update=updates.cleanup_changed,
+        update=change_events.cleanup_changed,
     )
     ground: BoolProperty(
         name="Ground Snap",
         description="Shift the clip so that standing feet are on the floor",
-        update=updates.cleanup_changed,
+        update=change_events.cleanup_changed,
     )
-    use_trim: BoolProperty(name="Trim", description="Use a part of the clip", update=updates.cleanup_changed)
+    use_trim: BoolProperty(name="Trim", description="Use a part of the clip", update=change_events.cleanup_changed)
     trim_start_s: FloatProperty(
         name="From",
         description="First time to use, in seconds of the clip",
         min=0.0,
         precision=2,
         unit="TIME_ABSOLUTE",
-        update=updates.cleanup_changed,
+        update=change_events.cleanup_changed,
     )
     trim_end_s: FloatProperty(
         name="To",
@@ -89,7 +92,7 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
         default=10.0,
         precision=2,
         unit="TIME_ABSOLUTE",
-        update=updates.cleanup_changed,
+        update=change_events.cleanup_changed,
     )
 
 
@@ -128,13 +131,13 @@ class MARIONET_PG_bake(bpy.types.PropertyGroup):
             ("RIGHT_LEG", "R Leg", "Right leg and foot"),
         ],
         default={"HIPS", "TORSO", "HEAD", "LEFT_ARM", "RIGHT_ARM", "LEFT_LEG", "RIGHT_LEG"},
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     frame_start: IntProperty(
         name="Start Frame",
         description="Scene frame of the clip's first frame",
         default=1,
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     interpolation: EnumProperty(
         name="Interpolation",

@@ -13,7 +13,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from .. import updates
+from . import change_events
 
 
 class MARIONET_PG_clip(bpy.types.PropertyGroup):
@@ -28,7 +28,7 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
 
     source: EnumProperty(
         name="Source",
-        description="Where the pictures come from",
+        description="Where the images come from",
         items=[
             ("FILE", "Video", "A video file"),
             ("MOVIE_CLIP", "Movie Clip", "A clip that is open in the Movie Clip Editor"),
@@ -39,7 +39,7 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         name="Video",
         description="The video file; it can also be dropped into the viewport",
         subtype="FILE_PATH",
-        update=updates.source_changed,
+        update=change_events.source_changed,
     )
     movie_clip: PointerProperty(
         name="Movie Clip", type=bpy.types.MovieClip, description="A clip of the Movie Clip Editor"
@@ -66,13 +66,13 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
     )
     person: EnumProperty(
         name="Person",
-        description="Whom to solve when several people are in the picture",
+        description="Whom to solve when several people are in the image",
         items=[
-            ("largest", "Largest", "The person who is largest in the picture"),
-            ("longest", "Longest", "The person who is in the picture for longest"),
+            ("largest", "Largest", "The person who is largest in the image"),
+            ("longest", "Longest", "The person who is in the image for longest"),
             ("moving", "Most Moving", "The person who moves most"),
             ("index", "Number", "The person with this number on the sheet of people"),
-            ("point", "At a Point", "The person at a point of the picture, clicked in the Movie Clip Editor"),
+            ("point", "At a Point", "The person at a point of the image, clicked in the Movie Clip Editor"),
             ("all", "Everyone", "Each person gets a clip"),
         ],
         default="largest",
@@ -80,13 +80,13 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
     person_number: IntProperty(name="Number", description="Number on the sheet of people", min=0, soft_max=20)
     point_px: FloatVectorProperty(
         name="Point",
-        description="Point of the upright picture in pixels from its top left corner, as the Movie Clip Editor counts "
+        description="Point of the upright image in pixels from its top left corner, as the Movie Clip Editor counts "
         "them; of a video file, as a player shows it",
         size=2,
         min=0.0,
         precision=0,
     )
-    point_frame: IntProperty(name="Frame", description="Picture of the video, counted from 0", min=0)
+    point_frame: IntProperty(name="Frame", description="Image of the video, counted from 0", min=0)
     know_height: BoolProperty(
         name="Body Height", description="Off: an average height is assumed, and sizes and distances are scaled by it"
     )

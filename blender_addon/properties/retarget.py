@@ -13,19 +13,19 @@ from bpy.props import (
     StringProperty,
 )
 
-from .. import updates
+from . import change_events
 
 
 class MARIONET_PG_map_row(bpy.types.PropertyGroup):
     """One joint of the skeleton map in the editor; `name` is the joint."""
 
     bone: StringProperty(
-        name="Bone", description="The bone that carries this joint; empty: none", update=updates.map_row_edited
+        name="Bone", description="The bone that carries this joint; empty: none", update=change_events.map_row_edited
     )
     more: StringProperty(
         name="More Bones",
         description="Further bones that share the joint's rotation, from parent to child, separated by commas",
-        update=updates.map_row_edited,
+        update=change_events.map_row_edited,
     )
     confidence: FloatProperty(name="Confidence", description="How sure the automatic mapping is", min=0.0, max=1.0)
     reason: StringProperty(name="Reason", description="Why this bone was chosen")
@@ -38,24 +38,24 @@ class MARIONET_PG_hand_prop(bpy.types.PropertyGroup):
         name="Object",
         type=bpy.types.Object,
         description="The hand is led to this object's origin: add an empty where the palm shall be",
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     use_range: BoolProperty(
         name="Part Only",
         description="Hold it in a range of frames; off: the whole clip",
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     first: IntProperty(
         name="From",
         description="First scene frame in which the hand holds it",
         default=1,
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     last: IntProperty(
         name="To",
         description="Last scene frame in which the hand holds it",
         default=100,
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
 
 
@@ -67,7 +67,7 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
         type=bpy.types.Object,
         description="The rig to animate; nothing is applied to it",
         poll=lambda _self, thing: thing.type == "ARMATURE",
-        update=updates.armature_changed,
+        update=change_events.armature_changed,
     )
     root: EnumProperty(
         name="Root",
@@ -77,7 +77,7 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
             ("ROOT_BONE", "Root Bone", "The rig's root bone travels, the hips move above it, as game engines want it"),
             ("OBJECT", "Object", "The armature object travels"),
         ],
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     travel: EnumProperty(
         name="Travel",
@@ -86,7 +86,7 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
             ("TRAVEL", "Travel", "Moves through the world as the person did"),
             ("IN_PLACE", "In Place", "Stays on the spot; only the height moves"),
         ],
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     placement: EnumProperty(
         name="Starts",
@@ -95,7 +95,7 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
             ("CHARACTER", "At the Character", "From where the character stands, the way it faces"),
             ("WORLD", "As Filmed", "The clip's own place and direction; needed to lie over the video"),
         ],
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     controls: EnumProperty(
         name="Controls",
@@ -105,12 +105,12 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
             ("IK", "IK", "IK targets and poles; IK switches are set to IK and keyed"),
             ("FK_AND_IK", "Both", "Both get keys; switches are set to FK"),
         ],
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     own_scale: BoolProperty(
         name="Own Scale",
         description="Off: travel is scaled by the ratio of the leg lengths",
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     scale: FloatProperty(
         name="Scale",
@@ -118,13 +118,13 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
         default=1.0,
         min=0.01,
         soft_max=10.0,
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     plant_feet: BoolProperty(
         name="Plant Feet",
         description="Hold standing feet still on this rig's own proportions (two-bone IK)",
         default=True,
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     contact_threshold: FloatProperty(
         name="Contact",
@@ -132,7 +132,7 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
         default=0.5,
         min=0.05,
         max=0.95,
-        update=updates.retarget_changed,
+        update=change_events.retarget_changed,
     )
     left_prop: PointerProperty(name="Left Hand", description="What the left hand holds", type=MARIONET_PG_hand_prop)
     right_prop: PointerProperty(name="Right Hand", description="What the right hand holds", type=MARIONET_PG_hand_prop)

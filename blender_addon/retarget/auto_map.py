@@ -45,7 +45,7 @@ class _Draft:
 
 
 def detect_map(rig: TargetRig, corrections: Mapping[str, tuple[str, ...]] | None = None) -> MapReport:
-    """Map a rig. `corrections` (from `CorrectionBook`) are joints that the user set for this skeleton before.
+    """Map a rig. `corrections` (from `CorrectionFile`) are joints that the user set for this skeleton before.
 
     Never raises for an odd rig: what could not be found stands in the report's `problems` and reasons. Of several
     people in one armature the one with the most bones is mapped, and the account names the others.

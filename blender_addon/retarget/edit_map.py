@@ -65,7 +65,7 @@ def mirror_bone(bone: str, rig: TargetRig) -> str | None:
     return None
 
 
-class CorrectionBook:
+class CorrectionFile:
     """Corrections by skeleton, in a JSON file that the caller names; a missing or damaged file is an empty book."""
 
     def __init__(self, path: Path) -> None:

@@ -9,7 +9,7 @@ from .fields import unit
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a job's pictures come from: `kind` is "path", "upload" or (kept free for later) "live"."""
+    """Where a job's images come from: `kind` is "path", "upload" or (kept free for later) "live"."""
 
     kind: str
     path: str = ""
@@ -23,7 +23,7 @@ class SolveOptions:
     """What to solve: range, person, body, camera, quality; the same words as `solve` takes. None: the backend's choice.
 
     `person` is "largest", "longest", "moving", "all", a number, or "X,Y@FRAME". The point is counted in an upright
-    picture of `picture_width_px` x `picture_height_px`; 0: in the video's own upright picture of square pixels.
+    image of `picture_width_px` x `picture_height_px`; 0: in the video's own upright image of square pixels.
     """
 
     start_s: float | None = unit("s", None)

@@ -58,7 +58,7 @@ class UploadPart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveFrame:
-    """Kept free for live capture: one upright RGB picture. A server without the capability "live" refuses it."""
+    """Kept free for live capture: one upright RGB image. A server without the capability "live" refuses it."""
 
     kind: ClassVar[str] = "live_frame"
     job_id: str

@@ -14,8 +14,8 @@ from backend.bank.candidates import make_candidates
 from backend.bank.large import HEADER_FILE, LargeSettings, build_large_bank, open_large_bank
 from backend.bank.search import CpuSearcher
 from backend.embedding.model_files import TOWERS_FILE, WEIGHTS_DIR
-from backend.embedding.tower_file import read_towers
-from backend.embedding.tower_run import Towers
+from backend.embedding.tower_weights import read_towers
+from backend.embedding.towers_onnx import Towers
 from backend.errors import BadInputError, WeightsError
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.rotations import rotvec_to_quaternion

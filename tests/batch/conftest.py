@@ -38,11 +38,11 @@ def batch(start: Any) -> Callable[..., Finished]:
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Callable[[str], Path]:
-    """`film("a")`: the rendered clip under that name, with bytes of its own behind the last box."""
+def video(tmp_path: Path) -> Callable[[str], Path]:
+    """`video("a")`: the rendered clip under that name, with bytes of its own behind the last box."""
 
     def make(name: str) -> Path:
-        path = tmp_path / "films" / f"{name}.mp4"
+        path = tmp_path / "videos" / f"{name}.mp4"
         path.parent.mkdir(exist_ok=True)
         note = name.encode()
         shutil.copyfile(RENDERED, path)

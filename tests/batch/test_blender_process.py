@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from backend.errors import BlenderError
+from backend.export.animate_request import ExportOrder, order_from_line, order_to_line
 from backend.export.blender_process import BlenderProcess, BlenderSettings
 from backend.export.find_blender import VARIABLE, Blender, find_blender
-from backend.export.order import ExportOrder, order_from_line, order_to_line
 from tests.batch.batch_runs import BLENDER, RIG, ROOT, needs_blender
 
 pytestmark = pytest.mark.timeout(200)

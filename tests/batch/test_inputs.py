@@ -10,15 +10,15 @@ import pytest
 
 from backend.batch.inputs import collect
 from backend.batch.manifest import COLUMNS, parse_kinds
-from backend.batch.orders import AnimateSettings, ClipOrder, OutputKind, SolveSettings
+from backend.batch.tasks import AnimateSettings, ClipTask, OutputKind, SolveSettings
 from backend.errors import BadInputError
 
-TEMPLATE = ClipOrder("", kinds=(OutputKind.FBX,), solve=SolveSettings(quality="fast"))
+TEMPLATE = ClipTask("", kinds=(OutputKind.FBX,), solve=SolveSettings(quality="fast"))
 
 
 @pytest.fixture
 def shoot(tmp_path: Path) -> Path:
-    """A shoot as they come: days, hidden files, notes, a folder of pictures, results in the middle of it."""
+    """A shoot as they come: days, hidden files, notes, a folder of images, results in the middle of it."""
     names = ("day1/a.mp4", "day1/b.MOV", "day2/a.mp4", "day2/._a.mp4", ".trash/x.mp4", "notes.txt", "out/a.overlay.mp4")
     for name in (*names, "shot/0001.png", "shot/0002.png", "day1/cover.jpg", "solved.npz"):
         path = tmp_path / "shoot" / name
@@ -34,7 +34,7 @@ def found(words: list[object], out: Path, below: Path) -> dict[str, str]:
     return {Path(order.source).relative_to(below).as_posix(): order.folder for order in orders}
 
 
-def test_a_folder_gives_videos_solved_clips_and_picture_folders_but_not_results(shoot: Path) -> None:
+def test_a_folder_gives_videos_solved_clips_and_image_folders_but_not_results(shoot: Path) -> None:
     assert found([shoot], shoot / "out", shoot) == {
         "day1/a.mp4": "day1",
         "day1/b.MOV": "day1",
@@ -49,7 +49,7 @@ def test_a_pattern_keeps_the_folders_below_its_fixed_part(shoot: Path) -> None:
     assert found([shoot / "**" / "*.MOV"], shoot / "out", shoot) == {"day1/b.MOV": "day1"}
 
 
-def test_a_pattern_of_pictures_is_one_clip(shoot: Path) -> None:
+def test_a_pattern_of_images_is_one_clip(shoot: Path) -> None:
     assert list(found([shoot / "shot" / "*.png"], shoot / "out", shoot)) == ["shot/*.png"]
 
 
@@ -73,7 +73,7 @@ def test_a_csv_manifest_as_a_spreadsheet_writes_it(shoot: Path) -> None:
         encoding="utf-8",
     )
     first, second = collect([str(shoot / "takes.csv")], TEMPLATE, str(shoot / "out"))
-    assert first == ClipOrder(
+    assert first == ClipTask(
         source=str(shoot / "day1/a.mp4"),
         kinds=(OutputKind.BVH, OutputKind.GLB),
         solve=SolveSettings(quality="fast", range="0:50", person="all", height_m=1.82),

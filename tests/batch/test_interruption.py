@@ -43,10 +43,10 @@ def statuses(running: Running) -> dict[str, str]:
 
 
 @needs_blender
-def test_killed_at_random_moments_and_resumed(start, film) -> None:
+def test_killed_at_random_moments_and_resumed(start, video) -> None:
     """Three kills with one seed; `tools/check_batch.py --kills 10` does ten with all formats."""
-    films = [film("a"), film("b")]
-    words = (*films, "--rig", RIG, "--format", "clip,bvh,fbx,overlay", "--blender", BLENDER)
+    videos = [video("a"), video("b")]
+    words = (*videos, "--rig", RIG, "--format", "clip,bvh,fbx,overlay", "--blender", BLENDER)
     began = time.monotonic()
     undisturbed = start(*words, out="undisturbed").finish()
     took_s = time.monotonic() - began
@@ -62,15 +62,15 @@ def test_killed_at_random_moments_and_resumed(start, film) -> None:
 
 
 @needs_blender
-def test_a_killed_worker_and_a_killed_blender_cost_a_second_try_and_nothing_else(start, film) -> None:
-    running = start(film("a"), film("b"), "--format", "bvh,clip", "--blender", BLENDER)
+def test_a_killed_worker_and_a_killed_blender_cost_a_second_try_and_nothing_else(start, video) -> None:
+    running = start(video("a"), video("b"), "--format", "bvh,clip", "--blender", BLENDER)
     running.wait_for(lambda: bool(descendants(running, "inside_blender")))
     descendants(running, "inside_blender")[0].send_signal(signal.SIGKILL)
     done = running.finish()
     assert done.code == 0, done.errors
     assert sorted(entry["attempts"] for entry in done.report.values())[-1] == 2
 
-    running = start(film("a"), film("b"), "--format", "clip", out="other")
+    running = start(video("a"), video("b"), "--format", "clip", out="other")
     running.wait_for(lambda: bool(workers(running)))
     workers(running)[0].send_signal(signal.SIGKILL)
     done = running.finish()
@@ -78,15 +78,15 @@ def test_a_killed_worker_and_a_killed_blender_cost_a_second_try_and_nothing_else
     assert sorted(entry["attempts"] for entry in done.report.values())[-1] == 2
 
 
-def test_a_worker_that_needs_too_much_memory_is_named(batch, film) -> None:
-    done = batch(film("a"), "--format", "clip", "--memory", "20M")
+def test_a_worker_that_needs_too_much_memory_is_named(batch, video) -> None:
+    done = batch(video("a"), "--format", "clip", "--memory", "20M")
     assert done.code == 1
     assert done.report["a/a"]["error_code"] == "worker"
     assert "--memory" in done.report["a/a"]["error"]
 
 
-def test_nothing_stays_behind_when_the_batch_is_killed(start, film) -> None:
-    running = start(film("a"), "--format", "clip")
+def test_nothing_stays_behind_when_the_batch_is_killed(start, video) -> None:
+    running = start(video("a"), "--format", "clip")
     running.wait_for(lambda: bool(workers(running)))
     left = workers(running)
     running.kill()
@@ -94,9 +94,9 @@ def test_nothing_stays_behind_when_the_batch_is_killed(start, film) -> None:
     assert (len(gone), alive) == (len(left), [])
 
 
-def test_ctrl_c_finishes_what_has_begun_and_leaves_the_rest(start, film) -> None:
-    films = [film(name) for name in "abcdef"]
-    running = start(*films, "--format", "clip,overlay")
+def test_ctrl_c_finishes_what_has_begun_and_leaves_the_rest(start, video) -> None:
+    videos = [video(name) for name in "abcdef"]
+    running = start(*videos, "--format", "clip,overlay")
     running.wait_for(lambda: "running" in statuses(running).values())
     running.interrupt()
     done = running.finish()
@@ -105,15 +105,15 @@ def test_ctrl_c_finishes_what_has_begun_and_leaves_the_rest(start, film) -> None
     assert set(found.values()) == {"done", "stopped"}
     for name, status in found.items():
         assert (done.out / f"{name}.npz").exists() == (status == "done")
-    again = start(*films, "--format", "clip,overlay").finish()
+    again = start(*videos, "--format", "clip,overlay").finish()
     assert again.code == 0
     assert {name for name, entry in again.report.items() if entry["reused"]} == {
         name for name, status in found.items() if status == "done"
     }
 
 
-def test_a_second_ctrl_c_stops_at_once(start, film) -> None:
-    running = start(film("a"), film("b"), "--format", "clip,overlay")
+def test_a_second_ctrl_c_stops_at_once(start, video) -> None:
+    running = start(video("a"), video("b"), "--format", "clip,overlay")
     running.wait_for(lambda: bool(workers(running)) and "running" in statuses(running).values())
     left = workers(running)
     running.interrupt()
@@ -127,20 +127,20 @@ def test_a_second_ctrl_c_stops_at_once(start, film) -> None:
     assert json.loads((done.out / "report.json").read_text())
 
 
-def test_a_terminated_batch_stops_like_ctrl_c(start, film) -> None:
-    running = start(film("a"), film("b"), film("c"), "--format", "clip")
+def test_a_terminated_batch_stops_like_ctrl_c(start, video) -> None:
+    running = start(video("a"), video("b"), video("c"), "--format", "clip")
     running.wait_for(lambda: "running" in statuses(running).values())
     os.kill(running.process.pid, signal.SIGTERM)
     assert running.finish().code in (0, 130)
 
 
-def test_a_damaged_record_or_solved_clip_is_done_again(start, film) -> None:
-    first = start(film("a"), "--format", "clip").finish()
+def test_a_damaged_record_or_solved_clip_is_done_again(start, video) -> None:
+    first = start(video("a"), "--format", "clip").finish()
     assert first.code == 0
     before = contents_of(first.out, None)
     for path in (first.out / ".batch").rglob("*.json"):
         path.write_bytes(b"\x00torn")
     (first.out / "a" / "a.npz").unlink()
-    again = start(film("a"), "--format", "clip").finish()
+    again = start(video("a"), "--format", "clip").finish()
     assert again.code == 0, Path(again.out / "report.json").read_text()
     assert contents_of(again.out, None) == before

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from backend.batch import planning
-from backend.batch.orders import AnimateSettings, ClipOrder, OutputKind, PlannedClip, SolveSettings
 from backend.batch.planning import check_template, name_clips, with_keys
+from backend.batch.tasks import AnimateSettings, ClipTask, OutputKind, PlannedClip, SolveSettings
 from backend.errors import BadInputError, VideoError
 
-ORDER = ClipOrder("/shoot/day1/dance.mp4", folder="day1", kinds=(OutputKind.FBX,))
+ORDER = ClipTask("/shoot/day1/dance.mp4", folder="day1", kinds=(OutputKind.FBX,))
 
 
-def bases(orders: list[ClipOrder], template: str = "") -> list[str]:
+def bases(orders: list[ClipTask], template: str = "") -> list[str]:
     return [clip.base for clip in name_clips(orders, template)]
 
 
@@ -64,10 +64,10 @@ def test_people_have_numbers_only_where_there_are_several() -> None:
 
 @pytest.fixture
 def keyed(tmp_path: Path) -> PlannedClip:
-    film, rig = tmp_path / "a.mp4", tmp_path / "hero.blend"
-    film.write_bytes(b"film")
+    video, rig = tmp_path / "a.mp4", tmp_path / "hero.blend"
+    video.write_bytes(b"video")
     rig.write_bytes(b"rig")
-    order = replace(ORDER, source=str(film), animate=AnimateSettings(rig=str(rig)))
+    order = replace(ORDER, source=str(video), animate=AnimateSettings(rig=str(rig)))
     return with_keys(PlannedClip(order, "a/a"))
 
 
@@ -85,9 +85,9 @@ def test_a_key_follows_content_and_options(keyed: PlannedClip, monkeypatch: pyte
     assert changed(keyed, kinds=(OutputKind.BVH,)) == (False, True)
     Path(order.animate.rig).write_bytes(b"another rig")
     assert changed(keyed) == (False, True)
-    Path(order.source).write_bytes(b"another film")
+    Path(order.source).write_bytes(b"another video")
     assert changed(keyed) == (True, True)
-    Path(order.source).write_bytes(b"film")
+    Path(order.source).write_bytes(b"video")
     monkeypatch.setattr(planning, "weights_digest", lambda: "other weights")
     assert changed(keyed) == (True, True)
 

@@ -45,15 +45,15 @@ def at_work(*names: str) -> list[psutil.Process]:
 
 
 @needs_blender
-def test_a_cluster_gives_what_the_pool_gives_and_survives_a_killed_worker(start, film, cluster: str) -> None:
-    words = (film("a"), film("b"), "--format", "clip,bvh,overlay", "--blender", BLENDER)
+def test_a_cluster_gives_what_the_pool_gives_and_survives_a_killed_worker(start, video, cluster: str) -> None:
+    words = (video("a"), video("b"), "--format", "clip,bvh,overlay", "--blender", BLENDER)
     alone = start(*words, out="pool").finish()
     assert alone.code == 0, alone.errors
     running = start(*words, "--ray", cluster, out="shared", url="local")
     running.wait_for(lambda: bool(at_work()))
     at_work()[0].send_signal(signal.SIGKILL)
-    running.wait_for(lambda: bool(at_work("Board")))
-    at_work("Board")[0].send_signal(signal.SIGKILL)  # progress is lost, the work is not
+    running.wait_for(lambda: bool(at_work("RayProgress")))
+    at_work("RayProgress")[0].send_signal(signal.SIGKILL)  # progress is lost, the work is not
     done = running.finish()
     assert done.code == 0, done.errors
     assert done.events[-1]["done"] == 2

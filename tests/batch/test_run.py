@@ -1,4 +1,4 @@
-"""The command as it is used: real processes and films, good clips beside broken ones, runs that are repeated."""
+"""The command as it is used: real processes and videos, good clips beside broken ones, runs that are repeated."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ LOOKS = "clip,overlay"
 
 
 @needs_blender
-def test_good_and_broken_clips_in_one_go(batch, film, tmp_path: Path) -> None:
+def test_good_and_broken_clips_in_one_go(batch, video, tmp_path: Path) -> None:
     """One command; every output opens; each broken clip says why; the page holds all of them; a second run is idle."""
-    films = film("good").parent
-    film("odd name (1) ü")
-    (films / "empty.mp4").write_bytes(b"")
-    (films / "notes.mov").write_bytes(b"not a film at all" * 100)
+    videos = video("good").parent
+    video("odd name (1) ü")
+    (videos / "empty.mp4").write_bytes(b"")
+    (videos / "notes.mov").write_bytes(b"not a video at all" * 100)
     manifest = tmp_path / "more.json"
     rows = [
-        {"clip": str(film("riggless").rename(tmp_path / "r.mp4")), "rig": "/nowhere/hero.blend", "name": "no_rig"},
-        {"clip": str(films / "gone.mp4"), "name": "gone"},
+        {"clip": str(video("riggless").rename(tmp_path / "r.mp4")), "rig": "/nowhere/hero.blend", "name": "no_rig"},
+        {"clip": str(videos / "gone.mp4"), "name": "gone"},
         {"clip": "r.mp4", "rig": "", "format": "bvh", "name": "body"},
     ]
     manifest.write_text(json.dumps(rows))
-    words = (films, manifest, "--rig", RIG, "--format", "clip,bvh,fbx,overlay,sheet", "--blender", BLENDER)
+    words = (videos, manifest, "--rig", RIG, "--format", "clip,bvh,fbx,overlay,sheet", "--blender", BLENDER)
     done = batch(*words)
     assert done.code == 1, done.errors
     wrong = {name: entry["error"] for name, entry in done.report.items() if entry["status"] != "done"}
@@ -66,8 +66,8 @@ def test_good_and_broken_clips_in_one_go(batch, film, tmp_path: Path) -> None:
     assert max(path.stat().st_mtime for path in done.out.glob("*/*.*")) < began
 
 
-def test_a_rerun_does_what_changed_and_nothing_else(batch, film) -> None:
-    first, second = film("a"), film("b")
+def test_a_rerun_does_what_changed_and_nothing_else(batch, video) -> None:
+    first, second = video("a"), video("b")
     before = batch(first, second, "--format", LOOKS)
     assert (before.code, set(before.report)) == (0, {"a/a", "b/b"})
     (before.out / "b" / "b.overlay.mp4").unlink()
@@ -83,23 +83,23 @@ def test_a_rerun_does_what_changed_and_nothing_else(batch, film) -> None:
     assert (more.out / "a" / "a.sheet.png").is_file()
 
 
-def test_files_of_others_are_left_alone(batch, film, tmp_path: Path) -> None:
+def test_files_of_others_are_left_alone(batch, video, tmp_path: Path) -> None:
     mine = tmp_path / "out" / "a" / "a.overlay.mp4"
     mine.parent.mkdir(parents=True)
     mine.write_text("weeks of work")
-    done = batch(film("a"), film("b"), "--format", LOOKS)
+    done = batch(video("a"), video("b"), "--format", LOOKS)
     assert (done.code, done.report["b/b"]["status"]) == (1, "done")
     assert done.report["a/a"]["error_code"] == "output"
     assert "not made by this batch" in done.report["a/a"]["error"]
     assert mine.read_text() == "weeks of work"
-    forced = batch(film("a"), film("b"), "--format", LOOKS, "--overwrite")
+    forced = batch(video("a"), video("b"), "--format", LOOKS, "--overwrite")
     assert forced.code == 0
     assert mine.stat().st_size > 1000
 
 
-def test_without_blender_only_what_needs_it_fails(batch, film, tmp_path: Path) -> None:
+def test_without_blender_only_what_needs_it_fails(batch, video, tmp_path: Path) -> None:
     manifest = tmp_path / "takes.csv"
-    manifest.write_text(f"clip,format\n{film('a')},fbx\n{film('b')},clip\n")
+    manifest.write_text(f"clip,format\n{video('a')},fbx\n{video('b')},clip\n")
     done = batch(manifest, "--blender", "/nowhere/blender")
     assert done.code == 1
     assert done.report["a/a"]["error_code"] == "blender"
@@ -108,16 +108,16 @@ def test_without_blender_only_what_needs_it_fails(batch, film, tmp_path: Path) -
     assert done.report["b/b"]["status"] == "done"
 
 
-def test_an_output_in_use_fails_its_clip_alone(batch, film, tmp_path: Path) -> None:
+def test_an_output_in_use_fails_its_clip_alone(batch, video, tmp_path: Path) -> None:
     (tmp_path / "out" / "a" / "a.npz" / "held").mkdir(parents=True)
-    done = batch(film("a"), film("b"), "--format", "clip", "--overwrite")
+    done = batch(video("a"), video("b"), "--format", "clip", "--overwrite")
     assert done.code == 1
     assert (done.report["a/a"]["error_code"], done.report["b/b"]["status"]) == ("output", "done")
     assert "in use or protected" in done.report["a/a"]["error"]
     assert done.report["a/a"]["attempts"] == 2
 
 
-def test_a_full_disk_is_named_and_the_rest_finishes(batch, film, tmp_path: Path) -> None:
+def test_a_full_disk_is_named_and_the_rest_finishes(batch, video, tmp_path: Path) -> None:
     """Two clips on a disk of 400 kB: one of 16 frames as clip fits, a contact sheet of another does not."""
     (tmp_path / "out").mkdir()
     mounted = subprocess.run(
@@ -127,7 +127,7 @@ def test_a_full_disk_is_named_and_the_rest_finishes(batch, film, tmp_path: Path)
         pytest.skip("mounting a small disk needs root")
     try:
         manifest = tmp_path / "takes.csv"
-        manifest.write_text(f'clip,format\n{film("large")},"sheet,overlay"\n{film("small")},clip\n')
+        manifest.write_text(f'clip,format\n{video("large")},"sheet,overlay"\n{video("small")},clip\n')
         done = batch(manifest)
         assert done.code == 1, done.errors
         assert "disk is full" in done.report["large/large"]["error"]
@@ -136,28 +136,28 @@ def test_a_full_disk_is_named_and_the_rest_finishes(batch, film, tmp_path: Path)
         subprocess.run(["umount", "-l", str(tmp_path / "out")], check=True)
 
 
-def test_two_runs_at_once(start, film) -> None:
-    first = start(film("a"), "--format", "clip")
+def test_two_runs_at_once(start, video) -> None:
+    first = start(video("a"), "--format", "clip")
     first.wait_for((first.out / ".batch" / "lock").exists)
-    second = start(film("a"), "--format", "clip").finish()
+    second = start(video("a"), "--format", "clip").finish()
     assert second.code == 6
     assert "Another batch" in second.events[-1]["message"]
     assert first.finish().code == 0
 
 
-def test_a_range_a_person_or_a_clip_that_cannot_be(batch, film, tmp_path: Path) -> None:
+def test_a_range_a_person_or_a_clip_that_cannot_be(batch, video, tmp_path: Path) -> None:
     """Options that only the solve can judge, a damaged clip file, and one that is whole."""
-    whole = tmp_path / "films" / "solved.npz"
+    whole = tmp_path / "videos" / "solved.npz"
     manifest = tmp_path / "takes.json"
     rows = [
-        {"clip": str(film("a")), "range": "9:3", "name": "range"},
-        {"clip": str(film("a")), "person": "the tall one", "name": "person"},
-        {"clip": str(film("a")), "quality": "superb", "name": "quality"},
+        {"clip": str(video("a")), "range": "9:3", "name": "range"},
+        {"clip": str(video("a")), "person": "the tall one", "name": "person"},
+        {"clip": str(video("a")), "quality": "superb", "name": "quality"},
         {"clip": str(whole), "name": "solved"},
-        {"clip": str(tmp_path / "films" / "torn.npz"), "name": "torn"},
+        {"clip": str(tmp_path / "videos" / "torn.npz"), "name": "torn"},
     ]
     shutil.copyfile(RIG.parent / "sample_clip.npz", whole)
-    (tmp_path / "films" / "torn.npz").write_bytes(whole.read_bytes()[:5000])
+    (tmp_path / "videos" / "torn.npz").write_bytes(whole.read_bytes()[:5000])
     manifest.write_text(json.dumps(rows))
     done = batch(manifest, "--format", "clip")
     codes = {name: entry["error_code"] for name, entry in done.report.items()}
@@ -176,30 +176,30 @@ def test_a_range_a_person_or_a_clip_that_cannot_be(batch, film, tmp_path: Path) 
         (("--ray", "127.0.0.1:1"), 8),
     ],
 )
-def test_what_stops_a_run_before_it_begins(batch, film, words, code) -> None:
+def test_what_stops_a_run_before_it_begins(batch, video, words, code) -> None:
     if "--ray" in words:
         pytest.importorskip("ray", reason="the extra `batch` is not installed")
-    done: Finished = batch(film("a"), *words)
+    done: Finished = batch(video("a"), *words)
     assert done.code == code
     assert done.events[-1]["event"] == "error"
     assert done.events[-1]["remedy"]
     assert not (done.out / "report.json").exists()
 
 
-def test_an_output_folder_that_cannot_be_made(start, tmp_path: Path, film) -> None:
+def test_an_output_folder_that_cannot_be_made(start, tmp_path: Path, video) -> None:
     (tmp_path / "file").write_text("x")
-    done = start(film("a"), "--format", "clip", out="file/out").finish()
+    done = start(video("a"), "--format", "clip", out="file/out").finish()
     assert done.code == 6
     assert os.path.isfile(tmp_path / "file")
 
 
-def test_another_film_of_the_same_name_is_not_written_over(batch, film, tmp_path: Path) -> None:
-    """Cameras number their films alike: a second card converted into the same folder."""
+def test_another_video_of_the_same_name_is_not_written_over(batch, video, tmp_path: Path) -> None:
+    """Cameras number their videos alike: a second card converted into the same folder."""
     days = []
     for day in ("day1", "day2"):
         folder = tmp_path / day
         folder.mkdir()
-        days.append(film("C0001").rename(folder / "C0001.mp4"))
+        days.append(video("C0001").rename(folder / "C0001.mp4"))
     with days[1].open("ab") as other:
         other.write(b"\0" * 16)
     first = batch(days[0].parent, "--format", "clip")
@@ -208,13 +208,13 @@ def test_another_film_of_the_same_name_is_not_written_over(batch, film, tmp_path
     assert (second.code, second.report["C0001/C0001"]["error_code"]) == (1, "output")
     assert f"was made of {days[0]}" in second.report["C0001/C0001"]["error"]
     assert (first.out / "C0001" / "C0001.npz").read_bytes() == kept
-    moved = days[0].rename(tmp_path / "C0001.mp4")  # the same film elsewhere is the same work
+    moved = days[0].rename(tmp_path / "C0001.mp4")  # the same video elsewhere is the same work
     assert batch(moved, "--format", "clip").report["C0001/C0001"]["reused"]
 
 
-def test_a_solved_clip_is_drawn_over_the_pictures_that_it_was_solved_from(batch, film, tmp_path: Path) -> None:
-    """A part of a film in slow motion: its times are not the film's own."""
-    source = film("slow")
+def test_a_solved_clip_is_drawn_over_the_images_that_it_was_solved_from(batch, video, tmp_path: Path) -> None:
+    """A part of a video in slow motion: its times are not the video's own."""
+    source = video("slow")
     command = [sys.executable, "-m", "backend", "solve", source, "-o", tmp_path / "slow.npz", "--range", "20:40"]
     options = ["--slow-motion", "4", "--quality", "fast", "--quiet"]
     subprocess.run([str(word) for word in [*command, *options]], check=True, cwd=Path(__file__).parents[2])

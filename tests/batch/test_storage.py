@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.batch.folder import open_folder
+from backend.batch.output_lock import open_folder
 from backend.batch.storage import LocalStorage, Storage, UrlStorage, open_storage, output_error
 from backend.errors import BadInputError, OutputError
 

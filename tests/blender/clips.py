@@ -72,21 +72,21 @@ def clip_of_motion(times: np.ndarray, rotations: np.ndarray, root: np.ndarray, f
     return clip
 
 
-def turned_copy(film: Path, copy: Path, turns: int) -> Path:
-    """The film with clockwise quarter turns in its header, as phones write them (ISO/IEC 14496-12)."""
+def turned_copy(video: Path, copy: Path, turns: int) -> Path:
+    """The video with clockwise quarter turns in its header, as phones write them (ISO/IEC 14496-12)."""
     one, matrices = 0x10000, {0: (1, 0, 0, 1), 1: (0, 1, -1, 0), 2: (-1, 0, 0, -1), 3: (0, -1, 1, 0)}
     a, b, c, d = (value * one for value in matrices[turns])
-    data = bytearray(film.read_bytes())
+    data = bytearray(video.read_bytes())
     place = data.index(struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 0x40000000), data.index(b"tkhd"))
     data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
     copy.write_bytes(data)
     return copy
 
 
-def anamorphic_copy(film: Path, copy: Path, times: int) -> Path:
-    """The film with a header that has it shown so many times wider than it is stored: its pixels are not square."""
+def anamorphic_copy(video: Path, copy: Path, times: int) -> Path:
+    """The video with a header that has it shown so many times wider than it is stored: its pixels are not square."""
     one = 0x10000
-    data = bytearray(film.read_bytes())
+    data = bytearray(video.read_bytes())
     matrix = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 0x40000000)
     place = data.index(matrix, data.index(b"tkhd")) + len(matrix)
     data[place : place + 4] = struct.pack(">I", times * struct.unpack_from(">I", data, place)[0])

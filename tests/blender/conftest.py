@@ -71,13 +71,13 @@ def addon(extension: str) -> Any:
 @pytest.fixture
 def state(extension: str, addon: Any) -> Iterator[Any]:
     """The runtime state, clean after the test."""
-    runtime = addon("runtime").STATE
+    runtime = addon("session.session_state").STATE
     yield runtime
-    addon("previews").stop_overlay()
-    addon("previews").stop_live()
+    addon("session.previews").stop_overlay()
+    addon("session.previews").stop_live()
     runtime.clips.clear()
     runtime.last_error, runtime.bake_lines = "", []
-    addon("map_rows").corrections_path().unlink(missing_ok=True)
+    addon("session.map_rows").corrections_path().unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from clips import smooth_clip  # noqa: E402
 from paced import PacedRunner  # noqa: E402
 
 from backend.cli.serve import add_arguments, config_from, serve  # noqa: E402
-from backend.server.orders import RunJob  # noqa: E402
-from backend.server.work import JobOutcome, JobSink  # noqa: E402
-from backend.server.worker import run_worker  # noqa: E402
+from backend.server.job_runner import JobOutcome, JobSink  # noqa: E402
+from backend.server.worker_main import run_worker  # noqa: E402
+from backend.server.worker_protocol import RunJob  # noqa: E402
 from blender_addon.motion.clip import write_clip  # noqa: E402
 
 

@@ -40,13 +40,13 @@ def test_the_zip_holds_the_allowlist_and_the_folder_is_a_repository(source: Path
     (source / "backend").mkdir()
     (source / "backend" / "secret.py").write_text("")
     (source / ".venv").mkdir()
-    (source / "assets" / "large_film.mp4").parent.mkdir(exist_ok=True)
-    (source / "assets" / "large_film.mp4").write_bytes(b"0" * 1000)
+    (source / "assets" / "large_video.mp4").parent.mkdir(exist_ok=True)
+    (source / "assets" / "large_video.mp4").write_bytes(b"0" * 1000)
     archive = build(source, tmp_path / "dist", find_blender_cli())[0]
     with zipfile.ZipFile(archive) as opened:
         names = {name for name in opened.namelist() if not name.endswith("/")}
     assert names == expected_files(source, fetch_wheels(source))
-    assert not [name for name in names if name.startswith("backend") or "large_film" in name or "__pycache__" in name]
+    assert not [name for name in names if name.startswith("backend") or "large_video" in name or "__pycache__" in name]
     listed = json.loads((tmp_path / "dist" / "index.json").read_text())["data"]
     assert [(item["id"], item["archive_url"]) for item in listed] == [("marionet", f"./{archive.name}")]
     assert set(listed[0]["python_versions"]) == {"3.11", "3.13"}

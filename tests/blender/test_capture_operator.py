@@ -27,8 +27,8 @@ pytestmark = pytest.mark.skipif(not BACKEND_PYTHON.is_file(), reason="no backend
 @pytest.fixture
 def state(extension: str, addon: Any, tmp_path: Path) -> Iterator[Any]:
     """The add-on's runtime state, with a link to a backend whose workers keep a pace; closed afterwards."""
-    access, process = addon("backend_access"), addon("client.backend_process")
-    runtime = addon("runtime")
+    access, process = addon("session.backend"), addon("client.backend_process")
+    runtime = addon("session.session_state")
     preferences = bpy.context.preferences.addons[extension].preferences
     preferences.clip_dir = str(tmp_path / "clips")
     script = str(Path(__file__).with_name("paced_clip_backend.py"))
@@ -39,8 +39,8 @@ def state(extension: str, addon: Any, tmp_path: Path) -> Iterator[Any]:
     runtime.STATE.capture = None
     runtime.STATE.finishing.clear()
     runtime.STATE.news = ""
-    addon("previews").stop_overlay()
-    addon("previews").stop_live()
+    addon("session.previews").stop_overlay()
+    addon("session.previews").stop_live()
     access.close_link()
     runtime.STATE.clips.clear()
     runtime.STATE.last_error = ""
@@ -58,7 +58,7 @@ class Hand:
     """Drives the real operator class without a window: invoke, then modal event by event."""
 
     def __init__(self, addon: Any) -> None:
-        self.kind = addon("operators.capture").MARIONET_OT_capture
+        self.kind = addon("ui.operators.capture").MARIONET_OT_capture
         self.reports: list[tuple[str, str]] = []
         self.calls: list[str] = []
         self.operator = SimpleNamespace(report=lambda kind, text: self.reports.append((next(iter(kind)), text)))
@@ -132,7 +132,7 @@ def test_escape_stops_within_a_second_and_keeps_what_is_done(state: Any, addon: 
 
 def until_finished(state: Any, addon: Any) -> None:
     """Tick as the timer does, which there is none of in the background."""
-    finishing = addon("operators.finishing")
+    finishing = addon("ui.operators.finishing")
     deadline = time.monotonic() + PATIENCE_S
     while finishing.tick_finishing() is not None:
         assert time.monotonic() < deadline, state.finishing
@@ -312,7 +312,7 @@ def test_another_file_is_opened_meanwhile_and_nothing_is_lost(state: Any, addon:
     MethodType(hand.kind.cancel, hand.operator)(hand.context)
     bpy.ops.wm.read_homefile(use_empty=True)
     assert state.overlay is None
-    capture = addon("operators.capture")
+    capture = addon("ui.operators.capture")
     assert bpy.app.timers.is_registered(capture.go_on)
     deadline = time.monotonic() + PATIENCE_S
     while capture.go_on() is not None and time.monotonic() < deadline:  # background has no timers: ticked by hand

@@ -1,4 +1,4 @@
-"""Find People against the real service, local and remote, on the clip that ships; a click on the picture."""
+"""Find People against the real service, local and remote, on the clip that ships; a click on the image."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def state(extension: str, addon: Any) -> Iterator[Any]:
     """The runtime state with a backend's Python in the preferences."""
     preferences = bpy.context.preferences.addons[extension].preferences
     preferences.backend_python, preferences.backend_folder = str(BACKEND_PYTHON), str(REPOSITORY_ROOT)
-    runtime = addon("runtime").STATE
+    runtime = addon("session.session_state").STATE
     yield runtime
-    addon("backend_access").close_link()
+    addon("session.backend").close_link()
     preferences.backend, preferences.connection_file = "LOCAL", ""
     preferences.backend_python = preferences.backend_folder = preferences.clip_dir = ""
     runtime.people, runtime.last_error = None, ""
     runtime.clips.clear()
-    addon("operators.people").forget_thumbnails()
+    addon("ui.operators.people").forget_thumbnails()
 
 
 def look_at(video: Path) -> Any:
@@ -55,12 +55,12 @@ def test_people_are_found_shown_and_picked(state: Any, addon: Any) -> None:
     assert search.state == "done", search.message
     assert len(search.people) >= 1
     assert search.sheet.is_file()
-    people = addon("operators.people")
+    people = addon("ui.operators.people")
     people.show_sheet(search)
-    for person in search.people:  # without a window there are pictures, but no icons of them
-        picture = people._Thumbnails.collection[f"{search.sheet}:{person.number}"]
-        assert tuple(picture.image_size) == (200, 200)
-        pixels = np.array(picture.image_pixels_float[:]).reshape(200, 200, 4)
+    for person in search.people:  # without a window there are images, but no icons of them
+        image = people._Thumbnails.collection[f"{search.sheet}:{person.number}"]
+        assert tuple(image.image_size) == (200, 200)
+        pixels = np.array(image.image_pixels_float[:]).reshape(200, 200, 4)
         assert pixels[..., :3].std() > 0.05
         assert np.abs(pixels[0] - pixels[-1]).mean() > 0.01
     assert "people" not in bpy.data.images
@@ -71,7 +71,7 @@ def test_people_are_found_shown_and_picked(state: Any, addon: Any) -> None:
 
 def test_a_video_that_cannot_be_read_is_said_with_the_remedy(state: Any, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
-    broken.write_bytes(b"no film at all" * 100)
+    broken.write_bytes(b"no video at all" * 100)
     look_at(broken)
     with pytest.raises(RuntimeError, match="broken"):
         bpy.ops.marionet.find_people()
@@ -82,20 +82,20 @@ def test_a_video_that_cannot_be_read_is_said_with_the_remedy(state: Any, tmp_pat
 def test_a_running_search_can_be_cancelled(state: Any, addon: Any) -> None:
     capture = look_at(CLIP)
     capture.use_range = False
-    search = addon("capture_request").make_search(bpy.context, addon("backend_access").ensure_link())
+    search = addon("session.capture_request").make_search(bpy.context, addon("session.backend").ensure_link())
     state.people = search
     until(lambda: search.poll() != "running" or search.fraction > 0, "progress")
     assert search.state == "running", search.message
     assert bpy.ops.marionet.cancel_people() == {"FINISHED"}
     assert search.state == "cancelled"
-    link = addon("backend_access").ensure_link()
+    link = addon("session.backend").ensure_link()
     jobs = link.process.plan.state_dir / "service" / "jobs"
     until(lambda: link.tick(0.01) and job_state(jobs / search._job.job_id) in ("cancelled", ""), "the stop")
 
 
 def test_a_backend_of_before_is_told_from_a_new_one(state: Any, addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     look_at(CLIP)
-    monkeypatch.setattr(addon("people_search"), "CAPABILITY", "mind reading")
+    monkeypatch.setattr(addon("client.people_search"), "CAPABILITY", "mind reading")
     with pytest.raises(RuntimeError, match="Update it"):
         bpy.ops.marionet.find_people()
     assert state.people.state == "failed"
@@ -170,14 +170,14 @@ def test_a_server_elsewhere_tells_who_is_in_a_video_and_solves_whom_was_picked(
             assert bpy.ops.marionet.find_people() == {"FINISHED"}
             search = state.people
             assert search.state == "done", search.message
-            addon("operators.people").show_sheet(search)
-            picture = addon("operators.people")._Thumbnails.collection[f"{search.sheet}:{search.people[0].number}"]
-            assert np.std(picture.image_pixels_float[:]) > 0.05
+            addon("ui.operators.people").show_sheet(search)
+            image = addon("ui.operators.people")._Thumbnails.collection[f"{search.sheet}:{search.people[0].number}"]
+            assert np.std(image.image_pixels_float[:]) > 0.05
             assert bpy.ops.marionet.pick_person(number=search.people[0].number) == {"FINISHED"}
             assert bpy.ops.marionet.capture() == {"FINISHED"}
         finally:
             bpy.context.preferences.system.use_online_access = online
-            addon("backend_access").close_link()
+            addon("session.backend").close_link()
     assert capture.person == "index"
     assert len(bpy.context.scene.marionet.clips) == 1
     assert not list((tmp_path / "data" / "jobs").rglob("upload*"))  # the video's bytes were there for the jobs only
@@ -208,7 +208,7 @@ class Clicker:
     """Drives the real operator class without a window."""
 
     def __init__(self, addon: Any, context: Any) -> None:
-        self.kind, self.context = addon("operators.pick_point").MARIONET_OT_pick_point, context
+        self.kind, self.context = addon("ui.operators.pick_point").MARIONET_OT_pick_point, context
         self.reports: list[tuple[str, str]] = []
         self.operator = SimpleNamespace(report=lambda kind, text: self.reports.append((next(iter(kind)), text)))
         for name in ("execute", "_leave"):
@@ -222,7 +222,7 @@ class Clicker:
         return MethodType(self.kind.modal, self.operator)(self.context, event)
 
 
-def test_a_click_on_the_picture_chooses_whom_to_capture(state: Any, addon: Any) -> None:
+def test_a_click_on_the_image_chooses_whom_to_capture(state: Any, addon: Any) -> None:
     clip = bpy.data.movieclips.load(str(CLIP))
     width, height = clip.size
     clip.frame_start = 101
@@ -230,38 +230,38 @@ def test_a_click_on_the_picture_chooses_whom_to_capture(state: Any, addon: Any) 
     assert hand.invoke() == {"RUNNING_MODAL"}
     assert hand.send("MOUSEMOVE", 300, 200) == {"PASS_THROUGH"}
     assert hand.send("LEFTMOUSE", 90, 200) == {"RUNNING_MODAL"}
-    assert "beside the picture" in hand.reports[-1][1]
+    assert "beside the image" in hand.reports[-1][1]
     assert hand.send("LEFTMOUSE", 200, 275) == {"FINISHED"}
     capture = bpy.context.scene.marionet.capture
     assert (capture.source, capture.movie_clip, capture.person) == ("MOVIE_CLIP", clip, "point")
     assert np.allclose(capture.point_px, (0.25 * width, 0.25 * height))  # 100 of 400 across, 225 of 300 up
     assert capture.point_frame == 5
     assert hand.context.calls == ["CROSSHAIR", "restored"]
-    word = addon("capture_request").solve_options(capture).person
+    word = addon("session.capture_request").solve_options(capture).person
     assert word == f"{0.25 * width:.1f},{0.25 * height:.1f}@5"
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_a_click_on_a_turned_film_is_a_point_of_the_upright_picture(
+def test_a_click_on_a_turned_video_is_a_point_of_the_upright_image(
     state: Any, addon: Any, tmp_path: Path, turns: int
 ) -> None:
-    stored = pictures(CLIP)
+    stored = images(CLIP)
     height, width = stored.shape
-    film = turned_copy(CLIP, tmp_path / "phone.mp4", turns)
-    shown = pictures(film)  # lying in Blender 4.2 and 4.3, upright in later ones
+    video = turned_copy(CLIP, tmp_path / "phone.mp4", turns)
+    shown = images(video)  # lying in Blender 4.2 and 4.3, upright in later ones
     by_blender = [k for k in range(4) if np.array_equal(np.rot90(stored, -k), shown)]
     assert by_blender in ([0], [turns])
-    x, y = 0.2 * width, 0.1 * height  # of the stored picture
+    x, y = 0.2 * width, 0.1 * height  # of the stored image
     upright = {0: (x, y), 1: (height - y, x), 2: (width - x, height - y), 3: (y, width - x)}
     at_x, at_y = upright[by_blender[0]]
-    clip = bpy.data.movieclips.load(str(film))
+    clip = bpy.data.movieclips.load(str(video))
     hand = Clicker(addon, clip_editor(clip, 1))
     hand.invoke()
     click = round(100 + 400 * at_x / shown.shape[1]), round(50 + 300 * (1 - at_y / shown.shape[0]))
     assert hand.send("LEFTMOUSE", *click) == {"FINISHED"}, hand.reports
     capture = bpy.context.scene.marionet.capture
     assert np.allclose(capture.point_px, upright[turns], atol=max(width, height) / 300)
-    options = addon("capture_request").solve_options(capture)
+    options = addon("session.capture_request").solve_options(capture)
     assert (options.picture_width_px, options.picture_height_px) == ((height, width) if turns % 2 else (width, height))
     edge = {0: (width, height), 1: (height, width), 2: (width, height), 3: (height, width)}[turns]
     for beside in ((edge[0] + 1, 0.0), (0.0, edge[1] + 1)):
@@ -270,7 +270,7 @@ def test_a_click_on_a_turned_film_is_a_point_of_the_upright_picture(
         assert f"{edge[0]} x {edge[1]} pixels" in hand.reports[-1][1]
 
 
-def test_the_backend_is_told_in_which_picture_a_point_was_counted(state: Any, addon: Any, tmp_path: Path) -> None:
+def test_the_backend_is_told_in_which_image_a_point_was_counted(state: Any, addon: Any, tmp_path: Path) -> None:
     stored = tuple(bpy.data.movieclips.load(str(CLIP)).size)
     clip = bpy.data.movieclips.load(str(anamorphic_copy(CLIP, tmp_path / "wide.mp4", 2)))
     assert tuple(clip.size) == stored, "Blender shows pixels as they are stored"
@@ -278,26 +278,26 @@ def test_the_backend_is_told_in_which_picture_a_point_was_counted(state: Any, ad
     hand.invoke()
     assert hand.send("LEFTMOUSE", 200, 275) == {"FINISHED"}
     capture = bpy.context.scene.marionet.capture
-    options = addon("capture_request").solve_options(capture)
+    options = addon("session.capture_request").solve_options(capture)
     assert options.person == f"{0.25 * stored[0]:.1f},{0.25 * stored[1]:.1f}@4"
     assert (options.picture_width_px, options.picture_height_px) == stored
     for setting, value in (("person", "largest"), ("source", "FILE")):
         before = getattr(capture, setting)
         setattr(capture, setting, value)
-        options = addon("capture_request").solve_options(capture)
+        options = addon("session.capture_request").solve_options(capture)
         assert (options.picture_width_px, options.picture_height_px) == (0, 0)
         setattr(capture, setting, before)
 
 
-def pictures(film: Path) -> np.ndarray:
-    """The red of a film's first picture (H, W) as Blender shows it, from the top."""
-    image = bpy.data.images.load(str(film))
+def images(video: Path) -> np.ndarray:
+    """The red of a video's first image (H, W) as Blender shows it, from the top."""
+    image = bpy.data.images.load(str(video))
     image.source = "MOVIE"
     width, height = image.size
     return np.array(image.pixels[:], np.float32).reshape(height, width, 4)[::-1, :, 0]
 
 
-def test_a_click_can_be_given_up_and_a_frame_without_a_picture_is_said(state: Any, addon: Any) -> None:
+def test_a_click_can_be_given_up_and_a_frame_without_a_image_is_said(state: Any, addon: Any) -> None:
     clip = bpy.data.movieclips.load(str(CLIP))
     capture = bpy.context.scene.marionet.capture
     hand = Clicker(addon, clip_editor(clip, 5))
@@ -307,6 +307,6 @@ def test_a_click_can_be_given_up_and_a_frame_without_a_picture_is_said(state: An
     late = Clicker(addon, clip_editor(clip, 5000))
     late.invoke()
     assert late.send("LEFTMOUSE", 300, 200) == {"CANCELLED"}
-    assert "has no picture in frame 5000" in late.reports[-1][1]
+    assert "has no image in frame 5000" in late.reports[-1][1]
     assert capture.person == "largest"
     assert not bpy.ops.marionet.pick_point.poll()

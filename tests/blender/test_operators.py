@@ -69,7 +69,7 @@ def test_a_live_retarget_that_moves_the_object_puts_all_back(ready: Any, addon: 
     assert np.linalg.norm(places[1] - places[0]) > 0.01
     # an option that changes meanwhile: the hips travel now, the object stands where the user left it
     ready.retarget.root = "HIPS"
-    addon("workflow").refresh_previews(bpy.context)  # what a timer does where Blender has a window
+    addon("session.workflow").refresh_previews(bpy.context)  # what a timer does where Blender has a window
     bpy.context.scene.frame_set(39)
     assert [*armature.location, *armature.rotation_euler] == pytest.approx(before)
     assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
@@ -84,7 +84,7 @@ def test_an_object_that_moves_only_later_in_a_live_retarget_is_put_back(ready: A
     before = [*armature.location, *armature.rotation_euler]
     assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
     ready.retarget.root = "OBJECT"
-    addon("workflow").refresh_previews(bpy.context)
+    addon("session.workflow").refresh_previews(bpy.context)
     bpy.context.scene.frame_set(40)
     assert [*armature.location, *armature.rotation_euler] != pytest.approx(before)
     assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
@@ -108,7 +108,7 @@ def test_no_file_stores_a_live_preview(ready: Any, state: Any, tmp_path: Path) -
 
 def test_a_step_made_during_a_preview_leaves_no_pose_behind(ready: Any, state: Any, addon: Any) -> None:
     """What an undo brings back is set by hand: the background has no undo (tools/gui_faults.py undoes in a window)."""
-    previews, armature = addon("previews"), ready.retarget.armature
+    previews, armature = addon("session.previews"), ready.retarget.armature
     bone = armature.pose.bones["left_shoulder"]
     bone.rotation_quaternion = (0.8, 0.6, 0.0, 0.0)
     own = bone.rotation_quaternion.copy()
@@ -134,7 +134,7 @@ def test_a_step_made_during_a_preview_leaves_no_pose_behind(ready: Any, state: A
 
 
 def test_smoothing_changes_what_is_baked_and_the_trim_what_is_used(ready: Any, addon: Any) -> None:
-    workflow = addon("workflow")
+    workflow = addon("session.workflow")
     raw = workflow.cleaned_clip(bpy.context)
     ready.cleanup.arms = "heavy"
     smooth = workflow.cleaned_clip(bpy.context)
@@ -204,13 +204,13 @@ def test_a_read_only_profile_still_works_and_says_what_is_not_kept(
     def refuse(_name: str = "") -> Path:
         raise OSError("Read-only file system")
 
-    monkeypatch.setattr(addon("map_rows"), "user_dir", refuse)
-    monkeypatch.setattr(addon("backend_access"), "user_dir", refuse)
+    monkeypatch.setattr(addon("session.map_rows"), "user_dir", refuse)
+    monkeypatch.setattr(addon("session.backend"), "user_dir", refuse)
     ready.retarget.rows[10].bone = "left_wrist"
     assert "could not be kept for later (Read-only file system)" in state.last_error
     assert bpy.ops.marionet.detect_map() == {"FINISHED"}
     assert bpy.ops.marionet.bake() == {"FINISHED"}
-    assert addon("backend_access").clip_dir(addon("extension").preferences()).is_dir()
+    assert addon("session.backend").clip_dir(addon("extension").preferences()).is_dir()
 
 
 def test_presets_keep_the_settings(ready: Any) -> None:
@@ -224,7 +224,7 @@ def test_presets_keep_the_settings(ready: Any) -> None:
 
 
 def test_the_guided_set_up_makes_an_environment_and_shows_its_log(state: Any, addon: Any, tmp_path: Path) -> None:
-    setup = addon("backend_setup")
+    setup = addon("client.backend_setup")
     (tmp_path / "pyproject.toml").write_text("")
     plan = setup.plan_setup(Path(sys.executable), tmp_path / "environment", str(tmp_path))
     assert plan.steps[1].command[-1] == str(tmp_path)
@@ -243,7 +243,7 @@ def test_the_guided_set_up_makes_an_environment_and_shows_its_log(state: Any, ad
 
 
 def test_the_set_up_is_cancelled_with_its_children_and_leaves_nothing_half_made(addon: Any, tmp_path: Path) -> None:
-    setup = addon("backend_setup")
+    setup = addon("client.backend_setup")
     half_made = tmp_path / "environment"
     half_made.mkdir()
     sleep = setup.SetupStep("Wait", (sys.executable, "-c", "import time; time.sleep(600)"))
@@ -262,7 +262,7 @@ def test_the_set_up_is_cancelled_with_its_children_and_leaves_nothing_half_made(
 def test_a_set_up_that_cannot_work_is_refused_in_words(
     addon: Any, tmp_path: Path, package: str, complaint: str
 ) -> None:
-    setup = addon("backend_setup")
+    setup = addon("client.backend_setup")
     with pytest.raises(setup.SetupError, match=complaint):
         setup.plan_setup(Path(sys.executable), tmp_path / "environment", package.format(tmp=tmp_path))
 
@@ -282,13 +282,13 @@ def test_a_backend_elsewhere_is_refused_while_blender_is_offline(
         preferences.connection_file = str(tmp_path / "gone.json")
         with pytest.raises(RuntimeError, match="no connection file"):
             bpy.ops.marionet.connect_backend()
-        assert "secret" not in addon("operators.backend").report_text()
+        assert "secret" not in addon("ui.operators.backend").report_text()
     finally:
         preferences.backend, preferences.connection_file = "LOCAL", ""
 
 
 def test_versions_are_compared(addon: Any) -> None:
-    mismatch = addon("runtime").version_mismatch
+    mismatch = addon("session.session_state").version_mismatch
     assert mismatch("0.1.0", "0.1.7") == ""
     assert mismatch("0.1.0", "0.0.0") == ""  # from a checkout
     assert mismatch("0.2.0", "0.1.7").endswith("update the backend")

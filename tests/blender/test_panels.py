@@ -44,7 +44,7 @@ def test_panels_draw_with_a_clip_a_rig_and_every_option(
     kept.capture.source, kept.capture.use_range, kept.capture.person = source, True, "index"
     kept.cleanup.use_trim = kept.bake.reduce = kept.retarget.own_scale = True
     kept.bake.into = "NLA_STRIP"
-    state = addon("runtime").STATE
+    state = addon("session.session_state").STATE
     state.last_error, state.bake_lines = "A very long message " * 10, ["Take: 22 bones"]
     try:
         drawn = {panel.bl_idname: draw(panel) for panel in _panels()}
@@ -73,8 +73,8 @@ def test_lists_draw_and_search(extension: str, clip_file: Path) -> None:
 
 @pytest.mark.parametrize("setup_state", [None, "running", "done", "failed", "cancelled"])
 def test_preferences_draw(extension: str, addon: Any, setup_state: str | None, tmp_path: Path) -> None:
-    setup = addon("backend_setup")
-    state = addon("runtime").STATE
+    setup = addon("client.backend_setup")
+    state = addon("session.session_state").STATE
     if setup_state:
         (tmp_path / "log").write_text("Collecting numpy\n")
         plan = setup.SetupPlan(tmp_path, (setup.SetupStep("Install", ("pip",)),))
@@ -84,7 +84,7 @@ def test_preferences_draw(extension: str, addon: Any, setup_state: str | None, t
         for backend in ("LOCAL", "REMOTE"):
             preferences.backend = backend
             log: list[Any] = []
-            addon("preferences").draw_preferences(preferences, StandInLayout(log), bpy.context)
+            addon("ui.preferences").draw_preferences(preferences, StandInLayout(log), bpy.context)
             assert log
             if setup_state == "running" and backend == "LOCAL":
                 assert "Collecting numpy" in texts(log)
@@ -98,7 +98,7 @@ def test_the_setup_dialog_shows_the_exact_commands(extension: str, addon: Any, t
     (tmp_path / "pyproject.toml").write_text("")
     preferences.setup_package = str(tmp_path)
     try:
-        log = draw(addon("operators.backend").MARIONET_OT_setup_backend)
+        log = draw(addon("ui.operators.backend").MARIONET_OT_setup_backend)
     finally:
         preferences.setup_package = "marionet"
     assert f"pip install --no-input {tmp_path}" in texts(log)

@@ -31,7 +31,7 @@ def _chunk(addon: Any, clip: Any, rows: slice, **values: Any) -> Any:
 
 def test_frames_add_up_and_later_ones_count(extension: str, addon: Any) -> None:
     clip = smooth_clip(40)
-    buffer = addon("partial_clip").ChunkBuffer(1.75)
+    buffer = addon("client.partial_clip").ChunkBuffer(1.75)
     assert buffer.clip() is None
     buffer.add(_chunk(addon, clip, slice(0, 20)))
     buffer.add(_chunk(addon, clip, slice(15, 40), confidence=np.full(25, 0.3, np.float32)))
@@ -43,7 +43,7 @@ def test_frames_add_up_and_later_ones_count(extension: str, addon: Any) -> None:
 
 def test_another_person_and_a_voided_attempt_are_left_out(extension: str, addon: Any) -> None:
     clip = smooth_clip(20)
-    buffer = addon("partial_clip").ChunkBuffer(1.75)
+    buffer = addon("client.partial_clip").ChunkBuffer(1.75)
     assert buffer.add(_chunk(addon, clip, slice(0, 10)))
     assert not buffer.add(_chunk(addon, clip, slice(0, 10), person=1))
     assert buffer.add(_chunk(addon, clip, slice(0, 5), attempt=2))
@@ -59,7 +59,7 @@ def test_a_preview_from_the_camera_stands_upright_on_the_floor(extension: str, a
     rotations = clip.rotations_wxyz.astype(np.float64)
     rotations[:, 0] = quaternion_multiply(matrix_to_quaternion(upright.T), rotations[:, 0])
     root = clip.root_world_m @ upright + [0.0, 1.1, 5.0]
-    buffer = addon("partial_clip").ChunkBuffer(1.75)
+    buffer = addon("client.partial_clip").ChunkBuffer(1.75)
     buffer.add(_chunk(addon, clip, slice(0, 40), space="camera", rotations_wxyz=rotations, root_m=root))
     partial = buffer.clip()
     np.testing.assert_allclose(np.abs(partial.rotations_wxyz), np.abs(clip.rotations_wxyz), atol=1e-5)
@@ -70,11 +70,11 @@ def test_a_preview_from_the_camera_stands_upright_on_the_floor(extension: str, a
 def test_frames_without_the_person_are_nobody(extension: str, addon: Any) -> None:
     clip = smooth_clip(10)
     lost = np.full_like(clip.root_world_m, np.nan)
-    buffer = addon("partial_clip").ChunkBuffer(1.75)
+    buffer = addon("client.partial_clip").ChunkBuffer(1.75)
     buffer.add(_chunk(addon, clip, slice(0, 10), root_m=lost))
     assert buffer.clip() is None
 
 
 def test_times_for_people(extension: str, addon: Any) -> None:
-    text = addon("capture_run").duration_text
+    text = addon("client.capture_run").duration_text
     assert [text(s) for s in (11.6, 65, 3600 * 2 + 61)] == ["12 s", "1 min 05 s", "2 h 01 min"]

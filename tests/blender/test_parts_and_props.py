@@ -131,8 +131,8 @@ def panel(extension: str, addon: Any, tmp_path: Path) -> Iterator[Any]:
     kept = bpy.context.scene.marionet
     kept.retarget.armature = canonical_armature()
     yield kept
-    addon("runtime").STATE.clips.clear()
-    addon("map_rows").corrections_path().unlink(missing_ok=True)
+    addon("session.session_state").STATE.clips.clear()
+    addon("session.map_rows").corrections_path().unlink(missing_ok=True)
 
 
 def test_the_panel_s_parts_and_props_reach_the_bake(panel: Any) -> None:

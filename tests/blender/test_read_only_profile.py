@@ -26,7 +26,7 @@ assert bpy.ops.preferences.addon_enable(module=name) == {"FINISHED"}
 from rigs import canonical_armature
 import importlib
 addon = lambda part: importlib.import_module(f"{name}.blender_addon.{part}")
-state, access = addon("runtime").STATE, addon("backend_access")
+state, access = addon("session.session_state").STATE, addon("session.backend")
 try:
     Path(os.environ["BLENDER_USER_RESOURCES"], "probe").touch()
     sys.exit("the profile can be written: nothing is tested")

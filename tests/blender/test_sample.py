@@ -24,11 +24,11 @@ def test_one_click_loads_clip_and_character_and_the_bake_makes_it_walk(extension
     assert np.linalg.norm(path[1][:2] - path[0][:2]) > 1.0
     assert bpy.ops.marionet.make_camera() == {"FINISHED"}
     assert bpy.context.scene.camera.data.background_images[0].image.source == "MOVIE"
-    addon("runtime").STATE.clips.clear()
+    addon("session.session_state").STATE.clips.clear()
 
 
 def test_a_missing_sample_is_said(extension: str, addon: Any, monkeypatch: Any, tmp_path: Any) -> None:
     monkeypatch.setattr(addon("rig.sample"), "ASSETS_DIR", tmp_path)
     with pytest.raises(RuntimeError, match="Install the extension again"):
         bpy.ops.marionet.load_sample()
-    addon("runtime").STATE.last_error = ""
+    addon("session.session_state").STATE.last_error = ""

@@ -1,4 +1,4 @@
-"""Where the pictures come from: a film, a picture of a sequence, the clip that the Movie Clip Editor shows."""
+"""Where the images come from: a video, an image of a sequence, the clip that the Movie Clip Editor shows."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from blender_addon.rig.camera_background import CameraPlacement, make_camera
 CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo_clip.mp4"
 
 
-def test_a_film_is_taken_as_a_film(extension: str) -> None:
+def test_a_video_is_taken_as_a_video(extension: str) -> None:
     assert bpy.ops.marionet.choose_video(filepath=str(CLIP)) == {"FINISHED"}
     capture = bpy.context.scene.marionet.capture
     assert (capture.source, capture.video) == ("FILE", str(CLIP))
 
 
-def test_a_picture_stands_for_its_folder(extension: str, addon: Any, tmp_path: Path) -> None:
+def test_a_image_stands_for_its_folder(extension: str, addon: Any, tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"shot_{number:04d}.PNG").write_bytes(b"")
     assert bpy.ops.marionet.choose_video(filepath=str(tmp_path / "shot_0001.PNG")) == {"FINISHED"}
     capture = bpy.context.scene.marionet.capture
     assert capture.source == "SEQUENCE"
-    assert addon("capture_request").source_path(capture) == tmp_path
-    assert addon("capture_request").solve_options(capture).sequence_fps == capture.sequence_fps
+    assert addon("session.capture_request").source_path(capture) == tmp_path
+    assert addon("session.capture_request").solve_options(capture).sequence_fps == capture.sequence_fps
 
 
 def test_the_movie_clip_editor_s_clip_is_taken(extension: str, addon: Any) -> None:
-    kind = addon("operators.sources").MARIONET_OT_use_movie_clip
+    kind = addon("ui.operators.sources").MARIONET_OT_use_movie_clip
     clip = bpy.data.movieclips.load(str(CLIP))
     said: list[str] = []
     context = SimpleNamespace(scene=bpy.context.scene, space_data=SimpleNamespace(clip=clip))
@@ -42,7 +42,7 @@ def test_the_movie_clip_editor_s_clip_is_taken(extension: str, addon: Any) -> No
     assert MethodType(kind.execute, hand)(context) == {"FINISHED"}
     capture = bpy.context.scene.marionet.capture
     assert (capture.source, capture.movie_clip) == ("MOVIE_CLIP", clip)
-    assert addon("capture_request").source_path(capture) == CLIP
+    assert addon("session.capture_request").source_path(capture) == CLIP
     assert clip.name in said[0]
 
 
@@ -52,20 +52,20 @@ def test_without_a_clip_the_button_says_so(extension: str) -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_a_film_that_this_blender_shows_lying_behind_the_camera_is_said(
+def test_a_video_that_this_blender_shows_lying_behind_the_camera_is_said(
     extension: str, addon: Any, tmp_path: Path, turns: int
 ) -> None:
-    clip, film = smooth_clip(20), turned_copy(CLIP, tmp_path / "phone.mp4", turns)
+    clip, video = smooth_clip(20), turned_copy(CLIP, tmp_path / "phone.mp4", turns)
     write_clip(clip, tmp_path / "sway.npz")
     bpy.ops.marionet.import_clip(filepath=str(tmp_path / "sway.npz"))
-    bpy.context.scene.marionet.clips[0].video = str(film)
+    bpy.context.scene.marionet.clips[0].video = str(video)
     placement = CameraPlacement(np.eye(4), 1.0, 24.0)
     camera = make_camera(clip, placement)
     stored = bpy.data.images.load(str(CLIP)).size[:]
-    shown = bpy.data.images.load(str(film)).size[:]
+    shown = bpy.data.images.load(str(video)).size[:]
     said: list[str] = []
     hand = SimpleNamespace(report=lambda _kind, text: said.append(text), alpha=0.8)
-    kind = addon("operators.clips").MARIONET_OT_make_camera
+    kind = addon("ui.operators.clips").MARIONET_OT_make_camera
     assert "phone.mp4 behind it" in MethodType(kind._show_video, hand)(bpy.context, camera, clip, placement)
     lies = bpy.app.version < (4, 4) and turns > 0
     assert ((shown != stored) == (turns % 2 == 1)) or lies

@@ -110,7 +110,7 @@ def test_flag_metadata_and_assumption():
     assert upright.matrix[1, 1] == pytest.approx(960.0)
     assert choose_intrinsics(video(), CameraOptions(focal_px=1500.0)).matrix[1, 1] == 1500.0
     from_metadata = choose_intrinsics(video(3000, 2000, focal_35mm=36.0), CameraOptions())
-    # 36 mm on a 36 mm wide frame is as many pixels as the picture is wide
+    # 36 mm on a 36 mm wide frame is as many pixels as the image is wide
     assert from_metadata.matrix[0, 0] == pytest.approx(3000.0)
     assert "metadata" in from_metadata.source
     assumed = choose_intrinsics(video(), CameraOptions())
@@ -198,9 +198,9 @@ def test_foreign_calibration_files_are_refused(tmp_path, name, text):
 def scene(shift_px: float, person_px: int) -> np.ndarray:
     noise = np.random.default_rng(5).integers(0, 255, (90, 190, 3), dtype=np.uint8)
     wall = cv2.resize(noise, (760, 360), interpolation=cv2.INTER_CUBIC)
-    picture = cv2.warpAffine(wall, np.float32([[1, 0, -60 - shift_px], [0, 1, 0]]), (640, 360))
-    picture[80:330, person_px : person_px + 110] = cv2.resize(noise[:25, :11], (110, 250))
-    return picture
+    image = cv2.warpAffine(wall, np.float32([[1, 0, -60 - shift_px], [0, 1, 0]]), (640, 360))
+    image[80:330, person_px : person_px + 110] = cv2.resize(noise[:25, :11], (110, 250))
+    return image
 
 
 @pytest.mark.parametrize(("pan_px_per_s", "expected"), [(0.0, False), (20.0, True), (-60.0, True)])

@@ -43,7 +43,7 @@ def test_unknown_command_is_an_argument_error(capsys):
 def test_words_that_begin_with_a_minus_and_verbose_anywhere(capsys, tmp_path):
     missing = str(tmp_path / "a.mp4")
     for option, value in (("--gravity", "-0.05,0.99,0.1"), ("--range", "-8s")):
-        assert main(["solve", missing, "-o", str(tmp_path / "a.npz"), option, value]) == 3  # read, and no film there
+        assert main(["solve", missing, "-o", str(tmp_path / "a.npz"), option, value]) == 3  # read, and no video there
         assert "There is no file" in capsys.readouterr().err
     assert main(["tracks", missing, "--verbose"]) == 3
 
@@ -57,7 +57,9 @@ def test_starting_does_not_import_heavy_packages():
 
 def test_a_missing_package_breaks_its_command_only(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
-    for name in [n for n in sys.modules if n.startswith(("backend.cli.tracks", "backend.video", "backend.looking"))]:
+    for name in [
+        n for n in sys.modules if n.startswith(("backend.cli.tracks", "backend.video", "backend.visualization"))
+    ]:
         monkeypatch.delitem(sys.modules, name)
     assert main(["tracks", "a.mp4"]) == 2
     assert "needs the package 'av'" in capsys.readouterr().err
@@ -148,8 +150,8 @@ def test_doctor_warns_of_a_blender_that_is_not_there_and_can_solve_all_the_same(
 
 def test_tracks_lists_people_with_a_sheet(capsys, tmp_path: Path, repository: Path):
     sheet = tmp_path / "people.png"
-    film = str(repository / "assets" / "demo_clip.mp4")
-    assert main(["tracks", film, "--range", "80:90", "--quality", "fast", "--sheet", str(sheet), "--json"]) == 0
+    video = str(repository / "assets" / "demo_clip.mp4")
+    assert main(["tracks", video, "--range", "80:90", "--quality", "fast", "--sheet", str(sheet), "--json"]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     people = [event for event in events if event["event"] == "track"]
     assert [person["person"] for person in people] == [0]

@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from backend.server.folder_lock import FolderLock
+from backend.files import FolderLock
 from blender_addon.client.backend_process import BackendProcess
 from blender_addon.client.state_folder import free_state_dir
 from tests.client.test_capture_job import launch_plan

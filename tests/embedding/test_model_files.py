@@ -13,10 +13,10 @@ from backend.bank.candidates import Candidates
 from backend.bank.disk_index import DiskSearcher, build_disk_index
 from backend.bank.large import LargeSettings, build_large_bank
 from backend.bank.search import CpuSearcher
-from backend.embedding.model import load_model
 from backend.embedding.model_files import BANK_FILE, SHIPPED, TOWERS_FILE, WEIGHTS_DIR, ModelFiles
-from backend.embedding.tower_file import TowerWeights, read_towers, write_towers
-from backend.embedding.tower_run import Towers
+from backend.embedding.pose_model import load_model
+from backend.embedding.tower_weights import TowerWeights, read_towers, write_towers
+from backend.embedding.towers_onnx import Towers
 from backend.errors import WeightsError
 
 

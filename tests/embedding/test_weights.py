@@ -12,11 +12,11 @@ from safetensors.numpy import load_file, save_file
 
 from backend.bank.bank_file import read_bank, write_bank
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, WINDOW, TowerInput, pose_features
-from backend.embedding.model import PoseModel, PoseOptions, load_model
 from backend.embedding.model_files import BANK_FILE, TOWERS_FILE, WEIGHTS_DIR
+from backend.embedding.pose_model import PoseModel, PoseOptions, load_model
 from backend.embedding.skeleton import make_skeleton, pose_skeleton
-from backend.embedding.tower_file import read_towers
-from backend.embedding.tower_run import Towers
+from backend.embedding.tower_weights import read_towers
+from backend.embedding.towers_onnx import Towers
 from backend.errors import NoPersonError, WeightsError
 from backend.types import Intrinsics, PersonTrack
 from blender_addon.motion.body import BodyShape, canonical_body
@@ -66,7 +66,7 @@ def _walker(frames: int = 60) -> tuple[PersonTrack, Intrinsics, np.ndarray]:
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_onnx_and_torch_give_the_same_embedding(device: str) -> None:
     pytest.importorskip("torch")
-    from backend.embedding.tower_torch_run import torch_towers
+    from backend.embedding.towers_torch_run import torch_towers
 
     weights = read_towers(_TOWERS)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Rendered films: every method is scored against the film's own truth, through the command too; single images and films
+"""Rendered videos: every method is scored against the video's own truth, through the command too; single images and videos
 without a person are named.
 """
 
@@ -12,10 +12,10 @@ import pytest
 
 from backend.cli import main
 from backend.embedding.keypoints import H36M_NAMES
-from backend.embedding.model import load_model
+from backend.embedding.pose_model import load_model
 from backend.errors import BadInputError
 from backend.evaluation.real import PEER
-from backend.evaluation.rendered import _films, _limbs, _true_joints_m, film_scores
+from backend.evaluation.rendered import _limbs, _true_joints_m, _videos, video_scores
 from backend.evaluation.report import mean_errors
 from backend.people import Quality
 from backend.training.render_landmarks import RenderLandmarks, render_landmarks
@@ -24,8 +24,8 @@ FRAMES = 4
 
 
 @pytest.mark.slow
-def test_every_method_is_scored_film_by_film(rendered_films: Path) -> None:
-    rows = film_scores(rendered_films, load_model(), (Quality.FULL,), most=3)
+def test_every_method_is_scored_video_by_video(rendered_videos: Path) -> None:
+    rows = video_scores(rendered_videos, load_model(), (Quality.FULL,), most=3)
     methods = {row.method for row in rows}
     assert {f"full: {PEER}", "full: structured inference"} <= methods
     assert len(rows) == 3 * len(methods)
@@ -37,8 +37,8 @@ def test_every_method_is_scored_film_by_film(rendered_films: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_truth_is_the_body_in_the_picture(rendered_films: Path) -> None:
-    seen = render_landmarks(rendered_films, Quality.FULL)
+def test_the_truth_is_the_body_in_the_image(rendered_videos: Path) -> None:
+    seen = render_landmarks(rendered_videos, Quality.FULL)
     truth = _true_joints_m(seen)
     for name, landmark in (("lknee", 25), ("rknee", 26), ("lwrist", 15), ("rankle", 28), ("lshoulder", 11)):
         off = np.linalg.norm(truth[:, H36M_NAMES.index(name)] - seen.landmarks_m[:, landmark], axis=-1)
@@ -51,29 +51,29 @@ def test_the_truth_is_the_body_in_the_picture(rendered_films: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_writes_the_table(rendered_films: Path, tmp_path: Path) -> None:
+def test_the_command_writes_the_table(rendered_videos: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.md"
-    assert main(["evaluate", "--renders", str(rendered_films), "--films", "2", "-o", str(table), "--quiet"]) == 0
+    assert main(["evaluate", "--renders", str(rendered_videos), "--films", "2", "-o", str(table), "--quiet"]) == 0
     text = table.read_text()
-    assert "2 rendered films" in text
+    assert "2 rendered videos" in text
     assert "heavy: structured inference" in text
     assert f"full: {PEER}" in text
 
 
-def _seen(films: np.ndarray, found: np.ndarray) -> RenderLandmarks:
-    """Landmarks of nothing: only which film a row is of, and whether somebody was found."""
-    values = {field.name: np.zeros((len(films), 1)) for field in fields(RenderLandmarks)}
-    return RenderLandmarks(**values | {"film": films, "found": found})
+def _seen(videos: np.ndarray, found: np.ndarray) -> RenderLandmarks:
+    """Landmarks of nothing: only which video a row is of, and whether somebody was found."""
+    values = {field.name: np.zeros((len(videos), 1)) for field in fields(RenderLandmarks)}
+    return RenderLandmarks(**values | {"video": videos, "found": found})
 
 
-def test_single_images_and_films_of_nobody_are_named() -> None:
+def test_single_images_and_videos_of_nobody_are_named() -> None:
     folder = Path("renders")
     with pytest.raises(BadInputError, match="single images"):
-        next(_films(_seen(np.arange(6), np.ones(6, bool)), folder, 5))
-    with pytest.raises(BadInputError, match="no film shows its person"):
-        next(_films(_seen(np.arange(6) // 3, np.arange(6) % 3 > 0), folder, 5))
+        next(_videos(_seen(np.arange(6), np.ones(6, bool)), folder, 5))
+    with pytest.raises(BadInputError, match="no video shows its person"):
+        next(_videos(_seen(np.arange(6) // 3, np.arange(6) % 3 > 0), folder, 5))
 
 
-def test_no_films_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_videos_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--renders", "renders", "--films", "0", "--quiet"]) != 0
     assert "--films 0" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.datasets.motion import Motion
-from backend.embedding.model import load_model
+from backend.embedding.pose_model import load_model
 from backend.errors import BadInputError
 from backend.evaluation.simulated_clips import _segments, clip_errors
 from backend.training.simulate import SimulationSettings, seen_joints_m, simulate_people

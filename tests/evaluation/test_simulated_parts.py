@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.embedding.model import load_model
+from backend.embedding.pose_model import load_model
 from backend.evaluation.simulated import nearest_in_bank
 
 

@@ -28,10 +28,10 @@ def small(tmp_path: Path) -> NetworkGraph:
     return read_network(tmp_path / "small.safetensors")
 
 
-def _pictures(side: int, count: int = 2) -> np.ndarray:
+def _images(side: int, count: int = 2) -> np.ndarray:
     rng = np.random.default_rng(3)
     coarse = rng.integers(0, 256, (count, 9, 9, 3), dtype=np.uint8)
-    return np.stack([cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC) for picture in coarse])
+    return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC) for image in coarse])
 
 
 def _gap(one: np.ndarray, other: np.ndarray) -> float:
@@ -40,9 +40,9 @@ def _gap(one: np.ndarray, other: np.ndarray) -> float:
 
 def test_every_operation_is_the_same_in_both_runtimes(small: NetworkGraph) -> None:
     pytest.importorskip("torch")
-    pictures = _pictures(16, 3)
-    ours = open_network(small, RuntimeOptions("cpu")).run(pictures)
-    twin = open_network(small, RuntimeOptions("torch")).run(pictures)
+    images = _images(16, 3)
+    ours = open_network(small, RuntimeOptions("cpu")).run(images)
+    twin = open_network(small, RuntimeOptions("torch")).run(images)
     shapes = {name: values.shape for name, values in ours.items()}
     assert shapes == {
         "pooled": (3, 120, 4), "spread": (3, 2, 16, 16), "chance": (3, 8, 15, 15),
@@ -54,9 +54,9 @@ def test_every_operation_is_the_same_in_both_runtimes(small: NetworkGraph) -> No
 def test_first_convolution_by_hand(small: NetworkGraph) -> None:
     """Normalisation, padding at the bottom right, stride and ReLU6 against a plain loop."""
     graph = small.select(["pooled"])
-    pictures = _pictures(16, 1)
+    images = _images(16, 1)
     values = np.zeros((3, 17, 17))
-    values[:, :16, :16] = pictures[0].transpose(2, 0, 1) * (2 / 255) - 1
+    values[:, :16, :16] = images[0].transpose(2, 0, 1) * (2 / 255) - 1
     weight, bias = graph.arrays["first_weight"].astype(float), graph.arrays["first_bias"].astype(float)
     expected = np.empty((6, 8, 8))
     for row in range(8):
@@ -65,7 +65,7 @@ def test_first_convolution_by_hand(small: NetworkGraph) -> None:
             expected[:, row, column] = ((weight * window).sum((1, 2, 3)) + bias).clip(0, 6)
     from dataclasses import replace
 
-    first = open_network(replace(graph, outputs={"first": "first"}).select(["first"]), RuntimeOptions()).run(pictures)
+    first = open_network(replace(graph, outputs={"first": "first"}).select(["first"]), RuntimeOptions()).run(images)
     assert np.abs(first["first"][0] - expected).max() < 1e-5
 
 
@@ -74,19 +74,19 @@ def test_first_convolution_by_hand(small: NetworkGraph) -> None:
 def test_shipped_networks_agree(name: str, device: str) -> None:
     pytest.importorskip("torch")
     network = load_network(name)
-    pictures = _pictures(network.input_size)
-    ours, twin = network.run(pictures), load_network(name, RuntimeOptions(device)).run(pictures)
+    images = _images(network.input_size)
+    ours, twin = network.run(images), load_network(name, RuntimeOptions(device)).run(images)
     assert set(ours) == set(twin)
-    for output in set(twin) - {"presence"}:  # a probability near 0 on pictures of nobody: compared absolutely
+    for output in set(twin) - {"presence"}:  # a probability near 0 on images of nobody: compared absolutely
         assert _gap(ours[output], twin[output]) < RELATIVE, output
     if "presence" in twin:
         assert np.abs(ours["presence"] - twin["presence"]).max() < RELATIVE
 
 
 def test_long_input_is_cut_into_batches(small: NetworkGraph) -> None:
-    pictures = _pictures(16, 7)
-    whole = open_network(small, RuntimeOptions(batch=7)).run(pictures)
-    parts = open_network(small, RuntimeOptions(batch=3)).run(pictures)
+    images = _images(16, 7)
+    whole = open_network(small, RuntimeOptions(batch=7)).run(images)
+    parts = open_network(small, RuntimeOptions(batch=3)).run(images)
     assert all(np.allclose(whole[name], parts[name], atol=1e-6) for name in whole)
 
 
@@ -97,19 +97,19 @@ def test_unwanted_outputs_are_not_computed() -> None:
     assert len(fewer.operations) < len(graph.operations)
     assert fewer.parameter_count < graph.parameter_count
     network = load_network("pose_full", outputs=["landmarks"])
-    pictures = _pictures(256, 1)
-    assert _gap(network.run(pictures)["landmarks"], load_network("pose_full").run(pictures)["landmarks"]) < 1e-5
+    images = _images(256, 1)
+    assert _gap(network.run(images)["landmarks"], load_network("pose_full").run(images)["landmarks"]) < 1e-5
 
 
-def test_wrong_pictures_and_names_are_refused(small: NetworkGraph) -> None:
+def test_wrong_images_and_names_are_refused(small: NetworkGraph) -> None:
     network = open_network(small, RuntimeOptions())
-    for pictures in (
+    for images in (
         np.zeros((1, 15, 16, 3), np.uint8),
         np.zeros((1, 16, 16, 3), np.float32),
         np.zeros((0, 16, 16, 3), np.uint8),
     ):
-        with pytest.raises(BadInputError, match="wants uint8 pictures"):
-            network.run(pictures)
+        with pytest.raises(BadInputError, match="wants uint8 images"):
+            network.run(images)
     with pytest.raises(BadInputError, match="no outputs"):
         open_network(small, RuntimeOptions(), ["dreams"])
 
@@ -127,7 +127,7 @@ def test_a_graph_that_does_not_fit_is_a_named_error(small: NetworkGraph) -> None
 
     arrays = {**small.arrays, "first_weight": np.zeros((6, 4, 3, 3), np.float32)}
     with pytest.raises(WeightsError, match="small cannot run"):
-        open_network(replace(small, arrays=arrays), RuntimeOptions()).run(_pictures(16))
+        open_network(replace(small, arrays=arrays), RuntimeOptions()).run(_images(16))
 
 
 def test_cpu_runtime_needs_no_torch() -> None:
@@ -142,7 +142,7 @@ def test_cpu_runtime_needs_no_torch() -> None:
 
 def test_opening_sessions_leaves_floating_point_alone(small: NetworkGraph) -> None:
     """Some session options flush denormals for the whole process; other code relies on them."""
-    open_network(small, RuntimeOptions(threads=2)).run(_pictures(16))
+    open_network(small, RuntimeOptions(threads=2)).run(_images(16))
     assert np.float64(5e-324) * 1.0 > 0
 
 

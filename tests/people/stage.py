@@ -12,7 +12,7 @@ import numpy as np
 
 from backend.types import Frame, Image, VideoInfo
 
-PICTURES = Path(__file__).parent / "pictures"
+IMAGES = Path(__file__).parent / "images"
 FPS = 25.0
 WIDTH, HEIGHT = 720, 400
 VEST, STRIPES = "grey_vest", "striped_top"
@@ -20,7 +20,7 @@ VEST, STRIPES = "grey_vest", "striped_top"
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A cut-out whose centre is at `path_px[frame]` (absent frames: out of the picture)."""
+    """A cut-out whose centre is at `path_px[frame]` (absent frames: out of the image)."""
 
     name: str
     path_px: Mapping[int, tuple[float, float]]
@@ -44,7 +44,7 @@ def backdrop() -> Image:
 
 
 def draw(actors: list[Actor], frame: int) -> Image:
-    """The picture of one frame."""
+    """The image of one frame."""
     canvas = backdrop()
     for actor in actors:
         if frame in actor.path_px:
@@ -52,7 +52,7 @@ def draw(actors: list[Actor], frame: int) -> Image:
     return canvas
 
 
-def film(actors: list[Actor], count: int, first: int = 0) -> Iterator[Frame]:
+def video(actors: list[Actor], count: int, first: int = 0) -> Iterator[Frame]:
     """`count` frames from `first` on."""
     for index in range(first, first + count):
         yield Frame(index, index / FPS, draw(actors, index))
@@ -65,10 +65,10 @@ def info(count: int) -> VideoInfo:
 
 @cache
 def _cut_out(name: str) -> Image:
-    picture = cv2.imread(str(PICTURES / f"{name}.png"), cv2.IMREAD_UNCHANGED)
-    assert picture is not None
-    assert picture.shape[2] == 4
-    return cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
+    image = cv2.imread(str(IMAGES / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    assert image.shape[2] == 4
+    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
 
 
 def _paste(canvas: Image, cut_out: Image, centre: tuple[float, float]) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from backend.errors import BadInputError, NoPersonError
 from backend.people import Choice, PeopleOptions, Selection, choose_tracks
-from backend.people.identity import Absent, Found, are_doubles, are_swapped, match
-from backend.people.left_right import MIRRORED, untangle
+from backend.people.left_right import MIRRORED, fix_swaps
 from backend.people.motion_filter import MotionFilter
 from backend.people.region import Roi
+from backend.people.reidentification import Absent, Found, are_doubles, are_swapped, match
 from backend.types import PersonTrack
 
 
@@ -51,13 +51,11 @@ def test_all_by_number_and_by_click() -> None:
         assert choose_tracks(TRACKS, click) == [track]
 
 
-def test_a_point_of_a_picture_with_other_pixels_is_scaled_and_of_one_that_lies_is_refused() -> None:
+def test_a_point_of_a_image_with_other_pixels_is_scaled_and_of_one_that_lies_is_refused() -> None:
     click = Selection(Choice.CLICK, click_px=(180.0, 300.0), click_frame=3, click_in_px=(720, 576))
     assert click.in_frame(1024, 576) == Selection(Choice.CLICK, click_px=(256.0, 300.0), click_frame=3)
     assert click.in_frame(720, 576) == Selection(Choice.CLICK, click_px=(180.0, 300.0), click_frame=3)
-    with pytest.raises(
-        BadInputError, match=r"picked in a picture of 720 x 576 pixels, upright the video has 576 x 720"
-    ):
+    with pytest.raises(BadInputError, match=r"picked in an image of 720 x 576 pixels, upright the video has 576 x 720"):
         click.in_frame(576, 720)
     for plain in (Selection(), Selection(Choice.CLICK, click_px=(1.0, 2.0))):
         assert plain.in_frame(1024, 576) == plain
@@ -93,11 +91,11 @@ def test_frames_with_left_and_right_exchanged_are_put_right() -> None:
     from dataclasses import replace
 
     mixed = replace(good, keypoints_px=keypoints, world_m=world, keypoint_depth=depth)
-    mended = untangle(mixed)
+    mended = fix_swaps(mixed)
     np.testing.assert_array_equal(mended.keypoints_px, good.keypoints_px)
     np.testing.assert_array_equal(mended.world_m, good.world_m)
     np.testing.assert_array_equal(mended.keypoint_depth, good.keypoint_depth)
-    assert untangle(good) is good
+    assert fix_swaps(good) is good
 
 
 def test_a_person_who_turns_round_is_left_alone() -> None:
@@ -109,7 +107,7 @@ def test_a_person_who_turns_round_is_left_alone() -> None:
     keypoints[..., 0] = centre[..., 0] + (keypoints[..., 0] - centre[..., 0]) * narrow
     from dataclasses import replace
 
-    assert np.array_equal(untangle(replace(track, keypoints_px=keypoints)).keypoints_px, keypoints)
+    assert np.array_equal(fix_swaps(replace(track, keypoints_px=keypoints)).keypoints_px, keypoints)
 
 
 def test_gap_in_a_track_is_no_jump() -> None:
@@ -119,7 +117,7 @@ def test_gap_in_a_track_is_no_jump() -> None:
     keypoints[20:] += 250
     from dataclasses import replace
 
-    mended = untangle(replace(track, keypoints_px=keypoints, presence=presence))
+    mended = fix_swaps(replace(track, keypoints_px=keypoints, presence=presence))
     np.testing.assert_array_equal(mended.keypoints_px, keypoints)
 
 

@@ -1,4 +1,4 @@
-"""Both detectors on made-up pictures, and the non-maximum suppression."""
+"""Both detectors on made-up images, and the non-maximum suppression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The landmark stage: refinement by heatmaps, turning, and a person found where the picture has one."""
+"""The landmark stage: refinement by heatmaps, turning, and a person found where the image has one."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ def test_a_quarter_turn_turns_the_world_points() -> None:
 
 
 def test_landmarks_lie_on_the_person(networks: PeopleNetworks) -> None:
-    picture = draw([Actor(VEST, {0: (300.0, 220.0)})], 0)
-    batch = landmarks_on_crops([picture], [Roi(300, 225, 300)], networks.landmarks)
+    image = draw([Actor(VEST, {0: (300.0, 220.0)})], 0)
+    batch = landmarks_on_crops([image], [Roi(300, 225, 300)], networks.landmarks)
     assert batch.presence[0] > 0.9
     assert batch.sureness(0) > 0.55
     nose, ankles = batch.keypoints_px[0, 0], batch.keypoints_px[0, [27, 28]]
     assert nose == pytest.approx([300, 113], abs=18)
     assert ankles[:, 1] == pytest.approx(323, abs=15)
-    # Seen from the front: the person's left is on the picture's right.
+    # Seen from the front: the person's left is on the image's right.
     assert batch.keypoints_px[0, 11, 0] > batch.keypoints_px[0, 12, 0]
     assert batch.world_m[0, [11, 12], 1].max() < -0.2 < 0.4 < batch.world_m[0, [27, 28], 1].min()
 
 
-def test_a_turned_picture_gives_turned_landmarks(networks: PeopleNetworks) -> None:
-    """A quarter turn of the picture, with the region turned along: the same landmarks, turned."""
-    picture = draw([Actor(STRIPES, {0: (200.0, 200.0)})], 0)[:400, :400]
-    upright = landmarks_on_crops([picture], [Roi(200, 205, 310)], networks.landmarks)
-    lying = np.ascontiguousarray(np.rot90(picture, -1))  # clockwise: (x, y) -> (400 - y, x)
+def test_a_turned_image_gives_turned_landmarks(networks: PeopleNetworks) -> None:
+    """A quarter turn of the image, with the region turned along: the same landmarks, turned."""
+    image = draw([Actor(STRIPES, {0: (200.0, 200.0)})], 0)[:400, :400]
+    upright = landmarks_on_crops([image], [Roi(200, 205, 310)], networks.landmarks)
+    lying = np.ascontiguousarray(np.rot90(image, -1))  # clockwise: (x, y) -> (400 - y, x)
     turned_batch = landmarks_on_crops([lying], [Roi(195, 200, 310, math.pi / 2)], networks.landmarks)
     x, y = upright.keypoints_px[0, :LANDMARKS].T
     gap = np.linalg.norm(turned_batch.keypoints_px[0, :LANDMARKS] - np.stack([400 - y, x], -1), axis=-1)
@@ -69,11 +69,11 @@ def test_a_turned_picture_gives_turned_landmarks(networks: PeopleNetworks) -> No
 
 
 def test_batch_rows_do_not_depend_on_each_other(networks: PeopleNetworks) -> None:
-    pictures = [draw([Actor(name, {0: (300.0, 220.0)})], 0) for name in (VEST, STRIPES)]
+    images = [draw([Actor(name, {0: (300.0, 220.0)})], 0) for name in (VEST, STRIPES)]
     rois = [Roi(300, 225, 300), Roi(305, 220, 320, 0.1)]
-    both = landmarks_on_crops(pictures, rois, networks.landmarks)
+    both = landmarks_on_crops(images, rois, networks.landmarks)
     for index in range(2):
-        alone = landmarks_on_crops([pictures[index]], [rois[index]], networks.landmarks)
+        alone = landmarks_on_crops([images[index]], [rois[index]], networks.landmarks)
         assert np.abs(both.keypoints_px[index] - alone.keypoints_px[0]).max() < 0.05
         assert np.abs(both.world_m[index] - alone.world_m[0]).max() < 1e-3
 

@@ -1,4 +1,4 @@
-"""A person who leaves the picture is gone, not invented, and nothing outside the picture is said to be visible."""
+"""A person who leaves the image is gone, not invented, and nothing outside the image is said to be visible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _offset_px(index: int, width: int) -> int:
     return round(width * min(max(way / WALKS, 0.0), 1.0))
 
 
-def _film() -> Iterator[tuple[Frame, int]]:
+def _video() -> Iterator[tuple[Frame, int]]:
     frames = [f for f in open_video(CLIP, VideoOptions(range=parse_range("0:48"))).frames() if f.index % 2 == 0]
     width = frames[0].image.shape[1]
     wall = cv2.GaussianBlur(np.median(np.stack([f.image for f in frames]), axis=0).astype(np.uint8), (0, 0), 12)
@@ -34,15 +34,15 @@ def _film() -> Iterator[tuple[Frame, int]]:
         offset = _offset_px(index, width)
         shown = frames[min(index, count - 1 - index) % len(frames)].image
         wide = np.concatenate([shown, wall[:, ::-1]], axis=1)
-        picture = np.ascontiguousarray(wide[:, offset : offset + width])
-        yield replace(frames[0], index=index, time_s=index / 12.0, image=picture), offset
+        image = np.ascontiguousarray(wide[:, offset : offset + width])
+        yield replace(frames[0], index=index, time_s=index / 12.0, image=image), offset
 
 
 @pytest.fixture(scope="module")
 def followed(networks: PeopleNetworks) -> tuple[list[PersonTrack], list[int]]:
     offsets = []
     with PeopleTracker(PeopleOptions(selection=Selection(Choice.LARGEST)), networks) as tracker:
-        for frame, offset in _film():
+        for frame, offset in _video():
             offsets.append(offset)
             tracker.update(frame)
         tracker.flush()
@@ -64,7 +64,7 @@ def test_nobody_is_invented_where_the_person_has_left(followed) -> None:
         assert np.isnan(track.keypoints_px[track.presence == 0]).all()
 
 
-def test_what_lies_outside_the_picture_is_not_said_to_be_visible(followed) -> None:
+def test_what_lies_outside_the_image_is_not_said_to_be_visible(followed) -> None:
     tracks, _ = followed
     for track in tracks:
         x = track.keypoints_px[..., 0]

@@ -31,18 +31,18 @@ def test_upright_person_needs_no_rotation() -> None:
 
 @pytest.mark.parametrize("roi", [Roi(60, 40, 32), Roi(60.3, 41.7, 24, 0.6), Roi(50, 50, 48, -2.0)])
 def test_crop_shows_what_the_matrix_says(roi: Roi) -> None:
-    """A picture whose values are twice its own (continuous) coordinates: each crop pixel tells where it is from."""
+    """An image whose values are twice its own (continuous) coordinates: each crop pixel tells where it is from."""
     y, x = 2 * np.mgrid[:100, :120] + 1
-    picture = np.stack([x, y, np.zeros_like(x)], -1).astype(np.uint8)
-    crop = cut(picture, roi, 16).astype(float) / 2
+    image = np.stack([x, y, np.zeros_like(x)], -1).astype(np.uint8)
+    crop = cut(image, roi, 16).astype(float) / 2
     v, u = np.mgrid[2:14, 2:14] + 0.5
     expected = np.stack([u, v, np.ones_like(u)], -1) @ roi.frame_from_crop(16).T
     assert np.abs(crop[2:14, 2:14, :2] - expected).max() < 0.3
 
 
-def test_a_picture_that_is_the_crop_is_not_touched() -> None:
-    picture = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
-    assert cut(picture, Roi(128, 128, 256), 256) is picture
+def test_a_image_that_is_the_crop_is_not_touched() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
+    assert cut(image, Roi(128, 128, 256), 256) is image
 
 
 def test_overlap() -> None:

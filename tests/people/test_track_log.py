@@ -69,9 +69,9 @@ BODY[[13, 14]] = [(45, 35), (15, 35)]
 
 
 def _dressed(top: tuple[int, int, int], trousers: tuple[int, int, int]) -> np.ndarray:
-    picture = np.full((120, 60, 3), 128, np.uint8)
-    picture[:60], picture[60:] = top, trousers
-    return picture
+    image = np.full((120, 60, 3), 128, np.uint8)
+    image[:60], image[60:] = top, trousers
+    return image
 
 
 def test_same_clothes_in_other_light_are_nearer_than_other_clothes() -> None:
@@ -103,8 +103,8 @@ def test_sheet_has_a_row_a_track_and_people_in_its_tiles() -> None:
         tracks.append(log.track(number, index, times))
     wanted = frames_for_sheet(tracks, 3)
     assert wanted in ([0, 14, 29], [0, 15, 29])
-    picture = draw([Actor(VEST, {0: (180.0, 220.0)}), Actor(STRIPES, {0: (520.0, 220.0)})], 0)
-    sheet = draw_contact_sheet(tracks, [Frame(i, i / 25, picture) for i in wanted], 3)
+    image = draw([Actor(VEST, {0: (180.0, 220.0)}), Actor(STRIPES, {0: (520.0, 220.0)})], 0)
+    sheet = draw_contact_sheet(tracks, [Frame(i, i / 25, image) for i in wanted], 3)
     empty = draw_contact_sheet(tracks, [], 3)
     assert sheet.shape == empty.shape
     assert sheet.shape[0] > 2 * 200

@@ -16,7 +16,7 @@ from backend.people import (
     track_people,
 )
 from backend.types import CancelToken, Frame, PersonTrack, Progress
-from tests.people.stage import STRIPES, VEST, Actor, film, info, line
+from tests.people.stage import STRIPES, VEST, Actor, info, line, video
 
 EVERYBODY = PeopleOptions(selection=Selection(Choice.ALL))
 
@@ -24,7 +24,7 @@ EVERYBODY = PeopleOptions(selection=Selection(Choice.ALL))
 def _track(
     actors: list[Actor], count: int, networks: PeopleNetworks, options: PeopleOptions = EVERYBODY
 ) -> list[PersonTrack]:
-    return track_people(film(actors, count), info(count), options, networks=networks)
+    return track_people(video(actors, count), info(count), options, networks=networks)
 
 
 def _hip_x(track: PersonTrack, frame: int) -> float:
@@ -43,7 +43,7 @@ def test_one_person_walks_through(networks: PeopleNetworks) -> None:
     hips = track.keypoints_px[:, [23, 24]].mean(1)
     way = np.array([walk[frame] for frame in range(40)])
     offset = hips - way
-    assert np.abs(offset - offset.mean(0)).max() < 8  # moves with the picture of the person
+    assert np.abs(offset - offset.mean(0)).max() < 8  # moves with the image of the person
     assert track.world_m.shape == (40, 33, 3)
     assert np.abs(track.world_m).max() < 1.5
 
@@ -93,7 +93,7 @@ def test_only_the_same_person_is_known_again_after_long(
         Actor(back, line((520, 220), (500, 220), range(back_at, count))),
     ]
     with PeopleTracker(EVERYBODY, networks) as tracker:
-        for frame in film(actors, count):
+        for frame in video(actors, count):
             dim = 1.0 if frame.index < left else 0.85
             tracker.update(Frame(frame.index, frame.time_s, np.asarray(frame.image * dim, np.uint8)))
         tracker.flush()
@@ -123,7 +123,7 @@ def test_nobody_is_a_named_error(networks: PeopleNetworks) -> None:
 def test_a_cut_ends_the_motion_not_the_person(networks: PeopleNetworks) -> None:
     actor = Actor(STRIPES, line((150, 220), (150, 220), range(10)) | line((560, 220), (560, 220), range(10, 20)))
     with PeopleTracker(EVERYBODY, networks) as tracker:
-        for frame in film([actor], 20):
+        for frame in video([actor], 20):
             if frame.index == 10:
                 tracker.cut()
             tracker.update(frame)
@@ -142,7 +142,7 @@ def test_resumed_run_gives_the_same_tracks(networks: PeopleNetworks) -> None:
     ]
 
     def run(tracker: PeopleTracker, first: int, count: int) -> None:
-        for frame in film(actors, count, first):
+        for frame in video(actors, count, first):
             tracker.update(frame)
 
     with PeopleTracker(EVERYBODY, networks) as whole, PeopleTracker(EVERYBODY, networks) as start:
@@ -181,7 +181,7 @@ def test_batches_of_torch_agree_with_the_cpu(networks: PeopleNetworks, request: 
     torch.set_num_threads(1)  # its threads wait for each other in a spin, which is slow beside other work
     actor = Actor(VEST, line((250, 220), (290, 223), range(5)))
     one = _track([actor], 5, networks, PeopleOptions(threads=1))[0]
-    batched = track_people(film([actor], 5), info(5), PeopleOptions(device="torch"))[0]
+    batched = track_people(video([actor], 5), info(5), PeopleOptions(device="torch"))[0]
     assert (batched.presence > 0.5).all()
     gap = np.linalg.norm(one.keypoints_px[:, 11:29] - batched.keypoints_px[:, 11:29], axis=-1)
     assert np.median(gap) < 1.5
@@ -196,7 +196,7 @@ def test_cancel_and_progress(networks: PeopleNetworks) -> None:
             token.cancel()
 
     with pytest.raises(Cancelled):
-        track_people(film([], 10), info(10), EVERYBODY, progress, token, networks)
+        track_people(video([], 10), info(10), EVERYBODY, progress, token, networks)
     assert [state.done for state in seen] == [1, 2, 3]
     assert seen[-1].total == 10
 

@@ -57,25 +57,25 @@ def models() -> SolveModels:
 
 
 @pytest.fixture(scope="session")
-def walk_pictures(walk: Rendered) -> list[np.ndarray]:
-    """Twenty-four pictures in which the person is in the left half."""
+def walk_images(walk: Rendered) -> list[np.ndarray]:
+    """Twenty-four images in which the person is in the left half."""
     with av.open(str(walk.video)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][44:68]
 
 
 @pytest.fixture
-def write_pictures(tmp_path: Path) -> Callable[..., Path]:
-    """`write_pictures("a.mp4", pictures)`: H.264 at 25 pictures a second."""
+def write_images(tmp_path: Path) -> Callable[..., Path]:
+    """`write_images("a.mp4", images)`: H.264 at 25 images a second."""
 
-    def write(name: str, pictures: Iterable[np.ndarray]) -> Path:
+    def write(name: str, images: Iterable[np.ndarray]) -> Path:
         path = tmp_path / name
         with av.open(str(path), "w") as out:
             stream = None
-            for index, picture in enumerate(pictures):
+            for index, image in enumerate(images):
                 if stream is None:
                     stream = out.add_stream("libx264", rate=25, options={"crf": "18", "preset": "veryfast"})
-                    stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuv420p"
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                    stream.height, stream.width, stream.pix_fmt = *image.shape[:2], "yuv420p"
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
                 frame.pts, frame.time_base = index, Fraction(1, 25)
                 out.mux(stream.encode(frame))
             out.mux(stream.encode(None))

@@ -65,24 +65,24 @@ def test_sound_only(capsys, tmp_path, output):
         out.mux(stream.encode(None))
     event = refused(capsys, tmp_path / "song.mp4", "-o", output)
     assert event["exit_code"] == 3
-    assert "sound but no picture" in event["message"]
+    assert "sound but no image" in event["message"]
 
 
 def test_encrypted(capsys, tmp_path, output, walk):
     keys = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "00" * 16, "encryption_kid": "11" * 16}
-    with av.open(str(walk.video)) as source, av.open(str(tmp_path / "film.mp4"), "w", options=keys) as out:
+    with av.open(str(walk.video)) as source, av.open(str(tmp_path / "video.mp4"), "w", options=keys) as out:
         stream = out.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:
                 packet.stream = stream
                 out.mux(packet)
-    event = refused(capsys, tmp_path / "film.mp4", "-o", output)
+    event = refused(capsys, tmp_path / "video.mp4", "-o", output)
     assert event["exit_code"] == 3
     assert "encrypted" in event["message"]
 
 
-def test_nobody_in_the_video(capsys, output, write_pictures):
-    video = write_pictures("wall.mp4", [np.full((120, 160, 3), 120, np.uint8)] * 6)
+def test_nobody_in_the_video(capsys, output, write_images):
+    video = write_images("wall.mp4", [np.full((120, 160, 3), 120, np.uint8)] * 6)
     event = refused(capsys, video, "-o", output)
     assert (event["exit_code"], event["code"]) == (4, "no_person")
 
@@ -124,21 +124,21 @@ def test_outputs_that_cannot_be_written(capsys, walk, tmp_path, output):
 
 
 @pytest.mark.parametrize("option", ["--overlay", "--sheet", "--plot"])
-def test_a_film_is_not_written_over_and_no_output_replaces_another(capsys, tmp_path, walk, option):
+def test_a_video_is_not_written_over_and_no_output_replaces_another(capsys, tmp_path, walk, option):
     kind = {"--overlay": ".mp4", "--sheet": ".png", "--plot": ".png"}[option]
-    film = tmp_path / f"film{kind}"
-    film.write_bytes(walk.video.read_bytes())
-    (tmp_path / f"link{kind}").symlink_to(film)
-    for name in ("film", "link"):
-        picture = tmp_path / f"{name}{kind}"
-        event = refused(capsys, film, "-o", tmp_path / "a.npz", "--quality", "fast", option, picture)
-        assert (event["exit_code"], event["message"]) == (6, f"{picture} is the film itself")
+    video = tmp_path / f"video{kind}"
+    video.write_bytes(walk.video.read_bytes())
+    (tmp_path / f"link{kind}").symlink_to(video)
+    for name in ("video", "link"):
+        image = tmp_path / f"{name}{kind}"
+        event = refused(capsys, video, "-o", tmp_path / "a.npz", "--quality", "fast", option, image)
+        assert (event["exit_code"], event["message"]) == (6, f"{image} is the video itself")
     wrong = tmp_path / "a.npz"
     assert "does not end in" in refused(capsys, walk.video, "-o", wrong, option, wrong)["message"]
-    assert film.read_bytes() == walk.video.read_bytes()
+    assert video.read_bytes() == walk.video.read_bytes()
 
 
-def test_two_outputs_of_one_name_and_the_pictures_of_a_sequence(capsys, tmp_path, walk):
+def test_two_outputs_of_one_name_and_the_images_of_a_sequence(capsys, tmp_path, walk):
     one = tmp_path / "one.png"
     event = refused(capsys, walk.video, "-o", tmp_path / "a.npz", "--sheet", one, "--plot", tmp_path / "." / "one.png")
     assert "is named for two outputs" in event["message"]
@@ -147,7 +147,7 @@ def test_two_outputs_of_one_name_and_the_pictures_of_a_sequence(capsys, tmp_path
     cv2.imwrite(str(folder / "shot_1.png"), np.zeros((64, 64, 3), np.uint8))
     before = (folder / "shot_1.png").read_bytes()
     assert main(["tracks", str(folder), "--sheet", str(folder / "shot_1.png")]) == 6
-    assert "is the film itself" in capsys.readouterr().err
+    assert "is the video itself" in capsys.readouterr().err
     assert (folder / "shot_1.png").read_bytes() == before
 
 
@@ -180,8 +180,8 @@ def test_a_truncated_video_is_solved_as_far_as_it_goes(capsys, tmp_path, output,
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of other systems")
-def test_ctrl_c_keeps_what_is_done(tmp_path, output, walk_pictures, write_pictures):
-    video = write_pictures("long.mp4", walk_pictures * 12)
+def test_ctrl_c_keeps_what_is_done(tmp_path, output, walk_images, write_images):
+    video = write_images("long.mp4", walk_images * 12)
     command = [sys.executable, "-m", "backend", "solve", str(video), "-o", str(output), "--quality", "fast", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         assert child.stdout is not None
@@ -198,15 +198,15 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, output, walk_pictures, write_pictur
     assert output.with_name("clip.npz.partial").is_dir()
 
 
-def test_pictures_are_written_on_request(capsys, tmp_path, output, walk):
-    pictures = [tmp_path / name for name in ("o.mp4", "s.png", "p.png")]
-    options = [str(item) for pair in zip(("--overlay", "--sheet", "--plot"), pictures, strict=True) for item in pair]
+def test_images_are_written_on_request(capsys, tmp_path, output, walk):
+    images = [tmp_path / name for name in ("o.mp4", "s.png", "p.png")]
+    options = [str(item) for pair in zip(("--overlay", "--sheet", "--plot"), images, strict=True) for item in pair]
     code = main(["solve", str(walk.video), "-o", str(output), "--range", ":10", "--quality", "fast", *options])
     assert code == 0
     out = capsys.readouterr().out
     assert "foot_skate_m_s" in out
     assert "frames/s" in out
-    assert all(path.stat().st_size > 2000 and str(path) in out for path in pictures)
-    with av.open(str(pictures[0])) as overlay:
+    assert all(path.stat().st_size > 2000 and str(path) in out for path in images)
+    with av.open(str(images[0])) as overlay:
         times = [frame.pts * frame.time_base for frame in overlay.decode(video=0)]
     assert max(abs(t - Fraction(i * 1001, 24000)) for i, t in enumerate(times)) < Fraction(1, 45000)

@@ -19,8 +19,8 @@ from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, Cancelled, DeviceError, NoPersonError, OutputError, WeightsError
 from backend.people.options import Choice, Selection
 from backend.pipeline import SolveRequest, _people_options, solve
+from backend.solving.checkpoint import Checkpoint, checkpoint_key, open_checkpoint
 from backend.solving.device import choose_device
-from backend.solving.journal import Journal, open_journal, watch_key
 from backend.solving.person import parse_person
 from backend.solving.preview import Previewer
 from backend.solving.request import SolveQuality
@@ -76,7 +76,7 @@ def test_times_are_exact_for_23976_and_uneven_files(solved_walk, walk, uneven_wa
     assert np.ptp(np.diff(uneven.times_s)) > 0.02
 
 
-def test_the_body_lies_over_the_picture(solved_walk, walk):
+def test_the_body_lies_over_the_image(solved_walk, walk):
     clip = solved_walk[1]
     shown = clip.joints_camera_m @ clip.intrinsics.T
     truth = walk.truth["joints_camera_m"][:24] @ walk.truth["intrinsics"].T
@@ -140,8 +140,8 @@ def test_a_cancel_keeps_what_is_done_and_resume_ends_the_same(solved_walk, walk,
     assert not (tmp_path / "walk.npz.partial").exists()
 
 
-def test_a_cancel_before_anyone_was_found_writes_nothing(write_pictures, models, tmp_path):
-    video, cancel = write_pictures("grey.mp4", [np.full((96, 128, 3), 90, np.uint8)] * 40), CancelToken()
+def test_a_cancel_before_anyone_was_found_writes_nothing(write_images, models, tmp_path):
+    video, cancel = write_images("grey.mp4", [np.full((96, 128, 3), 90, np.uint8)] * 40), CancelToken()
     with pytest.raises(Cancelled, match="before anyone was found"):
         solve(
             SolveRequest(video, tmp_path / "a.npz", device="cpu", quality=FAST),
@@ -170,16 +170,16 @@ def test_a_killed_run_resumes_to_the_same_result(uneven_walk, models, tmp_path):
     assert_same(resumed, whole)
 
 
-# The child kills itself as a power cut would, between two saves of the journal.
+# The child kills itself as a power cut would, between two saves of the checkpoint.
 _DIE = """
 import os, signal, sys
 from pathlib import Path
-import backend.solving.journal as journal
+import backend.solving.checkpoint as checkpoint
 from backend.camera import CameraOptions
 from backend.pipeline import SolveRequest, solve
 from backend.solving.request import SolveQuality
 from backend.video import parse_range
-journal.Journal.is_due = property(lambda self: True)
+checkpoint.Checkpoint.is_due = property(lambda self: True)
 video, output, height, focal_px = sys.argv[1:]
 request = SolveRequest(Path(video), Path(output), quality=SolveQuality.FAST, device="cpu", range=parse_range(":32"),
                        camera=CameraOptions(focal_px=float(focal_px)), height_m=float(height))
@@ -190,46 +190,46 @@ solve(request, lambda now: os.kill(os.getpid(), signal.SIGKILL) if now.done == 2
 def test_another_request_does_not_take_up_the_journal(walk, tmp_path):
     info = open_video(walk.video).info
     request = walk.request(tmp_path / "walk.npz", resume=True)
-    journal = open_journal(request, info, "cpu")
-    journal.save({"value": np.arange(3)})
-    assert journal.load() is not None
-    assert open_journal(request, info, "cpu").load() is not None
+    checkpoint = open_checkpoint(request, info, "cpu")
+    checkpoint.save({"value": np.arange(3)})
+    assert checkpoint.load() is not None
+    assert open_checkpoint(request, info, "cpu").load() is not None
     other = walk.request(tmp_path / "walk.npz", resume=True, range=parse_range("5:"))
-    assert open_journal(other, info, "cpu").load() is None
+    assert open_checkpoint(other, info, "cpu").load() is None
     calmer = walk.request(tmp_path / "walk.npz", resume=True, smoothing="medium", height_m=1.6)
-    assert watch_key(calmer, info, "cpu") == watch_key(request, info, "cpu")
-    assert open_journal(walk.request(tmp_path / "walk.npz"), info, "cpu").load() is None
+    assert checkpoint_key(calmer, info, "cpu") == checkpoint_key(request, info, "cpu")
+    assert open_checkpoint(walk.request(tmp_path / "walk.npz"), info, "cpu").load() is None
 
 
 def test_a_damaged_journal_is_left_aside(tmp_path):
-    journal = Journal(tmp_path / "j", "key")
-    journal.save({"value": np.arange(1000)})
+    checkpoint = Checkpoint(tmp_path / "j", "key")
+    checkpoint.save({"value": np.arange(1000)})
     file = next((tmp_path / "j").iterdir())
     file.write_bytes(file.read_bytes()[:100])
-    assert journal.load() is None
+    assert checkpoint.load() is None
 
 
 def test_a_disk_that_refuses_the_journal_does_not_end_the_solve(tmp_path):
     (tmp_path / "j").write_text("a file where the folder should be")
-    journal = Journal(tmp_path / "j", "key", interval_s=0.0)
-    journal.save({"value": np.arange(3)})
-    assert not journal.is_due
+    checkpoint = Checkpoint(tmp_path / "j", "key", interval_s=0.0)
+    checkpoint.save({"value": np.arange(3)})
+    assert not checkpoint.is_due
 
 
-def test_no_person(write_pictures, models, tmp_path):
+def test_no_person(write_images, models, tmp_path):
     rng = np.random.default_rng(4)
-    video = write_pictures("noise.mp4", [rng.integers(0, 90, (120, 160, 3), dtype=np.uint8) for _ in range(8)])
+    video = write_images("noise.mp4", [rng.integers(0, 90, (120, 160, 3), dtype=np.uint8) for _ in range(8)])
     with pytest.raises(NoPersonError, match="No person"):
         solve(SolveRequest(video, tmp_path / "a.npz", device="cpu", quality=FAST), models=models)
 
 
-def test_a_person_who_leaves_and_returns_is_one_clip_with_a_gap(walk_pictures, write_pictures, models, tmp_path, walk):
-    right = walk_pictures[0][:, 320:]
+def test_a_person_who_leaves_and_returns_is_one_clip_with_a_gap(walk_images, write_images, models, tmp_path, walk):
+    right = walk_images[0][:, 320:]
     empty = np.hstack([right[:, ::-1], right])
-    pictures = [*walk_pictures[:12], *[empty] * 14, *walk_pictures[12:24]]
+    images = [*walk_images[:12], *[empty] * 14, *walk_images[12:24]]
     request = walk.request(tmp_path / "gap.npz")
     result = solve(
-        SolveRequest(write_pictures("gap.mp4", pictures), request.output, device="cpu", quality=request.quality),
+        SolveRequest(write_images("gap.mp4", images), request.output, device="cpu", quality=request.quality),
         models=models,
     )
     clip = result.clips[0]
@@ -243,8 +243,8 @@ def test_a_person_who_leaves_and_returns_is_one_clip_with_a_gap(walk_pictures, w
     assert (clip.contacts[gone] == 0).all()
 
 
-def test_several_people_are_several_files_in_one_world(walk_pictures, write_pictures, models, tmp_path, walk):
-    video = write_pictures("two.mp4", [np.hstack([p[:, :320], p[:, :320][:, ::-1]]) for p in walk_pictures[:16]])
+def test_several_people_are_several_files_in_one_world(walk_images, write_images, models, tmp_path, walk):
+    video = write_images("two.mp4", [np.hstack([p[:, :320], p[:, :320][:, ::-1]]) for p in walk_images[:16]])
     request = walk.request(tmp_path / "two.npz")
     everyone = SolveRequest(video, request.output, person=Selection(Choice.ALL), device="cpu", quality=request.quality)
     result = solve(everyone, models=models)
@@ -379,14 +379,14 @@ def test_numbers_of_tracks_are_the_same_peoples_at_every_quality(walk, models):
     assert often == {Choice.INDEX, Choice.ALL}
 
 
-def test_pictures_that_were_rendered_anew_are_another_film(walk, walk_pictures, tmp_path):
+def test_images_that_were_rendered_anew_are_another_video(walk, walk_images, tmp_path):
     folder = tmp_path / "shot"
     folder.mkdir()
     for number in range(3):
-        cv2.imwrite(str(folder / f"shot_{number}.bmp"), walk_pictures[number])
+        cv2.imwrite(str(folder / f"shot_{number}.bmp"), walk_images[number])
     request = SolveRequest(folder, tmp_path / "a.npz")
     info = open_video(folder).info
-    before = watch_key(request, info, "cpu")
-    assert watch_key(request, info, "cpu") == before
-    cv2.imwrite(str(folder / "shot_1.bmp"), walk_pictures[1][:, ::-1])  # of the same size on the disk
-    assert watch_key(request, info, "cpu") != before
+    before = checkpoint_key(request, info, "cpu")
+    assert checkpoint_key(request, info, "cpu") == before
+    cv2.imwrite(str(folder / "shot_1.bmp"), walk_images[1][:, ::-1])  # of the same size on the disk
+    assert checkpoint_key(request, info, "cpu") != before

@@ -10,7 +10,7 @@ import pytest
 from blender_addon.motion.body import canonical_body
 from blender_addon.retarget.auto_map import detect_map
 from blender_addon.retarget.bone_names import read_name
-from blender_addon.retarget.edit_map import CorrectionBook, clear_joint, mirror_bone, mirror_map, set_joint
+from blender_addon.retarget.edit_map import CorrectionFile, clear_joint, mirror_bone, mirror_map, set_joint
 from blender_addon.retarget.map_files import rig_families
 from blender_addon.retarget.target_rig import rig_fingerprint
 from tests.retarget.named_rigs import RigBuilder, family_rig, plain_rig
@@ -227,9 +227,9 @@ def test_every_map_mirrors_onto_itself(family):
 def test_corrections_are_remembered_for_the_same_skeleton_only(tmp_path):
     rig, _ = family_rig(FAMILIES["unreal"])
     other, _ = family_rig(FAMILIES["mixamo"])
-    book = CorrectionBook(tmp_path / "deep" / "corrections.json")
+    book = CorrectionFile(tmp_path / "deep" / "corrections.json")
     book.remember(rig, {"left_hand": ("middle_01_l",), "neck": ()})
-    again = CorrectionBook(tmp_path / "deep" / "corrections.json")
+    again = CorrectionFile(tmp_path / "deep" / "corrections.json")
     report = detect_map(replace(rig, name="another file"), again.for_rig(rig))
     assert report.skeleton_map.joints["left_hand"] == ("middle_01_l",)
     assert "neck" not in report.skeleton_map.joints
@@ -238,14 +238,14 @@ def test_corrections_are_remembered_for_the_same_skeleton_only(tmp_path):
     assert "you left it empty" in reasons["neck"]
     assert again.for_rig(other) == {}
     again.forget(rig)
-    assert CorrectionBook(tmp_path / "deep" / "corrections.json").for_rig(rig) == {}
+    assert CorrectionFile(tmp_path / "deep" / "corrections.json").for_rig(rig) == {}
 
 
 def test_a_damaged_correction_file_is_an_empty_book(tmp_path):
     path = tmp_path / "corrections.json"
     path.write_text("[1, 2", encoding="utf-8")
     rig, _ = family_rig(FAMILIES["unreal"])
-    assert CorrectionBook(path).for_rig(rig) == {}
+    assert CorrectionFile(path).for_rig(rig) == {}
 
 
 def test_the_fingerprint_is_of_the_skeleton_not_of_the_object():

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from backend.errors import Cancelled, VideoError
-from backend.server.orders import RunJob
-from backend.server.work import JobOutcome, JobSink, PreviewChunk
-from backend.server.worker import run_worker
+from backend.server.job_runner import JobOutcome, JobSink, PreviewChunk
+from backend.server.worker_main import run_worker
+from backend.server.worker_protocol import RunJob
 from backend.types import Progress
 
 

@@ -21,8 +21,8 @@ import pytest
 from backend.bank.bank_file import read_bank
 from backend.bank.large import LargeSettings, build_large_bank
 from backend.embedding.model_files import BANK_FILE, TOWERS_FILE, WEIGHTS_DIR
-from backend.embedding.tower_file import read_towers
-from backend.embedding.tower_run import Towers
+from backend.embedding.tower_weights import read_towers
+from backend.embedding.towers_onnx import Towers
 from blender_addon.motion.clip import read_clip
 from blender_addon.wire import messages as wire
 from tests.server.harness import REPOSITORY, Backend, Peer
@@ -116,7 +116,7 @@ def test_who_is_in_the_video_through_the_service(backend: Backend) -> None:
     assert (refusal.code, conflict.code) == ("unsupported", "job_conflict")
 
 
-def test_the_person_at_a_point_of_a_picture(backend: Backend) -> None:
+def test_the_person_at_a_point_of_a_image(backend: Backend) -> None:
     """A point on somebody solves them; one beside everybody says so in words."""
     endings = {}
     with Peer(backend.info) as peer:
@@ -133,8 +133,8 @@ def test_the_person_at_a_point_of_a_picture(backend: Backend) -> None:
 
 
 def test_a_point_counted_in_pixels_that_are_not_square(backend: Backend, tmp_path: Path) -> None:
-    """As Blender counts them on an anamorphic film: the server scales the point when it is told the picture's size."""
-    film, (width, height) = _squeezed(tmp_path / "anamorphic.mp4")
+    """As Blender counts them on an anamorphic video: the server scales the point when it is told the image's size."""
+    video, (width, height) = _squeezed(tmp_path / "anamorphic.mp4")
     endings = []
     with Peer(backend.info) as peer:
         x, rest = _middle_of_the_person(peer).split(",")
@@ -146,27 +146,27 @@ def test_a_point_counted_in_pixels_that_are_not_square(backend: Backend, tmp_pat
                 picture_width_px=size[0],
                 picture_height_px=size[1],
             )
-            peer.ask(wire.Submit(job_id, wire.Source("path", str(film)), options))
+            peer.ask(wire.Submit(job_id, wire.Source("path", str(video)), options))
             endings.append(peer.until_end(job_id, 120.0)[1])
     assert isinstance(endings[0], wire.Done), endings
     assert getattr(endings[1], "code", "") == "no_person", endings
 
 
 def _squeezed(path: Path) -> tuple[Path, tuple[int, int]]:
-    """The first second of the demo's film at a quarter of its width, and pixels four times as wide as high."""
-    with av.open(str(VIDEO)) as film, av.open(str(path), "w") as out:
-        source = film.streams.video[0]
+    """The first second of the demo's video at a quarter of its width, and pixels four times as wide as high."""
+    with av.open(str(VIDEO)) as video, av.open(str(path), "w") as out:
+        source = video.streams.video[0]
         stream = out.add_stream("libx264", rate=source.average_rate)
         stream.width, stream.height, stream.pix_fmt = source.width // 4, source.height, "yuv420p"
         stream.codec_context.sample_aspect_ratio = Fraction(4, 1)
-        for picture in itertools.islice(film.decode(source), 40):
-            out.mux(stream.encode(picture.reformat(width=stream.width, height=stream.height)))
+        for image in itertools.islice(video.decode(source), 40):
+            out.mux(stream.encode(image.reformat(width=stream.width, height=stream.height)))
         out.mux(stream.encode(None))
     return path, (stream.width, stream.height)
 
 
 def _middle_of_the_person(peer: Peer) -> str:
-    """Where the largest person's hips are in picture 5, as the option takes it."""
+    """Where the largest person's hips are in image 5, as the option takes it."""
     job_id = uuid.uuid4().hex
     peer.ask(wire.Submit(job_id, wire.Source("path", str(VIDEO)), wire.SolveOptions(quality="fast", end_s=1.0)))
     assert isinstance(peer.until_end(job_id, 120.0)[1], wire.Done)

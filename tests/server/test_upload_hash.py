@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.server.job import Job
-from backend.server.kept_uploads import KeptUploads
-from backend.server.refusal import Refusal
-from backend.server.store import JobRecord, JobStore
+from backend.server.errors import RequestRefused
+from backend.server.job_store import JobRecord, JobStore
+from backend.server.jobs import Job
+from backend.server.upload_cache import UploadCache
 from backend.server.uploads import append_part
 from blender_addon.wire import messages as wire
 
@@ -23,7 +23,7 @@ ID = "a" * 32
 
 @pytest.fixture
 def store(tmp_path: Path) -> JobStore:
-    return JobStore(tmp_path / "jobs", KeptUploads(tmp_path / "uploads", 60.0, 1 << 20))
+    return JobStore(tmp_path / "jobs", UploadCache(tmp_path / "uploads", 60.0, 1 << 20))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def read_back(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def new_job(store: JobStore, sha256: str = "") -> Job:
-    source = wire.Source("upload", "", "film.mp4", len(DATA), sha256 or hashlib.sha256(DATA).hexdigest())
+    source = wire.Source("upload", "", "video.mp4", len(DATA), sha256 or hashlib.sha256(DATA).hexdigest())
     record = JobRecord(ID, "anna", "receiving", source, wire.SolveOptions(), time.time())
     store.save(record)
     return Job(record)
@@ -69,7 +69,7 @@ def test_one_that_began_before_a_restart_is(store: JobStore, read_back: list[str
 def test_bytes_with_another_hash_are_refused_and_may_come_again(store: JobStore, read_back: list[str]) -> None:
     job = new_job(store, hashlib.sha256(DATA[::-1]).hexdigest())
     send(store, job, 0, 5000)
-    with pytest.raises(Refusal, match="do not have the announced SHA-256"):
+    with pytest.raises(RequestRefused, match="do not have the announced SHA-256"):
         send(store, job, 5000, len(DATA))
     assert job.upload_offset == 0
     backwards = np.frombuffer(DATA[::-1], np.uint8)
@@ -81,10 +81,10 @@ def test_a_last_part_that_came_twice_is_hashed_as_it_lies_on_the_disk(store: Job
     job = new_job(store)
     send(store, job, 0, 5000)
     store.upload_path(job.record).mkdir()  # in the way of the whole upload
-    with pytest.raises(Refusal, match="cannot write"):
+    with pytest.raises(RequestRefused, match="cannot write"):
         send(store, job, 5000, len(DATA))
     store.upload_path(job.record).rmdir()
     other = np.frombuffer(DATA[: len(DATA) - 5000], np.uint8)
-    with pytest.raises(Refusal, match="do not have the announced SHA-256"):
+    with pytest.raises(RequestRefused, match="do not have the announced SHA-256"):
         append_part(store, job, wire.UploadPart(ID, 5000, other))
     assert len(read_back) == 1

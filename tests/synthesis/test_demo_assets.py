@@ -10,12 +10,12 @@ from blender_addon.motion.rotations import quaternion_rotate
 
 @pytest.fixture(params=["demo_clip", "demo_clip_vfr"])
 def clip(request, repository):
-    film = repository / "assets" / f"{request.param}.mp4"
-    with np.load(film.with_suffix(".npz"), allow_pickle=False) as data:
-        return film, {name: data[name] for name in data.files}
+    video = repository / "assets" / f"{request.param}.mp4"
+    with np.load(video.with_suffix(".npz"), allow_pickle=False) as data:
+        return video, {name: data[name] for name in data.files}
 
 
-def test_truth_has_the_films_frames_and_times(clip):
+def test_truth_has_the_videos_frames_and_times(clip):
     path, truth = clip
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -29,7 +29,7 @@ def test_truth_has_the_films_frames_and_times(clip):
     assert path.stat().st_size < 1_500_000
 
 
-def test_the_person_is_in_the_picture_and_moves(clip):
+def test_the_person_is_in_the_image_and_moves(clip):
     _, truth = clip
     points = truth["landmarks_camera_m"] @ truth["intrinsics"].T
     pixels = points[..., :2] / points[..., 2:]

@@ -31,10 +31,10 @@ def test_an_even_sky_lights_every_side_alike():
 
 
 def test_the_sun_is_found_and_taken_out_of_the_ambient_light():
-    picture = np.full((HEIGHT, WIDTH, 3), 1.0, dtype=np.float32)
+    image = np.full((HEIGHT, WIDTH, 3), 1.0, dtype=np.float32)
     # longitude +90 degrees is +X, latitude 45 degrees
-    picture[HEIGHT // 4 - 3 : HEIGHT // 4 + 3, WIDTH * 3 // 4 - 3 : WIDTH * 3 // 4 + 3] = 20000.0
-    panorama = lit_panorama("sun", picture)
+    image[HEIGHT // 4 - 3 : HEIGHT // 4 + 3, WIDTH * 3 // 4 - 3 : WIDTH * 3 // 4 + 3] = 20000.0
+    panorama = lit_panorama("sun", image)
     np.testing.assert_allclose(panorama.sun_direction, [np.sqrt(0.5), 0, np.sqrt(0.5)], atol=0.02)
     assert panorama.sun_color.min() > 0.5
     assert light_on(panorama.irradiance, (1, 0, 0)).max() < 2.0 * light_on(panorama.irradiance, (-1, 0, 0)).max()
@@ -56,7 +56,7 @@ def test_panorama_files(tmp_path):
         panorama_paths(tmp_path)
     good, bad = tmp_path / "a.hdr", tmp_path / "b.hdr"
     cv2.imwrite(str(good), np.full((64, 128, 3), 0.5, dtype=np.float32))
-    bad.write_bytes(b"no picture")
+    bad.write_bytes(b"no image")
     assert read_panorama(good).radiance.shape == (HEIGHT, WIDTH, 3)
     with pytest.raises(BadInputError, match=r"b\.hdr"):
         read_panorama(bad)

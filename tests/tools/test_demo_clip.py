@@ -1,4 +1,4 @@
-"""The demo's film: hashed, whole or absent, with a shipped clip behind it."""
+"""The demo's video: hashed, whole or absent, with a shipped clip behind it."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from tools.demo_clip import DemoClipError, extract
 def archive(tmp_path: Path) -> Path:
     path = tmp_path / "package.whl"
     with zipfile.ZipFile(path, "w") as opened:
-        opened.writestr("film.mp4", b"moving pictures")
+        opened.writestr("video.mp4", b"moving images")
     return path
 
 
 def test_the_pinned_file_is_taken_out(archive: Path, tmp_path: Path) -> None:
-    target = tmp_path / "deep" / "film.mp4"
-    extract(archive, target, "film.mp4", hashlib.sha256(b"moving pictures").hexdigest())
-    assert target.read_bytes() == b"moving pictures"
-    assert [path.name for path in target.parent.iterdir()] == ["film.mp4"]
+    target = tmp_path / "deep" / "video.mp4"
+    extract(archive, target, "video.mp4", hashlib.sha256(b"moving images").hexdigest())
+    assert target.read_bytes() == b"moving images"
+    assert [path.name for path in target.parent.iterdir()] == ["video.mp4"]
 
 
-@pytest.mark.parametrize(("member", "complaint"), [("film.mp4", "SHA-256"), ("other.mp4", "holds no")])
+@pytest.mark.parametrize(("member", "complaint"), [("video.mp4", "SHA-256"), ("other.mp4", "holds no")])
 def test_another_file_is_refused(archive: Path, tmp_path: Path, member: str, complaint: str) -> None:
     with pytest.raises(DemoClipError, match=complaint):
-        extract(archive, tmp_path / "film.mp4", member, "0" * 64)
-    assert not (tmp_path / "film.mp4").exists()
+        extract(archive, tmp_path / "video.mp4", member, "0" * 64)
+    assert not (tmp_path / "video.mp4").exists()
 
 
-def test_a_film_in_the_cache_of_another_hash_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_in_the_cache_of_another_hash_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sports2d_demo.mp4").write_bytes(b"something else")
 
     def no_network(folder: Path) -> Path:
@@ -75,6 +75,6 @@ def test_pip_refuses_a_package_of_another_hash(tmp_path: Path) -> None:
     assert list(out.iterdir()) == []
 
 
-def test_an_own_film_must_exist(tmp_path: Path) -> None:
+def test_an_own_video_must_exist(tmp_path: Path) -> None:
     with pytest.raises(DemoClipError, match="does not exist"):
         demo_clip.demo_clip(tmp_path, tmp_path / "absent.mp4")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.embedding.tower_file import Dense, TowerWeights, read_towers, write_towers
+from backend.embedding.tower_weights import Dense, TowerWeights, read_towers, write_towers
 from backend.errors import BadInputError
 from tools.mean_towers import mean_towers
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from backend.embedding.keypoints import H36M_NAMES
-from backend.embedding.tower_file import Dense, read_towers, write_towers
+from backend.embedding.tower_weights import Dense, read_towers, write_towers
 from tools.measure_knees import _bend_deg
 
 _ROOT = Path(__file__).resolve().parents[2]

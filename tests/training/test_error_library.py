@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from backend.embedding.features import roll_matrix
-from backend.training.error_library import ErrorLibrary, error_library, lent_errors
+from backend.training.error_library import ErrorLibrary, bootstrapped_errors, error_library
 from backend.training.landmark_noise import LandmarkNoise
 from backend.training.render_landmarks import RenderLandmarks
 from blender_addon.motion.body import canonical_body, forward_kinematics, points_m
 from blender_addon.motion.rotations import rotvec_to_quaternion
 
-_STILL = LandmarkNoise(jitter=0.0, lent_least=1.0)
+_STILL = LandmarkNoise(jitter=0.0, donor_least=1.0)
 
 
 def _people(count: int, roll: float = 0.0, distance: float = 4.0) -> np.ndarray:
@@ -50,16 +50,16 @@ def _library(shift: tuple[float, float], depth_gain: float = 1.0) -> ErrorLibrar
 
 def test_without_errors_people_are_seen_where_they_are() -> None:
     people = _people(6, roll=0.4)[:, None].repeat(5, axis=1)
-    noisy = lent_errors(_library((0.0, 0.0)), people, _STILL, np.random.default_rng(0))
-    assert np.abs(noisy.points - _project(people)).max() < 0.004  # perspective at the lender's distance
+    noisy = bootstrapped_errors(_library((0.0, 0.0)), people, _STILL, np.random.default_rng(0))
+    assert np.abs(noisy.points - _project(people)).max() < 0.004  # perspective at the donor's distance
     assert noisy.visibility == pytest.approx(0.9)
 
 
-def test_an_error_turns_with_the_person_and_grows_with_the_picture() -> None:
+def test_an_error_turns_with_the_person_and_grows_with_the_image() -> None:
     library = _library((0.03, 0.0))
     for roll, distance in ((0.0, 4.0), (0.5, 2.0)):
         people = _people(8, roll, distance)[:, None].repeat(3, axis=1)
-        noisy = lent_errors(library, people, _STILL, np.random.default_rng(0))
+        noisy = bootstrapped_errors(library, people, _STILL, np.random.default_rng(0))
         error = (noisy.points - _project(people))[:, :, 15]
         upright = error @ roll_matrix(np.array([-roll]))[0, :2, :2].T
         # half of the library is its mirror image, where the error sits on the other wrist
@@ -72,8 +72,10 @@ def test_an_error_turns_with_the_person_and_grows_with_the_picture() -> None:
 def test_a_flat_guess_stays_flat() -> None:
     people = _people(10)[:, None].repeat(3, axis=1)
     relative = people - people[:, :, 23:25].mean(2, keepdims=True)
-    sure = lent_errors(_library((0.0, 0.0)), people, _STILL, np.random.default_rng(0)).guess[..., 2]
-    flat = lent_errors(_library((0.0, 0.0), depth_gain=0.4), people, _STILL, np.random.default_rng(0)).guess[..., 2]
+    sure = bootstrapped_errors(_library((0.0, 0.0)), people, _STILL, np.random.default_rng(0)).guess[..., 2]
+    flat = bootstrapped_errors(_library((0.0, 0.0), depth_gain=0.4), people, _STILL, np.random.default_rng(0)).guess[
+        ..., 2
+    ]
     slope = [float((z * relative[..., 2]).sum() / np.square(relative[..., 2]).sum()) for z in (sure, flat)]
     assert slope[0] == pytest.approx(1.0, abs=0.15)
     assert slope[1] < 0.75

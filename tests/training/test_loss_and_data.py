@@ -18,7 +18,7 @@ from backend.training.local_candidates import LOCAL_CANDIDATES, local_candidates
 from backend.training.loss import max_margin_loss, mpjpe  # noqa: E402
 from backend.training.pool import motion_pool  # noqa: E402
 from backend.training.simulate import SimulationSettings, simulate_batch  # noqa: E402
-from backend.training.trainer import Outlet, TrainerSettings, load_checkpoint, new_state, train  # noqa: E402
+from backend.training.trainer import TrainerSettings, TrainOutputs, load_checkpoint, new_state, train  # noqa: E402
 from backend.training.working_set import WorkingSet  # noqa: E402
 from blender_addon.motion.body import canonical_body, forward_kinematics  # noqa: E402
 from blender_addon.motion.rotations import rotvec_to_quaternion  # noqa: E402
@@ -109,7 +109,7 @@ def test_trains_resumes_and_exports(tmp_path) -> None:  # type: ignore[no-untype
     sizes = TowerSizes(width=32, hidden=32, embedding=8)
     settings = TrainerSettings(steps=150, batch=32, candidates=64, bank=400, warmup=10, replay=4, half_precision=False)
     reports = []
-    outlet = Outlet(tmp_path / "last.pt", reports.append)
+    outlet = TrainOutputs(tmp_path / "last.pt", reports.append)
     state = train(new_state(sizes, settings), motion_pool(_takes()), _Source(32), settings, outlet)
     assert reports[-1].joints_mm < 0.75 * reports[0].joints_mm
     again = load_checkpoint(new_state(sizes, settings), tmp_path / "last.pt")

@@ -20,26 +20,26 @@ from backend.training.simulate import SimulationSettings
 from blender_addon.motion.body import canonical_body, forward_kinematics, points_m
 from blender_addon.motion.rotations import rotvec_to_quaternion
 
-FILM = 8
+VIDEO = 8
 
 
-def people(films: int = 120, frames: int = FILM, seed: int = 0) -> RenderLandmarks:
-    """Perfectly seen people: films of slowly moving random poses before cameras that look at them."""
+def people(videos: int = 120, frames: int = VIDEO, seed: int = 0) -> RenderLandmarks:
+    """Perfectly seen people: videos of slowly moving random poses before cameras that look at them."""
     rng = np.random.default_rng(seed)
     body = canonical_body()
     joints = len(body.joint_names)
-    start = np.repeat(rng.normal(0, 0.35, (films, joints, 3)), frames, axis=0)
-    drift = np.tile(np.arange(frames), films)[:, None, None] * np.repeat(
-        rng.normal(0, 0.01, (films, joints, 3)), frames, axis=0
+    start = np.repeat(rng.normal(0, 0.35, (videos, joints, 3)), frames, axis=0)
+    drift = np.tile(np.arange(frames), videos)[:, None, None] * np.repeat(
+        rng.normal(0, 0.01, (videos, joints, 3)), frames, axis=0
     )
     turn = start + drift
-    turn[:, 0] = [0, 0, 1] * np.repeat(rng.uniform(-np.pi, np.pi, (films, 1)), frames, axis=0)
+    turn[:, 0] = [0, 0, 1] * np.repeat(rng.uniform(-np.pi, np.pi, (videos, 1)), frames, axis=0)
     rotations = rotvec_to_quaternion(turn)
     positions, turns = forward_kinematics(body, rotations, np.zeros(3))
     camera = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])  # looks along +Y of the world
     shift = np.array([0.0, 0.0, 4.0])
     landmarks = points_m(body, "blazepose33", positions, turns) @ camera.T + shift
-    count = films * frames
+    count = videos * frames
     relative = landmarks - landmarks[:, [23, 24]].mean(axis=1, keepdims=True)
     return RenderLandmarks(
         points=(landmarks[..., :2] / landmarks[..., 2:]).astype(np.float32),
@@ -52,7 +52,7 @@ def people(films: int = 120, frames: int = FILM, seed: int = 0) -> RenderLandmar
         camera_from_world=np.tile(camera, (count, 1, 1)),
         offsets_m=np.tile(body.offsets_m, (count, 1, 1)).astype(np.float32),
         visible=np.ones((count, 33), bool),
-        film=np.repeat(np.arange(films), frames),
+        video=np.repeat(np.arange(videos), frames),
     )
 
 
@@ -75,14 +75,14 @@ def test_windows_agree_with_their_truth_also_when_mirrored():
     mirrored = np.isclose(back, pool.down[0] * [-1, 1, 1], atol=1e-4).all(axis=1)
     assert (plain | mirrored).all()
     present = batch.input.frames[:, :, -1]
-    assert set(present.sum(axis=1).astype(int)) == {FILM}, "only the film's own frames are there"
+    assert set(present.sum(axis=1).astype(int)) == {VIDEO}, "only the video's own frames are there"
 
 
 def test_lost_people_are_left_out():
     seen = people(10)
     found = seen.found.copy()
     found[3] = False
-    assert len(render_pool([replace(seen, found=found)])) == 9 * FILM, "the whole film goes"
+    assert len(render_pool([replace(seen, found=found)])) == 9 * VIDEO, "the whole video goes"
     with pytest.raises(BadInputError, match="no person was found"):
         render_pool([replace(seen, found=np.zeros_like(found))])
 
@@ -110,10 +110,10 @@ def test_too_few_people_are_refused():
         measured_errors(seen)
 
 
-def test_joined_folders_keep_their_films_apart():
+def test_joined_folders_keep_their_videos_apart():
     both = joined([people(3), people(2, seed=1)])
-    assert len(both) == 5 * FILM
-    assert len(np.unique(both.film)) == 5
+    assert len(both) == 5 * VIDEO
+    assert len(np.unique(both.video)) == 5
 
 
 def test_noise_files(tmp_path):
@@ -151,7 +151,7 @@ def test_landmarks_are_found_once_and_kept(tmp_path):
     except DeviceError as fault:
         pytest.skip(str(fault))
     seen = render_landmarks(tmp_path)
-    assert seen.film.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert seen.video.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert seen.found.sum() >= 4
     truth = seen.landmarks_m[..., :2] / seen.landmarks_m[..., 2:]
     reach = np.linalg.norm(truth - truth[:, [23, 24]].mean(axis=1, keepdims=True), axis=-1).max(axis=1)

@@ -17,9 +17,9 @@ import pytest
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-from backend.embedding.tower_file import read_towers  # noqa: E402
+from backend.embedding.tower_weights import read_towers  # noqa: E402
 from backend.embedding.towers_torch import TowerSizes  # noqa: E402
-from backend.training.state import CheckpointError, load_checkpoint, new_state, save_checkpoint  # noqa: E402
+from backend.training.checkpoint import CheckpointError, load_checkpoint, new_state, save_checkpoint  # noqa: E402
 from backend.training.trainer import TrainerSettings  # noqa: E402
 
 _SHIPPED = Path(__file__).resolve().parents[2] / "backend" / "weights" / "towers.safetensors"
@@ -227,17 +227,17 @@ def test_half_precision_only_where_it_pays():
 
 
 @pytest.mark.slow
-def test_the_command_trains_on_renders(mocap, rendered_films, tmp_path):
+def test_the_command_trains_on_renders(mocap, rendered_videos, tmp_path):
     """From the command line to weights that say what they were trained on; both networks' answers are kept."""
     output = tmp_path / "tuned"
     words = ["train", "--mocap", str(mocap), "-o", str(output), "--steps", "2", "--batch", "24", "--rate", "3e-4"]
-    words += ["--renders", str(rendered_films), "--renders-share", "0.5", "--report-steps", "1"]
+    words += ["--renders", str(rendered_videos), "--renders-share", "0.5", "--report-steps", "1"]
     command = [sys.executable, "-m", "backend", *words, "--start", str(_SHIPPED)]
     said = _run(command)
     assert "frames of renders, 50 % of each batch" in said
     origin = read_towers(output / "towers.safetensors").provenance
-    assert origin["renders"] == f"50 % from {rendered_films.name}"
-    assert {path.name for path in rendered_films.glob("landmarks_*.npz")} == {
+    assert origin["renders"] == f"50 % from {rendered_videos.name}"
+    assert {path.name for path in rendered_videos.glob("landmarks_*.npz")} == {
         "landmarks_pose_full.npz",
         "landmarks_pose_heavy.npz",
     }

@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
 from backend.embedding.part_joints import LIMBS, PARTS, TRUNK  # noqa: E402
-from backend.embedding.parts import _with_part  # noqa: E402
+from backend.embedding.part_retrieval import _with_part  # noqa: E402
 from backend.embedding.towers_torch import PoseTower, TowerSizes  # noqa: E402
-from backend.training.soft_retrieval import Lenders, SoftSettings, soft_retrieval_loss, with_part  # noqa: E402
+from backend.training.soft_retrieval import Candidates, SoftSettings, soft_retrieval_loss, with_part  # noqa: E402
 
 
 def _poses(count: int) -> torch.Tensor:
@@ -33,14 +33,14 @@ def test_the_loss_is_the_error_of_the_mean_weighted_by_score() -> None:
     torch.manual_seed(2)
     tower, pool, truth = PoseTower(TowerSizes(8, 8, 4)), _poses(40), _poses(3)
     image = torch.randn(3, 4)
-    lenders = Lenders(pool, tower(pool).detach())
+    donors = Candidates(pool, tower(pool).detach())
     torch.manual_seed(5)
-    loss = soft_retrieval_loss(image, truth, truth, lenders, tower, SoftSettings(7, 0.4))
+    loss = soft_retrieval_loss(image, truth, truth, donors, tower, SoftSettings(7, 0.4))
     torch.manual_seed(5)
     part = PARTS[int(torch.randint(len(PARTS), ()))]
     expected = 0.0
     for row in range(3):
-        order = sorted(range(40), key=lambda c: -float((image[row] @ lenders.embedding[c]).detach()))[:7]
+        order = sorted(range(40), key=lambda c: -float((image[row] @ donors.embedding[c]).detach()))[:7]
         hits = pool[order]
         lent = with_part(truth[row : row + 1], hits[None], part)[0]
         for poses, joints in ((hits, list(range(17))), (lent, list(part.joints))):
@@ -55,18 +55,18 @@ def test_its_gradient_brings_the_mean_closer_and_reaches_both_towers() -> None:
     tower, pool = PoseTower(TowerSizes(32, 32, 8)), _poses(200)
     truth = pool[:6] + 0.03 * torch.randn(6, 17, 3)
     image = torch.randn(6, 8, requires_grad=True)
-    lenders = Lenders(pool, tower(pool).detach())
+    donors = Candidates(pool, tower(pool).detach())
     optimizer = torch.optim.Adam([image, *tower.parameters()], lr=0.01)
     errors = []
     for _ in range(120):
-        loss = soft_retrieval_loss(image, truth, truth, lenders, tower, SoftSettings(50, 0.5))
+        loss = soft_retrieval_loss(image, truth, truth, donors, tower, SoftSettings(50, 0.5))
         optimizer.zero_grad()
         loss.backward()
         for reached in (image, tower.first.weight):
             assert reached.grad is not None
             assert reached.grad.abs().sum() > 0
         optimizer.step()
-        lenders = Lenders(pool, tower(pool).detach())
+        donors = Candidates(pool, tower(pool).detach())
         errors.append(float(loss.detach()))
     assert np.mean(errors[-10:]) < 0.5 * np.mean(errors[:10])
 

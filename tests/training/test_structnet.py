@@ -57,16 +57,16 @@ def test_learns_on_small_data() -> None:
     """Bright blobs stand for joints: the loss falls and retrieval beats chance by far."""
     torch.manual_seed(0)
     joints = 0.5 * torch.randn(12, 17, 3)
-    pictures = torch.zeros(12, 112, 112, 3, dtype=torch.uint8)
+    images = torch.zeros(12, 112, 112, 3, dtype=torch.uint8)
     for number, joint in ((13, 0), (16, 1), (3, 2)):
         column = ((joints[:, number, 0] + 1.5) / 3 * 95).long().clamp(0, 95)
         row = ((joints[:, number, 1] + 1.5) / 3 * 95).long().clamp(0, 95)
-        for k in range(len(pictures)):
-            pictures[k, row[k] : row[k] + 16, column[k] : column[k] + 16, joint] = 255
-    data = TrainingImages(pictures, pictures.float().mean(0).permute(2, 0, 1) / 255.0, joints)
+        for k in range(len(images)):
+            images[k, row[k] : row[k] + 16, column[k] : column[k] + 16, joint] = 255
+    data = TrainingImages(images, images.float().mean(0).permute(2, 0, 1) / 255.0, joints)
     image, pose = StructNetImage(), StructNetPose()
     start_as_published(image, pose)
-    torch.nn.init.normal_(image.fc_p2.weight, std=0.01)  # 12 pictures, not 130,000: a faster start
+    torch.nn.init.normal_(image.fc_p2.weight, std=0.01)  # 12 images, not 130,000: a faster start
     torch.nn.init.normal_(image.fc_p3.weight, std=0.02)
     torch.nn.init.normal_(image.fc_j1.weight, std=0.03)
     torch.nn.init.normal_(image.fc_img.weight, std=0.03)
@@ -89,7 +89,7 @@ def test_stages_and_errors_on_a_device(device: str) -> None:
     learned = learned_convolutions(crops, 2, settings, lambda step, loss: None)
     net = trained_structnet(learned, PoseBranch.ONE_LAYER, 3, settings, lambda step, loss: None)
     assert net.bank_m.device.type == device
-    seen = pooled_crops(learned, Crops(crops.pictures[::2], crops.joints_m[::2]))
+    seen = pooled_crops(learned, Crops(crops.images[::2], crops.joints_m[::2]))
     errors = structnet_errors(net, seen, (1, 4, 50))
     with torch.inference_mode():
         output = net.image.head(seen.pool2.float(), seen.pool3.float())

@@ -1,4 +1,4 @@
-"""Real video files made on the spot: every picture shows its own number as grey levels."""
+"""Real video files made on the spot: every image shows its own number as grey levels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 WriteVideo = Callable[..., Path]
 
 
-def numbered_picture(index: int, width: int, height: int) -> np.ndarray:
-    """A picture (H, W, 3) whose top left quarter is white and whose lower half tells `index` as a grey level."""
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[: height // 2, : width // 2] = 255
-    picture[height // 2 :] = (index * 5) % 250
-    return picture
+def numbered_image(index: int, width: int, height: int) -> np.ndarray:
+    """An image (H, W, 3) whose top left quarter is white and whose lower half tells `index` as a grey level."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 2, : width // 2] = 255
+    image[height // 2 :] = (index * 5) % 250
+    return image
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def write_video(tmp_path: Path) -> WriteVideo:
         size: tuple[int, int] = (64, 48),
         pixels: str = "yuv420p",
         options: dict[str, str] | None = None,
-        pictures: Sequence[np.ndarray] | None = None,
+        images: Sequence[np.ndarray] | None = None,
     ) -> Path:
         path = tmp_path / name
         with av.open(str(path), "w", options=options or {}) as out:
@@ -43,12 +43,12 @@ def write_video(tmp_path: Path) -> WriteVideo:
             stream.time_base = time_base
             stream.codec_context.time_base = time_base
             stream.codec_context.gop_size = 8
-            # the encoder cannot guess decode times for uneven steps once pictures are reordered
+            # the encoder cannot guess decode times for uneven steps once images are reordered
             if len(set(np.diff(pts))) > 1:
                 stream.codec_context.max_b_frames = 0
             for index, stamp in enumerate(pts):
-                picture = numbered_picture(index, *size) if pictures is None else pictures[index]
-                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                image = numbered_image(index, *size) if images is None else images[index]
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
                 frame.pts, frame.time_base = stamp, time_base
                 out.mux(stream.encode(frame))
             out.mux(stream.encode(None))

@@ -69,7 +69,7 @@ def test_variable_frame_rate_keeps_each_time(write_video):
     assert probe(path).variable_frame_rate
 
 
-def test_times_begin_at_the_first_picture(write_video):
+def test_times_begin_at_the_first_image(write_video):
     path = write_video("late.mkv", [500 + 40 * i for i in range(10)], Fraction(1, 1000))
     np.testing.assert_allclose(times_of(path), np.arange(10) * 0.04, atol=1e-9)
 
@@ -84,9 +84,9 @@ def test_slow_motion_divides_times(write_video):
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_rotation_metadata_turns_pictures_upright(write_video, turns):
+def test_rotation_metadata_turns_images_upright(write_video, turns):
     path = write_video("turned.mp4", list(range(5)), Fraction(1, 30), size=(64, 48))
-    # the track header's matrix of ISO/IEC 14496-12, as phones write it: display turns the picture clockwise
+    # the track header's matrix of ISO/IEC 14496-12, as phones write it: display turns the image clockwise
     one, matrices = 0x10000, {1: (0, 1, -1, 0), 2: (-1, 0, 0, -1), 3: (0, -1, 1, 0)}
     a, b, c, d = (v * one for v in matrices[turns])
     data = bytearray(path.read_bytes())
@@ -187,7 +187,7 @@ def test_truncated_without_index(write_video, tmp_path):
 def test_truncated_with_index_yields_what_decodes_and_warns(write_video, tmp_path):
     noise = np.random.default_rng(1).integers(0, 255, (60, 96, 128, 3), dtype=np.uint8)
     options = {"movflags": "faststart"}
-    whole = write_video("whole.mp4", list(range(60)), Fraction(1, 30), size=(128, 96), pictures=noise, options=options)
+    whole = write_video("whole.mp4", list(range(60)), Fraction(1, 30), size=(128, 96), images=noise, options=options)
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     reader = open_video(cut)
@@ -207,17 +207,17 @@ def test_audio_only(tmp_path):
             frame.pts = index * 1024
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-    assert "sound but no picture" in refused(path)
+    assert "sound but no image" in refused(path)
 
 
 def test_encrypted(write_video):
     options = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "00" * 16, "encryption_kid": "11" * 16}
-    assert "encrypted" in refused(write_video("film.mp4", list(range(20)), Fraction(1, 30), options=options))
+    assert "encrypted" in refused(write_video("video.mp4", list(range(20)), Fraction(1, 30), options=options))
 
 
 def test_damaged_middle_is_survived(write_video):
     noise = np.random.default_rng(1).integers(0, 255, (60, 96, 128, 3), dtype=np.uint8)
-    path = write_video("hurt.mp4", list(range(60)), Fraction(1, 30), size=(128, 96), pictures=noise)
+    path = write_video("hurt.mp4", list(range(60)), Fraction(1, 30), size=(128, 96), images=noise)
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 20000] = bytes(20000)
@@ -230,7 +230,7 @@ def test_damaged_middle_is_survived(write_video):
 def test_image_sequence_by_folder_and_pattern(tmp_path):
     for index in (9, 10, 11):
         assert cv2.imwrite(str(tmp_path / f"shot_{index}.png"), np.full((32, 40, 3), index * 10, np.uint8))
-    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "notes.txt").write_text("not an image")
     for path in (tmp_path, tmp_path / "shot_##.png", tmp_path / "shot_%d.png"):
         expected = [100, 110] if "##" in path.name else [90, 100, 110]
         reader = open_video(path, VideoOptions(sequence_fps=12.0))
@@ -247,8 +247,8 @@ def test_image_sequence_of_mixed_sizes_is_refused(tmp_path):
     assert "b.png is 44x32" in refused(tmp_path)
 
 
-def test_folder_without_pictures(tmp_path):
-    assert "holds no pictures" in refused(tmp_path)
+def test_folder_without_images(tmp_path):
+    assert "holds no images" in refused(tmp_path)
 
 
 def test_cut_is_found_and_motion_is_not_a_cut():
@@ -257,9 +257,9 @@ def test_cut_is_found_and_motion_is_not_a_cut():
     rooms = [cv2.resize(rng.integers(low, high, (9, 16, 3), dtype=np.uint8), (320, 180)) for low, high in greys]
     detector, cuts = CutDetector(), []
     for index in range(60):
-        picture = np.roll(rooms[index // 30], 4 * index, axis=1).copy()
-        picture[60:140, (index * 9) % 250 : (index * 9) % 250 + 50] = 255
-        if detector.update(Frame(index, index / 30, picture)):
+        image = np.roll(rooms[index // 30], 4 * index, axis=1).copy()
+        image[60:140, (index * 9) % 250 : (index * 9) % 250 + 50] = 255
+        if detector.update(Frame(index, index / 30, image)):
             cuts.append(index)
     assert cuts == [30]
 
@@ -298,14 +298,14 @@ def test_prefetch_raises_in_order_and_ends_its_thread():
     assert not [t for t in threading.enumerate() if t.name == "prefetch"]
 
 
-def test_memory_is_bounded_for_large_pictures(write_video):
-    pictures = [np.zeros((2160, 3840, 3), np.uint8)] * 40
-    path = write_video("4k.mp4", list(range(40)), Fraction(1, 30), size=(3840, 2160), pictures=pictures)
+def test_memory_is_bounded_for_large_images(write_video):
+    images = [np.zeros((2160, 3840, 3), np.uint8)] * 40
+    path = write_video("4k.mp4", list(range(40)), Fraction(1, 30), size=(3840, 2160), images=images)
     process, peak = psutil.Process(), 0
     before = process.memory_info().rss
     for count, _ in enumerate(open_video(path).frames()):
         time.sleep(0.01)
         if count > 10:
             peak = max(peak, process.memory_info().rss - before)
-    # 40 pictures are 1 GB; the queue may hold 96 MB, the decoder's own references as much again
+    # 40 images are 1 GB; the queue may hold 96 MB, the decoder's own references as much again
     assert peak < 450 * 2**20

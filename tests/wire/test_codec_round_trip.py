@@ -72,7 +72,7 @@ def test_uploaded_bytes_come_back_in_order(data: bytes, offset: int) -> None:
         (
             wire.Submit(
                 "b" * 32,
-                wire.Source("path", "/films/tänzer ü.mp4", "tänzer ü.mp4"),
+                wire.Source("path", "/videos/tänzer ü.mp4", "tänzer ü.mp4"),
                 wire.SolveOptions(start_s=1.5, end_s=8.0, person="640,360@12", height_m=1.82, quality="fast"),
             ),
             FROM_CLIENT,

@@ -123,7 +123,7 @@ def test_refusal_and_failure_codes() -> None:
     """Every code in the server's source is on the page, and the page has no others."""
     source = "\n".join(path.read_text() for path in (REPOSITORY / "backend" / "server").glob("*.py"))
     errors = (REPOSITORY / "blender_addon" / "wire" / "errors.py").read_text()
-    refusals = set(re.findall(r"Refusal\(\s*\"(\w+)\"", source)) | set(
+    refusals = set(re.findall(r"RequestRefused\(\s*\"(\w+)\"", source)) | set(
         re.findall(r"^    code = \"(\w+)\"", errors, re.M)
     )
     assert refusals == codes("Refusals")

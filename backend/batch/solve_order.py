@@ -1,0 +1,94 @@
+"""An order's words as the stages' own options, its source as a reader, a solved clip in a few plain facts.
+
+May import `backend.batch.tasks`, `backend.pipeline` and what its request is made of, `backend.video`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from backend.batch.tasks import ClipTask, SolveSettings
+from backend.camera import CameraOptions
+from backend.embedding.model_files import ModelFiles
+from backend.errors import BadInputError
+from backend.pipeline import SolveRequest
+from backend.solving.person import parse_person
+from backend.solving.request import SolveQuality
+from backend.video import FrameRange, VideoOptions, VideoReader, open_video, parse_range
+from blender_addon.motion.clip import MotionClip
+
+
+def solve_request(order: ClipTask, output: Path, device: str) -> SolveRequest:
+    """The pipeline's request. Raises BadInputError for an option that cannot be."""
+    settings = order.solve
+    qualities = [quality.value for quality in SolveQuality]
+    if settings.quality not in qualities:
+        raise BadInputError(f"There is no quality {settings.quality!r}", f"Choose from {', '.join(qualities)}")
+    calibration = Path(settings.calibration) if settings.calibration else None
+    return SolveRequest(
+        video=Path(order.source),
+        output=output,
+        range=parse_range(settings.range) if settings.range else FrameRange(),
+        person=parse_person(settings.person),
+        max_people=settings.max_people,
+        height_m=settings.height_m,
+        camera=CameraOptions(settings.focal_px, settings.fov_deg, calibration, settings.camera or None),
+        gravity_camera=_direction(settings.gravity) if settings.gravity else None,
+        quality=SolveQuality(settings.quality),
+        model=model_files(settings),
+        device=device,
+        slow_motion=settings.slow_motion,
+        sequence_fps=settings.fps,
+        resume=True,
+    )
+
+
+def model_files(settings: SolveSettings) -> ModelFiles:
+    """The towers and the bank that an order names."""
+    return ModelFiles(
+        Path(settings.towers) if settings.towers else None, Path(settings.bank) if settings.bank else None
+    )
+
+
+def open_source(order: ClipTask, clips: Sequence[MotionClip]) -> VideoReader:
+    """The source's images as the solve saw them; for a solved clip those that it names."""
+    if order.is_solved:
+        return open_video(Path(clips[0].header.source), _options_of(clips[0]))
+    settings = order.solve
+    chosen = parse_range(settings.range) if settings.range else FrameRange()
+    options = VideoOptions(range=chosen, sequence_fps=settings.fps, slow_motion=settings.slow_motion)
+    return open_video(Path(order.source), options)
+
+
+def _options_of(clip: MotionClip) -> VideoOptions:
+    """How the video was read that a clip was solved from. A sequence's rate is the clip's, in the video's own time."""
+    settings = clip.header.settings
+    slow_motion = float(settings.get("slow_motion", "1"))
+    span = settings.get("range", ":")
+    rate = clip.header.source_fps / slow_motion
+    chosen = parse_range(span) if span.strip(":") else FrameRange()
+    return VideoOptions(range=chosen, sequence_fps=rate if rate > 0 else None, slow_motion=slow_motion)
+
+
+def clip_facts(clips: Sequence[MotionClip]) -> dict[str, str]:
+    """What the index page says of a clip beside its figures."""
+    header, times = clips[0].header, clips[0].times_s
+    return {
+        "people": str(len(clips)),
+        "frames": str(len(times)),
+        "fps": f"{header.source_fps:.6g}",
+        "seconds of video": f"{float(times[-1] - times[0]) + 1.0 / max(header.source_fps, 1e-6):.2f}",
+        "image": f"{header.source_width} x {header.source_height}",
+        "body height": f"{header.body_height_m:.2f} m ({header.body_height_source})",
+        "camera": header.intrinsics_source,
+        "quality": header.quality,
+    }
+
+
+def _direction(text: str) -> tuple[float, float, float]:
+    try:
+        x, y, z = (float(part) for part in text.split(","))
+    except ValueError:
+        raise BadInputError(f"The gravity {text!r} is no direction", "Give x,y,z, for example 0,1,0") from None
+    return (x, y, z)

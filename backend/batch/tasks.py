@@ -1,0 +1,206 @@
+"""What a batch is asked to make of each clip, as frozen dataclasses that cross process borders. stdlib only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import PurePosixPath
+
+
+class OutputKind(Enum):
+    """What can be made of a clip; the value is its name on the command line."""
+
+    CLIP = "clip"
+    BVH = "bvh"
+    FBX = "fbx"
+    GLB = "glb"
+    USD = "usd"
+    BLEND = "blend"
+    OVERLAY = "overlay"
+    SHEET = "sheet"
+
+    @property
+    def ending(self) -> str:
+        """The ending of its files."""
+        return {"clip": ".npz", "overlay": ".overlay.mp4", "sheet": ".sheet.png"}.get(self.value, f".{self.value}")
+
+    @property
+    def needs_blender(self) -> bool:
+        """Whether Blender makes it; one file a person then, where others show everyone in one."""
+        return self in _OF_BLENDER
+
+    @property
+    def for_each_person(self) -> bool:
+        """Whether several people become several files."""
+        return self.needs_blender or self is OutputKind.CLIP
+
+
+_OF_BLENDER = (OutputKind.BVH, OutputKind.FBX, OutputKind.GLB, OutputKind.USD, OutputKind.BLEND)
+
+
+class Step(Enum):
+    """The steps of one clip. EXPORT and LOOK both follow SOLVE and may run side by side."""
+
+    SOLVE = "solve"
+    EXPORT = "export"
+    PREVIEW = "look"
+
+
+@dataclass(frozen=True, slots=True)
+class SolveSettings:
+    """How a clip is solved, as text and numbers: what `solve` takes, in the words of its options."""
+
+    range: str = ""
+    person: str = "largest"
+    max_people: int = 4
+    height_m: float | None = None
+    fov_deg: float | None = None
+    focal_px: float | None = None
+    calibration: str = ""
+    camera: str = ""
+    gravity: str = ""
+    quality: str = "best"
+    slow_motion: float = 1.0
+    fps: float | None = None
+    towers: str = ""
+    bank: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnimateSettings:
+    """How a solved clip goes onto a rig; `rig` is a file, empty for the clip's own body as a plain armature."""
+
+    rig: str = ""
+    armature: str = ""
+    smooth: str = "light"
+    ground: bool = False
+    in_place: bool = False
+    straighten_deg: float = 0.0
+    rate: str = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTask:
+    """One clip to convert: its source (a video, images, or a solved `.npz`), where it lay below the input that
+    named it, what to make of it. `trouble` says why it cannot even be tried.
+    """
+
+    source: str
+    folder: str = ""
+    solve: SolveSettings = SolveSettings()
+    animate: AnimateSettings = AnimateSettings()
+    kinds: tuple[OutputKind, ...] = ()
+    name: str = ""
+    trouble: Fault | None = None
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether the source is a motion clip already."""
+        return self.source.lower().endswith(".npz")
+
+    @property
+    def needs_blender(self) -> bool:
+        """Whether any of its outputs is made by Blender."""
+        return any(kind.needs_blender for kind in self.kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why something failed: the error's stable code, what happened, what to do."""
+
+    code: str
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.remedy}" if self.remedy else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedClip:
+    """An order with the `base` of its outputs' names, the hash of what its solve depends on, and of everything."""
+
+    order: ClipTask
+    base: str
+    solve_key: str = ""
+    key: str = ""
+
+    @property
+    def label(self) -> str:
+        """A short name for people."""
+        return PurePosixPath(self.base).name
+
+    def output_name(self, kind: OutputKind, person: int, people: int) -> str:
+        """The output's name below the batch's folder; a person's number is added where there are several."""
+        numbered = kind.for_each_person and people > 1
+        return f"{self.base}.{person}{kind.ending}" if numbered else f"{self.base}{kind.ending}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What holds for all clips of a run and every worker: where results go, with what they are made.
+
+    `out` is a folder or an fsspec URL; `restart_after` clips a fresh Blender is started; a step that is silent for
+    `stall_s` counts as hung; `memory_bytes` bounds one worker with its Blender (0: no bound).
+    """
+
+    out: str
+    device: str = "auto"
+    blender: str = ""
+    restart_after: int = 20
+    stall_s: float = 900.0
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepTask:
+    """One step of one clip; `attempt` counts from 1."""
+
+    step: Step
+    clip: PlannedClip
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """A file that was made: its name below the batch's folder, size, SHA-256. `kind` is empty for what came along."""
+
+    kind: str
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """What a step leaves. `faults` are outputs that could not be made while others could."""
+
+    outputs: tuple[OutputFile, ...] = ()
+    figures: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """A step's end: `fault` where it failed as a whole, else its outcome; which worker, and the seconds it took."""
+
+    order: StepTask
+    worker: str
+    seconds: float
+    outcome: StepOutcome | None = None
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """Where a worker stands."""
+
+    worker: str
+    step: Step
+    base: str
+    stage: str
+    done: int
+    total: int

@@ -1,0 +1,205 @@
+"""From a person's track to solved poses: embed, retrieve, infer. The core's table of contents.
+
+numpy outside; ONNX Runtime on the CPU, torch on CUDA.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.bank.bank_file import PoseBank
+from backend.bank.search import Hits, Searcher
+from backend.embedding.augmented_views import ALL_VIEWS, ClipEmbedding, Query, View, embed_clip
+from backend.embedding.features import LandmarkWindow
+from backend.embedding.keypoint_weights import steady_weight
+from backend.embedding.model_files import SHIPPED, ModelFiles
+from backend.embedding.part_retrieval import PartSearch, PartSettings, between, key_frames
+from backend.embedding.refine import Evidence, Refined, RefineSettings, refine_poses
+from backend.embedding.retrieval import Retrieved, best_path, retrieve
+from backend.embedding.score_gradient import ScoreGradient
+from backend.embedding.shape import bone_scales_from_proportions, reshaped_joints
+from backend.embedding.skeleton import local_from_turns, make_skeleton
+from backend.embedding.smooth_evidence import smoothed
+from backend.embedding.towers_onnx import Towers
+from backend.embedding.windows import normalised_points, solvable_frames, track_windows
+from backend.errors import NoPersonError
+from backend.types import Intrinsics, PersonTrack, PoseTrack
+from blender_addon.motion.body import BodyShape, canonical_body, seen_points_m
+from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_continuous, quaternion_to_matrix
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class PoseOptions:
+    """How a track is solved.
+
+    height_m: the person's height; gravity_camera: unit vector down in the camera where it is known; neighbours: K of
+    the search; average: A of Avg(A); retrieval_share: weight of the retrieved joints beside the auxiliary ones;
+    parts: retrieval by parts (None: whole poses alone); path: Viterbi over the top K;
+    refine: structured inference (None: the retrieved pose as it is);
+    views: how the tower looks at the clip, answers averaged; smooth_s: standard deviation in time of the 3D evidence.
+    """
+
+    height_m: float = 1.70
+    gravity_camera: tuple[float, float, float] | None = None
+    neighbours: int = 200
+    average: int = 100
+    retrieval_share: float = 0.5
+    parts: PartSettings | None = field(default_factory=PartSettings)
+    path: bool = False
+    step_cost: float = 5.0
+    views: tuple[View, ...] = ALL_VIEWS
+    smooth_s: float = 0.05
+    refine: RefineSettings | None = field(default_factory=RefineSettings)
+
+
+class PoseModel:
+    """The towers and the bank, loaded once."""
+
+    def __init__(self, towers: Towers, bank: PoseBank, searcher: Searcher) -> None:
+        self.towers, self.bank, self.searcher = towers, bank, searcher
+
+    @property
+    def name(self) -> str:
+        """Names the weights: goes into clips and cache keys."""
+        weights = self.towers.weights
+        return f"marionet-{weights.image_hash[:8]}-{weights.pose_hash}-{len(self.bank)}"
+
+    def solve(self, track: PersonTrack, intrinsics: Intrinsics, options: PoseOptions | None = None) -> PoseTrack:
+        """Poses of one track in the camera, every frame of the track; NaN where the person was not seen.
+
+        Raises NoPersonError when no frame shows the person.
+        """
+        options = options or PoseOptions()
+        seen = solvable_frames(track)
+        if not seen.any():
+            raise NoPersonError("The track has no frame in which the person is seen", "Choose another person or range")
+        clip = self.embed(track_windows(track, intrinsics), options)
+        found, retrieved_m = self.retrieve(clip, options, track.times_s[seen])
+        settings = options.refine or RefineSettings(iterations=0)
+        evidence = _evidence(track, intrinsics, clip, (found, retrieved_m), options)
+        shape = BodyShape(options.height_m, bone_scales_from_proportions(clip.proportions))
+        skeleton = make_skeleton(shape)
+        if options.refine is not None:
+            weight = steady_weight(skeleton, evidence, track.times_s[seen], settings.shake_share)
+            evidence = replace(evidence, weight=weight)
+        climb = ScoreGradient(
+            self.towers.weights,
+            clip.queries[0].embedding,
+            clip.queries[0].virtual_from_camera,
+            clip.proportions,
+            options.height_m / canonical_body().height_m,
+        )
+        refined = refine_poses(skeleton, evidence, settings, climb)
+        return _pose_track(track, seen, refined, clip, found, shape)
+
+    def embed(self, window: LandmarkWindow, options: PoseOptions) -> ClipEmbedding:
+        """What the image tower says of a clip's windows."""
+        clip = embed_clip(self.towers, window, options.views)
+        known = options.gravity_camera
+        return clip if known is None else replace(clip, gravity=np.asarray(known, np.float64))
+
+    def retrieve(self, clip: ClipEmbedding, options: PoseOptions, times_s: Array) -> tuple[Retrieved, Array]:
+        """The bank's answer to the plain query, and the joints (T, 17, 3) m in the camera, at canonical size and in
+        the person's proportions: by parts, or the mean over the queries of Avg(A). `times_s` (T,) of the frames.
+        """
+        answers = []
+        for query in clip.queries[:1] if options.parts else clip.queries:
+            hits = self.searcher.search(query.embedding, min(options.neighbours, len(self.bank)))
+            found = retrieve(self.bank, hits, options.average)
+            if options.path:
+                found = self._along_path(found, hits, query, options)
+            if options.parts is None:
+                joints = query.joints_in_camera(reshaped_joints(found.joints_m, clip.proportions))
+            else:
+                joints = self._by_parts(query, (hits, found), clip.proportions, options.parts, times_s)
+            answers.append((found, joints))
+        return answers[0][0], np.mean([joints for _, joints in answers], axis=0)
+
+    def _by_parts(
+        self, query: Query, whole: tuple[Hits, Retrieved], proportions: Array, parts: PartSettings, times_s: Array
+    ) -> Array:
+        """Joints (T, 17, 3) m in the camera for a query, from its hits and the whole-pose answer."""
+        keys, (hits, found) = key_frames(times_s, parts.apart_s), whole
+        search = PartSearch(self.towers.weights, parts)
+        at_keys = Hits(hits.scores[keys], hits.indices[keys])
+        made = search.from_hits(self.bank, query.embedding[keys], at_keys, found.joints_m[keys])
+        turned = replace(query, virtual_from_camera=query.virtual_from_camera[keys])
+        return between(turned.joints_in_camera(reshaped_joints(made, proportions)), keys, times_s)
+
+    def _along_path(self, found: Retrieved, hits: Hits, query: Query, options: PoseOptions) -> Retrieved:
+        path = best_path(self.bank, hits, np.swapaxes(query.virtual_from_camera, -1, -2), options.step_cost)
+        candidates = self.bank.candidates
+        rotations = candidates.rotations_wxyz[candidates.pose[path]].copy()
+        rotations[:, 0] = candidates.view_wxyz[path]
+        return replace(found, joints_m=(found.joints_m + candidates.joints_m(path)) / 2, rotations_wxyz=rotations)
+
+
+def load_model(device: str = "cpu", *, threads: int = 0, files: ModelFiles = SHIPPED) -> PoseModel:
+    """Load the shipped towers and bank, or files of the user's own. Raises WeightsError and DeviceError."""
+    weights = files.read_towers()
+    bank = files.open_bank(weights.pose_hash)
+    return PoseModel(Towers(weights, device, threads), bank, files.searcher(bank, device))
+
+
+def _evidence(
+    track: PersonTrack,
+    intrinsics: Intrinsics,
+    clip: ClipEmbedding,
+    answer: tuple[Retrieved, Array],
+    options: PoseOptions,
+) -> Evidence:
+    """What the poses are fitted to: keypoints, a mix of retrieved and auxiliary joints, rotations to start from."""
+    found, retrieved_m = answer
+    seen = solvable_frames(track)
+    if options.refine is None:
+        local = quaternion_to_matrix(found.rotations_wxyz).astype(np.float32)
+        local[:, 0] = np.swapaxes(clip.queries[0].virtual_from_camera, -1, -2) @ local[:, 0]
+    else:
+        local = local_from_turns(clip.turns.astype(np.float32))
+    scale = options.height_m / canonical_body().height_m
+    share = options.retrieval_share
+    joints = (1 - share) * clip.joints_m + share * retrieved_m
+    return Evidence(
+        normalised_points(track.keypoints_px[seen], intrinsics),
+        np.square(np.clip(track.visibility[seen], 0.02, 1.0)),
+        smoothed(joints * scale, track.times_s[seen], options.smooth_s),
+        clip.error_m * scale,
+        local,
+        clip.half_size,
+    )
+
+
+def _pose_track(
+    track: PersonTrack,
+    seen: NDArray[np.bool_],
+    refined: Refined,
+    clip: ClipEmbedding,
+    found: Retrieved,
+    shape: BodyShape,
+) -> PoseTrack:
+    def whole(values: Array, fill: float = np.nan) -> Array:
+        out = np.full((len(seen), *values.shape[1:]), fill)
+        out[seen] = values
+        return out
+
+    rotations = quaternion_continuous(matrix_to_quaternion(refined.local.astype(np.float64)))
+    error = np.sqrt(np.mean(np.square(clip.error_m), axis=1))
+    size = shape.height_m / canonical_body().height_m
+    joints = seen_points_m("h36m17", refined.pose.centres_m, refined.pose.turns, size)
+    sure = np.exp(-np.square(error / 0.15)) * track.presence[seen] * track.visibility[seen].mean(axis=1)
+    return PoseTrack(
+        whole(rotations),
+        whole(refined.root_m.astype(np.float64)),
+        whole(joints.astype(np.float64)),
+        whole(np.clip(sure, 0.0, 1.0), 0.0),
+        whole(found.score.astype(np.float64)),
+        whole(found.margin.astype(np.float64)),
+        clip.gravity,
+        shape.height_m,
+        np.asarray(shape.bone_scales),
+    )

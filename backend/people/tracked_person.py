@@ -1,0 +1,148 @@
+"""One person that is followed from frame to frame. numpy, backend.people."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.people.appearance import blended
+from backend.people.landmarks import LandmarkBatch
+from backend.people.motion_filter import MotionFilter
+from backend.people.person_search import Box, Candidate
+from backend.people.region import Roi
+from backend.people.reidentification import Absent
+from backend.people.track_log import TrackLog, row_box, row_keypoints, row_of
+from backend.types import Array
+
+_CONFIRMED_AFTER = 3  # sightings, before a person counts and gets a number
+_LEARN = 0.1
+_DOUBTFUL = 0.45  # sureness below which a detector should look whether the landmarks still lie on the person
+_UNKNOWN = -1
+
+
+@dataclass(slots=True)
+class TrackedPerson:
+    """State of one person; `last_seen` is a position among the frames given to the tracker, `last_seen_s` its time.
+
+    `size_px` is the body box's diagonal when last seen, `size_sum_px` its sum over the frames so far.
+    """
+
+    motion: MotionFilter
+    log: TrackLog
+    appearance: Array | None
+    last_seen: int
+    last_seen_s: float
+    away: bool = False
+    track_id: int | None = None
+    sureness: float = 1.0
+    size_px: float = 0.0
+    size_sum_px: float = 0.0
+
+    @staticmethod
+    def from_candidate(candidate: Candidate, position: int, time_s: float) -> TrackedPerson:
+        """A person seen for the first time."""
+        person = TrackedPerson(MotionFilter(candidate.roi), TrackLog(position), candidate.appearance, position, time_s)
+        person.log.write(position, row_of(candidate.batch, 0))
+        person._measure()
+        return person
+
+    def see(self, batch: LandmarkBatch, position: int, time_s: float) -> None:
+        """Take in the landmarks of the next frame (the first row of `batch`)."""
+        self.motion.observe(batch.next_roi(0))
+        self.log.write(position, row_of(batch, 0))
+        self.sureness = (self.sureness + batch.sureness(0)) / 2
+        self.last_seen, self.last_seen_s, self.away = position, time_s, False
+        self._measure()
+
+    def rest(self, position: int) -> None:
+        """Not looked at in the frame at `position`, but thought to go on as before."""
+        self.motion.go_on()
+        self.log.skip(position)
+        self.size_sum_px += self.size_px
+
+    def find_again(self, candidate: Candidate, position: int, time_s: float) -> None:
+        """The person was out of sight and is the one found."""
+        self.motion = MotionFilter(candidate.roi)
+        self.log.write(position, row_of(candidate.batch, 0))
+        self.learn(candidate.appearance)
+        self.sureness = 1.0
+        self.last_seen, self.last_seen_s, self.away = position, time_s, False
+        self._measure()
+
+    def _measure(self) -> None:
+        x0, y0, x1, y1 = self.last_box
+        self.size_px = math.hypot(x1 - x0, y1 - y0)
+        self.size_sum_px += self.size_px
+
+    def lose(self, position: int, previous: int, previous_s: float) -> None:
+        """Not seen in the frame at `position`; the last sight was at `previous` when it was taken back."""
+        self.log.erase(position)
+        self.last_seen, self.last_seen_s = min(self.last_seen, previous), min(self.last_seen_s, previous_s)
+        self.away = True
+
+    def learn(self, look: Array | None) -> None:
+        """Adapt the colours slowly."""
+        if look is not None:
+            self.appearance = look if self.appearance is None else blended(self.appearance, look, _LEARN)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the person was seen often enough to be believed."""
+        return self.track_id is not None or self.log.sightings >= _CONFIRMED_AFTER
+
+    @property
+    def is_doubtful(self) -> bool:
+        """In sight, as the network says, but with blurred heatmaps for some frames."""
+        return not self.away and self.sureness < _DOUBTFUL
+
+    def keypoints(self, position: int) -> NDArray[np.float32]:
+        """(33, 2) px in the frame at `position`."""
+        return row_keypoints(self.log.row(position))
+
+    @property
+    def last_box(self) -> Box:
+        """Body box px when last seen."""
+        return row_box(self.log.row(self.last_seen))
+
+    def box(self, position: int) -> Box:
+        """Body box px in the frame at `position`."""
+        return row_box(self.log.row(position))
+
+    def expected(self, steps: int = 1) -> Roi:
+        """Region `steps` frames on."""
+        return self.motion.predict(steps)
+
+    def as_absent(self, time_s: float) -> Absent:
+        """What identity matching needs at `time_s`."""
+        return Absent(self.motion.predict(0), self.appearance, time_s - self.last_seen_s)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Everything as arrays."""
+        number = _UNKNOWN if self.track_id is None else self.track_id
+        return {
+            "rows": self.log.kept_rows,
+            "motion": self.motion.state(),
+            "appearance": np.zeros(0) if self.appearance is None else self.appearance,
+            "whole": np.array([self.log.first, self.last_seen, int(self.away), number], np.int64),
+            "real": np.array([self.last_seen_s, self.sureness, self.size_px, self.size_sum_px]),
+        }
+
+    @staticmethod
+    def restored(state: dict[str, NDArray[np.generic]]) -> TrackedPerson:
+        """The person that `state` came from."""
+        first, last_seen, away, number = (int(value) for value in state["whole"])
+        return TrackedPerson(
+            motion=MotionFilter.restored(state["motion"].astype(np.float64)),
+            log=TrackLog(first, state["rows"].astype(np.float32)),
+            appearance=state["appearance"].astype(np.float64) if len(state["appearance"]) else None,
+            last_seen=last_seen,
+            last_seen_s=float(state["real"][0]),
+            away=bool(away),
+            track_id=None if number == _UNKNOWN else number,
+            sureness=float(state["real"][1]),
+            size_px=float(state["real"][2]),
+            size_sum_px=float(state["real"][3]),
+        )

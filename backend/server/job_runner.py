@@ -1,0 +1,66 @@
+"""The seam between the service and what it computes: a runner takes an order, a sink takes what comes of it.
+
+May import stdlib, numpy and `backend.types`. The product's runner is `solve_runner.SolveRunner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.server.worker_protocol import RunJob
+from backend.types import Array, CancelToken, ProgressCallback
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewChunk:
+    """Solved frames of one person, as `MotionChunk` describes them.
+
+    frame_index (T,), times_s (T,), rotations_wxyz (T, J, 4), root_m (T, 3) in `space` ("world" or "camera"),
+    joints_camera_m (T, 17, 3), confidence (T,).
+    """
+
+    person: int
+    space: str
+    frame_index: NDArray[np.integer]
+    times_s: Array
+    rotations_wxyz: Array
+    root_m: Array
+    joints_camera_m: Array
+    confidence: Array
+
+
+@dataclass(frozen=True, slots=True)
+class JobSink:
+    """Where a runner reports: both callbacks may be called from any thread; `cancel` is asked between frames."""
+
+    progress: ProgressCallback
+    chunk: Callable[[PreviewChunk], None]
+    cancel: CancelToken
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """What a runner leaves: files in the order's output folder, figures, and whether it stopped early as asked."""
+
+    files: tuple[Path, ...]
+    figures: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    cancelled: bool = False
+
+
+class JobRunner(Protocol):
+    """One worker process has one runner, which keeps its models between jobs."""
+
+    def warm_up(self) -> str:
+        """Load what every job needs; the name of the device it computes on."""
+        ...
+
+    def run(self, order: RunJob, sink: JobSink) -> JobOutcome:
+        """Carry out one order. Raises MarionetError for what a user can mend, Cancelled when nothing was finished."""
+        ...

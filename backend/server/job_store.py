@@ -1,0 +1,190 @@
+"""Jobs on disk: one folder a job, so that nothing is lost with a process. stdlib and `blender_addon.wire`.
+
+    <job id>/job.json     what was asked and how it stands, replaced whole
+             upload.part  bytes received so far; renamed to `upload` + suffix when complete
+             chunks/      preview chunks of the current attempt, one file each
+             work/        where the worker writes; renamed to result/ when the job ends
+             result/      what a client fetches
+
+Every file appears whole by a rename; what a dead process left half-made is swept when the store is opened.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.server.logs import log_event
+from backend.server.upload_cache import UploadCache
+from backend.server.worker_protocol import pack_frames, unpack_frames
+from blender_addon.wire.codec import Buffer
+from blender_addon.wire.errors import WireError
+from blender_addon.wire.messages import ResultFile, SolveOptions, Source
+from blender_addon.wire.schema import plan_of, record_of, value_from
+
+JOB_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """What is kept of a job: the request, its state, and its end. States as in `JobInfo`.
+
+    `attempt` counts the runs, `deaths` those that ended with the server itself.
+    """
+
+    job_id: str
+    owner: str
+    state: str
+    source: Source
+    options: SolveOptions
+    submitted_unix_s: float
+    ended_unix_s: float = 0.0
+    attempt: int = 0
+    deaths: int = 0
+    frames_kept: int = 0
+    code: str = ""
+    message: str = ""
+    remedy: str = ""
+    files: tuple[ResultFile, ...] = ()
+    figures: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    task: str = "solve"
+
+    @property
+    def over(self) -> bool:
+        """Whether the job has ended, one way or another."""
+        return self.state in ("done", "failed", "cancelled")
+
+    @property
+    def label(self) -> str:
+        """A name for people."""
+        return self.source.name or Path(self.source.path).name
+
+
+class JobStore:
+    """The folder of all jobs. Every method may raise OSError when the disk refuses."""
+
+    def __init__(self, folder: Path, kept: UploadCache) -> None:
+        self.folder = folder
+        self.kept = kept
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def load(self) -> list[JobRecord]:
+        """All jobs, oldest first; sweeps what no job owns and what was half-made."""
+        records = []
+        for path in sorted(self.folder.iterdir()):
+            record = self._read(path) if JOB_ID.fullmatch(path.name) and path.is_dir() else None
+            if record is None:
+                log_event("swept", logging.WARNING, path=path.name)
+                _remove(path)
+                continue
+            for temporary in path.glob(".*.new"):
+                _remove(temporary)
+            records.append(record)
+        return sorted(records, key=lambda record: record.submitted_unix_s)
+
+    def save(self, record: JobRecord) -> None:
+        """Write a job's record whole."""
+        folder = self.folder / record.job_id
+        folder.mkdir(exist_ok=True, mode=0o700)
+        _write_whole(folder / "job.json", json.dumps(record_of(record, plan_of(JobRecord))).encode())
+
+    def delete(self, job_id: str) -> None:
+        """Remove a job; a crash half way leaves a folder that the next start sweeps."""
+        doomed = self.folder / f".deleted-{job_id}"
+        _remove(doomed)
+        os.replace(self.folder / job_id, doomed)
+        _remove(doomed)
+
+    def begin_attempt(self, job_id: str) -> Path:
+        """Clear the chunks of an earlier attempt; the folder to work in, which keeps what a resume can use."""
+        folder = self.folder / job_id
+        _remove(folder / "chunks")
+        (folder / "chunks").mkdir()
+        work = folder / "work"
+        work.mkdir(exist_ok=True)
+        return work
+
+    def publish(self, job_id: str, files: tuple[ResultFile, ...]) -> None:
+        """Make the worker's finished files the result, and drop whatever else lies in its folder."""
+        folder = self.folder / job_id
+        fresh = folder / ".result.new"
+        _remove(fresh)
+        fresh.mkdir()
+        for file in files:
+            os.replace(folder / "work" / file.name, fresh / file.name)
+        _remove(folder / "result")
+        os.replace(fresh, folder / "result")
+        _remove(folder / "work")
+
+    def drop_work(self, job_id: str) -> None:
+        """Remove what an abandoned attempt wrote, if the job is still there."""
+        _remove(self.folder / job_id / "work")
+
+    def drop_input(self, record: JobRecord) -> None:
+        """An uploaded video is not needed once its job is over; one that was only looked through may be soon again."""
+        if record.source.kind != "upload":
+            return
+        self.part_path(record.job_id).unlink(missing_ok=True)
+        path = self.upload_path(record)
+        try:
+            if record.task == "people" and record.state != "failed" and path.exists():
+                self.kept.put(record.owner, record.source, path)
+        finally:
+            path.unlink(missing_ok=True)  # what cannot be kept is not left behind either
+
+    def take_kept(self, record: JobRecord) -> bool:
+        """Whether the upload that a job asks for was kept; it is the job's then, whole."""
+        return self.kept.take(record.owner, record.source, self.upload_path(record))
+
+    def write_chunk(self, job_id: str, index: int, frames: list[Buffer]) -> None:
+        """Keep a chunk's encoded frames."""
+        _write_whole(self.folder / job_id / "chunks" / f"{index:06d}", pack_frames(frames))
+
+    def read_chunk(self, job_id: str, index: int) -> list[Buffer]:
+        """A chunk's encoded frames."""
+        return unpack_frames((self.folder / job_id / "chunks" / f"{index:06d}").read_bytes())
+
+    def part_path(self, job_id: str) -> Path:
+        """The upload while it comes in."""
+        return self.folder / job_id / "upload.part"
+
+    def upload_path(self, record: JobRecord) -> Path:
+        """The upload once it is complete; the suffix tells the decoder what it is."""
+        return self.folder / record.job_id / f"upload{Path(record.source.name).suffix.lower()}"
+
+    def read_result(self, job_id: str, name: str, offset: int, size: int) -> bytes:
+        """Bytes of a result file."""
+        with (self.folder / job_id / "result" / name).open("rb") as stream:
+            stream.seek(offset)
+            return stream.read(size)
+
+    def free_bytes(self) -> int:
+        """Free space on the store's disk."""
+        return shutil.disk_usage(self.folder).free
+
+    def _read(self, folder: Path) -> JobRecord | None:
+        try:
+            record = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+            job = JobRecord(**value_from(plan_of(JobRecord), record, "job"))
+        except (OSError, ValueError, WireError):
+            return None
+        return job if job.job_id == folder.name else None
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

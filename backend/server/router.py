@@ -1,0 +1,116 @@
+"""The server's socket with its key judge and its monitor: what comes in, from whom, and what goes out.
+
+May import zmq, `blender_addon.wire` and its own room. Handshakes that fail never reach the loop; the monitor counts
+them, so that they are refusals like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from backend.errors import ServiceError
+from backend.server.auth import ZAP_DOMAIN, AllowList, KeyPair, ZapHandler
+from backend.server.config import BindAddress
+from backend.server.logs import RefusalLedger
+from blender_addon.wire.codec import Buffer
+from blender_addon.wire.transport import send, server_socket
+
+_FAILED_HANDSHAKES = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+_MONITOR_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message as it came: the connection's identity, the name of its key ("" on loopback), its frames."""
+
+    identity: bytes
+    key_name: str
+    frames: list[bytes]
+
+
+class RouterSocket:
+    """The ROUTER socket. `open` binds it."""
+
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        keys: KeyPair | None,
+        allow_list: AllowList | None,
+        ledger: RefusalLedger,
+    ) -> None:
+        self._ledger = ledger
+        # The judge must stand before the first connection, or libzmq lets everyone in.
+        self._judge = ZapHandler(context, allow_list, ledger) if allow_list is not None else None
+        self._router = server_socket(context, keys.secret if keys else "", ZAP_DOMAIN)
+        self._monitor = self._router.get_monitor_socket(_FAILED_HANDSHAKES)
+        self._poller = zmq.Poller()
+
+    def open(self, address: BindAddress) -> str:
+        """Bind; the endpoint that clients on this machine use. Raises ServiceError when the address is taken."""
+        if ":" in address.host:
+            self._router.setsockopt(zmq.IPV6, 1)
+        try:
+            self._router.bind(address.endpoint if address.port else f"tcp://{address.host}:*")
+        except zmq.ZMQError as fault:
+            raise ServiceError(
+                f"Cannot listen on {address.endpoint} ({fault.strerror})", "Choose another port, or 0 for any"
+            ) from fault
+        bound = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
+        for socket in (self._router, self._monitor, self._judge.socket if self._judge else None):
+            if socket is not None:
+                self._poller.register(socket, zmq.POLLIN)
+        return bound.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+    def wait(self, inbox: zmq.Socket[bytes], timeout_ms: int) -> None:
+        """Wait until something happens; judge the keys and count the handshakes that wait."""
+        self._poller.register(inbox, zmq.POLLIN)
+        ready = dict(self._poller.poll(timeout_ms))
+        if self._judge is not None and self._judge.socket in ready:
+            self._judge.answer()
+        if self._monitor in ready:
+            self._count_handshakes()
+
+    def receive(self) -> Arrival | None:
+        """The next message without waiting; None when there is none."""
+        try:
+            identity, *frames = self._router.recv_multipart(flags=zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+        name = _user_id(frames[0]) if frames and self._judge is not None else ""
+        return Arrival(identity.bytes, name, [frame.bytes for frame in frames])
+
+    def send(self, identity: bytes, frames: list[Buffer]) -> bool | None:
+        """True when queued, False when the peer's queue is full, None when the peer is gone."""
+        try:
+            return send(self._router, [identity, *frames])
+        except zmq.ZMQError as fault:
+            if fault.errno in (zmq.EHOSTUNREACH, zmq.ECONNRESET):
+                return None
+            raise
+
+    def close(self) -> None:
+        """Close every socket; what is queued for clients gets a moment to leave."""
+        self._router.disable_monitor()
+        self._monitor.close(linger=0)
+        self._router.close(linger=200)
+        if self._judge is not None:
+            self._judge.socket.close(linger=0)
+
+    def _count_handshakes(self) -> None:
+        for _ in range(_MONITOR_BATCH):
+            try:
+                event = recv_monitor_message(self._monitor, flags=zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._ledger.add("handshake", f"connection gave up or was not ZeroMQ: event {event['event']}", "")
+
+
+def _user_id(frame: zmq.Frame) -> str:
+    """The name that the key judge gave this connection."""
+    return str(frame.get("User-Id"))  # type: ignore[arg-type]  # pyzmq's stub knows the numbered properties only

@@ -1,0 +1,239 @@
+"""The server's side of its worker processes: start, order, stop, kill, restart, memory. stdlib, psutil, zmq.
+
+A thread per worker reads its pipe and passes every message to the server's loop through an in-process socket, so
+that the loop waits in one place on every system.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import zmq
+
+from backend.server.logs import log_event
+from backend.server.worker_protocol import FROM_WORKER, AbandonJob, RunJob, StopJob, read_frames, write_frames
+from blender_addon.wire.codec import decode, encode
+from blender_addon.wire.errors import WireError
+from blender_addon.wire.messages import Worker
+
+INBOX = "inproc://marionet-workers"
+_FIRST_RESTART_S = 0.1
+_LAST_RESTART_S = 30.0
+_MEMORY_CHECK_S = 0.5
+_HOPELESS_FAILURES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What came from a worker: a message, or None when its pipe closed. `generation` counts its restarts."""
+
+    worker_id: str
+    generation: int
+    message: Any
+
+
+class WorkerHandle:
+    """One device's worker process. States: "starting", "idle", "busy", "down" (waiting to be restarted)."""
+
+    def __init__(self, worker_id: str, device: str, command: tuple[str, ...], context: zmq.Context[Any]) -> None:
+        self.worker_id = worker_id
+        self.device = device
+        self.state = "down"
+        self.job_id = ""
+        self.generation = 0
+        self.failures = 0
+        self.memory_bytes = 0
+        self.restart_at_s = 0.0
+        self._let_go_by_s: float | None = None
+        self._command = (*command, "--worker", worker_id, "--device", device)
+        self._context = context
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id, 0 when there is none."""
+        return self._process.pid if self._process is not None else 0
+
+    def describe(self) -> Worker:
+        """As clients see it."""
+        return Worker(self.worker_id, self.device, self.state, self.job_id, self.memory_bytes)
+
+    def start(self) -> None:
+        """Start the process; it reports `Ready` when its models are loaded."""
+        self.generation += 1
+        self.state, self.job_id = "starting", ""
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        arguments = (self._process, self.generation)
+        threading.Thread(target=self._listen, args=arguments, name=self.worker_id, daemon=True).start()
+        log_event("worker starts", worker=self.worker_id, device=self.device, pid=self._process.pid)
+
+    def order(self, order: RunJob) -> None:
+        """Hand over a job; a process that died meanwhile is reported by its closed pipe."""
+        self.state, self.job_id = "busy", order.job_id
+        self._send(order)
+
+    def rest(self) -> None:
+        """The process has nothing to do."""
+        self.state, self.job_id, self._let_go_by_s = "idle", "", None
+
+    def stop_job(self, job_id: str) -> None:
+        """Ask for a stop."""
+        self._send(StopJob(job_id))
+
+    def abandon(self, job_id: str, let_go_by_s: float) -> None:
+        """Insist on a stop; the process is ended when it does not let go in time."""
+        self._let_go_by_s = let_go_by_s
+        self._send(AbandonJob(job_id))
+
+    def holds_on(self, now_s: float) -> bool:
+        """Whether the process has not let go of an abandoned job in time."""
+        return self._let_go_by_s is not None and now_s >= self._let_go_by_s
+
+    def kill(self) -> None:
+        """End the process at once; its closed pipe is reported like a crash."""
+        if self._process is not None:
+            self._process.kill()
+
+    def reap(self) -> str:
+        """After its pipe closed: wait for the process and say in words how it ended."""
+        process, self._process = self._process, None
+        if process is None:
+            return "was not running"
+        process.kill()
+        code = process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                _close_quietly(stream)
+        self.state, self.memory_bytes, self._let_go_by_s = "down", 0, None
+        self.failures += 1
+        self.restart_at_s = time.monotonic() + min(_FIRST_RESTART_S * 2.0 ** (self.failures - 1), _LAST_RESTART_S)
+        return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+    def measure(self) -> int:
+        """The process's resident memory in bytes; 0 when it is not running."""
+        try:
+            self.memory_bytes = psutil.Process(self.pid).memory_info().rss if self._process is not None else 0
+        except psutil.Error:
+            self.memory_bytes = 0
+        return self.memory_bytes
+
+    def _send(self, message: Any) -> None:
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        try:
+            write_frames(process.stdin, encode(message, "0"))  # type: ignore[arg-type]
+        except OSError:
+            log_event("worker does not listen", logging.WARNING, worker=self.worker_id)
+
+    def _listen(self, process: subprocess.Popen[bytes], generation: int) -> None:
+        """The reader thread: everything from the pipe to the inbox, and an empty message at its end."""
+        outbox = self._context.socket(zmq.PUSH)
+        outbox.setsockopt(zmq.LINGER, 0)
+        label = [self.worker_id.encode(), str(generation).encode()]
+        try:
+            outbox.connect(INBOX)
+            assert process.stdout is not None
+            while (frames := read_frames(process.stdout)) is not None:  # type: ignore[arg-type]
+                outbox.send_multipart([*label, *frames])
+            outbox.send_multipart(label)
+        except (zmq.ZMQError, ValueError, OSError):
+            process.kill()  # the server closes, or the pipe holds no messages: either way this worker is over
+            _say_it_is_over(outbox, label)
+        finally:
+            outbox.close()
+
+
+class WorkerPool:
+    """All workers of a server, one per device."""
+
+    def __init__(self, devices: tuple[str, ...], command: tuple[str, ...], context: zmq.Context[Any]) -> None:
+        self.inbox = context.socket(zmq.PULL)
+        self.inbox.setsockopt(zmq.RCVHWM, 64)
+        self.inbox.bind(INBOX)
+        self.workers = {
+            f"w{place}": WorkerHandle(f"w{place}", device, command, context) for place, device in enumerate(devices)
+        }
+        self._next_memory_check_s = 0.0
+
+    def idle(self) -> WorkerHandle | None:
+        """A worker that can take a job, if any."""
+        return next((worker for worker in self.workers.values() if worker.state == "idle"), None)
+
+    def having(self, job_id: str) -> WorkerHandle | None:
+        """The worker that has this job, if any."""
+        return next((worker for worker in self.workers.values() if worker.job_id == job_id), None)
+
+    def abandon(self, job_id: str, grace_s: float) -> None:
+        """Have the worker that has a job drop it, by force when it does not within the grace."""
+        worker = self.having(job_id)
+        if worker is not None:
+            worker.abandon(job_id, time.monotonic() + grace_s)
+
+    def hopeless(self) -> bool:
+        """Whether every worker failed to start several times in a row."""
+        return all(worker.failures >= _HOPELESS_FAILURES for worker in self.workers.values())
+
+    def start_due(self, now_s: float) -> None:
+        """Start every worker that is down and whose pause is over."""
+        for worker in self.workers.values():
+            if worker.state == "down" and now_s >= worker.restart_at_s:
+                worker.start()
+
+    def end_stubborn(self, now_s: float) -> None:
+        """End the processes that do not let go of an abandoned job."""
+        for worker in self.workers.values():
+            if worker.holds_on(now_s):
+                worker.kill()
+
+    def over_memory(self, limit_bytes: int, now_s: float) -> list[WorkerHandle]:
+        """Workers beyond the limit; looks twice a second."""
+        if now_s < self._next_memory_check_s:
+            return []
+        self._next_memory_check_s = now_s + _MEMORY_CHECK_S
+        return [worker for worker in self.workers.values() if worker.measure() > limit_bytes]
+
+    def receive(self) -> WorkerReport | None:
+        """The next report without waiting; None when there is none. A message that is none ends its worker."""
+        while True:
+            try:
+                name, generation, *frames = self.inbox.recv_multipart(flags=zmq.NOBLOCK)
+            except zmq.Again:
+                return None
+            worker = self.workers[name.decode()]
+            if int(generation) != worker.generation:
+                continue
+            try:
+                message = decode(frames, FROM_WORKER).message if frames else None
+            except WireError as fault:
+                log_event("worker sent nonsense", logging.ERROR, worker=worker.worker_id, reason=fault.message)
+                worker.kill()
+                continue
+            return WorkerReport(worker.worker_id, worker.generation, message)
+
+    def stop(self) -> None:
+        """End every process and wait for it."""
+        for worker in self.workers.values():
+            worker.kill()
+            worker.reap()
+        self.inbox.close(linger=0)
+
+
+def _close_quietly(stream: Any) -> None:
+    try:
+        stream.close()
+    except OSError:
+        logging.getLogger(__name__).debug("a worker's pipe was closed already")
+
+
+def _say_it_is_over(outbox: zmq.Socket[bytes], label: list[bytes]) -> None:
+    try:
+        outbox.send_multipart(label)
+    except zmq.ZMQError:
+        logging.getLogger(__name__).debug("the server's inbox is closed already")

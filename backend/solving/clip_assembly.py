@@ -1,0 +1,77 @@
+"""One person's stages put together into a MotionClip over every frame of the range. numpy, types, `motion.clip`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from backend.solving.video_pass import TrackedVideo
+from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
+from backend.world import WorldTrack
+from blender_addon.motion.body import canonical_body
+from blender_addon.motion.clip import ClipHeader, MotionClip
+
+
+def assemble_clip(
+    tracked: TrackedVideo,
+    track: PersonTrack,
+    poses: PoseTrack,
+    world: WorldTrack,
+    intrinsics: Intrinsics,
+    header: ClipHeader,
+) -> MotionClip:
+    """The clip of one person; frames of the range without the person hold NaN and confidence 0."""
+    body = canonical_body()
+    frames = len(tracked.frame_index)
+    rows = np.searchsorted(tracked.frame_index, track.frame_index)
+    solved = np.isfinite(world.rotations_wxyz).all(axis=(1, 2)) & np.isfinite(world.root_world_m).all(axis=1)
+    confidence = np.where(solved, np.clip(np.nan_to_num(poses.confidence), 0.0, 1.0), 0.0)
+
+    def spread(values: Array, blank: float = np.nan) -> Array:
+        whole = np.full((frames, *values.shape[1:]), blank, np.float32)
+        keep = solved.reshape(-1, *(1,) * (values.ndim - 1))
+        whole[rows] = np.where(keep, values, blank)
+        return whole
+
+    seen = np.isfinite(track.keypoints_px).all(axis=-1) & (track.presence > 0)[:, None]
+    keypoint_confidence = np.zeros((frames, track.keypoints_px.shape[1]), np.float32)
+    keypoint_confidence[rows] = np.where(seen, np.nan_to_num(track.visibility), 0.0)
+    keypoints = np.full((frames, *track.keypoints_px.shape[1:]), np.nan, np.float32)
+    keypoints[rows] = np.where(seen[..., None], track.keypoints_px, np.nan)
+    return MotionClip(
+        times_s=tracked.times_s,
+        rotations_wxyz=spread(world.rotations_wxyz),
+        root_world_m=spread(world.root_world_m),
+        root_camera_m=spread(world.root_camera_m),
+        joints_camera_m=spread(world.joints_camera_m),
+        keypoints_px=keypoints,
+        keypoint_confidence=keypoint_confidence,
+        confidence=spread(confidence, 0.0),
+        score=spread(poses.score),
+        margin=spread(poses.margin),
+        contacts=spread(world.contacts, 0.0),
+        intrinsics=np.asarray(intrinsics.matrix, np.float64),
+        world_from_camera=np.broadcast_to(world.world_from_camera[:1], (frames, 4, 4)).astype(np.float64),
+        bone_scales=np.asarray(poses.bone_scales, np.float64),
+        body_joint_names=body.joint_names,
+        joint_names=body.subsets["h36m17"],
+        keypoint_names=body.subsets["blazepose33"],
+        header=replace(header, body_height_m=float(poses.height_m)),
+    )
+
+
+def track_rows(track: PersonTrack, start: int, stop: int) -> PersonTrack:
+    """The rows `start` to before `stop` of a track."""
+    part = slice(start, stop)
+    return PersonTrack(
+        track_id=track.track_id,
+        frame_index=track.frame_index[part],
+        times_s=track.times_s[part],
+        keypoints_px=track.keypoints_px[part],
+        keypoint_depth=track.keypoint_depth[part],
+        visibility=track.visibility[part],
+        world_m=track.world_m[part],
+        presence=track.presence[part],
+        box_px=track.box_px[part],
+    )

@@ -1,0 +1,127 @@
+"""From the capture panel's settings to a job request. May import bpy (paths of the open file)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..client.capture_run import CaptureTicket
+from ..client.job import JobRequest
+from ..client.link import BackendLink
+from ..client.people_search import PeopleSearch
+from ..extension import preferences
+from ..properties import settings
+from ..rig.movie_clip_size import upright_size
+from ..wire.connection_file import ConnectionFileError, read_connection_file
+from ..wire.messages import SolveOptions
+from .backend import AccessError, clip_dir, is_loopback
+
+_ASSUMED_HEIGHT_M = 1.70
+
+
+def missing(capture: Any) -> str:
+    """Why a capture cannot be started with these settings; empty when it can."""
+    if capture.source == "FILE" and not capture.video:
+        return "Choose a video first, or drop one into the viewport"
+    if capture.source == "MOVIE_CLIP" and capture.movie_clip is None:
+        return "Choose a clip that is open in the Movie Clip Editor"
+    if capture.source == "SEQUENCE" and not capture.folder:
+        return "Choose the folder that holds the images"
+    if capture.use_range and capture.end_s <= capture.start_s:
+        return "The part to solve ends before it starts"
+    return ""
+
+
+def source_path(capture: Any) -> Path:
+    """The video file or image folder that the settings name. Raises AccessError when it is not there."""
+    if capture.source == "MOVIE_CLIP":
+        path = Path(bpy.path.abspath(capture.movie_clip.filepath))
+        path = path.parent if capture.movie_clip.source == "SEQUENCE" else path
+    else:
+        path = Path(bpy.path.abspath(capture.video if capture.source == "FILE" else capture.folder))
+    if not path.exists():
+        raise AccessError(f"There is no video at {path}. Choose it again")
+    return path
+
+
+def solve_options(capture: Any) -> SolveOptions:
+    """What the settings ask the backend for."""
+    width, height = point_image(capture)
+    return SolveOptions(
+        start_s=capture.start_s if capture.use_range else None,
+        end_s=capture.end_s if capture.use_range else None,
+        person=person_word(capture),
+        height_m=capture.height_m if capture.know_height else None,
+        fov_deg=capture.fov_deg if capture.know_fov else None,
+        quality=capture.quality,
+        smoothing="off",  # the clip keeps what was solved; smoothing is a setting of the bake
+        slow_motion=capture.slow_motion,
+        sequence_fps=capture.sequence_fps if capture.source == "SEQUENCE" else None,
+        picture_width_px=width,
+        picture_height_px=height,
+    )
+
+
+def person_word(capture: Any) -> str:
+    """The chosen person as the backend takes it: a word, a number, or a point of a frame in px."""
+    if capture.person == "index":
+        return str(capture.person_number)
+    if capture.person == "point":
+        return f"{capture.point_px[0]:.1f},{capture.point_px[1]:.1f}@{capture.point_frame}"
+    return str(capture.person)
+
+
+def point_image(capture: Any) -> tuple[int, int]:
+    """Width and height of the image that the chosen point is counted in; (0, 0) where none is, or it is a file's.
+
+    Blender shows and counts pixels as they are stored; the backend's are square.
+    """
+    if capture.person != "point" or capture.source != "MOVIE_CLIP" or capture.movie_clip is None:
+        return 0, 0
+    return upright_size(capture.movie_clip)
+
+
+def make_search(context: Any, link: BackendLink) -> PeopleSearch:
+    """A search for the people in the panel's video. Raises AccessError in words."""
+    capture = settings(context).capture
+    path = source_path(capture)
+    options = replace(solve_options(capture), quality="fast", person="all")
+    return PeopleSearch(link, path, options, _needs_upload(path))
+
+
+def make_ticket(context: Any) -> CaptureTicket:
+    """The request for a capture with the panel's settings. Raises AccessError in words."""
+    capture = settings(context).capture
+    reason = missing(capture)
+    if reason:
+        raise AccessError(reason)
+    path = source_path(capture)
+    upload = _needs_upload(path)
+    stem = re.sub(r"[^\w.-]+", "_", path.stem) or "clip"
+    folder = clip_dir(preferences()) / f"{stem}_{datetime.now():%Y%m%d_%H%M%S_%f}"
+    request = JobRequest(path, folder, solve_options(capture), upload=upload)
+    height = capture.height_m if capture.know_height else _ASSUMED_HEIGHT_M
+    return CaptureTicket(request, context.scene.name, path, height)
+
+
+def _needs_upload(path: Path) -> bool:
+    """Whether the backend is on another computer, so that the video's bytes have to be sent. Raises AccessError."""
+    away = preferences().backend == "REMOTE" and _is_elsewhere(preferences())
+    if away and path.is_dir():
+        raise AccessError(
+            "A server on another computer cannot read a folder of images here. Make a video of them first"
+        )
+    return away
+
+
+def _is_elsewhere(chosen: Any) -> bool:
+    try:
+        info = read_connection_file(Path(bpy.path.abspath(chosen.connection_file)))
+    except ConnectionFileError as fault:
+        raise AccessError(str(fault)) from fault
+    return not is_loopback(info.endpoint)

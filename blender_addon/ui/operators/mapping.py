@@ -1,0 +1,210 @@
+"""Operators of the map editor: detect, eyedropper, mirror, clear, load, save, forget. May import bpy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy_extras.io_utils import ExportHelper, ImportHelper
+
+from ...motion.body import canonical_body
+from ...properties import settings
+from ...retarget.edit_map import clear_joint, mirror_map, set_joint
+from ...retarget.map_files import read_map, write_map
+from ...rig.read_armature import read_armature
+from ...session.map_rows import chosen_map, fill_rows, forget_map, remember_rows, show_detected_map, take_over
+from .clips import FAULTS, no_armature, say
+
+
+def no_rows(operator: Any, context: Any) -> bool:
+    """Whether there is no map to edit; says so on the greyed button."""
+    if no_armature(operator, context):
+        return True
+    if not settings(context).retarget.rows:
+        operator.poll_message_set("Map the armature's bones first")
+        return True
+    return False
+
+
+class MARIONET_OT_detect_map(bpy.types.Operator):
+    """Map the armature's bones by names, hierarchy and rest pose, and show how sure each choice is"""
+
+    bl_idname = "marionet.detect_map"
+    bl_label = "Map Bones"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return not no_armature(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        try:
+            report = show_detected_map(settings(context).retarget)
+        except (*FAULTS, TypeError) as fault:
+            return say(self, fault)
+        self.report({"INFO"} if report.usable else {"WARNING"}, settings(context).retarget.map_summary)
+        return {"FINISHED"}
+
+
+class MARIONET_OT_pick_bone(bpy.types.Operator):
+    """Give the chosen joint the bones that are selected in the viewport, from parent to child"""
+
+    bl_idname = "marionet.pick_bone"
+    bl_label = "Bone from Selection"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if no_rows(cls, context):
+            return False
+        if not selected_bones(settings(context).retarget.armature):
+            cls.poll_message_set("Select a bone of the armature in Pose Mode")
+            return False
+        return True
+
+    def execute(self, context: Any) -> set[str]:
+        chosen = settings(context).retarget
+        names = selected_bones(chosen.armature)
+        row = chosen.rows[chosen.row_index]
+        take_over(chosen, set_joint(chosen_map(chosen), row.name, tuple(names)))
+        self.report({"INFO"}, f"{row.name}: {', '.join(names)}")
+        return {"FINISHED"}
+
+
+def selected_bones(armature: Any) -> list[str]:
+    """Names of the armature's selected bones, parents first. Selection moved from Bone to PoseBone in Blender 5.0."""
+    found = [bone for bone in armature.pose.bones if (bone.select if hasattr(bone, "select") else bone.bone.select)]
+    return [bone.name for bone in sorted(found, key=lambda bone: len(bone.parent_recursive))]
+
+
+class MARIONET_OT_mirror_map(bpy.types.Operator):
+    """Give the joints of one side the mirrored bones of the other, by name"""
+
+    bl_idname = "marionet.mirror_map"
+    bl_label = "Mirror"
+    bl_options = {"REGISTER", "UNDO"}
+
+    source: bpy.props.EnumProperty(
+        name="From",
+        description="The side that is right already",
+        items=[("left", "Left", "Copy left to right"), ("right", "Right", "Copy right to left")],
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return not no_rows(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        chosen = settings(context).retarget
+        try:
+            mirrored = mirror_map(chosen_map(chosen), read_armature(chosen.armature), self.source)
+        except FAULTS as fault:
+            return say(self, fault)
+        count = take_over(chosen, mirrored)
+        self.report({"INFO"}, f"{count} joints mirrored" if count else "Both sides are the same already")
+        return {"FINISHED"}
+
+
+class MARIONET_OT_clear_bone(bpy.types.Operator):
+    """Take the bone off the chosen joint"""
+
+    bl_idname = "marionet.clear_bone"
+    bl_label = "Clear"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return not no_rows(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        chosen = settings(context).retarget
+        take_over(chosen, clear_joint(chosen_map(chosen), chosen.rows[chosen.row_index].name))
+        return {"FINISHED"}
+
+
+class MARIONET_OT_load_map(bpy.types.Operator, ImportHelper):
+    """Load a skeleton map that was saved or shared"""
+
+    bl_idname = "marionet.load_map"
+    bl_label = "Load Map"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filename_ext = ".json"
+    filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return not no_armature(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        chosen = settings(context).retarget
+        path = Path(bpy.path.abspath(self.filepath))
+        try:
+            loaded = read_map(path)
+        except FAULTS as fault:
+            return say(self, fault)
+        fill_rows(chosen, loaded, None, f"From {path.name}")
+        remember_rows(chosen, list(chosen.rows))
+        absent = [bone for bone in loaded.bones() if bone not in chosen.armature.data.bones]
+        if absent:
+            self.report({"WARNING"}, f"{len(absent)} bones of the map are not in this rig: {', '.join(absent[:5])}")
+        else:
+            self.report({"INFO"}, f"{loaded.label}: {len(loaded.joints)} of {len(canonical_body().joint_names)} joints")
+        return {"FINISHED"}
+
+
+class MARIONET_OT_save_map(bpy.types.Operator, ExportHelper):
+    """Save the skeleton map as a file, to share or to use for batches"""
+
+    bl_idname = "marionet.save_map"
+    bl_label = "Save Map"
+
+    filename_ext = ".json"
+    filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return not no_rows(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        path = Path(bpy.path.abspath(self.filepath))
+        try:
+            write_map(chosen_map(settings(context).retarget), path)
+        except FAULTS as fault:
+            return say(self, fault)
+        self.report({"INFO"}, f"Saved {path}")
+        return {"FINISHED"}
+
+
+class MARIONET_OT_forget_map(bpy.types.Operator):
+    """Forget the corrections of this skeleton and map it anew"""
+
+    bl_idname = "marionet.forget_map"
+    bl_label = "Forget Corrections"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return not no_rows(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        chosen = settings(context).retarget
+        try:
+            forget_map(chosen.armature)
+            show_detected_map(chosen)
+        except (*FAULTS, TypeError) as fault:
+            return say(self, fault)
+        self.report({"INFO"}, chosen.map_summary)
+        return {"FINISHED"}
+
+
+CLASSES = (
+    MARIONET_OT_detect_map,
+    MARIONET_OT_pick_bone,
+    MARIONET_OT_mirror_map,
+    MARIONET_OT_clear_bone,
+    MARIONET_OT_load_map,
+    MARIONET_OT_save_map,
+    MARIONET_OT_forget_map,
+)

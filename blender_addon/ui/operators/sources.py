@@ -1,0 +1,89 @@
+"""What the next capture is made from: a video, a folder of images, the Movie Clip Editor's clip. May import bpy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ...properties import settings
+
+IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+
+
+def clip_is_shown(operator: Any, context: Any) -> bool:
+    """Whether the editor under the pointer shows a clip; where not, the operator's button says what to do."""
+    if getattr(context.space_data, "clip", None) is None:
+        operator.poll_message_set("Open a clip in the Movie Clip Editor first")
+        return False
+    return True
+
+
+class MARIONET_OT_choose_video(bpy.types.Operator):
+    """Take this video as the source of the next capture; an image stands for the numbered images beside it"""
+
+    bl_idname = "marionet.choose_video"
+    bl_label = "Choose Video"
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_movie: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        del event
+        if self.filepath:  # dropped
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> set[str]:
+        path = Path(bpy.path.abspath(self.filepath))
+        if not path.is_file():
+            self.report({"ERROR"}, f"There is no file {path}")
+            return {"CANCELLED"}
+        capture = settings(context).capture
+        if path.suffix.lower() in IMAGE_ENDINGS:
+            capture.source, capture.folder = "SEQUENCE", str(path.parent)
+            self.report({"INFO"}, f"The images in {path.parent} are the next capture's video")
+            return {"FINISHED"}
+        capture.source = "FILE"
+        capture.video = str(path)
+        self.report({"INFO"}, f"{path.name} is the next capture's video")
+        return {"FINISHED"}
+
+
+class MARIONET_OT_use_movie_clip(bpy.types.Operator):
+    """Take the clip that this editor shows as the source of the next capture"""
+
+    bl_idname = "marionet.use_movie_clip"
+    bl_label = "Capture from This Clip"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return clip_is_shown(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        capture = settings(context).capture
+        capture.source, capture.movie_clip = "MOVIE_CLIP", context.space_data.clip
+        self.report({"INFO"}, f"{capture.movie_clip.name} is the next capture's video")
+        return {"FINISHED"}
+
+
+class MARIONET_FH_video(bpy.types.FileHandler):
+    """Videos dropped into the viewport or the movie clip editor."""
+
+    bl_idname = "MARIONET_FH_video"
+    bl_label = "Video for motion capture"
+    bl_import_operator = "marionet.choose_video"
+    bl_file_extensions = ".mp4;.mov;.mkv;.webm;.avi;.m4v"
+
+    @classmethod
+    def poll_drop(cls, context: Any) -> bool:
+        return context.area is not None and context.area.type in {"VIEW_3D", "CLIP_EDITOR"}
+
+
+CLASSES = (MARIONET_OT_choose_video, MARIONET_OT_use_movie_clip, MARIONET_FH_video)

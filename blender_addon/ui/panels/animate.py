@@ -1,0 +1,222 @@
+"""The panels for clean-up, retarget, the map editor and the bake. May import bpy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ...properties import settings
+from ...session import session_state
+from .sidebar import SidebarPanel, draw_clip_name, wrapped
+
+_SURE, _FAIR = 0.75, 0.4
+
+
+def confidence_icon(row: Any) -> str:
+    """The icon of one joint in the map editor."""
+    if not row.bone:
+        return "RADIOBUT_OFF"
+    if row.confidence >= _SURE:
+        return "CHECKMARK"
+    return "QUESTION" if row.confidence >= _FAIR else "ERROR"
+
+
+class MARIONET_PT_cleanup(SidebarPanel, bpy.types.Panel):
+    """Smoothing and clean-up; a running preview follows."""
+
+    bl_idname = "MARIONET_PT_cleanup"
+    bl_label = "Clean-up"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        cleanup = settings(context).cleanup
+        column = layout.column(heading="Smoothing")
+        for part in ("root", "torso", "arms", "legs"):
+            column.prop(cleanup, part)
+        layout.prop(cleanup, "spikes")
+        layout.prop(cleanup, "gap_s")
+        layout.prop(cleanup, "straighten")
+        layout.prop(cleanup, "ground")
+        layout.prop(cleanup, "use_trim")
+        if cleanup.use_trim:
+            pair = layout.column(align=True)
+            pair.prop(cleanup, "trim_start_s")
+            pair.prop(cleanup, "trim_end_s")
+
+
+class MARIONET_PT_retarget(SidebarPanel, bpy.types.Panel):
+    """Which rig, and how the motion goes onto it."""
+
+    bl_idname = "MARIONET_PT_retarget"
+    bl_label = "Retarget"
+
+    def draw_header_preset(self, context: Any) -> None:
+        """The presets' menu."""
+        del context
+        row = self.layout.row(align=True)
+        row.emboss = "NONE"
+        row.menu("MARIONET_MT_presets", text="", icon="PRESET")
+        row.operator("marionet.add_preset", text="", icon="ADD")
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        chosen = settings(context).retarget
+        layout.prop(chosen, "armature", text="")
+        if chosen.armature is not None and chosen.map_summary:
+            wrapped(layout, context, chosen.map_summary, "OUTLINER_OB_ARMATURE")
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        for name in ("root", "travel", "placement", "controls"):
+            column.prop(chosen, name)
+        row = column.row(align=True, heading="Own Scale")
+        row.prop(chosen, "own_scale", text="")
+        inner = row.row()
+        inner.enabled = chosen.own_scale
+        inner.prop(chosen, "scale", text="")
+        column.prop(chosen, "plant_feet")
+        if chosen.plant_feet:
+            column.prop(chosen, "contact_threshold", slider=True)
+        live = session_state.STATE.live is not None
+        layout.operator("marionet.toggle_live", icon="PAUSE" if live else "PLAY", depress=live)
+
+
+class MARIONET_UL_map(bpy.types.UIList):
+    """The joints of the skeleton map; the search at the bottom finds joints and bones."""
+
+    bl_idname = "MARIONET_UL_map"
+
+    def draw_item(
+        self, context: Any, layout: Any, _data: Any, item: Any, _icon: int, _active_data: Any, _active_property: str
+    ) -> None:
+        """Draw one joint."""
+        split = layout.split(factor=0.42)
+        split.label(text=item.name.replace("_", " "), icon=confidence_icon(item))
+        armature = settings(context).retarget.armature
+        if armature is None:
+            split.label(text=item.bone)
+        else:
+            split.prop_search(item, "bone", armature.data, "bones", text="")
+
+    def filter_items(self, _context: Any, data: Any, prop: str) -> tuple[list[int], list[int]]:
+        """Keep joints whose own or whose bone's name holds the search text."""
+        rows = getattr(data, prop)
+        wanted = self.filter_name.lower()
+        if not wanted:
+            return [], []
+        found = [wanted in f"{row.name} {row.bone} {row.more}".lower() for row in rows]
+        return [self.bitflag_filter_item if hit else 0 for hit in found], []
+
+
+class MARIONET_PT_map(SidebarPanel, bpy.types.Panel):
+    """The skeleton map, joint by joint."""
+
+    bl_idname = "MARIONET_PT_map"
+    bl_label = "Skeleton Map"
+    bl_parent_id = "MARIONET_PT_retarget"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        chosen = settings(context).retarget
+        row = layout.row()
+        row.template_list("MARIONET_UL_map", "", chosen, "rows", chosen, "row_index", rows=8)
+        side = row.column(align=True)
+        side.operator("marionet.detect_map", text="", icon="VIEWZOOM")
+        side.operator("marionet.pick_bone", text="", icon="EYEDROPPER")
+        side.operator("marionet.mirror_map", text="", icon="MOD_MIRROR")
+        side.operator("marionet.clear_bone", text="", icon="X")
+        side.separator()
+        side.operator("marionet.load_map", text="", icon="FILE_FOLDER")
+        side.operator("marionet.save_map", text="", icon="FILE_TICK")
+        side.operator("marionet.forget_map", text="", icon="LOOP_BACK")
+        if not 0 <= chosen.row_index < len(chosen.rows):
+            return
+        item = chosen.rows[chosen.row_index]
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(item, "more")
+        if item.reason:
+            wrapped(layout, context, f"{item.confidence:.0%}: {item.reason}")
+
+
+class MARIONET_PT_props(SidebarPanel, bpy.types.Panel):
+    """Objects that the hands hold."""
+
+    bl_idname = "MARIONET_PT_props"
+    bl_label = "Hands to Props"
+    bl_parent_id = "MARIONET_PT_retarget"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        chosen = settings(context).retarget
+        for name, prop in (("Left Hand", chosen.left_prop), ("Right Hand", chosen.right_prop)):
+            column = layout.column(align=True)
+            column.prop(prop, "thing", text=name)
+            if prop.thing is not None:
+                column.prop(prop, "use_range")
+            if prop.thing is not None and prop.use_range:
+                column.prop(prop, "first")
+                column.prop(prop, "last")
+
+
+class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
+    """How keys are written, the bake and the export."""
+
+    bl_idname = "MARIONET_PT_bake"
+    bl_label = "Bake"
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        kept = settings(context)
+        bake = kept.bake
+        draw_clip_name(layout, context)
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(bake, "action_name")
+        column.prop(bake, "into")
+        if bake.into == "NLA_STRIP":
+            column.prop(bake, "blend_type")
+        grid = layout.grid_flow(row_major=True, columns=4, even_columns=True, align=True)
+        grid.prop(bake, "parts")
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(bake, "frame_start")
+        column.prop(bake, "interpolation")
+        column.prop(bake, "reduce")
+        if bake.reduce:
+            pair = column.column(align=True)
+            pair.prop(bake, "reduce_deg", text="Within (deg)")
+            pair.prop(bake, "reduce_mm", text="(mm)")
+        column.prop(bake, "set_range")
+        layout.operator("marionet.bake", icon="REC")
+        row = layout.row(align=True)
+        row.operator("marionet.show_bake_report", icon="INFO")
+        row.operator("marionet.export", icon="EXPORT")
+        if session_state.STATE.bake_lines:
+            wrapped(layout, context, session_state.STATE.bake_lines[0], "CHECKMARK")
+
+
+CLASSES = (
+    MARIONET_PT_cleanup,
+    MARIONET_PT_retarget,
+    MARIONET_UL_map,
+    MARIONET_PT_map,
+    MARIONET_PT_props,
+    MARIONET_PT_bake,
+)

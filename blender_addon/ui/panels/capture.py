@@ -1,0 +1,188 @@
+"""The panels for capturing and for the clips that came of it. May import bpy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ...properties import active_clip, settings
+from ...session import session_state
+from .sidebar import SidebarPanel, wrapped
+
+_MANY_FIGURES = 6
+
+
+class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
+    """What to solve, and how far it is."""
+
+    bl_idname = "MARIONET_PT_capture"
+    bl_label = "Capture"
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        capture = settings(context).capture
+        run = session_state.STATE.capture
+        column = layout.column()
+        column.enabled = run is None
+        column.use_property_split = True
+        column.use_property_decorate = False
+        _draw_source(column, capture)
+        _draw_options(column, capture)
+        if run is None:
+            _draw_people(layout, context)
+            layout.operator("marionet.capture", icon="PLAY")
+            draw_finishing(layout, context)
+            return
+        layout.progress(factor=run.fraction(), type="BAR", text=run.text())
+        layout.operator("marionet.cancel_capture", icon="CANCEL")
+
+
+def _draw_source(column: Any, capture: Any) -> None:
+    column.prop(capture, "source")
+    if capture.source == "FILE":
+        column.prop(capture, "video")
+    elif capture.source == "MOVIE_CLIP":
+        column.prop(capture, "movie_clip")
+    else:
+        column.prop(capture, "folder")
+        column.prop(capture, "sequence_fps")
+    column.prop(capture, "use_range")
+    if capture.use_range:
+        pair = column.column(align=True)
+        pair.prop(capture, "start_s")
+        pair.prop(capture, "end_s")
+
+
+def _draw_options(column: Any, capture: Any) -> None:
+    column.prop(capture, "person")
+    if capture.person == "index":
+        column.prop(capture, "person_number")
+    elif capture.person == "point":
+        column.prop(capture, "point_px")
+        column.prop(capture, "point_frame")
+    for switch, value in (("know_height", "height_m"), ("know_fov", "fov_deg")):
+        row = column.row(align=True, heading=capture.bl_rna.properties[switch].name)
+        row.prop(capture, switch, text="")
+        inner = row.row()
+        inner.enabled = getattr(capture, switch)
+        inner.prop(capture, value, text="")
+    column.prop(capture, "quality")
+    column.prop(capture, "slow_motion")
+
+
+def _draw_people(layout: Any, context: Any) -> None:
+    people = session_state.STATE.people
+    layout.operator("marionet.find_people", icon="COMMUNITY")
+    if people is None:
+        return
+    if people.state == "running":
+        row = layout.row(align=True)
+        row.progress(factor=people.fraction, type="BAR", text=people.words)
+        row.operator("marionet.cancel_people", text="", icon="CANCEL")
+        return
+    if people.message:
+        wrapped(layout, context, people.message, "INFO")
+    chosen = settings(context).capture
+    for person in people.people:
+        row = layout.row()
+        if person.icon_id:  # without a window there are no icons
+            row.template_icon(icon_value=person.icon_id, scale=4.0)
+        picked = chosen.person == "index" and chosen.person_number == person.number
+        button = row.column()
+        button.scale_y = 2.0
+        button.operator("marionet.pick_person", text=person.label, icon="USER", depress=picked).number = person.number
+
+
+def draw_finishing(layout: Any, context: Any) -> None:
+    """Stopped captures whose clip the backend still makes, and what became of the last one."""
+    for run in session_state.STATE.finishing:
+        row = layout.row(align=True)
+        row.progress(factor=run.fraction(), type="BAR", text=f"{run.text()}: {run.ticket.video.name}")
+        row.operator("marionet.forget_finishing", text="", icon="CANCEL")
+    if session_state.STATE.news:
+        wrapped(layout, context, session_state.STATE.news, "INFO")
+
+
+class MARIONET_PT_movie_clip(bpy.types.Panel):
+    """The way from the Movie Clip Editor to the capture, and how far it is."""
+
+    bl_idname = "MARIONET_PT_movie_clip"
+    bl_label = "Marionet"
+    bl_space_type = "CLIP_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "Marionet"
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        layout.operator("marionet.use_movie_clip", icon="TRACKER")
+        layout.operator("marionet.pick_point", icon="EYEDROPPER")
+        if settings(context).capture.person == "point":
+            chosen = settings(context).capture
+            where = f"{chosen.point_px[0]:.0f}, {chosen.point_px[1]:.0f} in image {chosen.point_frame}"
+            layout.label(text=f"Person at {where}", icon="USER")
+        run = session_state.STATE.capture
+        if run is None:
+            layout.operator("marionet.capture", icon="PLAY")
+            draw_finishing(layout, context)
+            return
+        layout.progress(factor=run.fraction(), type="BAR", text=run.text())
+        layout.operator("marionet.cancel_capture", icon="CANCEL")
+
+
+class MARIONET_UL_clips(bpy.types.UIList):
+    """The list of clips."""
+
+    bl_idname = "MARIONET_UL_clips"
+
+    def draw_item(
+        self, _context: Any, layout: Any, _data: Any, item: Any, _icon: int, _active_data: Any, _active_property: str
+    ) -> None:
+        """Draw one clip."""
+        layout.prop(item, "name", text="", emboss=False, icon="ACTION")
+
+
+class MARIONET_PT_clips(SidebarPanel, bpy.types.Panel):
+    """The clips, their figures and their previews."""
+
+    bl_idname = "MARIONET_PT_clips"
+    bl_label = "Clips"
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        kept = settings(context)
+        row = layout.row()
+        row.template_list("MARIONET_UL_clips", "", kept, "clips", kept, "clip_index", rows=3)
+        side = row.column(align=True)
+        side.operator("marionet.import_clip", text="", icon="FILE_FOLDER")
+        side.operator("marionet.remove_clip", text="", icon="REMOVE")
+        state = session_state.STATE
+        shown = state.overlay is not None
+        column = layout.column(align=True)
+        column.operator("marionet.toggle_skeleton", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
+        column.operator("marionet.make_camera", icon="CAMERA_DATA")
+        _draw_clip(layout, context)
+
+
+def _draw_clip(layout: Any, context: Any) -> None:
+    entry = active_clip(context)
+    loaded = session_state.STATE.clips.get(entry.filepath) if entry else None
+    if loaded is None:
+        return
+    clip = loaded.clip
+    header = clip.header
+    column = layout.column(align=True)
+    column.label(text=f"{len(clip)} frames, {clip.times_s[-1] - clip.times_s[0]:.2f} s, {header.source_fps:.5g} fps")
+    column.label(
+        text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
+    )
+    for name, value in list(header.figures.items())[:_MANY_FIGURES]:
+        column.label(text=f"{name}: {value:.4g}")
+    for warning in header.warnings:
+        wrapped(layout, context, warning, "ERROR")
+
+
+CLASSES = (MARIONET_PT_capture, MARIONET_PT_movie_clip, MARIONET_UL_clips, MARIONET_PT_clips)

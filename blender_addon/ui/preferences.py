@@ -1,0 +1,128 @@
+"""The add-on's preferences: which backend, its environment, where clips go. May import bpy; decides nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, StringProperty
+
+from ..extension import EXTENSION_ID, extension_version
+from ..session import session_state
+from ..session.backend import backend_python, environment_dir
+
+_LOG_LINES = 8
+_SETUP_ICONS = {"running": "SORTTIME", "done": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL"}
+
+
+class MARIONET_preferences(bpy.types.AddonPreferences):
+    """Preferences of Marionet."""
+
+    bl_idname = EXTENSION_ID
+
+    backend: EnumProperty(
+        name="Backend",
+        description="Where videos are solved",
+        items=[
+            ("LOCAL", "This Computer", "A process of its own on this computer; nothing leaves the machine"),
+            ("REMOTE", "A Server", "A Marionet server; its connection file holds the address and the key"),
+        ],
+        default="LOCAL",
+    )
+    backend_python: StringProperty(
+        name="Backend Python",
+        description="Python of the environment that the backend is installed in; empty: the one that was set up here",
+        subtype="FILE_PATH",
+    )
+    backend_folder: StringProperty(
+        name="Source Folder",
+        description="Folder of Marionet's source, where the backend runs from a checkout; empty when it is installed",
+        subtype="DIR_PATH",
+    )
+    backend_options: StringProperty(
+        name="Options", description="Further arguments of the backend's `serve` command, such as --device cpu"
+    )
+    connection_file: StringProperty(
+        name="Connection File",
+        description="The file that the server's `keys` command made for you: address and key, readable by you alone",
+        subtype="FILE_PATH",
+    )
+    setup_python: StringProperty(
+        name="Python for Set-up",
+        description="Python 3.11 or later that makes the environment; empty: the one that Blender brings along",
+        subtype="FILE_PATH",
+    )
+    setup_package: StringProperty(
+        name="Backend Package",
+        description="What to install: a folder with Marionet's source, a wheel file, or a package name",
+        default="marionet",
+    )
+    clip_dir: StringProperty(
+        name="Clips",
+        description="Folder for solved clips; empty: the extension's own folder",
+        subtype="DIR_PATH",
+    )
+    show_guide: BoolProperty(
+        name="Show the First Steps", description="Show the first steps at the top of the sidebar", default=True
+    )
+
+    def draw(self, context: Any) -> None:
+        """Draw the preferences."""
+        draw_preferences(self, self.layout, context)
+
+
+def draw_preferences(chosen: Any, layout: Any, context: Any) -> None:
+    """Draw all preferences into a layout."""
+    del context
+    layout.use_property_split = True
+    layout.prop(chosen, "backend", expand=True)
+    if chosen.backend == "LOCAL":
+        _draw_local(chosen, layout)
+    else:
+        layout.prop(chosen, "connection_file")
+        if not bpy.app.online_access:
+            text = "Online access is off in Blender's preferences: only servers on this computer"
+            layout.label(text=text, icon="INTERNET_OFFLINE")
+    version = extension_version()
+    layout.label(text=session_state.STATE.backend_text(version), icon=session_state.STATE.backend_icon(version))
+    row = layout.row(align=True)
+    row.operator("marionet.connect_backend", icon="LINKED")
+    row.operator("marionet.stop_backend", icon="UNLINKED")
+    row.operator("marionet.copy_report", icon="COPYDOWN")
+    layout.separator()
+    layout.prop(chosen, "clip_dir")
+    layout.prop(chosen, "show_guide")
+
+
+def _draw_local(chosen: Any, layout: Any) -> None:
+    python = backend_python(chosen)
+    layout.prop(chosen, "backend_python")
+    layout.prop(chosen, "backend_folder")
+    layout.prop(chosen, "backend_options")
+    text = f"Backend: {python}" if python else "No backend yet: set it up below, or name its Python above"
+    layout.label(text=text, icon="CHECKMARK" if python else "INFO")
+    box = layout.box()
+    box.label(text="Set-up", icon="TOOL_SETTINGS")
+    box.prop(chosen, "setup_package")
+    box.prop(chosen, "setup_python")
+    box.label(text=f"Goes to {environment_dir()}")
+    row = box.row(align=True)
+    row.operator("marionet.setup_backend", icon="IMPORT")
+    row.operator("marionet.copy_setup_command", icon="COPYDOWN")
+    _draw_setup(box)
+
+
+def _draw_setup(box: Any) -> None:
+    run = session_state.STATE.setup
+    if run is None:
+        return
+    box.label(text=run.title() if run.state == "running" else run.message, icon=_SETUP_ICONS[run.state])
+    for line in run.log_tail(_LOG_LINES):
+        box.label(text=line[-140:])
+    row = box.row(align=True)
+    if run.state == "running":
+        row.operator("marionet.cancel_setup", icon="CANCEL")
+    row.operator("marionet.open_setup_log", icon="TEXT")
+
+
+CLASSES = (MARIONET_preferences,)
