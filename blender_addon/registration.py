@@ -7,7 +7,8 @@ from typing import Any
 import bpy
 
 from . import properties
-from .session import previews, session_state
+from .properties import change_events
+from .session import map_rows, previews, session_state, workflow
 from .session.backend import close_link
 from .ui import preferences, translations
 from .ui.operators import animate, backend, capture, clips, finishing, help, mapping, people, pick_point, sources
@@ -42,6 +43,14 @@ def register() -> None:
         for kind in module.CLASSES:
             bpy.utils.register_class(kind)
     properties.attach()
+    change_events.attach(
+        change_events.ChangeHandlers(
+            refresh_previews=workflow.refresh_previews,
+            map_armature=workflow.map_chosen_armature,
+            edit_map_row=map_rows.map_row_edited,
+            forget_people=session_state.STATE.forget_people_of_other,
+        )
+    )
     previews.attach()
     translations.attach()
     _attach_keymap()
@@ -54,6 +63,7 @@ def unregister() -> None:
     translations.detach()
     previews.detach()
     people.forget_thumbnails()
+    change_events.detach()
     properties.detach()
     for module in reversed(MODULES):
         for kind in reversed(module.CLASSES):

@@ -1,6 +1,7 @@
-"""The seam between what is to be done and where it is done: an executor takes steps and tells how they end.
+"""The interface of executors: an executor takes tasks, runs them and reports how they end.
 
-May import stdlib and `backend.batch.tasks`. Engines: `pool.LocalExecutor` on this machine, `ray_engine.RayExecutor` on a cluster.
+May import stdlib and `backend.batch.tasks`. Implementations: `local_executor.LocalExecutor` on this machine,
+`ray_executor.RayExecutor` on a cluster.
 """
 
 from __future__ import annotations

@@ -130,8 +130,9 @@ class RecordStore:
 
 
 def is_of_another_video(record: ClipRecord, clip: PlannedClip) -> bool:
-    """Whether the record under a clip's name is of another video: cameras number theirs alike. A video that was moved, or
-    edited where it lies, is the same one.
+    """Whether the record under a clip's name is of another video: cameras number theirs alike.
+
+    A video that was moved, or edited where it lies, is the same one.
     """
     return clip.order.source != record.source and clip.solve_key != record.solve_key
 

@@ -29,7 +29,7 @@ class PartSettings:
     """How parts are searched for.
 
     candidates: how many poses lend their parts, spread over the top K of the whole-pose search; temperature: a part is
-    the mean of what is donated, weighted by softmax(score / temperature), as the towers are trained (0: the best alone);
+    the mean of the donors, weighted by softmax(score / temperature), as the towers are trained (0: the best alone);
     sweeps: rounds over all parts; apart_s: frames closer together than this share one search, with the joints in
     between interpolated.
     """

@@ -36,7 +36,7 @@ class CropInference:
 class Plan:
     """What is to be seen in a frame, by the person's place in the tracker's list, as known when its work begins.
 
-    `bystander`: people who are not wanted, so that the scout is enough for them; `resting`: those who are not looked at;
+    `bystander`: people who are not wanted, for whom the scout network is enough; `resting`: people who are skipped;
     `search`: whether the person detector runs beside the landmarks.
     """
 
@@ -111,7 +111,7 @@ class LandmarkExecutor:
             self._pool.shutdown()
 
     def begin(self, inference: CropInference) -> None:
-        """Start a inference where there are threads for it."""
+        """Start an inference where there are threads for it."""
         if self._pool is not None:
             inference.future = self._pool.submit(self.now, inference)
 
@@ -129,7 +129,7 @@ class LandmarkExecutor:
         return landmarks_on_crops([inference.frame.image], [inference.roi], inference.network)
 
     def result(self, inference: CropInference, in_flight: Sequence[FrameInFlight]) -> LandmarkBatch:
-        """What a inference saw; without threads all inferences of `in_flight` that have not run yet run with it."""
+        """The result of an inference; without threads it runs with all others of `in_flight` that wait."""
         if inference.future is not None:
             return inference.future.result()
         if inference.batch is None:

@@ -19,7 +19,7 @@ from backend.people.track_log import body_box
 from backend.types import Array, Detection, Image
 
 Box = tuple[float, float, float, float]
-_BOX_MARGIN = 1.5  # side of the region in which the pose detector inferences, over the box's longer side
+_BOX_MARGIN = 1.5  # side of the region in which the pose detector searches, over the box's longer side
 _BODY_MARGIN = 1.25  # side of a first crop over the longer side of a box without known hips
 _LEAST_PRESENCE, _LEAST_SURENESS = 0.7, 0.55  # to start a track, stricter than to keep one
 _SURE_BOX, _TURNS = 0.4, (0.0, math.pi / 2, -math.pi / 2, math.pi)

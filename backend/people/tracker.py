@@ -89,8 +89,9 @@ class PeopleTracker:
             self._occlusions.forget(number)
 
     def tracks(self) -> list[PersonTrack]:
-        """Every person so far, by track number, left and right put right, what the mirror changes average_flips out; people
-        seen in a frame or two left out.
+        """Every person so far, by track number: left/right swaps fixed, flips averaged.
+
+        People seen in only a frame or two are left out.
         """
         index, times = np.array(self._frame_index, np.intp), np.array(self._times_s)
         people = [person for person in self._people if person.track_id is not None]
@@ -139,7 +140,7 @@ class PeopleTracker:
         return max([self._people[number].last_seen_s, *coming])
 
     def _land(self) -> None:
-        """Take in the first frame on its way, and inference for people in it where that is due."""
+        """Take in the first frame on its way, and search it for people where that is due."""
         in_flight_frame, frame = self._in_flight[0], self._in_flight[0].frame
         self._frame_index.append(frame.index)
         self._times_s.append(frame.time_s)

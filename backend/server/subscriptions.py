@@ -1,7 +1,7 @@
 """Who follows which job, and how far they were served. May import `blender_addon.wire` and its own room.
 
-Nothing is queued per subscription: a subscription is a cursor into the job's chunks on disk, so that a client that is slow or
-away costs no memory and misses nothing. Progress is only ever the latest.
+Nothing is queued per subscription: a subscription is a cursor into the job's chunks on disk, so that a client that is
+slow or away costs no memory and misses nothing. Progress is only ever the latest.
 """
 
 from __future__ import annotations

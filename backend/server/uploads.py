@@ -19,7 +19,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def check_upload(source: Source, max_bytes: int) -> None:
-    """Raise RequestRefused for an upload that will not be taken: its size, its hash, or a name that is not a plain file's."""
+    """Raise RequestRefused for an upload whose size, hash or file name is not accepted."""
     if not 0 < source.size_bytes <= max_bytes:
         raise RequestRefused(
             "too_large", f"An upload has 1 to {max_bytes} bytes, not {source.size_bytes}", "Trim the video"
@@ -33,7 +33,7 @@ def check_upload(source: Source, max_bytes: int) -> None:
 
 
 def append_part(store: JobStore, job: Job, part: UploadPart) -> bool:
-    """Append bytes; True when the upload is complete and its hash agrees. Raises RequestRefused; then nothing changed."""
+    """Append bytes; True when the upload is complete and its hash agrees. RequestRefused leaves it unchanged."""
     record = job.record
     if record.state != "receiving":
         raise RequestRefused("bad_offset", "The upload is complete", "Watch the job")

@@ -1,4 +1,4 @@
-"""The parts that `backend.pipeline` strings together: request, watching the video, checkpoint, preview, assembling clips.
+"""The parts of `backend.pipeline`: request, video pass, checkpoint, preview, clip assembly.
 
 May import every stage's room, `backend.types`, `backend.errors` and `blender_addon.motion`.
 """

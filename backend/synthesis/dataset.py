@@ -75,8 +75,9 @@ def read_dataset(folder: Path) -> Iterator[Shard]:
 
 
 def sequence_frames(folder: Path) -> int:
-    """How many rows of a shard in a row are one video; 1 where every image stands for itself. Raises BadInputError for a
-    folder without renders.
+    """How many consecutive rows of a shard are one video; 1 for single images.
+
+    Raises BadInputError for a folder without renders.
     """
     try:
         record = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What cameras and codecs do to a values: blur, low resolution, colour cast, noise, JPEG. May import numpy and cv2."""
+"""What cameras and codecs do to an image: blur, low resolution, colour cast, noise, JPEG. May import numpy and cv2."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Image = NDArray[np.uint8]
 
 
 def degraded(rng: np.random.Generator, image: Image, grain: np.random.Generator | None = None) -> Image:
-    """A values (S, S, 3) as some camera would have taken it.
+    """An image (S, S, 3) as some camera would have taken it.
 
     `rng` decides on the camera, `grain` on its noise: frames of one video share the former and not the latter.
     """

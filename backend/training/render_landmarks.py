@@ -38,7 +38,7 @@ class RenderLandmarks:
     """N images. What a network reports: points (N, 33, 2) in normalised image coordinates (K^-1 applied), visibility
     (N, 33), guess (N, 33, 3) its own hip-centred 3D guess, found (N,) whether it sees a person. The truth, in m and in
     the camera: landmarks_m (N, 33, 3), joints_m (N, 17, 3) Human3.6M, rotations_wxyz (N, J, 4) local with the root in a
-    Z-up world, camera_from_world (N, 3, 3), offsets_m (N, J, 3), visible (N, 33); video (N,) number of the video (or the
+    Z-up world, camera_from_world (N, 3, 3), offsets_m (N, J, 3), visible (N, 33); video (N,) number of the video (or
     image) a row belongs to, its rows in order of time at 30/s.
     """
 

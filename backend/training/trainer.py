@@ -27,7 +27,7 @@ from backend.training.precision import half_precision_pays
 from backend.training.soft_retrieval import Candidates
 from backend.training.working_set import WorkingSet
 
-__all__ = ["TrainOutputs", "StepReport", "TrainerSettings", "load_checkpoint", "new_state", "save_checkpoint", "train"]
+__all__ = ["StepReport", "TrainOutputs", "TrainerSettings", "load_checkpoint", "new_state", "save_checkpoint", "train"]
 
 
 class Source(Protocol):

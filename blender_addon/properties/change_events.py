@@ -1,16 +1,46 @@
 """What follows when a setting changes: previews are made again, corrections of a map are kept. May import bpy.
 
 Changes come in bursts while a slider is dragged, so the work waits for a short rest. In the background there are no
-timers: operators read the settings when they run.
+timers: operators read the settings when they run. `registration` hands in what to call, so that this package imports
+nothing that lies above it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
 
 _REST_S = 0.25
+
+
+@dataclass(frozen=True)
+class ChangeHandlers:
+    """What is called after a change."""
+
+    refresh_previews: Callable[[Any], object]
+    """Called with the context after a clean-up, retarget or timing setting, or the clip in use, changed."""
+    map_armature: Callable[[Any], object]
+    """Called with the context after another armature was chosen."""
+    edit_map_row: Callable[[Any, Any], object]
+    """Called with the row and the context after a joint's bone was changed in the list."""
+    forget_people: Callable[[str], object]
+    """Called with the absolute path of the video after another one was chosen."""
+
+
+_attached: list[ChangeHandlers] = []
+
+
+def attach(handlers: ChangeHandlers) -> None:
+    """Call `handlers` after changes from now on."""
+    _attached[:] = [handlers]
+
+
+def detach() -> None:
+    """Call nothing any more."""
+    _attached.clear()
 
 
 def _later(function: Any) -> None:
@@ -22,9 +52,8 @@ def _later(function: Any) -> None:
 
 
 def _refresh() -> None:
-    from ..session import workflow
-
-    workflow.refresh_previews(bpy.context)
+    for handlers in _attached:
+        handlers.refresh_previews(bpy.context)
 
 
 def cleanup_changed(_owner: Any, _context: Any) -> None:
@@ -44,23 +73,17 @@ def clip_changed(_owner: Any, _context: Any) -> None:
 
 def armature_changed(_owner: Any, context: Any) -> None:
     """Another armature was chosen: its bones are mapped at once."""
-    from ..session import workflow
-
-    workflow.map_chosen_armature(context)
+    for handlers in _attached:
+        handlers.map_armature(context)
 
 
 def map_row_edited(row: Any, context: Any) -> None:
     """A joint's bone was changed in the list."""
-    from ..session import workflow
-
-    workflow.map_row_edited(row, context)
+    for handlers in _attached:
+        handlers.edit_map_row(row, context)
 
 
 def source_changed(owner: Any, _context: Any) -> None:
     """Another video was chosen: the people found in the last one are of no use."""
-    from ..session import session_state
-
-    people = session_state.STATE.people
-    if people is not None and str(people.video) != bpy.path.abspath(owner.video):
-        people.discard()
-        session_state.STATE.people = None
+    for handlers in _attached:
+        handlers.forget_people(bpy.path.abspath(owner.video))

@@ -101,6 +101,12 @@ class State:
             self.clips[key] = LoadedClip(path, clip, clip)
         return self.clips[key]
 
+    def forget_people_of_other(self, video: str) -> None:
+        """Discard the people that were found in another video than `video` (an absolute path)."""
+        if self.people is not None and str(self.people.video) != video:
+            self.people.discard()
+            self.people = None
+
     def forget_clip(self, path: Path) -> None:
         """Drop a clip from memory, say because its file changed."""
         self.clips.pop(str(path), None)

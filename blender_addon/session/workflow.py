@@ -25,11 +25,9 @@ from ..rig.live_pose import LivePose
 from ..rig.prepare_clip import PrepareSettings, part_settings, prepare_clip
 from ..rig.prop_targets import HandProp
 from . import session_state
-from .map_rows import chosen_map, map_row_edited, show_detected_map
+from .map_rows import chosen_map, show_detected_map
 from .previews import ClipOverlay, LiveRetarget, Timing, redraw_viewports, scene_fps, show_frame, stop_live
 from .session_state import LoadedClip
-
-__all__ = ["map_row_edited"]
 
 logger = logging.getLogger(__name__)
 

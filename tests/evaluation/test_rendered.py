@@ -1,5 +1,5 @@
-"""Rendered videos: every method is scored against the video's own truth, through the command too; single images and videos
-without a person are named.
+"""Rendered videos: every method is scored against the video's own truth, through the command too; single images and
+videos without a person are named.
 """
 
 from __future__ import annotations
