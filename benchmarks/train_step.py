@@ -25,7 +25,7 @@ import torch
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, WINDOW
 from backend.embedding.towers_torch import TowerSizes
 from backend.training.objective import Objective, StepTensors
-from backend.training.precision import half_precision_pays
+from backend.training.parallel import half_precision_pays
 from backend.training.soft_retrieval import Candidates
 from backend.training.trainer import TrainerSettings, new_state
 from benchmarks.outcome import CANNOT_RUN

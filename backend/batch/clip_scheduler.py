@@ -14,7 +14,7 @@ from typing import Final
 
 from backend.batch import solve_cache
 from backend.batch.executor import Executor
-from backend.batch.hasher import Hasher
+from backend.batch.planning import Hasher
 from backend.batch.records import (
     DONE,
     FAILED,

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import queue
 import string
+import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -193,3 +196,25 @@ def _word(text: str) -> str:
 
 def _hashed(record: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+class Hasher:
+    """Gives clips their keys in the order in which they come."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.SimpleQueue[tuple[PlannedClip, Future[PlannedClip]]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="hash", daemon=True).start()
+
+    def submit(self, clip: PlannedClip) -> Future[PlannedClip]:
+        """The clip with its keys, some time; the future raises what `with_keys` raises."""
+        future: Future[PlannedClip] = Future()
+        self._waiting.put((clip, future))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            clip, future = self._waiting.get()
+            try:
+                future.set_result(with_keys(clip))
+            except Exception as fault:  # whoever asked decides what it means
+                future.set_exception(fault)

@@ -1,6 +1,8 @@
-"""Names and groups of the 33 BlazePose landmarks that the image tower reads. Data only."""
+"""Names and groups of the 33 BlazePose landmarks and the 17 Human3.6M joints, and the parts of a pose. Data only."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -67,3 +69,16 @@ H36M_NAMES = (
     "rwrist",
 )
 H36M_MIRROR = np.array([0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13])
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Human3.6M joints that move together, and the joint that they hang on."""
+
+    joints: tuple[int, ...]
+    hangs_on: int
+
+
+TRUNK = Part((1, 4, 7, 8, 9, 10, 11, 14), 0)
+LIMBS = (Part((12, 13), 11), Part((15, 16), 14), Part((5, 6), 4), Part((2, 3), 1))
+PARTS = (TRUNK, *LIMBS)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits
 from backend.embedding.features import pose_features
-from backend.embedding.part_joints import LIMBS, PARTS, TRUNK, Part
+from backend.embedding.keypoints import LIMBS, PARTS, TRUNK, Part
 from backend.embedding.tower_weights import TowerWeights
 
 Array = NDArray[np.floating]

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.embedding.joint_limits import joint_limits
 from backend.embedding.score_gradient import ScoreGradient
 from backend.embedding.skeleton import (
     Skeleton,
     SkeletonPose,
+    joint_limits,
     matrix_to_rotvec,
     point_jacobian,
     pose_skeleton,

@@ -195,7 +195,7 @@ def _torch_towers(
     weights: TowerWeights, device: str
 ) -> tuple[Callable[[Array, Array], tuple[Array, Array]], Callable[[Array], Array]]:
     try:
-        from backend.embedding.towers_torch_run import torch_towers
+        from backend.embedding.towers_torch import torch_towers
     except ImportError as fault:
         raise DeviceError(
             f"device {device} needs PyTorch, which is not installed", "Install the `gpu` extra or use --device cpu"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits, make_searcher
 from backend.datasets.motion import Motion
-from backend.embedding.part_joints import PARTS
+from backend.embedding.keypoints import PARTS
 from backend.embedding.part_retrieval import PartSearch, PartSettings
 from backend.embedding.pose_model import PoseOptions
 from backend.embedding.retrieval import retrieve

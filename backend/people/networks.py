@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.networks import Network, RuntimeOptions, load_network
+from backend.people.detectors import DETECTOR_OUTPUTS, PersonDetector, PoseDetector
 from backend.people.landmarks import LANDMARK_OUTPUTS
 from backend.people.options import PeopleOptions, Quality
-from backend.people.person_detector import PersonDetector
-from backend.people.pose_detector import DETECTOR_OUTPUTS, PoseDetector
 
 _LOADERS = 2
 

@@ -1,4 +1,4 @@
-"""What a training run carries from step to step, and its file: written whole or not at all, refused when foreign.
+"""The state of a training run, its checkpoint file, and the weights that ship: written whole or not at all.
 
 torch.
 """
@@ -21,6 +21,8 @@ from backend.errors import OutputError, WeightsError
 
 if TYPE_CHECKING:
     from backend.training.trainer import TrainerSettings
+
+from backend.embedding.tower_weights import IMAGE_LAYERS, POSE_LAYERS, Dense, TowerWeights
 
 _TOWERS = ("image", "pose", "image_average", "pose_average")
 _DECIDING = ("bank", "margin_unit_m", "auxiliary", "seed")  # settings without which a run is another run
@@ -133,3 +135,22 @@ def _load_towers(state: TrainerState, record: dict[str, Any], path: Path) -> Non
             f"{path} holds towers of other layer sizes ({str(fault).splitlines()[-1].strip()})",
             "Train with the same sizes and input features",
         ) from fault
+
+
+def folded_weights(image: ImageTower, pose: PoseTower, provenance: dict[str, str]) -> TowerWeights:
+    """Both towers as plain linear layers."""
+    poses = {name: _plain(pose.get_submodule(name)) for name in POSE_LAYERS}
+    return TowerWeights({name: _folded(image.get_submodule(name)) for name in IMAGE_LAYERS}, poses, provenance)
+
+
+def _folded(module: nn.Module) -> Dense:
+    if isinstance(module, nn.Linear):
+        return _plain(module)
+    layer, norm = _plain(module.linear), module.norm
+    scale = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().cpu().numpy()
+    shift = norm.bias.detach().cpu().numpy() - norm.running_mean.cpu().numpy() * scale
+    return Dense((layer.weight * scale).astype(np.float32), (layer.bias * scale + shift).astype(np.float32))
+
+
+def _plain(layer: nn.Linear) -> Dense:
+    return Dense(layer.weight.detach().cpu().numpy().T.copy(), layer.bias.detach().cpu().numpy().copy())

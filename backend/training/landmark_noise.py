@@ -1,4 +1,4 @@
-"""Errors of the landmark network, simulated: bias, jitter over time, lost limbs, swaps. numpy only.
+"""Simulated errors of the landmark network, and their settings file: bias, jitter, lost limbs, swaps. numpy only.
 
 Lengths of 2D errors are shares of the crop's half size; the defaults stand between a fit on renders, which are hard
 images (tools/fit_noise.py), and clean video.
@@ -6,13 +6,17 @@ images (tools/fit_noise.py), and clean video.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.embedding.features import look_at_rotation
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR
+from backend.errors import BadInputError
 
 Array = NDArray[np.floating]
 
@@ -149,3 +153,31 @@ def _guess(relative: Array, noisy: Array, half: Array, noise: LandmarkNoise, rng
     z -= z[:, :, HIPS].mean(-1, keepdims=True)
     plane = (noisy - noisy[:, :, HIPS].mean(2, keepdims=True)) / half[..., None, None] * 1.25 * size[..., None]
     return np.concatenate([plane, z[..., None]], axis=-1)
+
+
+def write_noise(noise: LandmarkNoise, path: Path) -> None:
+    """Write a noise model."""
+    path.write_text(json.dumps({"noise": asdict(noise)}, indent=1) + "\n", encoding="utf-8")
+
+
+def read_noise(path: Path) -> LandmarkNoise:
+    """Read a noise model; fields that the file lacks keep their defaults. BadInputError names what is wrong."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))["noise"]
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise BadInputError(
+            f"{path} is no noise model ({fault})", "Write one with: python tools/fit_noise.py --renders FOLDER"
+        ) from fault
+    known = {field.name for field in fields(LandmarkNoise)}
+    wrong = sorted(set(record) - known) if isinstance(record, dict) else [str(record)]
+    wrong += sorted(
+        name for name in known & set(record) if not isinstance(record[name], int | float) or not _allowed(record[name])
+    )
+    if wrong:
+        remedy = f"Known are {', '.join(sorted(known))}"
+        raise BadInputError(f"{path} holds no usable value for {', '.join(wrong)}", remedy)
+    return LandmarkNoise(**{name: float(value) for name, value in record.items()})
+
+
+def _allowed(value: float) -> bool:
+    return math.isfinite(value) and value >= 0.0

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from backend.embedding.part_joints import LIMBS
+from backend.embedding.keypoints import LIMBS
 
 LOCAL_CANDIDATES = 13
 

@@ -1,4 +1,4 @@
-"""What a run leaves to look at: losses.csv, TensorBoard events where the package is there, a plot. torch (events only).
+"""Logs of a training run: losses.csv, TensorBoard events where the package is there, a plot. torch (events only).
 
 A resumed run drops the lines that its last checkpoint does not know, so that the curve has each step once.
 """
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backend.training.trainer import StepReport
+
+import numpy as np
 
 log = logging.getLogger(__name__)
 
@@ -67,3 +69,34 @@ def _event_writer(folder: Path, step: int) -> Any:
         log.warning("TensorBoard is not installed: losses.csv and losses.png only")
         return None
     return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+
+
+def plot_losses(table: Path, path: Path) -> None:
+    """Draw losses.csv (step, hinge, joints mm, rotation, gravity degrees, rate, soft retrieval mm) into a PNG; nothing
+    for a run that ended before its first report.
+    """
+    if not table.exists() or not table.stat().st_size:
+        return
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = np.atleast_2d(np.loadtxt(table, delimiter=","))
+    figure, axes = pyplot.subplots(1, 5, figsize=(18, 3.2))
+    names = (
+        "max-margin hinge (0.1 m)",
+        "auxiliary joints, mm",
+        "auxiliary rotations",
+        "gravity, degrees",
+        "retrieved, mm",
+    )
+    for axis, name, column in zip(axes, names, (1, 2, 3, 4, 6), strict=True):
+        axis.plot(rows[:, 0], rows[:, column], lw=0.8)
+        axis.set_title(name, fontsize=9)
+        axis.set_xlabel("step")
+        axis.set_yscale("log" if rows[:, column].min() > 0 else "linear")
+        axis.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+    pyplot.close(figure)

@@ -15,13 +15,11 @@ from backend.embedding.tower_weights import TowerWeights, read_towers, write_tow
 from backend.embedding.towers_torch import TowerSizes
 from backend.errors import BadInputError
 from backend.people import Quality
-from backend.training.checkpoint import TrainerState, load_checkpoint, new_state, start_from
+from backend.training.checkpoint import TrainerState, folded_weights, load_checkpoint, new_state, start_from
 from backend.training.error_library import error_library
-from backend.training.export import folded_weights
 from backend.training.generator import BatchSource, Mix, pack_batch
-from backend.training.logs import LOSSES_FILE, TrainingLog
-from backend.training.losses_plot import plot_losses
-from backend.training.noise_file import read_noise
+from backend.training.landmark_noise import read_noise
+from backend.training.logs import LOSSES_FILE, TrainingLog, plot_losses
 from backend.training.noise_fit import joined
 from backend.training.parallel import Ranks, join_ranks
 from backend.training.pool import MotionPool, motion_pool

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from backend.embedding.part_joints import LIMBS, PARTS, TRUNK, Part
+from backend.embedding.keypoints import LIMBS, PARTS, TRUNK, Part
 
 
 class Candidates(NamedTuple):

@@ -21,9 +21,8 @@ from backend.bank.candidates import ViewRange, make_candidates
 from backend.training.checkpoint import TrainerState, load_checkpoint, new_state, save_checkpoint
 from backend.training.generator import PackedBatch
 from backend.training.objective import Objective, StepLosses, StepTensors
-from backend.training.parallel import Ranks
+from backend.training.parallel import Ranks, half_precision_pays
 from backend.training.pool import MotionPool
-from backend.training.precision import half_precision_pays
 from backend.training.soft_retrieval import Candidates
 from backend.training.working_set import WorkingSet
 

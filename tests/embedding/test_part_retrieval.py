@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from backend.bank.search import make_searcher
+from backend.embedding.keypoints import PARTS
 from backend.embedding.model_files import WEIGHTS_DIR, ModelFiles
-from backend.embedding.part_joints import PARTS
 from backend.embedding.part_retrieval import PartSearch, PartSettings, _with_part, between, key_frames
 from backend.embedding.pose_model import load_model
 

@@ -8,9 +8,9 @@ import pytest
 from backend.errors import BadInputError, NoPersonError
 from backend.people import Choice, PeopleOptions, Selection, choose_tracks
 from backend.people.left_right import MIRRORED, fix_swaps
-from backend.people.motion_filter import MotionFilter
 from backend.people.region import Roi
 from backend.people.reidentification import Absent, Found, are_doubles, are_swapped, match
+from backend.people.tracked_person import MotionFilter
 from backend.types import PersonTrack
 
 

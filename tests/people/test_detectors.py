@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from backend.people import PeopleNetworks
-from backend.people.person_detector import anchor_boxes, decode_boxes
-from backend.people.pose_detector import anchor_centres, weighted_clusters
+from backend.people.detectors import anchor_boxes, anchor_centres, decode_boxes, weighted_clusters
 from backend.people.region import overlap
 from tests.people.stage import STRIPES, VEST, Actor, backdrop, draw
 

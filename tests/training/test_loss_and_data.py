@@ -11,7 +11,7 @@ torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 from backend.datasets.motion import Motion, mirror_pose  # noqa: E402
 from backend.embedding.features import WINDOW  # noqa: E402
 from backend.embedding.towers_torch import TowerSizes  # noqa: E402
-from backend.training.export import folded_weights  # noqa: E402
+from backend.training.checkpoint import folded_weights  # noqa: E402
 from backend.training.generator import Mix, pack_batch  # noqa: E402
 from backend.training.landmark_noise import LandmarkNoise  # noqa: E402
 from backend.training.local_candidates import LOCAL_CANDIDATES, local_candidates  # noqa: E402

@@ -11,8 +11,7 @@ import pytest
 
 from backend.embedding.features import WINDOW
 from backend.errors import BadInputError
-from backend.training.landmark_noise import LandmarkNoise
-from backend.training.noise_file import read_noise, write_noise
+from backend.training.landmark_noise import LandmarkNoise, read_noise, write_noise
 from backend.training.noise_fit import fitted_noise, joined, measured_errors, simulated_seen
 from backend.training.render_landmarks import RenderLandmarks, render_landmarks
 from backend.training.render_windows import render_batch, render_pool

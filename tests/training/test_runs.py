@@ -220,7 +220,7 @@ def test_the_command_refuses_with_a_message_and_exit_code(mocap, undisturbed):
 
 
 def test_half_precision_only_where_it_pays():
-    from backend.training.precision import half_precision_pays
+    from backend.training.parallel import half_precision_pays
 
     flags = torch.cpu.get_capabilities()
     assert half_precision_pays("cpu") == any(flags.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

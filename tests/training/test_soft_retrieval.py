@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-from backend.embedding.part_joints import LIMBS, PARTS, TRUNK  # noqa: E402
+from backend.embedding.keypoints import LIMBS, PARTS, TRUNK  # noqa: E402
 from backend.embedding.part_retrieval import _with_part  # noqa: E402
 from backend.embedding.towers_torch import PoseTower, TowerSizes  # noqa: E402
 from backend.training.soft_retrieval import Candidates, SoftSettings, soft_retrieval_loss, with_part  # noqa: E402

@@ -11,8 +11,7 @@ torch.set_num_threads(1)
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, WINDOW  # noqa: E402
 from backend.embedding.towers_torch import TowerSizes  # noqa: E402
 from backend.errors import WeightsError  # noqa: E402
-from backend.training.checkpoint import new_state  # noqa: E402
-from backend.training.export import folded_weights  # noqa: E402
+from backend.training.checkpoint import folded_weights, new_state  # noqa: E402
 from backend.training.trainer import TrainerSettings  # noqa: E402
 from backend.training.unfold import start_from_weights  # noqa: E402
 
