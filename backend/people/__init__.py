@@ -4,7 +4,7 @@
 """
 
 from backend.people.choose import choose_tracks
-from backend.people.contact_sheet import draw_contact_sheet, frames_for_sheet, track_colour, write_contact_sheet
+from backend.people.contact_sheet import draw_contact_sheet, frames_for_sheet, track_colour
 from backend.people.landmarks import LandmarkBatch, landmarks_on_crops
 from backend.people.networks import PeopleNetworks, load_landmark_network, load_people_networks
 from backend.people.options import Choice, PeopleOptions, Quality, Selection
@@ -29,5 +29,4 @@ __all__ = [
     "load_people_networks",
     "track_colour",
     "track_people",
-    "write_contact_sheet",
 ]

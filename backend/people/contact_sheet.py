@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from backend.errors import OutputError
 from backend.people.region import Roi, cut
 from backend.types import Frame, Image, PersonTrack
 
@@ -51,15 +49,6 @@ def tile_px(row: int, track: PersonTrack, views: int = VIEWS) -> tuple[int, int,
     """Where on the sheet a track's middle crop lies: left, top and size in px, for a list with small images."""
     pitch = _TILE_PX + _GAP_PX
     return _LABEL_PX + len(_views(track, views)) // 2 * pitch, _GAP_PX + row * pitch, _TILE_PX
-
-
-def write_contact_sheet(path: Path, sheet: Image) -> None:
-    """Write the sheet as PNG. OutputError when the file cannot be written."""
-    encoded = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
-    try:
-        path.write_bytes(encoded.tobytes())
-    except OSError as error:
-        raise OutputError(f"The contact sheet {path} cannot be written ({error})") from error
 
 
 def track_colour(track_id: int) -> tuple[int, int, int]:

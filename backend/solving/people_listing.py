@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from backend.errors import BadInputError
-from backend.people.contact_sheet import draw_contact_sheet, tile_px, write_contact_sheet
+from backend.images import write_image
+from backend.people.contact_sheet import draw_contact_sheet, tile_px
 from backend.people.networks import PeopleNetworks
 from backend.people.options import Choice, PeopleOptions, Selection
 from backend.people.tracking import track_people
@@ -85,4 +86,4 @@ def summarise(place: int, track: PersonTrack) -> TrackSummary:
 
 def write_sheet(request: PeopleListingRequest, tracks: Sequence[PersonTrack], path: Path) -> None:
     """Write the contact sheet as PNG, one row a person. Raises OutputError, VideoError."""
-    write_contact_sheet(path, draw_contact_sheet(tracks, open_video(request.video, request.options).frames()))
+    write_image(draw_contact_sheet(tracks, open_video(request.video, request.options).frames()), path)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.errors import OutputError
+from backend.images import grid, write_image
 from backend.synthesis.dataset import read_dataset
 from blender_addon.motion.body import canonical_body
 
@@ -32,11 +32,7 @@ def contact_sheet(folder: Path, path: Path, count: int = 48, columns: int = 8, c
                 image = shard.image(row) if plain else drawn_truth(shard.image(row), shard.truth, row)
                 cells.append(cv2.resize(image, (cell_px, cell_px), interpolation=cv2.INTER_AREA).astype(np.uint8))
         first += len(shard)
-    while len(cells) % columns:
-        cells.append(np.zeros((cell_px, cell_px, 3), dtype=np.uint8))
-    rows = [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
-    if not cv2.imwrite(str(path), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)):
-        raise OutputError(f"{path} could not be written")
+    write_image(grid(cells, columns), path)
 
 
 def drawn_truth(image: NDArray[np.uint8], truth: dict[str, NDArray[np.generic]], row: int) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from backend.errors import OutputError
+from backend.images import grid, write_image
 from backend.types import Array, Frame, Image
 from backend.video import VideoReader
 from backend.visualization.drawing import clip_joints_px, confidence_colour, draw_bones, draw_label, draw_person
@@ -43,33 +43,7 @@ def write_sheet(reader: VideoReader, clips: Sequence[MotionClip], path: Path, fr
             cells[person, index] = _cell(frame, clips[person], index)
         if not wanted:
             break
-    write_image(tile([cells[key] for key in sorted(cells)], COLUMNS), path)
-
-
-def tile(cells: Sequence[Image], columns: int) -> Image:
-    """Cells of one size as rows of at most `columns`; a dark image where there are none."""
-    if not cells:
-        return np.full((CELL_PX, CELL_PX, 3), 30, np.uint8)
-    height, width = cells[0].shape[:2]
-    columns = min(columns, len(cells))
-    rows = -(-len(cells) // columns)
-    sheet = np.full((rows * (height + 4) + 4, columns * (width + 4) + 4, 3), 30, np.uint8)
-    for place, cell in enumerate(cells):
-        y, x = 4 + place // columns * (height + 4), 4 + place % columns * (width + 4)
-        sheet[y : y + height, x : x + width] = cell
-    return sheet
-
-
-def write_image(image: Image, path: Path) -> None:
-    """Write RGB as PNG (or what the name's ending says). Raises OutputError where that is not possible."""
-    suffix = path.suffix if path.suffix.lower() in {".png", ".jpg", ".jpeg", ".webp"} else ".png"
-    done, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise OutputError(f"The image {path} cannot be encoded", "Use a name that ends in .png")
-    try:
-        path.write_bytes(data.tobytes())
-    except OSError as fault:
-        raise OutputError(f"{path} cannot be written ({fault.strerror})", "Check the folder and its space") from fault
+    write_image(grid([cells[key] for key in sorted(cells)], COLUMNS), path)
 
 
 def cut_square(image: Image, centre_px: Array, side_px: float, size: int) -> tuple[Image, Array, float]:
