@@ -102,7 +102,7 @@ def draw(run: DemoRun, clip: Path, told: dict[str, Any]) -> list[Path]:
     overlay = run.output / "overlay.mp4"
     solved = read_clip(clip)
     write_overlay(open_video(run.video.path), [solved], overlay)
-    paths = tuple(Path(path) for path in told["pictures"])
+    paths = tuple(Path(path) for path in told["images"])
     frames = [int(path.stem.rpartition("_")[2]) for path in paths]
     times = tuple((frame - told["frame_of_time_zero"]) / told["fps"] for frame in frames)
     character = CharacterImages(paths, times, told["image_fps"], run.video.credit, tuple(told["window"]))

@@ -1,4 +1,4 @@
-"""Measure and draw the paper's claims about the embedding on this project's own data (docs/reproduction.md).
+"""Measure and draw the paper's claims about the embedding on this project's own data (docs/reproduction/index.md).
 
     python tools/reproduction_plots.py --mocap mocap/ --output docs/images
 

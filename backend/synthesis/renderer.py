@@ -179,7 +179,7 @@ class Renderer:
         self._target.use()
         self._target.clear(0.0, 0.0, 0.0, 0.0, 1.0)
         self._backdrop_image.use(0)
-        self._copy["picture"].value = 0
+        self._copy["image"].value = 0
         self._screen_copy.render(vertices=3)
         self._context.enable(self._gl.DEPTH_TEST)
 
