@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/run_all.py [--only WORD] [--quick] [--output FILE.md]
 
 What cannot run here (no development data, no renders, no network for the peer's package, no CUDA) is named with the
-reason. Renders, for the tables about them, are looked for in build/renders and build/held_out (docs/reproduction/index.md
-says how they are made, which takes hours).
+reason. Renders, for the tables about them, are looked for in build/renders and build/held_out
+(docs/reproduction/index.md says how they are made, which takes hours).
 A missed target is said and the next one goes on. Exit status 1 when a benchmark crashed.
 """
 

@@ -3,7 +3,7 @@
     .venv/bin/python -m tools.demo --blender-python .venv-bpy-4.5/bin/python [--clip VIDEO] [--output demo_output]
 
 video -> backend service over ZeroMQ -> motion clip -> headless Blender with the add-on's functions -> .blend, BVH, FBX,
-GLB -> images of the character beside the footage. Nothing but the video comes from outside, and that only once.
+GLB -> images of the character beside the video. Nothing but the video comes from outside, and that only once.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENT = ROOT / "requirements" / "demo-clip.txt"
 MEMBER = "Sports2D/Demo/demo.mp4"
 MEMBER_SHA256 = "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039"
-CREDIT = "Footage: Sports2D demo, (c) 2022 perfanalytics, BSD-3-Clause"
+CREDIT = "Video: Sports2D demo, (c) 2022 perfanalytics, BSD-3-Clause"
 SHIPPED_CLIP = ROOT / "assets" / "demo_clip.mp4"
 
 logger = logging.getLogger("demo")

@@ -1,4 +1,4 @@
-"""The demo's images: footage with the solved skeleton on the left, the character on the right. OpenCV, PyAV."""
+"""The demo's images: video with the solved skeleton on the left, the character on the right. OpenCV, PyAV."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CharacterImages:
     window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
 
-def footage_frames(video: Path, times_s: Sequence[float]) -> Iterator[Image]:
+def video_frames(video: Path, times_s: Sequence[float]) -> Iterator[Image]:
     """The output's images (H, W, 3) RGB at the given seconds, ascending."""
     wanted = iter(times_s)
     due = next(wanted, None)
@@ -55,7 +55,7 @@ def footage_frames(video: Path, times_s: Sequence[float]) -> Iterator[Image]:
             due = next(wanted, None)
 
 
-def drawn_footage(image: Image, clip: MotionClip, frame: int, character: CharacterImages, height_px: int) -> Image:
+def drawn_video(image: Image, clip: MotionClip, frame: int, character: CharacterImages, height_px: int) -> Image:
     """The window's part of a output image at the given height, with the solved skeleton and the credit on it."""
     height, width = image.shape[:2]
     left, top, right, bottom = character.window
@@ -72,12 +72,12 @@ def drawn_footage(image: Image, clip: MotionClip, frame: int, character: Charact
 
 
 def joined_frames(video: Path, clip: MotionClip, character: CharacterImages) -> Iterator[Image]:
-    """Every image of the comparison, in order: footage, a gap, the character; even sizes for the encoder."""
-    pairs = zip(footage_frames(video, character.times_s), character.times_s, character.paths, strict=True)
-    for footage, time_s, path in pairs:
+    """Every image of the comparison, in order: video, a gap, the character; even sizes for the encoder."""
+    pairs = zip(video_frames(video, character.times_s), character.times_s, character.paths, strict=True)
+    for image, time_s, path in pairs:
         right = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         frame = int(np.argmin(np.abs(clip.times_s - time_s)))
-        left = drawn_footage(footage, clip, frame, character, right.shape[0])
+        left = drawn_video(image, clip, frame, character, right.shape[0])
         gap = np.full((right.shape[0], _GAP_PX, 3), 20, np.uint8)
         joined = np.concatenate([left, gap, right], axis=1)
         yield np.ascontiguousarray(joined[: joined.shape[0] // 2 * 2, : joined.shape[1] // 2 * 2], np.uint8)

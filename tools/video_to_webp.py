@@ -15,8 +15,8 @@ from PIL import Image
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("film", type=Path)
-    parser.add_argument("picture", type=Path)
+    parser.add_argument("video", type=Path)
+    parser.add_argument("image", type=Path)
     parser.add_argument("--width", type=int, default=720)
     parser.add_argument("--quality", type=int, default=60)
     options = parser.parse_args()

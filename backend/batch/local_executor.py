@@ -1,4 +1,4 @@
-"""The executor of one machine: solvers, Blenders and lookers as processes of their own, so that their work overlaps.
+"""The executor of one machine: solver, Blender and preview workers in processes of their own, so that work overlaps.
 
 May import stdlib, psutil, `backend.batch` and `backend.errors`.
 """
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _CHECK_EVERY_S: Final = 1.0
 _END_S: Final = 2.0
 _SOLVER_BYTES: Final = 1_200_000_000
-_NAMES: Final = {Step.SOLVE: "solver", Step.EXPORT: "blender", Step.PREVIEW: "looker"}
+_NAMES: Final = {Step.SOLVE: "solver", Step.EXPORT: "blender", Step.PREVIEW: "preview"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class WorkerCounts:
 
     solvers: int
     blenders: int
-    lookers: int
+    preview_workers: int
 
     def of(self, step: Step) -> int:
         """The number for a step."""
-        return {Step.SOLVE: self.solvers, Step.EXPORT: self.blenders, Step.PREVIEW: self.lookers}[step]
+        return {Step.SOLVE: self.solvers, Step.EXPORT: self.blenders, Step.PREVIEW: self.preview_workers}[step]
 
 
 def choose_worker_counts(gpus: int, cores: int | None = None, memory_bytes: int | None = None) -> WorkerCounts:

@@ -93,5 +93,5 @@ def _leased(storage: Storage) -> Iterator[None]:
 
 def _sweep(scratch: Path) -> None:
     """Remove attempts' own folders; checkpoints of solves stay, so that they go on."""
-    for left in scratch.glob("desk-*") if scratch.is_dir() else ():
+    for left in scratch.glob("task-*") if scratch.is_dir() else ():
         shutil.rmtree(left, ignore_errors=True)

@@ -94,10 +94,10 @@ def solve_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> S
     """From the source to solved clips that the batch keeps; a killed solve goes on from its checkpoint."""
     order = clip.order
     if order.is_solved:
-        with _handlers(bench, clip) as desk:
-            shutil.copyfile(order.source, desk / "solved.npz")
-            read_clip(desk / "solved.npz")
-            solve_cache.keep_solved(bench.storage, clip.solve_key, [desk / "solved.npz"])
+        with _work_folder(bench, clip) as work:
+            shutil.copyfile(order.source, work / "solved.npz")
+            read_clip(work / "solved.npz")
+            solve_cache.keep_solved(bench.storage, clip.solve_key, [work / "solved.npz"])
         return StepOutcome(facts={"people": "1"})
     # a folder of its own name, not of this attempt: the checkpoint in it outlives a killed worker
     folder = bench.storage.scratch() / f"solve-{clip.solve_key[:16]}"
@@ -114,8 +114,8 @@ def export_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> 
     """Every person's solved clip onto the rig and into the files that Blender writes."""
     kinds = [kind for kind in clip.order.kinds if kind.needs_blender]
     outcome = StepOutcome()
-    with _handlers(bench, clip) as desk:
-        solved = solve_cache.fetch_solved(bench.storage, clip.solve_key, desk)
+    with _work_folder(bench, clip) as work:
+        solved = solve_cache.fetch_solved(bench.storage, clip.solve_key, work)
         for person, path in enumerate(solved):
             made = _Made(clip, bench.storage, person, len(solved))
             outcome = _joined(outcome, _export_person(made, kinds, path, bench, progress))
@@ -126,13 +126,13 @@ def look_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> St
     """The clip's own file, overlay and sheet, its figures and warnings, and a thumbnail for the index page."""
     kinds, storage = clip.order.kinds, bench.storage
     outputs: list[OutputFile] = []
-    with _handlers(bench, clip) as desk:
-        solved = solve_cache.fetch_solved(storage, clip.solve_key, desk)
+    with _work_folder(bench, clip) as work:
+        solved = solve_cache.fetch_solved(storage, clip.solve_key, work)
         clips = [read_clip(path) for path in solved]
         faults: list[Fault] = []
         warnings = [warning for one in clips for warning in one.header.warnings]
         for kind, write in _views(clip.order, clips, progress):
-            path = desk / f"view{kind.ending}"
+            path = work / f"view{kind.ending}"
             try:
                 write(path)
                 outputs.append(_Made(clip, storage, 0, len(clips)).publish(path, kind))
@@ -247,10 +247,10 @@ def _joined(first: StepOutcome, second: StepOutcome) -> StepOutcome:
 
 
 @contextmanager
-def _handlers(bench: Bench, clip: PlannedClip) -> Iterator[Path]:
+def _work_folder(bench: Bench, clip: PlannedClip) -> Iterator[Path]:
     """A folder for this attempt alone: what a killed one left behind is never picked up."""
     mark = hashlib.sha256(clip.base.encode()).hexdigest()[:8]
-    folder = bench.storage.scratch() / f"desk-{mark}-{os.getpid()}-{secrets.token_hex(4)}"
+    folder = bench.storage.scratch() / f"task-{mark}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True)
     except OSError as fault:

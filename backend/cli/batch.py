@@ -92,7 +92,13 @@ def run(args: argparse.Namespace) -> int:
 
 def run_settings(args: argparse.Namespace) -> RunSettings:
     """What every worker is told. Raises BadInputError for values that cannot be."""
-    for name, least in (("restart_blender", 1), ("stall", 0.01), ("solvers", 0), ("blenders", 0), ("lookers", 0)):
+    for name, least in (
+        ("restart_blender", 1),
+        ("stall", 0.01),
+        ("solvers", 0),
+        ("blenders", 0),
+        ("preview_workers", 0),
+    ):
         if getattr(args, name) < least:
             raise BadInputError(f"--{name.replace('_', '-')} is {getattr(args, name)}", f"It is at least {least}")
     out = args.output if "://" in args.output else str(Path(args.output).absolute())
@@ -151,7 +157,15 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     add_model(group)
     add("--solvers", type=int, default=0, metavar="N", help="solving processes (default: as the machine has room)")
     add("--blenders", type=int, default=0, metavar="N", help="Blender processes")
-    add("--lookers", type=int, default=0, metavar="N", help="processes for overlays and sheets")
+    add(
+        "--preview-workers",
+        "--lookers",
+        dest="preview_workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes that draw overlays and sheets",
+    )
     add("--memory", metavar="SIZE", help="memory of one worker with its Blender; a clip that needs more fails")
     add("--stall", type=float, default=15.0, metavar="MIN", help="minutes without a sign of life (default 15)")
     add("--ray", metavar="ADDRESS", help="work on this Ray cluster (host:6379, auto, or local)")
@@ -208,7 +222,7 @@ def _executor(args: argparse.Namespace, settings: RunSettings) -> Executor:
         return RayExecutor(settings, args.ray)
     found = choose_worker_counts(cuda_devices() if args.device != "cpu" else 0)
     workers = WorkerCounts(
-        args.solvers or found.solvers, args.blenders or found.blenders, args.lookers or found.lookers
+        args.solvers or found.solvers, args.blenders or found.blenders, args.preview_workers or found.preview_workers
     )
     return LocalExecutor(settings, workers)
 

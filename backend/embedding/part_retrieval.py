@@ -2,7 +2,7 @@
 
 A bank of whole poses is sparse: a pose nobody recorded lies some 80 mm from its nearest candidate. Its parts do not:
 with trunk, arms and legs from different candidates out of the 200 nearest it is 39 mm away. So the best candidates of
-the whole-pose search lend their parts, and the score <f_I, f_J(y)> weighs them, one part at a time while the others
+the whole-pose search are donors of parts, and the score <f_I, f_J(y)> weighs them, one part at a time while the others
 are held (paper, equation 4 over a product of candidate sets, and Avg(A) with weights by score).
 """
 
@@ -28,7 +28,7 @@ Array = NDArray[np.floating]
 class PartSettings:
     """How parts are searched for.
 
-    candidates: how many poses lend their parts, spread over the top K of the whole-pose search; temperature: a part is
+    candidates: how many poses are donors, spread over the top K of the whole-pose search; temperature: a part is
     the mean of the donors, weighted by softmax(score / temperature), as the towers are trained (0: the best alone);
     sweeps: rounds over all parts; apart_s: frames closer together than this share one search, with the joints in
     between interpolated.
@@ -40,7 +40,7 @@ class PartSettings:
     apart_s: float = 0.04
 
     def donors(self, hits: int) -> NDArray[np.intp]:
-        """Places among `hits` search hits of the poses that lend their parts: the nearest alone are too alike."""
+        """Places among `hits` search hits of the donor poses: the nearest alone are too alike."""
         return np.unique(np.linspace(0, hits - 1, self.candidates).astype(np.intp))
 
 
@@ -68,7 +68,7 @@ class PartSearch:
         """Joints (T, 17, 3) m in the virtual camera, relative to the pelvis, on the canonical body.
 
         `embedding` (T, E) of the images; `start_m` (T, 17, 3) where to begin; `candidates_m` (T, K, 17, 3) poses
-        that lend their parts.
+        that are donors of parts.
         """
         rows = [slice(at, at + _CHUNK) for at in range(0, len(embedding), _CHUNK)]
         with ThreadPoolExecutor(_THREADS, "parts") as pool:  # numpy lets go of the interpreter in the products

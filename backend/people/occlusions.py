@@ -59,15 +59,15 @@ class Occlusions:
         seen = [number for number, person in enumerate(people) if not person.away and person.last_seen == position]
         for pair in combinations(seen, 2):
             common = overlap(people[pair[0]].box(position), people[pair[1]].box(position))
-            meeting = self._occlusions.get(pair)
-            if meeting is None:
+            occlusion = self._occlusions.get(pair)
+            if occlusion is None:
                 if common > _TOUCH:
                     self._begin(pair, people, position, common)
                 continue
-            if common > meeting.most_overlap:
-                meeting.most_overlap, meeting.closest = common, position
-            meeting.apart = meeting.apart + 1 if common < _APART else 0
-            if meeting.apart >= _APART_FRAMES:
+            if common > occlusion.most_overlap:
+                occlusion.most_overlap, occlusion.closest = common, position
+            occlusion.apart = occlusion.apart + 1 if common < _APART else 0
+            if occlusion.apart >= _APART_FRAMES:
                 self._end(pair, people, position, image)
 
     def busy(self) -> set[int]:
@@ -76,7 +76,7 @@ class Occlusions:
 
     def forget(self, number: int) -> None:
         """A person is out of sight: nothing to compare any more."""
-        self._occlusions = {pair: meeting for pair, meeting in self._occlusions.items() if number not in pair}
+        self._occlusions = {pair: occlusion for pair, occlusion in self._occlusions.items() if number not in pair}
 
     def _begin(self, pair: tuple[int, int], people: Sequence[TrackedPerson], position: int, common: float) -> None:
         first, second = people[pair[0]].appearance, people[pair[1]].appearance
@@ -84,16 +84,16 @@ class Occlusions:
             self._occlusions[pair] = _Occlusion((first.copy(), second.copy()), position, common)
 
     def _end(self, pair: tuple[int, int], people: Sequence[TrackedPerson], position: int, image: Image) -> None:
-        meeting = self._occlusions.pop(pair)
+        occlusion = self._occlusions.pop(pair)
         first, second = people[pair[0]], people[pair[1]]
         inferences = (appearance_of(image, first.keypoints(position)), appearance_of(image, second.keypoints(position)))
         if (
             inferences[0] is None
             or inferences[1] is None
-            or not are_swapped(meeting.models, (inferences[0], inferences[1]))
+            or not are_swapped(occlusion.models, (inferences[0], inferences[1]))
         ):
             return
-        first.log.exchange(second.log, meeting.closest, position + 1)
+        first.log.exchange(second.log, occlusion.closest, position + 1)
         first.motion, second.motion = second.motion, first.motion
 
     def state(self) -> dict[str, NDArray[np.generic]]:

@@ -134,20 +134,20 @@ class WorkerHandle:
 
     def _listen(self, process: subprocess.Popen[bytes], generation: int) -> None:
         """The reader thread: everything from the pipe to the inbox, and an empty message at its end."""
-        outbox = self._context.socket(zmq.PUSH)
-        outbox.setsockopt(zmq.LINGER, 0)
+        reports = self._context.socket(zmq.PUSH)
+        reports.setsockopt(zmq.LINGER, 0)
         label = [self.worker_id.encode(), str(generation).encode()]
         try:
-            outbox.connect(INBOX)
+            reports.connect(INBOX)
             assert process.stdout is not None
             while (frames := read_frames(process.stdout)) is not None:  # type: ignore[arg-type]
-                outbox.send_multipart([*label, *frames])
-            outbox.send_multipart(label)
+                reports.send_multipart([*label, *frames])
+            reports.send_multipart(label)
         except (zmq.ZMQError, ValueError, OSError):
             process.kill()  # the server closes, or the pipe holds no messages: either way this worker is over
-            _say_it_is_over(outbox, label)
+            _say_it_is_over(reports, label)
         finally:
-            outbox.close()
+            reports.close()
 
 
 class WorkerPool:
@@ -232,8 +232,8 @@ def _close_quietly(stream: Any) -> None:
         logging.getLogger(__name__).debug("a worker's pipe was closed already")
 
 
-def _say_it_is_over(outbox: zmq.Socket[bytes], label: list[bytes]) -> None:
+def _say_it_is_over(reports: zmq.Socket[bytes], label: list[bytes]) -> None:
     try:
-        outbox.send_multipart(label)
+        reports.send_multipart(label)
     except zmq.ZMQError:
         logging.getLogger(__name__).debug("the server's inbox is closed already")

@@ -152,33 +152,33 @@ def _render_all(
     request: DatasetRequest, missing: list[int], to_make: int, progress: ProgressCallback, cancel: CancelToken
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    desk = _Desk(context.Value("q", 0), context.Value("q", 0), tuple(missing))
-    crew: list[tuple[BaseProcess, Connection]] = []
+    shards = _ShardQueue(context.Value("q", 0), context.Value("q", 0), tuple(missing))
+    processes: list[tuple[BaseProcess, Connection]] = []
     started = time.monotonic()
     try:
         for _ in range(min(request.workers, len(missing))):
             ours, theirs = context.Pipe(duplex=False)
-            process: BaseProcess = context.Process(target=_work, args=(request, desk, theirs), daemon=True)
+            process: BaseProcess = context.Process(target=_work, args=(request, shards, theirs), daemon=True)
             process.start()
             theirs.close()
-            crew.append((process, ours))
-        while crew:
-            for member, _ in crew:
-                member.join(_POLL_S / len(crew))
-            crew = [pair for pair in crew if not _has_finished(*pair)]
-            done = desk.made.get_obj().value  # without its lock, which a killed worker may hold
+            processes.append((process, ours))
+        while processes:
+            for member, _ in processes:
+                member.join(_POLL_S / len(processes))
+            processes = [pair for pair in processes if not _has_finished(*pair)]
+            done = shards.made.get_obj().value  # without its lock, which a killed worker may hold
             elapsed = time.monotonic() - started
             progress(Progress("render", done, to_make, (to_make - done) * elapsed / done if done else None))
             cancel.raise_if_cancelled()
     finally:
-        for member, pipe in crew:  # empty unless something went wrong: unfinished shards leave no file
+        for member, pipe in processes:  # empty unless something went wrong: unfinished shards leave no file
             member.kill()
             member.join()
             pipe.close()
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
+class _ShardQueue:
     """What the workers share: how many shards were taken from `missing`, how many images are made."""
 
     taken: Synchronized[int]
@@ -202,16 +202,16 @@ def _has_finished(process: BaseProcess, pipe: Connection) -> bool:
         ) from None
 
 
-def _work(request: DatasetRequest, desk: _Desk, pipe: Connection) -> None:
+def _work(request: DatasetRequest, shards: _ShardQueue, pipe: Connection) -> None:
     """A worker process: take one missing shard after the other until none is left."""
     try:
         renderer = ShardRenderer.from_files(request.settings, request.output / POSES_FILE)
 
         def count_image() -> None:
-            with desk.made.get_lock():
-                desk.made.get_obj().value += 1
+            with shards.made.get_lock():
+                shards.made.get_obj().value += 1
 
-        while (number := _next_shard(desk)) is not None:
+        while (number := _next_shard(shards)) is not None:
             jpegs, truths = renderer.render(number, shard_images(request, number), count_image)
             write_shard(shard_path(request.output, number), jpegs, truths)
     except MarionetError as fault:
@@ -219,8 +219,8 @@ def _work(request: DatasetRequest, desk: _Desk, pipe: Connection) -> None:
         raise SystemExit(fault.exit_code) from fault
 
 
-def _next_shard(desk: _Desk) -> int | None:
-    with desk.taken.get_lock():
-        place = desk.taken.get_obj().value
-        desk.taken.get_obj().value = place + 1
-    return desk.missing[place] if place < len(desk.missing) else None
+def _next_shard(shards: _ShardQueue) -> int | None:
+    with shards.taken.get_lock():
+        place = shards.taken.get_obj().value
+        shards.taken.get_obj().value = place + 1
+    return shards.missing[place] if place < len(shards.missing) else None

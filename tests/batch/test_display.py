@@ -59,7 +59,7 @@ def test_a_terminal_gets_a_block_that_is_drawn_again_and_taken_away(shoot: Path)
     blocks = re.findall(r"\[[#-]{24}\] +\d/3 clips", shown)
     assert len(blocks) >= 2
     assert "solver 1" in shown
-    assert "looker 1" in shown
+    assert "preview 1" in shown
     drawn_again = {int(lines) for lines in REDRAWN.findall(shown)}
     assert len(drawn_again) == 1, "every block is as high as the one that it replaces"
     assert drawn_again.pop() >= 4

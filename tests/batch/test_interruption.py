@@ -58,7 +58,7 @@ def test_killed_at_random_moments_and_resumed(start, video) -> None:
     assert finished.code == 0
     assert contents_of(finished.out, BLENDER) == contents_of(undisturbed.out, BLENDER)
     assert not list(finished.out.rglob(".*.????????")), "a torn file was left"
-    assert not list((finished.out / ".batch" / "work").glob("desk-*"))
+    assert not list((finished.out / ".batch" / "work").glob("task-*"))
 
 
 @needs_blender

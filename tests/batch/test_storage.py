@@ -94,8 +94,8 @@ def test_one_run_at_a_time(storage: Storage) -> None:
         pass
 
 
-def test_half_work_of_a_killed_run_is_swept_away_and_journals_stay(storage: Storage) -> None:
-    for name in ("desk-1-2-3", "solve-abc"):
+def test_half_work_of_a_killed_run_is_swept_away_and_checkpoints_stay(storage: Storage) -> None:
+    for name in ("task-1-2-3", "solve-abc"):
         (storage.scratch() / name).mkdir(parents=True)
         (storage.scratch() / name / "file").write_bytes(b"half")
     with open_folder(storage):

@@ -37,24 +37,24 @@ def test_the_answer_scores_higher_than_every_whole_pose_it_was_made_from(model):
     embedding = model.towers.embed_poses(_recombined(model, rng, 12))
     hits = make_searcher(model.bank.embeddings).search(embedding, 200)
     settings = PartSettings(temperature=0.0, sweeps=2)
-    lent = model.bank.candidates.joints_m(hits.indices[:, settings.donors(200)].reshape(-1)).reshape(12, -1, 17, 3)
-    found = PartSearch(model.towers.weights, settings).find(embedding, lent[:, 0], lent)
-    assert (_scores(model, embedding, found) >= _scores(model, embedding[:, None], lent).max(axis=1) - 1e-3).all()
+    donated = model.bank.candidates.joints_m(hits.indices[:, settings.donors(200)].reshape(-1)).reshape(12, -1, 17, 3)
+    found = PartSearch(model.towers.weights, settings).find(embedding, donated[:, 0], donated)
+    assert (_scores(model, embedding, found) >= _scores(model, embedding[:, None], donated).max(axis=1) - 1e-3).all()
 
 
 def test_limbs_come_from_the_candidates_and_keep_their_lengths(model):
     rng = np.random.default_rng(4)
-    lent = model.bank.candidates.joints_m(rng.integers(0, len(model.bank), 8 * 6)).reshape(8, 6, 17, 3)
+    donated = model.bank.candidates.joints_m(rng.integers(0, len(model.bank), 8 * 6)).reshape(8, 6, 17, 3)
     embedding = model.towers.embed_poses(_recombined(model, rng, 8))
-    found = PartSearch(model.towers.weights, PartSettings(temperature=0.0)).find(embedding, lent[:, 0], lent)
+    found = PartSearch(model.towers.weights, PartSettings(temperature=0.0)).find(embedding, donated[:, 0], donated)
     for shoulder, elbow, wrist in _LIMBS.values():
         for first, second in ((shoulder, elbow), (elbow, wrist)):
             own = found[:, second] - found[:, first]
-            others = lent[:, :, second] - lent[:, :, first]
+            others = donated[:, :, second] - donated[:, :, first]
             assert np.linalg.norm(others - own[:, None], axis=-1).min(axis=1).max() < 1e-5
 
 
-def test_a_pose_made_of_the_lenders_parts_is_found_again(model):
+def test_a_pose_made_of_the_donors_parts_is_found_again(model):
     """Three donors, one of which holds each true part: coordinate ascent has to come close to the truth."""
     rng = np.random.default_rng(5)
     whole = model.bank.candidates.joints_m(rng.integers(0, len(model.bank), 40 * 3)).reshape(40, 3, 17, 3)
@@ -71,14 +71,14 @@ def test_a_pose_made_of_the_lenders_parts_is_found_again(model):
     assert np.linalg.norm(found - truth, axis=-1).mean() < before
 
 
-def test_each_part_is_the_mean_of_what_is_lent_weighted_by_score(model):
+def test_each_part_is_the_mean_of_its_donors_weighted_by_score(model):
     rng = np.random.default_rng(9)
-    lent = model.bank.candidates.joints_m(rng.integers(0, len(model.bank), 5 * 6)).reshape(5, 6, 17, 3)
+    donated = model.bank.candidates.joints_m(rng.integers(0, len(model.bank), 5 * 6)).reshape(5, 6, 17, 3)
     embedding = 0.1 * model.towers.embed_poses(_recombined(model, rng, 5))
-    found = PartSearch(model.towers.weights, PartSettings(temperature=0.7)).find(embedding, lent[:, 0], lent)
-    pose = lent[:, 0]
+    found = PartSearch(model.towers.weights, PartSettings(temperature=0.7)).find(embedding, donated[:, 0], donated)
+    pose = donated[:, 0]
     for part in PARTS:
-        poses = _with_part(pose, lent, part)
+        poses = _with_part(pose, donated, part)
         weight = np.exp(_scores(model, embedding[:, None], poses).astype(np.float64) / 0.7)
         weight /= weight.sum(axis=1, keepdims=True)
         assert (weight.max(axis=1) < 0.999).any(), "the mean of several"
@@ -88,14 +88,16 @@ def test_each_part_is_the_mean_of_what_is_lent_weighted_by_score(model):
 
 def test_result_does_not_depend_on_how_frames_are_grouped(model):
     rng = np.random.default_rng(6)
-    lent = model.bank.candidates.joints_m(rng.integers(0, len(model.bank), 70 * 8)).reshape(70, 8, 17, 3)
+    donated = model.bank.candidates.joints_m(rng.integers(0, len(model.bank), 70 * 8)).reshape(70, 8, 17, 3)
     embedding = model.towers.embed_poses(_recombined(model, rng, 70))
     search = PartSearch(model.towers.weights, PartSettings(candidates=8))
-    whole = search.find(embedding, lent[:, 0], lent)
-    np.testing.assert_allclose(search.find(embedding[40:45], lent[40:45, 0], lent[40:45]), whole[40:45], atol=1e-5)
+    whole = search.find(embedding, donated[:, 0], donated)
+    np.testing.assert_allclose(
+        search.find(embedding[40:45], donated[40:45, 0], donated[40:45]), whole[40:45], atol=1e-5
+    )
 
 
-def test_fewer_hits_than_lenders():
+def test_fewer_hits_than_donors():
     np.testing.assert_array_equal(PartSettings(candidates=24).donors(3), [0, 1, 2])
     places = PartSettings(candidates=24).donors(200)
     assert (len(places), places[0], places[-1]) == (24, 0, 199)

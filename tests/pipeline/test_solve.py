@@ -187,7 +187,7 @@ solve(request, lambda now: os.kill(os.getpid(), signal.SIGKILL) if now.done == 2
 """
 
 
-def test_another_request_does_not_take_up_the_journal(walk, tmp_path):
+def test_another_request_does_not_take_up_the_checkpoint(walk, tmp_path):
     info = open_video(walk.video).info
     request = walk.request(tmp_path / "walk.npz", resume=True)
     checkpoint = open_checkpoint(request, info, "cpu")
@@ -209,7 +209,7 @@ def test_a_damaged_journal_is_left_aside(tmp_path):
     assert checkpoint.load() is None
 
 
-def test_a_disk_that_refuses_the_journal_does_not_end_the_solve(tmp_path):
+def test_a_disk_that_refuses_the_checkpoint_does_not_end_the_solve(tmp_path):
     (tmp_path / "j").write_text("a file where the folder should be")
     checkpoint = Checkpoint(tmp_path / "j", "key", interval_s=0.0)
     checkpoint.save({"value": np.arange(3)})
@@ -286,7 +286,7 @@ def test_a_folder_without_permission_is_refused(walk, tmp_path):
         solve(walk.request(tmp_path / "a.npz"))
 
 
-def test_a_full_disk_is_told_and_the_journal_stays(walk, models, tmp_path, monkeypatch):
+def test_a_full_disk_is_told_and_the_checkpoint_stays(walk, models, tmp_path, monkeypatch):
     def full(clip: MotionClip, path: Path) -> None:
         raise OSError(28, "No space left on device")
 
@@ -350,7 +350,7 @@ def test_previews_take_a_small_share_of_the_time():
     slow = SlowPoses()
     previewer = Previewer(slow, Selection(), lambda chunk: None)
     for _ in range(20):
-        previewer.glance(Tracker())
+        previewer.preview(Tracker())
     assert previewer.spent_s < 0.1
 
 

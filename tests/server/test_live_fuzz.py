@@ -99,7 +99,7 @@ def test_bytes_that_are_no_zeromq(backend: Backend, peer: Peer) -> None:
 
 
 def test_fuzz_reaches_the_handlers() -> None:
-    """The mutants are not all refused at the door: otherwise the live test would test the codec again."""
+    """The mutants are not all refused by the router: otherwise the live test would test the codec again."""
     read = 0
     for frames in islice(mutants(examples(), 1), 2000):
         try:

@@ -24,31 +24,31 @@ class Peer:
 
 def test_replies_wait_in_order_and_news_do_not_overtake() -> None:
     peer = Peer(1)
-    outbox = SendQueue(peer.send)
-    assert all(outbox.reply(b"a", [name]) for name in (b"1", b"2", b"3"))
-    assert outbox.news(b"a", [b"news"]) is False
+    queue = SendQueue(peer.send)
+    assert all(queue.reply(b"a", [name]) for name in (b"1", b"2", b"3"))
+    assert queue.news(b"a", [b"news"]) is False
     peer.room = 2
-    outbox.flush()
+    queue.flush()
     assert peer.got == [b"1", b"2"]
-    assert outbox
+    assert queue
     peer.room = 9
-    outbox.flush()
-    assert not outbox
-    assert outbox.news(b"a", [b"news"]) is True
+    queue.flush()
+    assert not queue
+    assert queue.news(b"a", [b"news"]) is True
     assert peer.got == [b"1", b"2", b"3", b"news"]
 
 
 def test_what_waits_is_bounded_in_number_and_bytes() -> None:
-    outbox = SendQueue(Peer(0).send)
-    assert [outbox.reply(b"a", [b"x"]) for _ in range(MAX_WAITING + 1)] == [True] * MAX_WAITING + [False]
-    assert [outbox.reply(b"b", [bytes(1 << 20)]) for _ in range(10)].count(True) == 9
+    queue = SendQueue(Peer(0).send)
+    assert [queue.reply(b"a", [b"x"]) for _ in range(MAX_WAITING + 1)] == [True] * MAX_WAITING + [False]
+    assert [queue.reply(b"b", [bytes(1 << 20)]) for _ in range(10)].count(True) == 9
 
 
 def test_what_waits_for_a_peer_that_is_gone_is_dropped() -> None:
     peer = Peer(0)
-    outbox = SendQueue(peer.send)
-    outbox.reply(b"a", [b"1"])
+    queue = SendQueue(peer.send)
+    queue.reply(b"a", [b"1"])
     peer.room = None
-    outbox.flush()
-    assert not outbox
-    assert outbox.reply(b"a", [b"2"]) is None
+    queue.flush()
+    assert not queue
+    assert queue.reply(b"a", [b"2"]) is None

@@ -1,4 +1,4 @@
-"""Errors lent from renders: they fit the person they are lent to, and carry what the network really got wrong."""
+"""Errors bootstrapped from renders fit the person they are applied to and keep what the network really got wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Averages weighted by score: the loss by hand, the parts as inference lends them, and a gradient that helps."""
+"""Averages weighted by score: the loss by hand, parts as inference takes them, and a gradient that helps."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def _poses(count: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("part", PARTS, ids=["trunk", "left arm", "right arm", "left leg", "right leg"])
-def test_parts_are_lent_as_in_retrieval(part) -> None:
+def test_parts_are_replaced_as_in_retrieval(part) -> None:
     torch.manual_seed(1)
-    base, lent = _poses(4), _poses(12).view(4, 3, 17, 3)
-    made = with_part(base, lent, part).numpy()
-    assert np.allclose(made, _with_part(base.numpy(), lent.numpy(), part)[:, :3], atol=1e-6)
+    base, donated = _poses(4), _poses(12).view(4, 3, 17, 3)
+    made = with_part(base, donated, part).numpy()
+    assert np.allclose(made, _with_part(base.numpy(), donated.numpy(), part)[:, :3], atol=1e-6)
     kept = [joint for joint in range(17) if joint not in part.joints and not (part is TRUNK and joint > 0)]
     assert np.allclose(made[:, :, kept], base.numpy()[:, None, kept])
 
@@ -42,8 +42,8 @@ def test_the_loss_is_the_error_of_the_mean_weighted_by_score() -> None:
     for row in range(3):
         order = sorted(range(40), key=lambda c: -float((image[row] @ donors.embedding[c]).detach()))[:7]
         hits = pool[order]
-        lent = with_part(truth[row : row + 1], hits[None], part)[0]
-        for poses, joints in ((hits, list(range(17))), (lent, list(part.joints))):
+        donated = with_part(truth[row : row + 1], hits[None], part)[0]
+        for poses, joints in ((hits, list(range(17))), (donated, list(part.joints))):
             weight = torch.exp((tower(poses) @ image[row]) / 0.4)
             mean = (weight[:, None, None] * poses).sum(0) / weight.sum()
             expected += float((mean - truth[row])[joints].norm(dim=-1).mean().detach()) / 3
