@@ -65,13 +65,6 @@ def choose_intrinsics(info: VideoInfo, options: CameraOptions) -> Intrinsics:
     return _centred(info, _focal_px(longer, ASSUMED_FOV_DEG), f"assumed field of view of {ASSUMED_FOV_DEG:g} degrees")
 
 
-def field_of_view_deg(intrinsics: Intrinsics) -> float:
-    """The field of view over the frame's longer side, degrees."""
-    axis = 0 if intrinsics.width >= intrinsics.height else 1
-    longer = max(intrinsics.width, intrinsics.height)
-    return math.degrees(2.0 * math.atan(longer / 2.0 / float(intrinsics.matrix[axis, axis])))
-
-
 def _focal_px(longer_px: int, fov_deg: float) -> float:
     return longer_px / 2.0 / math.tan(math.radians(fov_deg) / 2.0)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits, Searcher
+from backend.camera.lens import normalised_points
 from backend.embedding.augmented_views import ALL_VIEWS, ClipEmbedding, Query, View, embed_clip
 from backend.embedding.features import LandmarkWindow
 from backend.embedding.keypoint_weights import steady_weight
@@ -24,7 +25,7 @@ from backend.embedding.shape import bone_scales_from_proportions, reshaped_joint
 from backend.embedding.skeleton import local_from_turns, make_skeleton
 from backend.embedding.smooth_evidence import smoothed
 from backend.embedding.towers_onnx import Towers
-from backend.embedding.windows import normalised_points, solvable_frames, track_windows
+from backend.embedding.windows import solvable_frames, track_windows
 from backend.errors import NoPersonError
 from backend.types import Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.body import BodyShape, canonical_body, seen_points_m
@@ -165,7 +166,7 @@ def _evidence(
     share = options.retrieval_share
     joints = (1 - share) * clip.joints_m + share * retrieved_m
     return Evidence(
-        normalised_points(track.keypoints_px[seen], intrinsics),
+        normalised_points(intrinsics, track.keypoints_px[seen]),
         np.square(np.clip(track.visibility[seen], 0.02, 1.0)),
         smoothed(joints * scale, track.times_s[seen], options.smooth_s),
         clip.error_m * scale,

@@ -1,10 +1,11 @@
-"""A person's track to windows of landmarks at the tower's frame step, around every frame. numpy only."""
+"""A person's track to windows of landmarks at the tower's frame step, around every frame. numpy and the lens only."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.camera.lens import normalised_points
 from backend.embedding.features import WINDOW, WINDOW_STEP_S, LandmarkWindow
 from backend.embedding.keypoints import MIRROR
 from backend.types import Intrinsics, PersonTrack
@@ -13,25 +14,6 @@ Array = NDArray[np.floating]
 
 _LONGEST_GAP_S = 0.4
 _BLOCK = 1024
-
-
-def normalised_points(keypoints_px: Array, intrinsics: Intrinsics) -> Array:
-    """Pixels (..., 2) to normalised image coordinates (K^-1 applied, distortion k1 k2 p1 p2 undone)."""
-    matrix = intrinsics.matrix
-    x = (keypoints_px[..., 0] - matrix[0, 2]) / matrix[0, 0]
-    y = (keypoints_px[..., 1] - matrix[1, 2]) / matrix[1, 1]
-    points = np.stack([x, y], axis=-1)
-    if not any(intrinsics.distortion):
-        return points
-    k1, k2, p1, p2 = (*intrinsics.distortion, 0.0, 0.0, 0.0, 0.0)[:4]
-    ideal = points
-    for _ in range(5):  # fixed point: contracts for the lenses of ordinary cameras
-        u, v = ideal[..., 0], ideal[..., 1]
-        r2 = u * u + v * v
-        radial = 1 + k1 * r2 + k2 * r2 * r2
-        shift = np.stack([2 * p1 * u * v + p2 * (r2 + 2 * u * u), p1 * (r2 + 2 * v * v) + 2 * p2 * u * v], axis=-1)
-        ideal = (points - shift) / radial[..., None]
-    return ideal
 
 
 def solvable_frames(track: PersonTrack) -> NDArray[np.bool_]:
@@ -43,7 +25,7 @@ def track_windows(track: PersonTrack, intrinsics: Intrinsics) -> LandmarkWindow:
     """Windows around every seen frame of the track (solvable_frames), interpolated in time."""
     seen = solvable_frames(track)
     times = track.times_s[seen]
-    points = normalised_points(track.keypoints_px[seen], intrinsics)
+    points = normalised_points(intrinsics, track.keypoints_px[seen])
     place = times[:, None] + (np.arange(WINDOW) - WINDOW // 2) * WINDOW_STEP_S
     after = np.clip(np.searchsorted(times, place), 1, max(1, len(times) - 1))
     before = after - 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.camera.crop import project_m
+from backend.camera.lens import project_m
 from backend.datasets.human36m import Human36mError, Human36mTake
 from backend.embedding.pose_model import PoseModel
 from backend.evaluation.metrics import pose_errors

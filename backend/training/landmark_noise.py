@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.embedding.features import look_at_rotation
+from backend.camera.virtual_camera import look_at_rotation
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR
 
 Array = NDArray[np.floating]

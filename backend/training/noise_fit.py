@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.embedding.features import look_at_rotation
+from backend.camera.virtual_camera import look_at_rotation
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR
 from backend.errors import BadInputError
 from backend.training.landmark_noise import _END, _LIMBS, LandmarkNoise, noisy_landmarks

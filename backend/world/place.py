@@ -1,6 +1,6 @@
 """From poses in the camera to motion in the world: root path, gravity, floor, contacts, planted feet.
 
-May import `motion`, `types` and its own room. Pure: no files, no clock, no randomness.
+May import `camera`, `motion`, `types` and its own room. Pure: no files, no clock, no randomness.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.camera.lens import normalised_points
 from backend.types import Intrinsics, PersonTrack, PoseTrack
 from backend.world.gravity import Footing, estimate_gravity, world_axes
 from backend.world.root_path import RootPath, Sightings, Steps, solve_root_path
@@ -87,7 +87,7 @@ def _make_scene(poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, so
     rotations = poses.rotations_wxyz[solved].astype(np.float64)
     posed = pose_body(body, shape, rotations, np.zeros((len(solved), 3)))
     points = points_m(body, "blazepose33", posed.positions_m, posed.world_wxyz, shape)
-    rays = _rays(track.keypoints_px[solved], intrinsics)
+    rays = normalised_points(intrinsics, track.keypoints_px[solved].astype(np.float64))
     names = body.subsets["blazepose33"]
     parts = np.array([_keypoint_weight(name) for name in names])
     visibility = np.nan_to_num(track.visibility[solved], nan=0.0)
@@ -101,19 +101,6 @@ def _make_scene(poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, so
 
 def _keypoint_weight(name: str) -> float:
     return next((weight for part, weight in _KEYPOINT_WEIGHTS.items() if name.endswith(part)), 0.0)
-
-
-def _rays(keypoints_px: Array, intrinsics: Intrinsics) -> Array:
-    """Normalised, undistorted image coordinates (N, K, 2) of pixels (N, K, 2)."""
-    matrix = np.asarray(intrinsics.matrix, dtype=np.float64)
-    if intrinsics.distortion:
-        flat = np.ascontiguousarray(keypoints_px.reshape(-1, 1, 2), dtype=np.float64)
-        straight = cv2.undistortPoints(flat, matrix, np.array(intrinsics.distortion, dtype=np.float64))
-        return np.asarray(straight.reshape(keypoints_px.shape), dtype=np.float64)
-    inverse = np.linalg.inv(matrix)
-    homogeneous = np.concatenate([keypoints_px, np.ones((*keypoints_px.shape[:-1], 1))], axis=-1)
-    rays = homogeneous @ inverse.T
-    return np.asarray(rays[..., :2] / rays[..., 2:])
 
 
 def _given_down(options: WorldOptions) -> Array | None:
