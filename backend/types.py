@@ -47,13 +47,17 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Intrinsics:
-    """A pinhole camera: `matrix` K (3, 3) in px for frames of `width` x `height`; `source` says where it is from."""
+    """A camera: `matrix` K (3, 3) in px for frames of `width` x `height`, `distortion` as OpenCV counts it.
+
+    `source` tells the user where the values are from; `is_assumed` says that nobody knew them.
+    """
 
     matrix: Array
     width: int
     height: int
     source: str
     distortion: tuple[float, ...] = ()
+    is_assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

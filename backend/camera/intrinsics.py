@@ -6,7 +6,7 @@ May import numpy, `backend.types`, `backend.errors` and its own room.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +36,7 @@ class CameraOptions:
 
 
 def choose_intrinsics(info: VideoInfo, options: CameraOptions) -> Intrinsics:
-    """The camera for frames of `info`'s size; `source` of the result says where it is from.
+    """The camera for frames of `info`'s size; `source` and `is_assumed` of the result say where it is from.
 
     Raises BadInputError for values that no camera has, and for a calibration file that does not fit.
     """
@@ -62,7 +62,8 @@ def choose_intrinsics(info: VideoInfo, options: CameraOptions) -> Intrinsics:
     if info.focal_35mm is not None:
         focal_px = info.focal_35mm / _FULL_FRAME_DIAGONAL_MM * math.hypot(info.width, info.height)
         return _centred(info, focal_px, f"metadata ({info.focal_35mm:g} mm, full-frame equivalent)")
-    return _centred(info, _focal_px(longer, ASSUMED_FOV_DEG), f"assumed field of view of {ASSUMED_FOV_DEG:g} degrees")
+    source = f"assumed field of view of {ASSUMED_FOV_DEG:g} degrees"
+    return replace(_centred(info, _focal_px(longer, ASSUMED_FOV_DEG), source), is_assumed=True)
 
 
 def _focal_px(longer_px: int, fov_deg: float) -> float:

@@ -178,7 +178,7 @@ def _chunk_events(terminal: Terminal) -> ChunkCallback:
 
 def _report(terminal: Terminal, request: SolveRequest, result: SolveResult, took_s: float) -> None:
     for warning in result.warnings:
-        terminal.warn(warning)
+        terminal.warn(warning.text, warning.code)
     seen = [int((clip.confidence > 0).sum()) for clip in result.clips]
     for path, count in zip(result.files, seen, strict=True):
         terminal.line(f"wrote {path}   {count} of {result.frames} frames with a pose")

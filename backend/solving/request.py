@@ -17,6 +17,7 @@ from backend.people.options import Quality, Selection
 from backend.types import Array
 from backend.video import FrameRange, VideoOptions
 from blender_addon.motion.clip import MotionClip
+from blender_addon.motion.clip_warning import ClipWarning
 from blender_addon.motion.smoothing import PRESETS
 
 HEIGHT_RANGE_M = (0.5, 2.6)
@@ -104,7 +105,7 @@ class SolveResult:
     clips: tuple[MotionClip, ...]
     files: tuple[Path, ...]
     figures: dict[str, float]
-    warnings: tuple[str, ...]
+    warnings: tuple[ClipWarning, ...]
     cancelled: bool
     frames: int
     stage_s: dict[str, float]

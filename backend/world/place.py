@@ -17,6 +17,7 @@ from backend.world.gravity import Footing, estimate_gravity, world_axes
 from backend.world.root_path import RootPath, Sightings, Steps, solve_root_path
 from backend.world.world_track import Array, WorldOptions, WorldTrack
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
+from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.contacts import contact_probability, planted_frames, point_speed_m_s, true_runs
 from blender_addon.motion.planting import Motion, plant_feet
 from blender_addon.motion.posing import Feet, PosedBody, camera_to_world, find_feet, pose_body, world_to_camera
@@ -204,7 +205,7 @@ def _finish(scene: _Scene, path: RootPath, down: Array, probability: Array, opti
         world_from_camera=np.tile(world_from_camera, (frames, 1, 1)),
         gravity_camera=down,
         reprojection_px=fill.nan(_reprojection_px(scene, path)),
-        warnings=_warnings(scene, path, options),
+        warnings=_warnings(scene, options),
     )
 
 
@@ -237,14 +238,15 @@ def _reprojection_px(scene: _Scene, path: RootPath) -> Array:
     return np.take_along_axis(np.take_along_axis(residual, order, axis=1), middle[:, None], axis=1)[:, 0]
 
 
-def _warnings(scene: _Scene, path: RootPath, options: WorldOptions) -> tuple[str, ...]:
+def _warnings(scene: _Scene, options: WorldOptions) -> tuple[ClipWarning, ...]:
     found = []
     if options.camera_moves:
-        found.append("The camera moves; Marionet takes it as still, so the path through the world will drift")
+        text = "The camera moves; Marionet takes it as still, so the path through the world will drift"
+        found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     if not scene.seen.weights.any():
-        found.append("No keypoint was seen well enough to place the person")
+        found.append(ClipWarning(WarningCode.NOT_PLACED, "No keypoint was seen well enough to place the person"))
     for warning in found:
-        _log.warning(warning)
+        _log.warning("%s", warning)
     return tuple(found)
 
 
@@ -253,6 +255,7 @@ def _nothing(poses: PoseTrack, options: WorldOptions) -> WorldTrack:
     down = estimate_gravity(poses.gravity_camera, options.gravity)
     pose = np.eye(4)
     pose[:3, :3] = world_axes(down)
+    text = f"The person is solved in fewer than {_FEW_FRAMES} frames; there is no motion to place"
     return WorldTrack(
         rotations_wxyz=np.full(poses.rotations_wxyz.shape, np.nan),
         root_world_m=np.full((frames, 3), np.nan),
@@ -262,7 +265,7 @@ def _nothing(poses: PoseTrack, options: WorldOptions) -> WorldTrack:
         world_from_camera=np.tile(pose, (frames, 1, 1)),
         gravity_camera=down,
         reprojection_px=np.full(frames, np.nan),
-        warnings=(f"The person is solved in fewer than {_FEW_FRAMES} frames; there is no motion to place",),
+        warnings=(ClipWarning(WarningCode.TOO_FEW_FRAMES, text),),
     )
 
 
