@@ -18,9 +18,10 @@ from backend.types import Array
 from backend.video import FrameRange, VideoOptions
 from blender_addon.motion.clip import MotionClip
 from blender_addon.motion.clip_warning import ClipWarning
+from blender_addon.motion.input_limits import SHORTEST_BODY_M, TALLEST_BODY_M
 from blender_addon.motion.smoothing import PRESETS
 
-HEIGHT_RANGE_M = (0.5, 2.6)
+HEIGHT_RANGE_M = (SHORTEST_BODY_M, TALLEST_BODY_M)
 
 
 class SolveQuality(Enum):

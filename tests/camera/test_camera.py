@@ -38,7 +38,10 @@ def test_flag_metadata_and_assumption():
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        (CameraOptions(fov_deg=0.0), "lens angle"),
+        (CameraOptions(fov_deg=0.0), "out of range"),
+        (CameraOptions(fov_deg=4.9), "out of range"),
+        (CameraOptions(fov_deg=150.1), "5 to 150 degrees"),
+        (CameraOptions(fov_deg=float("nan")), "out of range"),
         (CameraOptions(focal_px=35.0), "fits no camera"),
         (CameraOptions(focal_px=1500.0, fov_deg=60.0), "given twice"),
         (CameraOptions(calibration=Path("nowhere.json")), "no calibration file"),
