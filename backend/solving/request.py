@@ -100,7 +100,7 @@ class SolveResult:
     """Clips and the files they were written to, figures of the first clip, warnings, and where the time went.
 
     `cancelled` says that the run stopped early and the clips hold what was done by then. `stage_s` is seconds by
-    stage; `waited_s` the part of "watch" in which the networks waited for the decoder.
+    stage; "wait for decoder" and "previews" are parts of "watch".
     """
 
     clips: tuple[MotionClip, ...]

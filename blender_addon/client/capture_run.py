@@ -49,7 +49,7 @@ class CaptureTicket:
 
 
 class CaptureRun:
-    """Tick it until `over`. `partial` is the newest preview clip; `took_preview` says whether it changed."""
+    """Call `tick` until `over`. `partial` is the newest preview clip; `tick` returns whether it changed."""
 
     def __init__(self, link: BackendLink, ticket: CaptureTicket, job_id: str = "") -> None:
         self.ticket = ticket
