@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from backend.errors import Cancelled
 
 Array = NDArray[np.floating]
+Float32Array = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera.virtual_camera import look_at_rotation, on_image_plane, roll_matrix, upright_roll
+from backend.types import Array
 from blender_addon.motion.body import canonical_body, forward_kinematics, points_m
 from blender_addon.motion.rotations import (
     matrix_to_quaternion,
@@ -19,8 +20,6 @@ from blender_addon.motion.rotations import (
     quaternion_to_matrix,
     rotvec_to_quaternion,
 )
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import BadInputError, DeviceError
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 _BLOCK_ROWS = 16384
 _QUERY_ROWS = 64  # the same whatever the number of threads, so that every machine gives the same answer

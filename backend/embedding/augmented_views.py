@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
 from backend.embedding.keypoints import H36M_MIRROR
 from backend.embedding.towers_onnx import ImageEmbedding, Towers, six_to_matrix
 from backend.embedding.windows import mirrored
+from backend.types import Array
 from blender_addon.motion.body import canonical_body
-
-Array = NDArray[np.floating]
 
 _FLIP = np.array([-1.0, 1.0, 1.0], np.float32)
 _BLOCK = 1024  # frames at once: each comes with a whole window

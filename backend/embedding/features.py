@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from backend.camera.virtual_camera import look_at_rotation, roll_matrix, turned_points, upright_roll
 from backend.embedding.keypoints import HIPS, MAIN, SHOULDERS
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 WINDOW = 27
 WINDOW_STEP_S = 1.0 / 30.0

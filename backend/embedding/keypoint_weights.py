@@ -8,14 +8,12 @@ follows, and low frame rates count as steady.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.camera.virtual_camera import on_image_plane
 from backend.embedding.refine import Evidence, initial_root
 from backend.embedding.skeleton import Skeleton, pose_skeleton
 from backend.embedding.smooth_evidence import smoothed
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 _AROUND_S = 0.07
 

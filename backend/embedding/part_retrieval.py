@@ -20,8 +20,7 @@ from backend.bank.search import Hits
 from backend.embedding.features import pose_features
 from backend.embedding.part_joints import LIMBS, PARTS, TRUNK, Part
 from backend.embedding.tower_weights import TowerWeights
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 
 @dataclass(frozen=True, slots=True)

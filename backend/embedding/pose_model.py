@@ -27,11 +27,9 @@ from backend.embedding.smooth_evidence import smoothed
 from backend.embedding.towers_onnx import Towers
 from backend.embedding.windows import solvable_frames, track_windows
 from backend.errors import NoPersonError
-from backend.types import Intrinsics, PersonTrack, PoseTrack
+from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.body import BodyShape, canonical_body, seen_points_m
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_continuous, quaternion_to_matrix
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)

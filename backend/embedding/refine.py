@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.embedding.joint_limits import joint_limits
 from backend.embedding.score_gradient import ScoreGradient
@@ -24,8 +23,7 @@ from backend.embedding.skeleton import (
     pose_skeleton,
     turned,
 )
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits
+from backend.types import Array
 from blender_addon.motion.rotations import quaternion_mean
-
-Array = NDArray[np.floating]
 
 _DIFFERENT_M = 0.10
 _BLOCK = 512  # frames at once: each has some hundred candidates with all their joints

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from backend.embedding.features import WINDOW
 from backend.embedding.tower_weights import Dense, TowerWeights
-
-Array = np.ndarray
+from backend.types import Array
 
 
 def torch_towers(

@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 from backend.camera.lens import normalised_points
 from backend.embedding.features import WINDOW, WINDOW_STEP_S, LandmarkWindow
 from backend.embedding.keypoints import MIRROR
-from backend.types import Intrinsics, PersonTrack
-
-Array = NDArray[np.floating]
+from backend.types import Array, Intrinsics, PersonTrack
 
 _LONGEST_GAP_S = 0.4
 _BLOCK = 1024

@@ -20,10 +20,8 @@ from backend.evaluation.real import _methods
 from backend.evaluation.report import Scored
 from backend.people import PeopleOptions, Quality, track_people
 from backend.people.region import Roi, cut
-from backend.types import Image
+from backend.types import Array, Image
 from backend.video import open_video
-
-Array = NDArray[np.floating]
 
 _AVERAGES = (1, 20, 100, 500)
 _PADDING = 1.1

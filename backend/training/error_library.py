@@ -22,8 +22,7 @@ from backend.camera.virtual_camera import (
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR, SHOULDERS
 from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, correlated
 from backend.training.render_landmarks import RenderLandmarks
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 _NEAREST = 12
 _MOST = 24_000

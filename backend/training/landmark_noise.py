@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from backend.camera.virtual_camera import look_at_rotation
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 _LIMBS = (
     np.array([13, 15, 17, 19, 21]),

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera.lens import normalised_points
-from backend.types import Intrinsics, PersonTrack, PoseTrack
+from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world.gravity import Footing, estimate_gravity, world_axes
 from backend.world.root_path import RootPath, Sightings, Steps, solve_root_path
-from backend.world.world_track import Array, WorldOptions, WorldTrack
+from backend.world.world_track import WorldOptions, WorldTrack
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.contacts import contact_probability, planted_frames, point_speed_m_s, true_runs

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
+from backend.types import Array
 from blender_addon.motion.clip_warning import ClipWarning
 from blender_addon.motion.contacts import ContactSettings
 from blender_addon.motion.planting import PlantSettings
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
