@@ -27,6 +27,10 @@ class Hits:
     scores: Array
     indices: NDArray[np.intp]
 
+    def rows(self, rows: slice | NDArray[np.intp]) -> Hits:
+        """Some of the queries."""
+        return Hits(self.scores[rows], self.indices[rows])
+
 
 class Searcher(Protocol):
     """Finds the candidates with the largest dot product."""

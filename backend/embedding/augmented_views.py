@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
 from backend.embedding.keypoints import H36M_MIRROR
@@ -43,6 +44,10 @@ class Query:
     embedding: Array
     virtual_from_camera: Array
     mirror: bool
+
+    def rows(self, rows: NDArray[np.intp]) -> Query:
+        """Some of the frames."""
+        return Query(self.embedding[rows], self.virtual_from_camera[rows], self.mirror)
 
     def joints_in_camera(self, joints_m: Array) -> Array:
         """Joints (T, 17, 3) of the virtual camera in the real one, unmirrored."""

@@ -80,7 +80,7 @@ class PoseModel:
         clip = self.embed(track_windows(track, intrinsics), options)
         found, retrieved_m = self.retrieve(clip, options, track.times_s[seen])
         settings = options.refine or RefineSettings(iterations=0)
-        evidence = _evidence(track, intrinsics, clip, (found, retrieved_m), options)
+        evidence = _evidence(track, intrinsics, clip, found, retrieved_m, options)
         shape = BodyShape(options.height_m, bone_scales_from_proportions(clip.proportions))
         skeleton = make_skeleton(shape)
         if options.refine is not None:
@@ -115,20 +115,13 @@ class PoseModel:
             if options.parts is None:
                 joints = query.joints_in_camera(reshaped_joints(found.joints_m, clip.proportions))
             else:
-                joints = self._by_parts(query, (hits, found), clip.proportions, options.parts, times_s)
+                keys = key_frames(times_s, options.parts.apart_s)
+                search = PartSearch(self.towers.weights, options.parts)
+                at_keys = query.rows(keys)
+                made = search.from_hits(self.bank, at_keys.embedding, hits.rows(keys), found.joints_m[keys])
+                joints = between(at_keys.joints_in_camera(reshaped_joints(made, clip.proportions)), keys, times_s)
             answers.append((found, joints))
         return answers[0][0], np.mean([joints for _, joints in answers], axis=0)
-
-    def _by_parts(
-        self, query: Query, whole: tuple[Hits, Retrieved], proportions: Array, parts: PartSettings, times_s: Array
-    ) -> Array:
-        """Joints (T, 17, 3) m in the camera for a query, from its hits and the whole-pose answer."""
-        keys, (hits, found) = key_frames(times_s, parts.apart_s), whole
-        search = PartSearch(self.towers.weights, parts)
-        at_keys = Hits(hits.scores[keys], hits.indices[keys])
-        made = search.from_hits(self.bank, query.embedding[keys], at_keys, found.joints_m[keys])
-        turned = replace(query, virtual_from_camera=query.virtual_from_camera[keys])
-        return between(turned.joints_in_camera(reshaped_joints(made, proportions)), keys, times_s)
 
     def _along_path(self, found: Retrieved, hits: Hits, query: Query, options: PoseOptions) -> Retrieved:
         path = best_path(self.bank, hits, np.swapaxes(query.virtual_from_camera, -1, -2), options.step_cost)
@@ -149,11 +142,11 @@ def _evidence(
     track: PersonTrack,
     intrinsics: Intrinsics,
     clip: ClipEmbedding,
-    answer: tuple[Retrieved, Array],
+    found: Retrieved,
+    retrieved_m: Array,
     options: PoseOptions,
 ) -> Evidence:
     """What the poses are fitted to: keypoints, a mix of retrieved and auxiliary joints, rotations to start from."""
-    found, retrieved_m = answer
     seen = solvable_frames(track)
     if options.refine is None:
         local = quaternion_to_matrix(found.rotations_wxyz).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,31 +31,40 @@ def torch_towers(
             x = torch.from_numpy(features).to(device)
             hidden = x
             for name in ("first", "second"):
-                hidden = torch.relu(_apply(pose[name], hidden))
-            return (_apply(pose["embed"], hidden) + _apply(pose["direct"], x)).cpu().numpy()
+                hidden = torch.relu(pose[name](hidden))
+            return (pose["embed"](hidden) + pose["direct"](x)).cpu().numpy()
 
     return run_image, run_pose
 
 
-def _image(layers: dict[str, tuple[Tensor, Tensor]], frames: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A dense layer on a device: weight (inputs, outputs), bias (outputs,)."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x @ self.weight + self.bias
+
+
+def _image(layers: dict[str, _Layer], frames: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
     batch = len(frames)
     x = torch.cat([frames, context[:, None].expand(-1, WINDOW, -1)], dim=-1)
-    trunk = torch.relu(_apply(layers["entry"], x.reshape(batch, WINDOW // 3, -1)))
+    trunk = torch.relu(layers["entry"](x.reshape(batch, WINDOW // 3, -1)))
     width = trunk.shape[-1]
     for name in ("fold1", "fold2"):
         grouped = trunk.reshape(batch, trunk.shape[1] // 3, 3 * width)
-        folded = torch.relu(_apply(layers[f"{name}.fold"], grouped))
-        trunk = grouped[..., width : 2 * width] + torch.relu(_apply(layers[f"{name}.mix"], folded))
-    y = trunk[:, 0] + torch.relu(_apply(layers["center"], x[:, WINDOW // 2]))
-    y = y + torch.relu(_apply(layers["last"], y))
-    embedding = _apply(layers["embed"], torch.relu(_apply(layers["embed_hidden"], y)))
-    return embedding, _apply(layers["auxiliary"], torch.relu(_apply(layers["auxiliary_hidden"], y)))
+        folded = torch.relu(layers[f"{name}.fold"](grouped))
+        trunk = grouped[..., width : 2 * width] + torch.relu(layers[f"{name}.mix"](folded))
+    y = trunk[:, 0] + torch.relu(layers["center"](x[:, WINDOW // 2]))
+    y = y + torch.relu(layers["last"](y))
+    embedding = layers["embed"](torch.relu(layers["embed_hidden"](y)))
+    return embedding, layers["auxiliary"](torch.relu(layers["auxiliary_hidden"](y)))
 
 
-def _layer(layer: Dense, device: str) -> tuple[Tensor, Tensor]:
-    weight = torch.from_numpy(np.ascontiguousarray(layer.weight, np.float32)).to(device)
-    return weight, torch.from_numpy(np.ascontiguousarray(layer.bias, np.float32)).to(device)
+def _layer(layer: Dense, device: str) -> _Layer:
+    def on_device(values: Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)
 
-
-def _apply(layer: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
-    return x @ layer[0] + layer[1]
+    return _Layer(on_device(layer.weight), on_device(layer.bias))

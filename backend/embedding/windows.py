@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,26 @@ from backend.types import Array, Intrinsics, PersonTrack
 
 _LONGEST_GAP_S = 0.4
 _BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """The windows' frames in a track: the seen frames `before` and `after` each, and the `share` of the way, (T, W)."""
+
+    before: NDArray[np.intp]
+    after: NDArray[np.intp]
+    share: Array
+
+    def values_of(self, values: Array) -> Array:
+        """Values (T, ...) of the seen frames in the windows, (T, W, ...) float32: block by block, since a window a
+        frame of a long video is the largest array there is.
+        """
+        out = np.empty((*self.before.shape, *values.shape[1:]), np.float32)
+        for at in range(0, len(out), _BLOCK):
+            rows = slice(at, at + _BLOCK)
+            weight = self.share[rows].reshape(*self.share[rows].shape, *(1,) * (values.ndim - 1))
+            out[rows] = values[self.before[rows]] * (1 - weight) + values[self.after[rows]] * weight
+        return out
 
 
 def solvable_frames(track: PersonTrack) -> NDArray[np.bool_]:
@@ -40,27 +62,14 @@ def track_windows(track: PersonTrack, intrinsics: Intrinsics) -> LandmarkWindow:
     )
     present, source = _nearest_present(inside)
     row = np.arange(len(times))[:, None]
-    places = (before[row, source], after[row, source], share[row, source])
+    places = _Places(before[row, source], after[row, source], share[row, source])
     return LandmarkWindow(
-        _between(points, places),
-        _between(track.visibility[seen], places),
-        _between(track.world_m[seen], places),
+        places.values_of(points),
+        places.values_of(track.visibility[seen]),
+        places.values_of(track.world_m[seen]),
         present,
         np.ones(len(times), dtype=bool),
     )
-
-
-def _between(values: Array, places: tuple[NDArray[np.intp], NDArray[np.intp], Array]) -> Array:
-    """Values (T, ...) at (T, W) places between two frames each, (T, W, ...) float32: block by block, since a window a
-    frame of a long video is the largest array there is.
-    """
-    before, after, share = places
-    out = np.empty((*before.shape, *values.shape[1:]), np.float32)
-    for at in range(0, len(out), _BLOCK):
-        rows = slice(at, at + _BLOCK)
-        weight = share[rows].reshape(*share[rows].shape, *(1,) * (values.ndim - 1))
-        out[rows] = values[before[rows]] * (1 - weight) + values[after[rows]] * weight
-    return out
 
 
 def _nearest_present(inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
