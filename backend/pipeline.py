@@ -36,6 +36,7 @@ from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progr
 from backend.video import VideoReader, open_video
 from backend.world import WorldOptions, place_in_world
 from blender_addon.motion.clip import ClipHeader, MotionClip
+from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.quality import measure_clip
 from blender_addon.motion.smoothing import PRESETS, smooth_clip
 
@@ -250,15 +251,23 @@ def _direction(request: SolveRequest) -> np.ndarray | None:
     return None if request.gravity_camera is None else np.asarray(request.gravity_camera, np.float64)
 
 
-def _header(job: _Job, person: int, world_warnings: Sequence[str]) -> ClipHeader:
-    info, request, tracked = job.reader.info, job.request, job.tracked
-    warnings = [*job.reader.warnings, *world_warnings]
-    if "assumed" in job.intrinsics.source:
-        warnings.append(f"the camera is not known ({job.intrinsics.source}): distances may be off; give --fov")
+def _warnings(job: _Job, world_warnings: Sequence[ClipWarning]) -> tuple[ClipWarning, ...]:
+    tracked, code = job.tracked, WarningCode
+    warnings = [ClipWarning(code.VIDEO_DAMAGED, text) for text in job.reader.warnings]
+    warnings += world_warnings
+    if job.intrinsics.is_assumed:
+        text = f"the camera is not known ({job.intrinsics.source}): distances may be off; give --fov"
+        warnings.append(ClipWarning(code.CAMERA_ASSUMED, text))
     if tracked.cuts_s:
-        warnings.append(f"{len(tracked.cuts_s)} cuts were found: nothing is joined across them")
+        warnings.append(ClipWarning(code.CUTS, f"{len(tracked.cuts_s)} cuts were found: nothing is joined across them"))
     if tracked.stopped:
-        warnings.append(f"stopped early, after {len(tracked.frame_index)} of about {job.reader.expected_frames} frames")
+        text = f"stopped early, after {len(tracked.frame_index)} of about {job.reader.expected_frames} frames"
+        warnings.append(ClipWarning(code.STOPPED_EARLY, text))
+    return tuple(dict.fromkeys(warnings))
+
+
+def _header(job: _Job, person: int, world_warnings: Sequence[ClipWarning]) -> ClipHeader:
+    info, request, tracked = job.reader.info, job.request, job.tracked
     return ClipHeader(
         source=str(info.path),
         source_width=info.width,
@@ -278,7 +287,7 @@ def _header(job: _Job, person: int, world_warnings: Sequence[str]) -> ClipHeader
             "device": job.models.device,
             "landmarks": request.quality.landmark_network.value,
         },
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=_warnings(job, world_warnings),
     )
 
 

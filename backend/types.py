@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from backend.errors import Cancelled
 
 Array = NDArray[np.floating]
+Float32Array = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
 
@@ -47,13 +48,17 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Intrinsics:
-    """A pinhole camera: `matrix` K (3, 3) in px for frames of `width` x `height`; `source` says where it is from."""
+    """A camera: `matrix` K (3, 3) in px for frames of `width` x `height`, `distortion` as OpenCV counts it.
+
+    `source` tells the user where the values are from; `is_assumed` says that nobody knew them.
+    """
 
     matrix: Array
     width: int
     height: int
     source: str
     distortion: tuple[float, ...] = ()
+    is_assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

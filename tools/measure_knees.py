@@ -81,7 +81,7 @@ def _tracks(path: Path, people: int, frames: int | None) -> list[tuple[PersonTra
     options = PeopleOptions(quality=Quality.HEAVY, max_people=people, mirror=True)
     side = max(reader.info.width, reader.info.height) * _FOCAL_LENGTH
     matrix = np.array([[side, 0, reader.info.width / 2], [0, side, reader.info.height / 2], [0, 0, 1]])
-    camera = Intrinsics(matrix, reader.info.width, reader.info.height, "assumed")
+    camera = Intrinsics(matrix, reader.info.width, reader.info.height, "assumed", is_assumed=True)
     return [(track, camera) for track in track_people(itertools.islice(reader.frames(), frames), reader.info, options)]
 
 

@@ -49,10 +49,17 @@ BREAKAGES = (
         "tests/camera",
     ),
     Breakage(
-        "camera: crop rolled the other way",
-        "backend/camera/crop.py",
-        "angle = -np.pi / 2 - np.arctan2",
-        "angle = -np.pi / 2 + np.arctan2",
+        "camera: virtual camera rolled the other way",
+        "backend/camera/virtual_camera.py",
+        "return np.asarray(-np.arctan2(torso[:, 0], -torso[:, 1]))",
+        "return np.asarray(np.arctan2(torso[:, 0], -torso[:, 1]))",
+        "tests/camera",
+    ),
+    Breakage(
+        "camera: distortion not undone",
+        "backend/camera/lens.py",
+        "return _undistorted(points.reshape(-1, 2), intrinsics.distortion).reshape(points.shape) if bent else points",
+        "return points",
         "tests/camera",
     ),
     Breakage(

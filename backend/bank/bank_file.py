@@ -14,9 +14,8 @@ from safetensors.numpy import save_file
 
 from backend.bank.candidates import Candidates, unturned_joints_m
 from backend.errors import WeightsError
+from backend.types import Array
 from blender_addon.motion.rotations import quaternion_to_rotvec, rotvec_to_quaternion
-
-Array = NDArray[np.floating]
 
 FORMAT = "marionet-bank"
 VERSION = 2

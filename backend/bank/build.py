@@ -14,10 +14,10 @@ from backend.bank.candidates import Candidates, ViewRange, make_candidates, untu
 from backend.datasets.motion import Motion, mirror_pose
 from backend.embedding.towers_onnx import Towers
 from backend.errors import BadInputError
+from backend.types import Array
 from blender_addon.motion.body import canonical_body
 
 log = logging.getLogger(__name__)
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Candidate poses: mocap poses seen from many virtual cameras. numpy only.
+"""Candidate poses: mocap poses seen from many virtual cameras. numpy and `camera` only.
 
 A candidate is a pose of a pose table and the orientation of its root in the virtual camera that looks at the
 mid-hip with the torso upright, as `embedding.features` defines it; every candidate is a valid skeleton.
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.embedding.features import look_at_rotation, roll_matrix
+from backend.camera.virtual_camera import look_at_rotation, on_image_plane, roll_matrix, upright_roll
+from backend.types import Array
 from blender_addon.motion.body import canonical_body, forward_kinematics, points_m
 from blender_addon.motion.rotations import (
     matrix_to_quaternion,
@@ -19,8 +20,6 @@ from blender_addon.motion.rotations import (
     quaternion_to_matrix,
     rotvec_to_quaternion,
 )
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +106,9 @@ def upright(camera_joints_m: Array) -> Array:
     hips = camera_joints_m[:, 0]
     look = look_at_rotation(hips[:, :2] / hips[:, 2:])
     seen = np.matmul(camera_joints_m[:, [1, 4, 11, 14]], np.swapaxes(look, -1, -2))
-    points = seen[..., :2] / np.maximum(seen[..., 2:], 0.1)
+    points = on_image_plane(seen)
     torso = points[:, 2:].mean(1) - points[:, :2].mean(1)
-    return roll_matrix(-np.arctan2(torso[:, 0], -torso[:, 1])) @ look
+    return roll_matrix(upright_roll(torso)) @ look
 
 
 def _tilted(root_wxyz: Array, share: float, rng: np.random.Generator) -> Array:

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from backend.bank.search import Hits, _check_bank, _check_query
 from backend.errors import BadInputError, DeviceError, OutputError, WeightsError
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 INDEX_FILE, LISTS_FILE, ABOUT_FILE = "index.faiss", "index.lists", "index.json"
 _BLOCK = 262144

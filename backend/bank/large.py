@@ -20,8 +20,7 @@ from backend.bank.bank_file import PoseBank
 from backend.bank.candidates import Candidates, ViewRange, make_candidates
 from backend.embedding.towers_onnx import Towers
 from backend.errors import BadInputError, OutputError, WeightsError
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 FORMAT = "marionet-large-bank"
 VERSION = 1

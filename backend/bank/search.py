@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import BadInputError, DeviceError
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 _BLOCK_ROWS = 16384
 _QUERY_ROWS = 64  # the same whatever the number of threads, so that every machine gives the same answer
@@ -27,6 +26,10 @@ class Hits:
 
     scores: Array
     indices: NDArray[np.intp]
+
+    def rows(self, rows: slice | NDArray[np.intp]) -> Hits:
+        """Some of the queries."""
+        return Hits(self.scores[rows], self.indices[rows])
 
 
 class Searcher(Protocol):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from backend.bank.search import Array, Hits, _check_query
+from backend.bank.search import Hits, _check_query
+from backend.types import Array
 
 _BLOCK_ROWS = 1 << 18
 

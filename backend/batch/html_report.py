@@ -18,6 +18,7 @@ from backend.batch.html_template import PAGE
 from backend.batch.records import DONE, FAILED, ClipRecord
 from backend.batch.solve_cache import CachedThumbnail, read_thumbnail
 from backend.batch.storage import Storage
+from blender_addon.motion.clip_warning import WarningCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ FIGURES: Final = (
     _Figure("contact_share", "feet on the ground", "%", factor=100.0),
     _Figure("acceleration_m_s2", "acceleration", "m/s²", worse_above=30.0, digits=1),
 )
-# said of nearly every video: shown, but not what tells one clip from another
-_COMMON: Final = ("the camera is not known",)
+# warnings of nearly every video: shown, but not what tells one clip from another
+_COMMON: Final = (WarningCode.CAMERA_ASSUMED,)
 _BADGES: Final = {DONE: "done", FAILED: "failed", "running": "running", "stopped": "not begun", "waiting": "waiting"}
 
 
@@ -77,7 +78,7 @@ def render_page(records: Sequence[ClipRecord], facts: RunFacts, storage: Storage
 
 def needs_review(record: ClipRecord) -> bool:
     """Whether a finished clip has warnings or a figure outside its range."""
-    return any(not warning.startswith(_COMMON) for warning in record.warnings) or _bad_figures(record) > 0
+    return any(warning.code not in _COMMON for warning in record.warnings) or _bad_figures(record) > 0
 
 
 def _bad_figures(record: ClipRecord) -> int:
@@ -146,7 +147,7 @@ def _card(record: ClipRecord, storage: Storage) -> str:
         f'<p class="source" title="{escape(record.source)}">{escape(_source(record))}</p>',
         f'<div class="reasons">{_faults(record)}</div>' if record.status != DONE and record.fault is not None else "",
         _figures(record),
-        "".join(f'<p class="warning">{escape(warning)}</p>' for warning in record.warnings),
+        "".join(f'<p class="warning">{escape(warning.text)}</p>' for warning in record.warnings),
         _links(record),
         _details(record),
         "</div>",

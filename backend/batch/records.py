@@ -6,14 +6,14 @@ May import stdlib, `backend.batch` and `backend.errors`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from backend.batch.solve_cache import record_name
 from backend.batch.storage import Storage
-from backend.batch.tasks import Fault, OutputFile, OutputKind, PlannedClip, StepOutcome
+from backend.batch.tasks import Fault, OutputFile, PlannedClip, StepOutcome
 from backend.errors import MarionetError, OutputError
+from blender_addon.motion.clip_warning import ClipWarning, warnings_from_record
 
 RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
 RECORD_VERSION: Final = 1
@@ -40,7 +40,7 @@ class ClipRecord:
     fault: Fault | None = None
     faults: tuple[Fault, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[ClipWarning, ...] = ()
     lines: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class RecordStore:
 
     def write(self, record: ClipRecord) -> None:
         """Replace a clip's record. Raises OutputError."""
-        text = json.dumps({"version": RECORD_VERSION, **asdict(record)}, indent=1)
+        text = json.dumps({"version": RECORD_VERSION, **asdict(record), **warning_words(record)}, indent=1)
         self._storage.write(record_name(record.base), text.encode())
 
     def is_finished(self, record: ClipRecord | None, clip: PlannedClip) -> bool:
@@ -137,21 +137,20 @@ def is_of_another_video(record: ClipRecord, clip: PlannedClip) -> bool:
     return clip.order.source != record.source and clip.solve_key != record.solve_key
 
 
-def changed_outputs(storage: Storage, record: ClipRecord) -> list[str]:
-    """Names of outputs whose size is not what was written: somebody worked on them since."""
-    return [output.name for output in record.outputs if storage.size(output.name) != output.bytes]
-
-
-def kinds_made(outputs: Iterable[OutputFile]) -> set[OutputKind]:
-    """What the files are."""
-    return {OutputKind(output.kind) for output in outputs if output.kind}
+def warning_words(record: ClipRecord) -> dict[str, list[str]]:
+    """A record's warnings as files hold them: the sentences, and their codes in the same order."""
+    return {
+        "warnings": [warning.text for warning in record.warnings],
+        "warning_codes": [warning.code.value for warning in record.warnings],
+    }
 
 
 def _from_json(record: dict[str, Any]) -> ClipRecord:
     def fault(value: dict[str, str] | None) -> Fault | None:
         return Fault(**value) if value else None
 
-    lists = {name: tuple(record[name]) for name in ("claims", "warnings", "lines")}
+    lists: dict[str, Any] = {name: tuple(record[name]) for name in ("claims", "lines")}
+    lists["warnings"] = warnings_from_record(record["warnings"], record.pop("warning_codes", None))
     outputs = tuple(OutputFile(**output) for output in record["outputs"])
     faults = tuple(Fault(**one) for one in record["faults"])
     return ClipRecord(**{**record, **lists, "outputs": outputs, "faults": faults, "fault": fault(record["fault"])})

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from backend.batch.html_report import RunFacts, render_page
-from backend.batch.records import ClipRecord
+from backend.batch.records import ClipRecord, warning_words
 from backend.batch.storage import Storage
 from backend.errors import MarionetError
 
@@ -39,7 +39,7 @@ def report_entry(record: ClipRecord, storage: Storage) -> dict[str, Any]:
         "range": record.range,
         "person": record.person,
         "figures": record.figures,
-        "warnings": list(record.warnings),
+        **warning_words(record),
         "facts": record.facts,
         "account": list(record.lines),
         "seconds": record.seconds,

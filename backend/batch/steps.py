@@ -41,6 +41,7 @@ from backend.solving.request import SolveQuality
 from backend.types import Progress, ProgressCallback
 from backend.visualization import make_thumbnail, write_overlay, write_sheet
 from blender_addon.motion.clip import ClipError, MotionClip, read_clip
+from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.quality import measure_clip
 
 _SIDE_FILES: Final = "textures"
@@ -142,7 +143,7 @@ def look_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> St
         try:
             _cache_thumbnail(clip, storage, clips)
         except (MarionetError, OSError) as fault:
-            warnings.append(f"no image for the index page: {fault}")
+            warnings.append(ClipWarning(WarningCode.NO_THUMBNAIL, f"no image for the index page: {fault}"))
         if OutputKind.CLIP in kinds:
             made = [_Made(clip, storage, person, len(clips)) for person in range(len(clips))]
             outputs += [one.publish(path, OutputKind.CLIP) for one, path in zip(made, solved, strict=True)]
@@ -207,7 +208,7 @@ def _export_person(
     outputs += [made.publish_beside(path, path.relative_to(folder).as_posix()) for path in beside]
     return StepOutcome(
         outputs=tuple(outputs),
-        warnings=reply.warnings,
+        warnings=tuple(ClipWarning(WarningCode.RETARGET, text) for text in reply.warnings),
         lines=reply.lines,
         facts={"blender": bench.blender().version},
         faults=tuple(Fault("blender", fault.message.replace(str(folder), "").strip()) for fault in reply.faults),

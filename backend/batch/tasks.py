@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePosixPath
 
+from blender_addon.motion.clip_warning import ClipWarning
+
 
 class OutputKind(Enum):
     """What can be made of a clip; the value is its name on the command line."""
@@ -177,7 +179,7 @@ class StepOutcome:
 
     outputs: tuple[OutputFile, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[ClipWarning, ...] = ()
     lines: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()

@@ -1,12 +1,12 @@
 """Where the intrinsics come from: a flag, a calibration file, the video's metadata, or an assumption that is told.
 
-May import numpy, `backend.types`, `backend.errors` and its own room.
+May import numpy, `backend.types`, `backend.errors`, `blender_addon.motion` and its own room.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ import numpy as np
 from backend.camera.calibration import read_calibration
 from backend.errors import BadInputError
 from backend.types import Intrinsics, VideoInfo
+from blender_addon.motion.input_limits import NARROWEST_FOV_DEG, WIDEST_FOV_DEG
 
 # the field of view over the longer side of phone and action video between 1x wide (69) and portrait lenses (40)
 ASSUMED_FOV_DEG: Final = 60.0
@@ -36,7 +37,7 @@ class CameraOptions:
 
 
 def choose_intrinsics(info: VideoInfo, options: CameraOptions) -> Intrinsics:
-    """The camera for frames of `info`'s size; `source` of the result says where it is from.
+    """The camera for frames of `info`'s size; `source` and `is_assumed` of the result say where it is from.
 
     Raises BadInputError for values that no camera has, and for a calibration file that does not fit.
     """
@@ -56,20 +57,17 @@ def choose_intrinsics(info: VideoInfo, options: CameraOptions) -> Intrinsics:
             )
         return _centred(info, options.focal_px, "flag --focal-px")
     if options.fov_deg is not None:
-        if not 5.0 <= options.fov_deg <= 150.0:
-            raise BadInputError(f"--fov {options.fov_deg:g} is not a lens angle", "Give degrees from 5 to 150")
+        if not NARROWEST_FOV_DEG <= options.fov_deg <= WIDEST_FOV_DEG:
+            raise BadInputError(
+                f"A field of view of {options.fov_deg:g} degrees is out of range",
+                f"Give {NARROWEST_FOV_DEG:g} to {WIDEST_FOV_DEG:g} degrees over the longer side of the image",
+            )
         return _centred(info, _focal_px(longer, options.fov_deg), "flag --fov")
     if info.focal_35mm is not None:
         focal_px = info.focal_35mm / _FULL_FRAME_DIAGONAL_MM * math.hypot(info.width, info.height)
         return _centred(info, focal_px, f"metadata ({info.focal_35mm:g} mm, full-frame equivalent)")
-    return _centred(info, _focal_px(longer, ASSUMED_FOV_DEG), f"assumed field of view of {ASSUMED_FOV_DEG:g} degrees")
-
-
-def field_of_view_deg(intrinsics: Intrinsics) -> float:
-    """The field of view over the frame's longer side, degrees."""
-    axis = 0 if intrinsics.width >= intrinsics.height else 1
-    longer = max(intrinsics.width, intrinsics.height)
-    return math.degrees(2.0 * math.atan(longer / 2.0 / float(intrinsics.matrix[axis, axis])))
+    source = f"assumed field of view of {ASSUMED_FOV_DEG:g} degrees"
+    return replace(_centred(info, _focal_px(longer, ASSUMED_FOV_DEG), source), is_assumed=True)
 
 
 def _focal_px(longer_px: int, fov_deg: float) -> float:

@@ -58,10 +58,10 @@ class Terminal:
             self._clear()
             print(text, file=self._out, flush=True)
 
-    def warn(self, text: str) -> None:
-        """Write a warning to the error stream, or as an event."""
+    def warn(self, text: str, code: str = "") -> None:
+        """Write a warning to the error stream, or as an event; `code` is for programs, where there is one."""
         if self._json:
-            self.event("warning", message=text)
+            self.event("warning", message=text, **({"code": code} if code else {}))
         else:
             self._clear()
             print(f"warning: {text}", file=sys.stderr, flush=True)

@@ -66,7 +66,7 @@ def add_source(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None
 
 def add_camera(group: argparse._ArgumentGroup) -> None:
     """The options that say what the camera is."""
-    group.add_argument("--fov", type=float, metavar="DEG", help="field of view over the image's longer side")
+    group.add_argument("--fov", type=float, metavar="DEG", help="field of view over the longer side, 5 to 150")
     group.add_argument("--focal-px", type=float, metavar="PX", help="focal length in pixels")
     group.add_argument("--calibration", type=Path, metavar="FILE", help="JSON with K, pose2sim .toml, OpenCV .yml")
     group.add_argument("--camera", metavar="NAME", help="which camera of the calibration file")
@@ -178,7 +178,7 @@ def _chunk_events(terminal: Terminal) -> ChunkCallback:
 
 def _report(terminal: Terminal, request: SolveRequest, result: SolveResult, took_s: float) -> None:
     for warning in result.warnings:
-        terminal.warn(warning)
+        terminal.warn(warning.text, warning.code)
     seen = [int((clip.confidence > 0).sum()) for clip in result.clips]
     for path, count in zip(result.files, seen, strict=True):
         terminal.line(f"wrote {path}   {count} of {result.frames} frames with a pose")

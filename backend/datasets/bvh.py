@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from backend.datasets.motion import MocapError
-from backend.datasets.source import Array, SourceMotion, axis_rotation
+from backend.datasets.source import SourceMotion, axis_rotation
+from backend.types import Array
 
 
 @dataclass(slots=True)

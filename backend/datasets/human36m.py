@@ -17,12 +17,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.errors import BadInputError, DeviceError
-from backend.types import Intrinsics
-
-Array = NDArray[np.floating]
+from backend.types import Array, Intrinsics
 
 TRAINING_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
 TEST_SUBJECTS = ("S9", "S11")

@@ -13,7 +13,8 @@ from backend.datasets.asf_amc import read_asf_amc
 from backend.datasets.bvh import read_bvh
 from backend.datasets.conventions import CONVENTIONS, Convention
 from backend.datasets.motion import MocapError, Motion
-from backend.datasets.source import Array, SourceMotion
+from backend.datasets.source import SourceMotion
+from backend.types import Array
 from blender_addon.motion.body import canonical_body, forward_kinematics
 from blender_addon.motion.rotations import (
     matrix_to_quaternion,

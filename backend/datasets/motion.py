@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.errors import BadInputError
+from backend.types import Array
 from blender_addon.motion.body import canonical_body
-
-Array = NDArray[np.floating]
 
 
 class MocapError(BadInputError):

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.datasets.motion import Motion
+from backend.types import Array
 from blender_addon.motion.body import canonical_body, forward_kinematics
 from blender_addon.motion.rotations import (
     quaternion_conjugate,
@@ -22,8 +22,6 @@ from blender_addon.motion.rotations import (
     rotvec_to_quaternion,
     swing_twist,
 )
-
-Array = NDArray[np.floating]
 
 _STRETCHED_DEG = 5.0
 _STRAIGHTEST_PERCENT = 5.0

@@ -15,9 +15,8 @@ from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
 from backend.embedding.keypoints import H36M_MIRROR
 from backend.embedding.towers_onnx import ImageEmbedding, Towers, six_to_matrix
 from backend.embedding.windows import mirrored
+from backend.types import Array
 from blender_addon.motion.body import canonical_body
-
-Array = NDArray[np.floating]
 
 _FLIP = np.array([-1.0, 1.0, 1.0], np.float32)
 _BLOCK = 1024  # frames at once: each comes with a whole window
@@ -45,6 +44,10 @@ class Query:
     embedding: Array
     virtual_from_camera: Array
     mirror: bool
+
+    def rows(self, rows: NDArray[np.intp]) -> Query:
+        """Some of the frames."""
+        return Query(self.embedding[rows], self.virtual_from_camera[rows], self.mirror)
 
     def joints_in_camera(self, joints_m: Array) -> Array:
         """Joints (T, 17, 3) of the virtual camera in the real one, unmirrored."""

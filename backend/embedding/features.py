@@ -1,4 +1,4 @@
-"""The image tower's input: a window of landmarks seen by a virtual camera that looks at the person. numpy only.
+"""The image tower's input: a window of landmarks seen by a virtual camera that looks at the person.
 
 The virtual camera stands where the real one stands, looks at the mid-hip of the window's centre frame and is rolled
 so that the torso points up; lengths are in units of its half size, 1.25 x the largest distance of a main keypoint
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.camera.virtual_camera import look_at_rotation, roll_matrix, turned_points, upright_roll
 from backend.embedding.keypoints import HIPS, MAIN, SHOULDERS
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 WINDOW = 27
 WINDOW_STEP_S = 1.0 / 30.0
@@ -63,7 +63,7 @@ def tower_input(window: LandmarkWindow) -> TowerInput:
     """Landmark windows to the image tower's input. Lengths in the virtual camera's half size."""
     center = window.points.shape[1] // 2
     look = look_at_rotation(window.points[:, center, HIPS].mean(axis=1))
-    points = _turn(window.points, look)
+    points = turned_points(window.points, look)
     roll, half_size = _roll_and_size(points[:, center])
     virtual = roll_matrix(roll) @ look
     points = _turn_in_plane(points, roll) / half_size[:, None, None, None]
@@ -84,40 +84,12 @@ def tower_input(window: LandmarkWindow) -> TowerInput:
     return TowerInput(frames.astype(np.float32), context.astype(np.float32), virtual, half_size)
 
 
-def look_at_rotation(points: Array) -> Array:
-    """The smallest rotations (B, 3, 3) that turn the rays of normalised points (B, 2) onto the optical axis."""
-    ray = np.concatenate([points, np.ones_like(points[:, :1])], axis=-1)
-    ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
-    x, y, z = ray.T
-    scale = 1.0 / (1.0 + z)
-    rows = [
-        [1.0 - x * x * scale, -x * y * scale, -x],
-        [-x * y * scale, 1.0 - y * y * scale, -y],
-        [x, y, z],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-
-
-def roll_matrix(roll: Array) -> Array:
-    """Rotations (B, 3, 3) about the optical axis by `roll` (B,) rad."""
-    cosine, sine, zero, one = np.cos(roll), np.sin(roll), np.zeros_like(roll), np.ones_like(roll)
-    rows = [[cosine, -sine, zero], [sine, cosine, zero], [zero, zero, one]]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-
-
-def _turn(points: Array, rotation: Array) -> Array:
-    """Normalised points (B, W, K, 2) seen by a camera turned by rotation (B, 3, 3)."""
-    turned = points @ np.swapaxes(rotation, -1, -2)[:, None, :2] + rotation[:, None, None, :, 2]
-    # rays beyond 84 degrees of the axis would cross the image plane's horizon
-    return turned[..., :2] / np.maximum(turned[..., 2:], 0.1)
-
-
 def _roll_and_size(points: Array) -> tuple[Array, Array]:
     """Roll (B,) rad that turns the torso upright and half size (B,), from the centre frame's points (B, K, 2)."""
     hips = points[:, HIPS].mean(axis=1)
     torso = points[:, SHOULDERS].mean(axis=1) - hips
     reach = np.linalg.norm(points[:, MAIN] - hips[:, None], axis=-1).max(axis=-1)
-    return -np.arctan2(torso[:, 0], -torso[:, 1]), np.maximum(_CROP_MARGIN * reach, 1e-4)
+    return upright_roll(torso), np.maximum(_CROP_MARGIN * reach, 1e-4)
 
 
 def _turn_in_plane(points: Array, roll: Array) -> Array:

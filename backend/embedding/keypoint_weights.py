@@ -8,13 +8,12 @@ follows, and low frame rates count as steady.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backend.camera.virtual_camera import on_image_plane
 from backend.embedding.refine import Evidence, initial_root
 from backend.embedding.skeleton import Skeleton, pose_skeleton
 from backend.embedding.smooth_evidence import smoothed
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 _AROUND_S = 0.07
 
@@ -35,7 +34,7 @@ def _off_the_expected(skeleton: Skeleton, evidence: Evidence) -> Array:
     prior = evidence.prior.astype(np.float32)
     landmarks = pose_skeleton(skeleton, prior, np.zeros((len(prior), 3), np.float32)).landmarks_m
     landmarks = landmarks + initial_root(landmarks, evidence)[:, None]
-    expected = landmarks[..., :2] / np.maximum(landmarks[..., 2:], 0.1)
+    expected = on_image_plane(landmarks)
     return np.asarray((evidence.points - expected) / evidence.half_size[:, None, None])
 
 

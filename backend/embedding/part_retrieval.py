@@ -20,8 +20,7 @@ from backend.bank.search import Hits
 from backend.embedding.features import pose_features
 from backend.embedding.keypoints import LIMBS, PARTS, TRUNK, Part
 from backend.embedding.tower_weights import TowerWeights
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,14 @@ class PartSettings:
     def donors(self, hits: int) -> NDArray[np.intp]:
         """Places among `hits` search hits of the donor poses: the nearest alone are too alike."""
         return np.unique(np.linspace(0, hits - 1, self.candidates).astype(np.intp))
+
+
+@dataclass(frozen=True, slots=True)
+class _ImageScores:
+    """What of the score depends on the image alone: by_layers (T, hidden) and direct (T, features) weights."""
+
+    by_layers: Array
+    direct: Array
 
 
 _CHUNK = 32
@@ -83,7 +90,7 @@ class PartSearch:
                 pose = self._best(scoring, _with_part(pose, donated, part))
         return pose
 
-    def _best(self, scoring: tuple[Array, Array], poses: Array) -> Array:
+    def _best(self, scoring: _ImageScores, poses: Array) -> Array:
         """The best of poses (T, n, 17, 3), or their mean, weighted by score."""
         scores = self._scores(scoring, poses)
         if self._settings.temperature <= 0:
@@ -91,19 +98,19 @@ class PartSearch:
         weight = np.exp((scores - scores.max(axis=1, keepdims=True)) / self._settings.temperature)
         return np.einsum("tn,tnjd->tjd", weight / weight.sum(axis=1, keepdims=True), poses)
 
-    def _scoring(self, embedding: Array) -> tuple[Array, Array]:
-        """What of the score depends on the image alone: weights (T, hidden) and (T, features)."""
-        return embedding @ self._layers["embed"].weight.T, embedding @ self._layers["direct"].weight.T
+    def _scoring(self, embedding: Array) -> _ImageScores:
+        layers = self._layers
+        return _ImageScores(embedding @ layers["embed"].weight.T, embedding @ layers["direct"].weight.T)
 
-    def _scores(self, scoring: tuple[Array, Array], poses: Array) -> Array:
+    def _scores(self, scoring: _ImageScores, poses: Array) -> Array:
         """Scores (T, n) up to a constant of each frame."""
         first, second = self._layers["first"], self._layers["second"]
         features = pose_features(poses)
         hidden = np.maximum(features @ first.weight + first.bias, 0.0)
         hidden = np.maximum(hidden @ second.weight + second.bias, 0.0)
         frames, count = poses.shape[:2]
-        by_layers = np.matmul(hidden.reshape(frames, count, -1), scoring[0][..., None])
-        direct = np.matmul(features.reshape(frames, count, -1), scoring[1][..., None])
+        by_layers = np.matmul(hidden.reshape(frames, count, -1), scoring.by_layers[..., None])
+        direct = np.matmul(features.reshape(frames, count, -1), scoring.direct[..., None])
         return np.asarray((by_layers + direct)[..., 0])
 
 

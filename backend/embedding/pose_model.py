@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits, Searcher
+from backend.camera.lens import normalised_points
 from backend.embedding.augmented_views import ALL_VIEWS, ClipEmbedding, Query, View, embed_clip
 from backend.embedding.features import LandmarkWindow
 from backend.embedding.keypoint_weights import steady_weight
@@ -24,13 +25,11 @@ from backend.embedding.shape import bone_scales_from_proportions, reshaped_joint
 from backend.embedding.skeleton import local_from_turns, make_skeleton
 from backend.embedding.smooth_evidence import smoothed
 from backend.embedding.towers_onnx import Towers
-from backend.embedding.windows import normalised_points, solvable_frames, track_windows
+from backend.embedding.windows import solvable_frames, track_windows
 from backend.errors import NoPersonError
-from backend.types import Intrinsics, PersonTrack, PoseTrack
+from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.body import BodyShape, canonical_body, seen_points_m
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_continuous, quaternion_to_matrix
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class PoseModel:
         clip = self.embed(track_windows(track, intrinsics), options)
         found, retrieved_m = self.retrieve(clip, options, track.times_s[seen])
         settings = options.refine or RefineSettings(iterations=0)
-        evidence = _evidence(track, intrinsics, clip, (found, retrieved_m), options)
+        evidence = _evidence(track, intrinsics, clip, found, retrieved_m, options)
         shape = BodyShape(options.height_m, bone_scales_from_proportions(clip.proportions))
         skeleton = make_skeleton(shape)
         if options.refine is not None:
@@ -116,20 +115,13 @@ class PoseModel:
             if options.parts is None:
                 joints = query.joints_in_camera(reshaped_joints(found.joints_m, clip.proportions))
             else:
-                joints = self._by_parts(query, (hits, found), clip.proportions, options.parts, times_s)
+                keys = key_frames(times_s, options.parts.apart_s)
+                search = PartSearch(self.towers.weights, options.parts)
+                at_keys = query.rows(keys)
+                made = search.from_hits(self.bank, at_keys.embedding, hits.rows(keys), found.joints_m[keys])
+                joints = between(at_keys.joints_in_camera(reshaped_joints(made, clip.proportions)), keys, times_s)
             answers.append((found, joints))
         return answers[0][0], np.mean([joints for _, joints in answers], axis=0)
-
-    def _by_parts(
-        self, query: Query, whole: tuple[Hits, Retrieved], proportions: Array, parts: PartSettings, times_s: Array
-    ) -> Array:
-        """Joints (T, 17, 3) m in the camera for a query, from its hits and the whole-pose answer."""
-        keys, (hits, found) = key_frames(times_s, parts.apart_s), whole
-        search = PartSearch(self.towers.weights, parts)
-        at_keys = Hits(hits.scores[keys], hits.indices[keys])
-        made = search.from_hits(self.bank, query.embedding[keys], at_keys, found.joints_m[keys])
-        turned = replace(query, virtual_from_camera=query.virtual_from_camera[keys])
-        return between(turned.joints_in_camera(reshaped_joints(made, proportions)), keys, times_s)
 
     def _along_path(self, found: Retrieved, hits: Hits, query: Query, options: PoseOptions) -> Retrieved:
         path = best_path(self.bank, hits, np.swapaxes(query.virtual_from_camera, -1, -2), options.step_cost)
@@ -150,11 +142,11 @@ def _evidence(
     track: PersonTrack,
     intrinsics: Intrinsics,
     clip: ClipEmbedding,
-    answer: tuple[Retrieved, Array],
+    found: Retrieved,
+    retrieved_m: Array,
     options: PoseOptions,
 ) -> Evidence:
     """What the poses are fitted to: keypoints, a mix of retrieved and auxiliary joints, rotations to start from."""
-    found, retrieved_m = answer
     seen = solvable_frames(track)
     if options.refine is None:
         local = quaternion_to_matrix(found.rotations_wxyz).astype(np.float32)
@@ -165,7 +157,7 @@ def _evidence(
     share = options.retrieval_share
     joints = (1 - share) * clip.joints_m + share * retrieved_m
     return Evidence(
-        normalised_points(track.keypoints_px[seen], intrinsics),
+        normalised_points(intrinsics, track.keypoints_px[seen]),
         np.square(np.clip(track.visibility[seen], 0.02, 1.0)),
         smoothed(joints * scale, track.times_s[seen], options.smooth_s),
         clip.error_m * scale,

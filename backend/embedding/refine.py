@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backend.embedding.features import KEYPOINTS
 from backend.embedding.score_gradient import ScoreGradient
 from backend.embedding.skeleton import (
     Skeleton,
@@ -24,8 +24,7 @@ from backend.embedding.skeleton import (
     pose_skeleton,
     turned,
 )
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,16 @@ _STIFF = ("clavicle", "hand", "toe", "spine", "chest", "upper_chest", "neck")
 _CHUNK = 64
 _THREADS = min(4, os.cpu_count() or 1)
 
+# a joint's turn in one step: beyond it the linear model of the step says nothing
+_LARGEST_TURN_RAD = 0.5
+# how far in front of the camera the pelvis stays, and a point that is projected
+_NEAREST_PELVIS_M = 0.3
+_NEAREST_POINT_M = 0.1
+# keypoints that nobody trusts still hold the pelvis where no others do
+_LEAST_WEIGHT = 1e-3
+# Levenberg-Marquardt: a share of the diagonal, and a floor for parameters that nothing determines
+_DAMPING, _FLOOR = 1e-4, 1e-6
+
 
 def refine_poses(
     skeleton: Skeleton, evidence: Evidence, settings: RefineSettings, climb: ScoreGradient | None = None
@@ -113,12 +122,13 @@ def _refine(
     turning = np.arange(local.shape[1])
     stiffness = _stiffness(skeleton, settings)
     for _ in range(settings.iterations):
-        pose = pose_skeleton(skeleton, local, root)
-        uphill = _uphill(pose, climb, settings)
-        step = _gauss_newton_step(skeleton, (pose, local), evidence, stiffness, settings, uphill)
-        local = turned(skeleton, pose, local, turning, np.clip(step[:, :-1], -0.5, 0.5))
+        posed = _Posed(skeleton, pose_skeleton(skeleton, local, root), local)
+        equations = _normal_equations(posed, evidence, settings, stiffness, climb)
+        step = equations.solution().reshape(len(local), -1, 3)
+        turn = np.clip(step[:, :-1], -_LARGEST_TURN_RAD, _LARGEST_TURN_RAD)
+        local = turned(skeleton, posed.pose, local, turning, turn)
         root = root + step[:, -1]
-        root[:, 2] = np.maximum(root[:, 2], 0.3)
+        root[:, 2] = np.maximum(root[:, 2], _NEAREST_PELVIS_M)
     return Refined(local, root, pose_skeleton(skeleton, local, root))
 
 
@@ -129,7 +139,7 @@ def initial_root(landmarks_m: Array, evidence: Evidence) -> Array:
     """
     u, v = evidence.points[..., 0].astype(np.float64), evidence.points[..., 1].astype(np.float64)
     x, y, z = np.moveaxis(landmarks_m.astype(np.float64), -1, 0)
-    w = np.maximum(evidence.weight, 1e-3).astype(np.float64)
+    w = np.maximum(evidence.weight, _LEAST_WEIGHT).astype(np.float64)
     total, wu, wv = w.sum(1), (w * u).sum(1), (w * v).sum(1)
     square = (w * (u * u + v * v)).sum(1)
     a, b = u * z - x, v * z - y
@@ -140,55 +150,83 @@ def initial_root(landmarks_m: Array, evidence: Evidence) -> Array:
     )
     right = np.stack([(w * a).sum(1), (w * b).sum(1), -(w * (u * a + v * b)).sum(1)], -1)
     root = np.linalg.solve(normal + 1e-9 * np.eye(3), right[..., None])[..., 0]
-    root[:, 2] = np.maximum(root[:, 2], 0.3)
+    root[:, 2] = np.maximum(root[:, 2], _NEAREST_PELVIS_M)
     return root.astype(np.float32)
 
 
-def _uphill(pose: SkeletonPose, climb: ScoreGradient | None, settings: RefineSettings) -> Array | None:
-    """The weighted slope (T, 17, 3) of the score over joints relative to the pelvis."""
-    if climb is None:
-        return None
-    return settings.score_weight * climb.gradient(pose.centres_m - pose.centres_m[:, :1])
+@dataclass(frozen=True, slots=True)
+class _Posed:
+    """The skeleton in the pose of a step: `local` (T, J, 3, 3) rotations, and the points that follow from them."""
+
+    skeleton: Skeleton
+    pose: SkeletonPose
+    local: Array
+
+    def in_camera(self, turns: Array) -> Array:
+        """Small turns (T, J, 3) in each joint's parent's axes, in the camera's axes."""
+        parents = self.skeleton.body.parents
+        out = turns.copy()
+        out[:, 1:] = np.matmul(self.pose.turns[:, parents[1:]], turns[:, 1:, :, None])[..., 0]
+        return out
 
 
-def _gauss_newton_step(
-    skeleton: Skeleton,
-    state: tuple[SkeletonPose, Array],
-    evidence: Evidence,
-    stiffness: Array,
-    settings: RefineSettings,
-    uphill: Array | None,
-) -> Array:
-    """Steps (T, J + 1, 3): a turn of every joint in the camera's axes, and of the pelvis position."""
-    pose, local = state
-    frames, joints = local.shape[:2]
-    jacobian = point_jacobian(skeleton, pose, np.arange(joints))
-    size = jacobian.shape[-1]
-    matrix = np.zeros((frames, size, size), np.float32)
-    right = np.zeros((frames, size), np.float32)
-    _add(matrix, right, *_point_terms(pose, jacobian[:, :33], evidence, settings))
-    _add(matrix, right, *_joint_terms(pose, jacobian[:, 33:], evidence, settings))
-    _add_prior(skeleton, pose, local, evidence, stiffness, matrix, right)
+class _NormalEquations:
+    """J^T J x = J^T r of T frames over P parameters: three for each joint's turn, then three for the pelvis position.
+
+    `matrix` (T, P, P) and `right` (T, P) grow with every term that is added.
+    """
+
+    def __init__(self, frames: int, parameters: int) -> None:
+        self.matrix = np.zeros((frames, parameters, parameters), np.float32)
+        self.right = np.zeros((frames, parameters), np.float32)
+
+    def add(self, jacobian: Array, residual: Array) -> None:
+        """Weighted residuals (T, R) with their derivatives (T, R, P)."""
+        transposed = np.swapaxes(jacobian, -1, -2)
+        self.matrix += transposed @ jacobian
+        self.right += (transposed @ residual[..., None])[..., 0]
+
+    def add_turns(self, turns: Array, weight: Array) -> None:
+        """Joints pulled through `turns` (T, J, 3) rad in the camera's axes, by `weight` (J,) or (T, J)."""
+        count = 3 * turns.shape[1]
+        diagonal = np.arange(count)
+        self.matrix[:, diagonal, diagonal] += np.repeat(weight, 3, axis=-1)
+        self.right[:, :count] += (turns * weight[..., None]).reshape(len(turns), count)
+
+    def add_slope(self, jacobian: Array, slope: Array) -> None:
+        """A function to climb: its slope (T, J, 3) over points whose derivatives are (T, J, 3, P)."""
+        self.right += np.einsum("tjcp,tjc->tp", jacobian, slope.astype(np.float32))
+
+    def solution(self) -> Array:
+        """The damped step (T, P)."""
+        diagonal = np.arange(self.matrix.shape[-1])
+        self.matrix[:, diagonal, diagonal] += _DAMPING * self.matrix[:, diagonal, diagonal] + _FLOOR
+        return np.asarray(np.linalg.solve(self.matrix, self.right[..., None])[..., 0])
+
+
+def _normal_equations(
+    posed: _Posed, evidence: Evidence, settings: RefineSettings, stiffness: Array, climb: ScoreGradient | None
+) -> _NormalEquations:
+    """Everything that is fitted, linear around the present pose."""
+    pose = posed.pose
+    jacobian = point_jacobian(posed.skeleton, pose, np.arange(posed.local.shape[1]))
+    landmarks, centres = jacobian[:, :KEYPOINTS], jacobian[:, KEYPOINTS:]
+    equations = _NormalEquations(len(jacobian), jacobian.shape[-1])
+    equations.add(*_point_terms(pose, landmarks, evidence, settings))
+    equations.add(*_joint_terms(pose, centres, evidence, settings))
+    equations.add_turns(_turns_to_prior(posed, evidence), 1.0 / np.square(stiffness))
     if settings.limit_deg > 0:
-        _add_limits(skeleton, pose, local, settings, matrix, right)
-    if uphill is not None:
-        moves = jacobian[:, 33:] - jacobian[:, 33:34]
-        right += np.einsum("tjcp,tjc->tp", moves, uphill.astype(np.float32))
-    diagonal = np.arange(size)
-    matrix[:, diagonal, diagonal] += 1e-4 * matrix[:, diagonal, diagonal] + 1e-6
-    return np.linalg.solve(matrix, right[..., None])[..., 0].reshape(frames, joints + 1, 3)
-
-
-def _add(matrix: Array, right: Array, jacobian: Array, residual: Array) -> None:
-    transposed = np.swapaxes(jacobian, -1, -2)
-    matrix += transposed @ jacobian
-    right += (transposed @ residual[..., None])[..., 0]
+        _add_limits(equations, posed, settings)
+    if climb is not None:
+        slope = settings.score_weight * climb.gradient(pose.centres_m - pose.centres_m[:, :1])
+        equations.add_slope(centres - centres[:, :1], slope)
+    return equations
 
 
 def _point_terms(
     pose: SkeletonPose, jacobian: Array, evidence: Evidence, settings: RefineSettings
 ) -> tuple[Array, Array]:
-    depth = np.maximum(pose.landmarks_m[..., 2:], 0.1)
+    depth = np.maximum(pose.landmarks_m[..., 2:], _NEAREST_POINT_M)
     projected = pose.landmarks_m[..., :2] / depth
     residual = evidence.points - projected
     unit = (settings.point_share * evidence.half_size)[:, None]
@@ -211,44 +249,17 @@ def _joint_terms(
     return along.reshape(frames, -1, size), residual.reshape(frames, -1)
 
 
-def _add_prior(  # noqa: PLR0913, PLR0917  the normal equations' own parts
-    skeleton: Skeleton,
-    pose: SkeletonPose,
-    local: Array,
-    evidence: Evidence,
-    stiffness: Array,
-    matrix: Array,
-    right: Array,
-) -> None:
-    """Nearness to the prior's local rotations: the turn that leads back, expressed in the camera's axes."""
-    parents = skeleton.body.parents
-    back = _in_camera(skeleton, pose, matrix_to_rotvec(evidence.prior @ np.swapaxes(local, -1, -2)).astype(np.float32))
-    weight = 1.0 / np.square(stiffness)
-    count = 3 * len(parents)
-    diagonal = np.arange(count)
-    matrix[:, diagonal, diagonal] += np.repeat(weight, 3)
-    right[:, :count] += (back * weight[:, None]).reshape(len(local), count)
+def _turns_to_prior(posed: _Posed, evidence: Evidence) -> Array:
+    """The turns (T, J, 3) in the camera's axes that lead back to the prior's local rotations."""
+    back = matrix_to_rotvec(evidence.prior @ np.swapaxes(posed.local, -1, -2))
+    return posed.in_camera(back.astype(np.float32))
 
 
-def _add_limits(
-    skeleton: Skeleton, pose: SkeletonPose, local: Array, settings: RefineSettings, matrix: Array, right: Array
-) -> None:
+def _add_limits(equations: _NormalEquations, posed: _Posed, settings: RefineSettings) -> None:
     """Joints turned beyond what people do are led back; those within are left alone."""
-    excess = joint_limits().excess(matrix_to_rotvec(local).astype(np.float32))
+    excess = joint_limits().excess(matrix_to_rotvec(posed.local).astype(np.float32))
     outside = (np.abs(excess) > 0).any(axis=-1)
     outside[:, 0] = False
-    if not outside.any():
-        return
-    weight = outside / np.float32(np.square(np.radians(settings.limit_deg)))
-    count = 3 * local.shape[1]
-    diagonal = np.arange(count)
-    matrix[:, diagonal, diagonal] += np.repeat(weight, 3, axis=1)
-    right[:, :count] += (_in_camera(skeleton, pose, -excess) * weight[..., None]).reshape(len(local), count)
-
-
-def _in_camera(skeleton: Skeleton, pose: SkeletonPose, turns: Array) -> Array:
-    """Small turns (T, J, 3) in each joint's parent's axes, in the camera's axes."""
-    parents = skeleton.body.parents
-    out = turns.copy()
-    out[:, 1:] = np.matmul(pose.turns[:, parents[1:]], turns[:, 1:, :, None])[..., 0]
-    return out
+    if outside.any():
+        weight = outside / np.float32(np.square(np.radians(settings.limit_deg)))
+        equations.add_turns(posed.in_camera(-excess), weight)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits
+from backend.types import Array
 from blender_addon.motion.rotations import quaternion_mean
 
-Array = NDArray[np.floating]
-
 _DIFFERENT_M = 0.10
+_FEW = 20  # rotations of distinct modes average badly: the nearest few only
 _BLOCK = 512  # frames at once: each has some hundred candidates with all their joints
 
 
@@ -41,7 +41,7 @@ def retrieve(bank: PoseBank, hits: Hits, average: int) -> Retrieved:
     shrunken limbs.
     """
     blocks = [slice(at, at + _BLOCK) for at in range(0, len(hits.scores), _BLOCK)] or [slice(0, 0)]
-    parts = [_retrieve(bank, Hits(hits.scores[rows], hits.indices[rows]), average) for rows in blocks]
+    parts = [_retrieve(bank, hits.rows(rows), average) for rows in blocks]
     return Retrieved(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Retrieved)))
 
 
@@ -51,7 +51,7 @@ def _retrieve(bank: PoseBank, hits: Hits, average: int) -> Retrieved:
     top = hits.indices[:, : max(1, average)]
     frames = len(top)
     joints = candidates.joints_m(top.reshape(-1)).reshape(frames, -1, 17, 3).mean(axis=1)
-    few = top[:, :20]  # rotations multiply distinct modes badly: average the nearest few only
+    few = top[:, :_FEW]
     rotations = candidates.rotations_wxyz[candidates.pose[few]].copy()
     rotations[:, :, 0] = candidates.view_wxyz[few]
     mean = quaternion_mean(np.moveaxis(rotations, 1, 2)).astype(np.float32)

@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.embedding.features import pose_features
 from backend.embedding.shape import reshaped_joints
 from backend.embedding.tower_weights import TowerWeights
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 
 @dataclass(frozen=True, slots=True)

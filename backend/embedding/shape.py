@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.embedding.features import PROPORTIONS
+from backend.types import Array
 from blender_addon.motion.body import canonical_body
-
-Array = NDArray[np.floating]
 
 _LIMB_OF = {
     "spine": "torso",

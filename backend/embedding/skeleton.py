@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.types import Array
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, shaped_offsets_m
-
-Array = NDArray[np.floating]
 
 _POINT_SETS = ("blazepose33", "centres17")
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+from backend.types import Array
 
 
 def smoothed(values: Array, times_s: Array, deviation_s: float) -> Array:

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 
 from backend.embedding.structnet import IMAGE_SIDE, PoseBranch, StructNetImage, StructNetPose, paired_networks
 from backend.errors import WeightsError
+from backend.types import Array
 
 FORMAT = "marionet-structnet"
-Array = NDArray[np.floating]
 
 
 @dataclass(slots=True)

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES
 from backend.errors import WeightsError
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 FORMAT = "marionet-towers"
 VERSION = 2

@@ -25,8 +25,7 @@ from backend.embedding.features import (
 )
 from backend.embedding.tower_weights import Dense, TowerWeights
 from backend.errors import DeviceError
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 _SPLIT = (51, 144, 3, 17, 7)
 _BATCH = 1024

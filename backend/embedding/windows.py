@@ -1,37 +1,39 @@
-"""A person's track to windows of landmarks at the tower's frame step, around every frame. numpy only."""
+"""A person's track to windows of landmarks at the tower's frame step, around every frame. numpy and the lens only."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.camera.lens import normalised_points
 from backend.embedding.features import WINDOW, WINDOW_STEP_S, LandmarkWindow
 from backend.embedding.keypoints import MIRROR
-from backend.types import Intrinsics, PersonTrack
-
-Array = NDArray[np.floating]
+from backend.types import Array, Intrinsics, PersonTrack
 
 _LONGEST_GAP_S = 0.4
 _BLOCK = 1024
 
 
-def normalised_points(keypoints_px: Array, intrinsics: Intrinsics) -> Array:
-    """Pixels (..., 2) to normalised image coordinates (K^-1 applied, distortion k1 k2 p1 p2 undone)."""
-    matrix = intrinsics.matrix
-    x = (keypoints_px[..., 0] - matrix[0, 2]) / matrix[0, 0]
-    y = (keypoints_px[..., 1] - matrix[1, 2]) / matrix[1, 1]
-    points = np.stack([x, y], axis=-1)
-    if not any(intrinsics.distortion):
-        return points
-    k1, k2, p1, p2 = (*intrinsics.distortion, 0.0, 0.0, 0.0, 0.0)[:4]
-    ideal = points
-    for _ in range(5):  # fixed point: contracts for the lenses of ordinary cameras
-        u, v = ideal[..., 0], ideal[..., 1]
-        r2 = u * u + v * v
-        radial = 1 + k1 * r2 + k2 * r2 * r2
-        shift = np.stack([2 * p1 * u * v + p2 * (r2 + 2 * u * u), p1 * (r2 + 2 * v * v) + 2 * p2 * u * v], axis=-1)
-        ideal = (points - shift) / radial[..., None]
-    return ideal
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """The windows' frames in a track: the seen frames `before` and `after` each, and the `share` of the way, (T, W)."""
+
+    before: NDArray[np.intp]
+    after: NDArray[np.intp]
+    share: Array
+
+    def values_of(self, values: Array) -> Array:
+        """Values (T, ...) of the seen frames in the windows, (T, W, ...) float32: block by block, since a window a
+        frame of a long video is the largest array there is.
+        """
+        out = np.empty((*self.before.shape, *values.shape[1:]), np.float32)
+        for at in range(0, len(out), _BLOCK):
+            rows = slice(at, at + _BLOCK)
+            weight = self.share[rows].reshape(*self.share[rows].shape, *(1,) * (values.ndim - 1))
+            out[rows] = values[self.before[rows]] * (1 - weight) + values[self.after[rows]] * weight
+        return out
 
 
 def solvable_frames(track: PersonTrack) -> NDArray[np.bool_]:
@@ -43,7 +45,7 @@ def track_windows(track: PersonTrack, intrinsics: Intrinsics) -> LandmarkWindow:
     """Windows around every seen frame of the track (solvable_frames), interpolated in time."""
     seen = solvable_frames(track)
     times = track.times_s[seen]
-    points = normalised_points(track.keypoints_px[seen], intrinsics)
+    points = normalised_points(intrinsics, track.keypoints_px[seen])
     place = times[:, None] + (np.arange(WINDOW) - WINDOW // 2) * WINDOW_STEP_S
     after = np.clip(np.searchsorted(times, place), 1, max(1, len(times) - 1))
     before = after - 1
@@ -60,27 +62,14 @@ def track_windows(track: PersonTrack, intrinsics: Intrinsics) -> LandmarkWindow:
     )
     present, source = _nearest_present(inside)
     row = np.arange(len(times))[:, None]
-    places = (before[row, source], after[row, source], share[row, source])
+    places = _Places(before[row, source], after[row, source], share[row, source])
     return LandmarkWindow(
-        _between(points, places),
-        _between(track.visibility[seen], places),
-        _between(track.world_m[seen], places),
+        places.values_of(points),
+        places.values_of(track.visibility[seen]),
+        places.values_of(track.world_m[seen]),
         present,
         np.ones(len(times), dtype=bool),
     )
-
-
-def _between(values: Array, places: tuple[NDArray[np.intp], NDArray[np.intp], Array]) -> Array:
-    """Values (T, ...) at (T, W) places between two frames each, (T, W, ...) float32: block by block, since a window a
-    frame of a long video is the largest array there is.
-    """
-    before, after, share = places
-    out = np.empty((*before.shape, *values.shape[1:]), np.float32)
-    for at in range(0, len(out), _BLOCK):
-        rows = slice(at, at + _BLOCK)
-        weight = share[rows].reshape(*share[rows].shape, *(1,) * (values.ndim - 1))
-        out[rows] = values[before[rows]] * (1 - weight) + values[after[rows]] * weight
-    return out
 
 
 def _nearest_present(inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

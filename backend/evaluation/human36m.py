@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.camera.crop import project_m
+from backend.camera.lens import project_m
 from backend.datasets.human36m import Human36mError, Human36mTake
 from backend.embedding.pose_model import PoseModel
 from backend.evaluation.metrics import pose_errors
@@ -20,10 +20,8 @@ from backend.evaluation.real import _methods
 from backend.evaluation.report import Scored
 from backend.people import PeopleOptions, Quality, track_people
 from backend.people.region import Roi, cut
-from backend.types import Image
+from backend.types import Array, Image
 from backend.video import open_video
-
-Array = NDArray[np.floating]
 
 _AVERAGES = (1, 20, 100, 500)
 _PADDING = 1.1

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from backend.types import PersonTrack
-
-Array = NDArray[np.floating]
+from backend.types import Array, PersonTrack
 
 FPS = 30.0
 

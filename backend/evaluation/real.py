@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.embedding.augmented_views import ONE_VIEW
 from backend.embedding.keypoints import H36M_NAMES, KEYPOINT_NAMES
@@ -17,11 +16,9 @@ from backend.evaluation.recording import Recording, RecordingCamera, score_recor
 from backend.evaluation.report import Scored
 from backend.evaluation.wide_parts import WIDE_HITS, WIDE_NAME, WIDE_PARTS
 from backend.people import PeopleOptions, Quality, track_people
-from backend.types import Intrinsics, PersonTrack
+from backend.types import Array, Intrinsics, PersonTrack
 from backend.video import open_video
 from blender_addon.motion.body import canonical_body
-
-Array = NDArray[np.floating]
 
 PEER = "the landmark network's own 3D (peer)"
 """What every other method is compared with: BlazePose's world landmarks."""

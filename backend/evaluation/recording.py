@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.embedding.keypoints import H36M_NAMES
 from backend.errors import BadInputError
 from backend.evaluation.metrics import PoseErrors, pose_errors
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.embedding.keypoints import H36M_NAMES
 from backend.embedding.pose_model import PoseModel, PoseOptions
@@ -20,11 +19,9 @@ from backend.evaluation.real import PEER, auxiliary_joints, landmark_joints, ret
 from backend.evaluation.report import Scored
 from backend.people import Quality
 from backend.training.render_landmarks import RenderLandmarks, render_landmarks
-from backend.types import Intrinsics, PersonTrack
+from backend.types import Array, Intrinsics, PersonTrack
 from blender_addon.motion.body import canonical_body, forward_kinematics, seen_points_m
 from blender_addon.motion.rotations import quaternion_to_matrix
-
-Array = NDArray[np.floating]
 
 LIMB_JOINTS = tuple(
     f"{side}{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("l", "r")

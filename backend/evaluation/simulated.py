@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits, make_searcher
@@ -22,8 +21,7 @@ from backend.evaluation.report import Scored
 from backend.evaluation.wide_parts import WIDE_HITS, WIDE_PARTS
 from backend.training.pool import Variation, motion_pool
 from backend.training.simulate import SimulationSettings, TrainingBatch, simulate_batch
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 _DONORS = 200
 

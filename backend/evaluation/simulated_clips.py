@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.datasets.motion import Motion
 from backend.embedding.pose_model import PoseModel, PoseOptions
@@ -14,9 +13,7 @@ from backend.errors import BadInputError
 from backend.evaluation.landmark_track import landmark_track
 from backend.training.pool import MotionWindows
 from backend.training.simulate import SimulationSettings, seen_joints_m, simulate_people
-from backend.types import Intrinsics, PersonTrack
-
-Array = NDArray[np.floating]
+from backend.types import Array, Intrinsics, PersonTrack
 
 _FRAMES = 60
 

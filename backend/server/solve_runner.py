@@ -48,7 +48,8 @@ class SolveRunner:
             on_chunk=lambda chunk: sink.chunk(_preview(chunk)),
             models=self._load(request.quality),
         )
-        return JobOutcome(tuple(result.files), dict(result.figures), tuple(result.warnings), result.cancelled)
+        warnings = tuple(warning.text for warning in result.warnings)
+        return JobOutcome(tuple(result.files), dict(result.figures), warnings, result.cancelled)
 
     def _load(self, quality: SolveQuality) -> SolveModels:
         if quality not in self._models:

@@ -17,9 +17,11 @@ from backend.people.options import Quality, Selection
 from backend.types import Array
 from backend.video import FrameRange, VideoOptions
 from blender_addon.motion.clip import MotionClip
+from blender_addon.motion.clip_warning import ClipWarning
+from blender_addon.motion.input_limits import SHORTEST_BODY_M, TALLEST_BODY_M
 from blender_addon.motion.smoothing import PRESETS
 
-HEIGHT_RANGE_M = (0.5, 2.6)
+HEIGHT_RANGE_M = (SHORTEST_BODY_M, TALLEST_BODY_M)
 
 
 class SolveQuality(Enum):
@@ -98,13 +100,13 @@ class SolveResult:
     """Clips and the files they were written to, figures of the first clip, warnings, and where the time went.
 
     `cancelled` says that the run stopped early and the clips hold what was done by then. `stage_s` is seconds by
-    stage; `waited_s` the part of "watch" in which the networks waited for the decoder.
+    stage; "wait for decoder" and "previews" are parts of "watch".
     """
 
     clips: tuple[MotionClip, ...]
     files: tuple[Path, ...]
     figures: dict[str, float]
-    warnings: tuple[str, ...]
+    warnings: tuple[ClipWarning, ...]
     cancelled: bool
     frames: int
     stage_s: dict[str, float]

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from backend.errors import BadInputError
 from backend.synthesis.body_model import WEIGHTS_PER_VERTEX, BodyModel, RestBody
 from backend.synthesis.meshes import SkinnedMesh, SplitMesh, skinned, split_corners, vertex_normals
+from backend.types import Float32Array
 
 log = logging.getLogger(__name__)
 
-Array = NDArray[np.float32]
 Indices = NDArray[np.int32]
 
 _TEXTURE_SIZE = 512
@@ -40,14 +40,14 @@ class FittedAsset:
     name: str
     tags: frozenset[str]
     references: Indices
-    barycentric: Array
-    offsets: Array
+    barycentric: Float32Array
+    offsets: Float32Array
     size_references: tuple[tuple[int, int, float], ...]
     hides: NDArray[np.bool_]
     faces: Indices
     split: SplitMesh
     bones: Indices
-    weights: Array
+    weights: Float32Array
     texture: Path | None
 
 
@@ -109,7 +109,7 @@ def read_texture(path: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(rgba[::-1]).astype(np.uint8)
 
 
-def read_obj(path: Path) -> tuple[Indices, Array, Indices]:
+def read_obj(path: Path) -> tuple[Indices, Float32Array, Indices]:
     """Triangles (F, 3), texture coordinates (U, 2) and their indices (F, 3) of a Wavefront mesh."""
     uv: list[tuple[float, float]] = []
     faces: list[tuple[int, int, int]] = []
@@ -180,7 +180,7 @@ def _read_asset(path: Path, model: BodyModel) -> FittedAsset:
     )
 
 
-def _fit_rows(rows: list[list[float]]) -> tuple[Indices, Array, Array]:
+def _fit_rows(rows: list[list[float]]) -> tuple[Indices, Float32Array, Float32Array]:
     references = np.zeros((len(rows), 3), dtype=np.int32)
     barycentric = np.zeros((len(rows), 3), dtype=np.float32)
     offsets = np.zeros((len(rows), 3), dtype=np.float32)
@@ -194,7 +194,7 @@ def _fit_rows(rows: list[list[float]]) -> tuple[Indices, Array, Array]:
     return references, barycentric, offsets
 
 
-def _mixed_weights(model: BodyModel, references: Indices, barycentric: Array) -> tuple[Indices, Array]:
+def _mixed_weights(model: BodyModel, references: Indices, barycentric: Float32Array) -> tuple[Indices, Float32Array]:
     share = np.clip(barycentric, 0.0, 1.0)
     share = share / share.sum(axis=1, keepdims=True)
     rows = len(references)

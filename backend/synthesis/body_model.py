@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import BadInputError
+from backend.types import Float32Array
 
-Array = NDArray[np.float32]
 Indices = NDArray[np.int32]
 
 BODY_VERTICES = 13380  # the base mesh's skin; eyes and the helper geometry that clothes are fitted to follow
@@ -60,21 +60,21 @@ class BodyModel:
     weight_bones (V, 4), weights (V, 4) summing to 1; groups: named vertex indices of the base mesh.
     """
 
-    template_m: Array
-    shapes_m: Array
-    bone_template_m: Array
-    bone_shapes_m: Array
+    template_m: Float32Array
+    shapes_m: Float32Array
+    bone_template_m: Float32Array
+    bone_shapes_m: Float32Array
     shape_traits: NDArray[np.bool_]
     trait_names: tuple[str, ...]
     trait_anchors: dict[str, tuple[float, ...]]
     traits_of: dict[str, tuple[str, ...]]
     faces: Indices
-    uv: Array
+    uv: Float32Array
     face_uv: Indices
     bone_names: tuple[str, ...]
     bone_parents: Indices
     weight_bones: Indices
-    weights: Array
+    weights: Float32Array
     groups: dict[str, Indices]
 
     def bone(self, name: str) -> int:
@@ -86,8 +86,8 @@ class BodyModel:
 class RestBody:
     """One body in the A-pose: vertices_m (V, 3), bone_heads_m (B, 3)."""
 
-    vertices_m: Array
-    bone_heads_m: Array
+    vertices_m: Float32Array
+    bone_heads_m: Float32Array
     phenotype: Phenotype
 
 
@@ -145,7 +145,7 @@ def rest_body(model: BodyModel, phenotype: Phenotype, height_m: float | None = N
     return RestBody(vertices.astype(np.float32), heads.astype(np.float32), phenotype)
 
 
-def shape_coefficients(model: BodyModel, phenotype: Phenotype) -> Array:
+def shape_coefficients(model: BodyModel, phenotype: Phenotype) -> Float32Array:
     """Weight (S,) of every shape: the product of the weights of its traits, each linear between its anchors."""
     weight_of: dict[str, float] = {}
     for name, anchors in model.trait_anchors.items():
@@ -161,7 +161,7 @@ def shape_coefficients(model: BodyModel, phenotype: Phenotype) -> Array:
     return np.where(model.shape_traits, weights, 1.0).prod(axis=1)
 
 
-def _strongest_weights(indices: NDArray[np.integer], weights: NDArray[np.floating]) -> tuple[Indices, Array]:
+def _strongest_weights(indices: NDArray[np.integer], weights: NDArray[np.floating]) -> tuple[Indices, Float32Array]:
     order = np.argsort(-weights, axis=1, kind="stable")[:, :WEIGHTS_PER_VERTEX]
     kept = np.take_along_axis(weights, order, axis=1)
     kept = kept / kept.sum(axis=1, keepdims=True)

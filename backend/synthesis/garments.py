@@ -15,8 +15,7 @@ from scipy import sparse
 
 from backend.synthesis.body_model import BODY_VERTICES, BodyModel, Phenotype, RestBody, body_model, rest_body
 from backend.synthesis.meshes import SkinnedMesh, SplitMesh, skinned, split_corners, vertex_normals
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 _SMOOTHINGS = 5
 _CLEARANCE_M = 0.004

@@ -29,9 +29,8 @@ from backend.synthesis.scene import (
 )
 from backend.synthesis.truth import ImageTruth, subset_points_m, visible_landmarks
 from backend.synthesis.wardrobe import Person, sample_person
+from backend.types import Array
 from blender_addon.motion.body import canonical_body
-
-Array = NDArray[np.floating]
 
 _IMAGES_PER_PERSON = 5
 _IDENTITY_BONES = np.eye(3, 4)[None]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from backend.types import Float32Array
+
 Indices = NDArray[np.int32]
 
 
@@ -19,7 +20,7 @@ class SplitMesh:
     """
 
     vertex: Indices
-    uv: Array
+    uv: Float32Array
     triangles: Indices
 
 
@@ -30,15 +31,15 @@ class SkinnedMesh:
     position_m (N, 3), normal (N, 3), uv (N, 2), bones (N, 4), weights (N, 4), triangles (F, 3).
     """
 
-    position_m: Array
-    normal: Array
-    uv: Array
+    position_m: Float32Array
+    normal: Float32Array
+    uv: Float32Array
     bones: Indices
-    weights: Array
+    weights: Float32Array
     triangles: Indices
 
 
-def split_corners(faces: Indices, uv: Array, face_uv: Indices) -> SplitMesh:
+def split_corners(faces: Indices, uv: Float32Array, face_uv: Indices) -> SplitMesh:
     """Give every (vertex, texture coordinate) pair of the faces (F, 3) a corner of its own."""
     pairs = np.stack([faces.ravel(), face_uv.ravel()], axis=1)
     unique, inverse = np.unique(pairs, axis=0, return_inverse=True)
@@ -47,7 +48,7 @@ def split_corners(faces: Indices, uv: Array, face_uv: Indices) -> SplitMesh:
     )
 
 
-def vertex_normals(position_m: Array, faces: Indices) -> Array:
+def vertex_normals(position_m: Float32Array, faces: Indices) -> Float32Array:
     """Unit normals (V, 3), each the area-weighted mean of its faces' normals."""
     a, b, c = (position_m[faces[:, corner]] for corner in range(3))
     face_normal = np.cross(b - a, c - a)
@@ -62,7 +63,9 @@ def vertex_normals(position_m: Array, faces: Indices) -> Array:
     return (normal / np.maximum(length, 1e-12)).astype(np.float32)
 
 
-def skinned(split: SplitMesh, position_m: Array, normal: Array, bones: Indices, weights: Array) -> SkinnedMesh:
+def skinned(
+    split: SplitMesh, position_m: Float32Array, normal: Float32Array, bones: Indices, weights: Float32Array
+) -> SkinnedMesh:
     """Spread per-vertex arrays over the corners of a split mesh."""
     vertex = split.vertex
     return SkinnedMesh(position_m[vertex], normal[vertex], split.uv, bones[vertex], weights[vertex], split.triangles)

@@ -11,11 +11,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.errors import BadInputError
-
-Array = NDArray[np.float32]
+from backend.types import Float32Array
 
 WIDTH, HEIGHT = 1024, 512
 _SUN_OVER_MEAN = 25.0
@@ -30,10 +28,10 @@ class Panorama:
     """
 
     name: str
-    radiance: Array
-    irradiance: Array
-    sun_direction: Array
-    sun_color: Array
+    radiance: Float32Array
+    irradiance: Float32Array
+    sun_direction: Float32Array
+    sun_color: Float32Array
 
 
 def panorama_paths(folder: Path | None) -> tuple[Path, ...]:
@@ -72,7 +70,7 @@ def procedural_panorama(seed: int) -> Panorama:
     return lit_panorama(f"procedural-{seed}", np.clip(image * noise[:, :, None], 0.005, None).astype(np.float32))
 
 
-def lit_panorama(name: str, radiance: Array) -> Panorama:
+def lit_panorama(name: str, radiance: Float32Array) -> Panorama:
     """Measure the light of a panorama (512, 1024, 3) and normalise its brightness."""
     direction, solid_angle = _directions()
     luminance = radiance @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
@@ -99,7 +97,7 @@ def lit_panorama(name: str, radiance: Array) -> Panorama:
 
 
 @lru_cache(maxsize=1)
-def _directions() -> tuple[Array, Array]:
+def _directions() -> tuple[Float32Array, Float32Array]:
     """World direction (H, W, 3) and solid angle (H, W) of every pixel."""
     longitude = ((np.arange(WIDTH) + 0.5) / WIDTH * 2 - 1) * np.pi
     latitude = (0.5 - (np.arange(HEIGHT) + 0.5) / HEIGHT) * np.pi
@@ -109,7 +107,7 @@ def _directions() -> tuple[Array, Array]:
     return direction.astype(np.float32), solid_angle.astype(np.float32)
 
 
-def _harmonics(n: Array) -> Array:
+def _harmonics(n: Float32Array) -> Float32Array:
     """Real spherical harmonics up to degree 2 (..., 9), in the order that the shader uses."""
     x, y, z = n[..., 0], n[..., 1], n[..., 2]
     return np.stack(

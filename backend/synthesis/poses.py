@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from backend.datasets import read_library
 from backend.errors import BadInputError
+from backend.types import Array
 from blender_addon.motion.body import canonical_body, forward_kinematics
 from blender_addon.motion.rotations import (
     quaternion_multiply,
@@ -20,8 +21,6 @@ from blender_addon.motion.rotations import (
     quaternion_slerp,
     rotvec_to_quaternion,
 )
-
-Array = NDArray[np.floating]
 
 _KINDS_OF_POSE = 300
 _FRAME_STEP = 3  # mocap at 30/s: neighbouring frames show the same pose

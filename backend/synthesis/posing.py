@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backend.synthesis.body_model import BodyModel, RestBody
 from backend.synthesis.landmarks import SitePlaces, site_places
+from backend.types import Array
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.rotations import (
     quaternion_from_to,
@@ -25,8 +26,6 @@ from blender_addon.motion.rotations import (
     rotvec_to_quaternion,
     swing_twist,
 )
-
-Array = NDArray[np.floating]
 
 # canonical joint -> the bones it drives; `{}` becomes L and R for the joints that come in pairs
 _BONES_OF: dict[str, tuple[str, ...]] = {

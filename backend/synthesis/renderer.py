@@ -21,8 +21,7 @@ from backend.synthesis.meshes import SkinnedMesh
 from backend.synthesis.panoramas import HEIGHT, WIDTH, Panorama
 from backend.synthesis.scene import Backdrop, Camera, Light
 from backend.synthesis.wardrobe import EYE_TEXTURE, Material, Part
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 NEAR_M, FAR_M = 0.1, 60.0
 _SHADOW_SIZE = 640

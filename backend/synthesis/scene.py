@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.synthesis.meshes import SkinnedMesh
 from backend.synthesis.panoramas import Panorama, procedural_panorama, read_panorama
 from backend.synthesis.wardrobe import Material, Part
+from backend.types import Array
 from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
 
-Array = NDArray[np.floating]
 Color = tuple[float, float, float]
 
 CROP_PADDING = 1.25  # half side of a crop over the largest distance of a landmark from the mid-hip, at run time

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import BadInputError, OutputError
+from backend.types import Array
 from blender_addon.motion.body import canonical_body
-
-Array = NDArray[np.floating]
 
 SHARD_FORMAT = "marionet-renders-1"
 # how deep below the surface a landmark lies (m): less of it in front of a landmark does not hide it

@@ -19,10 +19,9 @@ from backend.synthesis.renderer import Actor, Renderer
 from backend.synthesis.scene import Backdrop, Camera, Light, look_at
 from backend.synthesis.truth import subset_points_m
 from backend.synthesis.wardrobe import Person
+from backend.types import Array
 from blender_addon.motion.body import canonical_body, forward_kinematics, seen_points_m
 from blender_addon.motion.rotations import quaternion_continuous, quaternion_slerp, quaternion_to_matrix
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)

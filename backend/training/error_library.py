@@ -12,12 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.embedding.features import look_at_rotation, roll_matrix
+from backend.camera.virtual_camera import (
+    look_at_rotation,
+    on_image_plane,
+    roll_matrix,
+    turned_points,
+    upright_roll,
+)
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR, SHOULDERS
 from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, correlated
 from backend.training.render_landmarks import RenderLandmarks
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 _NEAREST = 12
 _MOST = 24_000
@@ -60,9 +65,8 @@ def error_library(seen: RenderLandmarks, most: int = _MOST) -> ErrorLibrary:
         found = np.sort(np.random.default_rng(0).choice(found, most, replace=False))
     seen = seen.rows(found)
     true = _upright(np.asarray(seen.landmarks_m, np.float64))
-    look = look_at_rotation(_hips(_project(np.asarray(seen.landmarks_m, np.float64))))
-    rays = np.concatenate([seen.points, np.ones_like(seen.points[..., :1])], axis=-1) @ np.swapaxes(look, 1, 2)
-    points = rays[..., :2] / np.maximum(rays[..., 2:], 0.1) @ np.swapaxes(true.roll, 1, 2)
+    look = look_at_rotation(_hips(on_image_plane(np.asarray(seen.landmarks_m, np.float64))))
+    points = turned_points(np.asarray(seen.points), look) @ np.swapaxes(true.roll, 1, 2)
     error = (points - true.points) / true.half[:, None, None]
     guess = seen.guess - seen.guess[:, HIPS].mean(axis=1, keepdims=True)
     own = np.sqrt(np.square(guess[:, MAIN, :2]).sum(axis=(1, 2)))
@@ -107,30 +111,26 @@ def bootstrapped_errors(
     depth = true.landmarks[..., 2] + donated(library.depth) * ease[:, None]
     plane = (moved - _hips(moved)[:, None]) / true.half[:, None, None] * 1.25 * true.size_m[:, None, None]
     guess = np.concatenate([plane, (depth * true.size_m[:, None])[..., None]], axis=-1)
-    look = look_at_rotation(_hips(_project(camera_points.reshape(-1, 33, 3).astype(np.float64))))
-    rays = np.concatenate([moved @ true.roll, np.ones_like(moved[..., :1])], axis=-1) @ look
+    look = look_at_rotation(_hips(on_image_plane(camera_points.reshape(-1, 33, 3).astype(np.float64))))
+    points = turned_points(moved @ true.roll, np.swapaxes(look, 1, 2))
     return NoisyLandmarks(
-        (rays[..., :2] / np.maximum(rays[..., 2:], 0.1)).reshape(batch, window, 33, 2),
+        points.reshape(batch, window, 33, 2),
         np.clip(donated(library.visibility), 0.0, 1.0).reshape(batch, window, 33),
         guess.reshape(batch, window, 33, 3),
     )
 
 
 def _upright(landmarks_m: Array) -> _Upright:
-    look = look_at_rotation(_hips(_project(landmarks_m)))
+    look = look_at_rotation(_hips(on_image_plane(landmarks_m)))
     turned = landmarks_m @ np.swapaxes(look, 1, 2)
-    torso = _project(turned)[:, SHOULDERS].mean(axis=1)
-    roll = roll_matrix(-np.arctan2(torso[:, 0], -torso[:, 1]))
+    torso = on_image_plane(turned)[:, SHOULDERS].mean(axis=1)
+    roll = roll_matrix(upright_roll(torso))
     turned = turned @ np.swapaxes(roll, 1, 2)
-    points = _project(turned)
+    points = on_image_plane(turned)
     relative = turned - turned[:, HIPS].mean(axis=1, keepdims=True)
     size = np.linalg.norm(relative[:, MAIN], axis=-1).max(axis=-1)
     half = 1.25 * np.linalg.norm(points[:, MAIN] - _hips(points)[:, None], axis=-1).max(axis=-1)
     return _Upright(relative / size[:, None, None], points, np.maximum(half, 1e-4), size, roll[:, :2, :2])
-
-
-def _project(points_m: Array) -> Array:
-    return points_m[..., :2] / np.maximum(points_m[..., 2:], 0.1)
 
 
 def _hips(points: Array) -> Array:

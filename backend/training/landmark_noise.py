@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.embedding.features import look_at_rotation
+from backend.camera.virtual_camera import look_at_rotation
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR
 from backend.errors import BadInputError
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 _LIMBS = (
     np.array([13, 15, 17, 19, 21]),

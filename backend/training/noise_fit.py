@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.embedding.features import look_at_rotation
+from backend.camera.virtual_camera import look_at_rotation
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR
 from backend.errors import BadInputError
 from backend.training.landmark_noise import _END, _LIMBS, LandmarkNoise, noisy_landmarks
 from backend.training.render_landmarks import RenderLandmarks
-
-Array = NDArray[np.floating]
+from backend.types import Array
 
 _RAYLEIGH_MEDIAN = 1.1774
 _NEAR_M, _FAR_M = 0.02, 0.25  # nearer to the camera than the mid-hip; behind the body, where the model doubts

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from backend.datasets.motion import Motion, mirror_pose
 from backend.embedding.features import WINDOW
+from backend.types import Array
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.rotations import quaternion_multiply, quaternion_normalize, rotvec_to_quaternion
-
-Array = NDArray[np.floating]
 
 _UPPER = ("spine", "chest", "upper_chest", "neck", "head", "clavicle", "shoulder", "elbow", "wrist", "hand")
 _VARIATION_DEG = {

@@ -23,10 +23,9 @@ from backend.people import Quality, Roi, landmarks_on_crops, load_landmark_netwo
 from backend.people.landmarks import LANDMARKS
 from backend.synthesis.dataset import read_dataset, sequence_frames
 from backend.synthesis.truth import Shard
+from backend.types import Array
 
 log = logging.getLogger(__name__)
-Array = NDArray[np.floating]
-
 FORMAT = "marionet-render-landmarks-1"
 _TRUTH = ("blazepose33_camera_m", "h36m17_camera_m", "rotations_wxyz", "world_from_camera", "offsets_m", "visible33")
 _LEAST_PRESENCE = 0.5

@@ -23,10 +23,9 @@ from backend.training.simulate import (
     body_proportions,
     canonical_joints,
 )
+from backend.types import Array
 from blender_addon.motion.body import canonical_body, forward_kinematics
 from blender_addon.motion.rotations import quaternion_to_matrix
-
-Array = NDArray[np.floating]
 
 _FLIP = np.array([-1.0, 1.0, 1.0], np.float32)
 

@@ -11,10 +11,9 @@ from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
 from backend.training.error_library import ErrorLibrary, bootstrapped_errors
 from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, noisy_landmarks
 from backend.training.pool import MotionPool, MotionWindows, Variation, draw_windows
+from backend.types import Array
 from blender_addon.motion.body import CanonicalBody, canonical_body
 from blender_addon.motion.rotations import quaternion_to_matrix
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,9 @@ from backend.training.structnet_training import (
     train_convolutions,
     train_structnet,
 )
+from backend.types import Array
 
 log = logging.getLogger(__name__)
-Array = NDArray[np.floating]
 RgbImages = NDArray[np.uint8]
 
 _CROP_PADDING = 1.1  # side of the square over the larger side of the joints' box

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.world.world_track import Array, GravitySettings
+from backend.types import Array
+from backend.world.world_track import GravitySettings
 
 _LEVEL = np.array([0.0, 1.0, 0.0])
 # a hint further off than this many of its sigmas is taken for wrong (Geman-McClure), e.g. a camera that is rolled

@@ -1,6 +1,6 @@
 """From poses in the camera to motion in the world: root path, gravity, floor, contacts, planted feet.
 
-May import `motion`, `types` and its own room. Pure: no files, no clock, no randomness.
+May import `camera`, `motion`, `types` and its own room. Pure: no files, no clock, no randomness.
 """
 
 from __future__ import annotations
@@ -8,15 +8,16 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.types import Intrinsics, PersonTrack, PoseTrack
+from backend.camera.lens import normalised_points
+from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world.gravity import Footing, estimate_gravity, world_axes
 from backend.world.root_path import RootPath, Sightings, Steps, solve_root_path
-from backend.world.world_track import Array, WorldOptions, WorldTrack
+from backend.world.world_track import WorldOptions, WorldTrack
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
+from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.contacts import contact_probability, planted_frames, point_speed_m_s, true_runs
 from blender_addon.motion.planting import Motion, plant_feet
 from blender_addon.motion.posing import Feet, PosedBody, camera_to_world, find_feet, pose_body, world_to_camera
@@ -87,7 +88,7 @@ def _make_scene(poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, so
     rotations = poses.rotations_wxyz[solved].astype(np.float64)
     posed = pose_body(body, shape, rotations, np.zeros((len(solved), 3)))
     points = points_m(body, "blazepose33", posed.positions_m, posed.world_wxyz, shape)
-    rays = _rays(track.keypoints_px[solved], intrinsics)
+    rays = normalised_points(intrinsics, track.keypoints_px[solved].astype(np.float64))
     names = body.subsets["blazepose33"]
     parts = np.array([_keypoint_weight(name) for name in names])
     visibility = np.nan_to_num(track.visibility[solved], nan=0.0)
@@ -101,19 +102,6 @@ def _make_scene(poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, so
 
 def _keypoint_weight(name: str) -> float:
     return next((weight for part, weight in _KEYPOINT_WEIGHTS.items() if name.endswith(part)), 0.0)
-
-
-def _rays(keypoints_px: Array, intrinsics: Intrinsics) -> Array:
-    """Normalised, undistorted image coordinates (N, K, 2) of pixels (N, K, 2)."""
-    matrix = np.asarray(intrinsics.matrix, dtype=np.float64)
-    if intrinsics.distortion:
-        flat = np.ascontiguousarray(keypoints_px.reshape(-1, 1, 2), dtype=np.float64)
-        straight = cv2.undistortPoints(flat, matrix, np.array(intrinsics.distortion, dtype=np.float64))
-        return np.asarray(straight.reshape(keypoints_px.shape), dtype=np.float64)
-    inverse = np.linalg.inv(matrix)
-    homogeneous = np.concatenate([keypoints_px, np.ones((*keypoints_px.shape[:-1], 1))], axis=-1)
-    rays = homogeneous @ inverse.T
-    return np.asarray(rays[..., :2] / rays[..., 2:])
 
 
 def _given_down(options: WorldOptions) -> Array | None:
@@ -217,7 +205,7 @@ def _finish(scene: _Scene, path: RootPath, down: Array, probability: Array, opti
         world_from_camera=np.tile(world_from_camera, (frames, 1, 1)),
         gravity_camera=down,
         reprojection_px=fill.nan(_reprojection_px(scene, path)),
-        warnings=_warnings(scene, path, options),
+        warnings=_warnings(scene, options),
     )
 
 
@@ -250,14 +238,15 @@ def _reprojection_px(scene: _Scene, path: RootPath) -> Array:
     return np.take_along_axis(np.take_along_axis(residual, order, axis=1), middle[:, None], axis=1)[:, 0]
 
 
-def _warnings(scene: _Scene, path: RootPath, options: WorldOptions) -> tuple[str, ...]:
+def _warnings(scene: _Scene, options: WorldOptions) -> tuple[ClipWarning, ...]:
     found = []
     if options.camera_moves:
-        found.append("The camera moves; Marionet takes it as still, so the path through the world will drift")
+        text = "The camera moves; Marionet takes it as still, so the path through the world will drift"
+        found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     if not scene.seen.weights.any():
-        found.append("No keypoint was seen well enough to place the person")
+        found.append(ClipWarning(WarningCode.NOT_PLACED, "No keypoint was seen well enough to place the person"))
     for warning in found:
-        _log.warning(warning)
+        _log.warning("%s", warning)
     return tuple(found)
 
 
@@ -266,6 +255,7 @@ def _nothing(poses: PoseTrack, options: WorldOptions) -> WorldTrack:
     down = estimate_gravity(poses.gravity_camera, options.gravity)
     pose = np.eye(4)
     pose[:3, :3] = world_axes(down)
+    text = f"The person is solved in fewer than {_FEW_FRAMES} frames; there is no motion to place"
     return WorldTrack(
         rotations_wxyz=np.full(poses.rotations_wxyz.shape, np.nan),
         root_world_m=np.full((frames, 3), np.nan),
@@ -275,7 +265,7 @@ def _nothing(poses: PoseTrack, options: WorldOptions) -> WorldTrack:
         world_from_camera=np.tile(pose, (frames, 1, 1)),
         gravity_camera=down,
         reprojection_px=np.full(frames, np.nan),
-        warnings=(f"The person is solved in fewer than {_FEW_FRAMES} frames; there is no motion to place",),
+        warnings=(ClipWarning(WarningCode.TOO_FEW_FRAMES, text),),
     )
 
 

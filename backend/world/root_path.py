@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from backend.world.world_track import Array, RootSettings
+from backend.types import Array
+from backend.world.world_track import RootSettings
 
 # constants are quoted for this frame rate
 _REFERENCE_FPS = 30.0

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
+from backend.types import Array
+from blender_addon.motion.clip_warning import ClipWarning
 from blender_addon.motion.contacts import ContactSettings
 from blender_addon.motion.planting import PlantSettings
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ class WorldTrack:
     Fields have the shapes and meanings of `MotionClip`: rotations_wxyz (T, J, 4) with the root orientation in the
     world, root_world_m (T, 3), root_camera_m (T, 3), joints_camera_m (T, 17, 3), contacts (T, 4),
     world_from_camera (T, 4, 4). gravity_camera (3,) is the down direction used; reprojection_px (T,) the weighted
-    median distance between keypoints and the reprojected body; warnings are sentences for the user.
+    median distance between keypoints and the reprojected body; warnings are for the user.
     """
 
     rotations_wxyz: Array
@@ -82,4 +79,4 @@ class WorldTrack:
     world_from_camera: Array
     gravity_camera: Array
     reprojection_px: Array
-    warnings: tuple[str, ...]
+    warnings: tuple[ClipWarning, ...]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..motion.clip import MotionClip, write_clip
+from ..motion.clip_warning import ClipWarning, WarningCode
 from .job import CaptureJob, JobRequest, JobSnapshot
 from .link import BackendLink
 from .partial_clip import ChunkBuffer
@@ -19,7 +20,10 @@ _PREVIEW_EVERY_S = 1.0
 _MAX_TICKS_KEPT = 100_000
 _ANSWER_REST_S = 0.0005
 
-KEPT_PREVIEW = "kept from the preview of a capture that did not end: floor and feet are rough, there is no camera"
+KEPT_PREVIEW = ClipWarning(
+    WarningCode.PREVIEW_ONLY,
+    "kept from the preview of a capture that did not end: floor and feet are rough, there is no camera",
+)
 
 STAGE_WORDS = {
     "upload": "Sending the video",
@@ -45,7 +49,7 @@ class CaptureTicket:
 
 
 class CaptureRun:
-    """Tick it until `over`. `partial` is the newest preview clip; `took_preview` says whether it changed."""
+    """Call `tick` until `over`. `partial` is the newest preview clip; `tick` returns whether it changed."""
 
     def __init__(self, link: BackendLink, ticket: CaptureTicket, job_id: str = "") -> None:
         self.ticket = ticket

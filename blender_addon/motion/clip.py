@@ -18,6 +18,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from .clip_warning import ClipWarning, warnings_from_record
+
 Array = NDArray[np.floating]
 
 CLIP_FORMAT_VERSION = 1
@@ -45,7 +47,7 @@ class ClipHeader:
     quality: str = ""
     settings: dict[str, str] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[ClipWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def write_clip(clip: MotionClip, path: Path) -> None:
 
 def clip_to_bytes(clip: MotionClip) -> bytes:
     """The file's bytes: an uncompressed-name, compressed-data npz with the header as one JSON string array."""
-    header = {"format": "marionet-clip", "version": CLIP_FORMAT_VERSION, **asdict(clip.header)}
+    header = {"format": "marionet-clip", "version": CLIP_FORMAT_VERSION, **_record_of_header(clip.header)}
     arrays = {name: np.asarray(getattr(clip, name)) for name in _ARRAYS}
     names = {name: np.array(getattr(clip, name)) for name in _NAMES}
     stream = io.BytesIO()
@@ -192,9 +194,17 @@ def _check_version(header: dict[str, object], path: object) -> None:
         )
 
 
-def _header_from_record(record: dict[str, object]) -> ClipHeader:
+def _record_of_header(header: ClipHeader) -> dict[str, object]:
+    """Warnings are stored as sentences, which every version reads, with their codes beside them."""
+    record = asdict(header)
+    record["warnings"] = [warning.text for warning in header.warnings]
+    record["warning_codes"] = [warning.code.value for warning in header.warnings]
+    return record
+
+
+def _header_from_record(record: dict[str, Any]) -> ClipHeader:
     known = {key: value for key, value in record.items() if key in ClipHeader.__dataclass_fields__}
-    for key in ("cuts_s", "warnings"):
-        if key in known:
-            known[key] = tuple(known[key])  # type: ignore[arg-type]
-    return ClipHeader(**known)  # type: ignore[arg-type]
+    if "cuts_s" in known:
+        known["cuts_s"] = tuple(known["cuts_s"])
+    known["warnings"] = warnings_from_record(record.get("warnings", ()), record.get("warning_codes"))
+    return ClipHeader(**known)

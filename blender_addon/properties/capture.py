@@ -13,6 +13,7 @@ from bpy.props import (
     StringProperty,
 )
 
+from ..motion.input_limits import NARROWEST_FOV_DEG, SHORTEST_BODY_M, TALLEST_BODY_M, WIDEST_FOV_DEG
 from . import change_events
 
 
@@ -91,17 +92,23 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         name="Body Height", description="Off: an average height is assumed, and sizes and distances are scaled by it"
     )
     height_m: FloatProperty(
-        name="Height", description="Height of the person in metres", default=1.70, min=0.5, max=2.6, unit="LENGTH"
+        name="Height",
+        description="Height of the person in metres",
+        default=1.70,
+        min=SHORTEST_BODY_M,
+        max=TALLEST_BODY_M,
+        unit="LENGTH",
     )
     know_fov: BoolProperty(
         name="Field of View", description="Off: taken from the video's metadata, or assumed and reported"
     )
     fov_deg: FloatProperty(
         name="Angle",
-        description="The camera's horizontal field of view in degrees",
+        description="The camera's field of view in degrees, measured over the longer side of the image: the width of "
+        "a landscape video, the height of a portrait video",
         default=60.0,
-        min=5.0,
-        max=170.0,
+        min=NARROWEST_FOV_DEG,
+        max=WIDEST_FOV_DEG,
         precision=1,
     )
     quality: EnumProperty(

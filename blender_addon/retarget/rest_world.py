@@ -2,7 +2,7 @@
 
 A delta turns a bone from its rest pose in world axes: `world_rotation = delta @ rest_world_rotation`. A bone that is
 not driven keeps its present local rotation and so takes its parent's delta. With deltas bone rolls, rest poses and
-axis conventions drop out until the last step, `local_rotations`.
+axis conventions drop out until the last step, `local_rotation`.
 """
 
 from __future__ import annotations

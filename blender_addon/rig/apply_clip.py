@@ -1,6 +1,7 @@
 """A clip onto an armature in one call: read the rig, map its bones, resample, retarget, bake. May import bpy.
 
-The plain functions behind the panel's buttons; batch conversion and scripts call the same (`docs/blender_api.md`).
+What batch conversion and scripts call (`docs/blender_api.md`). The **Bake** button takes the same steps with what the
+panel has already read: the cleaned clip, the map of its list, the retargeted pose (`operators/animate.py`).
 """
 
 from __future__ import annotations

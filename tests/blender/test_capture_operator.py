@@ -162,7 +162,7 @@ def test_the_backends_clip_takes_the_place_of_the_rough_one(state: Any, addon: A
     assert [clip.name for clip in clips] == ["dance"]
     rough = Path(clips[0].filepath)
     assert rough.name == "preview.npz"
-    assert "kept from the preview" in state.load_clip(rough).clip.header.warnings[0]
+    assert "kept from the preview" in state.load_clip(rough).clip.header.warnings[0].text
     bpy.context.scene.marionet.retarget.armature = canonical_armature()
     assert bpy.ops.marionet.bake() == {"FINISHED"}  # the rough clip can be used meanwhile
     until_finished(state, addon)
@@ -231,7 +231,7 @@ def test_a_stop_before_there_is_a_file_keeps_the_preview(state: Any, addon: Any,
     assert run.snapshot.paths == ()
     kept = state.load_clip(Path(bpy.context.scene.marionet.clips[0].filepath)).clip
     assert len(kept) >= 5
-    assert "kept from the preview" in kept.header.warnings[0]
+    assert "kept from the preview" in kept.header.warnings[0].text
 
 
 def test_the_operator_called_from_a_script_blocks_until_the_clip_is_there(state: Any, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.clip import ClipError, ClipHeader, MotionClip, clip_to_bytes, read_clip, write_clip
+from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 
 
 def make_clip(frames: int = 12) -> MotionClip:
@@ -47,7 +48,7 @@ def make_clip(frames: int = 12) -> MotionClip:
             cuts_s=(1.5,),
             settings={"quality": "best"},
             figures={"jitter_mm": 1.25},
-            warnings=("assumed lens",),
+            warnings=(ClipWarning(WarningCode.CAMERA_ASSUMED, "assumed lens"), ClipWarning(WarningCode.OTHER, "x")),
         ),
     )
 
@@ -109,6 +110,38 @@ def test_fields_of_a_later_minor_version_are_ignored(tmp_path: Path) -> None:
     arrays["header"] = np.array(json.dumps(header))
     np.savez(tmp_path / "later.npz", extra=np.zeros(3), **arrays)
     assert read_clip(tmp_path / "later.npz").header.source == "tänzer.mp4"
+
+
+def with_header(path: Path, change: dict[str, object], without: str = "") -> MotionClip:
+    """The clip with other values in its stored header."""
+    with np.load(io.BytesIO(clip_to_bytes(make_clip()))) as stored:
+        arrays = dict(stored)
+    header = {key: value for key, value in json.loads(str(arrays["header"])).items() if key != without}
+    arrays["header"] = np.array(json.dumps(header | change))
+    np.savez(path, **arrays)
+    return read_clip(path)
+
+
+def test_warnings_are_stored_as_sentences_with_codes_beside_them() -> None:
+    with np.load(io.BytesIO(clip_to_bytes(make_clip()))) as stored:
+        header = json.loads(str(stored["header"]))
+    assert header["warnings"] == ["assumed lens", "x"]
+    assert header["warning_codes"] == ["camera_assumed", "other"]
+
+
+def test_warnings_of_clips_before_there_were_codes_are_read(tmp_path: Path) -> None:
+    texts = ["the camera is not known (assumed field of view of 60 degrees): distances may be off", "2 cuts were found"]
+    warnings = with_header(tmp_path / "old.npz", {"warnings": texts}, without="warning_codes").header.warnings
+    assert [warning.text for warning in warnings] == texts
+    assert [warning.code for warning in warnings] == [WarningCode.CAMERA_ASSUMED, WarningCode.OTHER]
+
+
+@pytest.mark.parametrize("codes", [["of a later version", "cuts"], [], ["cuts", "cuts", "cuts"]])
+def test_codes_that_this_version_does_not_know_lose_no_sentence(tmp_path: Path, codes: list[str]) -> None:
+    clip = with_header(tmp_path / "new.npz", {"warnings": ["one", "two"], "warning_codes": codes})
+    assert [warning.text for warning in clip.header.warnings] == ["one", "two"]
+    known = {"cuts": WarningCode.CUTS}
+    assert [w.code for w in clip.header.warnings] == [known.get(c, WarningCode.OTHER) for c in [*codes, "", ""][:2]]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 cdflib = pytest.importorskip("cdflib")
 
-from backend.camera.crop import project_m  # noqa: E402
+from backend.camera.lens import project_m  # noqa: E402
 from backend.datasets.human36m import (  # noqa: E402
     CAMERAS,
     JOINTS_17,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.embedding.features import WINDOW, LandmarkWindow, look_at_rotation, roll_matrix, tower_input
+from backend.camera.virtual_camera import roll_matrix
+from backend.embedding.features import WINDOW, LandmarkWindow, tower_input
 from backend.embedding.keypoints import KEYPOINT_NAMES, MIRROR
 from backend.embedding.refine import Evidence, RefineSettings, initial_root, refine_poses
 from backend.embedding.shape import bone_scales_from_proportions
@@ -45,14 +46,6 @@ def _window(frames: int = 3, seed: int = 0) -> LandmarkWindow:
         np.ones((frames, WINDOW), bool),
         np.ones(frames, bool),
     )
-
-
-@given(st.floats(-0.8, 0.8), st.floats(-0.8, 0.8))
-def test_look_at_turns_the_ray_onto_the_axis(x: float, y: float) -> None:
-    rotation = look_at_rotation(np.array([[x, y]]))[0]
-    ray = np.array([x, y, 1.0]) / np.linalg.norm([x, y, 1.0])
-    assert np.allclose(rotation @ ray, [0, 0, 1], atol=1e-9)
-    assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
 
 
 @given(st.floats(-3.0, 3.0))

@@ -130,7 +130,7 @@ def test_a_cancel_keeps_what_is_done_and_resume_ends_the_same(solved_walk, walk,
     stopped = solve(walk.request(output), cancel_at(10, cancel), cancel, models=models)
     assert stopped.cancelled
     assert 10 <= len(read_clip(output)) < 20
-    assert any("stopped early" in warning for warning in stopped.warnings)
+    assert any(warning.code == "stopped_early" for warning in stopped.warnings)
     assert (tmp_path / "walk.npz.partial").is_dir()
     resumed = []
     result = solve(walk.request(output, resume=True), lambda now: resumed.append(now.done), models=models)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.embedding.features import roll_matrix
+from backend.camera.virtual_camera import roll_matrix
 from backend.training.error_library import ErrorLibrary, bootstrapped_errors, error_library
 from backend.training.landmark_noise import LandmarkNoise
 from backend.training.render_landmarks import RenderLandmarks

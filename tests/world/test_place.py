@@ -9,6 +9,7 @@ import pytest
 
 from backend.world import WorldOptions, WorldTrack, place_in_world
 from blender_addon.motion.body import canonical_body
+from blender_addon.motion.clip_warning import WarningCode
 from blender_addon.motion.contacts import ContactSettings, planted_frames
 from blender_addon.motion.posing import find_feet, pose_body
 from blender_addon.motion.quality import foot_skate_m_s
@@ -209,11 +210,11 @@ def test_lens_distortion_is_undone() -> None:
 
 def test_a_moving_camera_and_an_empty_track_are_said() -> None:
     _, scene = _walk(Camera((0.0, -7.0, 1.5)), QUIET)
-    assert "camera moves" in _place(scene, WorldOptions(camera_moves=True)).warnings[0]
+    assert _place(scene, WorldOptions(camera_moves=True)).warnings[0].code is WarningCode.CAMERA_MOVES
     poses = replace(scene.poses, rotations_wxyz=np.full_like(scene.poses.rotations_wxyz, np.nan))
     empty = place_in_world(poses, scene.track, scene.intrinsics)
     assert np.isnan(empty.root_world_m).all()
-    assert "fewer than" in empty.warnings[0]
+    assert empty.warnings[0].code is WarningCode.TOO_FEW_FRAMES
 
 
 @pytest.mark.parametrize("fps", [24.0, 60.0])

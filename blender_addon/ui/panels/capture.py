@@ -182,7 +182,7 @@ def _draw_clip(layout: Any, context: Any) -> None:
     for name, value in list(header.figures.items())[:_MANY_FIGURES]:
         column.label(text=f"{name}: {value:.4g}")
     for warning in header.warnings:
-        wrapped(layout, context, warning, "ERROR")
+        wrapped(layout, context, warning.text, "ERROR")
 
 
 CLASSES = (MARIONET_PT_capture, MARIONET_PT_movie_clip, MARIONET_UL_clips, MARIONET_PT_clips)

@@ -1,0 +1,72 @@
+"""Warnings about a clip: a stable code for programs, and a sentence for the user. Standard library only.
+
+Programs decide by the code alone, so that the sentences can be reworded and translated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import zip_longest
+
+
+class WarningCode(StrEnum):
+    """What a warning is about. The values stand in clip files and batch records: add some, never change one."""
+
+    CAMERA_ASSUMED = "camera_assumed"
+    """No field of view was given or found: distances may be off."""
+    CAMERA_MOVES = "camera_moves"
+    """The background moves; the path through the world drifts."""
+    CUTS = "cuts"
+    """The range holds several shots."""
+    NO_THUMBNAIL = "no_thumbnail"
+    """The index page of a batch has no image of the clip."""
+    NOT_PLACED = "not_placed"
+    """No keypoint was seen well enough to place the person."""
+    PREVIEW_ONLY = "preview_only"
+    """The clip was kept from the preview."""
+    RETARGET = "retarget"
+    """The rig or its map limits what was baked."""
+    STOPPED_EARLY = "stopped_early"
+    """The solve was stopped before the end of the range."""
+    TOO_FEW_FRAMES = "too_few_frames"
+    """The person is solved in too few frames to place a motion."""
+    VIDEO_DAMAGED = "video_damaged"
+    """Parts of the video could not be decoded or were left out."""
+    OTHER = "other"
+    """A code that this version does not know, or a sentence from before there were codes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipWarning:
+    """One warning: `code` for programs, `text` for the user."""
+
+    code: WarningCode
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+# how the sentences of version 0.7 and older begin, which were stored without codes: nothing is ever added here
+_OLD_OPENINGS = {"the camera is not known": WarningCode.CAMERA_ASSUMED}
+
+
+def warnings_from_record(texts: Sequence[str], codes: Sequence[str] | None) -> tuple[ClipWarning, ...]:
+    """Stored sentences with their codes, which are None in a file of version 0.7 or older.
+
+    A code of a later version reads as OTHER, and so does a sentence without a code.
+    """
+    if codes is None:
+        return tuple(ClipWarning(_old_code(text), text) for text in texts)
+    return tuple(ClipWarning(_known_code(code), text) for text, code in zip_longest(texts, codes[: len(texts)]))
+
+
+def _known_code(code: str | None) -> WarningCode:
+    return WarningCode(code) if code in list(WarningCode) else WarningCode.OTHER
+
+
+def _old_code(text: str) -> WarningCode:
+    found = (code for opening, code in _OLD_OPENINGS.items() if text.startswith(opening))
+    return next(found, WarningCode.OTHER)
