@@ -1,6 +1,6 @@
 """The settings that a .blend file keeps, per scene: `scene.marionet`. May import bpy; decides nothing.
 
-Units are in the names' tooltips; what is running now lives in `runtime`, never here. One module a panel: `capture`,
+Units are in the names' tooltips; what is running now lives in `session`, never here. One module a panel: `capture`,
 `retarget`, `bake`.
 """
 

@@ -14,12 +14,12 @@ from ..client.capture_run import CaptureTicket
 from ..client.job import JobRequest
 from ..client.link import BackendLink
 from ..client.people_search import PeopleSearch
-from ..extension import preferences
 from ..properties import settings
 from ..rig.movie_clip_size import upright_size
 from ..wire.connection_file import ConnectionFileError, read_connection_file
 from ..wire.messages import SolveOptions
 from .backend import AccessError, clip_dir, is_loopback
+from .extension import preferences
 
 _ASSUMED_HEIGHT_M = 1.70
 

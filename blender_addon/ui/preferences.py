@@ -7,9 +7,9 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from ..extension import EXTENSION_ID, extension_version
 from ..session import session_state
 from ..session.backend import backend_python, environment_dir
+from ..session.extension import EXTENSION_ID, extension_version
 
 _LOG_LINES = 8
 _SETUP_ICONS = {"running": "SORTTIME", "done": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..extension import EXTENSION_ID
+from ..session.extension import EXTENSION_ID
 
 GERMAN: dict[tuple[str, str], str] = {
     ("*", "Capture"): "Aufnahme",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ import bpy
 from bpy_extras.io_utils import ExportHelper
 
 from ...properties import settings
-from ...rig.apply_clip import clip_figures
-from ...rig.bake import BakeReport, bake
 from ...rig.export_action import ExportOptions, export_action
-from ...session import session_state, workflow
+from ...session import session_state
+from ...session.preview_control import refresh_previews
 from ...session.previews import stop_live
-from .clips import FAULTS, no_armature, no_clip, say
+from ...session.retargeting import bake_active_clip
+from .base import FAULTS, report_fault, require_armature, require_clip
 
 
 class MARIONET_OT_bake(bpy.types.Operator):
@@ -30,34 +29,25 @@ class MARIONET_OT_bake(bpy.types.Operator):
         if session_state.STATE.capture is not None:
             cls.poll_message_set("A capture is running: wait for it, or cancel it")
             return False
-        return not no_clip(cls, context) and not no_armature(cls, context)
+        return require_clip(cls, context) and require_armature(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         stop_live()  # the rig is read, and left, as the user posed it
         try:
             report = bake_active_clip(context)
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         state = session_state.STATE
         state.bake_lines = report.lines()
         state.last_error = ""
         state.note(report.headline())
         if settings(context).bake.set_range:
-            workflow.scene_range(context, report.frame_start, report.frame_end)
+            scene = context.scene
+            scene.frame_start, scene.frame_end = report.frame_start, max(report.frame_end, report.frame_start)
         context.scene.frame_set(report.frame_start)
-        workflow.refresh_previews(context)
+        refresh_previews(context)
         self.report({"WARNING"} if report.warnings else {"INFO"}, report.headline())
         return {"FINISHED"}
-
-
-def bake_active_clip(context: Any) -> BakeReport:
-    """Bake the clip in use onto the chosen armature with the panels' settings."""
-    clip = workflow.cleaned_clip(context)
-    options = workflow.apply_options(context)
-    found = workflow.retarget_now(context, clip)
-    start = workflow.clip_timing(context, found.clip).frame_start
-    report = bake(settings(context).retarget.armature, found.pose, replace(options.bake, frame_start=start))
-    return replace(report, figures={**clip_figures(found.clip), **report.figures})
 
 
 class MARIONET_OT_show_bake_report(bpy.types.Operator):
@@ -115,7 +105,7 @@ class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if no_armature(cls, context):
+        if not require_armature(cls, context):
             return False
         data = settings(context).retarget.armature.animation_data
         if data is None or data.action is None:
@@ -130,7 +120,7 @@ class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
         try:
             written = export_action(settings(context).retarget.armature, path, ExportOptions(with_mesh=self.with_mesh))
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         self.report({"INFO"}, f"{written} ({written.stat().st_size / 1e6:.1f} MB)")
         return {"FINISHED"}
 

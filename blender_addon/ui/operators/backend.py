@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,12 @@ from typing import Any
 import bpy
 
 from ...client.backend_setup import SetupError, SetupPlan, SetupRun, blender_python, plan_setup
-from ...extension import EXTENSION_ID, extension_version, preferences
 from ...session import session_state
 from ...session.backend import AccessError, close_link, ensure_link, environment_dir
+from ...session.extension import EXTENSION_ID, extension_version, preferences
+from .base import CancelsRunning, redraw_sidebars, report_fault, start_timer, watch_link
 
-logger = logging.getLogger(__name__)
-
-_LINK_BUDGET_S = 0.005
 _POLL_S = 0.2
-_CALM_S = 1.0
-_CONNECT_POLLS = 150  # 30 s: the first start of a backend reads its weights from a cold disk
 
 
 class MARIONET_OT_connect_backend(bpy.types.Operator):
@@ -40,39 +35,9 @@ class MARIONET_OT_connect_backend(bpy.types.Operator):
         try:
             ensure_link()
         except AccessError as fault:
-            self.report({"ERROR"}, session_state.STATE.fail(str(fault)))
-            return {"CANCELLED"}
+            return report_fault(self, fault)
         watch_link()
         return {"FINISHED"}
-
-
-class _LinkPolls:
-    """How often the link was polled since it was last asked for; a dead backend is not polled for ever."""
-
-    polls = 0
-
-
-def watch_link() -> None:
-    """Tick the link from a timer until it is open or given up; in the background there are no timers."""
-    _LinkPolls.polls = 0
-    if not bpy.app.timers.is_registered(watch_timer):
-        bpy.app.timers.register(watch_timer, persistent=True)
-
-
-def watch_timer() -> float | None:
-    """One tick of the link between captures; a running capture ticks the link itself."""
-    link = session_state.STATE.link
-    _LinkPolls.polls += 1
-    if link is None or session_state.STATE.capture is not None:
-        return None
-    status = link.tick(_LINK_BUDGET_S)
-    redraw_everything()
-    if status.state in ("dead", "refused"):
-        session_state.STATE.fail(" ".join(part for part in (status.words, status.remedy) if part))
-        return None
-    if status.state == "open":
-        return _CALM_S  # kept alive, so that the light tells the truth
-    return _POLL_S if _LinkPolls.polls < _CONNECT_POLLS else None
 
 
 class MARIONET_OT_stop_backend(bpy.types.Operator):
@@ -95,7 +60,7 @@ class MARIONET_OT_stop_backend(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         del context
         close_link()
-        redraw_everything()
+        redraw_sidebars()
         return {"FINISHED"}
 
 
@@ -145,15 +110,14 @@ class MARIONET_OT_setup_backend(bpy.types.Operator):
         try:
             plan = setup_plan()
         except SetupError as fault:
-            self.report({"ERROR"}, session_state.STATE.fail(str(fault)))
-            return {"CANCELLED"}
+            return report_fault(self, fault)
         close_link()
         run = SetupRun(plan, plan.environment.parent / "backend_setup.log")
         session_state.STATE.setup = run
         run.poll()
         if bpy.app.background:
             return self._wait(run)
-        bpy.app.timers.register(poll_setup, persistent=True)
+        start_timer(poll_setup)
         return {"FINISHED"}
 
     def _wait(self, run: SetupRun) -> set[str]:
@@ -173,7 +137,7 @@ def poll_setup() -> float | None:
     if run is None:
         return None
     running = run.poll() == "running"
-    redraw_everything()
+    redraw_sidebars()
     if running:
         return _POLL_S
     if run.state == "failed":
@@ -181,24 +145,17 @@ def poll_setup() -> float | None:
     return None
 
 
-class MARIONET_OT_cancel_setup(bpy.types.Operator):
+class MARIONET_OT_cancel_setup(CancelsRunning, bpy.types.Operator):
     """Stop the set-up and remove what it made so far"""
 
     bl_idname = "marionet.cancel_setup"
     bl_label = "Cancel Set-up"
+    idle_message = "No set-up is running"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        del context
-        if session_state.STATE.setup is None or session_state.STATE.setup.state != "running":
-            cls.poll_message_set("No set-up is running")
-            return False
-        return True
-
-    def execute(self, context: Any) -> set[str]:
-        del context
-        session_state.STATE.setup.cancel()
-        return {"FINISHED"}
+    def running(cls) -> SetupRun | None:
+        run = session_state.STATE.setup
+        return run if run is not None and run.state == "running" else None
 
 
 class MARIONET_OT_copy_setup_command(bpy.types.Operator):
@@ -268,19 +225,6 @@ def report_text() -> str:
     if state.setup is not None:
         lines += ["", f"Set-up {state.setup.state}: {state.setup.message}", *state.setup.log_tail(20)]
     return "\n".join(lines)
-
-
-def redraw_everything() -> None:
-    """Redraw the sidebars and the preferences, not the viewports beside them: those cost most and show no status."""
-    manager = bpy.context.window_manager
-    for window in manager.windows if manager else ():
-        for area in window.screen.areas:
-            if area.type == "PREFERENCES":
-                area.tag_redraw()
-            elif area.type in {"VIEW_3D", "CLIP_EDITOR"}:
-                for region in area.regions:
-                    if region.type == "UI":
-                        region.tag_redraw()
 
 
 CLASSES = (

@@ -6,41 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-import numpy as np
 from bpy_extras.io_utils import ImportHelper
 
 from ...motion.clip import ClipError
 from ...properties import active_clip, settings
-from ...rig.apply_clip import scene_from_clip
 from ...rig.camera_background import CameraError, CameraPlacement, make_camera, show_video
 from ...rig.movie_clip_size import turns_left_out
-from ...rig.sample import SAMPLE_VIDEO, SampleError, load_sample_rig, sample_clip_path
-from ...session import session_state, workflow
+from ...rig.sample import SAMPLE_VIDEO, load_sample_rig, sample_clip_path
+from ...session import session_state
+from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
+from ...session.preview_control import show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
-
-FAULTS = (ValueError, RuntimeError, OSError, KeyError)  # ClipError, BakeError, RetargetError and their like
-
-
-def no_clip(operator: Any, context: Any) -> bool:
-    """Whether there is no clip in use; says so on the greyed button."""
-    if active_clip(context) is None:
-        operator.poll_message_set("There is no clip yet: capture a video, import a clip or load the sample")
-        return True
-    return False
-
-
-def no_armature(operator: Any, context: Any) -> bool:
-    """Whether no armature is chosen; says so on the greyed button."""
-    if settings(context).retarget.armature is None:
-        operator.poll_message_set("Choose the armature to animate")
-        return True
-    return False
-
-
-def say(operator: Any, fault: Exception) -> set[str]:
-    """Report a failure in words and keep it for the panel."""
-    operator.report({"ERROR"}, session_state.STATE.fail(str(fault)))
-    return {"CANCELLED"}
+from ...session.retargeting import world_matrix
+from .base import FAULTS, report_fault, require_armature, require_clip
 
 
 class MARIONET_OT_import_clip(bpy.types.Operator, ImportHelper):
@@ -67,11 +45,11 @@ class MARIONET_OT_import_clip(bpy.types.Operator, ImportHelper):
             for path in paths:
                 session_state.STATE.forget_clip(path)
                 clip = session_state.STATE.load_clip(path).clip
-                name = workflow.enter_clip(context.scene, path, path.stem, clip.header.source)
+                name = enter_clip(context.scene, path, path.stem, clip.header.source)
         except FileNotFoundError:
-            return say(self, ClipError(f"There is no file {path}"))
+            return report_fault(self, ClipError(f"There is no file {path}"))
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         self.report({"INFO"}, f"{name}: {len(clip)} frames, {clip.times_s[-1] - clip.times_s[0]:.2f} s")
         return {"FINISHED"}
 
@@ -98,7 +76,7 @@ class MARIONET_OT_remove_clip(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return not no_clip(cls, context)
+        return require_clip(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         kept = settings(context)
@@ -118,7 +96,7 @@ class MARIONET_OT_toggle_skeleton(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return session_state.STATE.overlay is not None or not no_clip(cls, context)
+        return session_state.STATE.overlay is not None or require_clip(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         if session_state.STATE.overlay is not None:
@@ -126,10 +104,10 @@ class MARIONET_OT_toggle_skeleton(bpy.types.Operator):
             redraw_viewports()
             return {"FINISHED"}
         try:
-            clip = workflow.cleaned_clip(context)
-            workflow.show_overlay(context, clip, workflow.overlay_matrix(context, clip))
+            clip = cleaned_clip(context)
+            show_overlay(context, clip, world_matrix(context, clip))
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         return {"FINISHED"}
 
 
@@ -143,7 +121,7 @@ class MARIONET_OT_toggle_live(bpy.types.Operator):
     def poll(cls, context: Any) -> bool:
         if session_state.STATE.live is not None:
             return True
-        return not no_clip(cls, context) and not no_armature(cls, context)
+        return require_clip(cls, context) and require_armature(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         if session_state.STATE.live is not None:
@@ -151,9 +129,9 @@ class MARIONET_OT_toggle_live(bpy.types.Operator):
             redraw_viewports()
             return {"FINISHED"}
         try:
-            workflow.show_live(context, workflow.cleaned_clip(context))
+            show_live(context, cleaned_clip(context))
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         return {"FINISHED"}
 
 
@@ -173,30 +151,24 @@ class MARIONET_OT_make_camera(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return not no_clip(cls, context)
+        return require_clip(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         try:
-            clip = workflow.loaded_clip(context).clip
-            timing = workflow.clip_timing(context, workflow.cleaned_clip(context))
-            placement = CameraPlacement(self._matrix(context), timing.frame_start, timing.fps)
+            clip = loaded_clip(context).clip
+            cleaned = cleaned_clip(context)
+            timing = clip_timing(context, cleaned)
+            placement = CameraPlacement(world_matrix(context, cleaned), timing.frame_start, timing.fps)
             camera = make_camera(clip, placement)
             shown = self._show_video(context, camera, clip, placement) if self.show_video else ""
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         context.scene.camera = camera
         for area in context.screen.areas if context.screen else ():
             if area.type == "VIEW_3D":
                 area.spaces.active.region_3d.view_perspective = "CAMERA"
         self.report({"INFO"}, f"{camera.name}: {camera.data.lens:.1f} mm{shown}")
         return {"FINISHED"}
-
-    def _matrix(self, context: Any) -> Any:
-        kept = settings(context)
-        if kept.retarget.armature is None:
-            return np.eye(4)
-        found = workflow.retarget_now(context, workflow.cleaned_clip(context))
-        return scene_from_clip(found, workflow.retarget_options(kept.retarget))
 
     def _show_video(self, context: Any, camera: Any, clip: Any, placement: CameraPlacement) -> str:
         video = Path(bpy.path.abspath(active_clip(context).video or clip.header.source or "."))
@@ -230,13 +202,11 @@ class MARIONET_OT_load_sample(bpy.types.Operator):
         try:
             path = sample_clip_path()
             session_state.STATE.load_clip(path)
-            workflow.enter_clip(context.scene, path, "Sample", str(SAMPLE_VIDEO))
+            enter_clip(context.scene, path, "Sample", str(SAMPLE_VIDEO))
             if self.with_rig:
                 settings(context).retarget.armature = load_sample_rig(context.scene)
-        except SampleError as fault:
-            return say(self, fault)
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         self.report({"INFO"}, "The sample is loaded: press Live Retarget and play, or Bake")
         return {"FINISHED"}
 

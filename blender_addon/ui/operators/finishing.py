@@ -8,8 +8,10 @@ from typing import Any
 import bpy
 
 from ...client.capture_run import CaptureRun
-from ...session import session_state, workflow
-from .backend import redraw_everything
+from ...session import session_state
+from ...session.clips import enter_captured_clips
+from ...session.preview_control import refresh_previews
+from .base import push_undo, redraw_sidebars, start_timer
 
 _TIMER_S = 0.1
 
@@ -17,8 +19,7 @@ _TIMER_S = 0.1
 def keep_finishing(run: CaptureRun) -> None:
     """Follow a stopped capture until its clip is there, or will not come."""
     session_state.STATE.finishing.append(run)
-    if not bpy.app.timers.is_registered(tick_finishing):
-        bpy.app.timers.register(tick_finishing, persistent=True)
+    start_timer(tick_finishing)
 
 
 def tick_finishing() -> float | None:
@@ -28,13 +29,13 @@ def tick_finishing() -> float | None:
         run.tick()
         if run.over:
             session_state.STATE.finishing.remove(run)
-            take_over(run)
+            take_over_finished(run)
         if run.over or run.text() != said:
-            redraw_everything()
+            redraw_sidebars()
     return _TIMER_S if session_state.STATE.finishing else None
 
 
-def take_over(run: CaptureRun) -> None:
+def take_over_finished(run: CaptureRun) -> None:
     """Put the backend's clip where the rough one stands; without one, say why the rough one stays."""
     state, name = session_state.STATE, run.ticket.video.name
     clips = [path for path in run.snapshot.paths if path.suffix == ".npz"]
@@ -45,7 +46,7 @@ def take_over(run: CaptureRun) -> None:
         return
     try:
         entered = _replace_rough(run, clips[0])
-        added = workflow.add_clips(clips[1:] if run.rough else clips, run.ticket)
+        added = enter_captured_clips(clips[1:] if run.rough else clips, run.ticket)
     except (ValueError, OSError) as fault:
         state.fail(f"The finished clip cannot be read: {fault}")
         return
@@ -55,7 +56,7 @@ def take_over(run: CaptureRun) -> None:
         state.news = f"The kept part of {name} is finished: {', '.join([*entered, *added])}"
     state.note(state.news)
     push_undo("Finish Capture")
-    workflow.refresh_previews(bpy.context)
+    refresh_previews(bpy.context)
 
 
 def _replace_rough(run: CaptureRun, path: Path) -> list[str]:
@@ -70,15 +71,6 @@ def _replace_rough(run: CaptureRun, path: Path) -> list[str]:
     if names and run.rough:
         session_state.STATE.forget_clip(run.rough)
     return names
-
-
-def push_undo(message: str) -> None:
-    """Make what happened outside an operator an undo step, so that the next undo does not take it along."""
-    windows = bpy.context.window_manager.windows if bpy.context.window_manager else ()
-    if bpy.app.background or not windows:
-        return
-    with bpy.context.temp_override(window=windows[0]):
-        bpy.ops.ed.undo_push(message=message)
 
 
 class MARIONET_OT_forget_finishing(bpy.types.Operator):
@@ -101,7 +93,7 @@ class MARIONET_OT_forget_finishing(bpy.types.Operator):
             run.job.forget()
             run.job.tick(0.0)
         session_state.STATE.finishing.clear()
-        redraw_everything()
+        redraw_sidebars()
         return {"FINISHED"}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bl_operators.presets import AddPresetBase
 
-from ...extension import EXTENSION_ID, preferences
+from ...session.extension import EXTENSION_ID, preferences
 
 PRESET_FOLDER = "marionet"
 

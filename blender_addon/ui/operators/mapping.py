@@ -13,18 +13,25 @@ from ...properties import settings
 from ...retarget.edit_map import clear_joint, mirror_map, set_joint
 from ...retarget.map_files import read_map, write_map
 from ...rig.read_armature import read_armature
-from ...session.map_rows import chosen_map, fill_rows, forget_map, remember_rows, show_detected_map, take_over
-from .clips import FAULTS, no_armature, say
+from ...session.map_rows import (
+    apply_edited_map,
+    chosen_map,
+    fill_rows,
+    forget_map,
+    remember_rows,
+    show_detected_map,
+)
+from .base import FAULTS, report_fault, require_armature
 
 
-def no_rows(operator: Any, context: Any) -> bool:
-    """Whether there is no map to edit; says so on the greyed button."""
-    if no_armature(operator, context):
-        return True
+def require_map(operator: Any, context: Any) -> bool:
+    """Whether there is a map to edit; where not, the greyed button says what to do."""
+    if not require_armature(operator, context):
+        return False
     if not settings(context).retarget.rows:
         operator.poll_message_set("Map the armature's bones first")
-        return True
-    return False
+        return False
+    return True
 
 
 class MARIONET_OT_detect_map(bpy.types.Operator):
@@ -36,13 +43,13 @@ class MARIONET_OT_detect_map(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return not no_armature(cls, context)
+        return require_armature(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         try:
             report = show_detected_map(settings(context).retarget)
         except (*FAULTS, TypeError) as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         self.report({"INFO"} if report.usable else {"WARNING"}, settings(context).retarget.map_summary)
         return {"FINISHED"}
 
@@ -56,7 +63,7 @@ class MARIONET_OT_pick_bone(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if no_rows(cls, context):
+        if not require_map(cls, context):
             return False
         if not selected_bones(settings(context).retarget.armature):
             cls.poll_message_set("Select a bone of the armature in Pose Mode")
@@ -67,7 +74,7 @@ class MARIONET_OT_pick_bone(bpy.types.Operator):
         chosen = settings(context).retarget
         names = selected_bones(chosen.armature)
         row = chosen.rows[chosen.row_index]
-        take_over(chosen, set_joint(chosen_map(chosen), row.name, tuple(names)))
+        apply_edited_map(chosen, set_joint(chosen_map(chosen), row.name, tuple(names)))
         self.report({"INFO"}, f"{row.name}: {', '.join(names)}")
         return {"FINISHED"}
 
@@ -93,15 +100,15 @@ class MARIONET_OT_mirror_map(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return not no_rows(cls, context)
+        return require_map(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         chosen = settings(context).retarget
         try:
             mirrored = mirror_map(chosen_map(chosen), read_armature(chosen.armature), self.source)
         except FAULTS as fault:
-            return say(self, fault)
-        count = take_over(chosen, mirrored)
+            return report_fault(self, fault)
+        count = apply_edited_map(chosen, mirrored)
         self.report({"INFO"}, f"{count} joints mirrored" if count else "Both sides are the same already")
         return {"FINISHED"}
 
@@ -115,11 +122,11 @@ class MARIONET_OT_clear_bone(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return not no_rows(cls, context)
+        return require_map(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         chosen = settings(context).retarget
-        take_over(chosen, clear_joint(chosen_map(chosen), chosen.rows[chosen.row_index].name))
+        apply_edited_map(chosen, clear_joint(chosen_map(chosen), chosen.rows[chosen.row_index].name))
         return {"FINISHED"}
 
 
@@ -135,7 +142,7 @@ class MARIONET_OT_load_map(bpy.types.Operator, ImportHelper):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return not no_armature(cls, context)
+        return require_armature(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         chosen = settings(context).retarget
@@ -143,7 +150,7 @@ class MARIONET_OT_load_map(bpy.types.Operator, ImportHelper):
         try:
             loaded = read_map(path)
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         fill_rows(chosen, loaded, None, f"From {path.name}")
         remember_rows(chosen, list(chosen.rows))
         absent = [bone for bone in loaded.bones() if bone not in chosen.armature.data.bones]
@@ -165,14 +172,14 @@ class MARIONET_OT_save_map(bpy.types.Operator, ExportHelper):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return not no_rows(cls, context)
+        return require_map(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
         try:
             write_map(chosen_map(settings(context).retarget), path)
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         self.report({"INFO"}, f"Saved {path}")
         return {"FINISHED"}
 
@@ -186,7 +193,7 @@ class MARIONET_OT_forget_map(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return not no_rows(cls, context)
+        return require_map(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         chosen = settings(context).retarget
@@ -194,7 +201,7 @@ class MARIONET_OT_forget_map(bpy.types.Operator):
             forget_map(chosen.armature)
             show_detected_map(chosen)
         except (*FAULTS, TypeError) as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         self.report({"INFO"}, chosen.map_summary)
         return {"FINISHED"}
 

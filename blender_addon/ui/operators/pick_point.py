@@ -9,7 +9,7 @@ import bpy
 from ...properties import settings
 from ...rig.movie_clip_size import clip_turns, upright_size
 from ...rig.video_rotation import turn_point
-from .sources import clip_is_shown
+from .base import require_movie_clip
 
 _HELP = "Click on the person to capture. Esc or right click: leave the choice as it is"
 
@@ -26,7 +26,7 @@ class MARIONET_OT_pick_point(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return clip_is_shown(cls, context)
+        return require_movie_clip(cls, context)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         del event

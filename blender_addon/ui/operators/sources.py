@@ -8,16 +8,9 @@ from typing import Any
 import bpy
 
 from ...properties import settings
+from .base import require_movie_clip
 
 IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
-
-
-def clip_is_shown(operator: Any, context: Any) -> bool:
-    """Whether the editor under the pointer shows a clip; where not, the operator's button says what to do."""
-    if getattr(context.space_data, "clip", None) is None:
-        operator.poll_message_set("Open a clip in the Movie Clip Editor first")
-        return False
-    return True
 
 
 class MARIONET_OT_choose_video(bpy.types.Operator):
@@ -64,7 +57,7 @@ class MARIONET_OT_use_movie_clip(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return clip_is_shown(cls, context)
+        return require_movie_clip(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         capture = settings(context).capture

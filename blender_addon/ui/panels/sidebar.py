@@ -7,9 +7,9 @@ from typing import Any
 
 import bpy
 
-from ...extension import EXTENSION_ID, extension_version, preferences
 from ...properties import active_clip, settings
 from ...session import session_state
+from ...session.extension import EXTENSION_ID, extension_version, preferences
 
 _PX_A_CHARACTER = 7
 _MIN_CHARACTERS = 24

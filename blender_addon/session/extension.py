@@ -12,8 +12,8 @@ from typing import Any
 import bpy
 
 # `blender_addon` when the package is imported on its own (tests, batch conversion in a headless Blender)
-EXTENSION_ID = __package__.rpartition(".")[0] or __package__
-ROOT_DIR = Path(__file__).resolve().parents[1]
+EXTENSION_ID = __package__.removesuffix(".session").rpartition(".")[0] or "blender_addon"
+ROOT_DIR = Path(__file__).resolve().parents[2]
 
 
 def is_extension() -> bool:
