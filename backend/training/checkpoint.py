@@ -9,7 +9,7 @@ import os
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +18,7 @@ from torch import nn
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES
 from backend.embedding.towers_torch import ImageTower, PoseTower, TowerSizes
 from backend.errors import OutputError, WeightsError
-
-if TYPE_CHECKING:
-    from backend.training.trainer import TrainerSettings
+from backend.training.settings import TrainerSettings
 
 _TOWERS = ("image", "pose", "image_average", "pose_average")
 _DECIDING = ("bank", "margin_unit_m", "auxiliary", "seed")  # settings without which a run is another run

@@ -15,7 +15,7 @@ from ..client.job import JobRequest
 from ..client.link import BackendLink
 from ..client.people_search import PeopleSearch
 from ..properties import settings
-from ..rig.movie_clip_size import upright_size
+from ..rig.video_rotation import upright_size
 from ..wire.connection_file import ConnectionFileError, read_connection_file
 from ..wire.messages import SolveOptions
 from .backend import AccessError, clip_dir, is_loopback

@@ -11,8 +11,8 @@ from bpy_extras.io_utils import ImportHelper
 from ...motion.clip import ClipError
 from ...properties import active_clip, settings
 from ...rig.camera_background import CameraError, CameraPlacement, make_camera, show_video
-from ...rig.movie_clip_size import turns_left_out
 from ...rig.sample import SAMPLE_VIDEO, load_sample_rig, sample_clip_path
+from ...rig.video_rotation import turns_left_out
 from ...session import session_state
 from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
 from ...session.preview_control import show_live, show_overlay

@@ -7,8 +7,7 @@ from typing import Any
 import bpy
 
 from ...properties import settings
-from ...rig.movie_clip_size import clip_turns, upright_size
-from ...rig.video_rotation import turn_point
+from ...rig.video_rotation import clip_turns, turn_point, upright_size
 from .base import require_movie_clip
 
 _HELP = "Click on the person to capture. Esc or right click: leave the choice as it is"
