@@ -18,6 +18,7 @@ from backend.batch.html_template import PAGE
 from backend.batch.records import DONE, FAILED, ClipRecord
 from backend.batch.solve_cache import CachedThumbnail, read_thumbnail
 from backend.batch.storage import Storage
+from backend.batch.tasks import OutputKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,15 +209,11 @@ def _figures(record: ClipRecord) -> str:
 
 def _links(record: ClipRecord) -> str:
     links = [
-        f'<a href="{quote(output.name)}">{escape(_kind_label(output.kind))} <span>{_size(output.bytes)}</span></a>'
+        f'<a href="{quote(output.name)}">{escape(OutputKind(output.kind).label)} <span>{_size(output.bytes)}</span></a>'
         for output in record.outputs
         if output.kind
     ]
     return f'<p class="links">{"".join(links)}</p>' if links else ""
-
-
-def _kind_label(kind: str) -> str:
-    return kind.upper() if kind in ("bvh", "fbx", "glb", "usd") else kind
 
 
 def _details(record: ClipRecord) -> str:

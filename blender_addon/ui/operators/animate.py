@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 from bpy_extras.io_utils import ExportHelper
 
+from ...motion.export_formats import DEFAULT_FORMAT, EXPORT_FORMATS, all_endings
 from ...properties import settings
 from ...rig.export_action import ExportOptions, export_action
 from ...session import session_state
@@ -88,16 +89,14 @@ class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
 
     filename_ext = ""
     check_extension = None
-    filter_glob: bpy.props.StringProperty(default="*.bvh;*.fbx;*.glb;*.usd;*.usdc;*.usda", options={"HIDDEN"})
+    filter_glob: bpy.props.StringProperty(
+        default=";".join(f"*{ending}" for ending in all_endings()), options={"HIDDEN"}
+    )
     file_format: bpy.props.EnumProperty(
         name="Format",
         description="Used when the file name has no ending",
-        items=[
-            (".fbx", "FBX", "For game engines and other 3D programs"),
-            (".glb", "GLB", "glTF in one file, for the web and engines"),
-            (".bvh", "BVH", "Skeleton and motion as text"),
-            (".usdc", "USD", "Universal Scene Description"),
-        ],
+        items=[(one.endings[0], one.label, one.description) for one in EXPORT_FORMATS],
+        default=f".{DEFAULT_FORMAT}",
     )
     with_mesh: bpy.props.BoolProperty(
         name="Meshes", description="Export the meshes that the armature deforms too", default=True
