@@ -124,7 +124,7 @@ def _selected(objects: list[Any]) -> Iterator[None]:
                 _set_mode(active, mode)
 
 
-def _set_mode(thing: Any, mode: str) -> None:
+def _set_mode(thing: Any, mode: Any) -> None:
     with bpy.context.temp_override(active_object=thing, object=thing):
         bpy.ops.object.mode_set(mode=mode)
 

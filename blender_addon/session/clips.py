@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.types import Context
 
 from ..client.capture_run import CaptureTicket
 from ..motion.clip import MotionClip
@@ -20,7 +21,7 @@ class ClipMissingError(ValueError):
     """No clip is in use, or its file is gone; the message says what to do."""
 
 
-def loaded_clip(context: Any) -> LoadedClip:
+def loaded_clip(context: Context) -> LoadedClip:
     """The clip in use, read from its file when needed. Raises ClipMissingError without one, ClipError, OSError."""
     entry = active_clip(context)
     if entry is None:
@@ -31,7 +32,7 @@ def loaded_clip(context: Any) -> LoadedClip:
     return session_state.STATE.load_clip(path)
 
 
-def cleaned_clip(context: Any) -> MotionClip:
+def cleaned_clip(context: Context) -> MotionClip:
     """The clip in use after smoothing and clean-up; made again only when settings or clip changed."""
     loaded = loaded_clip(context)
     wanted = prepare_settings(settings(context).cleanup)
@@ -41,7 +42,7 @@ def cleaned_clip(context: Any) -> MotionClip:
     return loaded.cleaned
 
 
-def clip_timing(context: Any, clip: MotionClip) -> Timing:
+def clip_timing(context: Context, clip: MotionClip) -> Timing:
     """How a prepared clip lies on the scene's timeline."""
     fps = scene_fps(context.scene)
     return Timing(settings(context).bake.frame_start - float(clip.times_s[0]) * fps, fps)

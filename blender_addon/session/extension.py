@@ -36,7 +36,8 @@ def user_dir(name: str = "") -> Path:
 
 def preferences() -> Any:
     """The add-on's preferences."""
-    return bpy.context.preferences.addons[EXTENSION_ID].preferences
+    everything: Any = bpy.context.preferences
+    return everything.addons[EXTENSION_ID].preferences
 
 
 def extension_version() -> str:

@@ -13,7 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bpy.types import Context
+
 from ..motion.body import canonical_body
+from ..properties import settings
 from ..retarget.auto_map import detect_map
 from ..retarget.edit_map import CorrectionFile
 from ..retarget.map_files import map_from_record, map_to_record
@@ -79,12 +82,12 @@ def fill_rows(chosen: Any, skeleton_map: SkeletonMap, report: MapReport | None, 
     chosen.map_label = skeleton_map.label
 
 
-def map_row_edited(row: Any, context: Any) -> None:
+def map_row_edited(row: Any, context: Context) -> None:
     """A row was changed by hand: it is sure from now on, and the correction is kept for this skeleton."""
     if session_state.STATE.filling_map_rows:
         return
     _mark(row)
-    remember_rows(context.scene.marionet.retarget, [row])
+    remember_rows(settings(context).retarget, [row])
 
 
 def apply_edited_map(chosen: Any, skeleton_map: SkeletonMap) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bpy.types import Context
+
 from ..properties import active_clip, settings
 from ..retarget.baked_pose import Controls, Placement, RetargetOptions, RootMode, Travel
 from ..retarget.body_parts import BodyPart
@@ -37,7 +39,7 @@ def retarget_options(chosen: Any) -> RetargetOptions:
     )
 
 
-def apply_options(context: Any) -> ApplyOptions:
+def apply_options(context: Context) -> ApplyOptions:
     """Everything that the panels say about a bake."""
     kept = settings(context)
     entry = active_clip(context)

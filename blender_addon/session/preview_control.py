@@ -6,6 +6,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from bpy.types import Context
 
 from ..client.capture_run import CaptureRun
 from ..motion.clip import MotionClip
@@ -22,7 +23,7 @@ from .retargeting import retarget_to_chosen, world_matrix
 from .session_state import ClipOverlay, LiveRetarget
 
 
-def show_overlay(context: Any, clip: MotionClip, matrix: Any = None) -> None:
+def show_overlay(context: Context, clip: MotionClip, matrix: Any = None) -> None:
     """Show a clip's skeleton, or the new one if one is shown."""
     timing, place = clip_timing(context, clip), np.eye(4) if matrix is None else matrix
     if session_state.STATE.overlay is None:
@@ -34,7 +35,7 @@ def show_overlay(context: Any, clip: MotionClip, matrix: Any = None) -> None:
     redraw_viewports()
 
 
-def show_live(context: Any, clip: MotionClip) -> None:
+def show_live(context: Context, clip: MotionClip) -> None:
     """Show a clip on the chosen armature without keys."""
     live = session_state.STATE.live
     if live is not None:
@@ -45,16 +46,17 @@ def show_live(context: Any, clip: MotionClip) -> None:
         live.pose.replace(armature, found.pose)
         live.timing = clip_timing(context, found.clip)
     else:
-        live = LiveRetarget(LivePose(armature, found.pose), clip_timing(context, found.clip), context.scene.name)
+        timing, scene = clip_timing(context, found.clip), settings(context).id_data
+        live = LiveRetarget(LivePose(armature, found.pose), timing, scene.name)
     session_state.STATE.live = live
-    context.scene.marionet.retarget.previewed = armature.name
+    settings(context).retarget.previewed = armature.name
     if session_state.STATE.overlay is not None:
         show_overlay(context, clip, scene_from_clip(found, retarget_options(settings(context).retarget)))
     show_frame(context.scene)
     redraw_viewports()
 
 
-def refresh_previews(context: Any) -> None:
+def refresh_previews(context: Context) -> None:
     """Bring running previews up to the settings; a preview that cannot go on says why and ends."""
     state = session_state.STATE
     if (state.overlay is None and state.live is None) or state.capture is not None:
@@ -70,7 +72,7 @@ def refresh_previews(context: Any) -> None:
         stop_live()
 
 
-def partial_matrix(context: Any, clip: MotionClip) -> Any:
+def partial_matrix(context: Context, clip: MotionClip) -> Any:
     """Where the skeleton of a running capture stands (4, 4): where the character does, not metres away at the camera's
     distance, unless the motion is to stay as filmed.
     """
@@ -98,7 +100,7 @@ def show_partial(run: CaptureRun) -> None:
         stop_live()
 
 
-def map_chosen_armature(context: Any) -> None:
+def map_chosen_armature(context: Context) -> None:
     """Map the chosen armature's bones and show the account in the list; a live preview of another rig ends."""
     chosen = settings(context).retarget
     if chosen.armature is None:

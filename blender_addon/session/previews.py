@@ -48,7 +48,7 @@ def stop_live() -> None:
 
 def _mark_previewed(live: LiveRetarget, armature: str) -> None:
     """Say in the file which armature holds a preview's pose: undo steps keep it together with the pose."""
-    scene = bpy.data.scenes.get(live.scene)
+    scene: Any = bpy.data.scenes.get(live.scene)
     if scene is not None:
         scene.marionet.retarget.previewed = armature
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from bpy.types import Context
 
 from ..motion.clip import MotionClip
 from ..properties import settings
@@ -21,14 +22,14 @@ class NoArmatureError(ValueError):
     """No armature of the scene is chosen."""
 
 
-def retarget_to_chosen(context: Any, clip: MotionClip) -> Retargeted:
+def retarget_to_chosen(context: Context, clip: MotionClip) -> Retargeted:
     """Retarget a prepared clip onto the chosen armature with the panels' settings. Raises NoArmatureError."""
     armature = _chosen_armature(context)
     with _live_preview_off():
         return retarget_clip(armature, clip, apply_options(context))
 
 
-def bake_active_clip(context: Any) -> BakeReport:
+def bake_active_clip(context: Context) -> BakeReport:
     """Bake the clip in use onto the chosen armature with the panels' settings.
 
     Raises NoArmatureError, ClipMissingError, and what `apply_clip` raises.
@@ -38,7 +39,7 @@ def bake_active_clip(context: Any) -> BakeReport:
         return bake_prepared_clip(armature, clip, apply_options(context))
 
 
-def world_matrix(context: Any, clip: MotionClip) -> Any:
+def world_matrix(context: Context, clip: MotionClip) -> Any:
     """The matrix (4, 4) from a prepared clip's world, in m, to the scene: to where the chosen armature stands, else as
     the clip has it.
     """
@@ -48,9 +49,9 @@ def world_matrix(context: Any, clip: MotionClip) -> Any:
     return scene_from_clip(retarget_to_chosen(context, clip), retarget_options(chosen))
 
 
-def _chosen_armature(context: Any) -> Any:
-    armature = settings(context).retarget.armature
-    if armature is None or armature.name not in context.scene.objects:
+def _chosen_armature(context: Context) -> Any:
+    armature, scene = settings(context).retarget.armature, context.scene
+    if armature is None or scene is None or armature.name not in scene.objects:
         raise NoArmatureError("Choose the armature to animate")
     return armature
 

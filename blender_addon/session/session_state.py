@@ -140,7 +140,7 @@ class State:
             return f"Backend {version}{device}" + (f": {differs}" if differs else "")
         return status.words or status.state.capitalize()
 
-    def backend_icon(self, own_version: str) -> str:
+    def backend_icon(self, own_version: str) -> Any:
         """The status light's icon."""
         if self.link is None:
             return _ICONS["closed"]

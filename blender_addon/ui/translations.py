@@ -53,7 +53,7 @@ LANGUAGES = {"de_DE": GERMAN, "de": GERMAN}
 
 def attach() -> None:
     """Hand the tables to Blender."""
-    bpy.app.translations.register(EXTENSION_ID, LANGUAGES)
+    bpy.app.translations.register(EXTENSION_ID, LANGUAGES)  # type: ignore[arg-type]  # the stubs leave out contexts
 
 
 def detach() -> None:

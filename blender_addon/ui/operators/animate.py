@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import bpy
+from bpy.types import Context, Event
 from bpy_extras.io_utils import ExportHelper
 
 from ...motion.export_formats import DEFAULT_FORMAT, EXPORT_FORMATS, all_endings
@@ -15,7 +16,7 @@ from ...session import session_state
 from ...session.preview_control import refresh_previews
 from ...session.previews import stop_live
 from ...session.retargeting import bake_active_clip
-from .base import FAULTS, report_fault, require_armature, require_clip
+from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
 
 
 class MARIONET_OT_bake(bpy.types.Operator):
@@ -26,13 +27,13 @@ class MARIONET_OT_bake(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         if session_state.STATE.capture is not None:
             cls.poll_message_set("A capture is running: wait for it, or cancel it")
             return False
         return require_clip(cls, context) and require_armature(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         stop_live()  # the rig is read, and left, as the user posed it
         try:
             report = bake_active_clip(context)
@@ -58,23 +59,23 @@ class MARIONET_OT_show_bake_report(bpy.types.Operator):
     bl_label = "Bake Report"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         del context
         if not session_state.STATE.bake_lines:
             cls.poll_message_set("Nothing was baked yet")
             return False
         return True
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
         return context.window_manager.invoke_popup(self, width=560)
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         del context
         for line in session_state.STATE.bake_lines:
             self.layout.label(text=line)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         self.report({"INFO"}, "\n".join(session_state.STATE.bake_lines))
         return {"FINISHED"}
@@ -86,6 +87,9 @@ class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
     bl_idname = "marionet.export"
     bl_label = "Export Motion"
     bl_options = {"REGISTER", "PRESET"}
+
+    if TYPE_CHECKING:
+        filepath: str  # a property of the helper
 
     filename_ext = ""
     check_extension = None
@@ -103,7 +107,7 @@ class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
     )
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         if not require_armature(cls, context):
             return False
         data = settings(context).retarget.armature.animation_data
@@ -112,7 +116,7 @@ class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         path = Path(bpy.path.abspath(self.filepath))
         path = path if path.suffix else path.with_suffix(self.file_format)
         stop_live()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
-from typing import Any
 
 import bpy
+from bpy.types import Context, Event
 
 from ...client.backend_setup import SetupError, SetupPlan, SetupRun, blender_python, plan_setup
 from ...session import session_state
 from ...session.backend import AccessError, close_link, ensure_link, environment_dir
 from ...session.extension import EXTENSION_ID, extension_version, preferences
-from .base import CancelsRunning, redraw_sidebars, report_fault, start_timer, watch_link
+from .base import CancelsRunning, OperatorResult, redraw_sidebars, report_fault, start_timer, watch_link
 
 _POLL_S = 0.2
 
@@ -24,13 +24,13 @@ class MARIONET_OT_connect_backend(bpy.types.Operator):
     bl_label = "Connect"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         if EXTENSION_ID not in context.preferences.addons:
             cls.poll_message_set("The extension is not enabled")
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         try:
             ensure_link()
@@ -47,7 +47,7 @@ class MARIONET_OT_stop_backend(bpy.types.Operator):
     bl_label = "Stop"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         del context
         if session_state.STATE.link is None:
             cls.poll_message_set("No backend is running")
@@ -57,7 +57,7 @@ class MARIONET_OT_stop_backend(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         close_link()
         redraw_sidebars()
@@ -78,7 +78,7 @@ class MARIONET_OT_setup_backend(bpy.types.Operator):
     bl_label = "Set Up Backend"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         del context
         if session_state.STATE.setup is not None and session_state.STATE.setup.state == "running":
             cls.poll_message_set("The set-up is running")
@@ -91,11 +91,11 @@ class MARIONET_OT_setup_backend(bpy.types.Operator):
             return False
         return True
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
         return context.window_manager.invoke_props_dialog(self, width=620, confirm_text="Set Up")
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         del context
         self.layout.label(text="These commands will run, in a process of their own:")
         try:
@@ -105,7 +105,7 @@ class MARIONET_OT_setup_backend(bpy.types.Operator):
         except SetupError as fault:
             self.layout.label(text=str(fault), icon="ERROR")
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         try:
             plan = setup_plan()
@@ -120,7 +120,7 @@ class MARIONET_OT_setup_backend(bpy.types.Operator):
         start_timer(poll_setup)
         return {"FINISHED"}
 
-    def _wait(self, run: SetupRun) -> set[str]:
+    def _wait(self, run: SetupRun) -> OperatorResult:
         import time
 
         while run.poll() == "running":
@@ -164,7 +164,7 @@ class MARIONET_OT_copy_setup_command(bpy.types.Operator):
     bl_idname = "marionet.copy_setup_command"
     bl_label = "Copy Command"
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         try:
             context.window_manager.clipboard = setup_plan().as_text()
         except SetupError as fault:
@@ -181,14 +181,14 @@ class MARIONET_OT_open_setup_log(bpy.types.Operator):
     bl_label = "Open Log"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         del context
         if session_state.STATE.setup is None or not session_state.STATE.setup.log_path.is_file():
             cls.poll_message_set("There is no log: no set-up was started since Blender was")
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         text = bpy.data.texts.load(str(session_state.STATE.setup.log_path), internal=True)
         self.report({"INFO"}, f"The log is the text {text.name} in the Text Editor")
@@ -201,7 +201,7 @@ class MARIONET_OT_copy_report(bpy.types.Operator):
     bl_idname = "marionet.copy_report"
     bl_label = "Copy Report"
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         context.window_manager.clipboard = report_text()
         self.report({"INFO"}, "The report is on the clipboard; it holds file paths, no keys")
         return {"FINISHED"}

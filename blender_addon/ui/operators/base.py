@@ -5,12 +5,20 @@ May import bpy.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import bpy
+from bpy.types import Context, Operator
 
 from ...properties import active_clip, settings
 from ...session import session_state
+
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import OperatorReturnItems
+
+    OperatorResult = set[OperatorReturnItems]
+else:
+    OperatorResult = set  # Blender has no name for what `execute` returns
 
 FAULTS = (ValueError, RuntimeError, OSError, KeyError)  # ClipError, BakeError, RetargetError and their like
 
@@ -20,13 +28,13 @@ _CALM_S = 1.0
 _CONNECT_POLLS = 150  # 30 s: the first start of a backend reads its weights from a cold disk
 
 
-def report_fault(operator: Any, fault: Exception) -> set[str]:
+def report_fault(operator: Operator, fault: Exception) -> OperatorResult:
     """Report a failure in words and keep it for the panel."""
     operator.report({"ERROR"}, session_state.STATE.fail(str(fault)))
     return {"CANCELLED"}
 
 
-def require_clip(operator: Any, context: Any) -> bool:
+def require_clip(operator: type[Operator], context: Context) -> bool:
     """Whether a clip is in use; where not, the greyed button says so."""
     if active_clip(context) is None:
         operator.poll_message_set("There is no clip yet: capture a video, import a clip or load the sample")
@@ -34,7 +42,7 @@ def require_clip(operator: Any, context: Any) -> bool:
     return True
 
 
-def require_armature(operator: Any, context: Any) -> bool:
+def require_armature(operator: type[Operator], context: Context) -> bool:
     """Whether an armature is chosen; where not, the greyed button says so."""
     if settings(context).retarget.armature is None:
         operator.poll_message_set("Choose the armature to animate")
@@ -42,12 +50,17 @@ def require_armature(operator: Any, context: Any) -> bool:
     return True
 
 
-def require_movie_clip(operator: Any, context: Any) -> bool:
+def require_movie_clip(operator: type[Operator], context: Context) -> bool:
     """Whether the editor under the pointer shows a movie clip; where not, the greyed button says what to do."""
-    if getattr(context.space_data, "clip", None) is None:
+    if shown_movie_clip(context) is None:
         operator.poll_message_set("Open a clip in the Movie Clip Editor first")
         return False
     return True
+
+
+def shown_movie_clip(context: Context) -> Any:
+    """The movie clip that the editor under the pointer shows, or None."""
+    return getattr(context.space_data, "clip", None)
 
 
 class Cancellable(Protocol):
@@ -68,14 +81,14 @@ class CancelsRunning:
         raise NotImplementedError
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         del context
         if cls.running() is None:
             cls.poll_message_set(cls.idle_message)  # type: ignore[attr-defined]
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         work = self.running()
         if work is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.types import Context, Event, Operator
 
 from ...client.capture_run import CaptureRun
 from ...properties import settings
@@ -18,7 +19,7 @@ from ...session.backend import AccessError, ensure_link
 from ...session.clips import enter_captured_clips
 from ...session.extension import EXTENSION_ID
 from ...session.preview_control import refresh_previews, show_partial
-from .base import CancelsRunning, push_undo, redraw_sidebars, start_timer, watch_link
+from .base import CancelsRunning, OperatorResult, push_undo, redraw_sidebars, start_timer, watch_link
 from .finishing import keep_finishing
 
 _TIMER_S = 0.1
@@ -32,9 +33,10 @@ class MARIONET_OT_capture(bpy.types.Operator):
     bl_idname = "marionet.capture"
     bl_label = "Start Capture"
     bl_options = {"REGISTER", "UNDO"}
+    _timer: Any = None
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         if session_state.STATE.capture is not None:
             cls.poll_message_set(BUSY)
             return False
@@ -46,7 +48,7 @@ class MARIONET_OT_capture(bpy.types.Operator):
             cls.poll_message_set(reason)
         return not reason
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
         if not start_capture(self, context):
             return {"CANCELLED"}
@@ -55,7 +57,7 @@ class MARIONET_OT_capture(bpy.types.Operator):
         manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: Any, event: Any) -> set[str]:
+    def modal(self, context: Context, event: Event) -> OperatorResult:
         run = session_state.STATE.capture
         if run is None:
             return remove_timer(self, context, {"CANCELLED"})
@@ -70,7 +72,7 @@ class MARIONET_OT_capture(bpy.types.Operator):
         done = finish_capture(run, self.report)
         return remove_timer(self, context, {"FINISHED"} if done else {"CANCELLED"})
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         if not start_capture(self, context):
             return {"CANCELLED"}
         run = session_state.STATE.capture
@@ -79,14 +81,14 @@ class MARIONET_OT_capture(bpy.types.Operator):
             time.sleep(_BLOCKING_REST_S)
         return {"FINISHED"} if finish_capture(run, self.report) else {"CANCELLED"}
 
-    def cancel(self, context: Any) -> None:
+    def cancel(self, context: Context) -> None:
         """Blender ends modal operators when another file is opened: the capture goes on from a timer."""
         remove_timer(self, context, set())
         if session_state.STATE.capture is not None:
             start_timer(tick_orphaned_capture)
 
 
-def start_capture(operator: Any, context: Any) -> bool:
+def start_capture(operator: Operator, context: Context) -> bool:
     """Start a capture from the panel's settings; False, with the reason reported, when it cannot be started."""
     if session_state.STATE.capture is not None:  # poll is not asked when a script calls the operator twice in one draw
         operator.report({"ERROR"}, BUSY)
@@ -162,8 +164,8 @@ def _outcome(run: CaptureRun, added: list[str]) -> tuple[str, str]:
     return "INFO", f"{len(added)} clip{'s' if len(added) != 1 else ''} solved in {seconds:.0f} s: {', '.join(added)}"
 
 
-def remove_timer(operator: Any, context: Any, result: set[str]) -> set[str]:
-    """Take the timer away."""
+def remove_timer(operator: Any, context: Context, result: OperatorResult) -> OperatorResult:
+    """Take the modal operator's timer away; returns `result`."""
     timer = getattr(operator, "_timer", None)
     if timer is not None:
         context.window_manager.event_timer_remove(timer)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
+from bpy.types import Context, Event
 from bpy_extras.io_utils import ImportHelper
 
 from ...motion.clip import ClipError
@@ -18,7 +19,7 @@ from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
 from ...session.preview_control import show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
 from ...session.retargeting import world_matrix
-from .base import FAULTS, report_fault, require_armature, require_clip
+from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
 
 
 class MARIONET_OT_import_clip(bpy.types.Operator, ImportHelper):
@@ -28,17 +29,21 @@ class MARIONET_OT_import_clip(bpy.types.Operator, ImportHelper):
     bl_label = "Import Clip"
     bl_options = {"REGISTER", "UNDO"}
 
+    if TYPE_CHECKING:
+        filepath: str  # a property of the helper
+
     filename_ext = ".npz"
     filter_glob: bpy.props.StringProperty(default="*.npz", options={"HIDDEN"})
     files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
     directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Context, event: Event) -> OperatorResult:  # type: ignore[override]
         if self.filepath or self.files:  # dropped
             return self.execute(context)
-        return ImportHelper.invoke(self, context, event)
+        helper: Any = ImportHelper  # the stubs say that `invoke` returns None
+        return helper.invoke(self, context, event)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         chosen = [Path(self.directory) / item.name for item in self.files if item.name]
         paths = chosen or [Path(bpy.path.abspath(self.filepath))]
         try:
@@ -63,7 +68,7 @@ class MARIONET_FH_clip(bpy.types.FileHandler):
     bl_file_extensions = ".npz"
 
     @classmethod
-    def poll_drop(cls, context: Any) -> bool:
+    def poll_drop(cls, context: Context) -> bool:
         return context.area is not None and context.area.type == "VIEW_3D"
 
 
@@ -75,10 +80,10 @@ class MARIONET_OT_remove_clip(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         return require_clip(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         kept = settings(context)
         stop_overlay()
         stop_live()
@@ -95,10 +100,10 @@ class MARIONET_OT_toggle_skeleton(bpy.types.Operator):
     bl_label = "Show Skeleton"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         return session_state.STATE.overlay is not None or require_clip(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         if session_state.STATE.overlay is not None:
             stop_overlay()
             redraw_viewports()
@@ -118,12 +123,12 @@ class MARIONET_OT_toggle_live(bpy.types.Operator):
     bl_label = "Live Retarget"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         if session_state.STATE.live is not None:
             return True
         return require_clip(cls, context) and require_armature(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         if session_state.STATE.live is not None:
             stop_live()
             redraw_viewports()
@@ -150,10 +155,10 @@ class MARIONET_OT_make_camera(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         return require_clip(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         try:
             clip = loaded_clip(context).clip
             cleaned = cleaned_clip(context)
@@ -166,11 +171,12 @@ class MARIONET_OT_make_camera(bpy.types.Operator):
         context.scene.camera = camera
         for area in context.screen.areas if context.screen else ():
             if area.type == "VIEW_3D":
-                area.spaces.active.region_3d.view_perspective = "CAMERA"
+                view: Any = area.spaces.active
+                view.region_3d.view_perspective = "CAMERA"
         self.report({"INFO"}, f"{camera.name}: {camera.data.lens:.1f} mm{shown}")
         return {"FINISHED"}
 
-    def _show_video(self, context: Any, camera: Any, clip: Any, placement: CameraPlacement) -> str:
+    def _show_video(self, context: Context, camera: Any, clip: Any, placement: CameraPlacement) -> str:
         video = Path(bpy.path.abspath(active_clip(context).video or clip.header.source or "."))
         if not video.is_file():
             self.report({"WARNING"}, f"The video {video} is not there, so the camera has no image behind it")
@@ -198,7 +204,7 @@ class MARIONET_OT_load_sample(bpy.types.Operator):
 
     with_rig: bpy.props.BoolProperty(name="Character", description="Load the sample character too", default=True)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         try:
             path = sample_clip_path()
             session_state.STATE.load_clip(path)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
+from bpy.types import Context
 
 from ...client.capture_run import CaptureRun
+from ...properties import settings_of
 from ...session import session_state
 from ...session.clips import enter_captured_clips
 from ...session.preview_control import refresh_previews
-from .base import push_undo, redraw_sidebars, start_timer
+from .base import OperatorResult, push_undo, redraw_sidebars, start_timer
 
 _TIMER_S = 0.1
 
@@ -64,7 +65,7 @@ def _replace_rough(run: CaptureRun, path: Path) -> list[str]:
     session_state.STATE.load_clip(path)
     rough, names = str(run.rough), []
     for scene in bpy.data.scenes:
-        for entry in scene.marionet.clips:
+        for entry in settings_of(scene).clips:
             if run.rough and entry.filepath == rough:
                 entry.filepath = str(path)
                 names.append(entry.name)
@@ -80,14 +81,14 @@ class MARIONET_OT_forget_finishing(bpy.types.Operator):
     bl_label = "Stop Finishing"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         del context
         if not session_state.STATE.finishing:
             cls.poll_message_set("Nothing is being finished")
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         for run in session_state.STATE.finishing:
             run.job.forget()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
+from bpy.types import Context, Operator
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ...motion.body import canonical_body
@@ -21,10 +22,10 @@ from ...session.map_rows import (
     remember_rows,
     show_detected_map,
 )
-from .base import FAULTS, report_fault, require_armature
+from .base import FAULTS, OperatorResult, report_fault, require_armature
 
 
-def require_map(operator: Any, context: Any) -> bool:
+def require_map(operator: type[Operator], context: Context) -> bool:
     """Whether there is a map to edit; where not, the greyed button says what to do."""
     if not require_armature(operator, context):
         return False
@@ -42,10 +43,10 @@ class MARIONET_OT_detect_map(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         return require_armature(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         try:
             report = show_detected_map(settings(context).retarget)
         except (*FAULTS, TypeError) as fault:
@@ -62,7 +63,7 @@ class MARIONET_OT_pick_bone(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         if not require_map(cls, context):
             return False
         if not selected_bones(settings(context).retarget.armature):
@@ -70,7 +71,7 @@ class MARIONET_OT_pick_bone(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         chosen = settings(context).retarget
         names = selected_bones(chosen.armature)
         row = chosen.rows[chosen.row_index]
@@ -99,10 +100,10 @@ class MARIONET_OT_mirror_map(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         return require_map(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         chosen = settings(context).retarget
         try:
             mirrored = mirror_map(chosen_map(chosen), read_armature(chosen.armature), self.source)
@@ -121,10 +122,10 @@ class MARIONET_OT_clear_bone(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         return require_map(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         chosen = settings(context).retarget
         apply_edited_map(chosen, clear_joint(chosen_map(chosen), chosen.rows[chosen.row_index].name))
         return {"FINISHED"}
@@ -137,14 +138,17 @@ class MARIONET_OT_load_map(bpy.types.Operator, ImportHelper):
     bl_label = "Load Map"
     bl_options = {"REGISTER", "UNDO"}
 
+    if TYPE_CHECKING:
+        filepath: str  # a property of the helper
+
     filename_ext = ".json"
     filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         return require_armature(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         chosen = settings(context).retarget
         path = Path(bpy.path.abspath(self.filepath))
         try:
@@ -167,14 +171,17 @@ class MARIONET_OT_save_map(bpy.types.Operator, ExportHelper):
     bl_idname = "marionet.save_map"
     bl_label = "Save Map"
 
+    if TYPE_CHECKING:
+        filepath: str  # a property of the helper
+
     filename_ext = ".json"
     filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         return require_map(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         path = Path(bpy.path.abspath(self.filepath))
         try:
             write_map(chosen_map(settings(context).retarget), path)
@@ -192,10 +199,10 @@ class MARIONET_OT_forget_map(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         return require_map(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         chosen = settings(context).retarget
         try:
             forget_map(chosen.armature)

@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 import numpy as np
+from bpy.types import Context
 
 from ...client.people_search import PeopleSearch
 from ...properties import settings
@@ -15,7 +16,7 @@ from ...session import session_state
 from ...session.backend import AccessError, backend_python, ensure_link
 from ...session.capture_request import make_search, missing
 from ...session.extension import preferences
-from .base import CancelsRunning, redraw_sidebars, report_fault, start_timer
+from .base import CancelsRunning, OperatorResult, redraw_sidebars, report_fault, start_timer
 
 _POLL_S = 0.1
 _BLOCKING_REST_S = 0.02
@@ -28,7 +29,7 @@ class MARIONET_OT_find_people(bpy.types.Operator):
     bl_label = "Find People"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         reason = missing(settings(context).capture)
         if preferences().backend == "LOCAL" and backend_python(preferences()) is None:
             reason = "No backend is set up yet: see the preferences"
@@ -38,7 +39,7 @@ class MARIONET_OT_find_people(bpy.types.Operator):
             cls.poll_message_set(reason)
         return not reason
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         try:
             search = make_search(context, ensure_link())
         except (AccessError, OSError) as fault:
@@ -92,7 +93,8 @@ def show_sheet(search: PeopleSearch) -> None:
     sheet = bpy.data.images.load(str(search.sheet))
     width, height = sheet.size
     pixels = np.empty(width * height * 4, np.float32)
-    sheet.pixels.foreach_get(pixels)
+    values: Any = sheet.pixels
+    values.foreach_get(pixels)
     bpy.data.images.remove(sheet)
     rows = pixels.reshape(height, width, 4)  # Blender's images stand on their last row
     for person in search.people:
@@ -120,7 +122,7 @@ class MARIONET_OT_pick_person(bpy.types.Operator):
 
     number: bpy.props.IntProperty(name="Number", min=0)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         capture = settings(context).capture
         capture.person, capture.person_number = "index", self.number
         return {"FINISHED"}

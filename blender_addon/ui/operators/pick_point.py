@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+from bpy.types import Context, Event
 
 from ...properties import settings
 from ...rig.video_rotation import clip_turns, turn_point, upright_size
-from .base import require_movie_clip
+from .base import OperatorResult, require_movie_clip, shown_movie_clip
 
 _HELP = "Click on the person to capture. Esc or right click: leave the choice as it is"
 
@@ -24,30 +25,30 @@ class MARIONET_OT_pick_point(bpy.types.Operator):
     y_px: bpy.props.FloatProperty(name="Y", description="Pixels from the top of the upright image", min=0.0)
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         return require_movie_clip(cls, context)
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
         context.window.cursor_modal_set("CROSSHAIR")
         context.workspace.status_text_set(_HELP)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: Any, event: Any) -> set[str]:
+    def modal(self, context: Context, event: Event) -> OperatorResult:
         if event.type in {"ESC", "RIGHTMOUSE"}:
             return self._leave(context, {"CANCELLED"})
         if event.type != "LEFTMOUSE" or event.value != "PRESS":
             return {"PASS_THROUGH"}  # zooming, panning and other frames stay possible
-        point = image_point(context.area, context.space_data.clip, event.mouse_x, event.mouse_y)
+        point = image_point(context.area, shown_movie_clip(context), event.mouse_x, event.mouse_y)
         if point is None:
             self.report({"WARNING"}, "That is beside the image: click on the person")
             return {"RUNNING_MODAL"}
         self.x_px, self.y_px = point
         return self._leave(context, self.execute(context))
 
-    def execute(self, context: Any) -> set[str]:
-        clip = context.space_data.clip
+    def execute(self, context: Context) -> OperatorResult:
+        clip = shown_movie_clip(context)
         frame = image_index(clip, context.scene.frame_current)
         if frame is None:
             self.report({"ERROR"}, f"{clip.name} has no image in frame {context.scene.frame_current}: go to one")
@@ -62,7 +63,7 @@ class MARIONET_OT_pick_point(bpy.types.Operator):
         self.report({"INFO"}, f"The person at {self.x_px:.0f}, {self.y_px:.0f} in image {frame} is captured next")
         return {"FINISHED"}
 
-    def _leave(self, context: Any, result: set[str]) -> set[str]:
+    def _leave(self, context: Context, result: OperatorResult) -> OperatorResult:
         context.window.cursor_modal_restore()
         context.workspace.status_text_set(None)
         return result

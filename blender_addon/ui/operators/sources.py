@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
+from bpy.types import Context, Event
 
 from ...properties import settings
-from .base import require_movie_clip
+from .base import OperatorResult, require_movie_clip, shown_movie_clip
 
 IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 
@@ -25,14 +25,14 @@ class MARIONET_OT_choose_video(bpy.types.Operator):
     filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
         if self.filepath:  # dropped
             return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         path = Path(bpy.path.abspath(self.filepath))
         if not path.is_file():
             self.report({"ERROR"}, f"There is no file {path}")
@@ -56,12 +56,12 @@ class MARIONET_OT_use_movie_clip(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         return require_movie_clip(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         capture = settings(context).capture
-        capture.source, capture.movie_clip = "MOVIE_CLIP", context.space_data.clip
+        capture.source, capture.movie_clip = "MOVIE_CLIP", shown_movie_clip(context)
         self.report({"INFO"}, f"{capture.movie_clip.name} is the next capture's video")
         return {"FINISHED"}
 
@@ -75,7 +75,7 @@ class MARIONET_FH_video(bpy.types.FileHandler):
     bl_file_extensions = ".mp4;.mov;.mkv;.webm;.avi;.m4v"
 
     @classmethod
-    def poll_drop(cls, context: Any) -> bool:
+    def poll_drop(cls, context: Context) -> bool:
         return context.area is not None and context.area.type in {"VIEW_3D", "CLIP_EDITOR"}
 
 

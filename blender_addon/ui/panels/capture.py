@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+from bpy.types import Context, UILayout
 
 from ...properties import active_clip, settings
 from ...session import session_state
@@ -19,7 +20,7 @@ class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
     bl_idname = "MARIONET_PT_capture"
     bl_label = "Capture"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the panel."""
         layout = self.layout
         capture = settings(context).capture
@@ -39,7 +40,7 @@ class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
         layout.operator("marionet.cancel_capture", icon="CANCEL")
 
 
-def _draw_source(column: Any, capture: Any) -> None:
+def _draw_source(column: UILayout, capture: Any) -> None:
     column.prop(capture, "source")
     if capture.source == "FILE":
         column.prop(capture, "video")
@@ -55,7 +56,7 @@ def _draw_source(column: Any, capture: Any) -> None:
         pair.prop(capture, "end_s")
 
 
-def _draw_options(column: Any, capture: Any) -> None:
+def _draw_options(column: UILayout, capture: Any) -> None:
     column.prop(capture, "person")
     if capture.person == "index":
         column.prop(capture, "person_number")
@@ -72,7 +73,7 @@ def _draw_options(column: Any, capture: Any) -> None:
     column.prop(capture, "slow_motion")
 
 
-def _draw_people(layout: Any, context: Any) -> None:
+def _draw_people(layout: UILayout, context: Context) -> None:
     people = session_state.STATE.people
     layout.operator("marionet.find_people", icon="COMMUNITY")
     if people is None:
@@ -95,7 +96,7 @@ def _draw_people(layout: Any, context: Any) -> None:
         button.operator("marionet.pick_person", text=person.label, icon="USER", depress=picked).number = person.number
 
 
-def draw_finishing(layout: Any, context: Any) -> None:
+def draw_finishing(layout: UILayout, context: Context) -> None:
     """Stopped captures whose clip the backend still makes, and what became of the last one."""
     for run in session_state.STATE.finishing:
         row = layout.row(align=True)
@@ -114,7 +115,7 @@ class MARIONET_PT_movie_clip(bpy.types.Panel):
     bl_region_type = "UI"
     bl_category = "Marionet"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the panel."""
         layout = self.layout
         layout.operator("marionet.use_movie_clip", icon="TRACKER")
@@ -137,8 +138,8 @@ class MARIONET_UL_clips(bpy.types.UIList):
 
     bl_idname = "MARIONET_UL_clips"
 
-    def draw_item(
-        self, _context: Any, layout: Any, _data: Any, item: Any, _icon: int, _active_data: Any, _active_property: str
+    def draw_item(  # type: ignore[override]
+        self, _context: Context, layout: UILayout, _data: Any, item: Any, _icon: int, _active: Any, _active_name: str
     ) -> None:
         """Draw one clip."""
         layout.prop(item, "name", text="", emboss=False, icon="ACTION")
@@ -150,7 +151,7 @@ class MARIONET_PT_clips(SidebarPanel, bpy.types.Panel):
     bl_idname = "MARIONET_PT_clips"
     bl_label = "Clips"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the panel."""
         layout = self.layout
         kept = settings(context)
@@ -167,7 +168,7 @@ class MARIONET_PT_clips(SidebarPanel, bpy.types.Panel):
         _draw_clip(layout, context)
 
 
-def _draw_clip(layout: Any, context: Any) -> None:
+def _draw_clip(layout: UILayout, context: Context) -> None:
     entry = active_clip(context)
     loaded = session_state.STATE.clips.get(entry.filepath) if entry else None
     if loaded is None:
