@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..motion.clip import MotionClip
 from ..motion.quality import measure_clip
+from ..motion.quality_labels import CLIP_PREFIX
 from ..motion.resampling import resample_clip
 from ..retarget.auto_map import detect_map
 from ..retarget.baked_pose import BakedPose, RetargetOptions
@@ -146,4 +147,4 @@ def _similarity(before: Array, after: Array, scale: float) -> Array:
 
 def clip_figures(clip: MotionClip) -> dict[str, float]:
     """The quality figures of the clip as it was baked, marked as the clip's."""
-    return {f"clip {name}": value for name, value in measure_clip(clip).as_figures().items()}
+    return {f"{CLIP_PREFIX}{name}": value for name, value in measure_clip(clip).as_figures().items()}

@@ -7,11 +7,10 @@ from typing import Any
 import bpy
 from bpy.types import Context, UILayout
 
+from ...motion.quality_labels import clip_lines
 from ...properties import active_clip, settings
 from ...session import session_state
 from .sidebar import SidebarPanel, wrapped
-
-_MANY_FIGURES = 6
 
 
 class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
@@ -180,8 +179,8 @@ def _draw_clip(layout: UILayout, context: Context) -> None:
     column.label(
         text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
     )
-    for name, value in list(header.figures.items())[:_MANY_FIGURES]:
-        column.label(text=f"{name}: {value:.4g}")
+    for line in clip_lines(header.figures):
+        column.label(text=line)
     for warning in header.warnings:
         wrapped(layout, context, warning, "ERROR")
 
