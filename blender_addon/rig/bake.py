@@ -91,7 +91,7 @@ class BakeReport:
         if self.kept_action:
             lines.append(f"The action {self.kept_action} that was active before is kept")
         lines += [f"Not mapped: {note.joint} ({note.reason})" for note in self.unmapped]
-        lines += [f"Mind: {warning}" for warning in self.warnings]
+        lines += [f"Warning: {warning}" for warning in self.warnings]
         lines += [figure_line(name, value) for name, value in sorted(self.figures.items())]
         return lines
 

@@ -25,8 +25,8 @@ class MARIONET_preferences(bpy.types.AddonPreferences):
         name="Backend",
         description="Where videos are solved",
         items=[
-            ("LOCAL", "This Computer", "A process of its own on this computer; nothing leaves the machine"),
-            ("REMOTE", "A Server", "A Marionet server; its connection file holds the address and the key"),
+            ("LOCAL", "This Computer", "A separate process on this computer; nothing leaves it"),
+            ("REMOTE", "A Server", "A Marionet server; its connection file contains the address and the key"),
         ],
         default="LOCAL",
     )
@@ -60,7 +60,7 @@ class MARIONET_preferences(bpy.types.AddonPreferences):
     )
     clip_dir: StringProperty(
         name="Clips",
-        description="Folder for solved clips; empty: the extension's own folder",
+        description="Folder for solved clips; leave empty for the folder of the extension",
         subtype="DIR_PATH",
     )
     show_guide: BoolProperty(

@@ -194,7 +194,7 @@ def test_a_finishing_can_be_given_up_and_the_rough_clip_stays(state: Any, addon:
     assert Path(bpy.context.scene.marionet.clips[0].filepath).name == "preview.npz"
     choose(tmp_path, frames=20)
     assert bpy.ops.marionet.capture() == {"FINISHED"}  # the worker is free again
-    with pytest.raises(RuntimeError, match="Nothing is being finished"):
+    with pytest.raises(RuntimeError, match="No stopped capture is being finished"):
         bpy.ops.marionet.forget_finishing()
 
 

@@ -230,7 +230,7 @@ def test_a_click_on_the_image_chooses_whom_to_capture(state: Any, addon: Any) ->
     assert hand.invoke() == {"RUNNING_MODAL"}
     assert hand.send("MOUSEMOVE", 300, 200) == {"PASS_THROUGH"}
     assert hand.send("LEFTMOUSE", 90, 200) == {"RUNNING_MODAL"}
-    assert "beside the image" in hand.reports[-1][1]
+    assert "inside the image" in hand.reports[-1][1]
     assert hand.send("LEFTMOUSE", 200, 275) == {"FINISHED"}
     capture = bpy.context.scene.marionet.capture
     assert (capture.source, capture.movie_clip, capture.person) == ("MOVIE_CLIP", clip, "point")

@@ -20,7 +20,7 @@ from .base import FAULTS, OperatorResult, report_fault, require_armature, requir
 
 
 class MARIONET_OT_bake(bpy.types.Operator):
-    """Write the clip's motion as keys on the chosen armature, and report what was written"""
+    """Write the clip's motion as keyframes on the chosen armature, and report what was written"""
 
     bl_idname = "marionet.bake"
     bl_label = "Bake"
@@ -53,7 +53,7 @@ class MARIONET_OT_bake(bpy.types.Operator):
 
 
 class MARIONET_OT_show_bake_report(bpy.types.Operator):
-    """Show the whole account of the last bake"""
+    """Show the full report of the last bake"""
 
     bl_idname = "marionet.show_bake_report"
     bl_label = "Bake Report"
@@ -62,7 +62,7 @@ class MARIONET_OT_show_bake_report(bpy.types.Operator):
     def poll(cls, context: Context) -> bool:
         del context
         if not session_state.STATE.bake_lines:
-            cls.poll_message_set("Nothing was baked yet")
+            cls.poll_message_set("Nothing has been baked yet")
             return False
         return True
 
@@ -82,7 +82,7 @@ class MARIONET_OT_show_bake_report(bpy.types.Operator):
 
 
 class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
-    """Export the chosen armature with its active action; the ending picks the format"""
+    """Export the chosen armature with its active action; the file extension sets the format"""
 
     bl_idname = "marionet.export"
     bl_label = "Export Motion"
@@ -98,7 +98,7 @@ class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
     )
     file_format: bpy.props.EnumProperty(
         name="Format",
-        description="Used when the file name has no ending",
+        description="Used if the file name has no extension",
         items=[(one.endings[0], one.label, one.description) for one in EXPORT_FORMATS],
         default=f".{DEFAULT_FORMAT}",
     )

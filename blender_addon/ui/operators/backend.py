@@ -18,7 +18,7 @@ _POLL_S = 0.2
 
 
 class MARIONET_OT_connect_backend(bpy.types.Operator):
-    """Start the local backend or reach the server, and check versions"""
+    """Start the local backend or connect to the server, and check versions"""
 
     bl_idname = "marionet.connect_backend"
     bl_label = "Connect"
@@ -41,7 +41,7 @@ class MARIONET_OT_connect_backend(bpy.types.Operator):
 
 
 class MARIONET_OT_stop_backend(bpy.types.Operator):
-    """Leave the backend; the local one is stopped and gives its memory back"""
+    """Disconnect from the backend; a local backend is stopped and its memory is freed"""
 
     bl_idname = "marionet.stop_backend"
     bl_label = "Stop"
@@ -72,7 +72,7 @@ def setup_plan() -> SetupPlan:
 
 
 class MARIONET_OT_setup_backend(bpy.types.Operator):
-    """Make the backend's own Python environment; the commands and their log are shown, and it can be cancelled"""
+    """Create the backend's own Python environment; shows the commands and their log, and can be cancelled"""
 
     bl_idname = "marionet.setup_backend"
     bl_label = "Set Up Backend"
@@ -85,7 +85,7 @@ class MARIONET_OT_setup_backend(bpy.types.Operator):
             return False
         if not bpy.app.online_access:
             cls.poll_message_set(
-                "Blender is kept offline. Allow Online Access in Preferences > System, "
+                "Blender is offline. Allow Online Access in Preferences > System, "
                 "or copy the command and run it in a terminal"
             )
             return False
@@ -97,7 +97,7 @@ class MARIONET_OT_setup_backend(bpy.types.Operator):
 
     def draw(self, context: Context) -> None:
         del context
-        self.layout.label(text="These commands will run, in a process of their own:")
+        self.layout.label(text="These commands run in a separate process:")
         try:
             for step in setup_plan().steps:
                 self.layout.label(text=step.title, icon="DOT")
@@ -146,7 +146,7 @@ def poll_setup() -> float | None:
 
 
 class MARIONET_OT_cancel_setup(CancelsRunning, bpy.types.Operator):
-    """Stop the set-up and remove what it made so far"""
+    """Stop the set-up and remove what it has created so far"""
 
     bl_idname = "marionet.cancel_setup"
     bl_label = "Cancel Set-up"
@@ -184,7 +184,7 @@ class MARIONET_OT_open_setup_log(bpy.types.Operator):
     def poll(cls, context: Context) -> bool:
         del context
         if session_state.STATE.setup is None or not session_state.STATE.setup.log_path.is_file():
-            cls.poll_message_set("There is no log: no set-up was started since Blender was")
+            cls.poll_message_set("There is no log: no set-up has run in this session of Blender")
             return False
         return True
 
@@ -196,14 +196,14 @@ class MARIONET_OT_open_setup_log(bpy.types.Operator):
 
 
 class MARIONET_OT_copy_report(bpy.types.Operator):
-    """Copy versions, settings, the last messages and the backend's log, to put into a problem report"""
+    """Copy versions, settings, the last messages and the backend's log for a bug report"""
 
     bl_idname = "marionet.copy_report"
     bl_label = "Copy Report"
 
     def execute(self, context: Context) -> OperatorResult:
         context.window_manager.clipboard = report_text()
-        self.report({"INFO"}, "The report is on the clipboard; it holds file paths, no keys")
+        self.report({"INFO"}, "The report is on the clipboard; it contains file paths, but no keys")
         return {"FINISHED"}
 
 

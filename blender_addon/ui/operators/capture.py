@@ -132,7 +132,7 @@ def finish_capture(run: CaptureRun, report: Any) -> bool:
     if added and run.snapshot.state != "done":
         push_undo("Stopped Capture")  # Blender makes a step of finished operators only
     for warning in run.snapshot.warnings:
-        state.note(f"Mind: {warning}")
+        state.note(f"Warning: {warning}")
     level, text = _outcome(run, added)
     report({level}, state.fail(text) if level == "ERROR" else text)
     return level == "INFO"

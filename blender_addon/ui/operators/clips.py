@@ -73,7 +73,7 @@ class MARIONET_FH_clip(bpy.types.FileHandler):
 
 
 class MARIONET_OT_remove_clip(bpy.types.Operator):
-    """Take the clip off the list; its file stays"""
+    """Remove the clip from the list; its file is kept"""
 
     bl_idname = "marionet.remove_clip"
     bl_label = "Remove Clip"
@@ -94,7 +94,7 @@ class MARIONET_OT_remove_clip(bpy.types.Operator):
 
 
 class MARIONET_OT_toggle_skeleton(bpy.types.Operator):
-    """Show the clip's skeleton in the viewport; red joints are doubtful, turquoise ones sure"""
+    """Show the clip's skeleton in the viewport; red joints have low confidence, turquoise joints high confidence"""
 
     bl_idname = "marionet.toggle_skeleton"
     bl_label = "Show Skeleton"
@@ -117,7 +117,7 @@ class MARIONET_OT_toggle_skeleton(bpy.types.Operator):
 
 
 class MARIONET_OT_toggle_live(bpy.types.Operator):
-    """Show the clip on the chosen armature without keys; switched off, the pose is as before"""
+    """Show the clip on the chosen armature without keys; switching it off restores the pose"""
 
     bl_idname = "marionet.toggle_live"
     bl_label = "Live Retarget"
@@ -141,7 +141,7 @@ class MARIONET_OT_toggle_live(bpy.types.Operator):
 
 
 class MARIONET_OT_make_camera(bpy.types.Operator):
-    """Add a camera with the clip's lens and place, the video behind it, and look through it"""
+    """Add a camera with the lens and position of the clip, show the video behind it, and look through it"""
 
     bl_idname = "marionet.make_camera"
     bl_label = "Camera over Video"
@@ -179,7 +179,7 @@ class MARIONET_OT_make_camera(bpy.types.Operator):
     def _show_video(self, context: Context, camera: Any, clip: Any, placement: CameraPlacement) -> str:
         video = Path(bpy.path.abspath(active_clip(context).video or clip.header.source or "."))
         if not video.is_file():
-            self.report({"WARNING"}, f"The video {video} is not there, so the camera has no image behind it")
+            self.report({"WARNING"}, f"The video {video} does not exist, so the camera has no image behind it")
             return ""
         try:
             show_video(camera, video, clip, placement, self.alpha)
@@ -189,8 +189,8 @@ class MARIONET_OT_make_camera(bpy.types.Operator):
         if turns_left_out(video):
             self.report(
                 {"WARNING"},
-                f"{video.name} is marked as turned by {90 * turns_left_out(video)}°, which this Blender does not heed: "
-                "it lies behind the camera. Blender 4.5 and later show it upright",
+                f"{video.name} is marked as turned by {90 * turns_left_out(video)}°, which this Blender ignores: "
+                "it is shown on its side. Blender 4.5 and later show it upright",
             )
         return f", {video.name} behind it"
 

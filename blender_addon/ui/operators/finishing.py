@@ -75,16 +75,16 @@ def _replace_rough(run: CaptureRun, path: Path) -> list[str]:
 
 
 class MARIONET_OT_forget_finishing(bpy.types.Operator):
-    """Do not wait for the finished clip: the backend is free at once, and the rough clip stays"""
+    """Discard the final solve of a stopped capture: the backend is free at once, and the rough clip stays"""
 
     bl_idname = "marionet.forget_finishing"
-    bl_label = "Stop Finishing"
+    bl_label = "Discard Final Solve"
 
     @classmethod
     def poll(cls, context: Context) -> bool:
         del context
         if not session_state.STATE.finishing:
-            cls.poll_message_set("Nothing is being finished")
+            cls.poll_message_set("No stopped capture is being finished")
             return False
         return True
 

@@ -46,7 +46,7 @@ class MARIONET_MT_presets(bpy.types.Menu):
 
 
 class MARIONET_OT_add_preset(AddPresetBase, bpy.types.Operator):
-    """Keep the present retarget, clean-up and bake settings as a preset, or remove the chosen one"""
+    """Save the current retarget, clean-up and bake settings as a preset, or remove the chosen one"""
 
     bl_idname = "marionet.add_preset"
     bl_label = "Add Preset"

@@ -36,7 +36,7 @@ def require_map(operator: type[Operator], context: Context) -> bool:
 
 
 class MARIONET_OT_detect_map(bpy.types.Operator):
-    """Map the armature's bones by names, hierarchy and rest pose, and show how sure each choice is"""
+    """Map the armature's bones by names, hierarchy and rest pose, and show the confidence of each choice"""
 
     bl_idname = "marionet.detect_map"
     bl_label = "Map Bones"
@@ -94,8 +94,8 @@ class MARIONET_OT_mirror_map(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     source: bpy.props.EnumProperty(
-        name="From",
-        description="The side that is right already",
+        name="Source Side",
+        description="The side that is already correct",
         items=[("left", "Left", "Copy left to right"), ("right", "Right", "Copy right to left")],
     )
 
@@ -115,7 +115,7 @@ class MARIONET_OT_mirror_map(bpy.types.Operator):
 
 
 class MARIONET_OT_clear_bone(bpy.types.Operator):
-    """Take the bone off the chosen joint"""
+    """Remove the bone from the chosen joint"""
 
     bl_idname = "marionet.clear_bone"
     bl_label = "Clear"
@@ -192,10 +192,10 @@ class MARIONET_OT_save_map(bpy.types.Operator, ExportHelper):
 
 
 class MARIONET_OT_forget_map(bpy.types.Operator):
-    """Forget the corrections of this skeleton and map it anew"""
+    """Discard the corrections of this skeleton and map it again"""
 
     bl_idname = "marionet.forget_map"
-    bl_label = "Forget Corrections"
+    bl_label = "Discard Corrections"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod

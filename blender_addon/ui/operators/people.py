@@ -23,7 +23,7 @@ _BLOCKING_REST_S = 0.02
 
 
 class MARIONET_OT_find_people(bpy.types.Operator):
-    """Look through the video for people, to choose one by image and number"""
+    """Search the video for people, to choose one by image and number"""
 
     bl_idname = "marionet.find_people"
     bl_label = "Find People"
@@ -59,11 +59,11 @@ class MARIONET_OT_find_people(bpy.types.Operator):
 
 
 class MARIONET_OT_cancel_people(CancelsRunning, bpy.types.Operator):
-    """Stop looking for people"""
+    """Stop the search for people"""
 
     bl_idname = "marionet.cancel_people"
-    bl_label = "Stop Looking"
-    idle_message = "Nobody is being looked for"
+    bl_label = "Cancel Search"
+    idle_message = "No search is running"
 
     @classmethod
     def running(cls) -> PeopleSearch | None:

@@ -11,7 +11,7 @@ from ...properties import settings
 from ...rig.video_rotation import clip_turns, turn_point, upright_size
 from .base import OperatorResult, require_movie_clip, shown_movie_clip
 
-_HELP = "Click on the person to capture. Esc or right click: leave the choice as it is"
+_HELP = "Click the person to capture. Press Esc or right-click to cancel"
 
 
 class MARIONET_OT_pick_point(bpy.types.Operator):
@@ -42,7 +42,7 @@ class MARIONET_OT_pick_point(bpy.types.Operator):
             return {"PASS_THROUGH"}  # zooming, panning and other frames stay possible
         point = image_point(context.area, shown_movie_clip(context), event.mouse_x, event.mouse_y)
         if point is None:
-            self.report({"WARNING"}, "That is beside the image: click on the person")
+            self.report({"WARNING"}, "Click inside the image, on the person")
             return {"RUNNING_MODAL"}
         self.x_px, self.y_px = point
         return self._leave(context, self.execute(context))
@@ -51,16 +51,19 @@ class MARIONET_OT_pick_point(bpy.types.Operator):
         clip = shown_movie_clip(context)
         frame = image_index(clip, context.scene.frame_current)
         if frame is None:
-            self.report({"ERROR"}, f"{clip.name} has no image in frame {context.scene.frame_current}: go to one")
+            self.report(
+                {"ERROR"},
+                f"{clip.name} has no image at frame {context.scene.frame_current}: go to one that has",
+            )
             return {"CANCELLED"}
         width, height = upright_size(clip)
         if self.x_px > width or self.y_px > height:
-            self.report({"ERROR"}, f"The image has {width} x {height} pixels, the point lies beside it")
+            self.report({"ERROR"}, f"The image has {width} x {height} pixels; the point is outside it")
             return {"CANCELLED"}
         capture = settings(context).capture
         capture.source, capture.movie_clip = "MOVIE_CLIP", clip
         capture.person, capture.point_px, capture.point_frame = "point", (self.x_px, self.y_px), frame
-        self.report({"INFO"}, f"The person at {self.x_px:.0f}, {self.y_px:.0f} in image {frame} is captured next")
+        self.report({"INFO"}, f"The person at {self.x_px:.0f}, {self.y_px:.0f} in image {frame} will be captured next")
         return {"FINISHED"}
 
     def _leave(self, context: Context, result: OperatorResult) -> OperatorResult:

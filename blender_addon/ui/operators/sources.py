@@ -14,7 +14,7 @@ IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".w
 
 
 class MARIONET_OT_choose_video(bpy.types.Operator):
-    """Take this video as the source of the next capture; an image stands for the numbered images beside it"""
+    """Use this video for the next capture; selecting one image imports its numbered sequence"""
 
     bl_idname = "marionet.choose_video"
     bl_label = "Choose Video"
@@ -49,7 +49,7 @@ class MARIONET_OT_choose_video(bpy.types.Operator):
 
 
 class MARIONET_OT_use_movie_clip(bpy.types.Operator):
-    """Take the clip that this editor shows as the source of the next capture"""
+    """Use the clip that this editor shows for the next capture"""
 
     bl_idname = "marionet.use_movie_clip"
     bl_label = "Capture from This Clip"

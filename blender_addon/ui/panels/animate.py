@@ -76,7 +76,7 @@ class MARIONET_PT_retarget(SidebarPanel, bpy.types.Panel):
         column.use_property_decorate = False
         for name in ("root", "travel", "placement", "controls"):
             column.prop(chosen, name)
-        row = column.row(align=True, heading="Own Scale")
+        row = column.row(align=True, heading="Custom Scale")
         row.prop(chosen, "own_scale", text="")
         inner = row.row()
         inner.enabled = chosen.own_scale
@@ -204,7 +204,7 @@ class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
         column.prop(bake, "reduce")
         if bake.reduce:
             pair = column.column(align=True)
-            pair.prop(bake, "reduce_deg", text="Within (deg)")
+            pair.prop(bake, "reduce_deg", text="Tolerance (deg)")
             pair.prop(bake, "reduce_mm", text="(mm)")
         column.prop(bake, "set_range")
         layout.operator("marionet.bake", icon="REC")

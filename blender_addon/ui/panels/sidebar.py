@@ -69,9 +69,9 @@ def _draw_guide(box: UILayout, context: Context) -> None:
         (ready, "Set up the backend in the preferences, then connect. Or load the sample and skip to step 4"),
         (bool(kept.capture.video) or bool(kept.clips), "Choose a video, or drop one into the viewport"),
         (bool(kept.clips), "Start the capture. The skeleton appears while it runs"),
-        (armature is not None, "Choose your character's armature; its bones are mapped by themselves"),
-        (state.live is not None or action, "Look at it with Live Retarget"),
-        (action, "Bake. Then export, or go on animating"),
+        (armature is not None, "Choose the armature of your character; its bones are mapped automatically"),
+        (state.live is not None or action, "Preview the motion with Live Retarget"),
+        (action, "Bake. Then export, or continue animating"),
     )
     for number, (done, text) in enumerate(steps, 1):
         wrapped(box, context, f"{number}. {text}", "CHECKMARK" if done else "RADIOBUT_OFF")
