@@ -25,7 +25,7 @@ from .extension import preferences
 _ASSUMED_HEIGHT_M = 1.70
 
 
-def missing(capture: Any) -> str:
+def why_not_ready(capture: Any) -> str:
     """Why a capture cannot be started with these settings; empty when it can."""
     if capture.source == "FILE" and not capture.video:
         return "Choose a video first, or drop one into the viewport"
@@ -98,7 +98,7 @@ def make_search(context: Context, link: BackendLink) -> PeopleSearch:
 def make_ticket(context: Context) -> CaptureTicket:
     """The request for a capture with the panel's settings. Raises AccessError in words."""
     capture = settings(context).capture
-    reason = missing(capture)
+    reason = why_not_ready(capture)
     if reason:
         raise AccessError(reason)
     path = source_path(capture)

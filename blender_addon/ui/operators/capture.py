@@ -43,7 +43,7 @@ class MARIONET_OT_capture(bpy.types.Operator):
         if EXTENSION_ID not in context.preferences.addons:
             cls.poll_message_set("The extension is not enabled")
             return False
-        reason = capture_request.missing(settings(context).capture)
+        reason = capture_request.why_not_ready(settings(context).capture)
         if reason:
             cls.poll_message_set(reason)
         return not reason

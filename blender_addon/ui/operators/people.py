@@ -14,7 +14,7 @@ from ...client.people_search import PeopleSearch
 from ...properties import settings
 from ...session import session_state
 from ...session.backend import AccessError, backend_python, ensure_link
-from ...session.capture_request import make_search, missing
+from ...session.capture_request import make_search, why_not_ready
 from ...session.extension import preferences
 from .base import CancelsRunning, OperatorResult, redraw_sidebars, report_fault, start_timer
 
@@ -30,7 +30,7 @@ class MARIONET_OT_find_people(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        reason = missing(settings(context).capture)
+        reason = why_not_ready(settings(context).capture)
         if preferences().backend == "LOCAL" and backend_python(preferences()) is None:
             reason = "No backend is set up yet: see the preferences"
         elif session_state.STATE.people is not None and session_state.STATE.people.state == "running":
