@@ -53,7 +53,7 @@ class MARIONET_OT_pick_point(bpy.types.Operator):
         if frame is None:
             self.report(
                 {"ERROR"},
-                f"{clip.name} has no image at frame {context.scene.frame_current}: go to one that has",
+                f"{clip.name} has no image in frame {context.scene.frame_current}: go to one that has",
             )
             return {"CANCELLED"}
         width, height = upright_size(clip)
