@@ -125,6 +125,11 @@ class Progress:
 ProgressCallback = Callable[[Progress], None]
 
 
+def arrays_below(arrays: dict[str, NDArray[np.generic]], prefix: str) -> dict[str, NDArray[np.generic]]:
+    """The arrays whose names start with `prefix`, by what follows it: the part of a checkpoint that is one object's."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
 class CancelToken:
     """Set from any thread; long work asks it between frames."""
 

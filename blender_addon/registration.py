@@ -8,10 +8,10 @@ import bpy
 
 from . import properties
 from .properties import change_events
-from .session import map_rows, previews, session_state, workflow
+from .session import map_rows, preview_control, previews, session_state
 from .session.backend import close_link
 from .ui import preferences, translations
-from .ui.operators import animate, backend, capture, clips, finishing, help, mapping, people, pick_point, sources
+from .ui.operators import animate, backend, base, capture, clips, finishing, help, mapping, people, pick_point, sources
 from .ui.panels import animate as animate_panels
 from .ui.panels import capture as capture_panels
 from .ui.panels import sidebar
@@ -45,8 +45,8 @@ def register() -> None:
     properties.attach()
     change_events.attach(
         change_events.ChangeHandlers(
-            refresh_previews=workflow.refresh_previews,
-            map_armature=workflow.map_chosen_armature,
+            refresh_previews=preview_control.refresh_previews,
+            map_armature=preview_control.map_chosen_armature,
             edit_map_row=map_rows.map_row_edited,
             forget_people=session_state.STATE.forget_people_of_other,
         )
@@ -77,7 +77,14 @@ def _stop_work() -> None:
     if state.people is not None:
         state.people.discard()
     close_link()
-    for timer in (backend.watch_timer, backend.poll_setup, capture.go_on, finishing.tick_finishing, people.poll_people):
+    timers = (
+        base.poll_link,
+        backend.poll_setup,
+        capture.tick_orphaned_capture,
+        finishing.tick_finishing,
+        people.poll_people,
+    )
+    for timer in timers:
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
     session_state.STATE.capture = None

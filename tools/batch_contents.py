@@ -10,19 +10,16 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import bpy
 import numpy as np
 
-_IMPORTERS: Final[dict[str, Callable[[str], Any]]] = {
-    ".bvh": lambda path: bpy.ops.import_anim.bvh(filepath=path),
-    ".fbx": lambda path: bpy.ops.import_scene.fbx(filepath=path),
-    ".glb": lambda path: bpy.ops.import_scene.gltf(filepath=path),
-    ".usd": lambda path: bpy.ops.wm.usd_import(filepath=path),
-}
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from blender_addon.motion.export_formats import format_of_ending
+
 _SAMPLES: Final = 12
 
 
@@ -32,7 +29,7 @@ def look_at(path: Path) -> dict[str, Any]:
         bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False)
     else:
         bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True, app_template="")
-        _IMPORTERS[path.suffix](str(path))
+        read_animation(path)
     armatures = [thing for thing in bpy.context.scene.objects if thing.type == "ARMATURE"]
     if not armatures:
         raise RuntimeError(f"{path} holds no armature")
@@ -53,6 +50,15 @@ def look_at(path: Path) -> dict[str, Any]:
         "meshes": sum(thing.type == "MESH" for thing in bpy.context.scene.objects),
         "digest": hashlib.sha256(json.dumps([names, rounded.tolist()]).encode()).hexdigest(),
     }
+
+
+def read_animation(path: Path) -> None:
+    """Import a file of one of the export formats. Raises RuntimeError for another one."""
+    kind = format_of_ending(path.suffix)
+    if kind is None:
+        raise RuntimeError(f"{path} is no animation file")
+    group, _, name = kind.importer.partition(".")
+    getattr(getattr(bpy.ops, group), name)(filepath=str(path))
 
 
 def frame_range(path: Path, armature: Any) -> tuple[int, int]:

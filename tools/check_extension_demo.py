@@ -147,11 +147,12 @@ def _angles(one: Any, other: Any) -> Any:
 
 
 def export(profile: Path) -> list[str]:
-    """The baked action as BVH, FBX, GLB and USD; their names with sizes."""
+    """The baked action in every export format; their names with sizes."""
     import bpy
 
+    formats = addon("motion.export_formats").EXPORT_FORMATS
     written = []
-    for ending in (".bvh", ".fbx", ".glb", ".usdc"):
+    for ending in (one.endings[0] for one in formats):
         path = profile / f"demo{ending}"
         require(bpy.ops.marionet.export(filepath=str(path), with_mesh=False) == {"FINISHED"}, f"no export to {ending}")
         require(path.stat().st_size > 10_000, f"{path.name} is empty")

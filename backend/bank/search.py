@@ -16,6 +16,7 @@ from backend.errors import BadInputError, DeviceError
 from backend.types import Array
 
 _BLOCK_ROWS = 16384
+_TORCH_BLOCK_ROWS = 1 << 18
 _QUERY_ROWS = 64  # the same whatever the number of threads, so that every machine gives the same answer
 _THREADS = min(4, os.cpu_count() or 1)
 
@@ -130,6 +131,40 @@ class _RunningBest:
         return Hits(scores, indices)
 
 
+class TorchSearcher:
+    """Exact search over embeddings (N, E) that live on the device, in half precision with float32 products.
+
+    Raises DeviceError where PyTorch is not installed.
+    """
+
+    def __init__(self, embeddings: Array, device: str) -> None:
+        try:
+            import torch
+        except ImportError as fault:
+            raise DeviceError(
+                f"device {device} needs PyTorch, which is not installed", "Install the `gpu` extra or use cpu"
+            ) from fault
+        _check_bank(embeddings)
+        self._torch = torch
+        self._shape = embeddings
+        self._bank = torch.from_numpy(np.ascontiguousarray(embeddings)).to(device)
+
+    def search(self, queries: Array, count: int) -> Hits:
+        """As `Searcher.search` says."""
+        _check_query(queries, count, self._shape)
+        torch = self._torch
+        with torch.inference_mode():
+            right = torch.from_numpy(np.ascontiguousarray(queries, np.float32)).to(self._bank.device)
+            scores = torch.empty(len(queries), 0, device=right.device)
+            indices = torch.empty(len(queries), 0, dtype=torch.long, device=right.device)
+            for start in range(0, len(self._bank), _TORCH_BLOCK_ROWS):
+                block = right @ self._bank[start : start + _TORCH_BLOCK_ROWS].float().T
+                best, where = block.topk(min(count, block.shape[1]), dim=1)
+                scores, keep = torch.cat([scores, best], 1).topk(min(count, scores.shape[1] + best.shape[1]), dim=1)
+                indices = torch.cat([indices, where + start], 1).gather(1, keep)
+        return Hits(scores.cpu().numpy(), indices.cpu().numpy().astype(np.intp))
+
+
 class FaissSearcher:
     """The same exact search through FAISS, to compare with. Banks larger than memory: `disk_index.DiskSearcher`."""
 
@@ -155,13 +190,6 @@ def make_searcher(embeddings: Array, device: str = "cpu") -> Searcher:
     """The searcher for a device: 'cpu' or a torch CUDA device."""
     if device == "cpu":
         return CpuSearcher(embeddings)
-    try:
-        from backend.bank.search_torch import TorchSearcher
-    except ImportError as fault:
-        raise DeviceError(
-            f"device {device} needs PyTorch, which is not installed", "Install the `gpu` extra or use cpu"
-        ) from fault
-    _check_bank(embeddings)
     return TorchSearcher(embeddings, device)
 
 

@@ -18,7 +18,9 @@ from backend.batch.html_template import PAGE
 from backend.batch.records import DONE, FAILED, ClipRecord
 from backend.batch.solve_cache import CachedThumbnail, read_thumbnail
 from backend.batch.storage import Storage
+from backend.batch.tasks import OutputKind
 from blender_addon.motion.clip_warning import WarningCode
+from blender_addon.motion.quality_labels import FIGURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +33,7 @@ class RunFacts:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Figure:
-    """A quality figure: its name in a clip's header, how it reads, and from where on it wants a look."""
-
-    name: str
-    label: str
-    unit: str
-    worse_above: float | None = None
-    worse_below: float | None = None
-    factor: float = 1.0
-    digits: int = 0
-
-    def is_bad(self, value: float) -> bool:
-        return (self.worse_above is not None and value > self.worse_above) or (
-            self.worse_below is not None and value < self.worse_below
-        )
-
-
-FIGURES: Final = (
-    _Figure("solved_share", "frames with a pose", "%", worse_below=0.9, factor=100.0),
-    _Figure("mean_confidence", "confidence", "%", worse_below=0.5, factor=100.0),
-    _Figure("foot_skate_m_s", "foot skate", "cm/s", worse_above=0.05, factor=100.0, digits=1),
-    _Figure("below_floor_m", "deepest foot", "cm", worse_above=0.05, factor=100.0, digits=1),
-    _Figure("contact_share", "feet on the ground", "%", factor=100.0),
-    _Figure("acceleration_m_s2", "acceleration", "m/s²", worse_above=30.0, digits=1),
-)
-# warnings of nearly every video: shown, but not what tells one clip from another
+# said of nearly every video: shown, but not what tells one clip from another
 _COMMON: Final = (WarningCode.CAMERA_ASSUMED,)
 _BADGES: Final = {DONE: "done", FAILED: "failed", "running": "running", "stopped": "not begun", "waiting": "waiting"}
 
@@ -202,22 +178,19 @@ def _figures(record: ClipRecord) -> str:
         if figure.name in record.figures:
             value = record.figures[figure.name]
             kind = "bad" if figure.is_bad(value) else ""
-            number = f"{value * figure.factor:.{figure.digits}f}"
-            cells.append(f'<div class="{kind}"><b>{number}</b> {figure.unit}<span>{figure.label}</span></div>')
+            cells.append(
+                f'<div class="{kind}"><b>{figure.number(value)}</b> {figure.unit}<span>{figure.label}</span></div>'
+            )
     return f'<div class="figures">{"".join(cells)}</div>' if cells else ""
 
 
 def _links(record: ClipRecord) -> str:
     links = [
-        f'<a href="{quote(output.name)}">{escape(_kind_label(output.kind))} <span>{_size(output.bytes)}</span></a>'
+        f'<a href="{quote(output.name)}">{escape(OutputKind(output.kind).label)} <span>{_size(output.bytes)}</span></a>'
         for output in record.outputs
         if output.kind
     ]
     return f'<p class="links">{"".join(links)}</p>' if links else ""
-
-
-def _kind_label(kind: str) -> str:
-    return kind.upper() if kind in ("bvh", "fbx", "glb", "usd") else kind
 
 
 def _details(record: ClipRecord) -> str:

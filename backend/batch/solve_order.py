@@ -90,5 +90,5 @@ def _direction(text: str) -> tuple[float, float, float]:
     try:
         x, y, z = (float(part) for part in text.split(","))
     except ValueError:
-        raise BadInputError(f"The gravity {text!r} is no direction", "Give x,y,z, for example 0,1,0") from None
+        raise BadInputError(f"The gravity {text!r} is not a direction", "Give x,y,z, for example 0,1,0") from None
     return (x, y, z)

@@ -1,4 +1,7 @@
-"""What a batch is asked to make of each clip, as frozen dataclasses that cross process borders. stdlib only."""
+"""What a batch is asked to make of each clip, as frozen dataclasses that cross process borders.
+
+stdlib and `export_formats` only.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from enum import Enum
 from pathlib import PurePosixPath
 
 from blender_addon.motion.clip_warning import ClipWarning
+from blender_addon.motion.export_formats import format_named
 
 
 class OutputKind(Enum):
@@ -29,15 +33,18 @@ class OutputKind(Enum):
     @property
     def needs_blender(self) -> bool:
         """Whether Blender makes it; one file a person then, where others show everyone in one."""
-        return self in _OF_BLENDER
+        return self is OutputKind.BLEND or format_named(self.value) is not None
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        known = format_named(self.value)
+        return known.label if known else self.value
 
     @property
     def for_each_person(self) -> bool:
         """Whether several people become several files."""
         return self.needs_blender or self is OutputKind.CLIP
-
-
-_OF_BLENDER = (OutputKind.BVH, OutputKind.FBX, OutputKind.GLB, OutputKind.USD, OutputKind.BLEND)
 
 
 class Step(Enum):

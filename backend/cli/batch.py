@@ -22,7 +22,7 @@ from backend.batch.planning import check_template, name_clips
 from backend.batch.records import FAILED, STOPPED, ClipRecord
 from backend.batch.report_writer import PAGE, REPORT, Reporter
 from backend.batch.storage import Storage, open_storage
-from backend.batch.tasks import AnimateSettings, ClipTask, PlannedClip, RunSettings, SolveSettings
+from backend.batch.tasks import AnimateSettings, ClipTask, OutputKind, PlannedClip, RunSettings, SolveSettings
 from backend.cli.batch_display import Display
 from backend.cli.output import cancel_on_interrupt, private_stdout
 from backend.cli.solve import add_camera, add_model
@@ -31,6 +31,7 @@ from backend.server.config import parse_size
 from backend.solving.device import cuda_devices
 from backend.solving.request import SolveQuality
 from backend.types import CancelToken
+from blender_addon.motion.export_formats import DEFAULT_FORMAT
 from blender_addon.motion.smoothing import PRESETS
 from blender_addon.motion.straight_legs import MOST_DEG
 
@@ -114,7 +115,10 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
 
 def _add_outputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--format", default="fbx", metavar="LIST", help="clip, bvh, fbx, glb, usd, blend, overlay, sheet, or all"
+        "--format",
+        default=DEFAULT_FORMAT,
+        metavar="LIST",
+        help=f"{', '.join(kind.value for kind in OutputKind)}, or all",
     )
     group.add_argument("--name", metavar="TEMPLATE", help="names below OUT, as {folder}/{clip}/{clip} (the default)")
     group.add_argument("--overwrite", action="store_true", help="write over files that no batch has made")

@@ -165,6 +165,7 @@ def _devices() -> Iterator[Finding]:
 
 def _blender() -> Finding:
     """The Blender of `batch`. None is no fault: solving needs none."""
+    from backend.batch.tasks import OutputKind
     from backend.export.find_blender import VARIABLE, find_blender
 
     try:
@@ -172,7 +173,8 @@ def _blender() -> Finding:
     except BlenderError as error:
         if os.environ.get(VARIABLE):
             return Finding("blender for batch", _WARNING, error.message, f"{error.remedy}, or unset {VARIABLE}")
-        return Finding("blender for batch", _OK, "none was found (only for fbx, bvh, glb, usd and blend from `batch`)")
+        made = ", ".join(kind.value for kind in OutputKind if kind.needs_blender)
+        return Finding("blender for batch", _OK, f"none was found (`batch` needs it only for {made})")
 
 
 def _space(folder: Path) -> Finding:

@@ -6,7 +6,7 @@ import numpy as np
 
 from backend.embedding.features import PROPORTIONS
 from backend.types import Array
-from blender_addon.motion.body import canonical_body
+from blender_addon.motion.body import bare_name, canonical_body
 
 _LIMB_OF = {
     "spine": "torso",
@@ -31,7 +31,7 @@ def bone_scales_from_proportions(proportions: Array) -> Array:
     """Bone scales (J,) from log limb lengths (7,) in the order of PROPORTIONS; extreme values are limited to +-35 %."""
     limit = np.clip(np.nan_to_num(proportions), -_WIDEST, _WIDEST)
     factors = dict(zip(PROPORTIONS, np.exp(limit), strict=True))
-    names = [name.removeprefix("left_").removeprefix("right_") for name in canonical_body().joint_names]
+    names = [bare_name(name) for name in canonical_body().joint_names]
     return np.array([factors[_LIMB_OF[name]] if name in _LIMB_OF else 1.0 for name in names])
 
 

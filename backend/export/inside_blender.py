@@ -235,7 +235,7 @@ def write_output(armature: Any, path: Path) -> None:
         return
     # the file is moved to its place afterwards, and paths beside the rig's file would then lead nowhere
     bpy.ops.file.make_paths_absolute()
-    result = bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True)
+    result: Any = bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True)
     if "FINISHED" not in result or not path.is_file():
         raise ExportError(f"{path.name}: Blender wrote no file")
 

@@ -24,7 +24,7 @@ from backend.people.region import Roi
 from backend.people.reidentification import NEAR_DOUBLE_DISTANCE, Found, are_doubles, match
 from backend.people.search_schedule import BYSTANDER_INTERVAL_S, SearchClock, bystanders
 from backend.people.tracked_person import TrackedPerson
-from backend.types import Detection, Frame, PersonTrack
+from backend.types import Detection, Frame, PersonTrack, arrays_below
 
 _LOOK_EVERY = 5  # frames between samples of a person's colours
 _LEAST_EVIDENCE = 0.25
@@ -280,19 +280,15 @@ class PeopleTracker:
 
     def restore(self, arrays: dict[str, NDArray[np.generic]]) -> None:
         """Go on from what `state` gave."""
-        self._in_flight, self._plans = [], restored_plans(_below(arrays, "plans."))
+        self._in_flight, self._plans = [], restored_plans(arrays_below(arrays, "plans."))
         self._frame_index = [int(value) for value in arrays["frame_index"]]
         self._times_s = [float(value) for value in arrays["times_s"]]
         self._clock.restore(arrays["search"].astype(np.float64))
         self._searcher.restore(arrays["refused"].astype(np.float64))
-        self._occlusions = Occlusions.restored(_below(arrays, "occlusions."))
+        self._occlusions = Occlusions.restored(arrays_below(arrays, "occlusions."))
         self._people = []
         while f"person{len(self._people)}.whole" in arrays:
-            self._people.append(TrackedPerson.restored(_below(arrays, f"person{len(self._people)}.")))
-
-
-def _below(arrays: dict[str, NDArray[np.generic]], prefix: str) -> dict[str, NDArray[np.generic]]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            self._people.append(TrackedPerson.restored(arrays_below(arrays, f"person{len(self._people)}.")))
 
 
 def _differ(first: Roi, second: Roi) -> bool:

@@ -31,5 +31,5 @@ def parse_person(text: str) -> Selection:
     if click:
         return Selection(Choice.CLICK, click_px=(float(click[1]), float(click[2])), click_frame=int(click[3] or 0))
     raise BadInputError(
-        f"--person {text!r} names no one", "Use largest, longest, moving, all, a number from `tracks`, or X,Y@FRAME"
+        f"--person {text!r}: unknown person", "Use largest, longest, moving, all, a number from `tracks`, or X,Y@FRAME"
     )

@@ -66,7 +66,9 @@ class SolveRequest:
     def __post_init__(self) -> None:
         low, high = HEIGHT_RANGE_M
         if self.height_m is not None and not low <= self.height_m <= high:
-            raise BadInputError(f"A height of {self.height_m:g} m is no person's", f"Give metres from {low} to {high}")
+            raise BadInputError(
+                f"A body height of {self.height_m:g} m is out of range", f"Give a height between {low} and {high} m"
+            )
         if self.smoothing not in PRESETS:
             raise BadInputError(f"There is no smoothing preset {self.smoothing!r}", f"Choose from {', '.join(PRESETS)}")
         if self.gravity_camera is not None and not 0.5 < float(np.linalg.norm(self.gravity_camera)) < 20.0:

@@ -18,7 +18,7 @@ from backend.people.networks import PeopleNetworks
 from backend.people.options import PeopleOptions
 from backend.people.tracker import PeopleTracker
 from backend.solving.checkpoint import Arrays, Checkpoint
-from backend.types import Array, CancelToken, Frame, PersonTrack, Progress, ProgressCallback
+from backend.types import Array, CancelToken, Frame, PersonTrack, Progress, ProgressCallback, arrays_below
 from backend.video import CutDetector, VideoReader
 
 STAGE: Final = "people"
@@ -73,8 +73,8 @@ class _Shots:
         return arrays | {f"camera/{name}": value for name, value in self._meter.state().items()}
 
     def restore(self, arrays: Arrays) -> None:
-        self._cuts.restore(_below(arrays, "cuts/"))
-        self._meter.restore(_below(arrays, "camera/"))
+        self._cuts.restore(arrays_below(arrays, "cuts/"))
+        self._meter.restore(arrays_below(arrays, "camera/"))
 
 
 class VideoPass:
@@ -165,10 +165,6 @@ class VideoPass:
         self._frame_index = np.asarray(arrays["frame_index"], np.int64).tolist()
         self._times_s = np.asarray(arrays["times_s"], np.float64).tolist()
         self._cuts_s = np.asarray(arrays["cuts_s"], np.float64).tolist()
-        self._tracker.restore(_below(arrays, "tracker/"))
+        self._tracker.restore(arrays_below(arrays, "tracker/"))
         self._shots.restore(arrays)
         self._shot_states = [_ShotState(False, self._shots.camera_moves, self._shots.state())]
-
-
-def _below(arrays: Arrays, prefix: str) -> Arrays:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.synthesis.body_model import BodyModel
-from blender_addon.motion.body import canonical_body
+from blender_addon.motion.body import bare_name, canonical_body
 
 # vertices of the MakeHuman base mesh "hm08", left side; eyes and lashes are helper geometry beside the skin
 _MIDDLE_VERTICES = {"nose": (5054,), "head_top": (881,)}
@@ -45,7 +45,7 @@ def site_places(model: BodyModel) -> SitePlaces:
     vertices = np.zeros((len(names), 2), dtype=np.intp)
     mirror = vertex_mirror(model)
     for row, name in enumerate(names):
-        stem = name.removeprefix("left_").removeprefix("right_")
+        stem = bare_name(name)
         right = name.startswith("right_")
         if stem in _AT_BONES:
             bones[row] = model.bone(f"{_AT_BONES[stem]}.{'R' if right else 'L'}")

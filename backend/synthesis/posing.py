@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from backend.synthesis.body_model import BodyModel, RestBody
 from backend.synthesis.landmarks import SitePlaces, site_places
 from backend.types import Array
-from blender_addon.motion.body import canonical_body
+from blender_addon.motion.body import bare_name, canonical_body
 from blender_addon.motion.rotations import (
     quaternion_from_to,
     quaternion_multiply,
@@ -106,7 +106,7 @@ def poseable_body(model: BodyModel, rest: RestBody) -> PoseableBody:
     direct = {
         bone: joint
         for joint in joints.joint_names
-        for bone in (pattern.format(_side(joint)) for pattern in _BONES_OF.get(_unsided(joint), ()))
+        for bone in (pattern.format(_side(joint)) for pattern in _BONES_OF.get(bare_name(joint), ()))
     }
     curl = np.zeros(len(model.bone_names), dtype=np.intp)
     for index, name in enumerate(model.bone_names):
@@ -123,7 +123,7 @@ def poseable_body(model: BodyModel, rest: RestBody) -> PoseableBody:
         if stem.startswith("finger") and not stem.startswith("finger1"):
             curl[index] = 1 if side == "L" else -1
     heads = tuple(
-        tuple(model.bone(pattern.format(_side(joint))) for pattern in _JOINT_HEADS[_unsided(joint)])
+        tuple(model.bone(pattern.format(_side(joint))) for pattern in _JOINT_HEADS[bare_name(joint)])
         for joint in joints.joint_names
     )
     alignment = _alignment(model, rest, joint_of_bone)
@@ -167,10 +167,6 @@ def skin_vertices(body: PoseableBody, bone_matrices: Array, vertices: NDArray[np
 
 
 _EYE = np.eye(3)
-
-
-def _unsided(joint: str) -> str:
-    return joint.removeprefix("left_").removeprefix("right_")
 
 
 def _side(joint: str) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from backend.errors import BadInputError, OutputError
 from backend.types import Array
-from blender_addon.motion.body import canonical_body
+from blender_addon.motion.body import bare_name, canonical_body
 
 SHARD_FORMAT = "marionet-renders-1"
 # how deep below the surface a landmark lies (m): less of it in front of a landmark does not hide it
@@ -80,7 +80,7 @@ def visible_landmarks(landmarks_camera_m: Array, pixels: Array, size_px: int, de
 
 
 def _depth_of(name: str) -> float:
-    return _DEPTH_OF.get(name.removeprefix("left_").removeprefix("right_"), _DEPTH_OF_OTHERS)
+    return _DEPTH_OF.get(bare_name(name), _DEPTH_OF_OTHERS)
 
 
 def write_shard(path: Path, jpegs: list[bytes], truths: list[ImageTruth]) -> None:

@@ -9,20 +9,17 @@ import os
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES
+from backend.embedding.tower_weights import IMAGE_LAYERS, POSE_LAYERS, Dense, TowerWeights
 from backend.embedding.towers_torch import ImageTower, PoseTower, TowerSizes
 from backend.errors import OutputError, WeightsError
-
-if TYPE_CHECKING:
-    from backend.training.trainer import TrainerSettings
-
-from backend.embedding.tower_weights import IMAGE_LAYERS, POSE_LAYERS, Dense, TowerWeights
+from backend.training.settings import TrainerSettings
 
 _TOWERS = ("image", "pose", "image_average", "pose_average")
 _DECIDING = ("bank", "margin_unit_m", "auxiliary", "seed")  # settings without which a run is another run

@@ -5,7 +5,7 @@ A module of its own, so that data-parallel training wraps the whole step and ave
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,8 @@ from torch import Tensor, nn
 from backend.embedding.towers_torch import ImageOutput, ImageTower, PoseTower
 from backend.training.local_candidates import local_candidates
 from backend.training.loss import LocalCandidates, max_margin_loss, mpjpe
+from backend.training.settings import TrainerSettings
 from backend.training.soft_retrieval import Candidates, SoftSettings, soft_retrieval_loss
-
-if TYPE_CHECKING:
-    from backend.training.trainer import TrainerSettings
 
 
 class StepTensors(NamedTuple):

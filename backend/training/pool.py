@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from backend.datasets.motion import Motion, mirror_pose
 from backend.embedding.features import WINDOW
 from backend.types import Array
-from blender_addon.motion.body import canonical_body
+from blender_addon.motion.body import bare_name, canonical_body
 from blender_addon.motion.rotations import quaternion_multiply, quaternion_normalize, rotvec_to_quaternion
 
 _UPPER = ("spine", "chest", "upper_chest", "neck", "head", "clavicle", "shoulder", "elbow", "wrist", "hand")
@@ -133,7 +133,7 @@ def _mirror_half(rotations: Array, root: Array, rng: np.random.Generator) -> tup
 def _mix(rotations: Array, rng: np.random.Generator, share: float) -> Array:
     """Put another window's upper body on the legs of a share of the windows."""
     names = canonical_body().joint_names
-    upper = [i for i, name in enumerate(names) if name.removeprefix("left_").removeprefix("right_") in _UPPER]
+    upper = [i for i, name in enumerate(names) if bare_name(name) in _UPPER]
     chosen = np.flatnonzero(rng.random(len(rotations)) < share)
     frames, joints = np.arange(WINDOW), np.array(upper)
     rotations[np.ix_(chosen, frames, joints)] = rotations[np.ix_(rng.permutation(chosen), frames, joints)]
@@ -142,7 +142,7 @@ def _mix(rotations: Array, rng: np.random.Generator, share: float) -> Array:
 
 def _vary(rotations: Array, rng: np.random.Generator, share: float) -> Array:
     """Turn every joint of a share of the windows by a random constant rotation."""
-    names = [name.removeprefix("left_").removeprefix("right_") for name in canonical_body().joint_names]
+    names = [bare_name(name) for name in canonical_body().joint_names]
     spread = np.radians([_VARIATION_DEG[name] for name in names])
     turn = rng.normal(size=(len(rotations), len(names), 3)) * spread[:, None]
     turn *= (rng.random(len(rotations)) < share)[:, None, None]

@@ -12,7 +12,7 @@ from backend.training.error_library import ErrorLibrary, bootstrapped_errors
 from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, noisy_landmarks
 from backend.training.pool import MotionPool, MotionWindows, Variation, draw_windows
 from backend.types import Array
-from blender_addon.motion.body import CanonicalBody, canonical_body
+from blender_addon.motion.body import CanonicalBody, bare_name, canonical_body
 from blender_addon.motion.rotations import quaternion_to_matrix
 
 
@@ -169,7 +169,7 @@ def random_offsets(
     body: CanonicalBody, count: int, spread: ShapeSpread, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Joint offsets (B, J, 3) of random body shapes, symmetric, and each body's size (B,) relative to the canonical."""
-    bare = [name.removeprefix("left_").removeprefix("right_") for name in body.joint_names]
+    bare = [bare_name(name) for name in body.joint_names]
     arm = np.exp(rng.normal(0, spread.arm, count))
     leg = np.exp(rng.normal(spread.leg_mean, spread.leg, count))
     trunk = np.exp(rng.normal(spread.trunk_mean, spread.trunk, count))

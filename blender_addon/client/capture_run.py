@@ -30,10 +30,10 @@ STAGE_WORDS = {
     "decode": "Reading the video",
     "people": "Finding people",
     "track": "Following the person",
-    "embed": "Looking up poses",
-    "poses": "Looking up poses",
+    "embed": "Retrieving poses",
+    "poses": "Retrieving poses",
     "solve": "Solving",
-    "world": "Standing it on the floor",
+    "world": "Placing on the floor",
     "write": "Writing the clip",
 }
 

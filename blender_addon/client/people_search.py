@@ -38,7 +38,7 @@ class PeopleSearch:
         self.video = video
         self.state = "running"
         self.message = ""
-        self.words = "Looking for people"
+        self.words = "Finding people"
         self.people: list[FoundPerson] = []
         self.fraction = 0.0
         self._folder = Path(tempfile.mkdtemp(prefix="marionet-people-"))
@@ -64,7 +64,7 @@ class PeopleSearch:
         if snapshot.state in ("uploading", "queued"):
             self.words = snapshot.words
         elif not snapshot.over:
-            self.words = "Looking for people"
+            self.words = "Finding people"
         if snapshot.state == "done":
             self._take_list(snapshot.paths)
         elif snapshot.over:

@@ -24,7 +24,7 @@ from .rotations import (
     quaternion_to_rotvec,
     rotvec_to_quaternion,
 )
-from .temporal import Gaussian, filter_positions, finite_runs, median_interval_s
+from .temporal import Gaussian, fade_out, filter_positions, finite_runs, median_interval_s
 
 _SIDES = ("left", "right")
 # the pelvis faces -Y in the rest pose; knees bend that way
@@ -274,11 +274,5 @@ def _spread(times_s: Array, values: Array, known: NDArray[np.bool_], blend_s: fl
     span = np.minimum(blend_s, gap)
     since = np.where(has_before, (times_s - times_s[before]) / span, 1.0)
     until = np.where(has_after, (times_s[after] - times_s) / span, 1.0)
-    out = _fade(since)[:, None] * values[before] + _fade(until)[:, None] * values[after]
+    out = fade_out(since)[:, None] * values[before] + fade_out(until)[:, None] * values[after]
     return np.where(known[:, None], values, out)
-
-
-def _fade(part: Array) -> Array:
-    """1 at 0, 0 from 1 on, smooth at both ends."""
-    part = np.clip(part, 0.0, 1.0)
-    return np.asarray(1.0 - part * part * (3.0 - 2.0 * part))

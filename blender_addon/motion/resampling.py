@@ -1,4 +1,4 @@
-"""Clips on another time grid: resample, trim, shift, join.
+"""Clips on another time grid: resample, trim.
 
 May import numpy and its own room only. Frames are placed by their timestamps, never by their number: 23.976 and
 variable-rate sources keep their timing at any scene rate.
@@ -12,18 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clip import ClipError, MotionClip
-from .posing import with_motion
 from .rotations import (
     Array,
-    quaternion_conjugate,
-    quaternion_multiply,
-    quaternion_rotate,
     quaternion_slerp,
-    swing_twist,
 )
 from .temporal import bracket, finite_runs, interpolate_cubic, median_interval_s, per_frame
 
-_UP = np.array([0.0, 0.0, 1.0])
 _LINEAR = ("joints_camera_m", "keypoints_px", "keypoint_confidence", "confidence", "score", "margin", "contacts")
 _ZERO_WHEN_ABSENT = ("keypoint_confidence", "confidence", "contacts")
 # A time this close to a source frame, in parts of a frame, takes that frame and no neighbour. Rates come rounded:
@@ -83,89 +77,6 @@ def trim_clip(clip: MotionClip, start_s: float, end_s: float) -> MotionClip:
     if not keep.any():
         raise ClipError(f"no frame of the clip lies between {start_s:.3f} and {end_s:.3f} s")
     return _take(clip, np.flatnonzero(keep))
-
-
-def shift_clip(clip: MotionClip, by_s: float) -> MotionClip:
-    """The clip, later by `by_s`."""
-    cuts = tuple(cut + by_s for cut in clip.header.cuts_s)
-    return replace(clip, times_s=clip.times_s + by_s, header=replace(clip.header, cuts_s=cuts))
-
-
-def align_clip(clip: MotionClip, to: MotionClip, at_s: float) -> MotionClip:
-    """The clip turned about the vertical and moved over the floor: at `at_s` its pelvis lies and faces as in `to`.
-
-    Raises ClipError when either clip has no pose at that time.
-    """
-    own, other = sample_clip(clip, np.array([at_s])), sample_clip(to, np.array([at_s]))
-    if not np.isfinite(own.root_world_m).all() or not np.isfinite(other.root_world_m).all():
-        raise ClipError(f"both clips must hold a pose at {at_s:.3f} s to be aligned")
-    difference = quaternion_multiply(other.rotations_wxyz[0, 0], quaternion_conjugate(own.rotations_wxyz[0, 0]))
-    turn = swing_twist(difference, _UP)[1]
-    move = other.root_world_m[0] - quaternion_rotate(turn, own.root_world_m[0])
-    move[2] = 0.0
-    rotations = clip.rotations_wxyz.astype(np.float64)
-    rotations[:, 0] = quaternion_multiply(turn, rotations[:, 0])
-    cameras = clip.world_from_camera.astype(np.float64)
-    cameras[:, :3, :3] = np.stack([quaternion_rotate(turn, cameras[:, :3, axis]) for axis in range(3)], axis=-1)
-    cameras[:, :3, 3] = quaternion_rotate(turn, cameras[:, :3, 3]) + move
-    root = quaternion_rotate(turn, clip.root_world_m) + move
-    return replace(
-        clip,
-        rotations_wxyz=rotations.astype(clip.rotations_wxyz.dtype),
-        root_world_m=root.astype(clip.root_world_m.dtype),
-        world_from_camera=cameras,
-    )
-
-
-def join_clips(first: MotionClip, second: MotionClip) -> MotionClip:
-    """One clip from two that follow each other in time; where they overlap the motion passes over smoothly.
-
-    Frames of `second` are used from its start on; in the overlap they are cross-faded from `first`. Where both go
-    apart in space, `align_clip` first. The joint clip carries `first`'s header, intrinsics and body shape. Raises
-    ClipError when `second` starts before `first` or when the clips are for different skeletons or keypoints.
-    """
-    for name in ("body_joint_names", "joint_names", "keypoint_names"):
-        if getattr(first, name) != getattr(second, name):
-            raise ClipError(f"the clips cannot be joined: their {name} differ")
-    if second.times_s[0] < first.times_s[0]:
-        raise ClipError("the second clip starts before the first; swap them or shift one")
-    head = np.flatnonzero(first.times_s < second.times_s[0] - 1e-9)
-    faded = _cross_faded(first, second)
-    if not len(head):
-        return replace(faded, header=first.header)
-    start = _take(first, head)
-    arrays = {
-        name: np.concatenate([getattr(start, name), getattr(faded, name)])
-        for name in ("times_s", "rotations_wxyz", "root_world_m", "root_camera_m", "world_from_camera", *_LINEAR)
-    }
-    cuts = tuple(sorted({*first.header.cuts_s, *second.header.cuts_s}))
-    return _with_arrays(replace(start, header=replace(first.header, cuts_s=cuts)), arrays)
-
-
-def _cross_faded(first: MotionClip, second: MotionClip) -> MotionClip:
-    """`second`, faded in from `first` over the time that both have."""
-    overlap = np.flatnonzero(second.times_s <= first.times_s[-1] + 1e-9)
-    if not len(overlap):
-        return second
-    old = sample_clip(first, second.times_s[overlap])
-    span = max(float(first.times_s[-1] - second.times_s[0]), 1e-9)
-    part = np.clip((second.times_s[overlap] - second.times_s[0]) / span, 0.0, 1.0)
-    weight = part * part * (3.0 - 2.0 * part)
-    usable = np.isfinite(old.root_world_m).all(axis=1)
-    new_usable = np.isfinite(second.root_world_m[overlap]).all(axis=1)
-    weight = np.where(usable & new_usable, weight, np.where(usable, 0.0, 1.0))
-    rotations, root = second.rotations_wxyz.copy(), second.root_world_m.copy()
-    mixed = quaternion_slerp(old.rotations_wxyz, rotations[overlap], weight[:, None])
-    straight = old.root_world_m + weight[:, None] * (root[overlap] - old.root_world_m)
-    # a weight of 0 or 1 takes one side whole, also where the other holds NaN
-    rotations[overlap] = _pick(weight, old.rotations_wxyz, rotations[overlap], mixed)
-    root[overlap] = _pick(weight, old.root_world_m, root[overlap], straight)
-    return with_motion(second, rotations, root)
-
-
-def _pick(weight: Array, old: Array, new: Array, mixed: Array) -> Array:
-    shaped = per_frame(weight, old.ndim)
-    return np.where(shaped <= 0.0, old, np.where(shaped >= 1.0, new, mixed))
 
 
 def _places(clip: MotionClip, times_s: Array) -> tuple[NDArray[np.intp], Array, NDArray[np.bool_]]:

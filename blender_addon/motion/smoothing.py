@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .body import bare_name
 from .clip import MotionClip
 from .contacts import ContactSettings, planted_frames
 from .fast_moves import FastMoveSettings, fast_move_weights
@@ -131,7 +132,7 @@ def smooth_clip(clip: MotionClip, settings: SmoothSettings) -> MotionClip:
 
 def part_joints(joint_names: tuple[str, ...]) -> dict[str, NDArray[np.intp]]:
     """Indices of the joints that each part's filter works on."""
-    bare = [name.removeprefix("left_").removeprefix("right_") for name in joint_names]
+    bare = [bare_name(name) for name in joint_names]
     return {
         part: np.array([index for index, name in enumerate(bare) if name in names], dtype=np.intp)
         for part, names in _PART_JOINTS.items()

@@ -184,6 +184,17 @@ def _regular_grid(times_s: Array) -> Array | None:
     return np.asarray(np.linspace(times_s[0], times_s[-1], int(np.ceil((times_s[-1] - times_s[0]) / finest)) + 1))
 
 
+def smooth_step(part: Array) -> Array:
+    """0 up to 0, 1 from 1 on, smooth at both ends: 3 p^2 - 2 p^3."""
+    part = np.clip(part, 0.0, 1.0)
+    return np.asarray(part * part * (3.0 - 2.0 * part))
+
+
+def fade_out(part: Array) -> Array:
+    """1 up to 0, 0 from 1 on, smooth at both ends."""
+    return 1.0 - smooth_step(part)
+
+
 def bracket(times_s: Array, at_s: Array) -> tuple[NDArray[np.intp], Array]:
     """The index before each of `at_s` and the weight 0..1 of the sample after it; ends are clamped."""
     before = np.clip(np.searchsorted(times_s, at_s, side="right") - 1, 0, max(len(times_s) - 2, 0))

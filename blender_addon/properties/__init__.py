@@ -1,6 +1,6 @@
 """The settings that a .blend file keeps, per scene: `scene.marionet`. May import bpy; decides nothing.
 
-Units are in the names' tooltips; what is running now lives in `runtime`, never here. One module a panel: `capture`,
+Units are in the names' tooltips; what is running now lives in `session`, never here. One module a panel: `capture`,
 `retarget`, `bake`.
 """
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import bpy
 from bpy.props import CollectionProperty, IntProperty, PointerProperty
+from bpy.types import Context
 
 from . import bake, capture, change_events, retarget
 from .bake import MARIONET_PG_bake, MARIONET_PG_cleanup
@@ -31,12 +32,17 @@ class MARIONET_PG_settings(bpy.types.PropertyGroup):
 CLASSES = (*capture.CLASSES, *retarget.CLASSES, *bake.CLASSES, MARIONET_PG_settings)
 
 
-def settings(context: Any) -> Any:
-    """The scene's Marionet settings."""
-    return context.scene.marionet
+def settings(context: Context) -> Any:
+    """The Marionet settings of the scene in use."""
+    return settings_of(context.scene)
 
 
-def active_clip(context: Any) -> Any | None:
+def settings_of(scene: Any) -> Any:
+    """A scene's Marionet settings; the stubs of bpy know no properties of add-ons."""
+    return scene.marionet
+
+
+def active_clip(context: Context) -> Any | None:
     """The clip entry in use, or None."""
     kept = settings(context)
     return kept.clips[kept.clip_index] if 0 <= kept.clip_index < len(kept.clips) else None
@@ -44,9 +50,11 @@ def active_clip(context: Any) -> Any | None:
 
 def attach() -> None:
     """Hang the settings onto scenes."""
-    bpy.types.Scene.marionet = PointerProperty(type=MARIONET_PG_settings)
+    scene: Any = bpy.types.Scene
+    scene.marionet = PointerProperty(type=MARIONET_PG_settings)  # type: ignore[func-returns-value]
 
 
 def detach() -> None:
     """Take them off again."""
-    del bpy.types.Scene.marionet
+    scene: Any = bpy.types.Scene
+    del scene.marionet

@@ -17,10 +17,10 @@ from ..motion.straight_legs import MOST_DEG
 from . import change_events
 
 PRESETS = [
-    ("off", "Off", "Leave this part as it was solved"),
-    ("light", "Light", "Takes out tremble; a fast hit keeps its speed"),
+    ("off", "Off", "Do not smooth this part"),
+    ("light", "Light", "Removes jitter and preserves fast movements"),
     ("medium", "Medium", "For most clips"),
-    ("heavy", "Heavy", "Calm, for slow motion and idle poses; softens fast moves"),
+    ("heavy", "Heavy", "Strong smoothing for slow motion and idle poses; softens fast movements"),
 ]
 
 
@@ -41,18 +41,18 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
     )
     root: EnumProperty(
         name="Root",
-        description="Smoothing of the way through the world",
+        description="Smoothing of the path through the world",
         items=PRESETS,
         update=change_events.cleanup_changed,
     )
     spikes: BoolProperty(
         name="Remove Spikes",
-        description="Replace single frames in which a joint jumps and comes back",
+        description="Replaces single frames in which a joint jumps and returns",
         update=change_events.cleanup_changed,
     )
     gap_s: FloatProperty(
         name="Fill Gaps",
-        description="Longest gap in seconds that is bridged; longer ones stay empty. 0 fills none",
+        description="Longest gap to fill, in seconds; longer gaps stay empty. 0 fills none",
         default=0.0,
         min=0.0,
         soft_max=2.0,
@@ -61,8 +61,8 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
     )
     straighten: FloatProperty(
         name="Straighten Knees",
-        description="Bend knees by up to this much less, hips raised over feet that stay: for people who came out too "
-        "crouched. Knees bent beyond a right angle keep their bend",
+        description="Straightens bent knees by up to this angle for people who came out too crouched: raises the hips "
+        "while keeping the feet planted. Knees bent beyond a right angle keep their bend",
         default=0.0,
         min=0.0,
         max=math.radians(MOST_DEG),
@@ -73,12 +73,12 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
     )
     ground: BoolProperty(
         name="Ground Snap",
-        description="Shift the clip so that standing feet are on the floor",
+        description="Moves the clip so that standing feet are on the floor",
         update=change_events.cleanup_changed,
     )
     use_trim: BoolProperty(name="Trim", description="Use a part of the clip", update=change_events.cleanup_changed)
     trim_start_s: FloatProperty(
-        name="From",
+        name="Start",
         description="First time to use, in seconds of the clip",
         min=0.0,
         precision=2,
@@ -86,7 +86,7 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
         update=change_events.cleanup_changed,
     )
     trim_end_s: FloatProperty(
-        name="To",
+        name="End",
         description="Last time to use, in seconds of the clip",
         min=0.0,
         default=10.0,
@@ -119,7 +119,7 @@ class MARIONET_PG_bake(bpy.types.PropertyGroup):
     )
     parts: EnumProperty(
         name="Parts",
-        description="The parts of the body that get keys; shift-click for several",
+        description="Body parts that get keys; Shift-click to select several",
         options={"ENUM_FLAG"},
         items=[
             ("HIPS", "Hips", "The hips, and everything that carries the body through the world"),
@@ -141,18 +141,22 @@ class MARIONET_PG_bake(bpy.types.PropertyGroup):
     )
     interpolation: EnumProperty(
         name="Interpolation",
-        description="Between the keys",
+        description="Interpolation between keys",
         items=[("LINEAR", "Linear", "Straight; exact with a key every frame"), ("BEZIER", "Bezier", "Smooth handles")],
     )
-    reduce: BoolProperty(name="Fewer Keys", description="Leave out keys that the others restore within a bound")
+    reduce: BoolProperty(name="Reduce Keys", description="Removes keys that interpolation restores within a tolerance")
     reduce_deg: FloatProperty(
-        name="Within", description="Largest rotation error in degrees", default=0.5, min=0.01, soft_max=5.0
+        name="Rotation Tolerance", description="Largest rotation error in degrees", default=0.5, min=0.01, soft_max=5.0
     )
     reduce_mm: FloatProperty(
-        name="Within", description="Largest location error in millimetres", default=2.0, min=0.01, soft_max=50.0
+        name="Location Tolerance",
+        description="Largest location error in millimetres",
+        default=2.0,
+        min=0.01,
+        soft_max=50.0,
     )
     set_range: BoolProperty(
-        name="Set Scene Range", description="Make the scene's frame range that of the baked motion", default=True
+        name="Set Scene Range", description="Set the scene's frame range to that of the baked motion", default=True
     )
 
 

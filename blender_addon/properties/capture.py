@@ -49,17 +49,17 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
     sequence_fps: FloatProperty(
         name="Frame Rate", description="Images a second", default=24.0, min=1.0, max=1000.0, precision=3
     )
-    use_range: BoolProperty(name="Part Only", description="Solve a part of the video instead of all of it")
+    use_range: BoolProperty(name="Use Range", description="Solve a range of the video instead of all of it")
     start_s: FloatProperty(
-        name="From",
-        description="First time to solve, in seconds of the video",
+        name="Start",
+        description="Start of the range, in seconds of the video",
         min=0.0,
         precision=2,
         unit="TIME_ABSOLUTE",
     )
     end_s: FloatProperty(
-        name="To",
-        description="Last time to solve, in seconds of the video",
+        name="End",
+        description="End of the range, in seconds of the video",
         min=0.0,
         default=10.0,
         precision=2,
@@ -67,29 +67,31 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
     )
     person: EnumProperty(
         name="Person",
-        description="Whom to solve when several people are in the image",
+        description="The person to capture when several people are visible",
         items=[
-            ("largest", "Largest", "The person who is largest in the image"),
-            ("longest", "Longest", "The person who is in the image for longest"),
-            ("moving", "Most Moving", "The person who moves most"),
-            ("index", "Number", "The person with this number on the sheet of people"),
-            ("point", "At a Point", "The person at a point of the image, clicked in the Movie Clip Editor"),
-            ("all", "Everyone", "Each person gets a clip"),
+            ("largest", "Largest", "The person who appears largest in the image"),
+            ("longest", "Longest", "The person who is visible for the longest time"),
+            ("moving", "Most Moving", "The person who moves the most"),
+            ("index", "Number", "The person with this number on the contact sheet"),
+            ("point", "At a Point", "The person at a point of the image that you click in the Movie Clip Editor"),
+            ("all", "Everyone", "Every person, one clip each"),
         ],
         default="largest",
     )
-    person_number: IntProperty(name="Number", description="Number on the sheet of people", min=0, soft_max=20)
+    person_number: IntProperty(
+        name="Number", description="Number of the person on the contact sheet", min=0, soft_max=20
+    )
     point_px: FloatVectorProperty(
         name="Point",
-        description="Point of the upright image in pixels from its top left corner, as the Movie Clip Editor counts "
-        "them; of a video file, as a player shows it",
+        description="Point in the upright image, in pixels from its top left corner, as the Movie Clip Editor counts "
+        "them; for a video file, as a player shows it",
         size=2,
         min=0.0,
         precision=0,
     )
-    point_frame: IntProperty(name="Frame", description="Image of the video, counted from 0", min=0)
+    point_frame: IntProperty(name="Frame", description="Frame of the video, counted from 0", min=0)
     know_height: BoolProperty(
-        name="Body Height", description="Off: an average height is assumed, and sizes and distances are scaled by it"
+        name="Body Height", description="If off, an average height is assumed, and sizes and distances scale with it"
     )
     height_m: FloatProperty(
         name="Height",
@@ -100,7 +102,7 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         unit="LENGTH",
     )
     know_fov: BoolProperty(
-        name="Field of View", description="Off: taken from the video's metadata, or assumed and reported"
+        name="Field of View", description="If off, it is read from the video's metadata, or assumed and reported"
     )
     fov_deg: FloatProperty(
         name="Angle",
@@ -113,17 +115,17 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
     )
     quality: EnumProperty(
         name="Quality",
-        description="Accuracy against speed",
+        description="Trade accuracy for speed",
         items=[
             ("best", "Best", "The most accurate networks"),
             ("balanced", "Balanced", "Between the two"),
-            ("fast", "Fast", "For a first look, or a slow computer"),
+            ("fast", "Fast", "For a preview, or for a slow computer"),
         ],
         default="best",
     )
     slow_motion: FloatProperty(
         name="Slow Motion",
-        description="How many times slower than life the video plays; 1 is normal speed",
+        description="How many times slower than real time the video plays; 1 is normal speed",
         default=1.0,
         min=0.1,
         max=100.0,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import bpy
+from bpy.types import Context
 
 _REST_S = 0.25
 
@@ -56,34 +57,34 @@ def _refresh() -> None:
         handlers.refresh_previews(bpy.context)
 
 
-def cleanup_changed(_owner: Any, _context: Any) -> None:
+def cleanup_changed(_owner: Any, _context: Context) -> None:
     """A smoothing or clean-up setting changed."""
     _later(_refresh)
 
 
-def retarget_changed(_owner: Any, _context: Any) -> None:
+def retarget_changed(_owner: Any, _context: Context) -> None:
     """A retarget or timing setting changed."""
     _later(_refresh)
 
 
-def clip_changed(_owner: Any, _context: Any) -> None:
+def clip_changed(_owner: Any, _context: Context) -> None:
     """Another clip is in use."""
     _later(_refresh)
 
 
-def armature_changed(_owner: Any, context: Any) -> None:
+def armature_changed(_owner: Any, context: Context) -> None:
     """Another armature was chosen: its bones are mapped at once."""
     for handlers in _attached:
         handlers.map_armature(context)
 
 
-def map_row_edited(row: Any, context: Any) -> None:
+def map_row_edited(row: Any, context: Context) -> None:
     """A joint's bone was changed in the list."""
     for handlers in _attached:
         handlers.edit_map_row(row, context)
 
 
-def source_changed(owner: Any, _context: Any) -> None:
+def source_changed(owner: Any, _context: Context) -> None:
     """Another video was chosen: the people found in the last one are of no use."""
     for handlers in _attached:
         handlers.forget_people(bpy.path.abspath(owner.video))

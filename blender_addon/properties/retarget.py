@@ -20,14 +20,16 @@ class MARIONET_PG_map_row(bpy.types.PropertyGroup):
     """One joint of the skeleton map in the editor; `name` is the joint."""
 
     bone: StringProperty(
-        name="Bone", description="The bone that carries this joint; empty: none", update=change_events.map_row_edited
+        name="Bone",
+        description="The bone that this joint drives; leave empty for none",
+        update=change_events.map_row_edited,
     )
     more: StringProperty(
         name="More Bones",
         description="Further bones that share the joint's rotation, from parent to child, separated by commas",
         update=change_events.map_row_edited,
     )
-    confidence: FloatProperty(name="Confidence", description="How sure the automatic mapping is", min=0.0, max=1.0)
+    confidence: FloatProperty(name="Confidence", description="Confidence of the automatic mapping", min=0.0, max=1.0)
     reason: StringProperty(name="Reason", description="Why this bone was chosen")
 
 
@@ -37,23 +39,23 @@ class MARIONET_PG_hand_prop(bpy.types.PropertyGroup):
     thing: PointerProperty(
         name="Object",
         type=bpy.types.Object,
-        description="The hand is led to this object's origin: add an empty where the palm shall be",
+        description="Pins the hand to this object's origin (two-bone IK): add an empty at the palm position",
         update=change_events.retarget_changed,
     )
     use_range: BoolProperty(
-        name="Part Only",
-        description="Hold it in a range of frames; off: the whole clip",
+        name="Use Range",
+        description="Hold the object in a range of frames; if off, for the whole clip",
         update=change_events.retarget_changed,
     )
     first: IntProperty(
-        name="From",
-        description="First scene frame in which the hand holds it",
+        name="Start",
+        description="First scene frame in which the hand holds the object",
         default=1,
         update=change_events.retarget_changed,
     )
     last: IntProperty(
-        name="To",
-        description="Last scene frame in which the hand holds it",
+        name="End",
+        description="Last scene frame in which the hand holds the object",
         default=100,
         update=change_events.retarget_changed,
     )
@@ -83,17 +85,17 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
         name="Travel",
         description="Whether the character walks through the world",
         items=[
-            ("TRAVEL", "Travel", "Moves through the world as the person did"),
-            ("IN_PLACE", "In Place", "Stays on the spot; only the height moves"),
+            ("TRAVEL", "Travel", "Moves through the world like the person"),
+            ("IN_PLACE", "In Place", "Stays in place; only the height changes"),
         ],
         update=change_events.retarget_changed,
     )
     placement: EnumProperty(
-        name="Starts",
-        description="Where the motion begins",
+        name="Placement",
+        description="Where the motion starts",
         items=[
-            ("CHARACTER", "At the Character", "From where the character stands, the way it faces"),
-            ("WORLD", "As Filmed", "The clip's own place and direction; needed to lie over the video"),
+            ("CHARACTER", "At Character", "Starts where the character stands, in the direction that it faces"),
+            ("WORLD", "World Space", "Keeps the clip's own place and direction; needed to match the video"),
         ],
         update=change_events.retarget_changed,
     )
@@ -108,13 +110,13 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
         update=change_events.retarget_changed,
     )
     own_scale: BoolProperty(
-        name="Own Scale",
-        description="Off: travel is scaled by the ratio of the leg lengths",
+        name="Custom Scale",
+        description="If off, travel is scaled by the ratio of the leg lengths",
         update=change_events.retarget_changed,
     )
     scale: FloatProperty(
         name="Scale",
-        description="Travel and pelvis height are multiplied with this",
+        description="Multiplies travel and pelvis height",
         default=1.0,
         min=0.01,
         soft_max=10.0,
@@ -122,13 +124,13 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
     )
     plant_feet: BoolProperty(
         name="Plant Feet",
-        description="Hold standing feet still on this rig's own proportions (two-bone IK)",
+        description="Keeps standing feet still on this rig's proportions (two-bone IK)",
         default=True,
         update=change_events.retarget_changed,
     )
     contact_threshold: FloatProperty(
-        name="Contact",
-        description="Probability from which a foot counts as standing",
+        name="Contact Threshold",
+        description="Contact probability from which a foot counts as planted",
         default=0.5,
         min=0.05,
         max=0.95,

@@ -19,7 +19,7 @@ from ..motion.rotations import (
     quaternion_to_rotvec,
     rotvec_to_quaternion,
 )
-from ..motion.temporal import Gaussian, filter_positions, median_interval_s
+from ..motion.temporal import Gaussian, fade_out, filter_positions, median_interval_s
 from .body_in_world import BodyInWorld
 from .rest_alignment import SIDES
 from .source_motion import SourceMotion
@@ -97,15 +97,10 @@ def hold_and_fade(times_s: Array, values: Array, mask: NDArray[np.bool_], blend_
     has_before, has_after = place > 0, place < len(known)
     gap = np.where(has_before & has_after, times_s[after] - times_s[before], np.inf)
     length = np.maximum(np.minimum(blend_s, gap), 1e-9)
-    from_before = np.where(has_before, _falling(np.abs(times_s - times_s[before]) / length), 0.0)
-    from_after = np.where(has_after, _falling(np.abs(times_s[after] - times_s) / length), 0.0)
+    from_before = np.where(has_before, fade_out(np.abs(times_s - times_s[before]) / length), 0.0)
+    from_after = np.where(has_after, fade_out(np.abs(times_s[after] - times_s) / length), 0.0)
     faded = from_before[:, None] * values[before] + from_after[:, None] * values[after]
     return np.where(mask[:, None], values, faded)
-
-
-def _falling(part: Array) -> Array:
-    part = np.clip(part, 0.0, 1.0)
-    return np.asarray(1.0 - part * part * (3.0 - 2.0 * part))
 
 
 def _foot_points(body: BodyInWorld, side: str) -> tuple[Array, Array]:

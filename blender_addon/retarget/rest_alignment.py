@@ -183,8 +183,3 @@ def _palm_frame(index: Array, pinky: Array) -> Array | None:
     along = along / np.linalg.norm(along)
     normal = normal / np.linalg.norm(normal)
     return np.stack([along, np.cross(normal, along), normal], axis=1)
-
-
-def rig_facing(frame: Array) -> Array:
-    """The direction (3,) in which a rig with that body frame (3, 3) looks at rest."""
-    return np.asarray(-frame[:, 1])

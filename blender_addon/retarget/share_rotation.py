@@ -18,6 +18,7 @@ from ..motion.rotations import (
     rotvec_to_quaternion,
     swing_twist,
 )
+from ..motion.temporal import smooth_step
 
 Array = NDArray[np.floating]
 
@@ -72,5 +73,5 @@ def _fraction_at(angle: Array, fraction: float) -> Array:
 
 
 def _fade(angle: Array) -> Array:
-    ramp = np.clip((angle - _FADE_START_RAD) / (np.pi - _FADE_START_RAD), 0.0, 1.0)
-    return np.asarray(ramp * ramp * (3.0 - 2.0 * ramp))
+    """0 up to the start of the fade, 1 from half a turn on."""
+    return smooth_step((angle - _FADE_START_RAD) / (np.pi - _FADE_START_RAD))

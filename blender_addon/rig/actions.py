@@ -175,15 +175,6 @@ class _Before:
             self._bag.groups.remove(group)
 
 
-def read_channel(animated: Any, path: str, size: int) -> tuple[Array, Array] | None:
-    """Frames (n,) and values (n, size) of a property's keys in the active action, or None when it is not keyed."""
-    curves = {fcurve.array_index: fcurve for fcurve in action_fcurves(animated) if fcurve.data_path == path}
-    if len(curves) < size:
-        return None
-    keys = [read_keys(curves[index])["co"] for index in range(size)]
-    return keys[0][:, 0], np.stack([key[:, 1] for key in keys], axis=1)
-
-
 def retire_action(animated: Any) -> str | None:
     """Take the active action off an object without losing it: one that nothing else holds is kept with a fake user.
 

@@ -1,11 +1,12 @@
 """A clip onto an armature in one call: read the rig, map its bones, resample, retarget, bake. May import bpy.
 
-What batch conversion and scripts call (`docs/blender_api.md`). The **Bake** button takes the same steps with what the
-panel has already read: the cleaned clip, the map of its list, the retargeted pose (`operators/animate.py`).
+The one bake path: the panel's buttons, batch conversion and scripts call it (`docs/blender_api.md`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..motion.clip import MotionClip
 from ..motion.quality import measure_clip
+from ..motion.quality_labels import CLIP_PREFIX
 from ..motion.resampling import resample_clip
 from ..retarget.auto_map import detect_map
 from ..retarget.baked_pose import BakedPose, RetargetOptions
@@ -26,6 +28,7 @@ from ..retarget.solve import free_carrier, retarget
 from ..retarget.source_motion import source_motion
 from ..retarget.target_body import measure_target
 from ..retarget.target_rig import TargetRig
+from .actions import OBJECT_PATHS, action_fcurves
 from .bake import BakeError, BakeOptions, BakeReport, bake
 from .prepare_clip import PrepareSettings, prepare_clip
 from .prop_targets import HandProp, hand_targets
@@ -66,14 +69,28 @@ def apply_clip(armature: Any, clip: MotionClip, options: ApplyOptions | None = N
     cannot be mapped or nothing would move, RetargetError for an unusable map, ClipError for an empty trim.
     """
     options = options or ApplyOptions()
-    found = retarget_clip(armature, prepare_clip(clip, options.prepare), options)
+    return bake_prepared_clip(armature, prepare_clip(clip, options.prepare), options)
+
+
+def bake_prepared_clip(armature: Any, clip: MotionClip, options: ApplyOptions) -> BakeReport:
+    """Retarget a clip that is smoothed and cleaned already, and bake it. Raises what `apply_clip` raises."""
+    found = retarget_clip(armature, clip, options)
     start = options.bake.frame_start - float(found.clip.times_s[0]) * options.bake.fps
     report = bake(armature, found.pose, replace(options.bake, frame_start=start))
     return replace(report, figures={**clip_figures(found.clip), **report.figures})
 
 
 def retarget_clip(armature: Any, clip: MotionClip, options: ApplyOptions) -> Retargeted:
-    """Retarget a prepared clip at the scene's frames (`options.bake.fps`), by time stamps; writes nothing."""
+    """Retarget a prepared clip at the scene's frames (`options.bake.fps`), by time stamps; writes nothing.
+
+    The rig is read at the bake's first frame where keys of an earlier bake move the object through the scene: else the
+    motion would begin wherever the timeline happens to be.
+    """
+    with _at_first_frame(armature, options.bake):
+        return _retargeted(armature, clip, options)
+
+
+def _retargeted(armature: Any, clip: MotionClip, options: ApplyOptions) -> Retargeted:
     rig = read_armature(armature)
     skeleton_map = free_carrier(options.skeleton_map or detected_map(rig), rig)
     at_frames = resample_clip(clip, options.bake.fps)
@@ -83,6 +100,20 @@ def retarget_clip(armature: Any, clip: MotionClip, options: ApplyOptions) -> Ret
         wanted = replace(wanted, hand_targets_m=hand_targets(bpy.context.scene, options.props, frames))
     pose = retarget(at_frames, rig, skeleton_map, wanted)
     return Retargeted(at_frames, keep_parts(pose, skeleton_map, options.parts), rig, skeleton_map)
+
+
+@contextmanager
+def _at_first_frame(armature: Any, options: BakeOptions) -> Iterator[None]:
+    bpy.context.view_layer.update()  # what a preview that ended gave back
+    if not any(curve.data_path in OBJECT_PATHS for curve in action_fcurves(armature)):
+        yield
+        return
+    scene, frame = bpy.context.scene, bpy.context.scene.frame_current
+    try:
+        scene.frame_set(round(options.frame_start))
+        yield
+    finally:
+        scene.frame_set(frame)
 
 
 def detected_map(rig: TargetRig) -> SkeletonMap:
@@ -116,4 +147,4 @@ def _similarity(before: Array, after: Array, scale: float) -> Array:
 
 def clip_figures(clip: MotionClip) -> dict[str, float]:
     """The quality figures of the clip as it was baked, marked as the clip's."""
-    return {f"clip {name}": value for name, value in measure_clip(clip).as_figures().items()}
+    return {f"{CLIP_PREFIX}{name}": value for name, value in measure_clip(clip).as_figures().items()}

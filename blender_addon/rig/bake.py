@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.keyframes import ReducedCurve, reduce_position_keys, reduce_rotation_keys
+from ..motion.quality_labels import figure_line
 from ..retarget.baked_pose import BakedPose, JointNote
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
 from .object_place import local_place
@@ -90,8 +91,8 @@ class BakeReport:
         if self.kept_action:
             lines.append(f"The action {self.kept_action} that was active before is kept")
         lines += [f"Not mapped: {note.joint} ({note.reason})" for note in self.unmapped]
-        lines += [f"Mind: {warning}" for warning in self.warnings]
-        lines += [f"{name}: {value:.4g}" for name, value in sorted(self.figures.items())]
+        lines += [f"Warning: {warning}" for warning in self.warnings]
+        lines += [figure_line(name, value) for name, value in sorted(self.figures.items())]
         return lines
 
 

@@ -148,7 +148,7 @@ def _key_frame_offset(data: Any, index: int, clip: MotionClip, placement: Camera
     offset = frame_offsets(clip, placement)
     if not offset.any():
         return
-    frames = round(placement.frame_start) + np.arange(len(offset))
+    frames = round(placement.frame_start) + np.arange(len(offset), dtype=np.float64)
     change = np.flatnonzero(np.diff(offset, prepend=offset[0] - 1))
     assign_action(data, bpy.data.actions.new(f"{data.name} video time"))
     path = f"background_images[{index}].image_user.frame_offset"

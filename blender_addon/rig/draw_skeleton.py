@@ -117,7 +117,7 @@ class SkeletonOverlay:
         from gpu_extras.batch import batch_for_shader
 
         lines = gpu.shader.from_builtin("POLYLINE_SMOOTH_COLOR")
-        viewport = gpu.state.viewport_get()
+        viewport: Any = gpu.state.viewport_get()  # type: ignore[func-returns-value]  # (x, y, width, height) in px
         gpu.state.blend_set("ALPHA")
         gpu.state.depth_test_set("NONE")
         lines.bind()

@@ -1,4 +1,4 @@
-"""Export an armature's active action to BVH, FBX, GLB or USD. May import bpy.
+"""Export an armature's active action to a file of one of the `EXPORT_FORMATS`. May import bpy.
 
 Blender's exporters exist as operators only; here they run on a prepared selection that is put back afterwards.
 """
@@ -13,9 +13,8 @@ from typing import Any
 
 import bpy
 
+from ..motion.export_formats import ExportFormat, all_endings, format_of_ending
 from .actions import OBJECT_PATHS, action_fcurves
-
-FORMATS = {".bvh": "BVH", ".fbx": "FBX", ".glb": "GLB", ".usd": "USD", ".usdc": "USD", ".usda": "USD"}
 
 
 class ExportError(RuntimeError):
@@ -50,35 +49,35 @@ def action_range(armature: Any) -> tuple[int, int]:
 
 
 def export_action(armature: Any, path: Path, options: ExportOptions | None = None) -> Path:
-    """Write the armature with its active action to `path`; the ending picks the format (.bvh .fbx .glb .usd).
+    """Write the armature with its active action to `path`; the ending picks the format.
 
     The scene's frame range and selection are the same afterwards. Raises ExportError when the ending is unknown, the
     armature has no action or is not in the view layer, or Blender's exporter fails.
     """
     options = options or ExportOptions()
-    kind = FORMATS.get(path.suffix.lower())
+    kind = format_of_ending(path.suffix)
     if kind is None:
-        raise ExportError(f"{path.name}: unknown ending. Use one of {', '.join(sorted(FORMATS))}")
+        raise ExportError(f"{path.name}: unknown ending. Use one of {', '.join(sorted(all_endings()))}")
     bpy.context.view_layer.update()  # a just unlinked object is listed until then
     if armature.name not in bpy.context.view_layer.objects:
         raise ExportError(f"{armature.name} is not in the active view layer. Make its collection visible there")
     first, last = action_range(armature)
-    if kind == "BVH" and _object_moves(armature):
+    if kind.bones_only and _object_moves(armature):
         raise ExportError(
-            f"{path.name}: BVH holds bones only, and the object {armature.name} is keyed: its way would be lost. "
-            "Bake with Root: Hips or Root Bone, or export FBX"
+            f"{path.name}: {kind.label} holds bones only, and the object {armature.name} is keyed: "
+            "its way would be lost. Bake with Root: Hips or Root Bone, or export FBX"
         )
     start = first if options.frame_start is None else options.frame_start
     end = last if options.frame_end is None else options.frame_end
-    chosen = [armature, *(skinned_meshes(armature) if options.with_mesh and kind != "BVH" else [])]
+    chosen = [armature, *(skinned_meshes(armature) if options.with_mesh and not kind.bones_only else [])]
     path.parent.mkdir(parents=True, exist_ok=True)
     with _selected(chosen), _frame_range(start, end):
         try:
-            result = _EXPORTERS[kind](path, start, end)
+            result = _run_exporter(kind, path, start, end)
         except RuntimeError as fault:
-            raise ExportError(f"{path.name}: Blender's {kind} exporter failed: {fault}") from fault
+            raise ExportError(f"{path.name}: Blender's {kind.label} exporter failed: {fault}") from fault
     if "FINISHED" not in result or not path.is_file():
-        raise ExportError(f"{path.name}: Blender's {kind} exporter wrote no file")
+        raise ExportError(f"{path.name}: Blender's {kind.label} exporter wrote no file")
     return path
 
 
@@ -90,45 +89,10 @@ def _object_moves(armature: Any) -> bool:
     return False
 
 
-def _export_bvh(path: Path, start: int, end: int) -> set[str]:
-    return bpy.ops.export_anim.bvh(filepath=str(path), frame_start=start, frame_end=end, rotate_mode="NATIVE")
-
-
-def _export_fbx(path: Path, start: int, end: int) -> set[str]:
-    return bpy.ops.export_scene.fbx(
-        filepath=str(path),
-        use_selection=True,
-        object_types={"ARMATURE", "MESH"},
-        add_leaf_bones=False,
-        bake_anim=True,
-        bake_anim_use_all_bones=True,
-        bake_anim_use_nla_strips=False,
-        bake_anim_use_all_actions=False,
-        # the exporter's default drops keys up to centimetres off
-        bake_anim_simplify_factor=0.0,
-    )
-
-
-def _export_glb(path: Path, start: int, end: int) -> set[str]:
-    return bpy.ops.export_scene.gltf(
-        filepath=str(path),
-        export_format="GLB",
-        use_selection=True,
-        export_animations=True,
-        export_animation_mode="ACTIVE_ACTIONS",
-        export_frame_range=True,
-        export_force_sampling=True,
-        export_optimize_animation_size=False,
-    )
-
-
-def _export_usd(path: Path, start: int, end: int) -> set[str]:
-    return bpy.ops.wm.usd_export(
-        filepath=str(path), selected_objects_only=True, export_animation=True, export_armatures=True
-    )
-
-
-_EXPORTERS = {"BVH": _export_bvh, "FBX": _export_fbx, "GLB": _export_glb, "USD": _export_usd}
+def _run_exporter(kind: ExportFormat, path: Path, start: int, end: int) -> set[str]:
+    group, _, name = kind.exporter.partition(".")
+    span = {"frame_start": start, "frame_end": end} if kind.takes_range else {}
+    return getattr(getattr(bpy.ops, group), name)(filepath=str(path), **kind.options, **span)
 
 
 @contextmanager
@@ -160,7 +124,7 @@ def _selected(objects: list[Any]) -> Iterator[None]:
                 _set_mode(active, mode)
 
 
-def _set_mode(thing: Any, mode: str) -> None:
+def _set_mode(thing: Any, mode: Any) -> None:
     with bpy.context.temp_override(active_object=thing, object=thing):
         bpy.ops.object.mode_set(mode=mode)
 

@@ -96,9 +96,9 @@ class LivePose:
             if bone is not None:
                 for prop, value in values.items():
                     setattr(bone, prop, value)
-        for bone_name, prop, value in self._before.properties:
+        for bone_name, switch, number in self._before.properties:
             if bone_name in armature.pose.bones:
-                set_switch(armature.pose.bones[bone_name], prop, value)
+                set_switch(armature.pose.bones[bone_name], switch, number)
         for prop, value in self._before.object.items():
             setattr(armature, prop, value)
         armature.update_tag()

@@ -33,9 +33,9 @@ def hand_targets(scene: Any, props: tuple[HandProp, ...], frames: Array) -> dict
     An object that moves is looked up frame by frame; the scene's frame is as before afterwards. Raises KeyError,
     with what to do, for an object that is gone.
     """
-    found = {}
+    found: dict[str, Array] = {}
     for prop in props:
-        thing = bpy.data.objects.get(prop.thing)
+        thing: bpy.types.Object | None = bpy.data.objects.get(prop.thing)
         if thing is None:
             raise KeyError(f"The prop {prop.thing} is gone: choose another object for the hand, or none")
         held = np.ones(len(frames), dtype=bool)

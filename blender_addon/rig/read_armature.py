@@ -45,8 +45,13 @@ def read_armature(armature_object: Any) -> TargetRig:
         properties=switchable(pose_bones),
         skin_bounds=_skin_bounds(armature_object),
         connected=np.array([bone.use_connect and bone.parent is not None for bone in bones], dtype=bool),
-        mirrored=tuple(float(np.copysign(1.0, scale)) for scale in armature_object.scale),
+        mirrored=_mirrored(armature_object),
     )
+
+
+def _mirrored(armature_object: Any) -> tuple[float, float, float]:
+    x, y, z = (float(np.copysign(1.0, scale)) for scale in armature_object.scale)
+    return x, y, z
 
 
 def _parents_first(bones: Any) -> list[Any]:
@@ -90,10 +95,12 @@ def _deformed_meshes(armature_object: Any) -> list[Any]:
     return [
         item
         for item in bpy.data.objects
-        if item.type == "MESH"
-        and len(item.data.vertices)
-        and any(modifier.type == "ARMATURE" and modifier.object == armature_object for modifier in item.modifiers)
+        if item.type == "MESH" and len(item.data.vertices) and _is_deformed_by(item, armature_object)
     ]
+
+
+def _is_deformed_by(thing: Any, armature_object: Any) -> bool:
+    return any(modifier.type == "ARMATURE" and modifier.object == armature_object for modifier in thing.modifiers)
 
 
 def _vertices_in(armature_object: Any, mesh_object: Any) -> Array:

@@ -34,7 +34,8 @@ def load_sample_rig(scene: Any) -> Any:
     if not path.is_file():
         raise SampleError(f"The sample character {path} is missing. Install the extension again")
     try:
-        with bpy.data.libraries.load(str(path), link=False) as (stored, taken):
+        libraries: Any = bpy.data.libraries  # the stubs say that `load` returns None
+        with libraries.load(str(path), link=False) as (stored, taken):
             taken.objects = list(stored.objects)
     except OSError as fault:
         raise SampleError(f"The sample character {path} cannot be read: {fault}") from fault

@@ -1,4 +1,4 @@
-"""Which way up a video is: the turn that a phone writes into an MP4 or MOV file. stdlib only.
+"""Which way up a video is: the turn that a phone writes into an MP4 or MOV file. stdlib; bpy only inside functions.
 
 Blender 4.2 and 4.3 show such a video as it was stored, lying on its side; 4.5 and later, and the backend, turn it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 _FOLDERS = (b"moov", b"trak", b"mdia")  # each in the one before
 _READ = frozenset({b"tkhd", b"hdlr"})
@@ -38,6 +38,26 @@ def turn_point(x_px: float, y_px: float, size: tuple[int, int], turns: int) -> t
     for _ in range(turns % 4):
         x_px, y_px, size = size[1] - y_px, x_px, (size[1], size[0])
     return x_px, y_px
+
+
+def turns_left_out(video: Path) -> int:
+    """Clockwise quarter turns that a video asks for and this Blender does not make: 4.2 and 4.3 make none."""
+    import bpy
+
+    return 0 if bpy.app.version >= (4, 4, 0) else quarter_turns(video)
+
+
+def clip_turns(clip: Any) -> int:
+    """Clockwise quarter turns that bring the image which this Blender shows of a movie clip upright."""
+    import bpy
+
+    return turns_left_out(Path(bpy.path.abspath(clip.filepath))) if clip.source == "MOVIE" else 0
+
+
+def upright_size(clip: Any) -> tuple[int, int]:
+    """Width and height in px of a movie clip's upright image; its pixels are those stored, square or not."""
+    width, height = clip.size
+    return (height, width) if clip_turns(clip) % 2 else (width, height)
 
 
 def _boxes(stream: BinaryIO, start: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, bytes]]:

@@ -18,9 +18,9 @@ import bpy
 from ..client.backend_process import BackendProcess, LaunchPlan
 from ..client.backend_setup import find_backend_python
 from ..client.link import BackendLink
-from ..extension import extension_version, preferences, user_dir
 from ..wire.connection_file import ConnectionFileError, read_connection_file
 from . import session_state
+from .extension import extension_version, preferences, user_dir
 
 PYTHON_VARIABLE = "MARIONET_BACKEND_PYTHON"
 FOLDER_VARIABLE = "MARIONET_BACKEND_FOLDER"

@@ -9,22 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.types import Context
 
 from ..client.capture_run import CaptureTicket
 from ..client.job import JobRequest
 from ..client.link import BackendLink
 from ..client.people_search import PeopleSearch
-from ..extension import preferences
 from ..properties import settings
-from ..rig.movie_clip_size import upright_size
+from ..rig.video_rotation import upright_size
 from ..wire.connection_file import ConnectionFileError, read_connection_file
 from ..wire.messages import SolveOptions
 from .backend import AccessError, clip_dir, is_loopback
+from .extension import preferences
 
 _ASSUMED_HEIGHT_M = 1.70
 
 
-def missing(capture: Any) -> str:
+def why_not_ready(capture: Any) -> str:
     """Why a capture cannot be started with these settings; empty when it can."""
     if capture.source == "FILE" and not capture.video:
         return "Choose a video first, or drop one into the viewport"
@@ -86,7 +87,7 @@ def point_image(capture: Any) -> tuple[int, int]:
     return upright_size(capture.movie_clip)
 
 
-def make_search(context: Any, link: BackendLink) -> PeopleSearch:
+def make_search(context: Context, link: BackendLink) -> PeopleSearch:
     """A search for the people in the panel's video. Raises AccessError in words."""
     capture = settings(context).capture
     path = source_path(capture)
@@ -94,10 +95,10 @@ def make_search(context: Any, link: BackendLink) -> PeopleSearch:
     return PeopleSearch(link, path, options, _needs_upload(path))
 
 
-def make_ticket(context: Any) -> CaptureTicket:
+def make_ticket(context: Context) -> CaptureTicket:
     """The request for a capture with the panel's settings. Raises AccessError in words."""
     capture = settings(context).capture
-    reason = missing(capture)
+    reason = why_not_ready(capture)
     if reason:
         raise AccessError(reason)
     path = source_path(capture)
@@ -106,7 +107,7 @@ def make_ticket(context: Any) -> CaptureTicket:
     folder = clip_dir(preferences()) / f"{stem}_{datetime.now():%Y%m%d_%H%M%S_%f}"
     request = JobRequest(path, folder, solve_options(capture), upload=upload)
     height = capture.height_m if capture.know_height else _ASSUMED_HEIGHT_M
-    return CaptureTicket(request, context.scene.name, path, height)
+    return CaptureTicket(request, settings(context).id_data.name, path, height)
 
 
 def _needs_upload(path: Path) -> bool:

@@ -13,8 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..extension import user_dir
+from bpy.types import Context
+
 from ..motion.body import canonical_body
+from ..properties import settings
 from ..retarget.auto_map import detect_map
 from ..retarget.edit_map import CorrectionFile
 from ..retarget.map_files import map_from_record, map_to_record
@@ -23,23 +25,19 @@ from ..retarget.skeleton_map import SkeletonMap
 from ..retarget.target_rig import TargetRig
 from ..rig.read_armature import read_armature
 from . import session_state
+from .extension import user_dir
 
 BY_HAND = "Chosen by hand"
 
 
-class _Filling:
-    """Whether rows are being filled by the program: their update callbacks then keep still."""
-
-    active = False
-
-
 @contextmanager
 def _filling() -> Iterator[None]:
-    _Filling.active = True
+    """Rows are being filled by the program: their update callbacks do nothing."""
+    session_state.STATE.filling_map_rows = True
     try:
         yield
     finally:
-        _Filling.active = False
+        session_state.STATE.filling_map_rows = False
 
 
 def chosen_map(chosen: Any) -> SkeletonMap | None:
@@ -62,7 +60,6 @@ def show_detected_map(chosen: Any) -> MapReport:
     """
     rig = read_armature(chosen.armature)
     report = detect_map(rig, _corrections(rig))
-    session_state.STATE.map_report = report
     fill_rows(chosen, report.skeleton_map, report)
     chosen.map_summary = ". ".join((report.summary(), *report.problems))
     return report
@@ -85,15 +82,15 @@ def fill_rows(chosen: Any, skeleton_map: SkeletonMap, report: MapReport | None, 
     chosen.map_label = skeleton_map.label
 
 
-def map_row_edited(row: Any, context: Any) -> None:
+def map_row_edited(row: Any, context: Context) -> None:
     """A row was changed by hand: it is sure from now on, and the correction is kept for this skeleton."""
-    if _Filling.active:
+    if session_state.STATE.filling_map_rows:
         return
     _mark(row)
-    remember_rows(context.scene.marionet.retarget, [row])
+    remember_rows(settings(context).retarget, [row])
 
 
-def take_over(chosen: Any, skeleton_map: SkeletonMap) -> int:
+def apply_edited_map(chosen: Any, skeleton_map: SkeletonMap) -> int:
     """Bring the list to an edited map, remember what changed, and return how many joints did."""
     changed = []
     for row in chosen.rows:

@@ -1,81 +1,21 @@
 """The two previews that follow the timeline: the skeleton of a clip, and its live retarget on a rig. May import bpy.
 
-Both are switched by operators and kept in `runtime`; one frame-change handler shows the frame.
+Both are switched by operators and kept in the session state; one frame-change handler shows the frame.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Any
 
 import bpy
-import numpy as np
 from bpy.app.handlers import persistent
-from numpy.typing import NDArray
 
-from ..motion.clip import MotionClip
-from ..motion.posing import clip_body, pose_clip
-from ..rig.draw_skeleton import SkeletonOverlay, joint_confidence
-from ..rig.live_pose import LivePose
 from . import session_state
-
-Array = NDArray[np.floating]
+from .session_state import LiveRetarget
 
 logger = logging.getLogger(__name__)
 _AFTER_UNDO_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How a clip lies on the timeline: the scene frame of its time zero, and frames a second."""
-
-    frame_start: float
-    fps: float
-
-    def time_s(self, frame: float) -> float:
-        """The clip's time at a scene frame."""
-        return (frame - self.frame_start) / self.fps
-
-
-def scene_fps(scene: Any) -> float:
-    """The scene's frames a second, with its base."""
-    return float(scene.render.fps / scene.render.fps_base)
-
-
-class ClipOverlay:
-    """A clip's skeleton in the viewport, scrubbed by the timeline."""
-
-    def __init__(self, clip: MotionClip, timing: Timing, world_matrix: Array) -> None:
-        self.overlay = SkeletonOverlay(clip_body(clip))
-        self.update(clip, timing, world_matrix)
-
-    def update(self, clip: MotionClip, timing: Timing, world_matrix: Array) -> None:
-        """Show another clip or another place; `world_matrix` (4, 4) takes clip metres to scene units."""
-        self.timing = timing
-        self._times_s = np.asarray(clip.times_s, dtype=np.float64)
-        positions = pose_clip(clip).positions_m
-        self._joints = positions @ world_matrix[:3, :3].T + world_matrix[:3, 3]
-        self._confidence = joint_confidence(clip)
-
-    def show(self, frame: float) -> None:
-        """Show the clip's frame nearest to a scene frame; nothing outside the clip."""
-        time_s = self.timing.time_s(frame)
-        half = 0.5 / max(self.timing.fps, 1.0) + 0.05
-        if not self._times_s[0] - half <= time_s <= self._times_s[-1] + half:
-            self.overlay.show(None)
-            return
-        row = int(np.abs(self._times_s - time_s).argmin())
-        self.overlay.show(self._joints[row], self._confidence[row])
-
-
-@dataclass(slots=True)
-class LiveRetarget:
-    """A live retarget on one armature of one scene."""
-
-    pose: LivePose
-    timing: Timing
-    scene: str
 
 
 def show_frame(scene: Any) -> None:
@@ -108,7 +48,7 @@ def stop_live() -> None:
 
 def _mark_previewed(live: LiveRetarget, armature: str) -> None:
     """Say in the file which armature holds a preview's pose: undo steps keep it together with the pose."""
-    scene = bpy.data.scenes.get(live.scene)
+    scene: Any = bpy.data.scenes.get(live.scene)
     if scene is not None:
         scene.marionet.retarget.previewed = armature
 
@@ -145,7 +85,6 @@ def on_load(_path: Any = None, _other: Any = None) -> None:
     stop_overlay()
     stop_live()
     session_state.STATE.ended_live = None
-    session_state.STATE.map_report = None
 
 
 @persistent

@@ -1,6 +1,6 @@
 """What the add-on knows while Blender runs and no file may store: the backend link, jobs, loaded clips, previews.
 
-May import its own bpy-free rooms. A .blend file holds settings and paths only, so that no stale state can wedge it.
+A .blend file holds settings and paths only, so that no stale state can wedge it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..client.backend_setup import SetupRun
+from ..client.capture_run import CaptureRun
 from ..client.link import BackendLink, LinkStatus
+from ..client.people_search import PeopleSearch
 from ..motion.clip import MotionClip, read_clip
+from ..motion.posing import clip_body, pose_clip
+from ..rig.draw_skeleton import SkeletonOverlay, joint_confidence
+from ..rig.live_pose import LivePose
+
+Array = NDArray[np.floating]
 
 _ICONS = {
     "open": "CHECKMARK",
@@ -37,26 +47,82 @@ class LoadedClip:
     cleanup_key: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How a clip lies on the timeline: the scene frame of its time zero, and frames a second."""
+
+    frame_start: float
+    fps: float
+
+    def time_s(self, frame: float) -> float:
+        """The clip's time at a scene frame."""
+        return (frame - self.frame_start) / self.fps
+
+
+def scene_fps(scene: Any) -> float:
+    """The scene's frames a second, with its base."""
+    return float(scene.render.fps / scene.render.fps_base)
+
+
+class ClipOverlay:
+    """A clip's skeleton in the viewport, scrubbed by the timeline."""
+
+    def __init__(self, clip: MotionClip, timing: Timing, world_matrix: Array) -> None:
+        self.overlay = SkeletonOverlay(clip_body(clip))
+        self.update(clip, timing, world_matrix)
+
+    def update(self, clip: MotionClip, timing: Timing, world_matrix: Array) -> None:
+        """Show another clip or another place; `world_matrix` (4, 4) takes clip metres to scene units."""
+        self.timing = timing
+        self._times_s = np.asarray(clip.times_s, dtype=np.float64)
+        positions = pose_clip(clip).positions_m
+        self._joints = positions @ world_matrix[:3, :3].T + world_matrix[:3, 3]
+        self._confidence = joint_confidence(clip)
+
+    def show(self, frame: float) -> None:
+        """Show the clip's frame nearest to a scene frame; nothing outside the clip."""
+        time_s = self.timing.time_s(frame)
+        half = 0.5 / max(self.timing.fps, 1.0) + 0.05
+        if not self._times_s[0] - half <= time_s <= self._times_s[-1] + half:
+            self.overlay.show(None)
+            return
+        row = int(np.abs(self._times_s - time_s).argmin())
+        self.overlay.show(self._joints[row], self._confidence[row])
+
+
+@dataclass(slots=True)
+class LiveRetarget:
+    """A live retarget on one armature of one scene."""
+
+    pose: LivePose
+    timing: Timing
+    scene: str
+
+
 @dataclass(slots=True)
 class State:
     """Everything of one Blender run. `capture`, `overlay`, `live` are the running capture and previews, or None.
 
     `ended_live` is the last live pose, which knows what was there before it. `finishing` are stopped captures whose
-    clip the backend still makes; `news` is what the panel says of the last one.
+    clip the backend still makes; `news` is what the panel says of the last one. `link_polls` counts how often the link
+    was polled since it was last asked for; while `filling_map_rows` the rows' update callbacks do nothing; `thumbnails`
+    is Blender's collection of small images of people, made for the first contact sheet.
     """
 
     link: BackendLink | None = None
     link_key: tuple[str, ...] = ()
     setup: SetupRun | None = None
-    capture: Any = None
-    overlay: Any = None
-    live: Any = None
-    ended_live: Any = None
-    people: Any = None
-    finishing: list[Any] = field(default_factory=list)
+    link_polls: int = 0
+    capture: CaptureRun | None = None
+    overlay: ClipOverlay | None = None
+    live: LiveRetarget | None = None
+    ended_live: LiveRetarget | None = None
+    people: PeopleSearch | None = None
+    thumbnails: Any = None
+    finishing: list[CaptureRun] = field(default_factory=list)
     news: str = ""
     clips: dict[str, LoadedClip] = field(default_factory=dict)
-    map_report: Any = None
+    filling_map_rows: bool = False
     bake_lines: list[str] = field(default_factory=list)
     last_error: str = ""
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_NOTES))
@@ -74,7 +140,7 @@ class State:
             return f"Backend {version}{device}" + (f": {differs}" if differs else "")
         return status.words or status.state.capitalize()
 
-    def backend_icon(self, own_version: str) -> str:
+    def backend_icon(self, own_version: str) -> Any:
         """The status light's icon."""
         if self.link is None:
             return _ICONS["closed"]

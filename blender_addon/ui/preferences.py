@@ -6,13 +6,14 @@ from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
+from bpy.types import Context, UILayout
 
-from ..extension import EXTENSION_ID, extension_version
 from ..session import session_state
 from ..session.backend import backend_python, environment_dir
+from ..session.extension import EXTENSION_ID, extension_version
 
 _LOG_LINES = 8
-_SETUP_ICONS = {"running": "SORTTIME", "done": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL"}
+_SETUP_ICONS: dict[str, Any] = {"running": "SORTTIME", "done": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL"}
 
 
 class MARIONET_preferences(bpy.types.AddonPreferences):
@@ -24,8 +25,8 @@ class MARIONET_preferences(bpy.types.AddonPreferences):
         name="Backend",
         description="Where videos are solved",
         items=[
-            ("LOCAL", "This Computer", "A process of its own on this computer; nothing leaves the machine"),
-            ("REMOTE", "A Server", "A Marionet server; its connection file holds the address and the key"),
+            ("LOCAL", "This Computer", "A separate process on this computer; nothing leaves it"),
+            ("REMOTE", "A Server", "A Marionet server; its connection file contains the address and the key"),
         ],
         default="LOCAL",
     )
@@ -59,19 +60,19 @@ class MARIONET_preferences(bpy.types.AddonPreferences):
     )
     clip_dir: StringProperty(
         name="Clips",
-        description="Folder for solved clips; empty: the extension's own folder",
+        description="Folder for solved clips; leave empty for the folder of the extension",
         subtype="DIR_PATH",
     )
     show_guide: BoolProperty(
         name="Show the First Steps", description="Show the first steps at the top of the sidebar", default=True
     )
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the preferences."""
         draw_preferences(self, self.layout, context)
 
 
-def draw_preferences(chosen: Any, layout: Any, context: Any) -> None:
+def draw_preferences(chosen: Any, layout: UILayout, context: Context) -> None:
     """Draw all preferences into a layout."""
     del context
     layout.use_property_split = True
@@ -94,7 +95,7 @@ def draw_preferences(chosen: Any, layout: Any, context: Any) -> None:
     layout.prop(chosen, "show_guide")
 
 
-def _draw_local(chosen: Any, layout: Any) -> None:
+def _draw_local(chosen: Any, layout: UILayout) -> None:
     python = backend_python(chosen)
     layout.prop(chosen, "backend_python")
     layout.prop(chosen, "backend_folder")
@@ -112,7 +113,7 @@ def _draw_local(chosen: Any, layout: Any) -> None:
     _draw_setup(box)
 
 
-def _draw_setup(box: Any) -> None:
+def _draw_setup(box: UILayout) -> None:
     run = session_state.STATE.setup
     if run is None:
         return

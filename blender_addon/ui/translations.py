@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..extension import EXTENSION_ID
+from ..session.extension import EXTENSION_ID
 
 GERMAN: dict[tuple[str, str], str] = {
     ("*", "Capture"): "Aufnahme",
@@ -25,13 +25,13 @@ GERMAN: dict[tuple[str, str], str] = {
     ("*", "Plant Feet"): "Füße aufsetzen",
     ("*", "Straighten Knees"): "Knie strecken",
     ("*", "Start Frame"): "Startbild",
-    ("*", "Fewer Keys"): "Weniger Keyframes",
+    ("*", "Reduce Keys"): "Weniger Keyframes",
     ("*", "First Steps"): "Erste Schritte",
     ("*", "Hands to Props"): "Hände an Requisiten",
     ("*", "Left Hand"): "Linke Hand",
     ("*", "Right Hand"): "Rechte Hand",
     ("*", "Parts"): "Körperteile",
-    ("*", "Looking for people"): "Suche nach Personen",
+    ("*", "Finding people"): "Suche nach Personen",
     ("Operator", "Start Capture"): "Aufnahme starten",
     ("Operator", "Cancel"): "Abbrechen",
     ("Operator", "Bake"): "Backen",
@@ -40,8 +40,8 @@ GERMAN: dict[tuple[str, str], str] = {
     ("Operator", "Camera over Video"): "Kamera über dem Video",
     ("Operator", "Export Motion"): "Bewegung exportieren",
     ("Operator", "Find People"): "Personen suchen",
-    ("Operator", "Stop Looking"): "Suche beenden",
-    ("Operator", "Stop Finishing"): "Fertigstellen beenden",
+    ("Operator", "Cancel Search"): "Suche abbrechen",
+    ("Operator", "Discard Final Solve"): "Endgültige Lösung verwerfen",
     ("Operator", "Pick Person in Image"): "Person im Bild wählen",
     ("Operator", "Capture from This Clip"): "Diesen Clip aufnehmen",
     ("Operator", "Load Sample"): "Beispiel laden",
@@ -53,7 +53,7 @@ LANGUAGES = {"de_DE": GERMAN, "de": GERMAN}
 
 def attach() -> None:
     """Hand the tables to Blender."""
-    bpy.app.translations.register(EXTENSION_ID, LANGUAGES)
+    bpy.app.translations.register(EXTENSION_ID, LANGUAGES)  # type: ignore[arg-type]  # the stubs leave out contexts
 
 
 def detach() -> None:

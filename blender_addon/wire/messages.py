@@ -2,110 +2,28 @@
 
 `kind` is the name on the wire. A field with a default is optional there; fields may be added with a default in a
 minor version, anything else is a major one. docs/wire_protocol.md is the authority, and a test holds this room to it.
+A new message is a class in `requests` or `replies`: the tuples here are made from these modules.
 """
 
 from __future__ import annotations
 
-from .records import JobInfo, ResultFile, SolveOptions, Source, Worker
-from .replies import (
-    Accepted,
-    Done,
-    Failed,
-    Goodbye,
-    JobCancelled,
-    JobList,
-    JobProgress,
-    MotionChunk,
-    Pong,
-    Refused,
-    Released,
-    ResultPart,
-    ServerStatus,
-    Welcome,
-)
-from .requests import (
-    Cancel,
-    Fetch,
-    Hello,
-    ListJobs,
-    LiveFrame,
-    Ping,
-    Release,
-    Shutdown,
-    Status,
-    Submit,
-    UploadPart,
-    Watch,
-)
+from types import ModuleType
+from typing import Any
 
-__all__ = [
-    "CLIENT_MESSAGES",
-    "PROTOCOL_MAJOR",
-    "PROTOCOL_MINOR",
-    "SERVER_MESSAGES",
-    "Accepted",
-    "Cancel",
-    "Done",
-    "Failed",
-    "Fetch",
-    "Goodbye",
-    "Hello",
-    "JobCancelled",
-    "JobInfo",
-    "JobList",
-    "JobProgress",
-    "ListJobs",
-    "LiveFrame",
-    "MotionChunk",
-    "Ping",
-    "Pong",
-    "Refused",
-    "Release",
-    "Released",
-    "ResultFile",
-    "ResultPart",
-    "ServerStatus",
-    "Shutdown",
-    "SolveOptions",
-    "Source",
-    "Status",
-    "Submit",
-    "UploadPart",
-    "Watch",
-    "Welcome",
-    "Worker",
-]
+from . import replies, requests
+from .records import *  # noqa: F403 -- every message and record is to be had from here
+from .replies import *  # noqa: F403
+from .requests import *  # noqa: F403
 
 PROTOCOL_MAJOR = 1
 PROTOCOL_MINOR = 2
 
-CLIENT_MESSAGES = (
-    Hello,
-    Ping,
-    Status,
-    Submit,
-    UploadPart,
-    LiveFrame,
-    Watch,
-    Cancel,
-    ListJobs,
-    Fetch,
-    Release,
-    Shutdown,
-)
-SERVER_MESSAGES = (
-    Welcome,
-    Pong,
-    ServerStatus,
-    Accepted,
-    JobList,
-    ResultPart,
-    Released,
-    JobProgress,
-    MotionChunk,
-    Done,
-    Failed,
-    JobCancelled,
-    Refused,
-    Goodbye,
-)
+
+def _messages_of(module: ModuleType) -> tuple[type[Any], ...]:
+    """The message classes that a module defines, in its order."""
+    own = (value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__)
+    return tuple(value for value in own if isinstance(value, type) and hasattr(value, "kind"))
+
+
+CLIENT_MESSAGES = _messages_of(requests)
+SERVER_MESSAGES = _messages_of(replies)

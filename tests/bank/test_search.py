@@ -49,7 +49,7 @@ def test_faiss_gives_the_same_answer() -> None:
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_torch_gives_the_same_answer(device: str) -> None:
     pytest.importorskip("torch")
-    from backend.bank.search_torch import TorchSearcher
+    from backend.bank.search import TorchSearcher
 
     rng = np.random.default_rng(3)
     bank, queries = rng.normal(size=(3000, 16)).astype(np.float16), rng.normal(size=(5, 16)).astype(np.float32)

@@ -11,10 +11,11 @@ import av
 import numpy as np
 
 from blender_addon.motion.clip import read_clip
+from blender_addon.motion.export_formats import all_endings
 
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = ROOT / "tools" / "batch_contents.py"
-_OF_BLENDER = {".bvh", ".fbx", ".glb", ".usd", ".blend"}
+_OF_BLENDER = {*all_endings(), ".blend"}
 
 
 def contents_of(folder: Path, blender_python: Path | None) -> dict[str, str]:

@@ -194,7 +194,7 @@ def test_a_finishing_can_be_given_up_and_the_rough_clip_stays(state: Any, addon:
     assert Path(bpy.context.scene.marionet.clips[0].filepath).name == "preview.npz"
     choose(tmp_path, frames=20)
     assert bpy.ops.marionet.capture() == {"FINISHED"}  # the worker is free again
-    with pytest.raises(RuntimeError, match="Nothing is being finished"):
+    with pytest.raises(RuntimeError, match="No stopped capture is being finished"):
         bpy.ops.marionet.forget_finishing()
 
 
@@ -313,11 +313,13 @@ def test_another_file_is_opened_meanwhile_and_nothing_is_lost(state: Any, addon:
     bpy.ops.wm.read_homefile(use_empty=True)
     assert state.overlay is None
     capture = addon("ui.operators.capture")
-    assert bpy.app.timers.is_registered(capture.go_on)
+    assert bpy.app.timers.is_registered(capture.tick_orphaned_capture)
     deadline = time.monotonic() + PATIENCE_S
-    while capture.go_on() is not None and time.monotonic() < deadline:  # background has no timers: ticked by hand
+    while (
+        capture.tick_orphaned_capture() is not None and time.monotonic() < deadline
+    ):  # background has no timers: ticked by hand
         time.sleep(0.02)
-    bpy.app.timers.unregister(capture.go_on)
+    bpy.app.timers.unregister(capture.tick_orphaned_capture)
     assert len(bpy.context.scene.marionet.clips) == 1
 
 

@@ -11,6 +11,7 @@ from clips import smooth_clip
 from readers import read_bvh, read_glb
 from rigs import canonical_armature
 
+from blender_addon.motion.export_formats import EXPORT_FORMATS
 from blender_addon.rig import actions
 from blender_addon.rig.actions import Channel, bone_path
 from blender_addon.rig.export_action import ExportError, action_range, export_action
@@ -113,3 +114,12 @@ def test_faults_are_said(puppet: bpy.types.Object, tmp_path: Path) -> None:
     bpy.context.scene.collection.objects.unlink(puppet)
     with pytest.raises(ExportError, match="not in the active view layer"):
         export_action(puppet, tmp_path / "take.bvh")
+
+
+def test_blender_has_the_operators_of_every_format() -> None:
+    for one in EXPORT_FORMATS:
+        for operator in (one.exporter, one.importer):
+            group, _, name = operator.partition(".")
+            kind = getattr(getattr(bpy.ops, group), name).get_rna_type()  # raises KeyError where there is none
+            if operator == one.exporter:
+                assert set(one.options) <= set(kind.properties.keys()), one.name

@@ -58,7 +58,7 @@ def test_people_are_found_shown_and_picked(state: Any, addon: Any) -> None:
     people = addon("ui.operators.people")
     people.show_sheet(search)
     for person in search.people:  # without a window there are images, but no icons of them
-        image = people._Thumbnails.collection[f"{search.sheet}:{person.number}"]
+        image = addon("session.session_state").STATE.thumbnails[f"{search.sheet}:{person.number}"]
         assert tuple(image.image_size) == (200, 200)
         pixels = np.array(image.image_pixels_float[:]).reshape(200, 200, 4)
         assert pixels[..., :3].std() > 0.05
@@ -171,7 +171,7 @@ def test_a_server_elsewhere_tells_who_is_in_a_video_and_solves_whom_was_picked(
             search = state.people
             assert search.state == "done", search.message
             addon("ui.operators.people").show_sheet(search)
-            image = addon("ui.operators.people")._Thumbnails.collection[f"{search.sheet}:{search.people[0].number}"]
+            image = addon("session.session_state").STATE.thumbnails[f"{search.sheet}:{search.people[0].number}"]
             assert np.std(image.image_pixels_float[:]) > 0.05
             assert bpy.ops.marionet.pick_person(number=search.people[0].number) == {"FINISHED"}
             assert bpy.ops.marionet.capture() == {"FINISHED"}
@@ -230,7 +230,7 @@ def test_a_click_on_the_image_chooses_whom_to_capture(state: Any, addon: Any) ->
     assert hand.invoke() == {"RUNNING_MODAL"}
     assert hand.send("MOUSEMOVE", 300, 200) == {"PASS_THROUGH"}
     assert hand.send("LEFTMOUSE", 90, 200) == {"RUNNING_MODAL"}
-    assert "beside the image" in hand.reports[-1][1]
+    assert "inside the image" in hand.reports[-1][1]
     assert hand.send("LEFTMOUSE", 200, 275) == {"FINISHED"}
     capture = bpy.context.scene.marionet.capture
     assert (capture.source, capture.movie_clip, capture.person) == ("MOVIE_CLIP", clip, "point")

@@ -69,7 +69,7 @@ def test_a_live_retarget_that_moves_the_object_puts_all_back(ready: Any, addon: 
     assert np.linalg.norm(places[1] - places[0]) > 0.01
     # an option that changes meanwhile: the hips travel now, the object stands where the user left it
     ready.retarget.root = "HIPS"
-    addon("session.workflow").refresh_previews(bpy.context)  # what a timer does where Blender has a window
+    addon("session.preview_control").refresh_previews(bpy.context)  # what a timer does where Blender has a window
     bpy.context.scene.frame_set(39)
     assert [*armature.location, *armature.rotation_euler] == pytest.approx(before)
     assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
@@ -84,7 +84,7 @@ def test_an_object_that_moves_only_later_in_a_live_retarget_is_put_back(ready: A
     before = [*armature.location, *armature.rotation_euler]
     assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
     ready.retarget.root = "OBJECT"
-    addon("session.workflow").refresh_previews(bpy.context)
+    addon("session.preview_control").refresh_previews(bpy.context)
     bpy.context.scene.frame_set(40)
     assert [*armature.location, *armature.rotation_euler] != pytest.approx(before)
     assert bpy.ops.marionet.toggle_live() == {"FINISHED"}
@@ -134,14 +134,14 @@ def test_a_step_made_during_a_preview_leaves_no_pose_behind(ready: Any, state: A
 
 
 def test_smoothing_changes_what_is_baked_and_the_trim_what_is_used(ready: Any, addon: Any) -> None:
-    workflow = addon("session.workflow")
-    raw = workflow.cleaned_clip(bpy.context)
+    clips = addon("session.clips")
+    raw = clips.cleaned_clip(bpy.context)
     ready.cleanup.arms = "heavy"
-    smooth = workflow.cleaned_clip(bpy.context)
+    smooth = clips.cleaned_clip(bpy.context)
     elbow = raw.body_joint_names.index("left_elbow")
     assert np.abs(smooth.rotations_wxyz[:, elbow] - raw.rotations_wxyz[:, elbow]).max() > 1e-4
     ready.cleanup.straighten = math.radians(12.0)
-    straight = workflow.cleaned_clip(bpy.context)
+    straight = clips.cleaned_clip(bpy.context)
     assert (straight.root_world_m[:, 2] - smooth.root_world_m[:, 2]).max() > 0.002
     knee = raw.body_joint_names.index("left_knee")
     assert np.abs(straight.rotations_wxyz[:, knee] - smooth.rotations_wxyz[:, knee]).max() > 0.01
@@ -210,7 +210,7 @@ def test_a_read_only_profile_still_works_and_says_what_is_not_kept(
     assert "could not be kept for later (Read-only file system)" in state.last_error
     assert bpy.ops.marionet.detect_map() == {"FINISHED"}
     assert bpy.ops.marionet.bake() == {"FINISHED"}
-    assert addon("session.backend").clip_dir(addon("extension").preferences()).is_dir()
+    assert addon("session.backend").clip_dir(addon("session.extension").preferences()).is_dir()
 
 
 def test_presets_keep_the_settings(ready: Any) -> None:

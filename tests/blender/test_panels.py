@@ -154,7 +154,7 @@ def _silent_returns(poll: ast.FunctionDef) -> list[int]:
 
 
 def test_no_poll_answers_no_without_a_word() -> None:
-    folder = Path(__file__).resolve().parents[2] / "blender_addon" / "operators"
+    folder = Path(__file__).resolve().parents[2] / "blender_addon" / "ui" / "operators"
     polls = [
         (path.name, part)
         for path in sorted(folder.glob("*.py"))

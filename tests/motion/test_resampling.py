@@ -1,4 +1,4 @@
-"""Resampling by timestamps, trimming, joining."""
+"""Resampling by timestamps, trimming."""
 
 from dataclasses import replace
 
@@ -9,11 +9,8 @@ from hypothesis import strategies as st
 
 from blender_addon.motion.clip import ClipError, MotionClip, check_clip
 from blender_addon.motion.resampling import (
-    align_clip,
-    join_clips,
     resample_clip,
     sample_clip,
-    shift_clip,
     trim_clip,
 )
 from blender_addon.motion.rotations import quaternion_between
@@ -133,50 +130,3 @@ def test_trim_keeps_frames_untouched() -> None:
     assert len(part) == 31
     np.testing.assert_array_equal(part.rotations_wxyz, clip.rotations_wxyz[30:61])
     check_clip(part)
-
-
-def test_parts_of_one_clip_join_to_the_same_clip() -> None:
-    clip = _clip()
-    joined = join_clips(trim_clip(clip, 0.0, 1.5), trim_clip(clip, 1.0, 3.0))
-    np.testing.assert_allclose(joined.times_s, clip.times_s)
-    assert quaternion_between(joined.rotations_wxyz, clip.rotations_wxyz).max() < 1e-6
-    np.testing.assert_allclose(joined.root_world_m, clip.root_world_m, atol=1e-9)
-    check_clip(joined)
-
-
-def test_an_overlap_passes_over_smoothly() -> None:
-    clip = _clip()
-    second = trim_clip(clip, 1.0, 3.0)
-    moved = make_clip(second.times_s, second.rotations_wxyz, second.root_world_m + np.array([0.5, 0.0, 0.0]))
-    joined = join_clips(trim_clip(clip, 0.0, 2.0), moved)
-    step = np.linalg.norm(np.diff(joined.root_world_m - clip.root_world_m, axis=0), axis=-1)
-    assert step.max() < 0.03
-    np.testing.assert_allclose(joined.root_world_m[-1], clip.root_world_m[-1] + [0.5, 0.0, 0.0])
-
-
-def test_clips_that_follow_each_other_are_aligned_and_joined() -> None:
-    first = _clip()
-    times, rotations, root, _ = walking(3.0, 30.0, heading_rad=1.0)
-    second = make_clip(times, rotations, root + np.array([3.0, -2.0, 0.0]))
-    second = shift_clip(second, 2.9)
-    aligned = align_clip(second, shift_clip(first, 0.0), 2.9)
-    np.testing.assert_allclose(
-        sample_clip(aligned, np.array([2.9])).root_world_m[0, :2],
-        sample_clip(first, np.array([2.9])).root_world_m[0, :2],
-    )
-    # the camera moves along: the joints in the camera stay what they were
-    again = make_clip(aligned.times_s, aligned.rotations_wxyz, aligned.root_world_m)
-    np.testing.assert_allclose(
-        np.linalg.norm(np.diff(again.root_world_m, axis=0), axis=-1),
-        np.linalg.norm(np.diff(second.root_world_m, axis=0), axis=-1),
-        atol=1e-9,
-    )
-    joined = join_clips(first, aligned)
-    check_clip(joined)
-    assert np.linalg.norm(np.diff(joined.root_world_m[:, :2], axis=0), axis=-1).max() < 0.1
-
-
-def test_clips_in_the_wrong_order_are_refused() -> None:
-    clip = _clip()
-    with pytest.raises(ClipError, match="starts before"):
-        join_clips(trim_clip(clip, 1.0, 2.0), clip)

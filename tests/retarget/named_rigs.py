@@ -7,7 +7,8 @@ import numpy as np
 from blender_addon.motion.body import canonical_body
 from blender_addon.retarget.map_files import RigFamily, family_map
 from blender_addon.retarget.skeleton_map import SkeletonMap
-from blender_addon.retarget.target_rig import TargetRig, simple_rig
+from blender_addon.retarget.target_rig import TargetRig
+from tests.retarget.simple_rig import simple_rig
 
 
 class RigBuilder:

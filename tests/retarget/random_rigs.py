@@ -14,7 +14,8 @@ from blender_addon.motion.rotations import (
     rotvec_to_quaternion,
 )
 from blender_addon.retarget.skeleton_map import SkeletonMap
-from blender_addon.retarget.target_rig import TargetRig, simple_rig
+from blender_addon.retarget.target_rig import TargetRig
+from tests.retarget.simple_rig import simple_rig
 
 
 @dataclass(frozen=True)

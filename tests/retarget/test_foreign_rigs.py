@@ -11,11 +11,12 @@ from blender_addon.retarget.auto_map import detect_map
 from blender_addon.retarget.baked_pose import RetargetOptions
 from blender_addon.retarget.map_files import rig_families
 from blender_addon.retarget.solve import retarget
-from blender_addon.retarget.target_rig import TargetRig, simple_rig
+from blender_addon.retarget.target_rig import TargetRig
 from tests.retarget.evaluate_rig import evaluate
 from tests.retarget.foreign_rigs import foreign_rigs
 from tests.retarget.named_rigs import RigBuilder, family_rig
 from tests.retarget.random_motion import LIMBS, angle_deg, clip_limb_directions, random_clip
+from tests.retarget.simple_rig import simple_rig
 
 RIGS = foreign_rigs()
 FAMILIES = {family.family: family for family in rig_families()}

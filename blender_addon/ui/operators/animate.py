@@ -2,120 +2,113 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import bpy
+from bpy.types import Context, Event
 from bpy_extras.io_utils import ExportHelper
 
+from ...motion.export_formats import DEFAULT_FORMAT, EXPORT_FORMATS, all_endings
 from ...properties import settings
-from ...rig.apply_clip import clip_figures
-from ...rig.bake import BakeReport, bake
 from ...rig.export_action import ExportOptions, export_action
-from ...session import session_state, workflow
+from ...session import session_state
+from ...session.preview_control import refresh_previews
 from ...session.previews import stop_live
-from .clips import FAULTS, no_armature, no_clip, say
+from ...session.retargeting import bake_active_clip
+from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
 
 
 class MARIONET_OT_bake(bpy.types.Operator):
-    """Write the clip's motion as keys on the chosen armature, and report what was written"""
+    """Write the clip's motion as keyframes on the chosen armature, and report what was written"""
 
     bl_idname = "marionet.bake"
     bl_label = "Bake"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         if session_state.STATE.capture is not None:
             cls.poll_message_set("A capture is running: wait for it, or cancel it")
             return False
-        return not no_clip(cls, context) and not no_armature(cls, context)
+        return require_clip(cls, context) and require_armature(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         stop_live()  # the rig is read, and left, as the user posed it
         try:
             report = bake_active_clip(context)
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         state = session_state.STATE
         state.bake_lines = report.lines()
         state.last_error = ""
         state.note(report.headline())
         if settings(context).bake.set_range:
-            workflow.scene_range(context, report.frame_start, report.frame_end)
+            scene = context.scene
+            scene.frame_start, scene.frame_end = report.frame_start, max(report.frame_end, report.frame_start)
         context.scene.frame_set(report.frame_start)
-        workflow.refresh_previews(context)
+        refresh_previews(context)
         self.report({"WARNING"} if report.warnings else {"INFO"}, report.headline())
         return {"FINISHED"}
 
 
-def bake_active_clip(context: Any) -> BakeReport:
-    """Bake the clip in use onto the chosen armature with the panels' settings."""
-    clip = workflow.cleaned_clip(context)
-    options = workflow.apply_options(context)
-    found = workflow.retarget_now(context, clip)
-    start = workflow.clip_timing(context, found.clip).frame_start
-    report = bake(settings(context).retarget.armature, found.pose, replace(options.bake, frame_start=start))
-    return replace(report, figures={**clip_figures(found.clip), **report.figures})
-
-
 class MARIONET_OT_show_bake_report(bpy.types.Operator):
-    """Show the whole account of the last bake"""
+    """Show the full report of the last bake"""
 
     bl_idname = "marionet.show_bake_report"
     bl_label = "Bake Report"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         del context
         if not session_state.STATE.bake_lines:
-            cls.poll_message_set("Nothing was baked yet")
+            cls.poll_message_set("Nothing has been baked yet")
             return False
         return True
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
         return context.window_manager.invoke_popup(self, width=560)
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         del context
         for line in session_state.STATE.bake_lines:
             self.layout.label(text=line)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         self.report({"INFO"}, "\n".join(session_state.STATE.bake_lines))
         return {"FINISHED"}
 
 
 class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
-    """Export the chosen armature with its active action; the ending picks the format"""
+    """Export the chosen armature with its active action; the file extension sets the format"""
 
     bl_idname = "marionet.export"
     bl_label = "Export Motion"
     bl_options = {"REGISTER", "PRESET"}
 
+    if TYPE_CHECKING:
+        filepath: str  # a property of the helper
+
     filename_ext = ""
     check_extension = None
-    filter_glob: bpy.props.StringProperty(default="*.bvh;*.fbx;*.glb;*.usd;*.usdc;*.usda", options={"HIDDEN"})
+    filter_glob: bpy.props.StringProperty(
+        default=";".join(f"*{ending}" for ending in all_endings()), options={"HIDDEN"}
+    )
     file_format: bpy.props.EnumProperty(
         name="Format",
-        description="Used when the file name has no ending",
-        items=[
-            (".fbx", "FBX", "For game engines and other 3D programs"),
-            (".glb", "GLB", "glTF in one file, for the web and engines"),
-            (".bvh", "BVH", "Skeleton and motion as text"),
-            (".usdc", "USD", "Universal Scene Description"),
-        ],
+        description="Used if the file name has no extension",
+        items=[(one.endings[0], one.label, one.description) for one in EXPORT_FORMATS],
+        default=f".{DEFAULT_FORMAT}",
     )
     with_mesh: bpy.props.BoolProperty(
         name="Meshes", description="Export the meshes that the armature deforms too", default=True
     )
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        if no_armature(cls, context):
+    def poll(cls, context: Context) -> bool:
+        if not require_armature(cls, context):
             return False
         data = settings(context).retarget.armature.animation_data
         if data is None or data.action is None:
@@ -123,14 +116,14 @@ class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         path = Path(bpy.path.abspath(self.filepath))
         path = path if path.suffix else path.with_suffix(self.file_format)
         stop_live()
         try:
             written = export_action(settings(context).retarget.armature, path, ExportOptions(with_mesh=self.with_mesh))
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         self.report({"INFO"}, f"{written} ({written.stat().st_size / 1e6:.1f} MB)")
         return {"FINISHED"}
 

@@ -2,87 +2,52 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 from pathlib import Path
-from typing import Any
 
 import bpy
+from bpy.types import Context, Event
 
 from ...client.backend_setup import SetupError, SetupPlan, SetupRun, blender_python, plan_setup
-from ...extension import EXTENSION_ID, extension_version, preferences
 from ...session import session_state
 from ...session.backend import AccessError, close_link, ensure_link, environment_dir
+from ...session.extension import EXTENSION_ID, extension_version, preferences
+from .base import CancelsRunning, OperatorResult, redraw_sidebars, report_fault, start_timer, watch_link
 
-logger = logging.getLogger(__name__)
-
-_LINK_BUDGET_S = 0.005
 _POLL_S = 0.2
-_CALM_S = 1.0
-_CONNECT_POLLS = 150  # 30 s: the first start of a backend reads its weights from a cold disk
 
 
 class MARIONET_OT_connect_backend(bpy.types.Operator):
-    """Start the local backend or reach the server, and check versions"""
+    """Start the local backend or connect to the server, and check versions"""
 
     bl_idname = "marionet.connect_backend"
     bl_label = "Connect"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         if EXTENSION_ID not in context.preferences.addons:
             cls.poll_message_set("The extension is not enabled")
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         try:
             ensure_link()
         except AccessError as fault:
-            self.report({"ERROR"}, session_state.STATE.fail(str(fault)))
-            return {"CANCELLED"}
+            return report_fault(self, fault)
         watch_link()
         return {"FINISHED"}
 
 
-class _LinkPolls:
-    """How often the link was polled since it was last asked for; a dead backend is not polled for ever."""
-
-    polls = 0
-
-
-def watch_link() -> None:
-    """Tick the link from a timer until it is open or given up; in the background there are no timers."""
-    _LinkPolls.polls = 0
-    if not bpy.app.timers.is_registered(watch_timer):
-        bpy.app.timers.register(watch_timer, persistent=True)
-
-
-def watch_timer() -> float | None:
-    """One tick of the link between captures; a running capture ticks the link itself."""
-    link = session_state.STATE.link
-    _LinkPolls.polls += 1
-    if link is None or session_state.STATE.capture is not None:
-        return None
-    status = link.tick(_LINK_BUDGET_S)
-    redraw_everything()
-    if status.state in ("dead", "refused"):
-        session_state.STATE.fail(" ".join(part for part in (status.words, status.remedy) if part))
-        return None
-    if status.state == "open":
-        return _CALM_S  # kept alive, so that the light tells the truth
-    return _POLL_S if _LinkPolls.polls < _CONNECT_POLLS else None
-
-
 class MARIONET_OT_stop_backend(bpy.types.Operator):
-    """Leave the backend; the local one is stopped and gives its memory back"""
+    """Disconnect from the backend; a local backend is stopped and its memory is freed"""
 
     bl_idname = "marionet.stop_backend"
     bl_label = "Stop"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         del context
         if session_state.STATE.link is None:
             cls.poll_message_set("No backend is running")
@@ -92,10 +57,10 @@ class MARIONET_OT_stop_backend(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         close_link()
-        redraw_everything()
+        redraw_sidebars()
         return {"FINISHED"}
 
 
@@ -107,32 +72,32 @@ def setup_plan() -> SetupPlan:
 
 
 class MARIONET_OT_setup_backend(bpy.types.Operator):
-    """Make the backend's own Python environment; the commands and their log are shown, and it can be cancelled"""
+    """Create the backend's own Python environment; shows the commands and their log, and can be cancelled"""
 
     bl_idname = "marionet.setup_backend"
     bl_label = "Set Up Backend"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         del context
         if session_state.STATE.setup is not None and session_state.STATE.setup.state == "running":
             cls.poll_message_set("The set-up is running")
             return False
         if not bpy.app.online_access:
             cls.poll_message_set(
-                "Blender is kept offline. Allow Online Access in Preferences > System, "
+                "Blender is offline. Allow Online Access in Preferences > System, "
                 "or copy the command and run it in a terminal"
             )
             return False
         return True
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
         return context.window_manager.invoke_props_dialog(self, width=620, confirm_text="Set Up")
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         del context
-        self.layout.label(text="These commands will run, in a process of their own:")
+        self.layout.label(text="These commands run in a separate process:")
         try:
             for step in setup_plan().steps:
                 self.layout.label(text=step.title, icon="DOT")
@@ -140,23 +105,22 @@ class MARIONET_OT_setup_backend(bpy.types.Operator):
         except SetupError as fault:
             self.layout.label(text=str(fault), icon="ERROR")
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         try:
             plan = setup_plan()
         except SetupError as fault:
-            self.report({"ERROR"}, session_state.STATE.fail(str(fault)))
-            return {"CANCELLED"}
+            return report_fault(self, fault)
         close_link()
         run = SetupRun(plan, plan.environment.parent / "backend_setup.log")
         session_state.STATE.setup = run
         run.poll()
         if bpy.app.background:
             return self._wait(run)
-        bpy.app.timers.register(poll_setup, persistent=True)
+        start_timer(poll_setup)
         return {"FINISHED"}
 
-    def _wait(self, run: SetupRun) -> set[str]:
+    def _wait(self, run: SetupRun) -> OperatorResult:
         import time
 
         while run.poll() == "running":
@@ -173,7 +137,7 @@ def poll_setup() -> float | None:
     if run is None:
         return None
     running = run.poll() == "running"
-    redraw_everything()
+    redraw_sidebars()
     if running:
         return _POLL_S
     if run.state == "failed":
@@ -181,24 +145,17 @@ def poll_setup() -> float | None:
     return None
 
 
-class MARIONET_OT_cancel_setup(bpy.types.Operator):
-    """Stop the set-up and remove what it made so far"""
+class MARIONET_OT_cancel_setup(CancelsRunning, bpy.types.Operator):
+    """Stop the set-up and remove what it has created so far"""
 
     bl_idname = "marionet.cancel_setup"
     bl_label = "Cancel Set-up"
+    idle_message = "No set-up is running"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        del context
-        if session_state.STATE.setup is None or session_state.STATE.setup.state != "running":
-            cls.poll_message_set("No set-up is running")
-            return False
-        return True
-
-    def execute(self, context: Any) -> set[str]:
-        del context
-        session_state.STATE.setup.cancel()
-        return {"FINISHED"}
+    def running(cls) -> SetupRun | None:
+        run = session_state.STATE.setup
+        return run if run is not None and run.state == "running" else None
 
 
 class MARIONET_OT_copy_setup_command(bpy.types.Operator):
@@ -207,7 +164,7 @@ class MARIONET_OT_copy_setup_command(bpy.types.Operator):
     bl_idname = "marionet.copy_setup_command"
     bl_label = "Copy Command"
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         try:
             context.window_manager.clipboard = setup_plan().as_text()
         except SetupError as fault:
@@ -224,14 +181,14 @@ class MARIONET_OT_open_setup_log(bpy.types.Operator):
     bl_label = "Open Log"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         del context
         if session_state.STATE.setup is None or not session_state.STATE.setup.log_path.is_file():
-            cls.poll_message_set("There is no log: no set-up was started since Blender was")
+            cls.poll_message_set("There is no log: no set-up has run in this session of Blender")
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         text = bpy.data.texts.load(str(session_state.STATE.setup.log_path), internal=True)
         self.report({"INFO"}, f"The log is the text {text.name} in the Text Editor")
@@ -239,14 +196,14 @@ class MARIONET_OT_open_setup_log(bpy.types.Operator):
 
 
 class MARIONET_OT_copy_report(bpy.types.Operator):
-    """Copy versions, settings, the last messages and the backend's log, to put into a problem report"""
+    """Copy versions, settings, the last messages and the backend's log for a bug report"""
 
     bl_idname = "marionet.copy_report"
     bl_label = "Copy Report"
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         context.window_manager.clipboard = report_text()
-        self.report({"INFO"}, "The report is on the clipboard; it holds file paths, no keys")
+        self.report({"INFO"}, "The report is on the clipboard; it contains file paths, but no keys")
         return {"FINISHED"}
 
 
@@ -268,19 +225,6 @@ def report_text() -> str:
     if state.setup is not None:
         lines += ["", f"Set-up {state.setup.state}: {state.setup.message}", *state.setup.log_tail(20)]
     return "\n".join(lines)
-
-
-def redraw_everything() -> None:
-    """Redraw the sidebars and the preferences, not the viewports beside them: those cost most and show no status."""
-    manager = bpy.context.window_manager
-    for window in manager.windows if manager else ():
-        for area in window.screen.areas:
-            if area.type == "PREFERENCES":
-                area.tag_redraw()
-            elif area.type in {"VIEW_3D", "CLIP_EDITOR"}:
-                for region in area.regions:
-                    if region.type == "UI":
-                        region.tag_redraw()
 
 
 CLASSES = (

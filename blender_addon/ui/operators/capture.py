@@ -6,17 +6,21 @@ Interactively the job is ticked from a timer event; called as a script (`execute
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.types import Context, Event, Operator
 
 from ...client.capture_run import CaptureRun
-from ...extension import EXTENSION_ID
 from ...properties import settings
-from ...session import capture_request, session_state, workflow
+from ...session import capture_request, session_state
 from ...session.backend import AccessError, ensure_link
-from .backend import redraw_everything, watch_link
-from .finishing import keep_finishing, push_undo
+from ...session.clips import enter_captured_clips
+from ...session.extension import EXTENSION_ID
+from ...session.preview_control import refresh_previews, show_partial
+from .base import CancelsRunning, OperatorResult, push_undo, redraw_sidebars, start_timer, watch_link
+from .finishing import keep_finishing
 
 _TIMER_S = 0.1
 _BLOCKING_REST_S = 0.02
@@ -29,61 +33,62 @@ class MARIONET_OT_capture(bpy.types.Operator):
     bl_idname = "marionet.capture"
     bl_label = "Start Capture"
     bl_options = {"REGISTER", "UNDO"}
+    _timer: Any = None
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         if session_state.STATE.capture is not None:
             cls.poll_message_set(BUSY)
             return False
         if EXTENSION_ID not in context.preferences.addons:
             cls.poll_message_set("The extension is not enabled")
             return False
-        reason = capture_request.missing(settings(context).capture)
+        reason = capture_request.why_not_ready(settings(context).capture)
         if reason:
             cls.poll_message_set(reason)
         return not reason
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
-        if not begin(self, context):
+        if not start_capture(self, context):
             return {"CANCELLED"}
         manager = context.window_manager
         self._timer = manager.event_timer_add(_TIMER_S, window=context.window)
         manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: Any, event: Any) -> set[str]:
+    def modal(self, context: Context, event: Event) -> OperatorResult:
         run = session_state.STATE.capture
         if run is None:
-            return leave(self, context, {"CANCELLED"})
+            return remove_timer(self, context, {"CANCELLED"})
         escaped = event.type == "ESC"
         if escaped:
             run.cancel()
         elif event.type != "TIMER":
             return {"PASS_THROUGH"}
-        step(run)
+        tick_capture(run)
         if not run.stopped:
             return {"RUNNING_MODAL" if escaped else "PASS_THROUGH"}
-        done = finish(run, self.report)
-        return leave(self, context, {"FINISHED"} if done else {"CANCELLED"})
+        done = finish_capture(run, self.report)
+        return remove_timer(self, context, {"FINISHED"} if done else {"CANCELLED"})
 
-    def execute(self, context: Any) -> set[str]:
-        if not begin(self, context):
+    def execute(self, context: Context) -> OperatorResult:
+        if not start_capture(self, context):
             return {"CANCELLED"}
         run = session_state.STATE.capture
         while not run.over:
-            step(run)
+            tick_capture(run)
             time.sleep(_BLOCKING_REST_S)
-        return {"FINISHED"} if finish(run, self.report) else {"CANCELLED"}
+        return {"FINISHED"} if finish_capture(run, self.report) else {"CANCELLED"}
 
-    def cancel(self, context: Any) -> None:
+    def cancel(self, context: Context) -> None:
         """Blender ends modal operators when another file is opened: the capture goes on from a timer."""
-        leave(self, context, set())
+        remove_timer(self, context, set())
         if session_state.STATE.capture is not None:
-            bpy.app.timers.register(go_on, persistent=True)
+            start_timer(tick_orphaned_capture)
 
 
-def begin(operator: Any, context: Any) -> bool:
+def start_capture(operator: Operator, context: Context) -> bool:
     """Start a capture from the panel's settings; False, with the reason reported, when it cannot be started."""
     if session_state.STATE.capture is not None:  # poll is not asked when a script calls the operator twice in one draw
         operator.report({"ERROR"}, BUSY)
@@ -100,55 +105,67 @@ def begin(operator: Any, context: Any) -> bool:
     return True
 
 
-def step(run: CaptureRun) -> None:
+def tick_capture(run: CaptureRun) -> None:
     """One tick: the job's messages, and the previews when new frames came."""
     said = run.text()
     if run.tick():
-        workflow.show_partial(run)
+        show_partial(run)
     if run.text() != said:
-        redraw_everything()
+        redraw_sidebars()
 
 
-def finish(run: CaptureRun, report: Any) -> bool:
+def finish_capture(run: CaptureRun, report: Any) -> bool:
     """Take the result over into the scene; whether the capture reached its end. Always leaves no capture behind."""
-    session_state.STATE.capture = None
-    snapshot = run.snapshot
-    clips = [path for path in snapshot.paths if path.suffix == ".npz"]
-    if snapshot.state == "finishing":
+    state = session_state.STATE
+    state.capture = None
+    if run.snapshot.state == "finishing":
         keep_finishing(run)
-    message = " ".join(part for part in (snapshot.words, snapshot.remedy) if part)
     try:
-        if not clips and snapshot.state != "done":
-            clips = [path for path in (run.keep_preview(),) if path]
-        added = workflow.add_clips(clips, run.ticket)
+        added = enter_captured_clips(_result_clips(run), run.ticket)
     except (ValueError, OSError) as fault:
-        report({"ERROR"}, session_state.STATE.fail(f"The result cannot be read: {fault}"))
+        report({"ERROR"}, state.fail(f"The result cannot be read: {fault}"))
         return False
     finally:
-        redraw_everything()
-    if added and snapshot.state != "done":
+        redraw_sidebars()
+    if added:
+        refresh_previews(bpy.context)
+    if added and run.snapshot.state != "done":
         push_undo("Stopped Capture")  # Blender makes a step of finished operators only
-    for warning in snapshot.warnings:
-        session_state.STATE.note(f"Mind: {warning}")
+    for warning in run.snapshot.warnings:
+        state.note(f"Warning: {warning}")
+    level, text = _outcome(run, added)
+    report({level}, state.fail(text) if level == "ERROR" else text)
+    return level == "INFO"
+
+
+def _result_clips(run: CaptureRun) -> list[Path]:
+    """The clip files that came, or what the preview has of a capture that did not end. Raises OSError."""
+    clips = [path for path in run.snapshot.paths if path.suffix == ".npz"]
+    if not clips and run.snapshot.state != "done":
+        clips = [path for path in (run.keep_preview(),) if path]
+    return clips
+
+
+def _outcome(run: CaptureRun, added: list[str]) -> tuple[str, str]:
+    """The level and the text of the report on a capture that has ended, with the names of the clips it added."""
+    snapshot = run.snapshot
+    message = " ".join(part for part in (snapshot.words, snapshot.remedy) if part)
+    first = f"the clip {added[0]}" if added else ""
     if snapshot.state == "failed":
         kept = f" The clip {added[0]} holds what was finished." if added else ""
-        report({"ERROR"}, session_state.STATE.fail((message or "The capture failed") + kept))
-        return False
+        return "ERROR", (message or "The capture failed") + kept
     if snapshot.state == "finishing":
-        kept = f": the clip {added[0]} is rough until the backend has finished it" if added else ""
-        report({"WARNING"}, f"Stopped; {snapshot.frames_kept} frames are kept{kept}")
-        return False
+        kept = f": {first} is rough until the backend has finished it" if added else ""
+        return "WARNING", f"Stopped; {snapshot.frames_kept} frames are kept{kept}"
     if snapshot.state == "cancelled":
-        kept = f"; the clip {added[0]} holds what was finished" if added else ""
-        report({"WARNING"}, f"{message or 'Stopped'}{kept}")
-        return False
+        kept = f"; {first} holds what was finished" if added else ""
+        return "WARNING", f"{message or 'Stopped'}{kept}"
     seconds = time.monotonic() - run.started_s
-    report({"INFO"}, f"{len(added)} clip{'s' if len(added) != 1 else ''} solved in {seconds:.0f} s: {', '.join(added)}")
-    return True
+    return "INFO", f"{len(added)} clip{'s' if len(added) != 1 else ''} solved in {seconds:.0f} s: {', '.join(added)}"
 
 
-def leave(operator: Any, context: Any, result: set[str]) -> set[str]:
-    """Take the timer away."""
+def remove_timer(operator: Any, context: Context, result: OperatorResult) -> OperatorResult:
+    """Take the modal operator's timer away; returns `result`."""
     timer = getattr(operator, "_timer", None)
     if timer is not None:
         context.window_manager.event_timer_remove(timer)
@@ -158,37 +175,29 @@ def leave(operator: Any, context: Any, result: set[str]) -> set[str]:
     return result
 
 
-def go_on() -> float | None:
+def tick_orphaned_capture() -> float | None:
     """Tick a capture that lost its operator; the result goes to the scene that is open when it ends."""
     run = session_state.STATE.capture
     if run is None:
         return None
-    step(run)
+    tick_capture(run)
     if not run.stopped:
         return _TIMER_S
-    if finish(run, lambda _kind, text: session_state.STATE.note(text)):
+    if finish_capture(run, lambda _kind, text: session_state.STATE.note(text)):
         push_undo("Capture")
     return None
 
 
-class MARIONET_OT_cancel_capture(bpy.types.Operator):
+class MARIONET_OT_cancel_capture(CancelsRunning, bpy.types.Operator):
     """Stop the capture; finished frames are kept"""
 
     bl_idname = "marionet.cancel_capture"
     bl_label = "Cancel"
+    idle_message = "No capture is running"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        del context
-        if session_state.STATE.capture is None:
-            cls.poll_message_set("No capture is running")
-            return False
-        return True
-
-    def execute(self, context: Any) -> set[str]:
-        del context
-        session_state.STATE.capture.cancel()
-        return {"FINISHED"}
+    def running(cls) -> CaptureRun | None:
+        return session_state.STATE.capture
 
 
 CLASSES = (MARIONET_OT_capture, MARIONET_OT_cancel_capture)

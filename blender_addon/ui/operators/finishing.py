@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
+from bpy.types import Context
 
 from ...client.capture_run import CaptureRun
-from ...session import session_state, workflow
-from .backend import redraw_everything
+from ...properties import settings_of
+from ...session import session_state
+from ...session.clips import enter_captured_clips
+from ...session.preview_control import refresh_previews
+from .base import OperatorResult, push_undo, redraw_sidebars, start_timer
 
 _TIMER_S = 0.1
 
@@ -17,8 +20,7 @@ _TIMER_S = 0.1
 def keep_finishing(run: CaptureRun) -> None:
     """Follow a stopped capture until its clip is there, or will not come."""
     session_state.STATE.finishing.append(run)
-    if not bpy.app.timers.is_registered(tick_finishing):
-        bpy.app.timers.register(tick_finishing, persistent=True)
+    start_timer(tick_finishing)
 
 
 def tick_finishing() -> float | None:
@@ -28,13 +30,13 @@ def tick_finishing() -> float | None:
         run.tick()
         if run.over:
             session_state.STATE.finishing.remove(run)
-            take_over(run)
+            take_over_finished(run)
         if run.over or run.text() != said:
-            redraw_everything()
+            redraw_sidebars()
     return _TIMER_S if session_state.STATE.finishing else None
 
 
-def take_over(run: CaptureRun) -> None:
+def take_over_finished(run: CaptureRun) -> None:
     """Put the backend's clip where the rough one stands; without one, say why the rough one stays."""
     state, name = session_state.STATE, run.ticket.video.name
     clips = [path for path in run.snapshot.paths if path.suffix == ".npz"]
@@ -45,7 +47,7 @@ def take_over(run: CaptureRun) -> None:
         return
     try:
         entered = _replace_rough(run, clips[0])
-        added = workflow.add_clips(clips[1:] if run.rough else clips, run.ticket)
+        added = enter_captured_clips(clips[1:] if run.rough else clips, run.ticket)
     except (ValueError, OSError) as fault:
         state.fail(f"The finished clip cannot be read: {fault}")
         return
@@ -55,7 +57,7 @@ def take_over(run: CaptureRun) -> None:
         state.news = f"The kept part of {name} is finished: {', '.join([*entered, *added])}"
     state.note(state.news)
     push_undo("Finish Capture")
-    workflow.refresh_previews(bpy.context)
+    refresh_previews(bpy.context)
 
 
 def _replace_rough(run: CaptureRun, path: Path) -> list[str]:
@@ -63,7 +65,7 @@ def _replace_rough(run: CaptureRun, path: Path) -> list[str]:
     session_state.STATE.load_clip(path)
     rough, names = str(run.rough), []
     for scene in bpy.data.scenes:
-        for entry in scene.marionet.clips:
+        for entry in settings_of(scene).clips:
             if run.rough and entry.filepath == rough:
                 entry.filepath = str(path)
                 names.append(entry.name)
@@ -72,36 +74,27 @@ def _replace_rough(run: CaptureRun, path: Path) -> list[str]:
     return names
 
 
-def push_undo(message: str) -> None:
-    """Make what happened outside an operator an undo step, so that the next undo does not take it along."""
-    windows = bpy.context.window_manager.windows if bpy.context.window_manager else ()
-    if bpy.app.background or not windows:
-        return
-    with bpy.context.temp_override(window=windows[0]):
-        bpy.ops.ed.undo_push(message=message)
-
-
 class MARIONET_OT_forget_finishing(bpy.types.Operator):
-    """Do not wait for the finished clip: the backend is free at once, and the rough clip stays"""
+    """Discard the final solve of a stopped capture: the backend is free at once, and the rough clip stays"""
 
     bl_idname = "marionet.forget_finishing"
-    bl_label = "Stop Finishing"
+    bl_label = "Discard Final Solve"
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
+    def poll(cls, context: Context) -> bool:
         del context
         if not session_state.STATE.finishing:
-            cls.poll_message_set("Nothing is being finished")
+            cls.poll_message_set("No stopped capture is being finished")
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         for run in session_state.STATE.finishing:
             run.job.forget()
             run.job.tick(0.0)
         session_state.STATE.finishing.clear()
-        redraw_everything()
+        redraw_sidebars()
         return {"FINISHED"}
 
 

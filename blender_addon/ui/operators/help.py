@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 from bl_operators.presets import AddPresetBase
+from bpy.types import Context
 
-from ...extension import EXTENSION_ID, preferences
+from ...session.extension import EXTENSION_ID, preferences
+from .base import OperatorResult
 
 PRESET_FOLDER = "marionet"
 
@@ -18,7 +18,7 @@ class MARIONET_OT_hide_guide(bpy.types.Operator):
     bl_idname = "marionet.hide_guide"
     bl_label = "Hide"
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         preferences().show_guide = False
         return {"FINISHED"}
@@ -30,7 +30,7 @@ class MARIONET_OT_open_preferences(bpy.types.Operator):
     bl_idname = "marionet.open_preferences"
     bl_label = "Preferences"
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         del context
         return bpy.ops.preferences.addon_show(module=EXTENSION_ID)
 
@@ -42,11 +42,11 @@ class MARIONET_MT_presets(bpy.types.Menu):
     bl_label = "Presets"
     preset_subdir = PRESET_FOLDER
     preset_operator = "script.execute_preset"
-    draw = bpy.types.Menu.draw_preset
+    draw = bpy.types.Menu.draw_preset  # type: ignore[assignment]
 
 
 class MARIONET_OT_add_preset(AddPresetBase, bpy.types.Operator):
-    """Keep the present retarget, clean-up and bake settings as a preset, or remove the chosen one"""
+    """Save the current retarget, clean-up and bake settings as a preset, or remove the chosen one"""
 
     bl_idname = "marionet.add_preset"
     bl_label = "Add Preset"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
+from bpy.types import Context, Operator
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ...motion.body import canonical_body
@@ -13,36 +14,43 @@ from ...properties import settings
 from ...retarget.edit_map import clear_joint, mirror_map, set_joint
 from ...retarget.map_files import read_map, write_map
 from ...rig.read_armature import read_armature
-from ...session.map_rows import chosen_map, fill_rows, forget_map, remember_rows, show_detected_map, take_over
-from .clips import FAULTS, no_armature, say
+from ...session.map_rows import (
+    apply_edited_map,
+    chosen_map,
+    fill_rows,
+    forget_map,
+    remember_rows,
+    show_detected_map,
+)
+from .base import FAULTS, OperatorResult, report_fault, require_armature
 
 
-def no_rows(operator: Any, context: Any) -> bool:
-    """Whether there is no map to edit; says so on the greyed button."""
-    if no_armature(operator, context):
-        return True
+def require_map(operator: type[Operator], context: Context) -> bool:
+    """Whether there is a map to edit; where not, the greyed button says what to do."""
+    if not require_armature(operator, context):
+        return False
     if not settings(context).retarget.rows:
         operator.poll_message_set("Map the armature's bones first")
-        return True
-    return False
+        return False
+    return True
 
 
 class MARIONET_OT_detect_map(bpy.types.Operator):
-    """Map the armature's bones by names, hierarchy and rest pose, and show how sure each choice is"""
+    """Map the armature's bones by names, hierarchy and rest pose, and show the confidence of each choice"""
 
     bl_idname = "marionet.detect_map"
     bl_label = "Map Bones"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        return not no_armature(cls, context)
+    def poll(cls, context: Context) -> bool:
+        return require_armature(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         try:
             report = show_detected_map(settings(context).retarget)
         except (*FAULTS, TypeError) as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         self.report({"INFO"} if report.usable else {"WARNING"}, settings(context).retarget.map_summary)
         return {"FINISHED"}
 
@@ -55,19 +63,19 @@ class MARIONET_OT_pick_bone(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        if no_rows(cls, context):
+    def poll(cls, context: Context) -> bool:
+        if not require_map(cls, context):
             return False
         if not selected_bones(settings(context).retarget.armature):
             cls.poll_message_set("Select a bone of the armature in Pose Mode")
             return False
         return True
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         chosen = settings(context).retarget
         names = selected_bones(chosen.armature)
         row = chosen.rows[chosen.row_index]
-        take_over(chosen, set_joint(chosen_map(chosen), row.name, tuple(names)))
+        apply_edited_map(chosen, set_joint(chosen_map(chosen), row.name, tuple(names)))
         self.report({"INFO"}, f"{row.name}: {', '.join(names)}")
         return {"FINISHED"}
 
@@ -86,40 +94,40 @@ class MARIONET_OT_mirror_map(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     source: bpy.props.EnumProperty(
-        name="From",
-        description="The side that is right already",
+        name="Source Side",
+        description="The side that is already correct",
         items=[("left", "Left", "Copy left to right"), ("right", "Right", "Copy right to left")],
     )
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        return not no_rows(cls, context)
+    def poll(cls, context: Context) -> bool:
+        return require_map(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         chosen = settings(context).retarget
         try:
             mirrored = mirror_map(chosen_map(chosen), read_armature(chosen.armature), self.source)
         except FAULTS as fault:
-            return say(self, fault)
-        count = take_over(chosen, mirrored)
+            return report_fault(self, fault)
+        count = apply_edited_map(chosen, mirrored)
         self.report({"INFO"}, f"{count} joints mirrored" if count else "Both sides are the same already")
         return {"FINISHED"}
 
 
 class MARIONET_OT_clear_bone(bpy.types.Operator):
-    """Take the bone off the chosen joint"""
+    """Remove the bone from the chosen joint"""
 
     bl_idname = "marionet.clear_bone"
     bl_label = "Clear"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        return not no_rows(cls, context)
+    def poll(cls, context: Context) -> bool:
+        return require_map(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         chosen = settings(context).retarget
-        take_over(chosen, clear_joint(chosen_map(chosen), chosen.rows[chosen.row_index].name))
+        apply_edited_map(chosen, clear_joint(chosen_map(chosen), chosen.rows[chosen.row_index].name))
         return {"FINISHED"}
 
 
@@ -130,20 +138,23 @@ class MARIONET_OT_load_map(bpy.types.Operator, ImportHelper):
     bl_label = "Load Map"
     bl_options = {"REGISTER", "UNDO"}
 
+    if TYPE_CHECKING:
+        filepath: str  # a property of the helper
+
     filename_ext = ".json"
     filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        return not no_armature(cls, context)
+    def poll(cls, context: Context) -> bool:
+        return require_armature(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         chosen = settings(context).retarget
         path = Path(bpy.path.abspath(self.filepath))
         try:
             loaded = read_map(path)
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         fill_rows(chosen, loaded, None, f"From {path.name}")
         remember_rows(chosen, list(chosen.rows))
         absent = [bone for bone in loaded.bones() if bone not in chosen.armature.data.bones]
@@ -160,41 +171,44 @@ class MARIONET_OT_save_map(bpy.types.Operator, ExportHelper):
     bl_idname = "marionet.save_map"
     bl_label = "Save Map"
 
+    if TYPE_CHECKING:
+        filepath: str  # a property of the helper
+
     filename_ext = ".json"
     filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        return not no_rows(cls, context)
+    def poll(cls, context: Context) -> bool:
+        return require_map(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         path = Path(bpy.path.abspath(self.filepath))
         try:
             write_map(chosen_map(settings(context).retarget), path)
         except FAULTS as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         self.report({"INFO"}, f"Saved {path}")
         return {"FINISHED"}
 
 
 class MARIONET_OT_forget_map(bpy.types.Operator):
-    """Forget the corrections of this skeleton and map it anew"""
+    """Discard the corrections of this skeleton and map it again"""
 
     bl_idname = "marionet.forget_map"
-    bl_label = "Forget Corrections"
+    bl_label = "Discard Corrections"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        return not no_rows(cls, context)
+    def poll(cls, context: Context) -> bool:
+        return require_map(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         chosen = settings(context).retarget
         try:
             forget_map(chosen.armature)
             show_detected_map(chosen)
         except (*FAULTS, TypeError) as fault:
-            return say(self, fault)
+            return report_fault(self, fault)
         self.report({"INFO"}, chosen.map_summary)
         return {"FINISHED"}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+from bpy.types import Context, Event
 
 from ...properties import settings
-from ...rig.movie_clip_size import clip_turns, upright_size
-from ...rig.video_rotation import turn_point
-from .sources import clip_is_shown
+from ...rig.video_rotation import clip_turns, turn_point, upright_size
+from .base import OperatorResult, require_movie_clip, shown_movie_clip
 
-_HELP = "Click on the person to capture. Esc or right click: leave the choice as it is"
+_HELP = "Click the person to capture. Press Esc or right-click to cancel"
 
 
 class MARIONET_OT_pick_point(bpy.types.Operator):
@@ -25,45 +25,48 @@ class MARIONET_OT_pick_point(bpy.types.Operator):
     y_px: bpy.props.FloatProperty(name="Y", description="Pixels from the top of the upright image", min=0.0)
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        return clip_is_shown(cls, context)
+    def poll(cls, context: Context) -> bool:
+        return require_movie_clip(cls, context)
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
         context.window.cursor_modal_set("CROSSHAIR")
         context.workspace.status_text_set(_HELP)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: Any, event: Any) -> set[str]:
+    def modal(self, context: Context, event: Event) -> OperatorResult:
         if event.type in {"ESC", "RIGHTMOUSE"}:
             return self._leave(context, {"CANCELLED"})
         if event.type != "LEFTMOUSE" or event.value != "PRESS":
             return {"PASS_THROUGH"}  # zooming, panning and other frames stay possible
-        point = image_point(context.area, context.space_data.clip, event.mouse_x, event.mouse_y)
+        point = image_point(context.area, shown_movie_clip(context), event.mouse_x, event.mouse_y)
         if point is None:
-            self.report({"WARNING"}, "That is beside the image: click on the person")
+            self.report({"WARNING"}, "Click inside the image, on the person")
             return {"RUNNING_MODAL"}
         self.x_px, self.y_px = point
         return self._leave(context, self.execute(context))
 
-    def execute(self, context: Any) -> set[str]:
-        clip = context.space_data.clip
+    def execute(self, context: Context) -> OperatorResult:
+        clip = shown_movie_clip(context)
         frame = image_index(clip, context.scene.frame_current)
         if frame is None:
-            self.report({"ERROR"}, f"{clip.name} has no image in frame {context.scene.frame_current}: go to one")
+            self.report(
+                {"ERROR"},
+                f"{clip.name} has no image in frame {context.scene.frame_current}: go to one that has",
+            )
             return {"CANCELLED"}
         width, height = upright_size(clip)
         if self.x_px > width or self.y_px > height:
-            self.report({"ERROR"}, f"The image has {width} x {height} pixels, the point lies beside it")
+            self.report({"ERROR"}, f"The image has {width} x {height} pixels; the point is outside it")
             return {"CANCELLED"}
         capture = settings(context).capture
         capture.source, capture.movie_clip = "MOVIE_CLIP", clip
         capture.person, capture.point_px, capture.point_frame = "point", (self.x_px, self.y_px), frame
-        self.report({"INFO"}, f"The person at {self.x_px:.0f}, {self.y_px:.0f} in image {frame} is captured next")
+        self.report({"INFO"}, f"The person at {self.x_px:.0f}, {self.y_px:.0f} in image {frame} will be captured next")
         return {"FINISHED"}
 
-    def _leave(self, context: Any, result: set[str]) -> set[str]:
+    def _leave(self, context: Context, result: OperatorResult) -> OperatorResult:
         context.window.cursor_modal_restore()
         context.workspace.status_text_set(None)
         return result

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
+from bpy.types import Context, Event
 
 from ...properties import settings
+from .base import OperatorResult, require_movie_clip, shown_movie_clip
 
 IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 
 
-def clip_is_shown(operator: Any, context: Any) -> bool:
-    """Whether the editor under the pointer shows a clip; where not, the operator's button says what to do."""
-    if getattr(context.space_data, "clip", None) is None:
-        operator.poll_message_set("Open a clip in the Movie Clip Editor first")
-        return False
-    return True
-
-
 class MARIONET_OT_choose_video(bpy.types.Operator):
-    """Take this video as the source of the next capture; an image stands for the numbered images beside it"""
+    """Use this video for the next capture; selecting one image imports its numbered sequence"""
 
     bl_idname = "marionet.choose_video"
     bl_label = "Choose Video"
@@ -32,14 +25,14 @@ class MARIONET_OT_choose_video(bpy.types.Operator):
     filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
         if self.filepath:  # dropped
             return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         path = Path(bpy.path.abspath(self.filepath))
         if not path.is_file():
             self.report({"ERROR"}, f"There is no file {path}")
@@ -56,19 +49,19 @@ class MARIONET_OT_choose_video(bpy.types.Operator):
 
 
 class MARIONET_OT_use_movie_clip(bpy.types.Operator):
-    """Take the clip that this editor shows as the source of the next capture"""
+    """Use the clip that this editor shows for the next capture"""
 
     bl_idname = "marionet.use_movie_clip"
     bl_label = "Capture from This Clip"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: Any) -> bool:
-        return clip_is_shown(cls, context)
+    def poll(cls, context: Context) -> bool:
+        return require_movie_clip(cls, context)
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Context) -> OperatorResult:
         capture = settings(context).capture
-        capture.source, capture.movie_clip = "MOVIE_CLIP", context.space_data.clip
+        capture.source, capture.movie_clip = "MOVIE_CLIP", shown_movie_clip(context)
         self.report({"INFO"}, f"{capture.movie_clip.name} is the next capture's video")
         return {"FINISHED"}
 
@@ -82,7 +75,7 @@ class MARIONET_FH_video(bpy.types.FileHandler):
     bl_file_extensions = ".mp4;.mov;.mkv;.webm;.avi;.m4v"
 
     @classmethod
-    def poll_drop(cls, context: Any) -> bool:
+    def poll_drop(cls, context: Context) -> bool:
         return context.area is not None and context.area.type in {"VIEW_3D", "CLIP_EDITOR"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+from bpy.types import Context, UILayout
 
 from ...properties import settings
 from ...session import session_state
@@ -13,7 +14,7 @@ from .sidebar import SidebarPanel, draw_clip_name, wrapped
 _SURE, _FAIR = 0.75, 0.4
 
 
-def confidence_icon(row: Any) -> str:
+def confidence_icon(row: Any) -> Any:
     """The icon of one joint in the map editor."""
     if not row.bone:
         return "RADIOBUT_OFF"
@@ -29,7 +30,7 @@ class MARIONET_PT_cleanup(SidebarPanel, bpy.types.Panel):
     bl_label = "Clean-up"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the panel."""
         layout = self.layout
         layout.use_property_split = True
@@ -55,7 +56,7 @@ class MARIONET_PT_retarget(SidebarPanel, bpy.types.Panel):
     bl_idname = "MARIONET_PT_retarget"
     bl_label = "Retarget"
 
-    def draw_header_preset(self, context: Any) -> None:
+    def draw_header_preset(self, context: Context) -> None:
         """The presets' menu."""
         del context
         row = self.layout.row(align=True)
@@ -63,7 +64,7 @@ class MARIONET_PT_retarget(SidebarPanel, bpy.types.Panel):
         row.menu("MARIONET_MT_presets", text="", icon="PRESET")
         row.operator("marionet.add_preset", text="", icon="ADD")
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the panel."""
         layout = self.layout
         chosen = settings(context).retarget
@@ -75,7 +76,7 @@ class MARIONET_PT_retarget(SidebarPanel, bpy.types.Panel):
         column.use_property_decorate = False
         for name in ("root", "travel", "placement", "controls"):
             column.prop(chosen, name)
-        row = column.row(align=True, heading="Own Scale")
+        row = column.row(align=True, heading="Custom Scale")
         row.prop(chosen, "own_scale", text="")
         inner = row.row()
         inner.enabled = chosen.own_scale
@@ -92,8 +93,8 @@ class MARIONET_UL_map(bpy.types.UIList):
 
     bl_idname = "MARIONET_UL_map"
 
-    def draw_item(
-        self, context: Any, layout: Any, _data: Any, item: Any, _icon: int, _active_data: Any, _active_property: str
+    def draw_item(  # type: ignore[override]
+        self, context: Context, layout: UILayout, _data: Any, item: Any, _icon: int, _active: Any, _active_name: str
     ) -> None:
         """Draw one joint."""
         split = layout.split(factor=0.42)
@@ -104,7 +105,9 @@ class MARIONET_UL_map(bpy.types.UIList):
         else:
             split.prop_search(item, "bone", armature.data, "bones", text="")
 
-    def filter_items(self, _context: Any, data: Any, prop: str) -> tuple[list[int], list[int]]:
+    def filter_items(  # type: ignore[override]
+        self, _context: Context, data: Any, prop: str
+    ) -> tuple[list[int], list[int]]:
         """Keep joints whose own or whose bone's name holds the search text."""
         rows = getattr(data, prop)
         wanted = self.filter_name.lower()
@@ -122,7 +125,7 @@ class MARIONET_PT_map(SidebarPanel, bpy.types.Panel):
     bl_parent_id = "MARIONET_PT_retarget"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the panel."""
         layout = self.layout
         chosen = settings(context).retarget
@@ -156,7 +159,7 @@ class MARIONET_PT_props(SidebarPanel, bpy.types.Panel):
     bl_parent_id = "MARIONET_PT_retarget"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the panel."""
         layout = self.layout
         layout.use_property_split = True
@@ -178,7 +181,7 @@ class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
     bl_idname = "MARIONET_PT_bake"
     bl_label = "Bake"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the panel."""
         layout = self.layout
         kept = settings(context)
@@ -201,7 +204,7 @@ class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
         column.prop(bake, "reduce")
         if bake.reduce:
             pair = column.column(align=True)
-            pair.prop(bake, "reduce_deg", text="Within (deg)")
+            pair.prop(bake, "reduce_deg", text="Tolerance (deg)")
             pair.prop(bake, "reduce_mm", text="(mm)")
         column.prop(bake, "set_range")
         layout.operator("marionet.bake", icon="REC")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+from bpy.types import Context, UILayout
 
+from ...motion.quality_labels import clip_lines
 from ...properties import active_clip, settings
 from ...session import session_state
 from .sidebar import SidebarPanel, wrapped
-
-_MANY_FIGURES = 6
 
 
 class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
@@ -19,7 +19,7 @@ class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
     bl_idname = "MARIONET_PT_capture"
     bl_label = "Capture"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the panel."""
         layout = self.layout
         capture = settings(context).capture
@@ -39,7 +39,7 @@ class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
         layout.operator("marionet.cancel_capture", icon="CANCEL")
 
 
-def _draw_source(column: Any, capture: Any) -> None:
+def _draw_source(column: UILayout, capture: Any) -> None:
     column.prop(capture, "source")
     if capture.source == "FILE":
         column.prop(capture, "video")
@@ -55,7 +55,7 @@ def _draw_source(column: Any, capture: Any) -> None:
         pair.prop(capture, "end_s")
 
 
-def _draw_options(column: Any, capture: Any) -> None:
+def _draw_options(column: UILayout, capture: Any) -> None:
     column.prop(capture, "person")
     if capture.person == "index":
         column.prop(capture, "person_number")
@@ -72,7 +72,7 @@ def _draw_options(column: Any, capture: Any) -> None:
     column.prop(capture, "slow_motion")
 
 
-def _draw_people(layout: Any, context: Any) -> None:
+def _draw_people(layout: UILayout, context: Context) -> None:
     people = session_state.STATE.people
     layout.operator("marionet.find_people", icon="COMMUNITY")
     if people is None:
@@ -95,7 +95,7 @@ def _draw_people(layout: Any, context: Any) -> None:
         button.operator("marionet.pick_person", text=person.label, icon="USER", depress=picked).number = person.number
 
 
-def draw_finishing(layout: Any, context: Any) -> None:
+def draw_finishing(layout: UILayout, context: Context) -> None:
     """Stopped captures whose clip the backend still makes, and what became of the last one."""
     for run in session_state.STATE.finishing:
         row = layout.row(align=True)
@@ -114,7 +114,7 @@ class MARIONET_PT_movie_clip(bpy.types.Panel):
     bl_region_type = "UI"
     bl_category = "Marionet"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the panel."""
         layout = self.layout
         layout.operator("marionet.use_movie_clip", icon="TRACKER")
@@ -137,8 +137,8 @@ class MARIONET_UL_clips(bpy.types.UIList):
 
     bl_idname = "MARIONET_UL_clips"
 
-    def draw_item(
-        self, _context: Any, layout: Any, _data: Any, item: Any, _icon: int, _active_data: Any, _active_property: str
+    def draw_item(  # type: ignore[override]
+        self, _context: Context, layout: UILayout, _data: Any, item: Any, _icon: int, _active: Any, _active_name: str
     ) -> None:
         """Draw one clip."""
         layout.prop(item, "name", text="", emboss=False, icon="ACTION")
@@ -150,7 +150,7 @@ class MARIONET_PT_clips(SidebarPanel, bpy.types.Panel):
     bl_idname = "MARIONET_PT_clips"
     bl_label = "Clips"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the panel."""
         layout = self.layout
         kept = settings(context)
@@ -167,7 +167,7 @@ class MARIONET_PT_clips(SidebarPanel, bpy.types.Panel):
         _draw_clip(layout, context)
 
 
-def _draw_clip(layout: Any, context: Any) -> None:
+def _draw_clip(layout: UILayout, context: Context) -> None:
     entry = active_clip(context)
     loaded = session_state.STATE.clips.get(entry.filepath) if entry else None
     if loaded is None:
@@ -179,8 +179,8 @@ def _draw_clip(layout: Any, context: Any) -> None:
     column.label(
         text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
     )
-    for name, value in list(header.figures.items())[:_MANY_FIGURES]:
-        column.label(text=f"{name}: {value:.4g}")
+    for line in clip_lines(header.figures):
+        column.label(text=line)
     for warning in header.warnings:
         wrapped(layout, context, warning.text, "ERROR")
 

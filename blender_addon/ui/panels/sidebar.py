@@ -6,10 +6,11 @@ import textwrap
 from typing import Any
 
 import bpy
+from bpy.types import Context, UILayout
 
-from ...extension import EXTENSION_ID, extension_version, preferences
 from ...properties import active_clip, settings
 from ...session import session_state
+from ...session.extension import EXTENSION_ID, extension_version, preferences
 
 _PX_A_CHARACTER = 7
 _MIN_CHARACTERS = 24
@@ -18,12 +19,12 @@ _MIN_CHARACTERS = 24
 class SidebarPanel:
     """Where the panels are."""
 
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
+    bl_space_type: Any = "VIEW_3D"
+    bl_region_type: Any = "UI"
     bl_category = "Marionet"
 
 
-def wrapped(layout: Any, context: Any, text: str, icon: str = "NONE") -> None:
+def wrapped(layout: UILayout, context: Context, text: str, icon: Any = "NONE") -> None:
     """A text over as many lines as the sidebar's width asks for."""
     region = getattr(context, "region", None)
     scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
@@ -40,7 +41,7 @@ class MARIONET_PT_main(SidebarPanel, bpy.types.Panel):
     bl_idname = "MARIONET_PT_main"
     bl_label = "Marionet"
 
-    def draw(self, context: Any) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the panel."""
         layout = self.layout
         state, version = session_state.STATE, extension_version()
@@ -56,7 +57,7 @@ class MARIONET_PT_main(SidebarPanel, bpy.types.Panel):
             _draw_guide(layout.box(), context)
 
 
-def _draw_guide(box: Any, context: Any) -> None:
+def _draw_guide(box: UILayout, context: Context) -> None:
     row = box.row()
     row.label(text="First Steps", icon="HELP")
     row.operator("marionet.hide_guide", text="", icon="X", emboss=False)
@@ -68,16 +69,16 @@ def _draw_guide(box: Any, context: Any) -> None:
         (ready, "Set up the backend in the preferences, then connect. Or load the sample and skip to step 4"),
         (bool(kept.capture.video) or bool(kept.clips), "Choose a video, or drop one into the viewport"),
         (bool(kept.clips), "Start the capture. The skeleton appears while it runs"),
-        (armature is not None, "Choose your character's armature; its bones are mapped by themselves"),
-        (state.live is not None or action, "Look at it with Live Retarget"),
-        (action, "Bake. Then export, or go on animating"),
+        (armature is not None, "Choose the armature of your character; its bones are mapped automatically"),
+        (state.live is not None or action, "Preview the motion with Live Retarget"),
+        (action, "Bake. Then export, or continue animating"),
     )
     for number, (done, text) in enumerate(steps, 1):
         wrapped(box, context, f"{number}. {text}", "CHECKMARK" if done else "RADIOBUT_OFF")
     box.operator("marionet.load_sample", icon="ARMATURE_DATA")
 
 
-def draw_clip_name(layout: Any, context: Any) -> None:
+def draw_clip_name(layout: UILayout, context: Context) -> None:
     """The clip in use, or how to get one."""
     entry = active_clip(context)
     layout.label(text=entry.name if entry else "No clip yet", icon="ACTION" if entry else "INFO")

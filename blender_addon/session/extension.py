@@ -12,8 +12,8 @@ from typing import Any
 import bpy
 
 # `blender_addon` when the package is imported on its own (tests, batch conversion in a headless Blender)
-EXTENSION_ID = __package__.rpartition(".")[0] or __package__
-ROOT_DIR = Path(__file__).resolve().parents[1]
+EXTENSION_ID = __package__.removesuffix(".session").rpartition(".")[0] or "blender_addon"
+ROOT_DIR = Path(__file__).resolve().parents[2]
 
 
 def is_extension() -> bool:
@@ -36,7 +36,8 @@ def user_dir(name: str = "") -> Path:
 
 def preferences() -> Any:
     """The add-on's preferences."""
-    return bpy.context.preferences.addons[EXTENSION_ID].preferences
+    everything: Any = bpy.context.preferences
+    return everything.addons[EXTENSION_ID].preferences
 
 
 def extension_version() -> str:

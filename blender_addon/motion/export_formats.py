@@ -1,0 +1,119 @@
+"""The animation files that Blender writes, one row a format: for the panel, batch conversion and tools. stdlib only.
+
+A new format is a row here, a member of `OutputKind` in `backend/batch/tasks.py` where batch conversion offers it, and a
+line in the documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """One format, and the operators of `bpy.ops` that write and read it."""
+
+    name: str
+    """The name on the command line."""
+    label: str
+    """The name for people."""
+    description: str
+    """The tooltip in the list of formats."""
+    endings: tuple[str, ...]
+    """Endings that mean this format; a name without an ending gets the first."""
+    exporter: str
+    """The operator that writes the selection, as `export_scene.fbx`."""
+    importer: str
+    """The operator that reads the file again."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the exporter besides `filepath`."""
+    in_batch: bool = True
+    """Whether `batch --format` offers it."""
+    takes_range: bool = False
+    """Whether the exporter is given the frame range as arguments instead of reading the scene's."""
+    bones_only: bool = False
+    """Whether it holds bones only: no meshes, and no motion of the armature object itself."""
+
+
+EXPORT_FORMATS = (
+    ExportFormat(
+        "bvh",
+        "BVH",
+        "Skeleton and motion as text",
+        endings=(".bvh",),
+        exporter="export_anim.bvh",
+        importer="import_anim.bvh",
+        options=MappingProxyType({"rotate_mode": "NATIVE"}),
+        takes_range=True,
+        bones_only=True,
+    ),
+    ExportFormat(
+        "fbx",
+        "FBX",
+        "For game engines and other 3D programs",
+        endings=(".fbx",),
+        exporter="export_scene.fbx",
+        importer="import_scene.fbx",
+        options=MappingProxyType(
+            {
+                "use_selection": True,
+                "object_types": {"ARMATURE", "MESH"},
+                "add_leaf_bones": False,
+                "bake_anim": True,
+                "bake_anim_use_all_bones": True,
+                "bake_anim_use_nla_strips": False,
+                "bake_anim_use_all_actions": False,
+                # the exporter's default drops keys up to centimetres off
+                "bake_anim_simplify_factor": 0.0,
+            }
+        ),
+    ),
+    ExportFormat(
+        "glb",
+        "GLB",
+        "glTF in one file, for the web and engines",
+        endings=(".glb",),
+        exporter="export_scene.gltf",
+        importer="import_scene.gltf",
+        options=MappingProxyType(
+            {
+                "export_format": "GLB",
+                "use_selection": True,
+                "export_animations": True,
+                "export_animation_mode": "ACTIVE_ACTIONS",
+                "export_frame_range": True,
+                "export_force_sampling": True,
+                "export_optimize_animation_size": False,
+            }
+        ),
+    ),
+    ExportFormat(
+        "usd",
+        "USD",
+        "Universal Scene Description",
+        endings=(".usdc", ".usd", ".usda"),
+        exporter="wm.usd_export",
+        importer="wm.usd_import",
+        options=MappingProxyType({"selected_objects_only": True, "export_animation": True, "export_armatures": True}),
+    ),
+)
+
+DEFAULT_FORMAT = "fbx"
+
+
+def format_named(name: str) -> ExportFormat | None:
+    """The format of a name on the command line, or None."""
+    return next((one for one in EXPORT_FORMATS if one.name == name), None)
+
+
+def format_of_ending(ending: str) -> ExportFormat | None:
+    """The format of a file name's ending, in capitals or not, or None."""
+    return next((one for one in EXPORT_FORMATS if ending.lower() in one.endings), None)
+
+
+def all_endings() -> tuple[str, ...]:
+    """Every ending that means a format."""
+    return tuple(ending for one in EXPORT_FORMATS for ending in one.endings)

@@ -1,0 +1,75 @@
+"""The clips of a scene: entered into its list, read from their files, cleaned, laid on its timeline. May import bpy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.types import Context
+
+from ..client.capture_run import CaptureTicket
+from ..motion.clip import MotionClip
+from ..properties import active_clip, settings
+from ..rig.prepare_clip import prepare_clip
+from . import session_state
+from .options import prepare_settings
+from .session_state import LoadedClip, Timing, scene_fps
+
+
+class ClipMissingError(ValueError):
+    """No clip is in use, or its file is gone; the message says what to do."""
+
+
+def loaded_clip(context: Context) -> LoadedClip:
+    """The clip in use, read from its file when needed. Raises ClipMissingError without one, ClipError, OSError."""
+    entry = active_clip(context)
+    if entry is None:
+        raise ClipMissingError("There is no clip yet: capture a video, import a clip or load the sample")
+    path = Path(bpy.path.abspath(entry.filepath))
+    if not path.is_file() and str(path) not in session_state.STATE.clips:
+        raise ClipMissingError(f"The clip's file {path} is gone. Import it from where it is now, or capture again")
+    return session_state.STATE.load_clip(path)
+
+
+def cleaned_clip(context: Context) -> MotionClip:
+    """The clip in use after smoothing and clean-up; made again only when settings or clip changed."""
+    loaded = loaded_clip(context)
+    wanted = prepare_settings(settings(context).cleanup)
+    if loaded.cleanup_key != wanted:
+        loaded.cleaned = prepare_clip(loaded.clip, wanted)
+        loaded.cleanup_key = wanted
+    return loaded.cleaned
+
+
+def clip_timing(context: Context, clip: MotionClip) -> Timing:
+    """How a prepared clip lies on the scene's timeline."""
+    fps = scene_fps(context.scene)
+    return Timing(settings(context).bake.frame_start - float(clip.times_s[0]) * fps, fps)
+
+
+def enter_captured_clips(paths: list[Path], ticket: CaptureTicket) -> list[str]:
+    """Enter clip files into the scene that asked for them, or the open one; returns their names.
+
+    Raises ClipError or OSError when a file cannot be read.
+    """
+    scene = bpy.data.scenes.get(ticket.scene) or bpy.context.scene
+    names = []
+    for path in paths:
+        session_state.STATE.load_clip(path)
+        names.append(enter_clip(scene, path, ticket.video.stem, str(ticket.video)))
+    return names
+
+
+def enter_clip(scene: Any, path: Path, name: str, video: str = "") -> str:
+    """Add a clip to a scene's list and make it the one in use; returns its unique name."""
+    kept = scene.marionet
+    taken = {clip.name for clip in kept.clips}
+    unique, number = name, 1
+    while unique in taken:
+        number += 1
+        unique = f"{name}.{number:03d}"
+    entry = kept.clips.add()
+    entry.name, entry.filepath, entry.video = unique, str(path), video
+    kept.clip_index = len(kept.clips) - 1
+    return unique
