@@ -24,7 +24,7 @@ from backend.server.job_scheduler import JobScheduler
 from backend.server.job_store import JobStore
 from backend.server.job_supervisor import JobSupervisor
 from backend.server.job_table import JobTable
-from backend.server.logs import RefusalLedger, log_event
+from backend.server.logs import LOGGER, RefusalLedger, log_event
 from backend.server.router import RouterSocket
 from backend.server.send_queue import SendQueue
 from backend.server.sessions import MAX_DENIALS, Session, Sessions
@@ -33,9 +33,9 @@ from backend.server.upload_cache import UploadCache
 from backend.server.worker_pool import WorkerPool, WorkerReport
 from backend.server.worker_protocol import JobEnded, Ready
 from blender_addon.wire import messages as wire
-from blender_addon.wire.codec import FROM_CLIENT, decode, encode, request_id_of
+from blender_addon.wire.codec import FROM_CLIENT, Envelope, decode, decode_hello, encode, request_id_of
 from blender_addon.wire.connection_file import ConnectionInfo, write_connection_file
-from blender_addon.wire.errors import VersionError, WireError
+from blender_addon.wire.errors import UnknownKindError, VersionError, WireError
 from blender_addon.wire.transport import SESSION_LIFETIME_S
 
 _IDLE_WAIT_MS = 50
@@ -120,20 +120,20 @@ class Service:
         """One message in, one reply out: the border where everything that can be wrong becomes a refusal."""
         now_s = time.monotonic()
         session = self._sessions.of(identity, key_name, now_s)
-        request_id = ""
         try:
             session.spend(self._config.limits.rate_per_s, now_s)
-            envelope = decode(frames, FROM_CLIENT)
-            request_id = envelope.message_id
+            envelope = _read(frames, admitted=bool(session.owner))
             reply = self._handlers.answer(session, envelope.message)
+            self._send(identity, envelope.message_id, reply)
+            self._follow(identity, envelope.message_id, envelope.message)
         except WireError as fault:
-            self._refuse(session, request_id_of(frames), RequestRefused(fault.code, fault.message, fault.remedy), fault)
-            return
+            self._refuse(session, frames, RequestRefused(fault.code, fault.message, fault.remedy), fault)
         except RequestRefused as refusal:
-            self._refuse(session, request_id or request_id_of(frames), refusal, None)
-            return
-        self._send(identity, request_id, reply)
-        self._follow(identity, request_id, envelope.message)
+            self._refuse(session, frames, refusal, None)
+        except Exception as fault:  # the server's border: a bug refuses one message and ends nothing
+            LOGGER.exception("message failed", extra={"fields": {"peer": identity.hex()}})
+            words = f"Internal error: {type(fault).__name__}"
+            self._refuse(session, frames, RequestRefused("internal", words, "Report this with the backend's log"), None)
 
     def _follow(self, identity: bytes, request_id: str, request: Any) -> None:
         if isinstance(request, wire.Submit):
@@ -142,7 +142,7 @@ class Service:
             subscription = subscription_of(identity, request_id, request.attempt, request.next_chunk)
             self._subscriptions.follow(subscription, request.job_id)
 
-    def _refuse(self, session: Session, request_id: str, refusal: RequestRefused, fault: WireError | None) -> None:
+    def _refuse(self, session: Session, frames: list[bytes], refusal: RequestRefused, fault: WireError | None) -> None:
         """Count, log and tell. Who has not come in learns nothing but the version, and soon not even that."""
         self._ledger.add(refusal.code, refusal.message, session.identity.hex())
         if not session.owner:
@@ -152,7 +152,7 @@ class Service:
             if refusal.code not in ("denied", "hello_first") and not isinstance(fault, VersionError):
                 refusal = RequestRefused("denied", "Denied")
         reply = wire.Refused(refusal.code, refusal.message[:2000], refusal.remedy, refusal.retry_after_s)
-        self._send(session.identity, request_id, reply)
+        self._send(session.identity, request_id_of(frames, admitted=bool(session.owner)), reply)
 
     def _send(self, identity: bytes, request: str, message: Any) -> bool:
         """Send without waiting; a reply to who is gone is dropped with their session, who may ask again."""
@@ -240,6 +240,19 @@ def _credentials(config: ServerConfig, address: BindAddress) -> tuple[KeyPair | 
     if not allow_list.clients():
         raise ServiceError(f"No client is allowed in {allow_list.path}", "Run: python -m backend keys add-client NAME")
     return read_server_keys(config.keys_dir), allow_list
+
+
+def _read(frames: list[bytes], admitted: bool) -> Envelope:
+    """The message in `frames`. Nothing but a hello is decoded for a client that is not admitted.
+
+    Raises WireError, RequestRefused.
+    """
+    if admitted:
+        return decode(frames, FROM_CLIENT)
+    try:
+        return decode_hello(frames)
+    except UnknownKindError as fault:
+        raise RequestRefused("hello_first", "Say hello first") from fault
 
 
 def _process(pid: int) -> psutil.Process | None:
