@@ -43,7 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data-dir", type=Path, metavar="DIR", help="where jobs and results are kept until they are taken")
     add("--device", action="append", metavar="NAME", help="compute device, one worker each (default: auto)")
     add_model(parser)
-    add("--root", action="append", type=Path, default=[], metavar="DIR", help="clients may name videos in here only")
+    add(
+        "--root",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="clients may name videos in here only; with --keys and no --root they upload",
+    )
     add("--keys", type=Path, metavar="DIR", help="CURVE keys and allow-list; required on other than loopback addresses")
     add("--max-jobs", type=int, default=limits.max_jobs, metavar="N", help="jobs waiting and running at once")
     add("--max-frames", type=int, default=limits.max_frames, metavar="N", help="frames of one job")

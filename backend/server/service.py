@@ -71,7 +71,9 @@ class Service:
         self._table = JobTable(store)
         self._scheduler = JobScheduler(self._table, store, self._pool, limits)
         self._supervisor = JobSupervisor(self._table, store, self._pool, limits)
-        roots = config.roots if config.roots or not self._address.loopback else None
+        # without roots, only a server that nobody but its own user can reach reads every file of that user
+        private = self._address.loopback and config.keys_dir is None
+        roots = config.roots if config.roots or not private else None
         policy = ServerPolicy(version, self._token, self._allow_list, roots, limits)
         self._handlers = RequestHandlers(policy, self._scheduler, store, self._pool, self._ledger)
         self._handlers.memory_bytes = lambda: psutil.Process().memory_info().rss
