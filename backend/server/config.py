@@ -23,10 +23,12 @@ class Limits:
     (bursts of twice that); `keep_s` how long a result waits to be taken; below `free_disk_bytes` jobs are refused;
     a cancelled job has `cancel_grace_s` to end by itself; then its client is told, and the finished frames have
     `finish_s` to become a clip; after that the job has `abandon_grace_s` more to let go of its worker; a video that was
-    uploaded to look for people waits `keep_upload_s` for its owner to want it solved.
+    uploaded to look for people waits `keep_upload_s` for its owner to want it solved. At most `max_connections` stand
+    at once, fewer where the process has few descriptors.
     """
 
     max_jobs: int = 64
+    max_connections: int = 1024
     max_frames: int = 200_000
     memory_bytes: int = 4 << 30
     upload_bytes: int = 4 << 30

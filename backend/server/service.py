@@ -18,6 +18,7 @@ from backend.errors import BadInputError, ServiceError
 from backend.files import FolderLock
 from backend.server.auth import AllowList, KeyPair, new_token, read_server_keys
 from backend.server.config import BindAddress, ServerConfig, parse_bind
+from backend.server.connections import Connections, connection_limit, raise_descriptor_limit
 from backend.server.errors import RequestRefused
 from backend.server.handlers import RequestHandlers, ServerPolicy
 from backend.server.job_scheduler import JobScheduler
@@ -25,7 +26,7 @@ from backend.server.job_store import JobStore
 from backend.server.job_supervisor import JobSupervisor
 from backend.server.job_table import JobTable
 from backend.server.logs import LOGGER, RefusalLedger, log_event
-from backend.server.router import RouterSocket
+from backend.server.router import Arrival, RouterSocket
 from backend.server.send_queue import SendQueue
 from backend.server.sessions import MAX_DENIALS, Session, Sessions
 from backend.server.subscriptions import Subscriptions, subscription_of
@@ -76,9 +77,10 @@ class Service:
         roots = config.roots if config.roots or not private else None
         policy = ServerPolicy(version, self._token, self._allow_list, roots, limits)
         self._handlers = RequestHandlers(policy, self._scheduler, store, self._pool, self._ledger)
-        self._handlers.memory_bytes = lambda: psutil.Process().memory_info().rss
+        self._handlers.memory_bytes = _own_memory_bytes
         self._subscriptions = Subscriptions(self._scheduler, store, self._send)
-        self._router = RouterSocket(self._context, self._keys, self._allow_list, self._ledger)
+        connections = Connections(connection_limit(raise_descriptor_limit(), limits.max_connections))
+        self._router = RouterSocket(self._context, self._keys, self._allow_list, self._ledger, connections)
         self._send_queue = SendQueue(self._router.send)
         self._owner = _process(config.owner_pid)
 
@@ -94,14 +96,33 @@ class Service:
             waiting = False
             while not self._stopping:
                 self._router.wait(self._pool.inbox, _BUSY_WAIT_MS if waiting else _IDLE_WAIT_MS)
-                self._hear_workers()
-                self._hear_clients()
-                self._scheduler.assign()
-                self._send_queue.flush()
-                waiting = self._subscriptions.serve() or bool(self._send_queue)
-                self._keep_house()
+                waiting = self._go_round()
         finally:
             self._close()
+
+    def _go_round(self) -> bool:
+        """One round of the loop; True when something waits.
+
+        Neither what the system refuses for a while nor a bug ends the server: what failed was taken from its queue
+        already, so that it does not fail again in the next round.
+        """
+        try:
+            for identity in self._router.take_left():
+                self._sessions.drop(identity)
+            self._hear_workers()
+            self._hear_clients()
+            self._scheduler.assign()
+            self._send_queue.flush()
+            waiting = self._subscriptions.serve() or bool(self._send_queue)
+            self._keep_house()
+        except OSError as fault:
+            log_event("the system refuses", logging.ERROR, reason=str(fault))
+        except Exception:  # the loop's border
+            LOGGER.exception("round failed")
+        else:
+            return waiting
+        time.sleep(_IDLE_WAIT_MS / 1000.0)
+        return True
 
     def _announce(self, endpoint: str) -> None:
         public_key = self._keys.public if self._keys else ""
@@ -116,16 +137,19 @@ class Service:
             arrival = self._router.receive()
             if arrival is None:
                 return
-            self._handle(arrival.identity, arrival.key_name, arrival.frames)
+            self._handle(arrival)
 
-    def _handle(self, identity: bytes, key_name: str, frames: list[bytes]) -> None:
+    def _handle(self, arrival: Arrival) -> None:
         """One message in, one reply out: the border where everything that can be wrong becomes a refusal."""
         now_s = time.monotonic()
-        session = self._sessions.of(identity, key_name, now_s)
+        identity, frames = arrival.identity, arrival.frames
+        session = self._sessions.of(identity, arrival.key_name, now_s)
         try:
             session.spend(self._config.limits.rate_per_s, now_s)
             envelope = _read(frames, admitted=bool(session.owner))
             reply = self._handlers.answer(session, envelope.message)
+            if isinstance(reply, wire.Welcome):
+                self._router.admit(arrival)
             self._send(identity, envelope.message_id, reply)
             self._follow(identity, envelope.message_id, envelope.message)
         except WireError as fault:
@@ -201,7 +225,9 @@ class Service:
         if now_s < self._next_housekeeping_s:
             return
         self._next_housekeeping_s = now_s + _HOUSEKEEPING_S
-        self._pool.start_due(now_s)
+        refused = self._pool.start_due(now_s)
+        if refused and self._pool.hopeless():
+            self._supervisor.fail_waiting(refused)
         self._supervisor.end_overdue(now_s)
         self._kept.sweep(now_s)
         self._sessions.expire(SESSION_LIFETIME_S, now_s)
@@ -269,6 +295,15 @@ def _alive(process: psutil.Process | None) -> bool:
         return process is not None and process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+    except OSError:
+        return True  # the system has no descriptor to look with; it is asked again
+
+
+def _own_memory_bytes() -> int:
+    try:
+        return int(psutil.Process().memory_info().rss)
+    except (OSError, psutil.Error):
+        return 0
 
 
 def _remove_own(path: Any) -> None:

@@ -6,6 +6,7 @@ that the loop waits in one place on every system.
 
 from __future__ import annotations
 
+import errno
 import logging
 import subprocess
 import threading
@@ -27,6 +28,7 @@ _FIRST_RESTART_S = 0.1
 _LAST_RESTART_S = 30.0
 _MEMORY_CHECK_S = 0.5
 _HOPELESS_FAILURES = 3
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,22 @@ class WorkerHandle:
         return Worker(self.worker_id, self.device, self.state, self.job_id, self.memory_bytes)
 
     def start(self) -> None:
-        """Start the process; it reports `Ready` when its models are loaded."""
+        """Start the process; it reports `Ready` when its models are loaded. Raises OSError when it cannot be started.
+
+        After an error the handle is down and is due again after a pause.
+        """
+        outbox: zmq.Socket[bytes] | None = None
+        try:
+            outbox = self._context.socket(zmq.PUSH)
+            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except (OSError, zmq.ZMQError) as fault:
+            if outbox is not None:
+                outbox.close(linger=0)
+            self._pause()
+            raise fault if isinstance(fault, OSError) else OSError(fault.errno, fault.strerror) from fault
         self.generation += 1
         self.state, self.job_id = "starting", ""
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        arguments = (self._process, self.generation)
+        arguments = (self._process, self.generation, outbox)
         threading.Thread(target=self._listen, args=arguments, name=self.worker_id, daemon=True).start()
         log_event("worker starts", worker=self.worker_id, device=self.device, pid=self._process.pid)
 
@@ -110,10 +123,15 @@ class WorkerHandle:
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 _close_quietly(stream)
-        self.state, self.memory_bytes, self._let_go_by_s = "down", 0, None
+        self.memory_bytes, self._let_go_by_s = 0, None
+        self._pause()
+        return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+    def _pause(self) -> None:
+        """The process is down, and is started again after a pause that grows with every failure in a row."""
+        self.state = "down"
         self.failures += 1
         self.restart_at_s = time.monotonic() + min(_FIRST_RESTART_S * 2.0 ** (self.failures - 1), _LAST_RESTART_S)
-        return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
     def measure(self) -> int:
         """The process's resident memory in bytes; 0 when it is not running."""
@@ -121,6 +139,8 @@ class WorkerHandle:
             self.memory_bytes = psutil.Process(self.pid).memory_info().rss if self._process is not None else 0
         except psutil.Error:
             self.memory_bytes = 0
+        except OSError:
+            log_event("worker cannot be measured", logging.WARNING, worker=self.worker_id)
         return self.memory_bytes
 
     def _send(self, message: Any) -> None:
@@ -132,9 +152,8 @@ class WorkerHandle:
         except OSError:
             log_event("worker does not listen", logging.WARNING, worker=self.worker_id)
 
-    def _listen(self, process: subprocess.Popen[bytes], generation: int) -> None:
+    def _listen(self, process: subprocess.Popen[bytes], generation: int, outbox: zmq.Socket[bytes]) -> None:
         """The reader thread: everything from the pipe to the inbox, and an empty message at its end."""
-        outbox = self._context.socket(zmq.PUSH)
         outbox.setsockopt(zmq.LINGER, 0)
         label = [self.worker_id.encode(), str(generation).encode()]
         try:
@@ -180,11 +199,18 @@ class WorkerPool:
         """Whether every worker failed to start several times in a row."""
         return all(worker.failures >= _HOPELESS_FAILURES for worker in self.workers.values())
 
-    def start_due(self, now_s: float) -> None:
-        """Start every worker that is down and whose pause is over."""
+    def start_due(self, now_s: float) -> str:
+        """Start every worker that is down and whose pause is over; why one could not be started, "" for none."""
+        refused = ""
         for worker in self.workers.values():
             if worker.state == "down" and now_s >= worker.restart_at_s:
-                worker.start()
+                try:
+                    worker.start()
+                except OSError as fault:
+                    log_event("worker cannot be started", logging.ERROR, worker=worker.worker_id, reason=str(fault))
+                    # what the system lacks for a moment fails no job
+                    refused = "" if fault.errno in _PASSING else f"could not be started ({fault.strerror})"
+        return refused
 
     def end_stubborn(self, now_s: float) -> None:
         """End the processes that do not let go of an abandoned job."""

@@ -72,6 +72,7 @@ def test_a_bug_in_a_handler_refuses_its_message_and_ends_nothing(tmp_path: Path,
     """The fault is injected: a handler that raises what nobody expects."""
     from backend.server.config import ServerConfig
     from backend.server.handlers import RequestHandlers
+    from backend.server.router import Arrival
     from backend.server.service import Service
 
     def broken(self: RequestHandlers, session: object, request: object) -> None:
@@ -84,7 +85,7 @@ def test_a_bug_in_a_handler_refuses_its_message_and_ends_nothing(tmp_path: Path,
     try:
         session = service._sessions.of(b"1", "", 0.0)
         session.owner = "local"
-        service._handle(b"1", "", [bytes(frame) for frame in encode(wire.Ping(), "5")])
+        service._handle(Arrival(b"1", -1, "", [bytes(frame) for frame in encode(wire.Ping(), "5")]))
     finally:
         service._close()
     assert sent[0] == (
