@@ -9,13 +9,14 @@ import logging
 import os
 import time
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import psutil
 import zmq
 
 from backend.errors import BadInputError, ServiceError
-from backend.files import FolderLock
+from backend.files import ConnectionFileLock, FolderLock
 from backend.server.auth import AllowList, KeyPair, new_token, read_server_keys
 from backend.server.config import BindAddress, ServerConfig, parse_bind
 from backend.server.connections import Connections, connection_limit, raise_descriptor_limit
@@ -35,7 +36,12 @@ from backend.server.worker_pool import WorkerPool, WorkerReport
 from backend.server.worker_protocol import JobEnded, Ready
 from blender_addon.wire import messages as wire
 from blender_addon.wire.codec import FROM_CLIENT, Envelope, decode, decode_hello, encode, request_id_of
-from blender_addon.wire.connection_file import ConnectionInfo, write_connection_file
+from blender_addon.wire.connection_file import (
+    ConnectionFileError,
+    ConnectionInfo,
+    read_connection_file,
+    write_connection_file,
+)
 from blender_addon.wire.errors import UnknownKindError, VersionError, WireError
 from blender_addon.wire.transport import SESSION_LIFETIME_S
 
@@ -59,6 +65,11 @@ class Service:
         self._ids = count(1)
         self._next_housekeeping_s = 0.0
         self._lock = FolderLock(config.data_dir)
+        try:
+            self._file_lock = ConnectionFileLock(config.connection_file)
+        except ServiceError:
+            self._lock.release()
+            raise
         self._context: zmq.Context[Any] = zmq.Context()
         self._ledger = RefusalLedger()
         self._sessions = Sessions()
@@ -249,8 +260,9 @@ class Service:
         self._kept.clear()
         self._ledger.flush()
         self._router.close()
-        _remove_own(self._config.connection_file)
+        _remove_own(self._config.connection_file, self._token)
         self._context.term()
+        self._file_lock.release()
         self._lock.release()
         log_event("stopped", refusals=dict(self._ledger.counts))
 
@@ -306,8 +318,12 @@ def _own_memory_bytes() -> int:
         return 0
 
 
-def _remove_own(path: Any) -> None:
+def _remove_own(path: Path, token: str) -> None:
+    """Remove the connection file, unless it is another server's by now."""
     try:
-        path.unlink(missing_ok=True)
+        if read_connection_file(path).token == token:
+            path.unlink(missing_ok=True)
+    except ConnectionFileError as fault:
+        log_event("connection file is not this server's any more", logging.WARNING, reason=str(fault))
     except OSError as fault:
         log_event("connection file cannot be removed", logging.WARNING, reason=str(fault))

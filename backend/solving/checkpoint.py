@@ -69,6 +69,8 @@ class Checkpoint:
             self.folder.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as stream:
                 np.savez(stream, key=np.array(self._key), **arrays)
+                stream.flush()
+                os.fsync(stream.fileno())
             os.replace(temporary, self.folder / _FILE)
         except OSError as fault:
             self._broken = True

@@ -147,6 +147,8 @@ def write_clip(clip: MotionClip, path: Path) -> None:
     try:
         with temporary.open("xb") as stream:
             stream.write(payload)
+            stream.flush()
+            os.fsync(stream.fileno())  # the name must not reach the disk before the bytes: a power cut would empty it
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,11 @@ def main() -> int:
     parser.add_argument("--broken-worker", action="store_true")
     parser.add_argument("--slow-start", type=float, default=0.0)
     parser.add_argument("--descriptors", type=int, default=0)
+    parser.add_argument("--leap", type=float, default=0.0)
     arguments = parser.parse_args()
+    if arguments.leap:
+        real = time.time
+        time.time = lambda: real() + arguments.leap  # the system's clock as the server sees it
     if arguments.descriptors:
         import resource
 
