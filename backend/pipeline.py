@@ -21,13 +21,14 @@ from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.part_retrieval import PartSettings
 from backend.embedding.pose_model import PoseModel, PoseOptions, load_model
 from backend.embedding.refine import RefineSettings
-from backend.errors import BadInputError, Cancelled, NoPersonError
+from backend.errors import Cancelled, NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.networks import PeopleNetworks, load_people_networks
 from backend.people.options import Choice, PeopleOptions
 from backend.solving.checkpoint import open_checkpoint
 from backend.solving.clip_assembly import assemble_clip
 from backend.solving.device import choose_device
+from backend.solving.frame_limit import too_many_frames
 from backend.solving.outputs import check_output, write_clips
 from backend.solving.preview import Previewer
 from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, SolveRequest, SolveResult
@@ -91,7 +92,7 @@ def solve(
         checkpoint = open_checkpoint(request, reader.info, models.device)
     with clock.stage("watch"):
         previewer = _Poses(models.poses, intrinsics, request).previewer(on_chunk)
-        watcher = VideoPass(reader, checkpoint, _people_options(request, models), models.people)
+        watcher = VideoPass(reader, checkpoint, _people_options(request, models), models.people, request.max_frames)
         tracked = watcher.watch(progress, cancel, previewer.preview)
     clock.stage_s |= {"wait for decoder": tracked.waited_s, "previews": previewer.spent_s}
     try:
@@ -208,10 +209,7 @@ class _StageClock:
 def _open(request: SolveRequest) -> VideoReader:
     reader = open_video(request.video, request.video_options)
     if request.max_frames and reader.expected_frames > request.max_frames:
-        raise BadInputError(
-            f"{request.video.name} has about {reader.expected_frames} frames, the limit is {request.max_frames}",
-            "Solve it in parts with a range",
-        )
+        raise too_many_frames(request.video.name, f"about {reader.expected_frames}", request.max_frames)
     return reader
 
 

@@ -12,6 +12,9 @@ trap 'rm -rf "$work"' EXIT
 sed 's/^requires-python = .*/requires-python = ">=3.11,<3.13"/' pyproject.toml >"$work/pyproject.toml"
 printf '[tool.uv]\nenvironments = ["python_version < '"'3.13'"'"]\n' >>"$work/pyproject.toml"
 echo 'torch ; python_version < "3"' >"$work/no-torch.txt"
+# OpenCV 4.12 asks for numpy 2, whose binary interface numpy 1.26 has too: the locks keep the numpy of Blender 4.2 to 5.0,
+# and a solve with either is the same (docs/decisions/index.md).
+echo 'numpy==1.26.4' >>"$work/no-torch.txt"
 upgrade=()
 for package in "$@"; do upgrade+=(--upgrade-package "$package"); done
 

@@ -43,9 +43,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data-dir", type=Path, metavar="DIR", help="where jobs and results are kept until they are taken")
     add("--device", action="append", metavar="NAME", help="compute device, one worker each (default: auto)")
     add_model(parser)
-    add("--root", action="append", type=Path, default=[], metavar="DIR", help="clients may name videos in here only")
+    add(
+        "--root",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="clients may name videos in here only; with --keys and no --root they upload",
+    )
     add("--keys", type=Path, metavar="DIR", help="CURVE keys and allow-list; required on other than loopback addresses")
     add("--max-jobs", type=int, default=limits.max_jobs, metavar="N", help="jobs waiting and running at once")
+    add(
+        "--client-jobs", type=int, metavar="N", help="of these, one client's (default: a quarter with --keys, else all)"
+    )
+    add("--client-uploads", default="8G", metavar="SIZE", help="bytes of uploads for one client's unfinished jobs")
+    add(
+        "--stall",
+        type=float,
+        default=limits.stall_s,
+        metavar="S",
+        help="end a job whose video gives no data for so long; 0: never",
+    )
     add("--max-frames", type=int, default=limits.max_frames, metavar="N", help="frames of one job")
     add("--memory", default="4G", metavar="SIZE", help="memory of each worker; a job that needs more fails")
     add("--max-upload", default="4G", metavar="SIZE", help="bytes of one uploaded video")
@@ -74,9 +92,12 @@ def config_from(arguments: argparse.Namespace) -> ServerConfig:
         ("keep_days", 0.01),
         ("finish", 0.0),
         ("keep_upload", 0.0),
+        ("client_jobs", 1),
+        ("stall", 0.0),
     ):
-        if getattr(arguments, name) < least:
-            raise BadInputError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}", f"It is at least {least}")
+        value = getattr(arguments, name)
+        if value is not None and not value >= least:
+            raise BadInputError(f"--{name.replace('_', '-')} is {value}", f"It is at least {least}")
     files = ModelFiles(*(path.absolute() if path else None for path in (arguments.towers, arguments.bank)))
     files.check()
     missing = [root for root in arguments.root if not root.is_dir()]
@@ -92,16 +113,24 @@ def config_from(arguments: argparse.Namespace) -> ServerConfig:
         roots=tuple(root.resolve() for root in arguments.root),
         keys_dir=arguments.keys,
         owner_pid=0 if arguments.stay else arguments.owner_pid,
-        limits=Limits(
-            max_jobs=arguments.max_jobs,
-            max_frames=arguments.max_frames,
-            memory_bytes=parse_size(arguments.memory),
-            upload_bytes=parse_size(arguments.max_upload),
-            keep_upload_s=arguments.keep_upload,
-            rate_per_s=arguments.rate,
-            keep_s=arguments.keep_days * 86_400.0,
-            finish_s=arguments.finish,
-        ),
+        limits=_limits_from(arguments),
+    )
+
+
+def _limits_from(arguments: argparse.Namespace) -> Limits:
+    share = max(1, arguments.max_jobs // 4) if arguments.keys is not None else arguments.max_jobs
+    return Limits(
+        max_jobs=arguments.max_jobs,
+        client_jobs=min(arguments.client_jobs or share, arguments.max_jobs),
+        max_frames=arguments.max_frames,
+        memory_bytes=parse_size(arguments.memory),
+        upload_bytes=parse_size(arguments.max_upload),
+        client_upload_bytes=parse_size(arguments.client_uploads),
+        keep_upload_s=arguments.keep_upload,
+        rate_per_s=arguments.rate,
+        keep_s=arguments.keep_days * 86_400.0,
+        finish_s=arguments.finish,
+        stall_s=arguments.stall,
     )
 
 

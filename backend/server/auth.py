@@ -5,7 +5,9 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import queue
 import secrets
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import zmq
 from zmq.utils import z85
 
 from backend.errors import BadInputError, ServiceError
+from backend.server.errors import RequestRefused
 from backend.server.logs import RefusalLedger, log_event
 from blender_addon.wire.connection_file import ConnectionFileError, check_private, write_private_file
 
@@ -22,6 +25,9 @@ SERVER_KEY_FILE = "server.key.json"
 ALLOW_LIST_FILE = "allowed_clients.json"
 _ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _Z85_KEY_CHARS = 40
+PATH_PATIENCE_S = 2.0
+# Threads that look at paths; those that a dead share holds stay until it answers.
+_LOOKERS = threading.BoundedSemaphore(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +154,37 @@ class ZapHandler:
             self.socket.send_multipart([b"1.0", request, b"200", b"", name.encode(), b""])
 
 
-def path_within(path: str, roots: tuple[Path, ...]) -> Path | None:
-    """The file that `path` names, links followed, when it lies in one of `roots`; None when it does not."""
+def path_within(path: str, roots: tuple[Path, ...], patience_s: float = PATH_PATIENCE_S) -> Path | None:
+    """The file that `path` names, links followed, when it lies in one of `roots`; None when it does not.
+
+    Raises RequestRefused if the disk does not answer in time: a lost network share must not stop the server.
+    """
+    answers: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+    if not _LOOKERS.acquire(blocking=False):
+        raise _no_answer(path)
+
+    def look() -> None:
+        try:
+            answers.put(_resolve_within(path, roots))
+        finally:
+            _LOOKERS.release()
+
+    threading.Thread(target=look, name="look at a path", daemon=True).start()
+    try:
+        return answers.get(timeout=patience_s)
+    except queue.Empty:
+        raise _no_answer(path) from None
+
+
+def _resolve_within(path: str, roots: tuple[Path, ...]) -> Path | None:
     try:
         resolved = Path(path).resolve()
+        return resolved if any(resolved.is_relative_to(root.resolve()) for root in roots) else None
     except (OSError, RuntimeError, ValueError):
         return None
-    return resolved if any(resolved.is_relative_to(root.resolve()) for root in roots) else None
+
+
+def _no_answer(path: str) -> RequestRefused:
+    return RequestRefused(
+        "bad_source", f"The disk of {path!r} does not answer", "Upload the video instead, or try later", 10.0
+    )

@@ -23,10 +23,18 @@ class Limits:
     (bursts of twice that); `keep_s` how long a result waits to be taken; below `free_disk_bytes` jobs are refused;
     a cancelled job has `cancel_grace_s` to end by itself; then its client is told, and the finished frames have
     `finish_s` to become a clip; after that the job has `abandon_grace_s` more to let go of its worker; a video that was
-    uploaded to look for people waits `keep_upload_s` for its owner to want it solved.
+    uploaded to look for people waits `keep_upload_s` for its owner to want it solved. At most `max_connections` stand
+    at once, fewer where the process has few descriptors.
+
+    One client has at most `client_jobs` queued and running and announces at most `client_upload_bytes` of uploads for
+    them. A worker that neither reports nor computes for `stall_s` waits for its input in vain and is ended; 0: never.
     """
 
     max_jobs: int = 64
+    client_jobs: int = 64
+    client_upload_bytes: int = 8 << 30
+    max_connections: int = 1024
+    stall_s: float = 120.0
     max_frames: int = 200_000
     memory_bytes: int = 4 << 30
     upload_bytes: int = 4 << 30

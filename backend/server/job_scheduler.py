@@ -55,7 +55,8 @@ class JobScheduler:
             if same != (record.owner, record.source, record.options, record.task):
                 raise RequestRefused("job_conflict", f"The job id {record.job_id} is taken", "Use a new random id")
             return known
-        self._check_room()
+        self._check_share(record)
+        self._check_room(record)
         job = Job(record, touched_s=time.monotonic())
         try:
             self._store.save(record)
@@ -71,7 +72,26 @@ class JobScheduler:
         log_event("job submitted", job_id=record.job_id, owner=record.owner, source=record.source.kind)
         return job
 
-    def _check_room(self) -> None:
+    def _check_share(self, record: JobRecord) -> None:
+        """Raise RequestRefused where a client's own jobs and uploads would take more than its share."""
+        own = [job.record for job in self._table.jobs.values() if job.record.owner == record.owner]
+        unfinished = [kept for kept in own if not kept.over]
+        if len(unfinished) >= self._limits.client_jobs:
+            raise RequestRefused(
+                "queue_full", f"{len(unfinished)} of your jobs are waiting or running", "Try again later", 1.0
+            )
+        if len(own) >= self._limits.client_jobs * _KEPT_PER_JOB:
+            raise RequestRefused("queue_full", f"{len(own)} of your results wait to be taken", "Release some", 10.0)
+        announced = sum(kept.source.size_bytes for kept in (*unfinished, record) if kept.source.kind == "upload")
+        if record.source.kind == "upload" and announced > self._limits.client_upload_bytes:
+            raise RequestRefused(
+                "queue_full",
+                f"Uploads for your jobs would take {announced} bytes, {self._limits.client_upload_bytes} are allowed",
+                "Wait for the end of a job",
+                10.0,
+            )
+
+    def _check_room(self, record: JobRecord) -> None:
         unfinished = sum(1 for job in self._table.jobs.values() if not job.record.over)
         if unfinished >= self._limits.max_jobs:
             raise RequestRefused("queue_full", f"{unfinished} jobs are waiting or running", "Try again later", 1.0)
@@ -79,10 +99,17 @@ class JobScheduler:
             raise RequestRefused(
                 "queue_full", f"{len(self._table.jobs)} results wait to be taken", "Release some", 10.0
             )
-        if self._store.free_bytes() < self._limits.free_disk_bytes:
+        needed = self._limits.free_disk_bytes + self._still_to_come(record)
+        if self._store.free_bytes() < needed:
             self._store.kept.clear()
-        if self._store.free_bytes() < self._limits.free_disk_bytes:
+        if self._store.free_bytes() < needed:
             raise RequestRefused("disk", "The server's disk is full", "Free space on it, or release results", 10.0)
+
+    def _still_to_come(self, record: JobRecord) -> int:
+        """Bytes that uploads were promised room for, the new one's among them."""
+        receiving = [job for job in self._table.jobs.values() if job.record.state == "receiving"]
+        promised = sum(job.record.source.size_bytes - job.upload_offset for job in receiving)
+        return promised + (record.source.size_bytes if record.source.kind == "upload" else 0)
 
     def enqueue_upload(self, job: Job) -> None:
         """An upload is complete: the job may run, or fails where the disk refuses to say so."""
@@ -117,10 +144,10 @@ class JobScheduler:
         del self._table.jobs[job.record.job_id]
 
     def assign(self) -> None:
-        """Give waiting jobs to idle workers."""
+        """Give waiting jobs to idle workers; clients take turns."""
         while self._table.queue and (worker := self._pool.idle()) is not None:
-            job = self._table.jobs.get(self._table.queue.popleft())
-            if job is not None and job.record.state == "queued":
+            job = self._table.take_next()
+            if job.record.state == "queued":
                 self._start(job, worker)
 
     def _start(self, job: Job, worker: WorkerHandle) -> None:
@@ -140,7 +167,7 @@ class JobScheduler:
     def info(self, job: Job) -> JobInfo:
         """A job as clients see it."""
         job_id = job.record.job_id
-        return job.info(self._table.queue.index(job_id) + 1 if job_id in self._table.queue else 0)
+        return job.info(self._table.turns().index(job_id) + 1 if job_id in self._table.queue else 0)
 
     def counts(self) -> dict[str, int]:
         """Jobs by state."""

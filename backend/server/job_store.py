@@ -6,7 +6,9 @@
              work/        where the worker writes; renamed to result/ when the job ends
              result/      what a client fetches
 
-Every file appears whole by a rename; what a dead process left half-made is swept when the store is opened.
+Every file appears whole by a rename; what a dead process left half-made is swept when the store is opened. Records and
+results are on the disk before they are renamed: after a power cut a name stands for a whole file or an older one. A
+folder with a result or an upload whose record cannot be read is moved to `damaged/` beside this folder, not deleted.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ JOB_ID = re.compile(r"[0-9a-f]{32}")
 class JobRecord:
     """What is kept of a job: the request, its state, and its end. States as in `JobInfo`.
 
-    `attempt` counts the runs, `deaths` those that ended with the server itself.
+    `attempt` counts the runs, `deaths` those that ended with the server itself, `crashes` those that ended with their
+    worker. `waited_s` is how long the result of an ended job had waited to be taken at `seen_unix_s`.
     """
 
     job_id: str
@@ -46,6 +49,9 @@ class JobRecord:
     ended_unix_s: float = 0.0
     attempt: int = 0
     deaths: int = 0
+    crashes: int = 0
+    waited_s: float = 0.0
+    seen_unix_s: float = 0.0
     frames_kept: int = 0
     code: str = ""
     message: str = ""
@@ -80,19 +86,32 @@ class JobStore:
         for path in sorted(self.folder.iterdir()):
             record = self._read(path) if JOB_ID.fullmatch(path.name) and path.is_dir() else None
             if record is None:
-                log_event("swept", logging.WARNING, path=path.name)
-                _remove(path)
+                self._sweep(path)
                 continue
             for temporary in path.glob(".*.new"):
                 _remove(temporary)
             records.append(record)
         return sorted(records, key=lambda record: record.submitted_unix_s)
 
+    def _sweep(self, path: Path) -> None:
+        """Remove what no record stands for; what may be somebody's result or video is moved aside."""
+        if JOB_ID.fullmatch(path.name) and path.is_dir() and any((*path.glob("result/*"), *path.glob("upload.*"))):
+            aside = self.folder.with_name("damaged")
+            aside.mkdir(exist_ok=True, mode=0o700)
+            place = next(place for count in range(1000) if not (place := aside / f"{path.name}.{count}").exists())
+            os.replace(path, place)
+            log_event("job without a readable record moved aside", logging.ERROR, path=str(place))
+            return
+        log_event("swept", logging.WARNING, path=path.name)
+        _remove(path)
+
     def save(self, record: JobRecord) -> None:
-        """Write a job's record whole."""
+        """Write a job's record whole; when this returns it is on the disk."""
         folder = self.folder / record.job_id
-        folder.mkdir(exist_ok=True, mode=0o700)
-        _write_whole(folder / "job.json", json.dumps(record_of(record, plan_of(JobRecord))).encode())
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700)
+            _sync_folder(self.folder)
+        _write_whole(folder / "job.json", json.dumps(record_of(record, plan_of(JobRecord))).encode(), sync=True)
 
     def delete(self, job_id: str) -> None:
         """Remove a job; a crash half way leaves a folder that the next start sweeps."""
@@ -118,8 +137,10 @@ class JobStore:
         fresh.mkdir()
         for file in files:
             os.replace(folder / "work" / file.name, fresh / file.name)
+        _sync_folder(fresh)  # the worker has synced the files themselves
         _remove(folder / "result")
         os.replace(fresh, folder / "result")
+        _sync_folder(folder)
         _remove(folder / "work")
 
     def drop_work(self, job_id: str) -> None:
@@ -164,6 +185,22 @@ class JobStore:
             stream.seek(offset)
             return stream.read(size)
 
+    def received_bytes(self, job_id: str) -> int:
+        """Bytes of an unfinished upload that are there."""
+        try:
+            return self.part_path(job_id).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def has_input(self, record: JobRecord) -> bool:
+        """Whether the whole upload of a job that waits is there; a path is looked at when the job runs."""
+        if record.source.kind != "upload":
+            return True
+        try:
+            return self.upload_path(record).stat().st_size == record.source.size_bytes
+        except FileNotFoundError:
+            return False
+
     def free_bytes(self) -> int:
         """Free space on the store's disk."""
         return shutil.disk_usage(self.folder).free
@@ -177,10 +214,27 @@ class JobStore:
         return job if job.job_id == folder.name else None
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_whole(path: Path, data: bytes, sync: bool = False) -> None:
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(data)
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        if sync:
+            stream.flush()
+            os.fsync(stream.fileno())
     os.replace(temporary, path)
+    if sync:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Have the disk keep the names in a folder; Windows keeps them by itself and opens no folders."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -6,7 +6,6 @@ May import stdlib, `blender_addon.wire` and its own room. Times are `time.monoto
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import replace
 
 from backend.server.config import Limits
@@ -72,7 +71,7 @@ class JobSupervisor:
         self._table.end(job, state, message.code, message.message, message.remedy)
 
     def on_worker_gone(self, worker: WorkerHandle, how: str) -> None:
-        """A worker process ended: its job alone fails, or is cancelled if that is why it was ended."""
+        """A worker process ended: its job goes on with another one once, unless it was ended for the job's own sake."""
         job = self._table.jobs.get(worker.job_id)
         worker.job_id = ""
         if job is not None and job.finishing:
@@ -86,8 +85,16 @@ class JobSupervisor:
             self._table.end(
                 job, "failed", "memory", f"The job needed more than {limit}", "Solve a shorter range, or raise --memory"
             )
-        else:
-            message = f"The worker process {how} during this job"
+        elif job.stop_reason == "stalled":
+            self._table.end(
+                job,
+                "failed",
+                "stalled",
+                f"The video gave no data for {self._limits.stall_s:g} s",
+                "Check that its disk or network share answers and that it is a file, not a pipe",
+            )
+        elif not self._table.try_again(job):
+            message = f"The worker process {how} during this job, as one did before"
             self._table.end(
                 job, "failed", "worker_crashed", message, "Submit it again; if it fails again, report the backend's log"
             )
@@ -103,6 +110,14 @@ class JobSupervisor:
     def end_overdue(self, now_s: float) -> None:
         """End what does not stop in time or takes too much memory, and drop what nobody will finish or take."""
         self._pool.end_stubborn(now_s)
+        for worker, how in self._pool.lost(now_s):
+            self.on_worker_gone(worker, how)
+        for worker in self._pool.stalled(self._limits.stall_s, now_s):
+            job = self._table.jobs.get(worker.job_id)
+            if job is not None and not job.stop_reason:
+                job.stop_reason = "stalled"
+            log_event("worker stalled", logging.WARNING, worker=worker.worker_id, job_id=worker.job_id)
+            worker.kill()
         for worker in self._pool.over_memory(self._limits.memory_bytes, now_s):
             job = self._table.jobs.get(worker.job_id)
             if job is not None and not job.stop_reason:
@@ -117,7 +132,7 @@ class JobSupervisor:
                 self._end_finishing(job, None)
             elif job.record.state == "receiving" and now_s - job.touched_s > self._limits.upload_idle_s:
                 self._table.end(job, "failed", "upload", "The upload stopped coming", "Submit it again")
-            elif job.record.over and time.time() - job.record.ended_unix_s > self._limits.keep_s:
+            elif job.record.over and self._table.waited_s(job, now_s) > self._limits.keep_s:
                 self._expire(job)
 
     def _expire(self, job: Job) -> None:

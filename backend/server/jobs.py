@@ -25,6 +25,7 @@ class Job:
     digest: hashlib._Hash | None = None
     hashed_bytes: int = 0
     touched_s: float = 0.0
+    ended_s: float = 0.0
     stop_by_s: float | None = None
     stop_reason: str = ""
     finish_by_s: float | None = None

@@ -54,14 +54,14 @@ class RefusalLedger:
         self._second = 0
         self._lines = 0
 
-    def add(self, code: str, reason: str, peer: str) -> None:
-        """Count one refusal; `reason` is for the log only."""
-        self.counts[code] += 1
+    def add(self, code: str, reason: str, peer: str, count: int = 1) -> None:
+        """Count refusals, one or `count` of the same kind; `reason` is for the log only."""
+        self.counts[code] += count
         if self._lines >= _SINGLE_LINES_PER_S:
-            self._unlogged[code] += 1
+            self._unlogged[code] += count
             return
         self._lines += 1
-        log_event("refused", logging.WARNING, code=code, reason=reason[:200], peer=peer, count=1)
+        log_event("refused", logging.WARNING, code=code, reason=reason[:200], peer=peer, count=count)
 
     def tick(self, now_s: float) -> None:
         """Once a second: write the sums of what was not logged singly."""

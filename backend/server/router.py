@@ -6,6 +6,7 @@ them, so that they are refusals like any other.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from zmq.utils.monitor import recv_monitor_message
 from backend.errors import ServiceError
 from backend.server.auth import ZAP_DOMAIN, AllowList, KeyPair, ZapHandler
 from backend.server.config import BindAddress
+from backend.server.connections import Connections
 from backend.server.logs import RefusalLedger
 from blender_addon.wire.codec import Buffer
 from blender_addon.wire.transport import send, server_socket
@@ -22,14 +24,17 @@ from blender_addon.wire.transport import send, server_socket
 _FAILED_HANDSHAKES = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
-_MONITOR_BATCH = 64
+_EVENTS = _FAILED_HANDSHAKES | zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
+_MONITOR = "inproc://marionet-monitor"
+_MONITOR_BATCH = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message as it came: the connection's identity, the name of its key ("" on loopback), its frames."""
+    """A message as it came: the connection's identity and descriptor, the name of its key ("" on loopback), frames."""
 
     identity: bytes
+    descriptor: int
     key_name: str
     frames: list[bytes]
 
@@ -43,12 +48,20 @@ class RouterSocket:
         keys: KeyPair | None,
         allow_list: AllowList | None,
         ledger: RefusalLedger,
+        connections: Connections,
     ) -> None:
         self._ledger = ledger
+        self._connections = connections
+        self._left: list[bytes] = []
         # The judge must stand before the first connection, or libzmq lets everyone in.
         self._judge = ZapHandler(context, allow_list, ledger) if allow_list is not None else None
         self._router = server_socket(context, keys.secret if keys else "", ZAP_DOMAIN)
-        self._monitor = self._router.get_monitor_socket(_FAILED_HANDSHAKES)
+        self._router.monitor(_MONITOR, _EVENTS)
+        self._monitor = context.socket(zmq.PAIR)
+        # Without a bound: libzmq waits for room in it, and a flood of events would hold its thread up.
+        self._monitor.setsockopt(zmq.RCVHWM, 0)
+        self._monitor.setsockopt(zmq.LINGER, 0)
+        self._monitor.connect(_MONITOR)
         self._poller = zmq.Poller()
 
     def open(self, address: BindAddress) -> str:
@@ -68,13 +81,25 @@ class RouterSocket:
         return bound.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
     def wait(self, inbox: zmq.Socket[bytes], timeout_ms: int) -> None:
-        """Wait until something happens; judge the keys and count the handshakes that wait."""
+        """Wait until something happens; judge the keys, follow the connections, and close those that are too many."""
         self._poller.register(inbox, zmq.POLLIN)
         ready = dict(self._poller.poll(timeout_ms))
         if self._judge is not None and self._judge.socket in ready:
             self._judge.answer()
         if self._monitor in ready:
-            self._count_handshakes()
+            self._follow_connections()
+        for code, closed in self._connections.close_surplus(time.monotonic()).items():
+            self._ledger.add(code, "closed by the server", "", closed)
+
+    def admit(self, arrival: Arrival) -> None:
+        """A valid hello came: its connection stays. Events first, since its acceptance may not have been read yet."""
+        self._follow_connections()
+        self._connections.admit(arrival.descriptor, arrival.identity)
+
+    def take_left(self) -> list[bytes]:
+        """The identities of the clients whose connections ended since the last call."""
+        left, self._left = self._left, []
+        return left
 
     def receive(self) -> Arrival | None:
         """The next message without waiting; None when there is none."""
@@ -83,7 +108,8 @@ class RouterSocket:
         except zmq.Again:
             return None
         name = _user_id(frames[0]) if frames and self._judge is not None else ""
-        return Arrival(identity.bytes, name, [frame.bytes for frame in frames])
+        descriptor = _descriptor(frames[0]) if frames else -1
+        return Arrival(identity.bytes, descriptor, name, [frame.bytes for frame in frames])
 
     def send(self, identity: bytes, frames: list[Buffer]) -> bool | None:
         """True when queued, False when the peer's queue is full, None when the peer is gone."""
@@ -102,15 +128,34 @@ class RouterSocket:
         if self._judge is not None:
             self._judge.socket.close(linger=0)
 
-    def _count_handshakes(self) -> None:
+    def _follow_connections(self) -> None:
+        now_s = time.monotonic()
         for _ in range(_MONITOR_BATCH):
             try:
                 event = recv_monitor_message(self._monitor, flags=zmq.NOBLOCK)
             except zmq.Again:
                 return
-            self._ledger.add("handshake", f"connection gave up or was not ZeroMQ: event {event['event']}", "")
+            if event["event"] == zmq.EVENT_ACCEPTED:
+                self._connections.accepted(int(event["value"]), now_s)
+            elif event["event"] == zmq.EVENT_DISCONNECTED:
+                identity = self._connections.gone(int(event["value"]))
+                if identity:
+                    self._left.append(identity)
+            else:
+                self._ledger.add("handshake", f"connection gave up or was not ZeroMQ: event {event['event']}", "")
+
+
+def _descriptor(frame: zmq.Frame) -> int:
+    """The descriptor of the connection that a frame came over; -1 for a peer of an old ZeroMQ, which tells none."""
+    try:
+        return int(frame.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return -1
 
 
 def _user_id(frame: zmq.Frame) -> str:
-    """The name that the key judge gave this connection."""
-    return str(frame.get("User-Id"))  # type: ignore[arg-type]  # pyzmq's stub knows the numbered properties only
+    """The name that the key judge gave this connection; "" where there is none, whom no list has."""
+    try:
+        return str(frame.get("User-Id"))  # type: ignore[arg-type]  # pyzmq's stub knows the numbered properties only
+    except zmq.ZMQError:
+        return ""

@@ -9,23 +9,25 @@ import logging
 import os
 import time
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import psutil
 import zmq
 
 from backend.errors import BadInputError, ServiceError
-from backend.files import FolderLock
+from backend.files import ConnectionFileLock, FolderLock
 from backend.server.auth import AllowList, KeyPair, new_token, read_server_keys
 from backend.server.config import BindAddress, ServerConfig, parse_bind
+from backend.server.connections import Connections, connection_limit, raise_descriptor_limit
 from backend.server.errors import RequestRefused
 from backend.server.handlers import RequestHandlers, ServerPolicy
 from backend.server.job_scheduler import JobScheduler
 from backend.server.job_store import JobStore
 from backend.server.job_supervisor import JobSupervisor
 from backend.server.job_table import JobTable
-from backend.server.logs import RefusalLedger, log_event
-from backend.server.router import RouterSocket
+from backend.server.logs import LOGGER, RefusalLedger, log_event
+from backend.server.router import Arrival, RouterSocket
 from backend.server.send_queue import SendQueue
 from backend.server.sessions import MAX_DENIALS, Session, Sessions
 from backend.server.subscriptions import Subscriptions, subscription_of
@@ -33,9 +35,14 @@ from backend.server.upload_cache import UploadCache
 from backend.server.worker_pool import WorkerPool, WorkerReport
 from backend.server.worker_protocol import JobEnded, Ready
 from blender_addon.wire import messages as wire
-from blender_addon.wire.codec import FROM_CLIENT, decode, encode, request_id_of
-from blender_addon.wire.connection_file import ConnectionInfo, write_connection_file
-from blender_addon.wire.errors import VersionError, WireError
+from blender_addon.wire.codec import FROM_CLIENT, Envelope, decode, decode_hello, encode, request_id_of
+from blender_addon.wire.connection_file import (
+    ConnectionFileError,
+    ConnectionInfo,
+    read_connection_file,
+    write_connection_file,
+)
+from blender_addon.wire.errors import UnknownKindError, VersionError, WireError
 from blender_addon.wire.transport import SESSION_LIFETIME_S
 
 _IDLE_WAIT_MS = 50
@@ -58,6 +65,11 @@ class Service:
         self._ids = count(1)
         self._next_housekeeping_s = 0.0
         self._lock = FolderLock(config.data_dir)
+        try:
+            self._file_lock = ConnectionFileLock(config.connection_file)
+        except ServiceError:
+            self._lock.release()
+            raise
         self._context: zmq.Context[Any] = zmq.Context()
         self._ledger = RefusalLedger()
         self._sessions = Sessions()
@@ -71,12 +83,15 @@ class Service:
         self._table = JobTable(store)
         self._scheduler = JobScheduler(self._table, store, self._pool, limits)
         self._supervisor = JobSupervisor(self._table, store, self._pool, limits)
-        roots = config.roots if config.roots or not self._address.loopback else None
+        # without roots, only a server that nobody but its own user can reach reads every file of that user
+        private = self._address.loopback and config.keys_dir is None
+        roots = config.roots if config.roots or not private else None
         policy = ServerPolicy(version, self._token, self._allow_list, roots, limits)
         self._handlers = RequestHandlers(policy, self._scheduler, store, self._pool, self._ledger)
-        self._handlers.memory_bytes = lambda: psutil.Process().memory_info().rss
+        self._handlers.memory_bytes = _own_memory_bytes
         self._subscriptions = Subscriptions(self._scheduler, store, self._send)
-        self._router = RouterSocket(self._context, self._keys, self._allow_list, self._ledger)
+        connections = Connections(connection_limit(raise_descriptor_limit(), limits.max_connections))
+        self._router = RouterSocket(self._context, self._keys, self._allow_list, self._ledger, connections)
         self._send_queue = SendQueue(self._router.send)
         self._owner = _process(config.owner_pid)
 
@@ -92,14 +107,33 @@ class Service:
             waiting = False
             while not self._stopping:
                 self._router.wait(self._pool.inbox, _BUSY_WAIT_MS if waiting else _IDLE_WAIT_MS)
-                self._hear_workers()
-                self._hear_clients()
-                self._scheduler.assign()
-                self._send_queue.flush()
-                waiting = self._subscriptions.serve() or bool(self._send_queue)
-                self._keep_house()
+                waiting = self._go_round()
         finally:
             self._close()
+
+    def _go_round(self) -> bool:
+        """One round of the loop; True when something waits.
+
+        Neither what the system refuses for a while nor a bug ends the server: what failed was taken from its queue
+        already, so that it does not fail again in the next round.
+        """
+        try:
+            for identity in self._router.take_left():
+                self._sessions.drop(identity)
+            self._hear_workers()
+            self._hear_clients()
+            self._scheduler.assign()
+            self._send_queue.flush()
+            waiting = self._subscriptions.serve() or bool(self._send_queue)
+            self._keep_house()
+        except OSError as fault:
+            log_event("the system refuses", logging.ERROR, reason=str(fault))
+        except Exception:  # the loop's border
+            LOGGER.exception("round failed")
+        else:
+            return waiting
+        time.sleep(_IDLE_WAIT_MS / 1000.0)
+        return True
 
     def _announce(self, endpoint: str) -> None:
         public_key = self._keys.public if self._keys else ""
@@ -114,26 +148,29 @@ class Service:
             arrival = self._router.receive()
             if arrival is None:
                 return
-            self._handle(arrival.identity, arrival.key_name, arrival.frames)
+            self._handle(arrival)
 
-    def _handle(self, identity: bytes, key_name: str, frames: list[bytes]) -> None:
+    def _handle(self, arrival: Arrival) -> None:
         """One message in, one reply out: the border where everything that can be wrong becomes a refusal."""
         now_s = time.monotonic()
-        session = self._sessions.of(identity, key_name, now_s)
-        request_id = ""
+        identity, frames = arrival.identity, arrival.frames
+        session = self._sessions.of(identity, arrival.key_name, now_s)
         try:
             session.spend(self._config.limits.rate_per_s, now_s)
-            envelope = decode(frames, FROM_CLIENT)
-            request_id = envelope.message_id
+            envelope = _read(frames, admitted=bool(session.owner))
             reply = self._handlers.answer(session, envelope.message)
+            if isinstance(reply, wire.Welcome):
+                self._router.admit(arrival)
+            self._send(identity, envelope.message_id, reply)
+            self._follow(identity, envelope.message_id, envelope.message)
         except WireError as fault:
-            self._refuse(session, request_id_of(frames), RequestRefused(fault.code, fault.message, fault.remedy), fault)
-            return
+            self._refuse(session, frames, RequestRefused(fault.code, fault.message, fault.remedy), fault)
         except RequestRefused as refusal:
-            self._refuse(session, request_id or request_id_of(frames), refusal, None)
-            return
-        self._send(identity, request_id, reply)
-        self._follow(identity, request_id, envelope.message)
+            self._refuse(session, frames, refusal, None)
+        except Exception as fault:  # the server's border: a bug refuses one message and ends nothing
+            LOGGER.exception("message failed", extra={"fields": {"peer": identity.hex()}})
+            words = f"Internal error: {type(fault).__name__}"
+            self._refuse(session, frames, RequestRefused("internal", words, "Report this with the backend's log"), None)
 
     def _follow(self, identity: bytes, request_id: str, request: Any) -> None:
         if isinstance(request, wire.Submit):
@@ -142,7 +179,7 @@ class Service:
             subscription = subscription_of(identity, request_id, request.attempt, request.next_chunk)
             self._subscriptions.follow(subscription, request.job_id)
 
-    def _refuse(self, session: Session, request_id: str, refusal: RequestRefused, fault: WireError | None) -> None:
+    def _refuse(self, session: Session, frames: list[bytes], refusal: RequestRefused, fault: WireError | None) -> None:
         """Count, log and tell. Who has not come in learns nothing but the version, and soon not even that."""
         self._ledger.add(refusal.code, refusal.message, session.identity.hex())
         if not session.owner:
@@ -152,7 +189,7 @@ class Service:
             if refusal.code not in ("denied", "hello_first") and not isinstance(fault, VersionError):
                 refusal = RequestRefused("denied", "Denied")
         reply = wire.Refused(refusal.code, refusal.message[:2000], refusal.remedy, refusal.retry_after_s)
-        self._send(session.identity, request_id, reply)
+        self._send(session.identity, request_id_of(frames, admitted=bool(session.owner)), reply)
 
     def _send(self, identity: bytes, request: str, message: Any) -> bool:
         """Send without waiting; a reply to who is gone is dropped with their session, who may ask again."""
@@ -199,7 +236,9 @@ class Service:
         if now_s < self._next_housekeeping_s:
             return
         self._next_housekeeping_s = now_s + _HOUSEKEEPING_S
-        self._pool.start_due(now_s)
+        refused = self._pool.start_due(now_s)
+        if refused and self._pool.hopeless():
+            self._supervisor.fail_waiting(refused)
         self._supervisor.end_overdue(now_s)
         self._kept.sweep(now_s)
         self._sessions.expire(SESSION_LIFETIME_S, now_s)
@@ -221,8 +260,9 @@ class Service:
         self._kept.clear()
         self._ledger.flush()
         self._router.close()
-        _remove_own(self._config.connection_file)
+        _remove_own(self._config.connection_file, self._token)
         self._context.term()
+        self._file_lock.release()
         self._lock.release()
         log_event("stopped", refusals=dict(self._ledger.counts))
 
@@ -242,6 +282,19 @@ def _credentials(config: ServerConfig, address: BindAddress) -> tuple[KeyPair | 
     return read_server_keys(config.keys_dir), allow_list
 
 
+def _read(frames: list[bytes], admitted: bool) -> Envelope:
+    """The message in `frames`. Nothing but a hello is decoded for a client that is not admitted.
+
+    Raises WireError, RequestRefused.
+    """
+    if admitted:
+        return decode(frames, FROM_CLIENT)
+    try:
+        return decode_hello(frames)
+    except UnknownKindError as fault:
+        raise RequestRefused("hello_first", "Say hello first") from fault
+
+
 def _process(pid: int) -> psutil.Process | None:
     try:
         return psutil.Process(pid) if pid else None
@@ -254,10 +307,23 @@ def _alive(process: psutil.Process | None) -> bool:
         return process is not None and process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+    except OSError:
+        return True  # the system has no descriptor to look with; it is asked again
 
 
-def _remove_own(path: Any) -> None:
+def _own_memory_bytes() -> int:
     try:
-        path.unlink(missing_ok=True)
+        return int(psutil.Process().memory_info().rss)
+    except (OSError, psutil.Error):
+        return 0
+
+
+def _remove_own(path: Path, token: str) -> None:
+    """Remove the connection file, unless it is another server's by now."""
+    try:
+        if read_connection_file(path).token == token:
+            path.unlink(missing_ok=True)
+    except ConnectionFileError as fault:
+        log_event("connection file is not this server's any more", logging.WARNING, reason=str(fault))
     except OSError as fault:
         log_event("connection file cannot be removed", logging.WARNING, reason=str(fault))

@@ -37,6 +37,7 @@ class SolveRunner:
 
     def run(self, order: RunJob, sink: JobSink) -> JobOutcome:
         """Solve the order's video, or look who is in it. A second attempt goes on from the checkpoint of the first."""
+        check_source(Path(order.source))
         if order.task == "people":
             models = self._load(quality_of(order))
             return find_people(order, sink, models.device, models.people)
@@ -55,6 +56,12 @@ class SolveRunner:
         if quality not in self._models:
             self._models[quality] = load_models(quality, self._device, self._files)
         return self._models[quality]
+
+
+def check_source(path: Path) -> None:
+    """Raise BadInputError for a pipe, a device or a socket: they may never end, or never begin."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise BadInputError(f"{path} is not a file", "Name a video file, a folder of images or a pattern")
 
 
 def quality_of(order: RunJob) -> SolveQuality:

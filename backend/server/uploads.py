@@ -15,6 +15,7 @@ from blender_addon.wire.messages import Source, UploadPart
 from blender_addon.wire.transport import MAX_PART_BYTES
 
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
+_SYNC_BYTES = 16 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -48,6 +49,9 @@ def append_part(store: JobStore, job: Job, part: UploadPart) -> bool:
             stream.seek(part.offset)
             stream.write(data)
             stream.truncate()
+            if end == record.source.size_bytes or end // _SYNC_BYTES > part.offset // _SYNC_BYTES:
+                stream.flush()
+                os.fsync(stream.fileno())  # as it comes: gigabytes at the end would hold everybody else up
         _hash_along(job, part.offset, data)
         complete = end == record.source.size_bytes and _complete(store, job)
     except OSError as fault:

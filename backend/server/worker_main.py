@@ -224,7 +224,8 @@ def _ended(order: RunJob, outcome: JobOutcome) -> JobEnded:
 
 
 def _result_file(path: Path) -> ResultFile:
-    with path.open("rb") as stream:
+    with path.open("r+b") as stream:  # Windows syncs only what may be written
+        os.fsync(stream.fileno())
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return ResultFile(path.name, path.stat().st_size, digest)
 

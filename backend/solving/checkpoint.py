@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import time
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -58,7 +57,7 @@ class Checkpoint:
                     log.warning("%s belongs to another video or other settings: starting anew", self.folder)
                     return None
                 return {name: data[name] for name in data.files if name != "key"}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
+        except Exception as fault:  # zip, zlib and numpy each raise what they like for a damaged file
             log.warning("%s cannot be read (%s): starting anew", path, fault)
             return None
 
@@ -69,6 +68,8 @@ class Checkpoint:
             self.folder.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as stream:
                 np.savez(stream, key=np.array(self._key), **arrays)
+                stream.flush()
+                os.fsync(stream.fileno())
             os.replace(temporary, self.folder / _FILE)
         except OSError as fault:
             self._broken = True

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.errors import BadInputError
 from backend.images import write_image
 from backend.people.contact_sheet import draw_contact_sheet, tile_px
 from backend.people.networks import PeopleNetworks
 from backend.people.options import Choice, PeopleOptions, Selection
 from backend.people.tracking import track_people
+from backend.solving.frame_limit import at_most, too_many_frames
 from backend.solving.request import SolveQuality
 from backend.types import CancelToken, PersonTrack, ProgressCallback
 from backend.video import VideoOptions, open_video
@@ -56,10 +56,7 @@ def find_everyone(
     """Watch the video; everybody in it. Raises NoPersonError, VideoError, BadInputError, Cancelled."""
     reader = open_video(request.video, request.options)
     if request.max_frames and reader.expected_frames > request.max_frames:
-        raise BadInputError(
-            f"{request.video.name} has about {reader.expected_frames} frames, the limit is {request.max_frames}",
-            "Look at a part of it, with a range",
-        )
+        raise too_many_frames(request.video.name, f"about {reader.expected_frames}", request.max_frames)
     options = PeopleOptions(
         quality=request.quality.landmark_network,
         max_people=request.max_people,
@@ -67,7 +64,8 @@ def find_everyone(
         selection=Selection(Choice.ALL),
         device=request.device,
     )
-    return track_people(reader.frames(), reader.info, options, progress, cancel, networks)
+    frames = at_most(reader.frames(), request.max_frames, request.video.name)
+    return track_people(frames, reader.info, options, progress, cancel, networks)
 
 
 def summarise(place: int, track: PersonTrack) -> TrackSummary:

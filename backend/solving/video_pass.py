@@ -18,6 +18,7 @@ from backend.people.networks import PeopleNetworks
 from backend.people.options import PeopleOptions
 from backend.people.tracker import PeopleTracker
 from backend.solving.checkpoint import Arrays, Checkpoint
+from backend.solving.frame_limit import at_most
 from backend.types import Array, CancelToken, Frame, PersonTrack, Progress, ProgressCallback, arrays_below
 from backend.video import CutDetector, VideoReader
 
@@ -78,11 +79,20 @@ class _Shots:
 
 
 class VideoPass:
-    """One pass over a video that can be interrupted, kept and continued with the same result."""
+    """One pass over a video that can be interrupted, kept and continued with the same result.
+
+    `max_frames` bounds the frames that are decoded; 0 is no bound.
+    """
 
     def __init__(
-        self, reader: VideoReader, checkpoint: Checkpoint, options: PeopleOptions, networks: PeopleNetworks
+        self,
+        reader: VideoReader,
+        checkpoint: Checkpoint,
+        options: PeopleOptions,
+        networks: PeopleNetworks,
+        max_frames: int = 0,
     ) -> None:
+        self._max_frames = max_frames
         self._reader = reader
         self._checkpoint = checkpoint
         self._tracker = PeopleTracker(options, networks)
@@ -96,7 +106,8 @@ class VideoPass:
     def watch(self, progress: ProgressCallback, cancel: CancelToken, preview: PreviewCallback) -> TrackedVideo:
         """Go through the frames that are left. `preview` may look at the tracker after each frame.
 
-        A cancel ends the pass early and is told in the result. Raises VideoError for an unreadable video.
+        A cancel ends the pass early and is told in the result. Raises VideoError for an unreadable video,
+        BadInputError for one with more frames than allowed.
         """
         self._restore()
         begun, start = time.monotonic(), len(self._times_s)
@@ -104,7 +115,8 @@ class VideoPass:
         asked_at, stopped = begun, False
         with self._tracker:
             resumed_at = self._frame_index[-1] + 1 if start else 0
-            for frame, shot_state in self._reader.studied_frames(self._shots.look, resumed_at):
+            studied = self._reader.studied_frames(self._shots.look, resumed_at)
+            for frame, shot_state in at_most(studied, self._max_frames, self._reader.info.path.name, start):
                 self._waited_s += time.monotonic() - asked_at
                 self._take(frame, shot_state)
                 done = len(self._times_s)

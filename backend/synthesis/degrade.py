@@ -31,7 +31,9 @@ def jpeg_bytes(rng: np.random.Generator, image: Image) -> bytes:
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     if rng.random() < 0.5:  # once through a worse codec before the file's own
         _, worse = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 85))])
-        bgr = cv2.imdecode(worse, cv2.IMREAD_COLOR)
+        again = cv2.imdecode(worse, cv2.IMREAD_COLOR)
+        assert again is not None
+        bgr = again
     done, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
     assert done
     return bytes(encoded.tobytes())

@@ -128,6 +128,8 @@ class Shard:
     def image(self, row: int) -> NDArray[np.uint8]:
         """One decoded image, RGB (S, S, 3)."""
         decoded = cv2.imdecode(self.jpeg(row), cv2.IMREAD_COLOR)
+        if decoded is None:
+            raise ValueError(f"the image {row} of the set is damaged")
         return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 

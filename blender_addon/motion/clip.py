@@ -10,7 +10,6 @@ import io
 import json
 import os
 import secrets
-import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clip_warning import ClipWarning, warnings_from_record
+from .npz_members import MemberSpec, read_members
 
 Array = NDArray[np.floating]
 
@@ -88,51 +88,59 @@ class MotionClip:
         return len(self.times_s)
 
 
-_ARRAYS = (
-    "times_s",
-    "rotations_wxyz",
-    "root_world_m",
-    "root_camera_m",
-    "joints_camera_m",
-    "keypoints_px",
-    "keypoint_confidence",
-    "confidence",
-    "score",
-    "margin",
-    "contacts",
-    "intrinsics",
-    "world_from_camera",
-    "bone_scales",
-)
-_NAMES = ("body_joint_names", "joint_names", "keypoint_names")
+# What a clip file may hold: more than two hours at 60 frames a second. The bound keeps a damaged or hostile file of a
+# few megabytes from taking gigabytes.
+MAX_CLIP_BYTES = 512 << 20
+_MAX_HEADER_BYTES = 8 << 20
+_MAX_NAMES_BYTES = 1 << 20
+_MAX_NUMBER = 1e300
+
+_SHAPES: dict[str, tuple[str | int, ...]] = {
+    "times_s": ("T",),
+    "rotations_wxyz": ("T", "J", 4),
+    "root_world_m": ("T", 3),
+    "root_camera_m": ("T", 3),
+    "joints_camera_m": ("T", "H", 3),
+    "keypoints_px": ("T", "K", 2),
+    "keypoint_confidence": ("T", "K"),
+    "confidence": ("T",),
+    "score": ("T",),
+    "margin": ("T",),
+    "contacts": ("T", 4),
+    "intrinsics": (3, 3),
+    "world_from_camera": ("T", 4, 4),
+    "bone_scales": ("J",),
+}
+_NAMES: dict[str, tuple[str | int, ...]] = {
+    "body_joint_names": ("J",),
+    "joint_names": ("H",),
+    "keypoint_names": ("K",),
+}
+_MEMBERS = {
+    "header": MemberSpec("U", (), _MAX_HEADER_BYTES),
+    **{name: MemberSpec("U", shape, _MAX_NAMES_BYTES) for name, shape in _NAMES.items()},
+    **{name: MemberSpec("fiu", shape, MAX_CLIP_BYTES) for name, shape in _SHAPES.items()},
+}
+# Arrays that are there for every frame; the others hold NaN where the person is not.
+_FINITE = ("times_s", "intrinsics", "world_from_camera", "bone_scales")
 
 
 def check_clip(clip: MotionClip) -> None:
     """Raise ClipError when shapes disagree, times do not increase, or rotations are not unit quaternions."""
-    frames, joints = len(clip.times_s), len(clip.body_joint_names)
-    expected = {
-        "times_s": (frames,),
-        "rotations_wxyz": (frames, joints, 4),
-        "root_world_m": (frames, 3),
-        "root_camera_m": (frames, 3),
-        "joints_camera_m": (frames, len(clip.joint_names), 3),
-        "keypoints_px": (frames, len(clip.keypoint_names), 2),
-        "keypoint_confidence": (frames, len(clip.keypoint_names)),
-        "confidence": (frames,),
-        "score": (frames,),
-        "margin": (frames,),
-        "contacts": (frames, 4),
-        "intrinsics": (3, 3),
-        "world_from_camera": (frames, 4, 4),
-        "bone_scales": (joints,),
-    }
-    for name, shape in expected.items():
+    frames = len(clip.times_s)
+    sizes = {"T": frames} | {str(shape[0]): len(getattr(clip, name)) for name, shape in _NAMES.items()}
+    for name, letters in _SHAPES.items():
+        shape = tuple(sizes[letter] if isinstance(letter, str) else letter for letter in letters)
         actual = np.shape(getattr(clip, name))
         if actual != shape:
             raise ClipError(f"clip array {name} has shape {actual}, expected {shape}")
+    for name in _FINITE:
+        if not np.isfinite(getattr(clip, name)).all():
+            raise ClipError(f"clip {name} must be finite")
     if frames > 1 and not (np.diff(clip.times_s) > 0).all():
         raise ClipError("clip times_s must increase from frame to frame")
-    norm = np.linalg.norm(clip.rotations_wxyz, axis=-1)
+    with np.errstate(all="ignore"):
+        norm = np.linalg.norm(clip.rotations_wxyz.astype(np.float64), axis=-1)
     if np.nanmax(np.abs(norm - 1.0), initial=0.0) > 1e-3:
         raise ClipError("clip rotations_wxyz must be unit quaternions")
 
@@ -149,6 +157,8 @@ def write_clip(clip: MotionClip, path: Path) -> None:
     try:
         with temporary.open("xb") as stream:
             stream.write(payload)
+            stream.flush()
+            os.fsync(stream.fileno())  # the name must not reach the disk before the bytes: a power cut would empty it
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -158,7 +168,7 @@ def write_clip(clip: MotionClip, path: Path) -> None:
 def clip_to_bytes(clip: MotionClip) -> bytes:
     """The file's bytes: an uncompressed-name, compressed-data npz with the header as one JSON string array."""
     header = {"format": "marionet-clip", "version": CLIP_FORMAT_VERSION, **_record_of_header(clip.header)}
-    arrays = {name: np.asarray(getattr(clip, name)) for name in _ARRAYS}
+    arrays = {name: np.asarray(getattr(clip, name)) for name in _SHAPES}
     names = {name: np.array(getattr(clip, name)) for name in _NAMES}
     stream = io.BytesIO()
     np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays, **names)
@@ -166,20 +176,35 @@ def clip_to_bytes(clip: MotionClip) -> bytes:
 
 
 def read_clip(path: Path | BinaryIO) -> MotionClip:
-    """Read a clip file. Raises ClipError for a foreign, truncated, malformed or newer file."""
-    # read whole: np.load leaves a damaged file open, and Windows cannot delete an open file
+    """Read a clip file. Raises ClipError for a foreign, truncated, malformed or newer file, OSError as the disk does.
+
+    A file that is not what it says is refused before it takes more memory than a long clip does.
+    """
+    if isinstance(path, Path) and path.stat().st_size > MAX_CLIP_BYTES:
+        raise ClipError(f"{path} is larger than a clip can be")
+    # read whole: a damaged archive would stay open, and Windows cannot delete an open file
     stream = io.BytesIO(path.read_bytes()) if isinstance(path, Path) else path
     try:
-        with np.load(stream, allow_pickle=False) as data:
-            header = json.loads(str(data["header"]))
-            _check_version(header, path)
-            parts: dict[str, Any] = {name: data[name] for name in _ARRAYS}
-            parts |= {name: tuple(str(item) for item in data[name]) for name in _NAMES}
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as fault:
-        if isinstance(fault, ClipError):
-            raise
-        raise ClipError(f"{path} is not a readable Marionet clip ({fault}); solve the video again") from fault
+        return _read(stream, path)
+    except ClipError:
+        raise
+    except Exception as fault:  # the file's border: zip, zlib, numpy and JSON each raise what they like for damage
+        reason = str(fault)[:200] or type(fault).__name__
+        raise ClipError(f"{path} is not a readable Marionet clip ({reason}); solve the video again") from fault
+
+
+def _read(stream: BinaryIO, path: object) -> MotionClip:
+    header_spec = {"header": _MEMBERS["header"]}
+    header = json.loads(str(read_members(stream, header_spec, _MAX_HEADER_BYTES)["header"]))
+    if not isinstance(header, dict):
+        raise ClipError(f"{path} is an npz file but not a Marionet clip")
+    _check_version(header, path)
+    parts: dict[str, Any] = read_members(stream, _MEMBERS, MAX_CLIP_BYTES)
+    del parts["header"]
+    parts |= {name: tuple(str(item) for item in parts[name]) for name in _NAMES}
     clip = MotionClip(header=_header_from_record(header), **parts)
+    if not len(clip):
+        raise ClipError(f"{path} is a clip without a frame; solve the video again")
     check_clip(clip)
     return clip
 
@@ -189,8 +214,8 @@ def _check_version(header: dict[str, object], path: object) -> None:
         raise ClipError(f"{path} is an npz file but not a Marionet clip")
     if header.get("version") != CLIP_FORMAT_VERSION:
         raise ClipError(
-            f"{path} has clip format version {header.get('version')}, this program reads {CLIP_FORMAT_VERSION}; "
-            "update Marionet on this side or solve the video again"
+            f"{path} has clip format version {str(header.get('version'))[:20]}, "
+            f"this program reads {CLIP_FORMAT_VERSION}; update Marionet on this side or solve the video again"
         )
 
 
@@ -203,8 +228,26 @@ def _record_of_header(header: ClipHeader) -> dict[str, object]:
 
 
 def _header_from_record(record: dict[str, Any]) -> ClipHeader:
-    known = {key: value for key, value in record.items() if key in ClipHeader.__dataclass_fields__}
-    if "cuts_s" in known:
-        known["cuts_s"] = tuple(known["cuts_s"])
-    known["warnings"] = warnings_from_record(record.get("warnings", ()), record.get("warning_codes"))
+    """The header of a file; fields of a later minor version are ignored. Raises ClipError for a value that is none."""
+    defaults = ClipHeader()
+    known: dict[str, Any] = {}
+    for name in ClipHeader.__dataclass_fields__:
+        if name == "warnings":
+            texts = _header_value(name, record.get(name, []), ())
+            known[name] = warnings_from_record(texts, record.get("warning_codes"))
+        elif name in record:
+            known[name] = _header_value(name, record[name], getattr(defaults, name))
     return ClipHeader(**known)
+
+
+def _header_value(name: str, value: Any, default: Any) -> Any:
+    """A header field's value as the type of its default. Items of lists and objects are those that the field has."""
+    if name in ("cuts_s", "warnings") and isinstance(value, list):
+        return tuple(_header_value(name, item, 0.0 if name == "cuts_s" else "") for item in value)
+    if name in ("settings", "figures") and isinstance(value, dict) and isinstance(default, dict):
+        return {key: _header_value(name, item, "" if name == "settings" else 0.0) for key, item in value.items()}
+    if isinstance(default, float) and type(value) in (int, float) and not abs(value) > _MAX_NUMBER:
+        return float(value)
+    if type(value) is not type(default) or (type(value) is int and abs(value) > _MAX_NUMBER):
+        raise ClipError(f"the clip header's {name} is {str(value)[:50]!r}; solve the video again")
+    return value

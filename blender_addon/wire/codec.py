@@ -16,7 +16,7 @@ import numpy as np
 
 from .errors import OversizeError, UnknownKindError, VersionError, WireError
 from .fields import DTYPES, ArraySpec
-from .messages import CLIENT_MESSAGES, PROTOCOL_MAJOR, PROTOCOL_MINOR, SERVER_MESSAGES
+from .messages import CLIENT_MESSAGES, PROTOCOL_MAJOR, PROTOCOL_MINOR, SERVER_MESSAGES, Hello
 from .schema import Plan, plan_of, record_of, value_from
 
 MAGIC = b"MRNT"
@@ -26,12 +26,15 @@ MAX_HEADER_BYTES = 262_144
 MAX_BUFFER_BYTES = 4_194_304
 MAX_ID_CHARS = 64
 MAX_ARRAY_SIZE = 1 << 31
+# The header of a message from a client that has not been admitted: a hello needs a few hundred bytes.
+MAX_HELLO_BYTES = 8192
 
 Buffer = bytes | memoryview
 Registry = Mapping[str, type[Any]]
 
 FROM_CLIENT: Registry = {message.kind: message for message in CLIENT_MESSAGES}
 FROM_SERVER: Registry = {message.kind: message for message in SERVER_MESSAGES}
+HELLO_ONLY: Registry = {Hello.kind: Hello}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +90,23 @@ def decode(frames: Sequence[Buffer], registry: Registry) -> Envelope:
     return Envelope(message_class(**values), _text(header, "id"), _text(header, "request", ""))
 
 
-def request_id_of(frames: Sequence[Buffer]) -> str:
-    """The id in a message that may be malformed otherwise, so that a refusal can name it; "" when there is none."""
+def decode_hello(frames: Sequence[Buffer]) -> Envelope:
+    """The `hello` in `frames`: all that is decoded of what a client says before it is admitted.
+
+    Raises UnknownKindError for every other kind without reading its fields, and WireError as `decode` does.
+    """
+    if len(frames) > 1 and len(frames[1]) > MAX_HELLO_BYTES:
+        raise OversizeError(f"The header of a hello has at most {MAX_HELLO_BYTES} bytes")
+    return decode(frames, HELLO_ONLY)
+
+
+def request_id_of(frames: Sequence[Buffer], admitted: bool = True) -> str:
+    """The id in a message that may be malformed otherwise, so that a refusal can name it; "" when there is none.
+
+    Of a client that is not admitted, a header that is too long for a hello is not read at all.
+    """
     try:
-        return _text(_header(frames[1]), "id")
+        return _text(_header(frames[1]), "id") if admitted or len(frames[1]) <= MAX_HELLO_BYTES else ""
     except (IndexError, WireError):
         return ""
 

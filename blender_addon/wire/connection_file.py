@@ -53,6 +53,8 @@ def write_private_file(path: Path, text: str) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())  # a key that a power cut empties lets nobody in any more
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -6,7 +6,6 @@ these. Anything else in a declaration is a programming error; anything else in a
 
 from __future__ import annotations
 
-import math
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -18,6 +17,7 @@ from .fields import ArraySpec
 MAX_TEXT_CHARS = 4096
 MAX_ITEMS = 1024
 MAX_INT = 1 << 53
+MAX_FLOAT = 1e300
 
 Reader = Callable[[Any, str], Any]
 
@@ -120,7 +120,8 @@ def _read_int(value: Any, where: str) -> int:
 
 
 def _read_float(value: Any, where: str) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > 1e300:
+    # The comparison holds for integers of any length, which float() and math.isfinite() cannot take; NaN fails it.
+    if type(value) not in (int, float) or not -MAX_FLOAT <= value <= MAX_FLOAT:
         raise WireError(f"{where} is not a finite number")
     return float(value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import struct
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ _ODD_VALUES: tuple[Any, ...] = (
     0,
     1e308,
     1 << 70,
+    10**400,
+    -(10**4000),
+    math.nan,
+    math.inf,
     "",
     "\0",
     "../../etc/passwd",
@@ -36,7 +41,16 @@ _ODD_VALUES: tuple[Any, ...] = (
     2**53,
     [1, 2, 3],
 )
-_ODD_BYTES = (b"", b"\0", b"{", b"}", b"[" * 5000, b"null", b"\xff\xfe", b'{"kind": 1}', b"NaN", b"MRNT", b"\x80" * 300)
+_NESTED: list[Any] = []
+for _ in range(300):
+    _NESTED = [_NESTED]
+_ODD_BYTES = (
+    b'{"kind":"hello","id":"1","fields":' + b"[" * 50_000,
+    b'{"kind":"hello","id":"1","fields":{"token":' + b'{"a":' * 40_000 + b"1" + b"}" * 40_002,
+    b'{"kind":"ping","id":"1","fields":{},"arrays":[],"more":' + b"9" * 200_000 + b"}",
+    b'{"kind":"live_frame","id":"1","fields":{"job_id":"","time_s":1e99999},"arrays":[]}',
+    *(b"", b"\0", b"{", b"}", b"[" * 5000, b"null", b"\xff\xfe", b'{"kind": 1}', b"NaN", b"MRNT", b"\x80" * 300),
+)
 
 
 def examples() -> list[list[bytes]]:
@@ -144,7 +158,7 @@ def _with_header(frames: list[bytes], header: dict[str, Any]) -> list[bytes]:
 def _header_key(frames: list[bytes], chance: random.Random) -> list[bytes]:
     header = _header(frames)
     key = chance.choice(("kind", "id", "request", "fields", "arrays", "more"))
-    header[key] = chance.choice(_ODD_VALUES)
+    header[key] = chance.choice((*_ODD_VALUES, _NESTED))
     if chance.random() < 0.3:
         del header[key]
     return _with_header(frames, header)
@@ -159,7 +173,7 @@ def _field(frames: list[bytes], chance: random.Random) -> list[bytes]:
     while isinstance(target[key], dict) and target[key] and chance.random() < 0.7:
         target = target[key]
         key = chance.choice(sorted(target))
-    target[key] = chance.choice(_ODD_VALUES)
+    target[key] = chance.choice((*_ODD_VALUES, _NESTED))
     if chance.random() < 0.2:
         del target[key]
     return _with_header(frames, header)
@@ -172,7 +186,18 @@ def _entry(frames: list[bytes], chance: random.Random) -> list[bytes]:
         return frames
     entry = chance.choice([item for item in entries if isinstance(item, dict)])
     key = chance.choice(("name", "dtype", "shape", "unit"))
-    shapes = ([1 << 31, 1 << 31, 4], [-1], [0], [64, 1], [2.5], ["T"], [1 << 62] * 8, [True])
+    shapes = (
+        [1 << 31, 1 << 31, 4],
+        [-1],
+        [0],
+        [64, 1],
+        [2.5],
+        ["T"],
+        [1 << 62] * 8,
+        [True],
+        [10**400],
+        [math.nan, math.inf],
+    )
     entry[key] = (
         chance.choice(shapes) if key == "shape" else chance.choice((*_ODD_VALUES, "float64", "uint8", "object"))
     )

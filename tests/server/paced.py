@@ -2,7 +2,8 @@
 
 A job's video is a JSON file: `frames`, `pace_s`, `chunk` (frames a chunk), and at a frame: `crash_at`, `fail_at`,
 `bug_at`, `deaf_from` (cancel goes unheard), `eat_mb` (memory taken at the start), `start_s` (before the first frame),
-`finish_s` (from a cancel to the clip of what was finished).
+`finish_s` (from a cancel to the clip of what was finished), `stall_at` (nothing comes any more), `busy_s` (computing
+without a word before the first frame), `crash_once` (`crash_at` counts in the first attempt only).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,9 @@ class Script:
     eat_mb: int = 0
     start_s: float = 0.0
     finish_s: float = 0.0
+    stall_at: int = -1
+    busy_s: float = 0.0
+    crash_once: bool = False
 
 
 def frame_rotations(first: int, count: int) -> np.ndarray:
@@ -78,6 +82,11 @@ class PacedRunner:
         script = Script(**json.loads(Path(order.source).read_text()))
         if script.frames > order.max_frames:
             raise VideoError(f"The clip has {script.frames} frames, at most {order.max_frames} are allowed")
+        if script.crash_once and order.attempt > 1:
+            script = replace(script, crash_at=-1)
+        until = time.process_time() + script.busy_s
+        while time.process_time() < until:
+            pass
         ballast = np.ones(script.eat_mb << 17)
         time.sleep(script.start_s)
         print("a library that prints to standard output must do no harm")  # noqa: T201
@@ -101,6 +110,8 @@ class PacedRunner:
                 sink.cancel.raise_if_cancelled()
             if frame == script.crash_at:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if frame == script.stall_at:
+                time.sleep(3600.0)
             if frame == script.fail_at:
                 raise VideoError(f"Frame {frame} is damaged", "Trim the clip")
             if frame == script.bug_at:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,16 @@ def main() -> int:
     add_arguments(parser)
     parser.add_argument("--broken-worker", action="store_true")
     parser.add_argument("--slow-start", type=float, default=0.0)
+    parser.add_argument("--descriptors", type=int, default=0)
+    parser.add_argument("--leap", type=float, default=0.0)
     arguments = parser.parse_args()
+    if arguments.leap:
+        real = time.time
+        time.time = lambda: real() + arguments.leap  # the system's clock as the server sees it
+    if arguments.descriptors:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (arguments.descriptors, arguments.descriptors))
     command = (sys.executable, WORKER, "--slow-start", str(arguments.slow_start))
     if arguments.broken_worker:
         command = (sys.executable, "-c", "raise SystemExit(7)")

@@ -30,28 +30,51 @@ def half_files(backend: Backend) -> list[Path]:
     return list((backend.folder / "data" / "jobs").rglob(".*"))
 
 
-def test_killed_worker_fails_its_job_only(backend: Backend, peer: Peer, tmp_path: Path) -> None:
+def test_killed_worker_s_job_goes_on_by_itself(backend: Backend, peer: Peer, tmp_path: Path) -> None:
     worker = backend.worker_pid()
-    doomed = start(peer, script(tmp_path, frames=3000, pace_s=0.005))
+    struck = start(peer, script(tmp_path, frames=400, pace_s=0.005))
     waiting = uuid.uuid4().hex
     peer.submit(waiting, script(tmp_path, "next.json", frames=20))
     os.kill(worker, signal.SIGKILL)
+    chunks, done = peer.until_end(struck)
+    assert isinstance(done, wire.Done)
+    assert done.attempt == 2
+    frames = [frame for chunk in chunks if chunk.attempt == 2 for frame in chunk.frame_index.tolist()]
+    assert frames == list(range(400))
+    assert isinstance(peer.until_end(waiting)[1], wire.Done)
+    assert backend.worker_pid() != worker
+    assert half_files(backend) == []
+
+
+def test_worker_that_is_killed_twice_fails_its_job_only(backend: Backend, peer: Peer, tmp_path: Path) -> None:
+    doomed = start(peer, script(tmp_path, frames=3000, pace_s=0.005))
+    waiting = uuid.uuid4().hex
+    peer.submit(waiting, script(tmp_path, "next.json", frames=20))
+    for attempt in (1, 2):
+        wait_for(lambda count=attempt: running_attempt(peer, doomed) == count, f"attempt {attempt}")
+        os.kill(backend.worker_pid(), signal.SIGKILL)
     _, failed = peer.until_end(doomed)
     assert isinstance(failed, wire.Failed)
     assert failed.code == "worker_crashed"
     assert "signal 9" in failed.message
     assert failed.remedy
     assert isinstance(peer.until_end(waiting)[1], wire.Done)
-    assert backend.worker_pid() != worker
-    assert half_files(backend) == []
+
+
+def running_attempt(peer: Peer, job_id: str) -> int:
+    """The attempt of a job that is running, 0 while it is not."""
+    jobs = {job.job_id: job for job in peer.ask(wire.ListJobs()).jobs}
+    return jobs[job_id].attempt if jobs[job_id].state == "running" else 0
 
 
 def test_worker_that_crashes_by_itself(backend: Backend, peer: Peer, tmp_path: Path) -> None:
-    job_id = uuid.uuid4().hex
+    job_id, once = uuid.uuid4().hex, uuid.uuid4().hex
     peer.submit(job_id, script(tmp_path, frames=30, chunk=10, crash_at=25))
     chunks, failed = peer.until_end(job_id)
     assert failed.code == "worker_crashed"
-    assert len(chunks) == 2
+    assert [(chunk.attempt, chunk.index) for chunk in chunks] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    peer.submit(once, script(tmp_path, "once.json", frames=30, crash_at=25, crash_once=True))
+    assert isinstance(peer.until_end(once)[1], wire.Done)
     peer.wait_until_ready()
 
 

@@ -239,3 +239,16 @@ def test_oversize_frames_do_not_reach_the_server(backend: Backend) -> None:
                 assert peer.hear(0.3) is None
         assert isinstance(quiet.ask(wire.Ping()), wire.Pong)
     assert backend.memory_bytes() - before < 32 << 20
+
+
+def test_keys_on_loopback_without_roots_read_no_paths(tmp_path: Path) -> None:
+    """A tunnel or a shared machine: the client is not the server's user, whatever the address."""
+    (tmp_path / "studio").mkdir()
+    studio = Studio(tmp_path / "studio")
+    with running(tmp_path / "backend", "--keys", str(studio.keys)) as studio.backend:
+        assert studio.backend.info.endpoint.startswith("tcp://127.0.0.1:")
+        with Peer(studio.info("anna")) as anna:
+            for path in (script(tmp_path, frames=5), Path("/etc/passwd"), studio.keys / "server.key.json"):
+                reply = anna.submit(uuid.uuid4().hex, path)
+                assert isinstance(reply, wire.Refused)
+                assert reply.code == "outside_roots"

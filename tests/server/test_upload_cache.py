@@ -113,7 +113,7 @@ def put(kept: UploadCache, folder: Path, owner: str, data: bytes, age_s: float =
     assert not path.exists()
     for place in (folder / "uploads").iterdir():
         if place.name.endswith(source(data).sha256):
-            os.utime(place, (time.time() - age_s,) * 2)
+            kept._since_s[place.name] -= age_s
     return source(data)
 
 
@@ -150,6 +150,21 @@ def test_together_they_are_bounded(kept: UploadCache, tmp_path: Path) -> None:
     assert len(list((tmp_path / "uploads").iterdir())) == 2, "what is larger than all may be is not kept"
     assert kept.take("anna", second, tmp_path / "b.mp4")
     assert kept.take("ben", third, tmp_path / "c.mp4")
+
+
+def test_a_clock_that_leaps_drops_nothing(kept: UploadCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = put(kept, tmp_path, "anna", b"video")
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 8 * 86_400.0)
+    kept.sweep(1e9)
+    assert kept.take("anna", video, tmp_path / "annas.mp4")
+
+
+def test_one_client_s_videos_do_not_push_out_another_s(kept: UploadCache, tmp_path: Path) -> None:
+    small = put(kept, tmp_path, "anna", b"a" * 30, age_s=50.0)
+    for letter in (b"b", b"c", b"d", b"e"):
+        put(kept, tmp_path, "ben", letter * 35, age_s=10.0)
+    assert kept.take("anna", small, tmp_path / "a.mp4")
 
 
 def test_none_is_kept_while_the_disk_is_nearly_full(tmp_path: Path) -> None:
