@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 PACKAGE = "marionet"
-MINIMUM_PYTHON = (3, 11)
 _TAIL_BYTES = 16_384
 _STOP_S = 0.5
 

@@ -65,7 +65,6 @@ class CanonicalBody:
     offsets_m: Array
     mirror: NDArray[np.intp]
     sites: tuple[Site, ...]
-    site_mirror: NDArray[np.intp]
     subsets: dict[str, tuple[str, ...]]
     subset_points: dict[str, tuple[str, ...]]
     points: dict[str, tuple[BodyPoint, ...]]
@@ -167,7 +166,6 @@ def read_body(path: Path) -> CanonicalBody:
         raise ValueError(f"{path}: every joint must stand after its parent")
     offsets = rest.copy()
     offsets[1:] -= rest[parents[1:]]
-    site_names = tuple(site["name"] for site in record["sites"])
     sites = tuple(
         Site(
             site["name"],
@@ -183,7 +181,6 @@ def read_body(path: Path) -> CanonicalBody:
         offsets_m=offsets,
         mirror=np.array([names.index(joint["mirror"]) for joint in record["joints"]], dtype=np.intp),
         sites=sites,
-        site_mirror=np.array([site_names.index(site["mirror"]) for site in record["sites"]], dtype=np.intp),
         subsets={key: tuple(point["name"] for point in points) for key, points in record["subsets"].items()},
         subset_points={key: tuple(point["at"] for point in points) for key, points in record["subsets"].items()},
         points={

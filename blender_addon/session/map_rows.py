@@ -62,7 +62,6 @@ def show_detected_map(chosen: Any) -> MapReport:
     """
     rig = read_armature(chosen.armature)
     report = detect_map(rig, _corrections(rig))
-    session_state.STATE.map_report = report
     fill_rows(chosen, report.skeleton_map, report)
     chosen.map_summary = ". ".join((report.summary(), *report.problems))
     return report

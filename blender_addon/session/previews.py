@@ -145,7 +145,6 @@ def on_load(_path: Any = None, _other: Any = None) -> None:
     stop_overlay()
     stop_live()
     session_state.STATE.ended_live = None
-    session_state.STATE.map_report = None
 
 
 @persistent

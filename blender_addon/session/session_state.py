@@ -56,7 +56,6 @@ class State:
     finishing: list[Any] = field(default_factory=list)
     news: str = ""
     clips: dict[str, LoadedClip] = field(default_factory=dict)
-    map_report: Any = None
     bake_lines: list[str] = field(default_factory=list)
     last_error: str = ""
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_NOTES))

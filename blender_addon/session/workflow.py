@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -279,8 +278,3 @@ def map_chosen_armature(context: Any) -> None:
 def scene_range(context: Any, first: int, last: int) -> None:
     """Make the scene's frame range that of a baked motion."""
     context.scene.frame_start, context.scene.frame_end = first, max(last, first)
-
-
-def without_preview(options: ApplyOptions, **changes: Any) -> ApplyOptions:
-    """The same options with other bake settings."""
-    return replace(options, bake=replace(options.bake, **changes))
