@@ -13,7 +13,7 @@ import secrets
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class ClipHeader:
     """Number of the file among the people solved."""
     body_height_m: float = 1.70
     """Height that scales the motion, in metres."""
-    body_height_source: str = "assumed"
+    body_height_source: Literal["given", "assumed"] = "assumed"
     """`given` or `assumed`."""
     intrinsics_source: str = "assumed"
     """Where the camera is from, in words for the user."""
