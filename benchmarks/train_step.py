@@ -24,7 +24,8 @@ import torch
 
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, WINDOW
 from backend.embedding.towers_torch import TowerSizes
-from backend.training.objective import Objective, StepTensors
+from backend.training.batch import TrainingBatch
+from backend.training.objective import Objective
 from backend.training.parallel import half_precision_pays
 from backend.training.soft_retrieval import Candidates
 from backend.training.trainer import TrainerSettings, new_state
@@ -63,7 +64,7 @@ def _step_s(settings: TrainerSettings, half: bool, repeats: int) -> float:
     def draw(*shape: int) -> torch.Tensor:
         return torch.from_numpy(rng.normal(size=shape).astype(np.float32)).to(settings.device)
 
-    batch = StepTensors(
+    batch = TrainingBatch(
         frames=draw(rows, WINDOW, FRAME_FEATURES),
         context=draw(rows, CONTEXT_FEATURES),
         joints_m=draw(rows, 17, 3),
@@ -71,6 +72,7 @@ def _step_s(settings: TrainerSettings, half: bool, repeats: int) -> float:
         rotations=draw(rows, 24, 3, 3),
         gravity=draw(rows, 3),
         proportions=draw(rows, 7),
+        virtual_from_camera=draw(rows, 3, 3),
     )
     candidates = draw(settings.candidates, 17, 3)
     donors = Candidates(draw(settings.soft_bank, 17, 3), draw(settings.soft_bank, TowerSizes().embedding))

@@ -28,7 +28,7 @@ from backend.embedding.retrieval import retrieve
 from backend.evaluation.simulated import held_out_batch, nearest_in_bank
 from backend.evaluation.tables import markdown_table
 from backend.evaluation.wide_parts import WIDE_HITS, WIDE_PARTS
-from backend.training.simulate import TrainingBatch
+from backend.training.batch import TrainingBatch
 
 Array = NDArray[np.floating]
 
@@ -88,9 +88,9 @@ def _nearest_turned(joints_m: Array, poses_m: Array) -> float:
     return float(np.linalg.norm(poses_m[short] @ (u @ vt) - joints_m, axis=-1).mean(axis=-1).min())
 
 
-def score_gaps(batch: TrainingBatch, model: PoseModel) -> tuple[float, float]:
+def score_gaps(batch: TrainingBatch[Array], model: PoseModel) -> tuple[float, float]:
     """Medians of how much higher than the truth the auxiliary head's answer and the best made of parts are scored."""
-    output = model.towers.embed_images(batch.input)
+    output = model.towers.embed_images(batch)
 
     def score(joints_m: Array) -> Array:
         return np.asarray((model.towers.embed_poses(joints_m.astype(np.float32)) * output.embedding).sum(axis=-1))

@@ -105,7 +105,7 @@ def _average_curve(model: PoseModel, args: argparse.Namespace, path: Path) -> No
     from matplotlib import pyplot
 
     batch = held_out_batch(read_library(args.mocap).held_out(), args.windows, 1)
-    hits = make_searcher(model.bank.embeddings).search(model.towers.embed_images(batch.input).embedding, max(_COUNTS))
+    hits = make_searcher(model.bank.embeddings).search(model.towers.embed_images(batch).embedding, max(_COUNTS))
     errors = []
     for count in _COUNTS:
         found = retrieve(model.bank, hits, count)

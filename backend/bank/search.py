@@ -28,6 +28,10 @@ class Hits:
     scores: Array
     indices: NDArray[np.intp]
 
+    def best(self, count: int) -> Hits:
+        """The best `count` candidates of each query."""
+        return Hits(self.scores[:, :count], self.indices[:, :count])
+
     def rows(self, rows: slice | NDArray[np.intp]) -> Hits:
         """Some of the queries."""
         return Hits(self.scores[rows], self.indices[rows])

@@ -20,7 +20,9 @@ from backend.batch.records import (
     FAILED,
     RUNNING,
     STOPPED,
+    WAITING,
     ClipRecord,
+    ClipStatus,
     RecordStore,
     is_of_another_video,
     new_record,
@@ -65,7 +67,7 @@ class ClipScheduler:
     """One run over planned clips. `records` holds them all, in their order, as they stand."""
 
     def __init__(self, clips: Sequence[PlannedClip], storage: Storage, executor: Executor, policy: Policy) -> None:
-        self.records = {clip.base: replace(new_record(clip, "waiting"), claims=()) for clip in clips}
+        self.records = {clip.base: replace(new_record(clip, WAITING), claims=()) for clip in clips}
         self._storage = storage
         self._book = RecordStore(storage)
         self._executor = executor
@@ -232,7 +234,7 @@ class ClipScheduler:
     # ------------------------------------------------------------------------------------------ ends
     def _close(self, clip: _Clip) -> None:
         del self._clips[clip.plan.base]
-        status = FAILED if clip.faults else DONE
+        status: ClipStatus = FAILED if clip.faults else DONE
         first = clip.faults[0] if clip.faults else None
         record = replace(clip.record, status=status, fault=first, faults=tuple(clip.faults))
         if status == DONE:

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import quote
 
 from backend.batch.html_template import PAGE
-from backend.batch.records import DONE, FAILED, ClipRecord
+from backend.batch.records import DONE, FAILED, RUNNING, STOPPED, WAITING, ClipRecord
 from backend.batch.solve_cache import CachedThumbnail, read_thumbnail
 from backend.batch.storage import Storage
 from backend.batch.tasks import OutputKind
@@ -35,7 +35,7 @@ class RunFacts:
 
 # said of nearly every video: shown, but not what tells one clip from another
 _COMMON: Final = (WarningCode.CAMERA_ASSUMED,)
-_BADGES: Final = {DONE: "done", FAILED: "failed", "running": "running", "stopped": "not begun", "waiting": "waiting"}
+_BADGES: Final = {DONE: "done", FAILED: "failed", RUNNING: "running", STOPPED: "not begun", WAITING: "waiting"}
 
 
 def render_page(records: Sequence[ClipRecord], facts: RunFacts, storage: Storage) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from backend.batch.solve_cache import record_name
 from backend.batch.storage import Storage
@@ -15,7 +15,12 @@ from backend.batch.tasks import Fault, OutputFile, PlannedClip, StepOutcome
 from backend.errors import MarionetError, OutputError
 from blender_addon.motion.clip_warning import ClipWarning, warnings_from_record
 
-RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
+ClipStatus = Literal["waiting", "running", "done", "failed", "stopped"]
+WAITING: Final = "waiting"
+RUNNING: Final = "running"
+DONE: Final = "done"
+FAILED: Final = "failed"
+STOPPED: Final = "stopped"
 RECORD_VERSION: Final = 1
 
 
@@ -23,7 +28,7 @@ RECORD_VERSION: Final = 1
 class ClipRecord:
     """One clip as it stands in the output folder.
 
-    `status` is one of running, done, failed, stopped; `claims` are the names that a run under way may write, so that
+    `status` in a file is never `waiting`; `claims` are the names that a run under way may write, so that
     the next run knows its own half work; `seconds` by step; `attempts` the most that a step took; `reused` that this
     run had nothing to do.
     """
@@ -31,7 +36,7 @@ class ClipRecord:
     source: str
     base: str
     key: str
-    status: str
+    status: ClipStatus
     rig: str = ""
     range: str = ""
     person: str = ""
@@ -60,7 +65,7 @@ class ClipRecord:
         )
 
 
-def new_record(clip: PlannedClip, status: str, fault: Fault | None = None) -> ClipRecord:
+def new_record(clip: PlannedClip, status: ClipStatus, fault: Fault | None = None) -> ClipRecord:
     """A record without results."""
     order = clip.order
     return ClipRecord(

@@ -10,12 +10,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
 
 from backend.batch.storage import STATE, Storage
 from backend.errors import MarionetError, OutputError
-
-LOGS: Final = f"{STATE}/logs"
 
 
 def record_name(base: str) -> str:

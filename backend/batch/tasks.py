@@ -60,19 +60,33 @@ class SolveSettings:
     """How a clip is solved, as text and numbers: what `solve` takes, in the words of its options."""
 
     range: str = ""
+    """Frames or seconds to solve, as `--range` takes them; empty for the whole video."""
     person: str = "largest"
+    """Who is solved: `largest`, `longest`, `moving`, `all`, a number, or `X,Y@FRAME`."""
     max_people: int = 4
+    """How many people are followed at once."""
     height_m: float | None = None
+    """Body height in metres; None for the assumed height."""
     fov_deg: float | None = None
+    """Field of view in degrees over the longer side of the image."""
     focal_px: float | None = None
+    """Focal length in pixels of the upright frame. At most one of this, `fov_deg` and `calibration` is given."""
     calibration: str = ""
+    """Path of a calibration file."""
     camera: str = ""
+    """Which camera of the calibration file; empty for the one that is named like the video."""
     gravity: str = ""
+    """Direction down in the camera as `x,y,z`; empty to estimate it."""
     quality: str = "best"
+    """A value of `SolveQuality`."""
     slow_motion: float = 1.0
+    """How many times slower than life the video plays."""
     fps: float | None = None
+    """Frames per second of an image sequence."""
     towers: str = ""
+    """Path of towers of your own; empty for the shipped ones."""
     bank: str = ""
+    """Path of a bank of your own; empty for the shipped one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         with redirect_stdout(sys.stderr):  # Ray tells of dead workers there, at any time until it is closed
             executor = _executor(args, settings)
             try:
-                return _convert(args, clips, storage, executor, (stop, display))
+                return _convert(args, clips, storage, executor, stop, display)
             finally:
                 executor.close()
 
@@ -236,9 +236,9 @@ def _convert(
     clips: list[PlannedClip],
     storage: Storage,
     executor: Executor,
-    user: tuple[CancelToken, Display],
+    stop: CancelToken,
+    display: Display,
 ) -> int:
-    stop, display = user
     policy = Policy(args.overwrite, args.redo, args.blender or "", check_blender=not args.ray)
     scheduler = ClipScheduler(clips, storage, executor, policy)
     reporter = Reporter(storage)

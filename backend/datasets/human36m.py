@@ -21,7 +21,6 @@ import numpy as np
 from backend.errors import BadInputError, DeviceError
 from backend.types import Array, Intrinsics
 
-TRAINING_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
 TEST_SUBJECTS = ("S9", "S11")
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 FPS = 50.0

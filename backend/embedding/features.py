@@ -26,6 +26,9 @@ PROPORTIONS = ("torso", "shoulder_width", "hip_width", "thigh", "shin", "upper_a
 CONTEXT_FEATURES = 2
 """Log of the half size, and whether the guess is shown."""
 
+ERROR_UNIT_M = 0.1
+"""The image tower gives the log of its joints' errors in this unit."""
+
 POSE_FEATURES = 17 * 3 + 17
 _CROP_MARGIN = 1.25
 _CLIP = 4.0

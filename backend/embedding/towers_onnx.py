@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -17,10 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from backend.embedding.features import (
     CONTEXT_FEATURES,
+    ERROR_UNIT_M,
     FRAME_FEATURES,
     POSE_FEATURES,
     WINDOW,
-    TowerInput,
     pose_features,
 )
 from backend.embedding.tower_weights import Dense, TowerWeights
@@ -46,6 +46,18 @@ class ImageEmbedding:
     proportions: Array
 
 
+class ImageWindows(Protocol):
+    """B windows as the image tower reads them: frames (B, W, FRAME_FEATURES), context (B, CONTEXT_FEATURES)."""
+
+    @property
+    def frames(self) -> Array:
+        """The windows' frames."""
+
+    @property
+    def context(self) -> Array:
+        """What holds of the whole window."""
+
+
 class Towers:
     """Both towers on one device ('cpu' or a torch CUDA device)."""
 
@@ -58,7 +70,7 @@ class Towers:
         else:
             self._image, self._pose = _torch_towers(weights, device)
 
-    def embed_images(self, window: TowerInput) -> ImageEmbedding:
+    def embed_images(self, window: ImageWindows) -> ImageEmbedding:
         """Embed windows of landmarks."""
         parts = [
             self._image(window.frames[at : at + _BATCH], window.context[at : at + _BATCH])
@@ -72,7 +84,7 @@ class Towers:
             values[0].reshape(-1, 17, 3),
             six_to_matrix(values[1].reshape(-1, 24, 2, 3)),
             gravity,
-            0.1 * np.exp(values[3]),
+            ERROR_UNIT_M * np.exp(values[3]),
             values[4],
         )
 

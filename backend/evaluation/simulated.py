@@ -19,8 +19,9 @@ from backend.embedding.towers_onnx import Towers
 from backend.evaluation.metrics import PoseErrors, pose_errors
 from backend.evaluation.report import Scored
 from backend.evaluation.wide_parts import WIDE_HITS, WIDE_PARTS
+from backend.training.batch import TrainingBatch
 from backend.training.pool import Variation, motion_pool
-from backend.training.simulate import SimulationSettings, TrainingBatch, simulate_batch
+from backend.training.simulate import SimulationSettings, simulate_batch
 from backend.types import Array
 
 _DONORS = 200
@@ -43,37 +44,37 @@ class SimulatedErrors:
     windows: int
 
 
-def held_out_batch(takes: Sequence[Motion], count: int, seed: int) -> TrainingBatch:
+def held_out_batch(takes: Sequence[Motion], count: int, seed: int) -> TrainingBatch[Array]:
     """Windows of mocap as it was recorded (no mixing, bending or tilting), bodies and cameras as in training."""
     settings = SimulationSettings(variation=Variation(0.0, 0.0, 0.0, 1.0, 1.0))
     return simulate_batch(motion_pool(takes), count, np.random.default_rng(seed), settings)
 
 
 def simulated_errors(
-    batch: TrainingBatch, towers: Towers, bank: PoseBank, averages: Sequence[int] = (1, 20, 100, 500)
+    batch: TrainingBatch[Array], towers: Towers, bank: PoseBank, averages: Sequence[int] = (1, 20, 100, 500)
 ) -> SimulatedErrors:
     """Errors of every way to read a pose off the towers."""
-    output = towers.embed_images(batch.input)
+    output = towers.embed_images(batch)
     hits = make_searcher(bank.embeddings).search(output.embedding, min(max(*averages, WIDE_HITS), len(bank)))
     most = min(max(averages), len(bank))
-    top = Hits(hits.scores[:, :most], hits.indices[:, :most])
+    top = hits.best(most)
     by_count = {count: _mpjpe(retrieve(bank, top, count).joints_m, batch.pose_m) for count in averages if count <= most}
     best = _mpjpe(retrieve(bank, top, 1).best_joints_m, batch.pose_m)
     auxiliary, nearest = _mpjpe(output.joints_m, batch.joints_m), nearest_in_bank(batch.pose_m, bank)
     parts, wide = (
-        _mpjpe(_by_parts(output.embedding, hits, (towers, bank), how), batch.pose_m)
-        for how in ((PoseOptions().neighbours, PartSettings()), (WIDE_HITS, WIDE_PARTS))
+        _mpjpe(_by_parts(output.embedding, hits, bank, PartSearch(towers.weights, settings)), batch.pose_m)
+        for hits, settings in (
+            (hits.best(PoseOptions().neighbours), PartSettings()),
+            (hits.best(WIDE_HITS), WIDE_PARTS),
+        )
     )
     reach = (nearest.whole_mm, nearest.by_parts_mm)
     return SimulatedErrors(auxiliary, best, by_count, parts, wide, *reach, len(batch.joints_m))
 
 
-def _by_parts(embedding: Array, hits: Hits, model: tuple[Towers, PoseBank], how: tuple[int, PartSettings]) -> Array:
-    """Retrieval by parts as a clip's frames are solved, from so many of the hits."""
-    (towers, bank), (neighbours, settings) = model, how
-    top = Hits(hits.scores[:, :neighbours], hits.indices[:, :neighbours])
-    start = retrieve(bank, top, PoseOptions().average).joints_m
-    return PartSearch(towers.weights, settings).from_hits(bank, embedding, top, start)
+def _by_parts(embedding: Array, hits: Hits, bank: PoseBank, search: PartSearch) -> Array:
+    """Retrieval by parts as a clip's frames are solved."""
+    return search.from_hits(bank, embedding, hits, retrieve(bank, hits, PoseOptions().average).joints_m)
 
 
 def scores_by_action(takes: Sequence[Motion], towers: Towers, bank: PoseBank, windows: int, seed: int) -> list[Scored]:
@@ -86,7 +87,7 @@ def scores_by_action(takes: Sequence[Motion], towers: Towers, bank: PoseBank, wi
     for action in sorted(groups):
         count = max(20, round(windows * frames[action] / sum(frames.values())))
         batch = held_out_batch(groups[action], count, seed)
-        output = towers.embed_images(batch.input)
+        output = towers.embed_images(batch)
         hits = make_searcher(bank.embeddings).search(output.embedding, min(100, len(bank)))
         found = {"Max": retrieve(bank, hits, 1).best_joints_m}
         found |= {f"Avg({a})": retrieve(bank, hits, a).joints_m for a in (20, 100) if a <= len(bank)}
@@ -160,11 +161,11 @@ def _mpjpe(predicted: Array, truth: Array) -> float:
     return float(np.linalg.norm(predicted - truth, axis=-1).mean() * 1000)
 
 
-def share_within_mm(batch: TrainingBatch, towers: Towers, limit_mm: float = 30.0) -> float:
+def share_within_mm(batch: TrainingBatch[Array], towers: Towers, limit_mm: float = 30.0) -> float:
     """Share of windows whose best-scoring pose lies within `limit_mm`, when the candidates are the windows' own poses
     (paper, section 5.3: 97 % of the training images lie within 30 mm).
     """
-    embedding = towers.embed_images(batch.input).embedding
+    embedding = towers.embed_images(batch).embedding
     poses = towers.embed_poses(batch.pose_m)
     best = make_searcher(poses).search(embedding, 1).indices[:, 0]
     error = np.linalg.norm(batch.pose_m[best] - batch.pose_m, axis=-1).mean(axis=-1) * 1000

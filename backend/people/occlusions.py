@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from backend.people.appearance import appearance_of
 from backend.people.region import Roi, overlap
-from backend.people.reidentification import are_doubles, are_swapped, surprise
+from backend.people.reidentification import PairAppearance, are_doubles, are_swapped, surprise
 from backend.people.tracked_person import TrackedPerson
-from backend.types import Array, Image
+from backend.types import Image
 
 _TOUCH, _APART = 0.12, 0.03
 _APART_FRAMES = 4  # apart so long before the colours are compared
@@ -21,7 +21,7 @@ _APART_FRAMES = 4  # apart so long before the colours are compared
 
 @dataclass(slots=True)
 class _Occlusion:
-    models: tuple[Array, Array]
+    models: PairAppearance
     closest: int
     most_overlap: float
     apart: int = 0
@@ -81,17 +81,15 @@ class Occlusions:
     def _begin(self, pair: tuple[int, int], people: Sequence[TrackedPerson], position: int, common: float) -> None:
         first, second = people[pair[0]].appearance, people[pair[1]].appearance
         if first is not None and second is not None:
-            self._occlusions[pair] = _Occlusion((first.copy(), second.copy()), position, common)
+            self._occlusions[pair] = _Occlusion(PairAppearance(first.copy(), second.copy()), position, common)
 
     def _end(self, pair: tuple[int, int], people: Sequence[TrackedPerson], position: int, image: Image) -> None:
         occlusion = self._occlusions.pop(pair)
         first, second = people[pair[0]], people[pair[1]]
-        inferences = (appearance_of(image, first.keypoints(position)), appearance_of(image, second.keypoints(position)))
-        if (
-            inferences[0] is None
-            or inferences[1] is None
-            or not are_swapped(occlusion.models, (inferences[0], inferences[1]))
-        ):
+        colours = [appearance_of(image, person.keypoints(position)) for person in (first, second)]
+        if colours[0] is None or colours[1] is None:
+            return
+        if not are_swapped(occlusion.models, PairAppearance(colours[0], colours[1])):
             return
         first.log.exchange(second.log, occlusion.closest, position + 1)
         first.motion, second.motion = second.motion, first.motion
@@ -102,7 +100,7 @@ class Occlusions:
         return {
             "whole": np.array([[*pair, m.closest, m.apart] for pair, m in occlusions], np.int64).reshape(-1, 4),
             "overlap": np.array([m.most_overlap for _, m in occlusions]),
-            "models": np.array([m.models for _, m in occlusions]),
+            "models": np.array([[m.models.first, m.models.second] for _, m in occlusions]),
         }
 
     @staticmethod
@@ -111,6 +109,6 @@ class Occlusions:
         made = Occlusions()
         models, overlaps = state["models"].astype(np.float64), state["overlap"].astype(np.float64)
         for row, (first, second, closest, apart) in enumerate(state["whole"].astype(int).tolist()):
-            pair_models = (models[row, 0], models[row, 1])
+            pair_models = PairAppearance(models[row, 0], models[row, 1])
             made._occlusions[first, second] = _Occlusion(pair_models, closest, float(overlaps[row]), apart)
         return made

@@ -86,8 +86,16 @@ def surprise(expected: Roi, seen: Roi, model: Array | None, look: Array | None) 
     return place + size + 2.0 * colours
 
 
-def are_swapped(models: tuple[Array, Array], inferences: tuple[Array, Array]) -> bool:
-    """Whether two people who met now look like each other did before: `models` before, `looks` after."""
-    kept = appearance_distance(models[0], inferences[0]) + appearance_distance(models[1], inferences[1])
-    crossed = appearance_distance(models[0], inferences[1]) + appearance_distance(models[1], inferences[0])
+@dataclass(frozen=True, slots=True)
+class PairAppearance:
+    """Colour models (A,) of two people at one time."""
+
+    first: Array
+    second: Array
+
+
+def are_swapped(before: PairAppearance, after: PairAppearance) -> bool:
+    """Whether two people who met have each other's colours now."""
+    kept = appearance_distance(before.first, after.first) + appearance_distance(before.second, after.second)
+    crossed = appearance_distance(before.first, after.second) + appearance_distance(before.second, after.first)
     return crossed < kept - _SWAP_GAIN

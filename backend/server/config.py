@@ -53,14 +53,23 @@ class ServerConfig:
     """Everything `Service` needs. `worker_command` gets `--worker ID --device NAME` appended."""
 
     connection_file: Path
+    """Where the address and the key for clients are written."""
     data_dir: Path
+    """Where jobs, uploads and results are kept."""
     bind: str = "tcp://127.0.0.1:0"
+    """Address to listen on, `tcp://HOST:PORT`; port 0: the system chooses."""
     devices: tuple[str, ...] = ("auto",)
+    """One worker each."""
     roots: tuple[Path, ...] = ()
+    """Folders whose videos clients may name by path."""
     keys_dir: Path | None = None
+    """Folder with the server's keys; needed for addresses other than this machine."""
     owner_pid: int = 0
+    """The server ends with this process; 0: with none."""
     limits: Limits = field(default_factory=Limits)
+    """Bounds of jobs, memory, rates and times."""
     worker_command: tuple[str, ...] = WORKER_COMMAND
+    """Starts a worker; gets `--worker ID --device NAME` appended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,29 +39,40 @@ class SolveQuality(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SolveRequest:
-    """One video to solve into `output` (`.npz`; several people become `name.0.npz`, `name.1.npz`).
-
-    `height_m` is the person's height (None: 1.70 m is assumed and said so); `gravity_camera` (x, y, z) the direction
-    down in the camera, where known; `model` the towers and the bank; `smoothing` a preset's name; `resume` goes on from
-    what an interrupted run of the same request left there; `max_frames` refuses longer videos (0: no limit).
-    """
+    """One video to solve. Raises BadInputError for values that cannot be used."""
 
     video: Path
+    """Video file, folder of images, or pattern of an image sequence."""
     output: Path
+    """The clip to write, `.npz`; several people become `name.0.npz`, `name.1.npz`."""
     range: FrameRange = FrameRange()
+    """The part of the video to solve."""
     person: Selection = field(default_factory=Selection)
+    """Who is solved."""
     max_people: int = 4
+    """How many people are followed at once."""
     height_m: float | None = None
+    """Body height in metres; None: 1.70 m is assumed, and the clip says so."""
     camera: CameraOptions = CameraOptions()
+    """What is known of the camera."""
     gravity_camera: tuple[float, float, float] | None = None
+    """Direction down (x, y, z) in the camera; None to estimate it."""
     quality: SolveQuality = SolveQuality.BEST
+    """Accuracy against speed."""
     model: ModelFiles = SHIPPED
+    """The towers and the bank."""
     device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:1`."""
     smoothing: str = "off"
+    """Name of a smoothing preset."""
     slow_motion: float = 1.0
+    """How many times slower than life the video plays."""
     sequence_fps: float | None = None
+    """Frames per second of an image sequence."""
     resume: bool = False
+    """Go on from what an interrupted run of the same request left at `output`."""
     max_frames: int = 0
+    """Refuse longer videos; 0: no limit."""
 
     def __post_init__(self) -> None:
         low, high = HEIGHT_RANGE_M

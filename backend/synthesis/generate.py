@@ -134,9 +134,9 @@ class ShardRenderer:
         ]
         self.renderer.release(occluders)
         kept = cut_window(rng, settings.size_px, settings.cut_share)
-        flags = (with_companion, bool(occluders))
+        shot = _Shot(camera, draw, kept, with_companion, bool(occluders))
         return [
-            (blackened(image.image, kept), _truth(lead, pose, frame, (camera, draw), (image, kept), flags))
+            (blackened(image.image, kept), _truth(lead, pose, frame, shot, image))
             for image, pose, frame in zip(images, poses, video, strict=True)
         ]
 
@@ -146,6 +146,19 @@ class ShardRenderer:
         return sample_crop_camera(
             rng, posed.joints_m[0], shoulders, landmarks, self.settings.size_px, self.settings.margin
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """What the frames of one shot share: the camera and how it was drawn, the part (x0, y0, x1, y1) of the crop that
+    lies inside the video frame, and whether another person or an object is in front of the camera.
+    """
+
+    camera: Camera
+    draw: CameraDraw
+    window: tuple[int, int, int, int]
+    has_companion: bool
+    has_occluder: bool
 
 
 def finger_curl(rng: np.random.Generator) -> tuple[float, float]:
@@ -209,12 +222,10 @@ def _truth(
     lead: Cast,
     pose: DrawnPose,
     posed: PosedBody,
-    view: tuple[Camera, CameraDraw],
-    seen: tuple[RenderedImage, tuple[int, int, int, int]],
-    flags: tuple[bool, bool],
+    shot: _Shot,
+    image: RenderedImage,
 ) -> ImageTruth:
-    camera, draw = view
-    image, (x0, y0, x1, y1) = seen
+    camera, draw, (x0, y0, x1, y1) = shot.camera, shot.draw, shot.window
     joints, sites = camera.camera_from_world(posed.joints_m), camera.camera_from_world(posed.sites_m)
     landmarks = subset_points_m("blazepose33", joints, sites)
     pixels = camera.project_px(landmarks)
@@ -233,7 +244,7 @@ def _truth(
         height_m=lead.person.height_m,
         phenotype=np.array([getattr(phenotype, name) for name in PHENOTYPE_NAMES]),
         pose_source=pose.source,
-        has_companion=flags[0],
-        has_occluder=flags[1],
+        has_companion=shot.has_companion,
+        has_occluder=shot.has_occluder,
         camera_draw=np.array([draw.field_of_view_rad, draw.distance_m, draw.pitch_rad, draw.crop_roll_rad]),
     )

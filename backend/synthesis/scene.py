@@ -101,7 +101,15 @@ def sample_crop_camera(
     if (seen[:, 2] < 0.35).any():  # a limb behind or at the lens: step back
         eye = eye + (eye - hips_m) * 0.6
         eye[2] = max(eye[2], 0.08)
-    camera, roll = _crop_view(rng, frame_axes, eye, (hips_m, shoulders_m, landmarks_m), (size_px, margin))
+    hips, shoulders, landmarks = ((points - eye) @ frame_axes.T for points in (hips_m, shoulders_m, landmarks_m))
+    up = shoulders[:2] / shoulders[2] - hips[:2] / hips[2]
+    wobble = rng.normal(0.0, np.radians(6.0)) if rng.random() < 0.93 else rng.normal(0.0, np.radians(30.0))
+    roll = float(np.arctan2(up[0], -up[1]) + wobble)
+    about_z = quaternion_to_matrix(rotvec_to_quaternion(np.array([0.0, 0.0, -roll])))
+    intrinsics = _crop_intrinsics(rng, about_z @ hips, landmarks @ about_z.T, size_px, margin)
+    world_from_camera = np.eye(4)
+    world_from_camera[:3, :3], world_from_camera[:3, 3] = (about_z @ frame_axes).T, eye
+    camera = Camera(intrinsics, world_from_camera, size_px)
     return camera, CameraDraw(float(fov), float(np.linalg.norm(eye - hips_m)), float(pitch), roll)
 
 
@@ -124,27 +132,16 @@ def look_at(eye: Array, target: Array) -> Array:
     return np.stack([right, np.cross(forward, right), forward])
 
 
-def _crop_view(
-    rng: np.random.Generator, axes: Array, eye: Array, body_m: tuple[Array, Array, Array], crop: tuple[int, float]
-) -> tuple[Camera, float]:
-    size_px, margin = crop
-    hips, shoulders, landmarks = ((points - eye) @ axes.T for points in body_m)
-    up = shoulders[:2] / shoulders[2] - hips[:2] / hips[2]
-    wobble = rng.normal(0.0, np.radians(6.0)) if rng.random() < 0.93 else rng.normal(0.0, np.radians(30.0))
-    roll = np.arctan2(up[0], -up[1]) + wobble
-    about_z = quaternion_to_matrix(rotvec_to_quaternion(np.array([0.0, 0.0, -roll])))
-    axes, hips, landmarks = about_z @ axes, about_z @ hips, landmarks @ about_z.T
+def _crop_intrinsics(rng: np.random.Generator, hips: Array, landmarks: Array, size_px: int, margin: float) -> Array:
+    """Intrinsics (3, 3) of the crop around a person, from hips (3,) and landmarks (N, 3) in the crop's axes, in m."""
     center = hips[:2] / hips[2]
     reach = float(np.linalg.norm(landmarks[:, :2] / landmarks[:, 2:] - center, axis=1).max())
     half = reach * CROP_PADDING * margin * float(np.exp(rng.normal(0.0, 0.06)))
     center = center + rng.normal(0.0, 0.03, 2) * half
     focal = size_px / (2.0 * half)
-    intrinsics = np.array(
+    return np.array(
         [[focal, 0.0, size_px / 2 - focal * center[0]], [0.0, focal, size_px / 2 - focal * center[1]], [0.0, 0.0, 1.0]]
     )
-    world_from_camera = np.eye(4)
-    world_from_camera[:3, :3], world_from_camera[:3, 3] = axes.T, eye
-    return Camera(intrinsics, world_from_camera, size_px), float(roll)
 
 
 def sample_backdrop(rng: np.random.Generator, panoramas: tuple[Path, ...], camera: Camera, hips_m: Array) -> Backdrop:

@@ -6,27 +6,14 @@ import multiprocessing
 import os
 import queue
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
+from backend.training.batch import TrainingBatch, joined
 from backend.training.pool import MotionPool
 from backend.training.render_windows import RenderPool, render_batch
-from backend.training.simulate import SimulationSettings, TrainingBatch, simulate_batch
-
-
-class PackedBatch(NamedTuple):
-    """frames (B, W, F), context (B, C), joints_m (B, 17, 3), pose_m (B, 17, 3) on the canonical body,
-    rotations (B, J, 3, 3), gravity (B, 3), proportions (B, 7).
-    """
-
-    frames: np.ndarray
-    context: np.ndarray
-    joints_m: np.ndarray
-    pose_m: np.ndarray
-    rotations: np.ndarray
-    gravity: np.ndarray
-    proportions: np.ndarray
+from backend.training.simulate import SimulationSettings, simulate_batch
+from backend.types import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +25,15 @@ class Mix:
     share: float = 0.0
 
 
-def pack_batch(pool: MotionPool, count: int, rng: np.random.Generator, mix: Mix) -> PackedBatch:
+def pack_batch(pool: MotionPool, count: int, rng: np.random.Generator, mix: Mix) -> TrainingBatch[Array]:
     """Make one batch and pack it."""
     rendered = round(count * mix.share) if mix.renders is not None else 0
     parts = []
     if rendered < count:
-        parts.append(_packed(simulate_batch(pool, count - rendered, rng, mix.settings)))
+        parts.append(simulate_batch(pool, count - rendered, rng, mix.settings).packed())
     if mix.renders is not None and rendered:
-        parts.append(_packed(render_batch(mix.renders, rendered, rng, mix.settings)))
-    return PackedBatch(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-def _packed(batch: TrainingBatch) -> PackedBatch:
-    half = np.float16
-    return PackedBatch(
-        batch.input.frames.astype(half),
-        batch.input.context,
-        batch.joints_m,
-        batch.pose_m,
-        batch.rotations.astype(half),
-        batch.gravity,
-        batch.proportions,
-    )
+        parts.append(render_batch(mix.renders, rendered, rng, mix.settings).packed())
+    return joined(parts)
 
 
 def _produce(pool: MotionPool, count: int, seed: int, mix: Mix, out: multiprocessing.Queue) -> None:
@@ -81,7 +55,7 @@ class BatchSource:
 
     def __init__(self, pool: MotionPool, count: int, mix: Mix, workers: int = 1, seed: int = 1) -> None:
         context = multiprocessing.get_context("spawn")
-        self._queue: multiprocessing.Queue[PackedBatch] = context.Queue(maxsize=6)
+        self._queue: multiprocessing.Queue[TrainingBatch[Array]] = context.Queue(maxsize=6)
         self._workers = [
             context.Process(target=_produce, args=(pool, count, seed + 1000 * k, mix, self._queue), daemon=True)
             for k in range(workers)
@@ -99,7 +73,7 @@ class BatchSource:
         self._queue.cancel_join_thread()
         self._queue.close()
 
-    def get(self, wait: bool) -> PackedBatch | None:
+    def get(self, wait: bool) -> TrainingBatch[Array] | None:
         """The next batch; None when none is ready and `wait` is False. RuntimeError when every worker died."""
         while True:
             try:

@@ -33,23 +33,34 @@ _END[[23, 24]] = 1.2
 
 @dataclass(frozen=True, slots=True)
 class LandmarkNoise:
-    """Standard deviations and rates; `_share` are shares of windows or limbs. Errors that are donated from renders
-    (error_library) are taken times a number between `donor_least` and 1.
-    """
+    """How wrong simulated landmarks are: standard deviations, factors and shares."""
 
     bias: float = 0.016
+    """Standard deviation of the error that a window keeps, over the half size."""
     jitter: float = 0.012
+    """Standard deviation of the error that changes from frame to frame, over the half size."""
     correlation: float = 0.82
+    """Correlation of `jitter` between neighbouring frames."""
     far_limb_factor: float = 2.5
+    """How much larger errors of points behind the body grow, at most."""
     lost_share: float = 0.2
+    """Share of limbs that are lost behind something for a part of the window."""
     lost_factor: float = 6.0
+    """How much larger errors of lost points are."""
     swap_share: float = 0.03
+    """Share of windows with left and right legs exchanged in some frames."""
     depth_gain_low: float = 0.55
+    """Smallest factor of the guess's depth over the true one."""
     depth_gain_high: float = 1.15
+    """Largest factor of the guess's depth over the true one."""
     depth_bias: float = 0.07
+    """Standard deviation of the guess's depth error that a window keeps, over the person's size."""
     depth_jitter: float = 0.045
+    """Standard deviation of the guess's depth error from frame to frame, over the person's size."""
     depth_hidden_share: float = 0.3
+    """Share of windows in which the guess is hidden from the tower."""
     donor_least: float = 0.4
+    """Errors that are taken from renders (`error_library`) are scaled by a number between this and 1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,28 +5,40 @@ A module of its own, so that data-parallel training wraps the whole step and ave
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from backend.embedding.features import ERROR_UNIT_M
 from backend.embedding.towers_torch import ImageOutput, ImageTower, PoseTower
+from backend.training.batch import TrainingBatch
 from backend.training.local_candidates import local_candidates
 from backend.training.loss import LocalCandidates, max_margin_loss, mpjpe
 from backend.training.settings import TrainerSettings
 from backend.training.soft_retrieval import Candidates, SoftSettings, soft_retrieval_loss
 
 
-class StepTensors(NamedTuple):
-    """A packed batch on the device, in single precision; see `generator.PackedBatch`."""
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """How much each auxiliary task counts; `TrainerSettings.auxiliary` scales them all beside the margin loss."""
 
-    frames: Tensor
-    context: Tensor
-    joints_m: Tensor
-    pose_m: Tensor
-    rotations: Tensor
-    gravity: Tensor
-    proportions: Tensor
+    joints: float = 10.0
+    """Mean joint error in m: the task that the fit leans on most."""
+    rotation: float = 2.0
+    """Mean absolute error of the joints' 6D rotations."""
+    gravity: float = 2.0
+    """1 - cosine between the direction down and the truth."""
+    proportions: float = 2.0
+    """Mean absolute error of the log limb lengths."""
+    own_error: float = 0.05
+    """Negative log-likelihood of the joint error under the error that the head expects of itself. Small: it must not
+    buy likelihood with accuracy.
+    """
+
+
+_WEIGHTS = LossWeights()
 
 
 class StepLosses(NamedTuple):
@@ -51,7 +63,7 @@ class Objective(nn.Module):
         self.image, self.pose = image, pose
         self._settings, self._half = settings, half_precision
 
-    def forward(self, batch: StepTensors, candidates: Tensor, donors: Candidates | None = None) -> StepLosses:
+    def forward(self, batch: TrainingBatch[Tensor], candidates: Tensor, donors: Candidates | None = None) -> StepLosses:
         """The losses of one batch; its own poses compete beside the candidates, `donors` are retrieved from.
 
         Score and margin compare poses on the canonical body, as the bank holds them; the auxiliary joints are those of
@@ -80,16 +92,19 @@ class Objective(nn.Module):
         rotation = (output.rotations.view(-1, 24, 2, 3) - turned).abs().mean()
         down = nn.functional.normalize(output.gravity, dim=-1)
         fall = 1.0 - (down * batch.gravity).sum(-1).mean()
-        doubt = (error.detach() / 0.1 * torch.exp(-output.log_error) + output.log_error).mean()
-        shape = (output.proportions - batch.proportions).abs().mean()
-        loss = (
-            margin_loss.loss
-            + settings.soft * softly
-            + settings.auxiliary * (10.0 * error.mean() + 2.0 * rotation + 2.0 * fall + 2.0 * shape + 0.05 * doubt)
+        own_error = (error.detach() / ERROR_UNIT_M * torch.exp(-output.log_error) + output.log_error).mean()
+        proportions = (output.proportions - batch.proportions).abs().mean()
+        auxiliary = (
+            _WEIGHTS.joints * error.mean()
+            + _WEIGHTS.rotation * rotation
+            + _WEIGHTS.gravity * fall
+            + _WEIGHTS.proportions * proportions
+            + _WEIGHTS.own_error * own_error
         )
+        loss = margin_loss.loss + settings.soft * softly + settings.auxiliary * auxiliary
         return StepLosses(loss, margin_loss.loss, error.mean(), rotation, fall, softly, margin_loss.violated)
 
-    def _softly(self, output: ImageOutput, batch: StepTensors, donors: Candidates) -> Tensor:
+    def _softly(self, output: ImageOutput, batch: TrainingBatch[Tensor], donors: Candidates) -> Tensor:
         """Soft retrieval of the first windows of the batch, parts donated to the auxiliary pose or to the truth."""
         settings, rows = self._settings, slice(0, self._settings.soft_rows)
         truth = batch.pose_m[rows]

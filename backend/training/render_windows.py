@@ -16,10 +16,10 @@ from backend.embedding.features import WINDOW, LandmarkWindow, tower_input
 from backend.embedding.keypoints import H36M_MIRROR
 from backend.embedding.windows import mirrored
 from backend.errors import BadInputError
+from backend.training.batch import TrainingBatch
 from backend.training.render_landmarks import RenderLandmarks
 from backend.training.simulate import (
     SimulationSettings,
-    TrainingBatch,
     body_proportions,
     canonical_joints,
 )
@@ -89,7 +89,9 @@ def _pool(seen: RenderLandmarks) -> RenderPool:
     )
 
 
-def render_batch(pool: RenderPool, count: int, rng: np.random.Generator, settings: SimulationSettings) -> TrainingBatch:
+def render_batch(
+    pool: RenderPool, count: int, rng: np.random.Generator, settings: SimulationSettings
+) -> TrainingBatch[Array]:
     """Draw `count` windows; the depth guess is hidden as often as in simulated ones."""
     center = rng.integers(0, len(pool), count)
     place = center[:, None] + np.arange(WINDOW) - WINDOW // 2
@@ -111,12 +113,14 @@ def render_batch(pool: RenderPool, count: int, rng: np.random.Generator, setting
     seen = tower_input(window)
     virtual = seen.virtual_from_camera
     return TrainingBatch(
-        seen,
+        seen.frames,
+        seen.context,
         np.einsum("bij,bkj->bki", virtual, joints).astype(np.float32),
         np.einsum("bij,bkj->bki", virtual, canonical_joints(turns)).astype(np.float32),
         np.einsum("bij,bkjl->bkil", virtual, turns).astype(np.float32),
         np.einsum("bij,bj->bi", virtual, down).astype(np.float32),
         pool.proportions[center],
+        virtual,
     )
 
 

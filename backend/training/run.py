@@ -66,6 +66,14 @@ class TrainResult:
     written: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """What batches are made of: mocap, and how it is mixed with renders."""
+
+    pool: MotionPool
+    mix: Mix
+
+
 def run_training(
     request: TrainRequest, report: Callable[[StepReport, int], None], tell: Callable[[str], None]
 ) -> TrainResult:
@@ -82,7 +90,7 @@ def run_training(
     with join_ranks(request.settings.device) as ranks:
         settings = replace(request.settings, device=ranks.device)
         state = _state(request, settings, mix, pool, tell)
-        _steps(request, settings, state, (pool, mix), ranks, report)
+        _steps(request, settings, state, _Data(pool, mix), ranks, report)
         weights = folded_weights(state.image_average, state.pose_average, _provenance(request, state, ranks))
         if ranks.is_first:
             write_towers(weights, request.output / TOWERS_FILE)
@@ -104,9 +112,8 @@ def _mix(request: TrainRequest, tell: Callable[[str], None]) -> Mix:
 
 def _start_from_file(state: TrainerState, path: Path, mix: Mix, pool: MotionPool) -> None:
     batch = pack_batch(pool, 512, np.random.default_rng(0), mix)
-    frames, context = (torch.from_numpy(a.astype(np.float32)) for a in (batch.frames, batch.context))
-    device = next(state.image.parameters()).device
-    start_from_weights(state, read_towers(path), frames.to(device), context.to(device))
+    tensors = batch.to(str(next(state.image.parameters()).device))
+    start_from_weights(state, read_towers(path), tensors.frames, tensors.context)
 
 
 def _state(
@@ -130,17 +137,16 @@ def _steps(
     request: TrainRequest,
     settings: TrainerSettings,
     state: TrainerState,
-    data: tuple[MotionPool, Mix],
+    data: _Data,
     ranks: Ranks,
     report: Callable[[StepReport, int], None],
 ) -> None:
-    pool, mix = data
-    begun = state.step
+    pool, begun = data.pool, state.step
     seed = settings.seed + begun + 1 + 100_000 * ranks.rank
     outlet = TrainOutputs(
         request.output / CHECKPOINT_FILE, lambda now: None, ranks, request.checkpoint_steps, request.report_steps
     )
-    with BatchSource(pool, settings.batch, mix, request.workers, seed) as source:
+    with BatchSource(pool, settings.batch, data.mix, request.workers, seed) as source:
         if not ranks.is_first:
             train(state, pool, source, settings, outlet)
             return

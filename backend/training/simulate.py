@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
+from backend.embedding.features import LandmarkWindow, tower_input
+from backend.training.batch import TrainingBatch
 from backend.training.error_library import ErrorLibrary, bootstrapped_errors
 from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, noisy_landmarks
 from backend.training.pool import MotionPool, MotionWindows, Variation, draw_windows
@@ -63,21 +64,6 @@ class SimulationSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingBatch:
-    """Tower input and its truth in the virtual camera: joints_m (B, 17, 3) relative to the pelvis on a body scaled
-    to the canonical size, pose_m (B, 17, 3) the same pose on the canonical body, rotations (B, J, 3, 3) of the
-    joints in the virtual camera, gravity (B, 3) down; proportions (B, 7) as in embedding.features.
-    """
-
-    input: TowerInput
-    joints_m: Array
-    pose_m: Array
-    rotations: Array
-    gravity: Array
-    proportions: Array
-
-
-@dataclass(frozen=True, slots=True)
 class SimulatedPeople:
     """B windows of W frames of bodies before cameras: positions (B, W, J, 3) m and turns (B, W, J, 3, 3) in a Z-up
     world, their rest offsets (B, J, 3) and sizes (B,) over the canonical body's, camera_from_world rotations (B, 3, 3),
@@ -107,7 +93,7 @@ def simulate_people(windows: MotionWindows, rng: np.random.Generator, settings: 
 
 def simulate_batch(
     pool: MotionPool, count: int, rng: np.random.Generator, settings: SimulationSettings
-) -> TrainingBatch:
+) -> TrainingBatch[Array]:
     """Draw `count` training windows."""
     people, body = simulate_people(draw_windows(pool, count, rng, settings.variation), rng, settings), canonical_body()
     camera, noisy, window = people.camera, people.noisy, people.positions.shape[1]
@@ -128,12 +114,14 @@ def simulate_batch(
     joints = h36m_points(body, people.positions[:, middle], turns, people.offsets)
     joints = (joints - joints[:, :1]) / people.size[:, None, None]
     return TrainingBatch(
-        seen,
+        seen.frames,
+        seen.context,
         np.einsum("bij,bkj->bki", to_virtual, joints).astype(np.float32),
         np.einsum("bij,bkj->bki", to_virtual, canonical_joints(turns)).astype(np.float32),
         np.einsum("bij,bkjl->bkil", to_virtual, turns).astype(np.float32),
         np.einsum("bij,bj->bi", seen.virtual_from_camera, down).astype(np.float32),
         body_proportions(body, people.offsets).astype(np.float32),
+        seen.virtual_from_camera,
     )
 
 

@@ -15,17 +15,18 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from backend.bank.candidates import ViewRange, make_candidates
+from backend.training.batch import TrainingBatch
 from backend.training.checkpoint import TrainerState, load_checkpoint, new_state, save_checkpoint
-from backend.training.generator import PackedBatch
-from backend.training.objective import Objective, StepLosses, StepTensors
+from backend.training.objective import Objective, StepLosses
 from backend.training.parallel import Ranks, half_precision_pays
 from backend.training.pool import MotionPool
 from backend.training.settings import TrainerSettings
 from backend.training.soft_retrieval import Candidates
 from backend.training.working_set import WorkingSet
+from backend.types import Array
 
 __all__ = ["StepReport", "TrainOutputs", "TrainerSettings", "load_checkpoint", "new_state", "save_checkpoint", "train"]
 
@@ -33,7 +34,7 @@ __all__ = ["StepReport", "TrainOutputs", "TrainerSettings", "load_checkpoint", "
 class Source(Protocol):
     """Where batches come from."""
 
-    def get(self, wait: bool) -> PackedBatch | None:
+    def get(self, wait: bool) -> TrainingBatch[Array] | None:
         """The next batch; None when none is ready and `wait` is False."""
 
 
@@ -89,7 +90,9 @@ def train(
         chosen = working.draw(settings.candidates, rng)
         if settings.soft > 0 and (donors is None or state.step % settings.soft_refresh == 0):
             donors = _donors(state, bank, settings, rng)
-        losses = _step(state, objective, next(batches), (bank[chosen], donors), settings)
+        candidates_m = torch.from_numpy(bank[chosen]).to(settings.device)
+        batch = next(batches).to(settings.device)
+        losses = _step(state, objective, batch, candidates_m, donors, settings.average)
         working.count(chosen, losses.violated[:, 0].cpu().numpy())
         state.step += 1
         passed = ranks.agreed(time.monotonic() - started)
@@ -114,19 +117,18 @@ def _donors(state: TrainerState, bank: np.ndarray, settings: TrainerSettings, rn
 def _step(
     state: TrainerState,
     objective: nn.Module,
-    packed: PackedBatch,
-    candidates: tuple[np.ndarray, Candidates | None],
-    settings: TrainerSettings,
+    batch: TrainingBatch[Tensor],
+    candidates_m: Tensor,
+    donors: Candidates | None,
+    average: float,
 ) -> StepLosses:
-    device = settings.device
-    batch = StepTensors(*(torch.from_numpy(a.astype(np.float32)).to(device) for a in packed))
     state.image.train()
-    losses: StepLosses = objective(batch, torch.from_numpy(candidates[0]).to(device), candidates[1])
+    losses: StepLosses = objective(batch, candidates_m, donors)
     state.optimizer.zero_grad(set_to_none=True)
     losses.loss.backward()
     nn.utils.clip_grad_norm_([*state.image.parameters(), *state.pose.parameters()], 5.0)
     state.optimizer.step()
-    _average(state, settings.average)
+    _average(state, average)
     return losses
 
 
@@ -162,9 +164,9 @@ def _rate(step: int, seconds: float, settings: TrainerSettings) -> float:
     return settings.final_rate + (settings.rate - settings.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
-def _replayed(source: Source, size: int, rng: np.random.Generator) -> Iterator[PackedBatch]:
+def _replayed(source: Source, size: int, rng: np.random.Generator) -> Iterator[TrainingBatch[Array]]:
     """Fresh batches as they come, else random ones of the last `size`: neither side waits for the other for long."""
-    kept: deque[PackedBatch] = deque(maxlen=size)
+    kept: deque[TrainingBatch[Array]] = deque(maxlen=size)
     while True:
         fresh = source.get(wait=len(kept) < min(size, 8))
         if fresh is not None:

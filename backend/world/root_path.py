@@ -68,6 +68,14 @@ class RootPath:
     residual_m: Array
 
 
+@dataclass(frozen=True, slots=True)
+class _Trust:
+    """How much steps count: `stays` (M,) each observation of a step, `is_level` (S,) each step's being on the floor."""
+
+    stays: Array
+    is_level: Array
+
+
 def solve_root_path(seen: Sightings, settings: RootSettings, steps: Steps | None = None) -> RootPath:
     """The root path (N, 3) in camera axes. Needs at least one frame with three weighted points."""
     frames = len(seen.times_s)
@@ -88,7 +96,7 @@ def solve_root_path(seen: Sightings, settings: RootSettings, steps: Steps | None
         system = system + difference.T @ sparse.diags(inverse) @ difference
         vector = right.reshape(-1)
         if steps is not None and steps.count:
-            trust = (step_weight * pace[steps.frame], level_weight)
+            trust = _Trust(step_weight * pace[steps.frame], level_weight)
             system, vector = _with_steps(system, vector, steps, trust, settings)
         solution = _solve_symmetric(system, vector)
         root = solution[: 3 * frames].reshape(frames, 3)
@@ -137,13 +145,9 @@ def _acceleration_rows(times_s: Array) -> sparse.csr_matrix:
 
 
 def _with_steps(
-    system: sparse.spmatrix, vector: Array, steps: Steps, trust: tuple[Array, Array], settings: RootSettings
+    system: sparse.spmatrix, vector: Array, steps: Steps, trust: _Trust, settings: RootSettings
 ) -> tuple[sparse.spmatrix, Array]:
-    """Add the unknown place of each step and the floor's unknown height: standing feet stay, on one level.
-
-    `trust` is the weight of each observation of a step (M,), and of each step's being on the floor (S,).
-    """
-    weight, level_weight = trust
+    """Add the unknown place of each step and the floor's unknown height: standing feet stay, on one level."""
     roots, places = len(vector), 3 * steps.count
     rows = np.arange(3 * len(steps.frame))
     axes = np.arange(3)
@@ -155,7 +159,7 @@ def _with_steps(
         (np.concatenate([ones, -ones]), (np.tile(rows, 2), np.concatenate([root_columns, place_columns]))),
         shape=(len(rows), total),
     )
-    information = np.repeat(weight / settings.foot_sigma_m**2, 3)
+    information = np.repeat(trust.stays / settings.foot_sigma_m**2, 3)
     # down . place + clearance is how deep the floor lies below the camera: the same for every step
     step_rows = np.repeat(np.arange(steps.count), 3)
     level = sparse.csr_matrix(
@@ -169,8 +173,8 @@ def _with_steps(
         shape=(steps.count, total),
     )
     # a step's vote grows with how long it stands
-    duration = np.bincount(steps.step, weights=weight, minlength=steps.count)
-    level_information = level_weight * duration / settings.floor_sigma_m**2
+    duration = np.bincount(steps.step, weights=trust.stays, minlength=steps.count)
+    level_information = trust.is_level * duration / settings.floor_sigma_m**2
     wide = sparse.block_diag([system, sparse.identity(places + 1) * 1e-9], format="csr")
     wide = wide + stay.T @ sparse.diags(information) @ stay + level.T @ sparse.diags(level_information) @ level
     right = np.concatenate([vector, np.zeros(places + 1)])

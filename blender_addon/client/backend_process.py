@@ -12,6 +12,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from ..wire.connection_file import ConnectionFileError, ConnectionInfo, read_connection_file
 from .state_folder import free_state_dir
@@ -59,12 +60,15 @@ class LaunchPlan:
         ]
 
 
+ProcessState = Literal["absent", "starting", "listening", "dead", "stopping", "stopped"]
+
+
 class BackendProcess:
     """States: "absent", "starting", "listening", "dead" (ended unasked), "stopping", "stopped"."""
 
     def __init__(self, plan: LaunchPlan) -> None:
         self.plan = plan
-        self.state = "absent"
+        self.state: ProcessState = "absent"
         self.exit_code: int | None = None
         self.started_s = 0.0
         self._process: subprocess.Popen[bytes] | None = None

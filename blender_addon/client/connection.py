@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 import zmq
 
@@ -16,6 +16,8 @@ from ..wire.codec import FROM_SERVER, Envelope, decode, encode
 from ..wire.connection_file import ConnectionInfo
 from ..wire.errors import WireError
 from ..wire.transport import KEEP_ALIVE_S, client_socket, receive, send
+
+ConnectionState = Literal["connecting", "open", "refused", "silent", "closed"]
 
 # Silence after which the backend is held to be gone; it answers a keep-alive within milliseconds.
 SILENCE_S = 4.0 * KEEP_ALIVE_S
@@ -29,7 +31,7 @@ class Connection:
 
     def __init__(self, info: ConnectionInfo, client_name: str) -> None:
         self.info = info
-        self.state = "connecting"
+        self.state: ConnectionState = "connecting"
         self.welcome: wire.Welcome | None = None
         self.welcomes = 0
         self.refusal: wire.Refused | None = None

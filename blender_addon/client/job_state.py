@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ..wire import messages as wire
 
-ENDS = ("done", "failed", "cancelled")
+CaptureState = Literal[
+    "preparing", "submitting", "uploading", "queued", "running", "finishing", "fetching", "done", "failed", "cancelled"
+]
+ENDS: tuple[CaptureState, ...] = ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class JobSnapshot:
     `frames_kept` counts the finished frames of a cancelled capture.
     """
 
-    state: str
+    state: CaptureState
     stage: str = ""
     done: int = 0
     total: int = 0

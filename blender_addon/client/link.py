@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import zmq
 
@@ -19,6 +19,8 @@ from ..wire.codec import Envelope
 from ..wire.connection_file import ConnectionFileError, ConnectionInfo, read_connection_file
 from .backend_process import BackendProcess
 from .connection import Connection
+
+LinkState = Literal["starting", "connecting", "open", "refused", "lost", "dead", "closed"]
 
 # A request without a first reply is sent again: each of them may be carried out twice without harm.
 RESEND_S = 5.0
@@ -31,9 +33,9 @@ Handler = Callable[[Any], None]
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """What the status light shows. `state`: "starting", "connecting", "open", "refused", "lost", "dead", "closed"."""
+    """What the status light shows."""
 
-    state: str
+    state: LinkState
     words: str = ""
     remedy: str = ""
     log_lines: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,20 +34,35 @@ class ClipHeader:
     """What a clip says about itself; written as JSON beside the arrays."""
 
     source: str = ""
+    """Path of the video, as it was given."""
     source_width: int = 0
+    """Width of the upright frame in px."""
     source_height: int = 0
+    """Height of the upright frame in px."""
     source_fps: float = 0.0
+    """Mean frames per second of life, after the slow-motion factor."""
     person: int = 0
+    """Number of the file among the people solved."""
     body_height_m: float = 1.70
-    body_height_source: str = "assumed"
+    """Height that scales the motion, in metres."""
+    body_height_source: Literal["given", "assumed"] = "assumed"
+    """`given` or `assumed`."""
     intrinsics_source: str = "assumed"
+    """Where the camera is from, in words for the user."""
     camera_moves: bool = False
+    """Whether the background moved: the root's path then includes the camera's own."""
     cuts_s: tuple[float, ...] = ()
+    """Times at which a new shot begins; nothing is smoothed across them."""
     model: str = ""
+    """The pose model with its hash."""
     quality: str = ""
+    """`fast`, `balanced` or `best`."""
     settings: dict[str, str] = field(default_factory=dict)
+    """Range, smoothing, device and the like, as text."""
     figures: dict[str, float] = field(default_factory=dict)
+    """Quality figures of this clip by name, with units in the names."""
     warnings: tuple[ClipWarning, ...] = ()
+    """What the user should know; programs decide by the codes."""
 
 
 @dataclass(frozen=True, slots=True)

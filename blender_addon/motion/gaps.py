@@ -18,7 +18,7 @@ from .rotations import (
     quaternion_to_rotvec,
     rotvec_to_quaternion,
 )
-from .temporal import hermite
+from .temporal import CurveEnd, hermite
 
 # seconds of motion on each side of a gap that its speed at the edge is measured over
 _EDGE_S = 0.1
@@ -67,7 +67,7 @@ def fill_rotations(times_s: Array, wxyz: Array, gaps: list[Gap]) -> Array:
         across = quaternion_to_rotvec(quaternion_multiply(quaternion_conjugate(wxyz[a]), wxyz[b]))
         slopes = [_rotation_speed(times_s, wxyz, frame, side) * span for frame, side in ((a, -1), (b, 1))]
         slopes = [_limited(slope, across) for slope in slopes]
-        curve = hermite((np.zeros_like(across), across), (slopes[0], slopes[1]), weight[:, None, None])
+        curve = hermite(CurveEnd(np.zeros_like(across), slopes[0]), CurveEnd(across, slopes[1]), weight[:, None, None])
         out[gap.first : b] = quaternion_normalize(quaternion_multiply(wxyz[a], rotvec_to_quaternion(curve)))
     return out
 
@@ -83,7 +83,7 @@ def fill_positions(times_s: Array, positions_m: Array, gaps: list[Gap]) -> Array
         slopes = [_position_speed(times_s, positions_m, frame, side) * span for frame, side in ((a, -1), (b, 1))]
         slopes = [_limited(slope, across) for slope in slopes]
         shaped = weight.reshape((-1,) + (1,) * (positions_m.ndim - 1))
-        out[gap.first : b] = hermite((positions_m[a], positions_m[b]), (slopes[0], slopes[1]), shaped)
+        out[gap.first : b] = hermite(CurveEnd(positions_m[a], slopes[0]), CurveEnd(positions_m[b], slopes[1]), shaped)
     return out
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .rotations import Array, quaternion_between, quaternion_continuous, quaternion_normalize
-from .temporal import hermite, sample_slopes
+from .temporal import CurveEnd, hermite, sample_slopes
 
 Error = Callable[[Array, Array], Array]
 
@@ -59,8 +59,8 @@ def play_keys(times_s: Array, curve: ReducedCurve, smooth: bool = True) -> Array
     weight = (times_s - times_s[left])[:, None] / span
     if not smooth:
         return np.asarray(curve.values[left] + weight * (curve.values[right] - curve.values[left]))
-    ends = (curve.values[left], curve.values[right])
-    return hermite(ends, (curve.slopes[left] * span, curve.slopes[right] * span), weight)
+    begin, end = (CurveEnd(curve.values[at], curve.slopes[at] * span) for at in (left, right))
+    return hermite(begin, end, weight)
 
 
 def _reduced(times_s: Array, values: Array, bound: float, smooth: bool, error: Error) -> ReducedCurve:

@@ -218,11 +218,8 @@ def interpolate_cubic(times_s: Array, values: Array, at_s: Array) -> Array:
     before, weight = bracket(times_s, at_s)
     span = per_frame(np.diff(times_s)[before], values.ndim)
     slope = sample_slopes(times_s, values)
-    return hermite(
-        (values[before], values[before + 1]),
-        (slope[before] * span, slope[before + 1] * span),
-        per_frame(weight, values.ndim),
-    )
+    begin, end = (CurveEnd(values[at], slope[at] * span) for at in (before, before + 1))
+    return hermite(begin, end, per_frame(weight, values.ndim))
 
 
 def sample_slopes(times_s: Array, values: Array) -> Array:
@@ -232,12 +229,20 @@ def sample_slopes(times_s: Array, values: Array) -> Array:
     return np.asarray(np.gradient(values, times_s, axis=0, edge_order=2 if len(values) > 2 else 1))
 
 
-def hermite(ends: tuple[Array, Array], tangents: tuple[Array, Array], weight: Array) -> Array:
-    """Cubic Hermite curve at `weight` 0..1; `tangents` are slopes times the span."""
+@dataclass(frozen=True, slots=True)
+class CurveEnd:
+    """One end of a cubic: its `value`, and its `tangent`, the slope times the curve's span; shapes alike."""
+
+    value: Array
+    tangent: Array
+
+
+def hermite(begin: CurveEnd, end: CurveEnd, weight: Array) -> Array:
+    """Cubic Hermite curve at `weight` 0..1 of the way."""
     w2, w3 = weight**2, weight**3
     return np.asarray(
-        (2 * w3 - 3 * w2 + 1) * ends[0]
-        + (w3 - 2 * w2 + weight) * tangents[0]
-        + (3 * w2 - 2 * w3) * ends[1]
-        + (w3 - w2) * tangents[1]
+        (2 * w3 - 3 * w2 + 1) * begin.value
+        + (w3 - 2 * w2 + weight) * begin.tangent
+        + (3 * w2 - 2 * w3) * end.value
+        + (w3 - w2) * end.tangent
     )

@@ -27,17 +27,29 @@ class SolveOptions:
     """
 
     start_s: float | None = unit("s", None)
+    """First time to solve; null: from the start."""
     end_s: float | None = unit("s", None)
+    """Last time to solve; null: to the end."""
     person: str = "largest"
+    """`largest`, `longest`, `moving`, `all`, a number, or `X,Y@FRAME`."""
     height_m: float | None = unit("m", None)
+    """Body height."""
     fov_deg: float | None = unit("deg", None)
+    """Field of view over the longer side of the image."""
     quality: str = "best"
+    """`fast`, `balanced` or `best`."""
     smoothing: str = "off"
+    """Name of a smoothing preset."""
     slow_motion: float = 1.0
+    """How many times slower than life the video plays."""
     max_people: int = 4
+    """How many people are followed at once."""
     sequence_fps: float | None = unit("fps", None)
+    """Frames per second of an image sequence."""
     picture_width_px: int = unit("px", 0)
+    """Width of the upright image in which the point of `person` is counted; 0: the video's own."""
     picture_height_px: int = unit("px", 0)
+    """Height of that image."""
 
 
 @dataclass(frozen=True, slots=True)

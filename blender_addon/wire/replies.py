@@ -18,15 +18,25 @@ class Welcome:
 
     kind: ClassVar[str] = "welcome"
     server_version: str
+    """Version of the backend."""
     protocol_major: int
+    """A client with another major version is refused."""
     protocol_minor: int
+    """Grows with fields that older programs ignore."""
     capabilities: tuple[str, ...]
+    """What the server can do beside solving."""
     devices: tuple[str, ...]
+    """Device of each worker."""
     max_jobs: int
+    """Jobs that may be queued and running at once."""
     max_frames: int
+    """Frames of the longest video that is taken."""
     max_part_bytes: int = unit("bytes", 0)
+    """Largest part of an upload or a result."""
     max_upload_bytes: int = unit("bytes", 0)
+    """Largest video that can be uploaded."""
     keep_alive_s: float = unit("s", 0.0)
+    """A client says something at least this often."""
 
 
 @dataclass(frozen=True, slots=True)

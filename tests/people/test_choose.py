@@ -9,7 +9,7 @@ from backend.errors import BadInputError, NoPersonError
 from backend.people import Choice, PeopleOptions, Selection, choose_tracks
 from backend.people.left_right import MIRRORED, fix_swaps
 from backend.people.region import Roi
-from backend.people.reidentification import Absent, Found, are_doubles, are_swapped, match
+from backend.people.reidentification import Absent, Found, PairAppearance, are_doubles, are_swapped, match
 from backend.people.tracked_person import MotionFilter
 from backend.types import PersonTrack
 
@@ -143,9 +143,9 @@ def test_people_are_matched_by_place_and_colours() -> None:
 
 
 def test_swaps_and_doubles() -> None:
-    assert are_swapped((RED, BLUE), (BLUE, RED))
-    assert not are_swapped((RED, BLUE), (RED, BLUE))
-    assert not are_swapped((RED, RED), (RED, RED))
+    assert are_swapped(PairAppearance(RED, BLUE), PairAppearance(BLUE, RED))
+    assert not are_swapped(PairAppearance(RED, BLUE), PairAppearance(RED, BLUE))
+    assert not are_swapped(PairAppearance(RED, RED), PairAppearance(RED, RED))
     body = np.random.default_rng(0).uniform(0, 100, (33, 2))
     assert are_doubles(body, body + 2, 100)
     assert not are_doubles(body, body + 20, 100)

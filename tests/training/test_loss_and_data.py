@@ -96,7 +96,7 @@ def test_mirrored_pose_mirrors_positions() -> None:
 def test_simulated_truth_projects_onto_its_landmarks() -> None:
     settings = SimulationSettings(noise=LandmarkNoise(lost_share=0.0, swap_share=0.0))
     batch = simulate_batch(motion_pool(_takes()), 256, np.random.default_rng(3), settings)
-    points = batch.input.frames[:, WINDOW // 2, :66].reshape(-1, 33, 2)
+    points = batch.frames[:, WINDOW // 2, :66].reshape(-1, 33, 2)
     for landmark, joint in ((15, 13), (16, 16), (27, 6), (28, 3), (11, 11)):
         for axis in range(2):
             assert np.corrcoef(points[:, landmark, axis], batch.joints_m[:, joint, axis])[0, 1] > 0.6

@@ -58,8 +58,8 @@ def people(videos: int = 120, frames: int = VIDEO, seed: int = 0) -> RenderLandm
 def test_windows_agree_with_their_truth_also_when_mirrored():
     pool = render_pool([people(30)])
     batch = render_batch(pool, 200, np.random.default_rng(1), SimulationSettings())
-    assert batch.input.frames.shape[:2] == (200, WINDOW)
-    points = batch.input.frames[:, WINDOW // 2, :66].reshape(-1, 33, 2)
+    assert batch.frames.shape[:2] == (200, WINDOW)
+    points = batch.frames[:, WINDOW // 2, :66].reshape(-1, 33, 2)
     for landmark, joint in ((15, 13), (16, 16), (27, 6), (28, 3), (11, 11), (12, 14)):
         for axis in range(2):
             assert np.corrcoef(points[:, landmark, axis], batch.joints_m[:, joint, axis])[0, 1] > 0.8
@@ -69,11 +69,11 @@ def test_windows_agree_with_their_truth_also_when_mirrored():
     shin = batch.rotations[:, knee] @ body.offsets_m[ankle]
     assert np.allclose(shin, batch.joints_m[:, 6] - batch.joints_m[:, 5], atol=0.02)
     assert np.allclose(np.linalg.det(batch.rotations), 1.0, atol=1e-3)
-    back = np.einsum("bji,bj->bi", batch.input.virtual_from_camera, batch.gravity)
+    back = np.einsum("bji,bj->bi", batch.virtual_from_camera, batch.gravity)
     plain = np.isclose(back, pool.down[0], atol=1e-4).all(axis=1)
     mirrored = np.isclose(back, pool.down[0] * [-1, 1, 1], atol=1e-4).all(axis=1)
     assert (plain | mirrored).all()
-    present = batch.input.frames[:, :, -1]
+    present = batch.frames[:, :, -1]
     assert set(present.sum(axis=1).astype(int)) == {VIDEO}, "only the video's own frames are there"
 
 

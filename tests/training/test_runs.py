@@ -128,7 +128,8 @@ import sys
 import torch
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, WINDOW
 from backend.embedding.towers_torch import TowerSizes
-from backend.training.objective import Objective, StepTensors
+from backend.training.batch import TrainingBatch
+from backend.training.objective import Objective
 from backend.training.parallel import join_ranks
 from backend.training.trainer import TrainerSettings, new_state
 
@@ -138,17 +139,19 @@ with join_ranks("cpu") as ranks:
     state = new_state(TowerSizes(16, 16, 4), settings)
     objective = ranks.joined(Objective(state.image, state.pose, settings, False))
     torch.manual_seed(10 + ranks.rank)
-    batch = StepTensors(
+    batch = TrainingBatch(
         torch.randn(8, WINDOW, FRAME_FEATURES), torch.randn(8, CONTEXT_FEATURES), torch.randn(8, 17, 3),
         torch.randn(8, 17, 3), torch.randn(8, 24, 3, 3), torch.randn(8, 3), torch.randn(8, 7),
+        torch.eye(3).expand(8, 3, 3),
     )
     objective(batch, torch.randn(20, 17, 3)).loss.backward()
     shared = state.image.entry.linear.weight.grad.clone()
     alone = new_state(TowerSizes(16, 16, 4), settings)
     torch.manual_seed(10 + ranks.rank)
-    again = StepTensors(
+    again = TrainingBatch(
         torch.randn(8, WINDOW, FRAME_FEATURES), torch.randn(8, CONTEXT_FEATURES), torch.randn(8, 17, 3),
         torch.randn(8, 17, 3), torch.randn(8, 24, 3, 3), torch.randn(8, 3), torch.randn(8, 7),
+        torch.eye(3).expand(8, 3, 3),
     )
     Objective(alone.image, alone.pose, settings, False)(again, torch.randn(20, 17, 3)).loss.backward()
     own = alone.image.entry.linear.weight.grad
