@@ -25,6 +25,7 @@ from backend.errors import BadInputError, Cancelled, NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.networks import PeopleNetworks, load_people_networks
 from backend.people.options import Choice, PeopleOptions
+from backend.solving.cautions import find_unseen, turned_camera
 from backend.solving.checkpoint import open_checkpoint
 from backend.solving.clip_assembly import assemble_clip
 from backend.solving.device import choose_device
@@ -33,8 +34,8 @@ from backend.solving.preview import Previewer
 from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, SolveRequest, SolveResult
 from backend.solving.video_pass import TrackedVideo, VideoPass
 from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback
-from backend.video import VideoReader, open_video
-from backend.world import WorldOptions, place_in_world
+from backend.video import FrameRange, VideoReader, open_video
+from backend.world import WorldOptions, WorldTrack, place_in_world
 from blender_addon.motion.clip import ClipHeader, MotionClip
 from blender_addon.motion.quality import measure_clip
 from blender_addon.motion.smoothing import PRESETS, smooth_clip
@@ -107,7 +108,7 @@ def solve(
         clips=clips,
         files=files,
         figures=clips[0].header.figures,
-        warnings=clips[0].header.warnings,
+        warnings=tuple(dict.fromkeys(warning for clip in clips for warning in clip.header.warnings)),
         cancelled=tracked.stopped,
         frames=len(tracked.frame_index),
         stage_s=clock.stage_s,
@@ -141,7 +142,7 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip,
             world = place_in_world(poses, track, job.intrinsics, options)
             options = replace(options, world_from_camera=world.world_from_camera[0])
         with job.clock.stage("smooth"):
-            header = _header(job, person, world.warnings)
+            header = _header(job, person, track, world)
             clip = assemble_clip(job.tracked, track, poses, world, job.intrinsics, header)
             clips.append(_with_figures(smooth_clip(clip, PRESETS[job.request.smoothing])))
     job.progress(Progress("poses", len(tracks), len(tracks)))
@@ -206,12 +207,19 @@ class _StageClock:
 
 def _open(request: SolveRequest) -> VideoReader:
     reader = open_video(request.video, request.video_options)
-    if request.max_frames and reader.expected_frames > request.max_frames:
-        raise BadInputError(
-            f"{request.video.name} has about {reader.expected_frames} frames, the limit is {request.max_frames}",
-            "Solve it in parts with a range",
-        )
+    known = reader.info.frame_count if reader.info.frame_count_is_exact else None
+    if request.person.click_px is not None and known is not None and request.person.click_frame >= known:
+        raise _outside(request, known)
     return reader
+
+
+def _outside(request: SolveRequest, frames: int) -> BadInputError:
+    """The error for a click in a frame that is not there or not read."""
+    span = "the video" if request.range == FrameRange() else f"--range {request.range}"
+    return BadInputError(
+        f"The click of --person lies in frame {request.person.click_frame}, which is outside {span}",
+        f"{request.video.name} has {frames} frames, counted from 0",
+    )
 
 
 def _fitting(models: SolveModels | None, request: SolveRequest) -> SolveModels:
@@ -243,6 +251,11 @@ def _chosen(tracked: TrackedVideo, request: SolveRequest) -> list[PersonTrack]:
         raise NoPersonError(
             f"In {len(tracked.frame_index)} frames nobody can be followed", f"Solve at least {_FEWEST_FRAMES} frames"
         )
+    click = request.person.click_frame
+    indices = tracked.frame_index
+    clicked = request.person.click_px is not None and not tracked.stopped
+    if clicked and len(indices) and not indices[0] <= click <= indices[-1]:
+        raise _outside(request, int(indices[-1]) + 1)
     return choose_tracks(tracked.tracks, request.person)
 
 
@@ -250,9 +263,11 @@ def _direction(request: SolveRequest) -> np.ndarray | None:
     return None if request.gravity_camera is None else np.asarray(request.gravity_camera, np.float64)
 
 
-def _header(job: _Job, person: int, world_warnings: Sequence[str]) -> ClipHeader:
+def _header(job: _Job, person: int, track: PersonTrack, world: WorldTrack) -> ClipHeader:
     info, request, tracked = job.reader.info, job.request, job.tracked
-    warnings = [*job.reader.warnings, *world_warnings]
+    unseen = find_unseen(track, info.width, info.height)
+    turned = turned_camera(world.gravity_camera) if request.gravity_camera is None else ""
+    warnings = [*job.reader.warnings, *world.warnings, *unseen.warnings, *([turned] if turned else [])]
     if "assumed" in job.intrinsics.source:
         warnings.append(f"the camera is not known ({job.intrinsics.source}): distances may be off; give --fov")
     if tracked.cuts_s:
@@ -269,6 +284,7 @@ def _header(job: _Job, person: int, world_warnings: Sequence[str]) -> ClipHeader
         intrinsics_source=job.intrinsics.source,
         camera_moves=tracked.camera_moves,
         cuts_s=tracked.cuts_s,
+        unseen_parts=unseen.never,
         model=job.models.poses.name,
         quality=request.quality.value,
         settings={

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from backend.errors import BadInputError
 from backend.people.contact_sheet import draw_contact_sheet, tile_px, write_contact_sheet
 from backend.people.networks import PeopleNetworks
 from backend.people.options import Choice, PeopleOptions, Selection
@@ -53,12 +52,7 @@ def find_everyone(
     networks: PeopleNetworks | None = None,
 ) -> list[PersonTrack]:
     """Watch the video; everybody in it. Raises NoPersonError, VideoError, BadInputError, Cancelled."""
-    reader = open_video(request.video, request.options)
-    if request.max_frames and reader.expected_frames > request.max_frames:
-        raise BadInputError(
-            f"{request.video.name} has about {reader.expected_frames} frames, the limit is {request.max_frames}",
-            "Look at a part of it, with a range",
-        )
+    reader = open_video(request.video, replace(request.options, most_frames=request.max_frames))
     options = PeopleOptions(
         quality=request.quality.landmark_network,
         max_people=request.max_people,

@@ -104,7 +104,7 @@ class VideoPass:
         asked_at, stopped = begun, False
         with self._tracker:
             resumed_at = self._frame_index[-1] + 1 if start else 0
-            for frame, shot_state in self._reader.studied_frames(self._shots.look, resumed_at):
+            for frame, shot_state in self._reader.studied_frames(self._shots.look, resumed_at, cancel):
                 self._waited_s += time.monotonic() - asked_at
                 self._take(frame, shot_state)
                 done = len(self._times_s)
@@ -118,6 +118,7 @@ class VideoPass:
                     break
                 preview(self._tracker)
                 asked_at = time.monotonic()
+            stopped = stopped or cancel.cancelled
             self._tracker.flush()
             if not stopped:
                 # what follows takes its time too; a run that is killed there need not watch the video again

@@ -41,6 +41,7 @@ class ClipHeader:
     intrinsics_source: str = "assumed"
     camera_moves: bool = False
     cuts_s: tuple[float, ...] = ()
+    unseen_parts: tuple[str, ...] = ()
     model: str = ""
     quality: str = ""
     settings: dict[str, str] = field(default_factory=dict)
@@ -194,7 +195,7 @@ def _check_version(header: dict[str, object], path: object) -> None:
 
 def _header_from_record(record: dict[str, object]) -> ClipHeader:
     known = {key: value for key, value in record.items() if key in ClipHeader.__dataclass_fields__}
-    for key in ("cuts_s", "warnings"):
+    for key in ("cuts_s", "unseen_parts", "warnings"):
         if key in known:
             known[key] = tuple(known[key])  # type: ignore[arg-type]
     return ClipHeader(**known)  # type: ignore[arg-type]
