@@ -24,7 +24,12 @@ CLIP_FORMAT_VERSION = 1
 
 
 class ClipError(ValueError):
-    """A clip file that cannot be read or written; the message names the file, the fault and the remedy."""
+    """A clip file that cannot be read or written; the message names the file and the fault, `remedy` what to do."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(f"{message}; {remedy}" if remedy else message)
+        self.message = message
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,8 @@ def write_clip(clip: MotionClip, path: Path) -> None:
     check_clip(clip)
     payload = clip_to_bytes(clip)
     # not mkstemp: its files are for their owner alone, and a clip in a shared folder is for everyone who may read there
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    # a name of its own length: the clip's may be as long as the disk takes
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as stream:
             stream.write(payload)
@@ -177,9 +183,14 @@ def read_clip(path: Path | BinaryIO) -> MotionClip:
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as fault:
         if isinstance(fault, ClipError):
             raise
-        raise ClipError(f"{path} is not a readable Marionet clip ({fault}); solve the video again") from fault
+        raise ClipError(f"{path} is not a readable Marionet clip ({fault})", "solve the video again") from fault
     clip = MotionClip(header=_header_from_record(header), **parts)
-    check_clip(clip)
+    try:
+        check_clip(clip)
+    except ClipError as fault:
+        raise ClipError(f"{path} is damaged: {fault}", "solve the video again") from fault
+    if not len(clip):
+        raise ClipError(f"{path} holds no frame", "solve the video again")
     return clip
 
 
@@ -188,8 +199,8 @@ def _check_version(header: dict[str, object], path: object) -> None:
         raise ClipError(f"{path} is an npz file but not a Marionet clip")
     if header.get("version") != CLIP_FORMAT_VERSION:
         raise ClipError(
-            f"{path} has clip format version {header.get('version')}, this program reads {CLIP_FORMAT_VERSION}; "
-            "update Marionet on this side or solve the video again"
+            f"{path} has clip format version {header.get('version')}, this program reads {CLIP_FORMAT_VERSION}",
+            "update Marionet on this side or solve the video again",
         )
 
 
