@@ -34,7 +34,7 @@ from backend.solving.preview import Previewer
 from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, SolveRequest, SolveResult
 from backend.solving.video_pass import TrackedVideo, VideoPass
 from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback
-from backend.video import FrameRange, VideoReader, open_video
+from backend.video import VideoReader, open_video
 from backend.world import WorldOptions, WorldTrack, place_in_world
 from blender_addon.motion.clip import ClipHeader, MotionClip
 from blender_addon.motion.quality import measure_clip
@@ -207,18 +207,16 @@ class _StageClock:
 
 def _open(request: SolveRequest) -> VideoReader:
     reader = open_video(request.video, request.video_options)
-    known = reader.info.frame_count if reader.info.frame_count_is_exact else None
-    if request.person.click_px is not None and known is not None and request.person.click_frame >= known:
-        raise _outside(request, known)
+    exact, click = reader.info.frame_count_is_exact, request.person.click_frame
+    if request.person.click_px is not None and exact and click >= reader.info.frame_count:
+        raise _outside(click, f"the video, which has {reader.info.frame_count} frames")
     return reader
 
 
-def _outside(request: SolveRequest, frames: int) -> BadInputError:
+def _outside(frame: int, span: str) -> BadInputError:
     """The error for a click in a frame that is not there or not read."""
-    span = "the video" if request.range == FrameRange() else f"--range {request.range}"
     return BadInputError(
-        f"The click of --person lies in frame {request.person.click_frame}, which is outside {span}",
-        f"{request.video.name} has {frames} frames, counted from 0",
+        f"The click of --person lies in frame {frame}, outside {span}", "Frames count from 0, from the video's first"
     )
 
 
@@ -255,7 +253,7 @@ def _chosen(tracked: TrackedVideo, request: SolveRequest) -> list[PersonTrack]:
     indices = tracked.frame_index
     clicked = request.person.click_px is not None and not tracked.stopped
     if clicked and len(indices) and not indices[0] <= click <= indices[-1]:
-        raise _outside(request, int(indices[-1]) + 1)
+        raise _outside(click, f"the part that is read, frames {indices[0]} to {indices[-1]}")
     return choose_tracks(tracked.tracks, request.person)
 
 

@@ -118,7 +118,7 @@ def report_error(error: MarionetError, as_json: bool) -> None:
 
 
 def make_streams_safe() -> None:
-    """Let no character and no missing stream end a command: what cannot be written is written as `\\u8df3`."""
+    """Let no character and no missing stream end a command: what cannot be written is written as its number."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # the caller closed it; its number must not become another file's
