@@ -7,17 +7,30 @@ from typing import Any
 
 import bpy
 
-from .video_rotation import quarter_turns
+from .video_rotation import Orientation, orientation
+
+
+def left_out(video: Path) -> Orientation:
+    """What brings the image that this Blender shows of a video upright: 4.2 and 4.3 heed nothing of what it asks for,
+    later ones no mirror.
+    """
+    wanted = orientation(video)
+    return wanted.after_turning() if bpy.app.version >= (4, 4, 0) else wanted
 
 
 def turns_left_out(video: Path) -> int:
     """Clockwise quarter turns that a video asks for and this Blender does not make: 4.2 and 4.3 make none."""
-    return 0 if bpy.app.version >= (4, 4, 0) else quarter_turns(video)
+    return 0 if bpy.app.version >= (4, 4, 0) else orientation(video).quarter_turns
+
+
+def clip_orientation(clip: Any) -> Orientation:
+    """What brings the image which this Blender shows of a movie clip upright."""
+    return left_out(Path(bpy.path.abspath(clip.filepath))) if clip.source == "MOVIE" else Orientation()
 
 
 def clip_turns(clip: Any) -> int:
     """Clockwise quarter turns that bring the image which this Blender shows of a movie clip upright."""
-    return turns_left_out(Path(bpy.path.abspath(clip.filepath))) if clip.source == "MOVIE" else 0
+    return clip_orientation(clip).quarter_turns
 
 
 def upright_size(clip: Any) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from ...properties import settings
-from ...rig.movie_clip_size import clip_turns, upright_size
+from ...rig.movie_clip_size import clip_orientation, upright_size
 from ...rig.video_rotation import turn_point
 from .sources import clip_is_shown
 
@@ -82,7 +82,8 @@ def image_point(area: Any, clip: Any, x: int, y: int) -> tuple[float, float] | N
     if not (0.0 <= across <= 1.0 and 0.0 <= up <= 1.0):
         return None
     width, height = clip.size
-    return turn_point(across * width, (1.0 - up) * height, (width, height), clip_turns(clip))
+    upright = clip_orientation(clip)
+    return turn_point(across * width, (1.0 - up) * height, (width, height), upright.quarter_turns, upright.mirrored)
 
 
 CLASSES = (MARIONET_OT_pick_point,)
