@@ -126,7 +126,7 @@ def file_frames(probed: ProbedFile, wanted: FrameRange, start_index: int, warn: 
                     yield Frame(index, time_s, uprighter.image(decoded, shown, time_s))
             index += 1
         else:
-            _tell(decoding.warnings(), warn)
+            _tell(decoding.warnings(from_start=start is None), warn)
         _tell([*clock.warnings(), *uprighter.warnings()], warn)
         if combed:
             warn(f"{combed} frames are interlaced and were not deinterlaced")

@@ -56,10 +56,10 @@ class Decoding:
                 begun = True
                 yield stamp, frame
 
-    def warnings(self) -> list[str]:
-        """What was left out, each kind once with its count."""
+    def warnings(self, from_start: bool = True) -> list[str]:
+        """What was left out, each kind once with its count; what lies before a seek's key frame is no loss."""
         told = []
-        if self._leading:
+        if self._leading and from_start:
             told.append(
                 f"the video begins within a group of images: {self._leading} frames before the first whole one "
                 "were left out"

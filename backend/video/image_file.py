@@ -19,7 +19,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from backend.errors import VideoError
 from backend.types import Image
-from backend.video.bounds import check_size
+from backend.video.bounds import MOST_PIXELS, check_size
 from backend.video.opening import check_readable
 
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -57,7 +57,7 @@ def read_header(path: Path) -> ImageHeader:
         header = ImageHeader(*_tiff_size(path, fault))
         check_size(path, header.width, header.height)
     except Image.DecompressionBombError as fault:
-        raise VideoError(f"{path} is too large an image ({fault})", "Scale it down first") from fault
+        raise VideoError(f"{path} has more than {MOST_PIXELS // 1_000_000} million pixels", "Scale it down") from fault
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError) as fault:
         raise VideoError(f"{path} is not a readable image ({fault})", _LEAVE_OUT) from fault
     return header

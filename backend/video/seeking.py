@@ -60,7 +60,7 @@ def find_start(source: SeekSource, wanted: FrameRange, start_index: int) -> Seek
     if first < _WORTH_FRAMES:
         return None
     for back in _STEPS_BACK:
-        point = _landing(source, stamps, max(first - back, 0))
+        point = _landing(source, stamps, first, back)
         if point is not None:
             return point if point.index > 0 else None
     return None
@@ -94,17 +94,18 @@ def _stamps_before(source: SeekSource, wanted: FrameRange, start_index: int) -> 
     return sorted(packet.pts for packet in packets if packet.pts is not None and not packet.hidden)
 
 
-def _landing(source: SeekSource, stamps: list[int], first: int) -> SeekPoint | None:
-    """Where a seek to that frame comes out, if the first frame decoded there is a key frame at or before it."""
-    target = stamps[first]
+def _landing(source: SeekSource, stamps: list[int], first: int, back: int) -> SeekPoint | None:
+    """Where a seek to `back` frames before `first` comes out, if a key frame at or before `first` is decoded there."""
+    target = stamps[max(first - back, 0)]
     with open_container(source.path) as container:
         stream = video_stream(container, source.stream_index)
         try:
             container.seek(target, stream=stream, backward=True)
-            key = next((p for p in container.demux(stream) if p.size), None)
+            # a transport stream is entered anywhere; decoding begins at the next key frame
+            key = next((p for p in container.demux(stream) if p.size and p.is_keyframe), None)
         except av.error.FFmpegError:
             return None
-        if key is None or not key.is_keyframe or key.pts is None or key.pts > target:
+        if key is None or key.pts is None or key.pts > stamps[first]:
             return None
         index = bisect_left(stamps, key.pts)
         if index == len(stamps) or stamps[index] != key.pts:

@@ -86,7 +86,7 @@ def set_matrix(path: Path, mirrored: bool, turns: int) -> None:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How images become packets; `hidden` frames at the beginning get negative stamps, which mp4 hides by an edit list."""
+    """How images become packets; `hidden` first frames get negative stamps, which mp4 hides by an edit list."""
 
     time_base: Fraction = Fraction(1, 12800)
     b_frames: int = 0
