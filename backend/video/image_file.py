@@ -21,10 +21,22 @@ from backend.errors import VideoError
 from backend.types import Image
 from backend.video.bounds import MOST_PIXELS, check_size
 from backend.video.opening import check_readable
+from backend.video.orientation import Orientation
 
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 _FORMATS: Final = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "MPO")
 _ANIMATED: Final = frozenset({"PNG", "WEBP"})
+# EXIF's numbers: a mirror first, then clockwise quarter turns. OpenCV turns TIFF as it reads it.
+_EXIF: Final = {
+    2: Orientation(0, mirrored=True),
+    3: Orientation(2),
+    4: Orientation(2, mirrored=True),
+    5: Orientation(3, mirrored=True),
+    6: Orientation(1),
+    7: Orientation(1, mirrored=True),
+    8: Orientation(3),
+}
+_TURNED_HERE: Final = frozenset({"JPEG", "PNG", "WEBP", "MPO"})
 _MOST_BYTES: Final = 1 << 30
 _TIFF_MARKS: Final = (b"II*\0", b"MM\0*")
 _TIFF_SIZE_TAGS: Final = (256, 257)
@@ -33,12 +45,16 @@ _LEAVE_OUT: Final = "Leave damaged images out of the sequence"
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """Stored width and height in px, the number of images in an animation (else 1), the lens where EXIF tells it."""
+    """Stored width and height in px, the number of images in an animation (else 1), the lens where EXIF tells it.
+
+    `orientation` is what EXIF asks for in formats whose decoder leaves it to the reader.
+    """
 
     width: int
     height: int
     animated: int = 1
     focal_35mm: float | None = None
+    orientation: Orientation = Orientation()
 
 
 def read_header(path: Path) -> ImageHeader:
@@ -52,7 +68,9 @@ def read_header(path: Path) -> ImageHeader:
             with Image.open(path, formats=_FORMATS) as image:
                 check_size(path, *image.size)
                 images = int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
-                header = ImageHeader(*image.size, images, _focal_35mm(image))
+                turned = _EXIF.get(image.getexif().get(ExifTags.Base.Orientation, 1), Orientation())
+                own = image.format in _TURNED_HERE
+                header = ImageHeader(*image.size, images, _focal_35mm(image), turned if own else Orientation())
     except UnidentifiedImageError as fault:
         header = ImageHeader(*_tiff_size(path, fault))
         check_size(path, header.width, header.height)
@@ -68,15 +86,17 @@ def read_image(path: Path) -> Image:
 
     Raises VideoError for a damaged file and one that is too large.
     """
-    read_header(path)
+    header = read_header(path)
     try:
-        # imdecode takes bytes, so that paths outside ASCII work on Windows too
-        decoded = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), cv2.IMREAD_COLOR)
+        # imdecode takes bytes, so that paths outside ASCII work on Windows too; which formats OpenCV turns by itself
+        # varies with its version
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        decoded = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), flags)
     except (cv2.error, OSError) as fault:
         raise VideoError(f"{path} is not a readable image ({fault})", _LEAVE_OUT) from fault
     if decoded is None:
         raise VideoError(f"{path} is not a readable image", _LEAVE_OUT)
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return header.orientation.apply(np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8))
 
 
 def _tiff_size(path: Path, fault: UnidentifiedImageError) -> tuple[int, int]:

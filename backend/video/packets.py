@@ -24,6 +24,8 @@ _MOST_PACKETS: Final = 3000
 _MOST_BYTES: Final = 48 * 2**20
 _RATE_PACKETS: Final = 300
 _FALLBACK_FPS: Final = 25.0
+# of the median step: telecine shows frames for two and for three fields in turn
+_NEAR: Final = 0.55
 
 
 class Stamps(Enum):
@@ -160,12 +162,12 @@ def _kind(container: InputContainer, stream: VideoStream, packets: Sequence[Pack
 
 
 def _near_median(steps: np.ndarray) -> np.ndarray:
-    """The steps about as long as the median one: rounding to the time base stays, pauses and repeats go."""
+    """The steps about as long as the median one: jitter and alternating steps stay, pauses and repeats go."""
     ahead = steps[steps > 0]
     if not len(ahead):
         return ahead
     median = float(np.median(ahead))
-    return np.asarray(ahead[np.abs(ahead - median) <= max(1.0, 0.05 * median)])
+    return np.asarray(ahead[np.abs(ahead - median) <= max(1.0, _NEAR * median)])
 
 
 def _frames_per_second(stream: VideoStream, stamps: Sequence[int], clock: ClockSettings) -> float:

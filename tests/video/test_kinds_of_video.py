@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image as Image
+from PIL import ImageOps
 
 from backend.errors import BadInputError, VideoError
 from backend.types import CancelToken
@@ -292,6 +293,20 @@ def test_sixteen_bit_images_are_read(tmp_path: Path) -> None:
     for name in ("deep.png", "deep.tif"):
         assert cv2.imwrite(str(tmp_path / name), np.full((32, 40, 3), 40_000, np.uint16))
         assert abs(int(read_image(tmp_path / name)[5, 5, 0]) - 40_000 // 257) <= 1
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("number", range(1, 9))
+def test_the_orientation_of_images_is_heeded(tmp_path: Path, ending: str, number: int) -> None:
+    path, tags = tmp_path / f"a.{ending}", Image.Exif()
+    tags[0x112] = number
+    shown = Image.fromarray(image_of(20, (64, 48)))
+    shown.save(path, tiffinfo={0x112: number}) if ending == "tif" else shown.save(path, exif=tags, quality=95)
+    with Image.open(path) as image:
+        wanted = np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.int16)
+    read = read_image(path)
+    assert read.shape == wanted.shape
+    assert np.abs(read - wanted).mean() < 6.0
 
 
 def test_what_is_no_file_is_named_and_not_opened(tmp_path: Path) -> None:
