@@ -21,21 +21,21 @@ from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.part_retrieval import PartSettings
 from backend.embedding.pose_model import PoseModel, PoseOptions, load_model
 from backend.embedding.refine import RefineSettings
-from backend.errors import Cancelled, NoPersonError
+from backend.errors import BadInputError, Cancelled, NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.networks import PeopleNetworks, load_people_networks
 from backend.people.options import Choice, PeopleOptions
+from backend.solving.cautions import PartlySeen, find_unseen, turned_camera
 from backend.solving.checkpoint import open_checkpoint
 from backend.solving.clip_assembly import assemble_clip
 from backend.solving.device import choose_device
-from backend.solving.frame_limit import too_many_frames
 from backend.solving.outputs import check_output, write_clips
 from backend.solving.preview import Previewer
 from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, SolveRequest, SolveResult
 from backend.solving.video_pass import TrackedVideo, VideoPass
 from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback
 from backend.video import VideoReader, open_video
-from backend.world import WorldOptions, place_in_world
+from backend.world import WorldOptions, WorldTrack, place_in_world
 from blender_addon.motion.clip import ClipHeader, MotionClip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.quality import measure_clip
@@ -92,7 +92,7 @@ def solve(
         checkpoint = open_checkpoint(request, reader.info, models.device)
     with clock.stage("watch"):
         previewer = _Poses(models.poses, intrinsics, request).previewer(on_chunk)
-        watcher = VideoPass(reader, checkpoint, _people_options(request, models), models.people, request.max_frames)
+        watcher = VideoPass(reader, checkpoint, _people_options(request, models), models.people)
         tracked = watcher.watch(progress, cancel, previewer.preview)
     clock.stage_s |= {"wait for decoder": tracked.waited_s, "previews": previewer.spent_s}
     try:
@@ -109,7 +109,7 @@ def solve(
         clips=clips,
         files=files,
         figures=clips[0].header.figures,
-        warnings=clips[0].header.warnings,
+        warnings=tuple(dict.fromkeys(warning for clip in clips for warning in clip.header.warnings)),
         cancelled=tracked.stopped,
         frames=len(tracked.frame_index),
         stage_s=clock.stage_s,
@@ -143,7 +143,7 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip,
             world = place_in_world(poses, track, job.intrinsics, options)
             options = replace(options, world_from_camera=world.world_from_camera[0])
         with job.clock.stage("smooth"):
-            header = _header(job, person, world.warnings)
+            header = _header(job, person, track, world)
             clip = assemble_clip(job.tracked, track, poses, world, job.intrinsics, header)
             clips.append(_with_figures(smooth_clip(clip, PRESETS[job.request.smoothing])))
     job.progress(Progress("poses", len(tracks), len(tracks)))
@@ -208,9 +208,17 @@ class _StageClock:
 
 def _open(request: SolveRequest) -> VideoReader:
     reader = open_video(request.video, request.video_options)
-    if request.max_frames and reader.expected_frames > request.max_frames:
-        raise too_many_frames(request.video.name, f"about {reader.expected_frames}", request.max_frames)
+    exact, click = reader.info.frame_count_is_exact, request.person.click_frame
+    if request.person.click_px is not None and exact and click >= reader.info.frame_count:
+        raise _outside(click, f"the video, which has {reader.info.frame_count} frames")
     return reader
+
+
+def _outside(frame: int, span: str) -> BadInputError:
+    """The error for a click in a frame that is not there or not read."""
+    return BadInputError(
+        f"The click of --person lies in frame {frame}, outside {span}", "Frames count from 0, from the video's first"
+    )
 
 
 def _fitting(models: SolveModels | None, request: SolveRequest) -> SolveModels:
@@ -242,6 +250,11 @@ def _chosen(tracked: TrackedVideo, request: SolveRequest) -> list[PersonTrack]:
         raise NoPersonError(
             f"In {len(tracked.frame_index)} frames nobody can be followed", f"Solve at least {_FEWEST_FRAMES} frames"
         )
+    click = request.person.click_frame
+    indices = tracked.frame_index
+    clicked = request.person.click_px is not None and not tracked.stopped
+    if clicked and len(indices) and not indices[0] <= click <= indices[-1]:
+        raise _outside(click, f"the part that is read, frames {indices[0]} to {indices[-1]}")
     return choose_tracks(tracked.tracks, request.person)
 
 
@@ -249,10 +262,14 @@ def _direction(request: SolveRequest) -> np.ndarray | None:
     return None if request.gravity_camera is None else np.asarray(request.gravity_camera, np.float64)
 
 
-def _warnings(job: _Job, world_warnings: Sequence[ClipWarning]) -> tuple[ClipWarning, ...]:
+def _warnings(job: _Job, world: WorldTrack, unseen: PartlySeen) -> tuple[ClipWarning, ...]:
     tracked, code = job.tracked, WarningCode
     warnings = [ClipWarning(code.VIDEO_DAMAGED, text) for text in job.reader.warnings]
-    warnings += world_warnings
+    warnings += world.warnings
+    warnings += [ClipWarning(code.UNSEEN_PARTS, text) for text in unseen.warnings]
+    turned = turned_camera(world.gravity_camera) if job.request.gravity_camera is None else ""
+    if turned:
+        warnings.append(ClipWarning(code.CAMERA_TURNED, turned))
     if job.intrinsics.is_assumed:
         text = f"the camera is not known ({job.intrinsics.source}): distances may be off; give --fov"
         warnings.append(ClipWarning(code.CAMERA_ASSUMED, text))
@@ -264,8 +281,9 @@ def _warnings(job: _Job, world_warnings: Sequence[ClipWarning]) -> tuple[ClipWar
     return tuple(dict.fromkeys(warnings))
 
 
-def _header(job: _Job, person: int, world_warnings: Sequence[ClipWarning]) -> ClipHeader:
+def _header(job: _Job, person: int, track: PersonTrack, world: WorldTrack) -> ClipHeader:
     info, request, tracked = job.reader.info, job.request, job.tracked
+    unseen = find_unseen(track, info.width, info.height)
     return ClipHeader(
         source=str(info.path),
         source_width=info.width,
@@ -276,6 +294,7 @@ def _header(job: _Job, person: int, world_warnings: Sequence[ClipWarning]) -> Cl
         intrinsics_source=job.intrinsics.source,
         camera_moves=tracked.camera_moves,
         cuts_s=tracked.cuts_s,
+        unseen_parts=unseen.never,
         model=job.models.poses.name,
         quality=request.quality.value,
         settings={
@@ -285,7 +304,7 @@ def _header(job: _Job, person: int, world_warnings: Sequence[ClipWarning]) -> Cl
             "device": job.models.device,
             "landmarks": request.quality.landmark_network.value,
         },
-        warnings=_warnings(job, world_warnings),
+        warnings=_warnings(job, world, unseen),
     )
 
 

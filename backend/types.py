@@ -23,7 +23,11 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What the container says. `frame_count` and `duration_s` may be estimates; width and height are upright."""
+    """What the container says. `frame_count` and `duration_s` may be estimates, unless `frame_count_is_exact`.
+
+    Width and height are upright. A stored image is mirrored left to right where `mirrored`, then turned by
+    `rotation_deg` counter-clockwise. `fps` follows from the median step between frames.
+    """
 
     path: Path
     width: int
@@ -35,6 +39,8 @@ class VideoInfo:
     rotation_deg: int
     variable_frame_rate: bool
     focal_35mm: float | None = None
+    mirrored: bool = False
+    frame_count_is_exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

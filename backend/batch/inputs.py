@@ -14,7 +14,7 @@ from typing import Final
 from backend.batch.manifest import read_manifest
 from backend.batch.tasks import ClipTask, Fault
 from backend.errors import BadInputError
-from backend.video.sequence import IMAGE_SUFFIXES
+from backend.video.image_file import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES: Final = frozenset(
     [

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from backend.bank.large import HEADER_FILE
+from backend.batch.solve_cache import short_name
 from backend.batch.storage import sha256_of
 from backend.batch.tasks import ClipTask, Fault, PlannedClip, SolveSettings
 from backend.errors import BadInputError, VideoError
@@ -27,8 +28,10 @@ from backend.video.opening import check_readable
 from backend.video.sequence import is_sequence, list_images
 
 # to be raised when the same clip and options would give other results
-RESULT_VERSION: Final = 3
+RESULT_VERSION: Final = 4
 DEFAULT_TEMPLATE: Final = "{folder}/{clip}/{clip}"
+# a disk takes 255 bytes; `.12.overlay.mp4` and a mark follow
+_LONGEST_PART: Final = 200
 _FIELDS: Final = ("clip", "folder", "rig", "range", "person", "quality", "index")
 
 
@@ -130,7 +133,7 @@ def _read(path: Path, what: str) -> str:
 def _named(order: ClipTask, index: int, template: str) -> PlannedClip:
     fields = {
         "clip": _clip_word(order),
-        "folder": order.folder,
+        "folder": "".join("_" if _is_stray(mark) else mark for mark in order.folder),
         "rig": Path(order.animate.rig).stem or "body",
         "range": _word(order.solve.range) or "all",
         "person": _word(order.solve.person),
@@ -147,7 +150,7 @@ def _named(order: ClipTask, index: int, template: str) -> PlannedClip:
         order = replace(order, trouble=order.trouble or fault)
     parts = [part.strip() for part in text.replace("\\", "/").split("/")]
     parts = [part for part in parts if part not in ("", ".", "..") and not part.startswith(".")]
-    return PlannedClip(order, "/".join(parts) or f"clip_{index:04d}")
+    return PlannedClip(order, "/".join(short_name(part, _LONGEST_PART) for part in parts) or f"clip_{index:04d}")
 
 
 def _alone(clip: PlannedClip, first: PlannedClip) -> PlannedClip:
@@ -179,7 +182,7 @@ def _with_differences(clip: PlannedClip, group: Sequence[PlannedClip]) -> Planne
     place = next(index for index, one in enumerate(group) if one is clip)
     words = [values[place] for values in aspects if len(set(values)) > 1]
     path = PurePosixPath(clip.base)
-    return replace(clip, base=str(path.with_name("_".join([path.name, *words]))))
+    return replace(clip, base=str(path.with_name(short_name("_".join([path.name, *words]), _LONGEST_PART))))
 
 
 def _clip_word(order: ClipTask) -> str:
@@ -190,8 +193,13 @@ def _clip_word(order: ClipTask) -> str:
 
 def _word(text: str) -> str:
     """A text as part of a file's name on every system."""
-    kept = "".join("_" if mark in '<>:"/\\|?*#%' or ord(mark) < 32 else mark for mark in text)
+    kept = "".join("_" if mark in '<>:"/\\|?*#%' or ord(mark) < 32 or _is_stray(mark) else mark for mark in text)
     return kept.strip(" ._") if kept.strip(" ._") else ""
+
+
+def _is_stray(mark: str) -> bool:
+    """Whether this stands for a byte of a name that is not UTF-8: no other program could read such a name."""
+    return 0xD800 <= ord(mark) <= 0xDFFF
 
 
 def _hashed(record: dict[str, Any]) -> str:

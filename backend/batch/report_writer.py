@@ -68,7 +68,7 @@ class Reporter:
         entries = [report_entry(record, self._storage) for record in listed]
         try:
             self._storage.write(REPORT, json.dumps(entries, indent=1).encode())
-            self._storage.write(PAGE, render_page(listed, facts, self._storage).encode())
+            self._storage.write(PAGE, render_page(listed, facts, self._storage).encode("utf-8", "replace"))
             self.trouble = None
         except MarionetError as fault:
             if self.trouble is None:

@@ -17,8 +17,18 @@ from backend.errors import MarionetError, OutputError
 
 def record_name(base: str) -> str:
     """Where a clip's record lies: readable, and of one kind of letters on every disk."""
-    mark = hashlib.sha256(base.encode()).hexdigest()[:10]
-    return f"{STATE}/records/{PurePosixPath(base).name}-{mark}.json"
+    mark = hashlib.sha256(base.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    readable = short_name(PurePosixPath(base).name, 150)
+    return f"{STATE}/records/{readable}-{mark}.json"
+
+
+def short_name(name: str, most_bytes: int) -> str:
+    """A name cut to `most_bytes` of UTF-8, with a mark of the whole at its end where it was cut."""
+    raw = name.encode("utf-8", "surrogatepass")
+    if len(raw) <= most_bytes:
+        return name
+    mark = hashlib.sha256(raw).hexdigest()[:6]
+    return f"{raw[: most_bytes - 7].decode('utf-8', 'ignore')}~{mark}"
 
 
 def thumbnail_name(solve_key: str) -> str:

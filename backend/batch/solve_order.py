@@ -16,6 +16,7 @@ from backend.pipeline import SolveRequest
 from backend.solving.person import parse_person
 from backend.solving.request import SolveQuality
 from backend.video import FrameRange, VideoOptions, VideoReader, open_video, parse_range
+from backend.video.sequence import is_sequence
 from blender_addon.motion.clip import MotionClip
 
 
@@ -39,7 +40,7 @@ def solve_request(order: ClipTask, output: Path, device: str) -> SolveRequest:
         model=model_files(settings),
         device=device,
         slow_motion=settings.slow_motion,
-        sequence_fps=settings.fps,
+        sequence_fps=_sequence_fps(order),
         resume=True,
     )
 
@@ -57,8 +58,14 @@ def open_source(order: ClipTask, clips: Sequence[MotionClip]) -> VideoReader:
         return open_video(Path(clips[0].header.source), _options_of(clips[0]))
     settings = order.solve
     chosen = parse_range(settings.range) if settings.range else FrameRange()
-    options = VideoOptions(range=chosen, sequence_fps=settings.fps, slow_motion=settings.slow_motion)
+    options = VideoOptions(range=chosen, sequence_fps=_sequence_fps(order), slow_motion=settings.slow_motion)
     return open_video(Path(order.source), options)
+
+
+def _sequence_fps(order: ClipTask) -> float | None:
+    """The rate for images; a video among them has its own."""
+    source = Path(order.source)
+    return order.solve.fps if is_sequence(source) or not source.exists() else None
 
 
 def _options_of(clip: MotionClip) -> VideoOptions:
@@ -68,7 +75,8 @@ def _options_of(clip: MotionClip) -> VideoOptions:
     span = settings.get("range", ":")
     rate = clip.header.source_fps / slow_motion
     chosen = parse_range(span) if span.strip(":") else FrameRange()
-    return VideoOptions(range=chosen, sequence_fps=rate if rate > 0 else None, slow_motion=slow_motion)
+    images = is_sequence(Path(clip.header.source)) or not Path(clip.header.source).exists()
+    return VideoOptions(range=chosen, sequence_fps=rate if images and rate > 0 else None, slow_motion=slow_motion)
 
 
 def clip_facts(clips: Sequence[MotionClip]) -> dict[str, str]:

@@ -86,7 +86,7 @@ def carry_out(order: StepTask, bench: Bench, progress: ProgressCallback) -> Step
     except MarionetError as fault:
         raise named_full_disk(fault, order.clip.base) from fault
     except ClipError as fault:
-        raise BadInputError(str(fault), "Solve the video again") from fault
+        raise _clip_fault(fault, str(order.clip.order.source)) from fault
     except OSError as fault:
         raise output_error(fault.filename or bench.settings.out, fault) from fault
 
@@ -97,7 +97,12 @@ def solve_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> S
     if order.is_solved:
         with _work_folder(bench, clip) as work:
             shutil.copyfile(order.source, work / "solved.npz")
-            read_clip(work / "solved.npz")
+            try:
+                read_clip(work / "solved.npz")
+            except ClipError as fault:
+                # the user knows the clip by its own name, not by that of the copy
+                told = fault.message.replace(str(work / "solved.npz"), order.source)
+                raise _clip_fault(ClipError(told, fault.remedy), order.source) from fault
             solve_cache.keep_solved(bench.storage, clip.solve_key, [work / "solved.npz"])
         return StepOutcome(facts={"people": "1"})
     # a folder of its own name, not of this attempt: the checkpoint in it outlives a killed worker
@@ -109,6 +114,13 @@ def solve_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> S
     shutil.rmtree(folder, ignore_errors=True)
     facts = {"people": str(len(result.files)), "device": result.device, "frames": str(result.frames)}
     return StepOutcome(facts=facts)
+
+
+def _clip_fault(fault: ClipError, source: str) -> BadInputError:
+    """The error for a clip that cannot be used, with its name and one remedy."""
+    named = fault.message if source in fault.message else f"{source}: {fault.message}"
+    remedy = fault.remedy or "Solve the video again"
+    return BadInputError(named, remedy[:1].upper() + remedy[1:])
 
 
 def export_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> StepOutcome:
@@ -250,7 +262,7 @@ def _joined(first: StepOutcome, second: StepOutcome) -> StepOutcome:
 @contextmanager
 def _work_folder(bench: Bench, clip: PlannedClip) -> Iterator[Path]:
     """A folder for this attempt alone: what a killed one left behind is never picked up."""
-    mark = hashlib.sha256(clip.base.encode()).hexdigest()[:8]
+    mark = hashlib.sha256(clip.base.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     folder = bench.storage.scratch() / f"task-{mark}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True)

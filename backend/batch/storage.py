@@ -88,7 +88,7 @@ class LocalStorage:
             if local.stat().st_dev == target.parent.stat().st_dev:
                 os.replace(local, target)
                 return
-            partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+            partial = target.with_name(_temporary())
             try:
                 shutil.copyfile(local, partial)
                 os.replace(partial, target)
@@ -115,7 +115,7 @@ class LocalStorage:
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole."""
         target = self.root / name
-        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        partial = target.with_name(_temporary())
         with _named(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -218,15 +218,20 @@ class UrlStorage:
         return f"{self._base}/{name}"
 
     def _make_room(self, name: str) -> str:
-        folder, _, own = self._path(name).rpartition("/")
+        folder = self._path(name).rpartition("/")[0]
         self._fs.makedirs(folder, exist_ok=True)
-        return f"{folder}/.{own}.{secrets.token_hex(4)}"
+        return f"{folder}/{_temporary()}"
 
     def _settle(self, partial: str, name: str) -> None:
         target = self._path(name)
         if self._fs.exists(target):  # not every file system moves over a file
             self._fs.rm_file(target)
         self._fs.mv(partial, target)
+
+
+def _temporary() -> str:
+    """A name for a file on its way; the final name may be as long as the disk takes."""
+    return f".{secrets.token_hex(8)}.tmp"
 
 
 def sha256_of(path: Path) -> str:

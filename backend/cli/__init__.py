@@ -22,10 +22,11 @@ from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
-from backend.cli.output import report_error
+from backend.cli.output import is_reader_gone, let_go_of_streams, make_streams_safe, report_error
 from backend.errors import BadInputError, MarionetError
 
 PROGRAM = "marionet"
+_READER_GONE = 141  # as a shell reports a program that SIGPIPE ended
 _TAKE_NEGATIVE = ("--gravity", "--range")
 _NEGATIVE = re.compile(r"-[\d.]")
 
@@ -65,6 +66,7 @@ exit codes: 0 done, 1 a clip of a batch failed, 2 bad argument, 3 video, 4 no pe
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, or the `exit_code` of the MarionetError that ended it."""
+    make_streams_safe()
     arguments = _as_meant(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     try:
@@ -76,10 +78,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         _start_logging(args.verbose)
         return int(module.run(args))
     except MarionetError as error:
-        report_error(error, as_json="--json" in arguments)
+        try:
+            report_error(error, as_json="--json" in arguments)
+        except BrokenPipeError:
+            let_go_of_streams()
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        if not is_reader_gone():
+            raise
+        # whoever read the output has seen enough, as `head` does
+        let_go_of_streams()
+        return _READER_GONE
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,11 +32,14 @@ from backend.server.config import parse_size
 from backend.solving.device import cuda_devices
 from backend.solving.request import SolveQuality
 from backend.types import CancelToken
+from backend.video.sequence import is_sequence
 from blender_addon.motion.export_formats import DEFAULT_FORMAT
 from blender_addon.motion.smoothing import PRESETS
 from blender_addon.motion.straight_legs import MOST_DEG
 
 FAILED_EXIT: Final = 1
+# Python with the networks of `fast` takes about this much; less would fail every clip
+_LEAST_MEMORY: Final = 256 << 20
 _EXAMPLES: Final = """\
 examples:
   marionet batch shoot/ --rig hero.blend --format fbx,bvh -o out
@@ -79,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
         raise BadInputError("--ray is empty", "Give the cluster's address, auto, or local")
     settings = run_settings(args)
     orders = collect(args.clips, _template(args), args.output)
+    _check_used(args, orders)
     clips = name_clips(orders, args.name or "")
     storage = open_storage(args.output)
     with private_stdout(), open_folder(storage), cancel_on_interrupt() as stop:
@@ -89,6 +94,19 @@ def run(args: argparse.Namespace) -> int:
                 return _convert(args, clips, storage, executor, stop, display)
             finally:
                 executor.close()
+
+
+def _check_used(args: argparse.Namespace, orders: Sequence[ClipTask]) -> None:
+    """Raise BadInputError for an option that none of the clips would use."""
+    sources = [Path(order.source) for order in orders if order.trouble is None]
+    if args.fps is not None and sources and not any(is_sequence(path) or not path.exists() for path in sources):
+        raise BadInputError(
+            "--fps is for image sequences, and every clip is a video or solved", "Leave it out: videos have their own"
+        )
+    if args.armature and not any(order.animate.rig for order in orders):
+        raise BadInputError(f"--armature {args.armature} names an armature of no file", "Give --rig FILE too")
+    if args.rig and not any(order.needs_blender for order in orders):
+        raise BadInputError(f"--rig is not used by --format {args.format}", "Add a format such as fbx, or leave it out")
 
 
 def run_settings(args: argparse.Namespace) -> RunSettings:
@@ -102,6 +120,11 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
     ):
         if getattr(args, name) < least:
             raise BadInputError(f"--{name.replace('_', '-')} is {getattr(args, name)}", f"It is at least {least}")
+    memory = parse_size(args.memory) if args.memory else 0
+    if 0 < memory < _LEAST_MEMORY:
+        raise BadInputError(
+            f"--memory {args.memory} is less than any worker needs", f"Give at least {_LEAST_MEMORY >> 20}M, or more"
+        )
     out = args.output if "://" in args.output else str(Path(args.output).absolute())
     return RunSettings(
         out=out,
@@ -109,7 +132,7 @@ def run_settings(args: argparse.Namespace) -> RunSettings:
         blender=args.blender or "",
         restart_after=args.restart_blender,
         stall_s=60.0 * args.stall,
-        memory_bytes=parse_size(args.memory) if args.memory else 0,
+        memory_bytes=memory,
     )
 
 

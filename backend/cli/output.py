@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from types import FrameType
 from typing import Any, Final
 
@@ -23,6 +25,9 @@ from backend.types import CancelToken, Progress
 _REDRAW_S: Final = 0.1
 _JSON_EVERY_S: Final = 0.5
 _BAR: Final = 28
+# how long a termination may take: to finish what is under way, and then to leave by the way of Ctrl-C
+_FINISH_S: Final = 25.0
+_LEAVE_S: Final = 15.0
 
 
 class Terminal:
@@ -112,6 +117,41 @@ def report_error(error: MarionetError, as_json: bool) -> None:
             print(f"  {error.remedy}", file=sys.stderr)
 
 
+def make_streams_safe() -> None:
+    """Let no character and no missing stream end a command: what cannot be written is written as its number."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # the caller closed it; its number must not become another file's
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def is_reader_gone() -> bool:
+    """Whether nobody reads the output or error stream any more."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        try:
+            number = -1 if stream is None else stream.fileno()
+        except (OSError, ValueError):
+            continue
+        if number < 0 or not hasattr(select, "poll"):
+            continue
+        poller = select.poll()
+        poller.register(number, 0)
+        if any(happened & (select.POLLERR | select.POLLNVAL) for _, happened in poller.poll(0)):
+            return True
+    return not hasattr(select, "poll")
+
+
+def let_go_of_streams() -> None:
+    """Send what is still buffered nowhere, so that leaving says nothing."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]  # None has no fileno, which is passed over
+    os.close(nowhere)
+
+
 @contextmanager
 def private_stdout() -> Iterator[None]:
     """Keep standard output for what this process says; child processes and libraries that write to the file
@@ -127,7 +167,8 @@ def private_stdout() -> Iterator[None]:
     kept = os.dup(number)
     os.dup2(2, number)
     try:
-        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as own, redirect_stdout(own):
+        stream = os.fdopen(os.dup(kept), "w", encoding="utf-8", errors="backslashreplace")
+        with stream as own, redirect_stdout(own):
             yield
     finally:
         os.dup2(kept, number)
@@ -136,17 +177,34 @@ def private_stdout() -> Iterator[None]:
 
 @contextmanager
 def cancel_on_interrupt() -> Iterator[CancelToken]:
-    """A token that Ctrl-C or a polite termination sets; a second Ctrl-C ends the program at once."""
-    token = CancelToken()
+    """A token that Ctrl-C or a polite termination sets; a second Ctrl-C ends the program at once.
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    A termination is always heeded: what does not end by itself within a while is ended.
+    """
+    token, over = CancelToken(), threading.Event()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
         if token.cancelled:
             raise KeyboardInterrupt
         token.cancel()
+        if number == signal.SIGTERM:
+            threading.Thread(target=_end_in_time, args=(over,), name="termination", daemon=True).start()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield token
     finally:
+        over.set()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_in_time(over: threading.Event) -> None:
+    """Interrupt the main thread when the work does not end, and the program when even that does not help."""
+    main = threading.main_thread().ident
+    if over.wait(_FINISH_S) or main is None:
+        return
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(main, signal.SIGTERM)
+    if not over.wait(_LEAVE_S):
+        os._exit(130)

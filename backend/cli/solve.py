@@ -95,6 +95,8 @@ def check_images(video: Path, wanted: Sequence[tuple[Path | None, Sequence[str]]
 
 def run(args: argparse.Namespace) -> int:
     """Solve, write, and look. Returns 0, or 130 when stopped early with a clip of what was done."""
+    if args.no_preview and not args.json:
+        raise BadInputError("--no-preview leaves out events of --json, which is not given", "Leave it out")
     request = _request(args)
     check_images(args.video, ((args.overlay, VIDEOS), (args.sheet, SHEETS), (args.plot, PLOTS)), args.output)
     terminal = Terminal(as_json=args.json, quiet=args.quiet)

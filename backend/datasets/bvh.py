@@ -6,14 +6,25 @@ Biovision format and Blender's importer.
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from backend.datasets.motion import MocapError
 from backend.datasets.source import SourceMotion, axis_rotation
 from backend.types import Array
+
+_HIERARCHY: Final = re.compile(r"^\s*HIERARCHY\b", re.MULTILINE)
+_MOTION: Final = re.compile(r"^[ \t]*MOTION[ \t]*$", re.MULTILINE)
+_BRACE: Final = re.compile(r"[{}]")
+_CHANNEL: Final = re.compile(r"[xyz](position|rotation)", re.IGNORECASE)
+_FRAMES: Final = re.compile(r"^\s*Frames\s*:\s*(\d+)", re.MULTILINE | re.IGNORECASE)
+_FRAME_TIME: Final = re.compile(r"^\s*Frame\s*Time\s*:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
+_SHORTEST_S, _LONGEST_S = 1e-4, 10.0
 
 
 @dataclass(slots=True)
@@ -26,14 +37,20 @@ class _Hierarchy:
 
 
 def read_bvh(path: Path) -> SourceMotion:
-    """Read a BVH file. Raises MocapError for a truncated or malformed one."""
-    text = path.read_text(encoding="utf-8", errors="replace")
-    head, _, tail = text.partition("MOTION")
-    if "HIERARCHY" not in head or not tail:
+    """Read a BVH file. Raises MocapError for a truncated or malformed one.
+
+    Keywords count at the beginning of a line only, so joints may be called like them, and names may hold spaces.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as fault:
+        raise MocapError(f"{path} cannot be read ({fault.strerror})", "Check its permissions") from fault
+    begun, motion = _HIERARCHY.search(text), _MOTION.search(text)
+    if begun is None or motion is None or motion.start() < begun.end():
         raise MocapError(f"{path} is not a BVH file: it lacks HIERARCHY or MOTION", "Export it again as BVH")
     try:
-        hierarchy = _read_hierarchy(head.split())
-        table, fps = _read_table(tail, sum(len(c) for c in hierarchy.channels))
+        hierarchy = _read_hierarchy(text[begun.end() : motion.start()])
+        table, fps = _read_table(text[motion.end() :], sum(len(c) for c in hierarchy.channels))
     except (IndexError, ValueError) as fault:
         raise MocapError(f"{path} is damaged: {fault}", "Export it again as BVH") from fault
     if not np.isfinite(table).all():
@@ -41,51 +58,79 @@ def read_bvh(path: Path) -> SourceMotion:
     return _pose(hierarchy, table, fps)
 
 
-def _read_hierarchy(words: list[str]) -> _Hierarchy:
+def _read_hierarchy(text: str) -> _Hierarchy:
+    out = _Hierarchy()
     stack: list[int] = []
-    out, at, in_tip = _Hierarchy(), 0, False
-    while at < len(words):
-        word = words[at]
+    in_tip = False
+    lines = deque(_BRACE.sub(r"\n\g<0>\n", text).splitlines())
+    while lines:
+        word, rest = [*lines.popleft().split(maxsplit=1), "", ""][:2]
         if word in ("ROOT", "JOINT"):
-            out.names.append(words[at + 1])
+            out.names.append(_name(rest))
             out.parents.append(stack[-1] if stack else -1)
             out.tips.append([np.nan] * 3)
             stack.append(len(out.names) - 1)
-            at += 2
         elif word == "End":
             in_tip = True
-            at += 2
         elif word == "OFFSET":
-            value = [float(item) for item in words[at + 1 : at + 4]]
+            numbers, more = _split(rest, 3)
+            value = [float(item) for item in numbers]
             if in_tip:
                 out.tips[stack[-1]] = value
             else:
                 out.offsets.append(value)
-            at += 4
+            lines.appendleft(more)
         elif word == "CHANNELS":
-            count = int(words[at + 1])
-            out.channels.append(words[at + 2 : at + 2 + count])
-            at += 2 + count
+            (count,), more = _split(rest, 1)
+            channels, more = _split(more, int(count))
+            out.channels.append(_checked(channels))
+            lines.appendleft(more)
         elif word == "}":
             if in_tip:
                 in_tip = False
             else:
                 stack.pop()
-            at += 1
-        else:
-            at += 1
-    if not (len(out.names) == len(out.offsets) == len(out.channels)) or not out.names:
-        raise ValueError("a joint lacks its OFFSET or CHANNELS")
+    if stack or not (len(out.names) == len(out.offsets) == len(out.channels)) or not out.names:
+        raise ValueError("a joint lacks its OFFSET, CHANNELS or closing brace")
     return out
 
 
+def _name(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a joint has no name")
+    return text.strip()
+
+
+def _split(text: str, count: int) -> tuple[list[str], str]:
+    """The first `count` words, and the rest of the line."""
+    words = text.split(maxsplit=count)
+    if len(words) < count:
+        raise ValueError(f"{text.strip()!r} should have {count} values")
+    return words[:count], words[count] if len(words) > count else ""
+
+
+def _checked(channels: list[str]) -> list[str]:
+    for channel in channels:
+        if not _CHANNEL.fullmatch(channel):
+            raise ValueError(f"{channel!r} is no channel")
+    return channels
+
+
 def _read_table(text: str, width: int) -> tuple[Array, float]:
-    lines = text.strip().splitlines()
-    frame_time = float(lines[1].split(":")[1])
-    table = np.array(" ".join(lines[2:]).split(), dtype=np.float64)
-    if frame_time <= 0 or width == 0 or table.size == 0 or table.size % width:
+    stated, step = _FRAMES.search(text), _FRAME_TIME.search(text)
+    if stated is None or step is None:
+        raise ValueError("it lacks Frames or Frame Time")
+    frame_time = float(step[1])
+    if not _SHORTEST_S <= frame_time <= _LONGEST_S:
+        raise ValueError(f"its Frame Time is {step[1]}, which is no time from frame to frame")
+    table = np.array(text[step.end() :].split(), dtype=np.float64)
+    if width == 0 or table.size == 0 or table.size % width:
         raise ValueError(f"{table.size} motion values do not fill rows of {width}")
-    return table.reshape(-1, width), 1.0 / frame_time
+    rows, frames = table.reshape(-1, width), int(stated[1])
+    # some exporters count the rest pose and do not write it, or the other way about
+    if len(rows) < frames - 1:
+        raise ValueError(f"it says {frames} frames and holds {len(rows)}: it is cut off")
+    return rows, 1.0 / frame_time
 
 
 def _pose(hierarchy: _Hierarchy, table: Array, fps: float) -> SourceMotion:

@@ -103,7 +103,7 @@ def clean_parts(take: Motion) -> list[Motion]:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    yield from sorted(path for path in root.rglob("*") if path.suffix.lower() in (".bvh", ".amc"))
+    yield from sorted(path for path in root.rglob("*") if path.suffix.lower() in (".bvh", ".amc") and path.is_file())
 
 
 def _subject(path: Path, collection: str) -> str:

@@ -68,6 +68,7 @@ if bpy.app.version < LEAST_BLENDER:
 from blender_addon.motion.body import canonical_body, shaped_offsets_m  # noqa: E402
 from blender_addon.motion.clip import ClipError, MotionClip, read_clip  # noqa: E402
 from blender_addon.motion.posing import clip_shape  # noqa: E402
+from blender_addon.motion.resampling import shorten_pauses  # noqa: E402
 from blender_addon.motion.smoothing import PRESETS  # noqa: E402
 from blender_addon.retarget.baked_pose import RetargetOptions, Travel  # noqa: E402
 from blender_addon.retarget.skeleton_map import SkeletonMap  # noqa: E402
@@ -94,6 +95,9 @@ def carry_out(order: ExportOrder) -> dict[str, Any]:
     total = len(order.outputs) + 1
     tell("step", what="bake", done=0, total=total)
     clip = read_clip(Path(order.clip))
+    if not (np.isfinite(clip.root_world_m).all(axis=1) & (clip.confidence > 0)).any():
+        raise OrderError("Nobody is solved in any frame of the clip", "Solve another person or another part of it")
+    clip, shortened = shorten_pauses(clip)
     armature, skeleton_map = open_rig(order, clip)
     clock["rig"] = time.perf_counter()
     report = animate(armature, clip, order, skeleton_map)
@@ -110,7 +114,7 @@ def carry_out(order: ExportOrder) -> dict[str, Any]:
     moments = list(clock.items())
     return {
         "lines": report.lines(),
-        "warnings": list(report.warnings),
+        "warnings": [*([shortened] if shortened else []), *report.warnings],
         "figures": report.figures,
         "faults": [{"output": fault.output, "message": fault.message} for fault in faults],
         "seconds": {name: round(at - moments[place][1], 3) for place, (name, at) in enumerate(moments[1:])},
@@ -132,7 +136,10 @@ def open_rig(order: ExportOrder, clip: MotionClip) -> tuple[Any, SkeletonMap | N
     if not armatures:
         wanted = f"no armature {order.armature!r}" if order.armature else "no armature"
         raise OrderError(f"{path} holds {wanted} in its scene", "Give a file with a rigged character")
-    return max(armatures, key=lambda thing: len(thing.data.bones)), None
+    largest = max(armatures, key=lambda thing: len(thing.data.bones))
+    if not len(largest.data.bones):
+        raise OrderError(f"The armature {largest.name} in {path} has no bones", "Give a file with a rigged character")
+    return largest, None
 
 
 def new_file() -> None:
@@ -240,6 +247,10 @@ def write_output(armature: Any, path: Path) -> None:
         raise ExportError(f"{path.name}: Blender wrote no file")
 
 
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def serve() -> None:
     """Orders until the pipe closes; a bug ends its order with a reason, not this Blender."""
     tell("ready", blender=bpy.app.version_string)
@@ -253,7 +264,7 @@ def serve() -> None:
                 "failed", code="blender", message=str(fault), remedy="Map the rig once in Blender to see what it lacks"
             )
         except ClipError as fault:
-            tell("failed", code="blender", message=str(fault), remedy="Solve the clip again")
+            tell("failed", code="blender", message=fault.message, remedy=_sentence(fault.remedy) or "Solve it again")
         except OSError as fault:
             tell("failed", code="output", message=str(fault), remedy="Check the folder and its space")
         except Exception as fault:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from backend.people.contact_sheet import draw_contact_sheet, tile_px
 from backend.people.networks import PeopleNetworks
 from backend.people.options import Choice, PeopleOptions, Selection
 from backend.people.tracking import track_people
-from backend.solving.frame_limit import at_most, too_many_frames
 from backend.solving.request import SolveQuality
 from backend.types import CancelToken, PersonTrack, ProgressCallback
 from backend.video import VideoOptions, open_video
@@ -54,9 +53,7 @@ def find_everyone(
     networks: PeopleNetworks | None = None,
 ) -> list[PersonTrack]:
     """Watch the video; everybody in it. Raises NoPersonError, VideoError, BadInputError, Cancelled."""
-    reader = open_video(request.video, request.options)
-    if request.max_frames and reader.expected_frames > request.max_frames:
-        raise too_many_frames(request.video.name, f"about {reader.expected_frames}", request.max_frames)
+    reader = open_video(request.video, replace(request.options, most_frames=request.max_frames))
     options = PeopleOptions(
         quality=request.quality.landmark_network,
         max_people=request.max_people,
@@ -64,8 +61,7 @@ def find_everyone(
         selection=Selection(Choice.ALL),
         device=request.device,
     )
-    frames = at_most(reader.frames(), request.max_frames, request.video.name)
-    return track_people(frames, reader.info, options, progress, cancel, networks)
+    return track_people(reader.frames(), reader.info, options, progress, cancel, networks)
 
 
 def summarise(place: int, track: PersonTrack) -> TrackSummary:

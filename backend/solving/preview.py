@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from backend.errors import NoPersonError
+from backend.errors import BadInputError, NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.options import Selection
 from backend.people.tracker import PeopleTracker
@@ -52,7 +52,7 @@ class Previewer:
         try:
             for person, track in enumerate(choose_tracks(tracker.tracks(), self._selection)):
                 self._send(person, track)
-        except NoPersonError:
+        except (NoPersonError, BadInputError):  # a number or a click that is not there yet
             log.debug("no preview: nobody is in sight yet")
         took = time.monotonic() - began
         self.spent_s += took

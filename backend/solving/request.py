@@ -88,7 +88,7 @@ class SolveRequest:
     @property
     def video_options(self) -> VideoOptions:
         """How the video is to be read."""
-        return VideoOptions(range=self.range, sequence_fps=self.sequence_fps, slow_motion=self.slow_motion)
+        return VideoOptions(self.range, self.sequence_fps, self.slow_motion, self.max_frames)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from backend.people.networks import PeopleNetworks
 from backend.people.options import PeopleOptions
 from backend.people.tracker import PeopleTracker
 from backend.solving.checkpoint import Arrays, Checkpoint
-from backend.solving.frame_limit import at_most
 from backend.types import Array, CancelToken, Frame, PersonTrack, Progress, ProgressCallback, arrays_below
 from backend.video import CutDetector, VideoReader
 
@@ -79,10 +78,7 @@ class _Shots:
 
 
 class VideoPass:
-    """One pass over a video that can be interrupted, kept and continued with the same result.
-
-    `max_frames` bounds the frames that are decoded; 0 is no bound.
-    """
+    """One pass over a video that can be interrupted, kept and continued with the same result."""
 
     def __init__(
         self,
@@ -90,9 +86,7 @@ class VideoPass:
         checkpoint: Checkpoint,
         options: PeopleOptions,
         networks: PeopleNetworks,
-        max_frames: int = 0,
     ) -> None:
-        self._max_frames = max_frames
         self._reader = reader
         self._checkpoint = checkpoint
         self._tracker = PeopleTracker(options, networks)
@@ -115,8 +109,7 @@ class VideoPass:
         asked_at, stopped = begun, False
         with self._tracker:
             resumed_at = self._frame_index[-1] + 1 if start else 0
-            studied = self._reader.studied_frames(self._shots.look, resumed_at)
-            for frame, shot_state in at_most(studied, self._max_frames, self._reader.info.path.name, start):
+            for frame, shot_state in self._reader.studied_frames(self._shots.look, resumed_at, cancel):
                 self._waited_s += time.monotonic() - asked_at
                 self._take(frame, shot_state)
                 done = len(self._times_s)
@@ -130,6 +123,7 @@ class VideoPass:
                     break
                 preview(self._tracker)
                 asked_at = time.monotonic()
+            stopped = stopped or cancel.cancelled
             self._tracker.flush()
             if not stopped:
                 # what follows takes its time too; a run that is killed there need not watch the video again

@@ -26,7 +26,12 @@ CLIP_FORMAT_VERSION = 1
 
 
 class ClipError(ValueError):
-    """A clip file that cannot be read or written; the message names the file, the fault and the remedy."""
+    """A clip file that cannot be read or written; the message names the file and the fault, `remedy` what to do."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(f"{message}; {remedy}" if remedy else message)
+        self.message = message
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class ClipHeader:
     """Whether the background moved: the root's path then includes the camera's own."""
     cuts_s: tuple[float, ...] = ()
     """Times at which a new shot begins; nothing is smoothed across them."""
+    unseen_parts: tuple[str, ...] = ()
+    """Names of the body parts that are never in the image."""
     model: str = ""
     """The pose model with its hash."""
     quality: str = ""
@@ -168,7 +175,8 @@ def write_clip(clip: MotionClip, path: Path) -> None:
     check_clip(clip)
     payload = clip_to_bytes(clip)
     # not mkstemp: its files are for their owner alone, and a clip in a shared folder is for everyone who may read there
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    # a name of its own length: the clip's may be as long as the disk takes
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as stream:
             stream.write(payload)
@@ -205,7 +213,7 @@ def read_clip(path: Path | BinaryIO) -> MotionClip:
         raise
     except Exception as fault:  # the file's border: zip, zlib, numpy and JSON each raise what they like for damage
         reason = str(fault)[:200] or type(fault).__name__
-        raise ClipError(f"{path} is not a readable Marionet clip ({reason}); solve the video again") from fault
+        raise ClipError(f"{path} is not a readable Marionet clip ({reason})", "solve the video again") from fault
 
 
 def _read(stream: BinaryIO, path: object) -> MotionClip:
@@ -219,8 +227,11 @@ def _read(stream: BinaryIO, path: object) -> MotionClip:
     parts |= {name: tuple(str(item) for item in parts[name]) for name in _NAMES}
     clip = MotionClip(header=_header_from_record(header), **parts)
     if not len(clip):
-        raise ClipError(f"{path} is a clip without a frame; solve the video again")
-    check_clip(clip)
+        raise ClipError(f"{path} holds no frame", "solve the video again")
+    try:
+        check_clip(clip)
+    except ClipError as fault:
+        raise ClipError(f"{path} is damaged: {fault}", "solve the video again") from fault
     return clip
 
 
@@ -230,7 +241,8 @@ def _check_version(header: dict[str, object], path: object) -> None:
     if header.get("version") != CLIP_FORMAT_VERSION:
         raise ClipError(
             f"{path} has clip format version {str(header.get('version'))[:20]}, "
-            f"this program reads {CLIP_FORMAT_VERSION}; update Marionet on this side or solve the video again"
+            f"this program reads {CLIP_FORMAT_VERSION}",
+            "update Marionet on this side or solve the video again",
         )
 
 
@@ -257,12 +269,12 @@ def _header_from_record(record: dict[str, Any]) -> ClipHeader:
 
 def _header_value(name: str, value: Any, default: Any) -> Any:
     """A header field's value as the type of its default. Items of lists and objects are those that the field has."""
-    if name in ("cuts_s", "warnings") and isinstance(value, list):
+    if name in ("cuts_s", "unseen_parts", "warnings") and isinstance(value, list):
         return tuple(_header_value(name, item, 0.0 if name == "cuts_s" else "") for item in value)
     if name in ("settings", "figures") and isinstance(value, dict) and isinstance(default, dict):
         return {key: _header_value(name, item, "" if name == "settings" else 0.0) for key, item in value.items()}
     if isinstance(default, float) and type(value) in (int, float) and not abs(value) > _MAX_NUMBER:
         return float(value)
     if type(value) is not type(default) or (type(value) is int and abs(value) > _MAX_NUMBER):
-        raise ClipError(f"the clip header's {name} is {str(value)[:50]!r}; solve the video again")
+        raise ClipError(f"the clip header's {name} is {str(value)[:50]!r}", "solve the video again")
     return value

@@ -25,6 +25,10 @@ _ZERO_WHEN_ABSENT = ("keypoint_confidence", "confidence", "contacts")
 _ON_FRAME = 1e-3
 # The last frame of a clip may be missed by this part of a frame: 23.976 for 24000/1001 is off by that after 10,000.
 _END_SLACK = 1e-2
+# Steps between frames that are longer than both of these are pauses of the recording.
+_PAUSE_S = 10.0
+_PAUSE_STEPS = 20.0
+_MOST_PAUSE_FRAMES = 50_000
 
 
 def resample_clip(clip: MotionClip, fps: float, start_s: float | None = None, end_s: float | None = None) -> MotionClip:
@@ -33,10 +37,12 @@ def resample_clip(clip: MotionClip, fps: float, start_s: float | None = None, en
     Rotations by slerp, the root by a cubic through its neighbours, everything else linearly. A new frame is present
     only where the person is present on both sides of it; nothing is made up across gaps or cuts. A grid that ends a
     hundredth of a frame beyond the clip, because a rate was rounded, still has the last frame. `header.source_fps`
-    keeps the source's rate. Raises ClipError when fps is not positive or the range lies outside the clip.
+    keeps the source's rate. Raises ClipError when fps is not positive, the range lies outside the clip, or most of
+    the result would be a pause in which nothing is known.
     """
     if not fps > 0.0 or not np.isfinite(fps):
         raise ClipError(f"cannot resample to {fps} frames a second; give a positive number")
+    check_gaps(clip, fps)
     start = float(clip.times_s[0]) if start_s is None else start_s
     end = float(clip.times_s[-1]) if end_s is None else end_s
     if end < start or start > clip.times_s[-1] or end < clip.times_s[0]:
@@ -49,6 +55,44 @@ def resample_clip(clip: MotionClip, fps: float, start_s: float | None = None, en
     last_s = float(clip.times_s[-1])
     beyond = (times_s > last_s) & (times_s < last_s + 2.0 * _END_SLACK / fps)
     return replace(sample_clip(clip, np.where(beyond, last_s, times_s)), times_s=times_s)
+
+
+def check_gaps(clip: MotionClip, fps: float) -> None:
+    """Raise ClipError where the pauses between a clip's frames would become more frames than a scene can take."""
+    steps = np.diff(clip.times_s)
+    gaps = steps[_is_pause(steps)]
+    if gaps.sum() * fps > _MOST_PAUSE_FRAMES:
+        at_s = float(clip.times_s[int(np.argmax(steps))])
+        raise ClipError(
+            f"the clip pauses for {float(gaps.max()):.0f} s after {at_s:.2f} s, which is {gaps.sum() * fps:.0f} frames",
+            "solve each part by itself, with a range",
+        )
+
+
+def shorten_pauses(clip: MotionClip, longest_s: float = 60.0) -> tuple[MotionClip, str]:
+    """The clip with every pause between two frames cut to `longest_s`, and a sentence that says so; else as it is."""
+    steps = np.diff(clip.times_s)
+    long = _is_pause(steps) & (steps > longest_s)
+    if not long.any():
+        return clip, ""
+    places = np.flatnonzero(long)
+    cut_s = np.cumsum(np.where(long, steps - longest_s, 0.0))
+    earlier = np.concatenate([[0.0], cut_s])
+    cuts = tuple(
+        float(cut - earlier[min(int(np.searchsorted(clip.times_s, cut)), len(earlier) - 1)])
+        for cut in clip.header.cuts_s
+    )
+    told = (
+        f"the clip pauses for {float(steps[places[0]]):.0f} s after {float(clip.times_s[places[0]]):.2f} s: "
+        f"{len(places)} such pauses are cut to {longest_s:g} s"
+    )
+    return replace(clip, times_s=clip.times_s - earlier, header=replace(clip.header, cuts_s=cuts)), told
+
+
+def _is_pause(steps: Array) -> NDArray[np.bool_]:
+    """Which steps between frames are pauses of the recording: seconds long, and many times the usual step."""
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    return np.asarray(steps > max(_PAUSE_S, _PAUSE_STEPS * usual))
 
 
 def sample_clip(clip: MotionClip, times_s: Array) -> MotionClip:

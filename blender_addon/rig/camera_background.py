@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..motion.clip import MotionClip
 from .actions import Channel, assign_action, channelbag, write_channels
+from .video_rotation import left_out
 
 Array = NDArray[np.floating]
 
@@ -140,12 +141,31 @@ def show_video(camera: Any, video: Path, clip: MotionClip, placement: CameraPlac
     image.source = "MOVIE" if image.source != "SEQUENCE" and image.frame_duration > 1 else image.source
     user.frame_duration = max(image.frame_duration, 1)
     user.frame_start = round(placement.frame_start)
-    _key_frame_offset(camera.data, len(camera.data.background_images) - 1, clip, placement)
+    upright = left_out(video)
+    if upright.mirrored and upright.quarter_turns % 2 == 0:
+        background.use_flip_x, background.use_flip_y = upright.quarter_turns == 0, upright.quarter_turns == 2
+    shown_fps = 0.0 if _is_even(clip) or image.source != "MOVIE" else _shown_fps(video)
+    _key_frame_offset(camera.data, frame_offsets(clip, placement, shown_fps), placement)
     return background
 
 
-def _key_frame_offset(data: Any, index: int, clip: MotionClip, placement: CameraPlacement) -> None:
-    offset = frame_offsets(clip, placement)
+def _is_even(clip: MotionClip) -> bool:
+    """Whether the clip's frames follow each other at one rate, so that its rate is Blender's too."""
+    steps = np.diff(clip.times_s)
+    return not len(steps) or bool(steps.max() < 1.5 * np.median(steps))
+
+
+def _shown_fps(video: Path) -> float:
+    """The rate at which Blender counts a video's frames: of one with pauses it is the mean, unlike the clip's."""
+    shown = bpy.data.movieclips.load(str(video))
+    fps = float(shown.fps)
+    if not shown.users:
+        bpy.data.movieclips.remove(shown)
+    return fps
+
+
+def _key_frame_offset(data: Any, offset: NDArray[np.intp], placement: CameraPlacement) -> None:
+    index = len(data.background_images) - 1
     if not offset.any():
         return
     frames = round(placement.frame_start) + np.arange(len(offset), dtype=np.float64)
@@ -156,9 +176,13 @@ def _key_frame_offset(data: Any, index: int, clip: MotionClip, placement: Camera
     write_channels(channelbag(data), [channel])
 
 
-def frame_offsets(clip: MotionClip, placement: CameraPlacement) -> NDArray[np.intp]:
-    """Video frame minus elapsed scene frames (n,) for every scene frame that the clip covers."""
-    fps = clip.header.source_fps
+def frame_offsets(clip: MotionClip, placement: CameraPlacement, shown_fps: float = 0.0) -> NDArray[np.intp]:
+    """Video frame minus elapsed scene frames (n,) for every scene frame that the clip covers.
+
+    `shown_fps` is the rate at which the video's own time is counted in frames, where that is not the clip's rate.
+    """
+    slow_motion = float(clip.header.settings.get("slow_motion", "1"))
+    fps = shown_fps * slow_motion if shown_fps > 0 else clip.header.source_fps
     last_s = float(clip.times_s[-1])
     elapsed = np.arange(max(int(np.ceil(last_s * placement.fps)), 0) + 1)
     times = elapsed / placement.fps

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from backend.datasets import MocapError, load_motion, read_library, read_motion, write_motion
+from backend.datasets.bvh import read_bvh
 from backend.datasets.library import MotionLibrary, clean_parts, is_held_out
 from backend.datasets.motion import Motion
 from blender_addon.motion.body import canonical_body, forward_kinematics
@@ -186,3 +187,51 @@ def test_real_takes_of_every_collection_have_no_flips_and_stand(shared: Path) ->
         assert np.isfinite(positions).all()
         assert -0.15 < positions[..., 2].min() < 0.2
         assert 1.0 < np.median(positions[:, canonical_body().joint_index("head"), 2]) < 1.8
+
+
+@pytest.mark.parametrize("called", ["ROOT", "JOINT", "End", "OFFSET", "CHANNELS", "MOTION", "Frames:", "left foot"])
+def test_joints_may_be_called_like_keywords_and_with_spaces(tmp_path: Path, called: str) -> None:
+    path = tmp_path / "take.bvh"
+    path.write_text(bvh_text([{"LeftArm": (-90.0, 0.0, 0.0)}] * 3, {"Spine": called}))
+    source = read_bvh(path)
+    assert called in source.names
+    assert len(source.names) == len(_JOINTS)
+    assert source.positions.shape == (3, len(_JOINTS), 3)
+
+
+def test_layouts_that_other_programs_read_are_read(tmp_path: Path) -> None:
+    plain = tmp_path / "plain.bvh"
+    plain.write_text(bvh_text([{"LeftArm": (-90.0, 0.0, 0.0)}] * 3))
+    wanted = read_bvh(plain)
+    text = plain.read_text()
+    head, tail = text.split("MOTION")
+    layouts = {
+        "brace.bvh": text.replace("\n{", " {"),
+        "tabs.bvh": text.replace("JOINT ", "JOINT\t").replace("Frame Time: ", "Frame Time:\t"),
+        "one_line.bvh": " ".join(head.split()).replace("HIERARCHY", "HIERARCHY\n") + "\nMOTION" + tail,
+        "crlf.bvh": text.replace("\n", "\r\n"),
+        "bom.bvh": "\ufeff" + text,
+    }
+    for name, other in layouts.items():
+        (tmp_path / name).write_bytes(other.encode())
+        found = read_bvh(tmp_path / name)
+        assert found.names == wanted.names, name
+        np.testing.assert_allclose(found.positions, wanted.positions)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda text: text.replace("Frame Time: 0.0333333", "Frame Time: 0"), "Frame Time is 0, which is no time"),
+        (lambda text: text.replace("Frame Time: 0.0333333", "Frame Time: inf"), "Frame Time is inf"),
+        (lambda text: "\n".join(text.splitlines()[:-4]) + "\n", "says 9 frames and holds 5: it is cut off"),
+        (lambda text: text.replace("Frames: 9", ""), "lacks Frames"),
+        (lambda text: text.replace("Zrotation", "Wrotation", 1), "'Wrotation' is no channel"),
+        (lambda text: text.replace("JOINT Spine", "JOINT", 1), "has no name"),
+    ],
+)
+def test_each_damage_is_told_by_itself(tmp_path: Path, damage, words: str) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "broken.bvh"
+    path.write_text(damage(bvh_text([{}] * 9)))
+    with pytest.raises(MocapError, match=words):
+        read_bvh(path)

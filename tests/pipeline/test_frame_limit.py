@@ -10,7 +10,6 @@ import pytest
 
 from backend.errors import BadInputError
 from backend.pipeline import solve
-from backend.solving.frame_limit import at_most
 from backend.solving.people_listing import PeopleListingRequest, find_everyone
 from backend.solving.request import SolveQuality
 from backend.video import FrameRange, VideoOptions, open_video
@@ -58,8 +57,7 @@ def test_finding_people_stops_at_the_limit(lying_video: Path, models) -> None:
         find_everyone(request, networks=models.people)
 
 
-def test_as_many_as_the_limit_are_no_more_than_it() -> None:
-    assert list(at_most("abc", 3, "v")) == ["a", "b", "c"]
-    assert list(at_most("abc", 0, "v")) == ["a", "b", "c"]
-    with pytest.raises(BadInputError):
-        list(at_most("abc", 3, "v", before=1))
+def test_as_many_as_the_limit_are_no_more_than_it(lying_video: Path) -> None:
+    assert len(list(open_video(lying_video, VideoOptions(most_frames=FRAMES)).frames())) == FRAMES
+    with pytest.raises(BadInputError, match=f"the limit is {FRAMES - 1}"):
+        list(open_video(lying_video, VideoOptions(most_frames=FRAMES - 1)).frames())

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from backend.video.source import probe
-from blender_addon.rig.video_rotation import quarter_turns, turn_point
+from blender_addon.rig.video_rotation import Orientation, orientation, quarter_turns, turn_point
+from tests.video.odd_videos import MATRICES as ODD_MATRICES
+from tests.video.odd_videos import Encoding, encode, image_of, set_matrix, stored
 
 ONE = 0x10000
 IDENTITY = struct.pack(">9i", ONE, 0, 0, 0, ONE, 0, 0, 0, 0x40000000)
@@ -92,3 +94,35 @@ def test_a_turned_point_shows_what_it_showed(turns):
         for x in range(9):
             at_x, at_y = turn_point(x + 0.5, y + 0.5, (9, 6), turns)
             assert turned[int(at_y), int(at_x)] == image[y, x]
+
+
+@pytest.mark.parametrize(("mirrored", "turns"), ODD_MATRICES)
+def test_mirrors_are_read_as_the_backend_reads_them(tmp_path, mirrored, turns):
+    path = tmp_path / "phone.mp4"
+    images = [stored(image_of(0, (64, 48)), mirrored, turns)] * 5
+    encode(path, images, [512 * number for number in range(5)], Encoding())
+    set_matrix(path, mirrored, turns)
+    assert orientation(path) == Orientation(turns, mirrored)
+    info = probe(path)
+    assert (info.mirrored, -info.rotation_deg // 90 % 4) == (mirrored, turns)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_mirrored_point_shows_what_it_showed(turns):
+    image = np.arange(6 * 9).reshape(6, 9)
+    upright = np.rot90(image[:, ::-1], -turns)
+    for y in range(6):
+        for x in range(9):
+            at_x, at_y = turn_point(x + 0.5, y + 0.5, (9, 6), turns, mirrored=True)
+            assert upright[int(at_y), int(at_x)] == image[y, x]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_what_is_left_after_a_turn_without_the_mirror(turns):
+    image = np.arange(6 * 9).reshape(6, 9)
+    upright = np.rot90(image[:, ::-1], -turns)
+    # the direction of the x axis is reversed by the mirror, so the turn that is made is half a turn off
+    shown = np.rot90(image, -(turns + 2))
+    left = Orientation(turns, mirrored=True).after_turning()
+    np.testing.assert_array_equal(np.rot90(shown[:, ::-1], -left.quarter_turns), upright)
+    assert Orientation(turns).after_turning() == Orientation()

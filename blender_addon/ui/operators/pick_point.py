@@ -8,7 +8,7 @@ import bpy
 from bpy.types import Context, Event
 
 from ...properties import settings
-from ...rig.video_rotation import clip_turns, turn_point, upright_size
+from ...rig.video_rotation import clip_orientation, turn_point, upright_size
 from .base import OperatorResult, require_movie_clip, shown_movie_clip
 
 _HELP = "Click the person to capture. Press Esc or right-click to cancel"
@@ -85,7 +85,8 @@ def image_point(area: Any, clip: Any, x: int, y: int) -> tuple[float, float] | N
     if not (0.0 <= across <= 1.0 and 0.0 <= up <= 1.0):
         return None
     width, height = clip.size
-    return turn_point(across * width, (1.0 - up) * height, (width, height), clip_turns(clip))
+    upright = clip_orientation(clip)
+    return turn_point(across * width, (1.0 - up) * height, (width, height), upright.quarter_turns, upright.mirrored)
 
 
 CLASSES = (MARIONET_OT_pick_point,)
