@@ -11,6 +11,7 @@ import numpy as np
 from backend.errors import OutputError
 from backend.people.region import Roi, cut
 from backend.types import Frame, Image, PersonTrack
+from backend.whole_file import whole_file
 
 VIEWS = 6
 _TILE_PX, _LABEL_PX, _GAP_PX = 200, 190, 8
@@ -57,7 +58,8 @@ def write_contact_sheet(path: Path, sheet: Image) -> None:
     """Write the sheet as PNG. OutputError when the file cannot be written."""
     encoded = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
     try:
-        path.write_bytes(encoded.tobytes())
+        with whole_file(path) as whole:
+            whole.write_bytes(encoded.tobytes())
     except OSError as error:
         raise OutputError(f"The contact sheet {path} cannot be written ({error})") from error
 

@@ -16,6 +16,7 @@ from backend.errors import OutputError
 from backend.types import Array, Frame, Image
 from backend.video import VideoReader
 from backend.visualization.drawing import clip_joints_px, confidence_colour, draw_bones, draw_label, draw_person
+from backend.whole_file import whole_file
 from blender_addon.motion.clip import MotionClip
 
 CELL_PX: Final = 300
@@ -67,7 +68,8 @@ def write_image(image: Image, path: Path) -> None:
     if not done:
         raise OutputError(f"The image {path} cannot be encoded", "Use a name that ends in .png")
     try:
-        path.write_bytes(data.tobytes())
+        with whole_file(path) as whole:
+            whole.write_bytes(data.tobytes())
     except OSError as fault:
         raise OutputError(f"{path} cannot be written ({fault.strerror})", "Check the folder and its space") from fault
 
