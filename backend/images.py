@@ -11,6 +11,7 @@ import numpy as np
 
 from backend.errors import OutputError
 from backend.types import Image
+from backend.whole_file import whole_file
 
 _BACKGROUND: Final = 30
 _ENDINGS: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
@@ -23,7 +24,8 @@ def write_image(image: Image, path: Path) -> None:
     if not done:
         raise OutputError(f"The image {path} cannot be encoded", "Use a name that ends in .png")
     try:
-        path.write_bytes(data.tobytes())
+        with whole_file(path) as whole:
+            whole.write_bytes(data.tobytes())
     except OSError as fault:
         raise OutputError(f"{path} cannot be written ({fault.strerror})", "Check the folder and its space") from fault
 

@@ -45,6 +45,7 @@ COMMANDS = (
     Command("tracks", "list the people in a video, with a contact sheet to choose from"),
     Command("doctor", "check devices, codecs, weights and packages, with remedies"),
     Command("serve", "run the backend as a service for Blender, on this machine or the network"),
+    Command("status", "say how a running backend is: jobs, queue, load, versions"),
     Command("synthesize", "render training images of dressed bodies with known truth"),
     Command("bank", "build a pose bank from mocap, or describe one"),
     Command("train", "train the towers from mocap"),

@@ -5,6 +5,7 @@ and what names a model.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,7 @@ from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError
 from backend.server.config import WORKER_COMMAND, Limits, ServerConfig, parse_size, state_dir
 
+LOG_FILE_VARIABLE = "MARIONET_LOG_FILE"
 _EXAMPLES = """examples:
   python -m backend serve
       for Blender on this machine; the connection file says where it listens
@@ -79,6 +81,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--finish", type=float, default=limits.finish_s, metavar="S", help="a stopped solve may go on with what it kept"
     )
+    add(
+        "--log-file",
+        type=Path,
+        default=os.environ.get(LOG_FILE_VARIABLE),
+        metavar="PATH",
+        help=f"log there, at most five files of 8 MiB, not to standard error (or set {LOG_FILE_VARIABLE})",
+    )
     add("--owner-pid", type=int, default=0, metavar="PID", help="stop when this process is gone")
     add("--stay", action="store_true", help="go on when the owner is gone")
 
@@ -141,7 +150,12 @@ def _model_words(files: ModelFiles) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until stopped; 0 after a graceful stop."""
-    return serve(config_from(args))
+    config = config_from(args)
+    if args.log_file is not None:
+        from backend.server.log_file import LogFile
+
+        LogFile(args.log_file.absolute()).watch()
+    return serve(config)
 
 
 def serve(config: ServerConfig) -> int:

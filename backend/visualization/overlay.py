@@ -19,6 +19,7 @@ from backend.errors import OutputError
 from backend.types import CancelToken, Frame, Image, Progress, ProgressCallback
 from backend.video import VideoReader
 from backend.visualization.drawing import confidence_colour, draw_label, draw_person
+from backend.whole_file import whole_file
 from blender_addon.motion.clip import MotionClip
 
 # 1/90000 s holds 23.976, 29.97, 59.94 and every integer rate without drift
@@ -36,14 +37,19 @@ def write_overlay(
 ) -> None:
     """Write an mp4 of the solved range with each person drawn over it, at most 1280 px on its longer side.
 
-    The first frame stands at 0, and every step is as the source shows it (slow motion included). Raises OutputError
-    where the file cannot be written, VideoError where the source cannot be read, Cancelled with the part done kept.
+    The first frame stands at 0, and every step is as the source shows it (slow motion included). The file is written
+    whole.
+    Raises OutputError where it cannot be written, and leaves an older one as it was then, VideoError where the source
+    cannot be read, Cancelled with the part done kept.
     """
     scale, width, height = _even_size(reader.info.width, reader.info.height)
     lookups = [np.asarray(clip.times_s, dtype=np.float64) for clip in clips]
     expected, start_s = reader.expected_frames, None
     try:
-        with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as out:
+        with (
+            whole_file(path) as whole,
+            av.open(str(whole), "w", format="mp4", options={"movflags": "faststart"}) as out,
+        ):
             stream = cast(
                 VideoStream, out.add_stream(encoder_name(), rate=Fraction(reader.info.fps).limit_denominator(1001))
             )

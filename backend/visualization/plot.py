@@ -10,6 +10,7 @@ import numpy as np
 
 from backend.errors import OutputError
 from backend.types import Array
+from backend.whole_file import whole_file
 from blender_addon.motion.clip import MotionClip
 from blender_addon.motion.posing import FOOT_POINTS, clip_body, find_feet, pose_clip
 
@@ -28,7 +29,8 @@ def write_plot(clips: Sequence[MotionClip], path: Path) -> None:
     for column, clip in enumerate(clips):
         _plot_clip(axes[:, column], clip)
     try:
-        figure.savefig(path)
+        with whole_file(path) as whole:
+            figure.savefig(whole)
     except (OSError, ValueError) as fault:
         raise OutputError(f"The plot {path} cannot be written ({fault})", "Use a name that ends in .png") from fault
 

@@ -94,7 +94,8 @@ class BackendProcess:
             self._process = subprocess.Popen(
                 plan.command(),
                 cwd=plan.folder,
-                env=_clean_environment(plan.environment),
+                # a backend that knows the variable keeps its log small while it runs
+                env=_clean_environment({"MARIONET_LOG_FILE": str(plan.log_file), **plan.environment}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
