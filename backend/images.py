@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from backend.errors import OutputError
+from backend.files import whole_file
 from backend.types import Image
-from backend.whole_file import whole_file
 
 _BACKGROUND: Final = 30
 _ENDINGS: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})

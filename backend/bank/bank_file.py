@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from backend.bank.candidates import Candidates, unturned_joints_m
 from backend.errors import WeightsError
+from backend.files import whole_file
 from backend.types import Array
 from blender_addon.motion.rotations import quaternion_to_rotvec, rotvec_to_quaternion
 
@@ -59,9 +60,8 @@ def write_bank(bank: PoseBank, path: Path) -> None:
         "tower_hash": bank.tower_hash,
         "provenance": json.dumps(bank.provenance),
     }
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata=header)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        save_file(tensors, partial, metadata=header)
 
 
 def read_bank(path: Path, tower_hash: str | None = None) -> PoseBank:

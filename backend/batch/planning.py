@@ -20,9 +20,9 @@ from typing import Any, Final
 
 from backend.bank.large import HEADER_FILE
 from backend.batch.solve_cache import short_name
-from backend.batch.storage import sha256_of
 from backend.batch.tasks import ClipTask, Fault, PlannedClip, SolveSettings
 from backend.errors import BadInputError, VideoError
+from backend.files import sha256_of
 from backend.networks.weights_file import WEIGHTS_DIRECTORY
 from backend.video.opening import check_readable
 from backend.video.sequence import is_sequence, list_images

@@ -19,7 +19,7 @@ from typing import Final
 
 from backend.batch import solve_cache
 from backend.batch.solve_order import clip_facts, open_source, solve_request
-from backend.batch.storage import Storage, named_full_disk, open_storage, output_error, sha256_of
+from backend.batch.storage import Storage, named_full_disk, open_storage, output_error
 from backend.batch.tasks import (
     ClipTask,
     Fault,
@@ -36,6 +36,7 @@ from backend.errors import BadInputError, MarionetError
 from backend.export.animate_request import ExportOrder
 from backend.export.blender_process import BlenderProcess, BlenderSettings
 from backend.export.find_blender import find_blender
+from backend.files import sha256_of
 from backend.pipeline import SolveModels, load_models, solve
 from backend.solving.request import SolveQuality
 from backend.types import Progress, ProgressCallback

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from backend.errors import BadInputError, MarionetError, OutputError
+from backend.files import write_whole
 
 STATE: Final = ".batch"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -115,14 +116,9 @@ class LocalStorage:
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole."""
         target = self.root / name
-        partial = target.with_name(_temporary())
         with _named(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                partial.write_bytes(data)
-                os.replace(partial, target)
-            finally:
-                partial.unlink(missing_ok=True)
+            write_whole(target, data)
 
     def size(self, name: str) -> int | None:
         """A file's size, None where there is none."""
@@ -232,12 +228,6 @@ class UrlStorage:
 def _temporary() -> str:
     """A name for a file on its way; the final name may be as long as the disk takes."""
     return f".{secrets.token_hex(8)}.tmp"
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def is_full_disk(fault: OSError) -> bool:

@@ -28,7 +28,7 @@ from backend.cli.batch_display import Display
 from backend.cli.output import cancel_on_interrupt, private_stdout
 from backend.cli.solve import add_camera, add_model
 from backend.errors import BadInputError, Cancelled
-from backend.server.config import parse_size
+from backend.files import parse_size
 from backend.solving.device import cuda_devices
 from backend.solving.request import SolveQuality
 from backend.types import CancelToken

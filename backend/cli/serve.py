@@ -14,7 +14,8 @@ from pathlib import Path
 from backend.cli.solve import add_model
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError
-from backend.server.config import WORKER_COMMAND, Limits, ServerConfig, parse_size, state_dir
+from backend.files import parse_size
+from backend.server.config import WORKER_COMMAND, Limits, ServerConfig, state_dir
 
 LOG_FILE_VARIABLE = "MARIONET_LOG_FILE"
 _EXAMPLES = """examples:

@@ -12,7 +12,6 @@ from pathlib import Path
 from backend.errors import BadInputError
 
 WORKER_COMMAND = (sys.executable, "-m", "backend.server.worker_main")
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +101,6 @@ def parse_bind(text: str) -> BindAddress:
         raise BadInputError(f"Cannot listen on {text!r}", "Write it as tcp://127.0.0.1:0 or tcp://0.0.0.0:5570")
     host = "0.0.0.0" if match[1] == "*" else match[1]  # noqa: S104  asked for in words, and needs keys
     return BindAddress("127.0.0.1" if host == "localhost" else host, int(match[2]))
-
-
-def parse_size(text: str) -> int:
-    """Bytes from "4G", "512M", "1.5GB" or a plain number. Raises BadInputError for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
-    if match is None:
-        raise BadInputError(f"{text!r} is not a size", "Write it like 4G or 512M")
-    return int(float(match[1]) * _UNITS[match[2]])
 
 
 def config_dir() -> Path:

@@ -21,6 +21,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backend.files import sync_folder, write_whole
 from backend.server.logs import log_event
 from backend.server.upload_cache import UploadCache
 from backend.server.worker_protocol import pack_frames, unpack_frames
@@ -110,8 +111,8 @@ class JobStore:
         folder = self.folder / record.job_id
         if not folder.is_dir():
             folder.mkdir(mode=0o700)
-            _sync_folder(self.folder)
-        _write_whole(folder / "job.json", json.dumps(record_of(record, plan_of(JobRecord))).encode(), sync=True)
+            sync_folder(self.folder)
+        write_whole(folder / "job.json", json.dumps(record_of(record, plan_of(JobRecord))).encode(), sync=True)
 
     def delete(self, job_id: str) -> None:
         """Remove a job; a crash half way leaves a folder that the next start sweeps."""
@@ -137,10 +138,10 @@ class JobStore:
         fresh.mkdir()
         for file in files:
             os.replace(folder / "work" / file.name, fresh / file.name)
-        _sync_folder(fresh)  # the worker has synced the files themselves
+        sync_folder(fresh)  # the worker has synced the files themselves
         _remove(folder / "result")
         os.replace(fresh, folder / "result")
-        _sync_folder(folder)
+        sync_folder(folder)
         _remove(folder / "work")
 
     def drop_work(self, job_id: str) -> None:
@@ -165,7 +166,7 @@ class JobStore:
 
     def write_chunk(self, job_id: str, index: int, frames: list[Buffer]) -> None:
         """Keep a chunk's encoded frames."""
-        _write_whole(self.folder / job_id / "chunks" / f"{index:06d}", pack_frames(frames))
+        write_whole(self.folder / job_id / "chunks" / f"{index:06d}", pack_frames(frames))
 
     def read_chunk(self, job_id: str, index: int) -> list[Buffer]:
         """A chunk's encoded frames."""
@@ -212,29 +213,6 @@ class JobStore:
         except (OSError, ValueError, WireError):
             return None
         return job if job.job_id == folder.name else None
-
-
-def _write_whole(path: Path, data: bytes, sync: bool = False) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        if sync:
-            stream.flush()
-            os.fsync(stream.fileno())
-    os.replace(temporary, path)
-    if sync:
-        _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    """Have the disk keep the names in a folder; Windows keeps them by itself and opens no folders."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import time
 from pathlib import PurePosixPath
 
+from backend.files import sha256_of
 from backend.server.errors import RequestRefused
 from backend.server.job_store import JobStore
 from backend.server.jobs import Job
@@ -77,8 +78,7 @@ def _hash_along(job: Job, offset: int, data: bytes) -> None:
 def _digest(store: JobStore, job: Job) -> str:
     if job.digest is not None:
         return job.digest.hexdigest()
-    with store.part_path(job.record.job_id).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of(store.part_path(job.record.job_id))
 
 
 def _complete(store: JobStore, job: Job) -> bool:

@@ -8,16 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.files import whole_file
 from backend.solving.request import SolveRequest
 from backend.types import VideoInfo
 from backend.video.sequence import is_sequence, list_images
@@ -63,19 +62,13 @@ class Checkpoint:
 
     def save(self, arrays: Arrays) -> None:
         """Replace the state. A disk that refuses ends the checkpoint with a warning; the solve itself goes on."""
-        temporary = self.folder / f".{_FILE}.{os.getpid()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as stream:
+            with whole_file(self.folder / _FILE) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, key=np.array(self._key), **arrays)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, self.folder / _FILE)
         except OSError as fault:
             self._broken = True
             log.warning("No checkpoint for --resume: %s cannot be written (%s)", self.folder, fault.strerror)
-            with suppress(OSError):
-                temporary.unlink()
         self._saved_at_s = time.monotonic()
 
     def discard(self) -> None:

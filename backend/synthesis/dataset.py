@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 from backend.errors import BadInputError, DeviceError, MarionetError, OutputError
+from backend.files import whole_file
 from backend.synthesis.generate import RenderSettings, ShardRenderer
 from backend.synthesis.poses import collect_poses, empty_collection, write_collection
 from backend.synthesis.truth import Shard, read_shard, write_shard
@@ -129,9 +129,8 @@ def _prepare(request: DatasetRequest) -> None:
         if not poses.exists():
             collection = collect_poses(request.mocap, request.held_out) if request.mocap else empty_collection()
             log.info("%d poses from mocap", len(collection))
-            partial = poses.with_name(f".{POSES_FILE}")
-            write_collection(collection, partial)
-            os.replace(partial, poses)
+            with whole_file(poses) as partial:
+                write_collection(collection, partial)
         path.write_text(json.dumps(record, indent=1), encoding="utf-8")
     except OSError as fault:
         raise OutputError(f"{request.output} cannot be written ({fault})", "Choose another --output") from fault

@@ -5,8 +5,6 @@ May import numpy and its own room. A shard is one npz: arrays with a row an imag
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import BadInputError, OutputError
+from backend.files import whole_file
 from backend.types import Array
 from blender_addon.motion.body import bare_name, canonical_body
 
@@ -89,20 +88,14 @@ def write_shard(path: Path, jpegs: list[bytes], truths: list[ImageTruth]) -> Non
     arrays = {name: a.astype(np.float32) if a.dtype == np.float64 else a for name, a in arrays.items()}
     ends = np.cumsum([len(jpeg) for jpeg in jpegs]).astype(np.int64)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".part", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                np.savez(
-                    stream,
-                    format=np.array(SHARD_FORMAT),
-                    jpeg_ends=ends,
-                    jpeg_bytes=np.frombuffer(b"".join(jpegs), dtype=np.uint8),
-                    **arrays,
-                )
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with whole_file(path, sync=False) as temporary, temporary.open("wb") as stream:
+            np.savez(
+                stream,
+                format=np.array(SHARD_FORMAT),
+                jpeg_ends=ends,
+                jpeg_bytes=np.frombuffer(b"".join(jpegs), dtype=np.uint8),
+                **arrays,
+            )
     except OSError as fault:
         raise OutputError(
             f"{path} could not be written ({fault})", "Free some space or choose another folder"

@@ -5,7 +5,6 @@ torch.
 
 from __future__ import annotations
 
-import os
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES
 from backend.embedding.tower_weights import IMAGE_LAYERS, POSE_LAYERS, Dense, TowerWeights
 from backend.embedding.towers_torch import ImageTower, PoseTower, TowerSizes
 from backend.errors import OutputError, WeightsError
+from backend.files import whole_file
 from backend.training.settings import TrainerSettings
 
 _TOWERS = ("image", "pose", "image_average", "pose_average")
@@ -71,13 +71,9 @@ def save_checkpoint(state: TrainerState, path: Path) -> None:
     record |= {"step": state.step, "configuration": state.configuration}
     if state.violations is not None:
         record["violations"] = torch.from_numpy(state.violations)
-    partial = path.with_suffix(".partial")
     try:
-        with partial.open("wb") as stream:
+        with whole_file(path) as partial, partial.open("wb") as stream:
             torch.save(record, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
     except (OSError, RuntimeError) as fault:  # torch reports a full disk as a RuntimeError
         raise OutputError(f"{path} cannot be written ({fault})", "Free some space: the one before is kept") from fault
 

@@ -7,7 +7,6 @@ the region that the first look gives, as a tracker would; in videos each frame's
 from __future__ import annotations
 
 import logging
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import OutputError
+from backend.files import whole_file
 from backend.networks import Network
 from backend.people import Quality, Roi, landmarks_on_crops, load_landmark_network
 from backend.people.landmarks import LANDMARKS
@@ -75,10 +75,8 @@ def render_landmarks(
         return known
     made = _look(folder, load_landmark_network(quality), progress)
     try:
-        partial = cache.with_name(f".{cache.name}")
-        with partial.open("wb") as stream:
+        with whole_file(cache) as partial, partial.open("wb") as stream:
             np.savez(stream, key=key, **{field.name: getattr(made, field.name) for field in fields(made)})
-        os.replace(partial, cache)
     except OSError as fault:
         raise OutputError(f"{cache} cannot be written ({fault})", "Make the folder of renders writable") from fault
     return made

@@ -16,10 +16,10 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from backend.errors import OutputError
+from backend.files import whole_file
 from backend.types import CancelToken, Frame, Image, Progress, ProgressCallback
 from backend.video import VideoReader
 from backend.visualization.drawing import confidence_colour, draw_label, draw_person
-from backend.whole_file import whole_file
 from blender_addon.motion.clip import MotionClip
 
 # 1/90000 s holds 23.976, 29.97, 59.94 and every integer rate without drift

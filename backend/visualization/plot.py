@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from backend.errors import OutputError
+from backend.files import whole_file
 from backend.types import Array
-from backend.whole_file import whole_file
 from blender_addon.motion.clip import MotionClip
 from blender_addon.motion.posing import FOOT_POINTS, clip_body, find_feet, pose_clip
 
