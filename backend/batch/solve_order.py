@@ -11,10 +11,8 @@ from pathlib import Path
 from backend.batch.tasks import ClipTask, SolveSettings
 from backend.camera import CameraOptions
 from backend.embedding.model_files import ModelFiles
-from backend.errors import BadInputError
 from backend.pipeline import SolveRequest
-from backend.solving.person import parse_person
-from backend.solving.request import SolveQuality
+from backend.solving.option_parsing import parse_direction, parse_person, parse_quality
 from backend.video import FrameRange, VideoOptions, VideoReader, open_video, parse_range
 from backend.video.sequence import is_sequence
 from blender_addon.motion.clip import MotionClip
@@ -23,9 +21,6 @@ from blender_addon.motion.clip import MotionClip
 def solve_request(order: ClipTask, output: Path, device: str) -> SolveRequest:
     """The pipeline's request. Raises BadInputError for an option that cannot be."""
     settings = order.solve
-    qualities = [quality.value for quality in SolveQuality]
-    if settings.quality not in qualities:
-        raise BadInputError(f"There is no quality {settings.quality!r}", f"Choose from {', '.join(qualities)}")
     calibration = Path(settings.calibration) if settings.calibration else None
     return SolveRequest(
         video=Path(order.source),
@@ -35,8 +30,8 @@ def solve_request(order: ClipTask, output: Path, device: str) -> SolveRequest:
         max_people=settings.max_people,
         height_m=settings.height_m,
         camera=CameraOptions(settings.focal_px, settings.fov_deg, calibration, settings.camera or None),
-        gravity_camera=_direction(settings.gravity) if settings.gravity else None,
-        quality=SolveQuality(settings.quality),
+        gravity_camera=parse_direction(settings.gravity) if settings.gravity else None,
+        quality=parse_quality(settings.quality),
         model=model_files(settings),
         device=device,
         slow_motion=settings.slow_motion,
@@ -92,11 +87,3 @@ def clip_facts(clips: Sequence[MotionClip]) -> dict[str, str]:
         "camera": header.intrinsics_source,
         "quality": header.quality,
     }
-
-
-def _direction(text: str) -> tuple[float, float, float]:
-    try:
-        x, y, z = (float(part) for part in text.split(","))
-    except ValueError:
-        raise BadInputError(f"The gravity {text!r} is not a direction", "Give x,y,z, for example 0,1,0") from None
-    return (x, y, z)

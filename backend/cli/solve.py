@@ -12,8 +12,8 @@ from backend.cli.output import Terminal, cancel_on_interrupt, clock_text
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, Cancelled
 from backend.pipeline import ChunkCallback, SolvedChunk, SolveRequest, SolveResult, solve
+from backend.solving.option_parsing import parse_direction, parse_person, parse_quality
 from backend.solving.outputs import check_apart, check_ending, check_writable
-from backend.solving.person import parse_person
 from backend.solving.request import SolveQuality
 from backend.types import CancelToken
 from backend.video import FrameRange, open_video, parse_range
@@ -151,8 +151,8 @@ def _request(args: argparse.Namespace) -> SolveRequest:
         max_people=args.max_people,
         height_m=args.height,
         camera=camera_options(args),
-        gravity_camera=_vector(args.gravity) if args.gravity else None,
-        quality=SolveQuality(args.quality),
+        gravity_camera=parse_direction(args.gravity) if args.gravity else None,
+        quality=parse_quality(args.quality),
         model=ModelFiles(args.towers, args.bank),
         device=args.device,
         smoothing=args.smooth,
@@ -160,14 +160,6 @@ def _request(args: argparse.Namespace) -> SolveRequest:
         sequence_fps=args.fps,
         resume=args.resume,
     )
-
-
-def _vector(text: str) -> tuple[float, float, float]:
-    try:
-        x, y, z = (float(part) for part in text.split(","))
-    except ValueError:
-        raise BadInputError(f"--gravity {text!r} is not a direction", "Give x,y,z, for example 0,1,0") from None
-    return (x, y, z)
 
 
 def _chunk_events(terminal: Terminal) -> ChunkCallback:

@@ -10,29 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from backend.server.worker_protocol import RunJob
-from backend.types import Array, CancelToken, ProgressCallback
-
-
-@dataclass(frozen=True, slots=True)
-class PreviewChunk:
-    """Solved frames of one person, as `MotionChunk` describes them.
-
-    frame_index (T,), times_s (T,), rotations_wxyz (T, J, 4), root_m (T, 3) in `space` ("world" or "camera"),
-    joints_camera_m (T, 17, 3), confidence (T,).
-    """
-
-    person: int
-    space: str
-    frame_index: NDArray[np.integer]
-    times_s: Array
-    rotations_wxyz: Array
-    root_m: Array
-    joints_camera_m: Array
-    confidence: Array
+from backend.solving.request import SolvedChunk
+from backend.types import CancelToken, ProgressCallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +20,7 @@ class JobSink:
     """Where a runner reports: both callbacks may be called from any thread; `cancel` is asked between frames."""
 
     progress: ProgressCallback
-    chunk: Callable[[PreviewChunk], None]
+    chunk: Callable[[SolvedChunk], None]
     cancel: CancelToken
 
 

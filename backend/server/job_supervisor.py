@@ -10,8 +10,7 @@ from dataclasses import replace
 
 from backend.server.config import Limits
 from backend.server.job_store import JobStore
-from backend.server.job_table import JobTable
-from backend.server.jobs import Job
+from backend.server.jobs import Job, JobTable
 from backend.server.logs import log_event
 from backend.server.worker_pool import WorkerHandle, WorkerPool
 from backend.server.worker_protocol import JobEnded

@@ -25,10 +25,9 @@ from backend.server.handlers import RequestHandlers, ServerPolicy
 from backend.server.job_scheduler import JobScheduler
 from backend.server.job_store import JobStore
 from backend.server.job_supervisor import JobSupervisor
-from backend.server.job_table import JobTable
+from backend.server.jobs import JobTable
 from backend.server.logs import LOGGER, RefusalLedger, log_event
-from backend.server.router import Arrival, RouterSocket
-from backend.server.send_queue import SendQueue
+from backend.server.router import Arrival, RouterSocket, SendQueue
 from backend.server.sessions import MAX_DENIALS, Session, Sessions
 from backend.server.subscriptions import Subscriptions, subscription_of
 from backend.server.upload_cache import UploadCache

@@ -5,20 +5,22 @@ May import `backend.pipeline` and what its request is made of; runs inside a wor
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from backend.camera import CameraOptions
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.errors import BadInputError
+from backend.people.networks import PeopleNetworks
 from backend.people.options import Selection
-from backend.pipeline import SolvedChunk, SolveModels, SolveRequest, load_models, solve
-from backend.server.job_runner import JobOutcome, JobSink, PreviewChunk
-from backend.server.people_runner import find_people
+from backend.pipeline import SolveModels, SolveRequest, load_models, solve
+from backend.server.job_runner import JobOutcome, JobSink
 from backend.server.worker_protocol import RunJob
-from backend.solving.person import parse_person
+from backend.solving.option_parsing import parse_person, parse_quality
+from backend.solving.people_listing import PeopleListingRequest, find_everyone, summarise, write_sheet
 from backend.solving.request import SolveQuality
-from backend.video import FrameRange
+from backend.video import FrameRange, VideoOptions
 from blender_addon.wire.messages import SolveOptions
 
 CLIP_NAME = "clip.npz"
@@ -39,14 +41,14 @@ class SolveRunner:
         """Solve the order's video, or look who is in it. A second attempt goes on from the checkpoint of the first."""
         check_source(Path(order.source))
         if order.task == "people":
-            models = self._load(quality_of(order))
+            models = self._load(parse_quality(order.options.quality))
             return find_people(order, sink, models.device, models.people)
         request = replace(request_of(order, self._device), model=self._files)
         result = solve(
             request,
             progress=sink.progress,
             cancel=sink.cancel,
-            on_chunk=lambda chunk: sink.chunk(_preview(chunk)),
+            on_chunk=sink.chunk,
             models=self._load(request.quality),
         )
         warnings = tuple(warning.text for warning in result.warnings)
@@ -64,14 +66,6 @@ def check_source(path: Path) -> None:
         raise BadInputError(f"{path} is not a file", "Name a video file, a folder of images or a pattern")
 
 
-def quality_of(order: RunJob) -> SolveQuality:
-    """The quality that an order names. Raises BadInputError for one that there is not."""
-    qualities = [quality.value for quality in SolveQuality]
-    if order.options.quality not in qualities:
-        raise BadInputError(f"There is no quality {order.options.quality!r}", f"Choose from {', '.join(qualities)}")
-    return SolveQuality(order.options.quality)
-
-
 def request_of(order: RunJob, device: str) -> SolveRequest:
     """The pipeline's request for an order. Raises BadInputError for options that it does not know."""
     options = order.options
@@ -83,7 +77,7 @@ def request_of(order: RunJob, device: str) -> SolveRequest:
         max_people=options.max_people,
         height_m=options.height_m,
         camera=CameraOptions(fov_deg=options.fov_deg),
-        quality=quality_of(order),
+        quality=parse_quality(order.options.quality),
         device=device,
         smoothing=options.smoothing,
         slow_motion=options.slow_motion,
@@ -98,14 +92,23 @@ def _person(options: SolveOptions) -> Selection:
     return replace(parse_person(options.person), click_in_px=size if min(size) > 0 else None)
 
 
-def _preview(chunk: SolvedChunk) -> PreviewChunk:
-    return PreviewChunk(
-        person=chunk.person,
-        space="camera",
-        frame_index=chunk.frame_index,
-        times_s=chunk.times_s,
-        rotations_wxyz=chunk.rotations_wxyz,
-        root_m=chunk.root_camera_m,
-        joints_camera_m=chunk.joints_camera_m,
-        confidence=chunk.confidence,
+SHEET_NAME, LIST_NAME = "people.png", "people.json"
+
+
+def find_people(order: RunJob, sink: JobSink, device: str, networks: PeopleNetworks) -> JobOutcome:
+    """Carry out an order to look who is there, with loaded networks of the order's quality."""
+    options = order.options
+    request = PeopleListingRequest(
+        Path(order.source),
+        VideoOptions(range=FrameRange(options.start_s, options.end_s), sequence_fps=options.sequence_fps),
+        parse_quality(options.quality),
+        device,
+        options.max_people,
+        order.max_frames,
     )
+    tracks = find_everyone(request, sink.progress, sink.cancel, networks)
+    sheet, listed = Path(order.output_dir) / SHEET_NAME, Path(order.output_dir) / LIST_NAME
+    write_sheet(request, tracks, sheet)
+    rows = [asdict(summarise(place, track)) for place, track in enumerate(tracks)]
+    listed.write_text(json.dumps(rows), encoding="utf-8")
+    return JobOutcome((sheet, listed), {"people": float(len(tracks))})

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from backend.errors import Cancelled, MarionetError
-from backend.server.job_runner import JobOutcome, JobRunner, JobSink, PreviewChunk
+from backend.server.job_runner import JobOutcome, JobRunner, JobSink
 from backend.server.logs import LOGGER, log_event, set_up_logging
 from backend.server.worker_protocol import (
     TO_WORKER,
@@ -34,6 +34,7 @@ from backend.server.worker_protocol import (
     read_frames,
     write_frames,
 )
+from backend.solving.request import SolvedChunk
 from backend.types import CancelToken, Progress
 from blender_addon.wire.codec import decode, encode
 from blender_addon.wire.messages import JobProgress, MotionChunk, ResultFile
@@ -167,14 +168,14 @@ class JobReports:
             )
         )
 
-    def chunk(self, chunk: PreviewChunk) -> None:
+    def chunk(self, chunk: SolvedChunk) -> None:
         """Number the frames' messages and send them; a long chunk goes in several."""
         with self._lock:
             for start in range(0, len(chunk.frame_index), _MAX_CHUNK_FRAMES):
                 self._worker.send(self._message(chunk, slice(start, start + _MAX_CHUNK_FRAMES)))
                 self._chunks += 1
 
-    def _message(self, chunk: PreviewChunk, part: slice) -> MotionChunk:
+    def _message(self, chunk: SolvedChunk, part: slice) -> MotionChunk:
         return MotionChunk(
             self._order.job_id,
             self._order.attempt,

@@ -70,10 +70,11 @@ class Previewer:
             self._on_chunk(
                 SolvedChunk(
                     person=person,
+                    space="camera",
                     frame_index=fresh.frame_index[keep],
                     times_s=fresh.times_s[keep],
                     rotations_wxyz=poses.rotations_wxyz[keep],
-                    root_camera_m=poses.root_camera_m[keep],
+                    root_m=poses.root_camera_m[keep],
                     joints_camera_m=poses.joints_camera_m[keep],
                     confidence=np.nan_to_num(poses.confidence[keep]),
                 )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,15 +96,16 @@ class SolveRequest:
 class SolvedChunk:
     """A preview: frames of one person solved by themselves while the video is still being tracked.
 
-    frame_index (T,), times_s (T,), rotations_wxyz (T, J, 4) with the root orientation in the camera,
-    root_camera_m (T, 3), joints_camera_m (T, 17, 3), confidence (T,).
+    frame_index (T,), times_s (T,), rotations_wxyz (T, J, 4) and root_m (T, 3) in `space`, joints_camera_m (T, 17, 3),
+    confidence (T,).
     """
 
     person: int
-    frame_index: NDArray[np.intp]
+    space: Literal["camera", "world"]
+    frame_index: NDArray[np.integer]
     times_s: Array
     rotations_wxyz: Array
-    root_camera_m: Array
+    root_m: Array
     joints_camera_m: Array
     confidence: Array
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from backend.camera import CameraOptions
-from backend.embedding import model as pose_model
+from backend.embedding import pose_model
 from backend.pipeline import solve
 from backend.world import place
 

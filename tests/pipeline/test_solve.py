@@ -21,7 +21,7 @@ from backend.people.options import Choice, Selection
 from backend.pipeline import SolveRequest, _people_options, solve
 from backend.solving.checkpoint import Checkpoint, checkpoint_key, open_checkpoint
 from backend.solving.device import choose_device
-from backend.solving.person import parse_person
+from backend.solving.option_parsing import parse_person
 from backend.solving.preview import Previewer
 from backend.solving.request import SolveQuality
 from backend.types import CancelToken, Progress
@@ -113,7 +113,7 @@ def test_previews_come_early_and_change_nothing(solved_walk, walk, models, tmp_p
     assert len(chunks[0].frame_index) < len(result.clips[0])
     for chunk in chunks:
         assert np.isfinite(chunk.rotations_wxyz).all()
-        assert np.isfinite(chunk.root_camera_m).all()
+        assert np.isfinite(chunk.root_m).all()
         np.testing.assert_allclose(chunk.times_s, result.clips[0].times_s[chunk.frame_index])
 
 

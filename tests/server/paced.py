@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from backend.errors import Cancelled, VideoError
-from backend.server.job_runner import JobOutcome, JobSink, PreviewChunk
+from backend.server.job_runner import JobOutcome, JobSink
 from backend.server.worker_main import run_worker
 from backend.server.worker_protocol import RunJob
+from backend.solving.request import SolvedChunk
 from backend.types import Progress
 
 
@@ -50,10 +51,10 @@ def frame_rotations(first: int, count: int) -> np.ndarray:
     return np.stack([np.cos(half), np.sin(half), 0.0 * half, 0.0 * half], axis=-1)
 
 
-def chunk_of(first: int, count: int) -> PreviewChunk:
+def chunk_of(first: int, count: int) -> SolvedChunk:
     """Frames `first` to `first + count` of the made-up person."""
     index = np.arange(first, first + count)
-    return PreviewChunk(
+    return SolvedChunk(
         person=0,
         space="world",
         frame_index=index,

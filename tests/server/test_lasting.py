@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backend.server.job_store import JobRecord, JobStore
-from backend.server.job_table import JobTable
+from backend.server.jobs import JobTable
 from backend.server.upload_cache import UploadCache
 from blender_addon.wire import messages as wire
 from blender_addon.wire.messages import ResultFile, SolveOptions, Source

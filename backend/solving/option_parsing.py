@@ -1,4 +1,7 @@
-"""How a person is named in text: `--person` and the wire's option. `backend.people.options`, `backend.errors`."""
+"""Options that are text on the command line, in a batch manifest and on the wire: person, quality, direction.
+
+May import `backend.people.options`, `backend.solving.request` and `backend.errors`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import re
 
 from backend.errors import BadInputError
 from backend.people.options import Choice, Selection
+from backend.solving.request import SolveQuality
 
 _CLICK = re.compile(r"^(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?)(?:@(\d+))?$")
 _WORDS = {
@@ -33,3 +37,20 @@ def parse_person(text: str) -> Selection:
     raise BadInputError(
         f"--person {text!r}: unknown person", "Use largest, longest, moving, all, a number from `tracks`, or X,Y@FRAME"
     )
+
+
+def parse_quality(text: str) -> SolveQuality:
+    """Read `fast`, `balanced` or `best`. Raises BadInputError for anything else."""
+    names = [quality.value for quality in SolveQuality]
+    if text not in names:
+        raise BadInputError(f"There is no quality {text!r}", f"Choose from {', '.join(names)}")
+    return SolveQuality(text)
+
+
+def parse_direction(text: str) -> tuple[float, float, float]:
+    """Read `x,y,z` in camera axes. Raises BadInputError for anything else."""
+    try:
+        x, y, z = (float(part) for part in text.split(","))
+    except ValueError:
+        raise BadInputError(f"--gravity {text!r} is not a direction", "Give x,y,z, for example 0,1,0") from None
+    return (x, y, z)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.server.send_queue import MAX_WAITING, SendQueue
+from backend.server.router import MAX_WAITING, SendQueue
 from blender_addon.wire.codec import Buffer
 
 
