@@ -66,11 +66,11 @@ def test_each_odd_clip_is_named_with_a_remedy_that_fits(start: Any, tmp_path: Pa
         "nobody": ("Nobody is solved in any frame", "Solve another person"),
     }
     for name, (message, remedy) in said.items():
-        fault = done.report[f"{name}/{name}"]["faults"][0]
-        assert message in fault["message"]
-        assert remedy in fault["remedy"]
-        assert ".batch" not in json.dumps(fault)
-        assert name == "nobody" or str(tmp_path / f"{name}.npz") in fault["message"]
+        told = done.report[f"{name}/{name}"]["error"]
+        assert message in told
+        assert told.count(remedy) == 1
+        assert ".batch" not in told
+        assert name == "nobody" or str(tmp_path / f"{name}.npz") in told
     paused = done.report["paused/paused"]
     assert paused["status"] == "done"
     assert any("pauses for 3600 s" in warning for warning in paused["warnings"])
@@ -88,9 +88,9 @@ def test_an_armature_without_bones_is_named(start: Any, tmp_path: Path) -> None:
     shutil.copyfile(SAMPLE, tmp_path / "walk.npz")
     words = (tmp_path / "walk.npz", "--rig", tmp_path / "rig.blend", "--format", "fbx", "--blender", BLENDER)
     done = start(*words).finish()
-    fault = done.report["walk/walk"]["faults"][0]
-    assert "has no bones" in fault["message"]
-    assert "rigged character" in fault["remedy"]
+    told = done.report["walk/walk"]["error"]
+    assert "has no bones" in told
+    assert "rigged character" in told
 
 
 def test_names_of_any_bytes_and_length_are_done(start: Any, tmp_path: Path) -> None:
