@@ -111,6 +111,7 @@ check: lint types arrows extension docs  ## everything CI runs beside the tests
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
 
 types: $(VENV)/.dev
 	$(RUN) -m mypy
