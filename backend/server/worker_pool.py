@@ -7,10 +7,12 @@ that the loop waits in one place on every system.
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,6 +22,7 @@ from backend.server.logs import log_event
 from backend.server.worker_protocol import FROM_WORKER, AbandonJob, RunJob, StopJob, read_frames, write_frames
 from blender_addon.wire.codec import decode, encode
 from blender_addon.wire.errors import WireError
+from blender_addon.wire.interpreter import direct_interpreter
 from blender_addon.wire.messages import Worker
 
 INBOX = "inproc://marionet-workers"
@@ -68,7 +71,14 @@ class WorkerHandle:
         """Start the process; it reports `Ready` when its models are loaded."""
         self.generation += 1
         self.state, self.job_id = "starting", ""
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # the interpreter itself, not the launcher of a Windows environment: what is measured and ended is the worker
+        interpreter = direct_interpreter(Path(self._command[0]))
+        self._process = subprocess.Popen(
+            (str(interpreter.program), *self._command[1:]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=interpreter.started_with(dict(os.environ)),
+        )
         arguments = (self._process, self.generation)
         threading.Thread(target=self._listen, args=arguments, name=self.worker_id, daemon=True).start()
         log_event("worker starts", worker=self.worker_id, device=self.device, pid=self._process.pid)

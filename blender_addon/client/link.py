@@ -110,11 +110,15 @@ class BackendLink:
 
     def close(self, stop_backend: bool = True) -> None:
         """Leave; the local backend is stopped unless it is to stay."""
+        stopped = self.process if stop_backend else None
+        told = stopped is not None and self._connection is not None and self._connection.state == "open"
+        if told and self._connection is not None:
+            self._connection.request(wire.Shutdown())
         self._disconnect()
         self._asks.clear()
         self._status = LinkStatus("closed")
-        if self.process is not None and stop_backend:
-            self.process.stop()
+        if stopped is not None:
+            stopped.stop(told=told)
 
     def _bring_up(self) -> None:
         """One step towards a connection: start the process, or wait for it, or read the file, or wait to retry."""
