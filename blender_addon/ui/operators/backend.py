@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from ...client.backend_setup import SetupError, SetupPlan, SetupRun, blender_python, plan_setup
+from ...client.backend_setup import SetupError, SetupPlan, SetupRun, plan_beside, plan_setup
 from ...extension import EXTENSION_ID, extension_version, preferences
 from ...session import session_state
 from ...session.backend import AccessError, close_link, ensure_link, environment_dir
@@ -68,7 +68,7 @@ def watch_timer() -> float | None:
     status = link.tick(_LINK_BUDGET_S)
     redraw_everything()
     if status.state in ("dead", "refused"):
-        session_state.STATE.fail(" ".join(part for part in (status.words, status.remedy) if part))
+        session_state.STATE.fail(". ".join(part for part in (status.words, status.remedy) if part))
         return None
     if status.state == "open":
         return _CALM_S  # kept alive, so that the light tells the truth
@@ -99,11 +99,17 @@ class MARIONET_OT_stop_backend(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def setup_plan() -> SetupPlan:
-    """The set-up as the preferences ask for it. Raises SetupError in words."""
+def setup_plan(beside: bool = False) -> SetupPlan:
+    """The set-up as the preferences ask for it. Raises SetupError in words.
+
+    `beside`: the environment is made beside the one in use and takes its place when everything worked.
+    """
     chosen = preferences()
-    python = Path(bpy.path.abspath(chosen.setup_python)) if chosen.setup_python else blender_python()
-    return plan_setup(python, environment_dir(), chosen.setup_package or "marionet")
+    python = Path(bpy.path.abspath(chosen.setup_python)) if chosen.setup_python else None
+    package = bpy.path.abspath(chosen.setup_package) if chosen.setup_package else ""
+    if beside:
+        return plan_beside(environment_dir(), python, package)
+    return plan_setup(python, environment_dir(), package)
 
 
 class MARIONET_OT_setup_backend(bpy.types.Operator):
@@ -143,11 +149,12 @@ class MARIONET_OT_setup_backend(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         del context
         try:
-            plan = setup_plan()
+            plan = setup_plan(beside=True)
         except SetupError as fault:
             self.report({"ERROR"}, session_state.STATE.fail(str(fault)))
             return {"CANCELLED"}
         close_link()
+        session_state.STATE.last_error = ""
         run = SetupRun(plan, plan.environment.parent / "backend_setup.log")
         session_state.STATE.setup = run
         run.poll()
