@@ -22,7 +22,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
-from backend.cli.output import report_error
+from backend.cli.output import print_any_name, report_error
 from backend.errors import BadInputError, MarionetError
 
 PROGRAM = "marionet"
@@ -65,6 +65,7 @@ exit codes: 0 done, 1 a clip of a batch failed, 2 bad argument, 3 video, 4 no pe
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, or the `exit_code` of the MarionetError that ended it."""
+    print_any_name()
     arguments = _as_meant(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     try:

@@ -6,6 +6,7 @@ output as one line of JSON, so that another program can follow.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -112,6 +113,16 @@ def report_error(error: MarionetError, as_json: bool) -> None:
             print(f"  {error.remedy}", file=sys.stderr)
 
 
+def print_any_name() -> None:
+    r"""Let standard output and errors take every name: what their encoding lacks is written as `\uXXXX`.
+
+    On Windows a pipe has the code page's characters, and a video named 日本.mp4 would otherwise end the command.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 @contextmanager
 def private_stdout() -> Iterator[None]:
     """Keep standard output for what this process says; child processes and libraries that write to the file
@@ -127,7 +138,7 @@ def private_stdout() -> Iterator[None]:
     kept = os.dup(number)
     os.dup2(2, number)
     try:
-        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as own, redirect_stdout(own):
+        with os.fdopen(os.dup(kept), "w", encoding="utf-8", errors="backslashreplace") as own, redirect_stdout(own):
             yield
     finally:
         os.dup2(kept, number)

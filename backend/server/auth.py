@@ -6,6 +6,7 @@ import hmac
 import json
 import logging
 import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from zmq.utils import z85
 from backend.errors import BadInputError, ServiceError
 from backend.server.logs import RefusalLedger, log_event
 from blender_addon.wire.connection_file import ConnectionFileError, check_private, write_private_file
+from blender_addon.wire.windows_paths import network_host, share_of
 
 ZAP_DOMAIN = "marionet"
 SERVER_KEY_FILE = "server.key.json"
@@ -148,8 +150,16 @@ class ZapHandler:
             self.socket.send_multipart([b"1.0", request, b"200", b"", name.encode(), b""])
 
 
-def path_within(path: str, roots: tuple[Path, ...]) -> Path | None:
-    """The file that `path` names, links followed, when it lies in one of `roots`; None when it does not."""
+def path_within(path: str, roots: tuple[Path, ...], platform: str = sys.platform) -> Path | None:
+    """The file that `path` names, links followed, when it lies in one of `roots`; None when it does not.
+
+    A path that names another computer is looked at only where a root lies on that computer's share: on Windows the
+    look alone would send this account's credentials to a stranger's machine.
+    """
+    if platform == "win32" and network_host(path):
+        shares = {share_of(str(root)) for root in roots} - {""}
+        if share_of(path) not in shares:
+            return None
     try:
         resolved = Path(path).resolve()
     except (OSError, RuntimeError, ValueError):

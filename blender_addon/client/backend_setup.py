@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..python_search import NoPythonError, PythonFacts, choose_python
 from ..setup_run import SetupPlan, SetupRun, SetupStep, clean_environment, command_line
+from ..wire.windows_paths import LONGEST_PATH, is_too_long
 
 __all__ = ["SetupPlan", "SetupRun", "SetupStep", "clean_environment", "command_line"]
 
@@ -23,9 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = "backend_wheel"
 LOCKS = {(3, 13): "core-py313.txt"}
 DEFAULT_LOCK = "core.txt"
-# the deepest file of the locked packages lies this far below an environment; Windows takes 259 characters in all
+# the deepest file of the locked packages lies this far below an environment
 _DEEPEST_CHARACTERS = 150
-_LONGEST_WINDOWS_PATH = 259
 _ADD_SOURCE = (
     "import pathlib, sys, sysconfig; line = 'import sys; sys.path.append(' + ascii(sys.argv[1]) + ')'; "
     "pathlib.Path(sysconfig.get_path('purelib'), 'marionet_source.pth').write_text(line)"
@@ -127,32 +127,17 @@ def made_beside(plan_for: Path) -> Path:
 
 def check_path_length(environment: Path) -> None:
     """Raise SetupError where Windows would refuse the paths below an environment."""
-    length = len(str(made_beside(environment)))
     if path_is_too_long(environment):
-        most = _LONGEST_WINDOWS_PATH - _DEEPEST_CHARACTERS
+        most = LONGEST_PATH - _DEEPEST_CHARACTERS
         raise SetupError(
-            f"{environment} is {length} characters long, and Windows takes {most} here. Turn on long paths "
-            "(docs/how_to/install.md), or name a Python with the backend under Backend Python"
+            f"{environment} is {len(str(made_beside(environment)))} characters long, and Windows takes {most} here. "
+            "Turn on long paths (docs/how_to/install.md), or name a Python with the backend under Backend Python"
         )
 
 
 def path_is_too_long(environment: Path, long_paths: bool | None = None, platform: str = sys.platform) -> bool:
     """Whether Windows would refuse the paths below an environment; `long_paths`: None asks the system."""
-    if platform != "win32" or len(str(made_beside(environment))) + _DEEPEST_CHARACTERS <= _LONGEST_WINDOWS_PATH:
-        return False
-    return not (_long_paths_are_on() if long_paths is None else long_paths)
-
-
-def _long_paths_are_on() -> bool:
-    if sys.platform == "win32":
-        import winreg
-
-        try:
-            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
-                return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
-        except OSError:
-            return False
-    return True
+    return is_too_long(made_beside(environment), _DEEPEST_CHARACTERS, long_paths, platform)
 
 
 def _lock_for(facts: PythonFacts, folder: Path) -> Path:

@@ -11,7 +11,7 @@ import pytest
 
 from backend.errors import BlenderError
 from backend.export.animate_request import ExportOrder, order_from_line, order_to_line
-from backend.export.blender_process import BlenderProcess, BlenderSettings
+from backend.export.blender_process import BlenderProcess, BlenderSettings, blender_environment
 from backend.export.find_blender import VARIABLE, Blender, find_blender
 from tests.batch.batch_runs import BLENDER, RIG, ROOT, needs_blender
 
@@ -36,6 +36,15 @@ def test_orders_survive_the_pipe() -> None:
     line = order_to_line(order)
     assert line.count("\n") == 1
     assert order_from_line(line) == order
+
+
+def test_blender_writes_every_name_and_sees_nothing_of_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONIOENCODING", "PYTHONSAFEPATH"):
+        monkeypatch.setenv(name, "of this Python")
+    environment = blender_environment("profile")
+    kept = {name: value for name, value in environment.items() if name.startswith("PYTHON")}
+    assert kept == {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    assert environment["BLENDER_USER_RESOURCES"] == "profile"
 
 
 def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

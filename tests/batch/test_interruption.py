@@ -142,5 +142,5 @@ def test_a_damaged_record_or_solved_clip_is_done_again(start, video) -> None:
         path.write_bytes(b"\x00torn")
     (first.out / "a" / "a.npz").unlink()
     again = start(video("a"), "--format", "clip").finish()
-    assert again.code == 0, Path(again.out / "report.json").read_text()
+    assert again.code == 0, Path(again.out / "report.json").read_text(encoding="utf-8")
     assert contents_of(again.out, None) == before

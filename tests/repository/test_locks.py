@@ -17,7 +17,9 @@ LOCKED_EXTRAS: dict[str, tuple[str, ...]] = {"core": (), "dev": ("dev", "docs"),
 def locked(path: Path) -> dict[str, list[str]]:
     """Package -> versions of one lock file (two where a marker splits them)."""
     found: dict[str, list[str]] = {}
-    for name, version in re.findall(r"^([A-Za-z0-9_.-]+)==([^ \\]+)", path.read_text(), flags=re.MULTILINE):
+    for name, version in re.findall(
+        r"^([A-Za-z0-9_.-]+)==([^ \\]+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE
+    ):
         found.setdefault(canonicalize_name(name), []).append(version)
     return found
 

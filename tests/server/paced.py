@@ -75,7 +75,7 @@ class PacedRunner:
 
     def run(self, order: RunJob, sink: JobSink) -> JobOutcome:
         """Emit the script's frames."""
-        script = Script(**json.loads(Path(order.source).read_text()))
+        script = Script(**json.loads(Path(order.source).read_text(encoding="utf-8")))
         if script.frames > order.max_frames:
             raise VideoError(f"The clip has {script.frames} frames, at most {order.max_frames} are allowed")
         ballast = np.ones(script.eat_mb << 17)
