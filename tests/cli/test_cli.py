@@ -111,10 +111,10 @@ def test_json_progress_is_thinned_but_ends_complete(capsys):
 def test_an_interrupt_sets_the_token_and_a_second_one_ends(number):
     before = signal.getsignal(number)
     with cancel_on_interrupt() as token:
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert token.cancelled
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
     assert signal.getsignal(number) is before
 
 

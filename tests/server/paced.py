@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from backend.errors import Cancelled, VideoError
 from backend.server.job_runner import JobOutcome, JobSink, PreviewChunk
@@ -100,7 +99,7 @@ class PacedRunner:
             if script.deaf_from < 0 or frame < script.deaf_from:
                 sink.cancel.raise_if_cancelled()
             if frame == script.crash_at:
-                os.kill(os.getpid(), signal.SIGKILL)
+                psutil.Process().kill()
             if frame == script.fail_at:
                 raise VideoError(f"Frame {frame} is damaged", "Trim the clip")
             if frame == script.bug_at:
