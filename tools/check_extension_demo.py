@@ -215,6 +215,7 @@ def main() -> int:
     parser.add_argument("archive", type=Path)
     parser.add_argument("--backend-python", type=Path, help="use this backend instead of Set Up Backend")
     parser.add_argument("--profile", type=Path, help="make Blender's profile in this folder, and remove it afterwards")
+    parser.add_argument("--keep", action="store_true", help="leave the profile, with the environment that was set up")
     options = parser.parse_args()
     require(options.archive.is_file(), f"{options.archive} does not exist; run make extension")
     python = options.backend_python
@@ -231,7 +232,8 @@ def main() -> int:
     except (InstallError, RuntimeError) as fault:
         print(f"FAILED: {fault}", file=sys.stderr)
     finally:
-        shutil.rmtree(profile, ignore_errors=True)
+        if not options.keep:
+            shutil.rmtree(profile, ignore_errors=True)
     return status
 
 

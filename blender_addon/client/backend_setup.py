@@ -26,6 +26,8 @@ LOCKS = {(3, 13): "core-py313.txt"}
 DEFAULT_LOCK = "core.txt"
 # the deepest file of the locked packages lies this far below an environment
 _DEEPEST_CHARACTERS = 150
+# nothing from the current folder or PYTHONPATH; and names outside Windows' code page can be written to the log
+_ALONE = ("-I", "-X", "utf8")
 _ADD_SOURCE = (
     "import pathlib, sys, sysconfig; line = 'import sys; sys.path.append(' + ascii(sys.argv[1]) + ')'; "
     "pathlib.Path(sysconfig.get_path('purelib'), 'marionet_source.pth').write_text(line)"
@@ -103,19 +105,21 @@ def plan_setup(python: Path | None, environment: Path, package: str = "", root: 
         raise SetupError(str(fault)) from fault
     lock = _lock_for(facts, source.locks)
     inner = str(environment_python(environment))
-    pip = (inner, "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-deps")
+    pip = (inner, *_ALONE, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-deps")
     locked = (*pip, "--require-hashes", "--only-binary", ":all:", "--requirement", str(lock))
     if source.wheel is not None:
         backend = SetupStep("Install the backend", (*pip, "--no-index", str(source.wheel)))
     else:
-        backend = SetupStep("Point to the backend's source", (inner, "-I", "-c", _ADD_SOURCE, str(source.folder)))
+        backend = SetupStep("Point to the backend's source", (inner, *_ALONE, "-c", _ADD_SOURCE, str(source.folder)))
     return SetupPlan(
         environment,
         (
-            SetupStep("Make an environment of its own", (str(chosen), "-I", "-m", "venv", "--clear", str(environment))),
+            SetupStep(
+                "Make an environment of its own", (str(chosen), *_ALONE, "-m", "venv", "--clear", str(environment))
+            ),
             SetupStep("Download and install its packages", locked, 8.0, _packages_in(lock)),
             backend,
-            SetupStep("Check it", (inner, "-I", "-m", "backend", "doctor")),
+            SetupStep("Check it", (inner, *_ALONE, "-m", "backend", "doctor")),
         ),
     )
 
