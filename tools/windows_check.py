@@ -24,13 +24,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from test_lock import TEST_PACKAGES
 from wine_machine import USER, CannotRunError, CheckError, Machine, download, make_machine, need_wine, note, run
 
 ROOT = Path(__file__).resolve().parents[1]
 CANNOT_RUN = 77
 DEMO = ROOT / "assets" / "demo_clip.mp4"
-TEST_PACKAGES = ("colorama", "hypothesis", "iniconfig", "packaging", "pluggy", "pygments", "pytest", "pytest-timeout",
-                 "sortedcontainers")  # fmt: skip
 TESTS = ("wire", "contracts", "camera", "motion", "world", "bank", "video", "client/test_launchers.py",
          "client/test_backend_setup.py", "client/test_two_backends.py")  # fmt: skip
 # Tests that wine 8 itself cannot run, by name, with the reason that is printed.
