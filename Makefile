@@ -30,7 +30,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes --no-deps
 BLENDER_VENVS := $(BLENDERS:%=.venv-bpy-%)
 
 .PHONY: help demo test test-backend test-blender test-wheel coverage mutation lint types arrows extension extension-install \
-	wheel sbom docs gui-check \
+	wheel sbom docs gui-check windows-check \
 	docs-serve benchmarks venv dev-venv blender-venvs system check clean distclean
 .SECONDARY:
 
@@ -124,9 +124,10 @@ extension: $(VENV)/.dev $(BLENDERS:%=.venv-bpy-%/.ready)  ## the extension's zip
 
 extension-install: $(BLENDERS:%=extension-install-%) extension-demo-$(DEMO_BLENDER)  ## install the built zip into each Blender's empty profile; the whole demo in one
 
-# Capture to exports by the installed extension's own operators; any version by name
+# Set Up Backend with no field filled in, then capture to exports, all by the installed extension's own operators; any
+# version by name
 # (`make extension-demo-5.0`), in CI one: it takes longer than all installations together.
-extension-demo-%: .venv-bpy-%/.ready $(VENV)/.core
+extension-demo-%: .venv-bpy-%/.ready
 	.venv-bpy-$*/bin/python tools/check_extension_demo.py $(DIST)/marionet-*.zip
 
 extension-install-%: .venv-bpy-%/.ready
@@ -144,6 +145,10 @@ sbom: $(VENV)/.core  ## the software bill of materials, into dist/
 # 77 is "cannot run here": said loudly, and no failure.
 gui-check: $(VENV)/.core .venv-bpy-$(DEMO_BLENDER)/.ready  ## a real Blender window from zip to bake (root, mmdebstrap)
 	@$(RUN) tools/gui_check.py || [ $$? -eq 77 ]
+
+# 77 is "cannot run here": said loudly, and no failure.
+windows-check: $(VENV)/.core extension  ## Marionet on Windows: its Python and Blender for Windows under wine (root, Debian)
+	@$(RUN) tools/windows_check.py $(DIST)/marionet-*.zip || [ $$? -eq 77 ]
 
 docs: $(VENV)/.dev  ## the documentation site, into site/
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet

@@ -134,7 +134,7 @@ def machine() -> str:
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        models = [line for line in info.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
         name = models[0].partition(":")[2].strip() if models else name
     where = f"Python {platform.python_version()}, {platform.system()}"
     return f"{name}, {os.cpu_count()} cores, {where}, {time.strftime('%Y-%m-%d')}"

@@ -1,6 +1,7 @@
-"""Build the Blender extension: `python tools/build_extension.py --output-dir DIR`. Standard library only.
+"""Build the Blender extension: `python tools/build_extension.py --output-dir DIR`. Standard library and pip only.
 
-Fetches the bundled wheels by hash (once, into the ignored folder `wheels/`), builds the zip with Blender's own
+Fetches the bundled wheels by hash (once, into the ignored folder `wheels/`), builds the backend's wheel and lays it
+with the locks of its packages into the ignored folder `backend_wheel/`, builds the zip with Blender's own
 `blender_ext.py`, validates it with Blender's tag list, checks the zip's list of files, and writes a static repository
 index (`index.json`, `index.html`) so that the folder can be hosted and added to Blender as a repository URL.
 """
@@ -13,18 +14,26 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 import zipfile
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[1]
 WHEEL_LIST = REPOSITORY_ROOT / "tools" / "extension_wheels.txt"
-WHEEL_PLATFORMS = ("manylinux_2_28_x86_64", "macosx_15_0_arm64", "win_amd64", "win_arm64")
+WHEEL_PLATFORMS = ("manylinux_2_28_x86_64", "macosx_15_0_arm64", "win_amd64")
 WHEEL_PYTHONS = ("3.11", "3.13")
 SAMPLE_FILES = ("LICENSE.md", "demo_character.blend", "demo_clip.mp4", "sample_clip.npz")
+# What Set Up Backend installs from: the backend's wheel, made here, and the locks of its packages by Python version.
+BACKEND_FOLDER = "backend_wheel"
+LOCKS = ("core.txt", "core-py313.txt")
+WHEEL_SOURCES = ("backend", "blender_addon", "skeleton_maps")
+WHEEL_FILES = ("pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md")
 CLI_VARIABLE = "BLENDER_EXTENSION_CLI"
 
 logger = logging.getLogger("build_extension")
@@ -106,11 +115,46 @@ def _download(folder: Path, python: str, platform: str) -> None:
         raise BuildError(f"{' '.join(command)} failed:\n{done.stderr}")
 
 
+def build_backend_wheel(root: Path, source: Path = REPOSITORY_ROOT) -> Path:
+    """Build the backend's wheel from `source` into `root`'s backend folder, with the locks; returns the wheel.
+
+    Raises BuildError when pip cannot build it.
+    """
+    folder = root / BACKEND_FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with tempfile.TemporaryDirectory(prefix="marionet-wheel-") as work:
+        copy = Path(work, "source")
+        for name in WHEEL_SOURCES:
+            shutil.copytree(source / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in WHEEL_FILES:
+            shutil.copy2(source / name, copy / name)
+        isolation = ["--no-build-isolation"] if _setuptools_is_new() else []
+        words = ("--quiet", "--disable-pip-version-check", "--no-deps", *isolation, "--wheel-dir", str(folder))
+        command = [sys.executable, "-m", "pip", "wheel", *words, str(copy)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=work)
+    wheels = sorted(folder.glob("marionet-*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        raise BuildError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    for name in LOCKS:
+        shutil.copy2(source / "requirements" / name, folder / name)
+    return wheels[0]
+
+
+def _setuptools_is_new() -> bool:
+    """Whether this environment can build the wheel itself, as pyproject.toml asks."""
+    try:
+        return int(version("setuptools").split(".")[0]) >= 77
+    except (PackageNotFoundError, ValueError):
+        return False
+
+
 def expected_files(root: Path, wheels: list[Path]) -> set[str]:
     """What the zip has to hold: the manifest's allowlist, spelled out from the working tree."""
     names = {"blender_manifest.toml", "__init__.py", *(f"wheels/{wheel.name}" for wheel in wheels)}
     if (root / "LICENSE").is_file():
         names.add("LICENSE")
+    names |= {f"{BACKEND_FOLDER}/{path.name}" for path in (root / BACKEND_FOLDER).glob("*")}
     names |= {f"assets/{name}" for name in SAMPLE_FILES if (root / "assets" / name).is_file()}
     for folder in ("blender_addon", "skeleton_maps"):
         for path in (root / folder).rglob("*"):
@@ -129,9 +173,16 @@ def check_zip(archive: Path, root: Path, wheels: list[Path]) -> None:
         raise BuildError(f"{archive.name}: missing {missing[:8]}, not wanted {extra[:8]}")
 
 
-def build(root: Path, output: Path, cli: BlenderCli, *, split_platforms: bool = False) -> list[Path]:
-    """Build, validate and check the extension; returns the zips. `output` also becomes a static repository."""
+def build(
+    root: Path, output: Path, cli: BlenderCli, *, split_platforms: bool = False, fresh_backend: bool = True
+) -> list[Path]:
+    """Build, validate and check the extension; returns the zips. `output` also becomes a static repository.
+
+    `fresh_backend`: make the backend's wheel anew, instead of taking the one that lies there.
+    """
     wheels = fetch_wheels(root)
+    if fresh_backend:
+        build_backend_wheel(root)
     output.mkdir(parents=True, exist_ok=True)
     for stale in output.glob("marionet-*.zip"):
         stale.unlink()

@@ -1,7 +1,9 @@
 """The demo from inside an installed extension: zip, backend, capture, retarget, bake, exports, by its own operators.
 
-    .venv-bpy-4.5/bin/python tools/check_extension_demo.py dist/marionet-0.1.0.zip --backend-python .venv/bin/python
+    .venv-bpy-4.5/bin/python tools/check_extension_demo.py dist/marionet-0.1.0.zip [--backend-python .venv/bin/python]
 
+Without --backend-python the extension's own Set Up Backend makes the backend's environment, no field filled in: from
+the wheel and the locks in the zip, with packages from the package index. With it, that field alone is filled in.
 The zip is installed into an empty profile; the video that it brings is captured and baked onto the character that it
 brings. The baked motion is measured on the evaluated armature, against the clip and against the truth that the video
 was rendered from. Standard library, bpy, and what the extension carries.
@@ -38,6 +40,7 @@ class Found:
     """What the demo found, for the last line of output."""
 
     blender: str
+    set_up_s: float
     capture_s: float
     frames: int
     keys: int
@@ -61,12 +64,33 @@ def truth() -> Any:
         return {name: archive[name] for name in archive.files}
 
 
-def capture(profile: Path, backend_python: Path) -> Any:
+def set_up(backend_python: Path | None) -> float:
+    """The backend by one field, or by Set Up Backend with none; how long that took in seconds."""
+    import bpy
+
+    began = time.monotonic()
+    if backend_python is not None:
+        bpy.context.preferences.addons[PACKAGE].preferences.backend_python = str(backend_python)
+        return time.monotonic() - began
+    bpy.context.preferences.system.use_online_access = True
+    try:
+        done = bpy.ops.marionet.setup_backend()
+    except RuntimeError as fault:  # an operator that reports an error raises
+        log = (
+            addon("session.session_state").STATE.setup.log_tail(40)
+            if addon("session.session_state").STATE.setup
+            else []
+        )
+        raise InstallError("\n".join([str(fault), *log])) from fault
+    require(done == {"FINISHED"}, addon("session.session_state").STATE.last_error)
+    return time.monotonic() - began
+
+
+def capture(profile: Path) -> Any:
     """Start the backend and solve the video that the zip brings; returns the clip."""
     import bpy
 
     chosen = bpy.context.preferences.addons[PACKAGE].preferences
-    chosen.backend_python, chosen.backend_folder = str(backend_python), str(REPOSITORY_ROOT)
     chosen.clip_dir = str(profile / "clips")
     require(bpy.ops.marionet.connect_backend() == {"FINISHED"}, "the backend did not start")
     video = addon("rig.sample").SAMPLE_VIDEO
@@ -160,7 +184,7 @@ def export(profile: Path) -> list[str]:
     return written
 
 
-def run(archive: Path, profile: Path, backend_python: Path) -> Found:
+def run(archive: Path, profile: Path, backend_python: Path | None) -> Found:
     """Everything, in order. Raises InstallError with what went wrong."""
     import bpy
 
@@ -168,8 +192,9 @@ def run(archive: Path, profile: Path, backend_python: Path) -> Found:
     install(archive, profile)
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.context.scene.render.fps = 24
+    set_up_s = set_up(backend_python)
     captured = time.monotonic()
-    clip = capture(profile, backend_python)
+    clip = capture(profile)
     capture_s = time.monotonic() - captured
     armature, headline = bake()
     worst, bend, travel = measure(armature, clip)
@@ -181,28 +206,35 @@ def run(archive: Path, profile: Path, backend_python: Path) -> Found:
     addon("session.backend").close_link()
     remove()
     seconds = time.monotonic() - began
-    return Found(bpy.app.version_string, capture_s, len(clip), keys, worst, bend, travel, exports, seconds)
+    version = bpy.app.version_string
+    return Found(version, set_up_s, capture_s, len(clip), keys, worst, bend, travel, exports, seconds)
 
 
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path)
-    parser.add_argument("--backend-python", type=Path, default=REPOSITORY_ROOT / ".venv/bin/python")
+    parser.add_argument("--backend-python", type=Path, help="use this backend instead of Set Up Backend")
+    parser.add_argument("--profile", type=Path, help="make Blender's profile in this folder, and remove it afterwards")
+    parser.add_argument("--keep", action="store_true", help="leave the profile, with the environment that was set up")
     options = parser.parse_args()
     require(options.archive.is_file(), f"{options.archive} does not exist; run make extension")
-    require(options.backend_python.is_file(), f"{options.backend_python} does not exist; run make venv")
-    profile = Path(tempfile.mkdtemp(prefix="marionet-demo-")).resolve()
+    python = options.backend_python
+    require(python is None or python.is_file(), f"{python} does not exist; run make venv")
+    if options.profile is not None:
+        options.profile.mkdir(parents=True, exist_ok=True)
+    profile = Path(tempfile.mkdtemp(prefix="marionet-demo-", dir=options.profile)).resolve()
     os.environ["BLENDER_USER_RESOURCES"] = str(profile)
     status = 1
     try:
-        found = run(options.archive.resolve(), profile, options.backend_python.absolute())
+        found = run(options.archive.resolve(), profile, python.absolute() if python is not None else None)
         print(json.dumps({name: getattr(found, name) for name in found.__slots__}))
         status = 0
     except (InstallError, RuntimeError) as fault:
         print(f"FAILED: {fault}", file=sys.stderr)
     finally:
-        shutil.rmtree(profile, ignore_errors=True)
+        if not options.keep:
+            shutil.rmtree(profile, ignore_errors=True)
     return status
 
 

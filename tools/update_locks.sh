@@ -33,9 +33,17 @@ lock() {
 }
 
 lock core pyproject.toml --override no-torch.txt
-sed -n 's/^\([A-Za-z0-9_.-]*==[^ ]*\).*/\1/p' requirements/core.txt >"$work/constraints.txt"
+# The same for Python 3.13, which Blender 5.1 and later bring: it makes the backend's environment in Set Up Backend.
+# Versions are those of core.txt, save for numpy, of which 1.26 has no wheel for 3.13.
+cp "$work/pyproject.toml" "$work/pyproject.aside"
+sed -i -e '/^requires-python/s/.*/requires-python = ">=3.13,<3.14"/' -e '/^environments/d' "$work/pyproject.toml"
+[ -f requirements/core-py313.txt ] || sed '/^numpy==/,/[^\\]$/d' requirements/core.txt >requirements/core-py313.txt
+echo 'numpy>=2.2' >"$work/numpy2.txt"
+python=3.13 lock core-py313 pyproject.toml --override no-torch.txt -c numpy2.txt
+mv "$work/pyproject.aside" "$work/pyproject.toml"
+sed -n 's/^\([A-Za-z0-9_.-]*==.*\) \\$/\1/p' requirements/core.txt >"$work/constraints.txt"
 lock dev pyproject.toml --extra dev --extra docs --override no-torch.txt -c constraints.txt
-sed -n 's/^\([A-Za-z0-9_.-]*==[^ ]*\).*/\1/p' requirements/core.txt requirements/dev.txt |
+sed -n 's/^\([A-Za-z0-9_.-]*==.*\) \\$/\1/p' requirements/core.txt requirements/dev.txt |
     grep -v '^pymdown-extensions' | sort -u >"$work/constraints.txt"
 lock train pyproject.toml --extra train --extra batch --override no-torch.txt -c constraints.txt
 for blender in 4.2.23 4.5.15 5.0.1; do

@@ -37,7 +37,7 @@ def read_asf_amc(asf_path: Path, amc_path: Path, fps: float = 120.0) -> SourceMo
 
 
 def _read_asf(path: Path) -> tuple[list[_Bone], dict[str, str]]:
-    lines = [line.split() for line in path.read_text(errors="replace").splitlines()]
+    lines = [line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
     bones, parents = [_Bone("root", np.zeros(3), np.eye(3), ())], {}
     section, entry = "", dict[str, list[str]]()
     for words in lines:
@@ -67,7 +67,7 @@ def _bone(entry: dict[str, list[str]]) -> _Bone:
 
 def _read_amc(path: Path) -> dict[str, Array]:
     frames: list[dict[str, list[float]]] = []
-    for line in path.read_text(errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         words = line.split()
         if len(words) == 1 and words[0].isdigit():
             frames.append({})

@@ -21,6 +21,7 @@ from typing import Any, Final
 from backend.errors import BlenderError, MarionetError, OutputError
 from backend.export.animate_request import ExportOrder, ExportReply, order_to_line, reply_from_record
 from backend.export.find_blender import Blender
+from blender_addon.wire.interpreter import Interpreter, direct_interpreter
 
 StepCallback = Callable[[str, int, int], None]
 _START_S: Final = 180.0
@@ -110,25 +111,27 @@ class BlenderProcess:
     def _start(self) -> None:
         self.close()
         self._profile = tempfile.mkdtemp(prefix="marionet-blender-")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        environment["BLENDER_USER_RESOURCES"] = self._profile
+        program, *words = self._settings.blender.command()
+        interpreter = (
+            direct_interpreter(Path(program)) if self._settings.blender.is_python else Interpreter(Path(program))
+        )
         try:
             self._settings.log.parent.mkdir(parents=True, exist_ok=True)
             with self._settings.log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    self._settings.blender.command(),
+                    [str(interpreter.program), *words],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
                     encoding="utf-8",
-                    env=environment,
-                    start_new_session=True,  # Ctrl-C is for the batch, which lets this clip finish
+                    env=interpreter.started_with(blender_environment(self._profile)),
+                    start_new_session=True,  # Ctrl-C is for the batch, which lets this clip finish; on Windows:
+                    creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
                 )
         except OSError as fault:
-            program = self._settings.blender.program
             raise BlenderError(
-                f"{program} cannot be started ({fault.strerror})", "Name another with --blender"
+                f"{self._settings.blender.program} cannot be started ({fault.strerror})", "Name another with --blender"
             ) from fault
         self._lines = queue.SimpleQueue()
         self._listener = threading.Thread(target=_listen, args=(self._process, self._lines), daemon=True)
@@ -179,6 +182,17 @@ class BlenderProcess:
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
             return f"{log}:\n" + "\n".join(lines)
         return str(log)
+
+
+def blender_environment(profile: str) -> dict[str, str]:
+    """The environment variables of a headless Blender: none of this Python's own, and names in UTF-8 on every system.
+
+    On Windows a pipe otherwise takes the characters of the code page alone, and an exporter that prints the name of its
+    file ends there. "backslashreplace": the name of a file may be no text at all.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    own = {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:backslashreplace", "BLENDER_USER_RESOURCES": profile}
+    return {**kept, **own}
 
 
 def _listen(process: subprocess.Popen[str], lines: queue.SimpleQueue[str | None]) -> None:

@@ -9,6 +9,7 @@ May import bpy, `backend.export.animate_request` and the add-on's rooms. Nothing
 from __future__ import annotations
 
 import ctypes
+import io
 import json
 import math
 import os
@@ -24,6 +25,9 @@ def _take_over_streams() -> tuple[Any, Any]:
     orders = os.fdopen(os.dup(0), "r", encoding="utf-8")
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
+    for stream in (sys.stdout, sys.stderr):  # a name outside the code page must not end the exporter that prints it
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     return orders, replies
 
 

@@ -7,6 +7,7 @@ import json
 import logging
 import queue
 import secrets
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from backend.errors import BadInputError, ServiceError
 from backend.server.errors import RequestRefused
 from backend.server.logs import RefusalLedger, log_event
 from blender_addon.wire.connection_file import ConnectionFileError, check_private, write_private_file
+from blender_addon.wire.windows_paths import network_host, share_of
 
 ZAP_DOMAIN = "marionet"
 SERVER_KEY_FILE = "server.key.json"
@@ -154,7 +156,9 @@ class ZapHandler:
             self.socket.send_multipart([b"1.0", request, b"200", b"", name.encode(), b""])
 
 
-def path_within(path: str, roots: tuple[Path, ...], patience_s: float = PATH_PATIENCE_S) -> Path | None:
+def path_within(
+    path: str, roots: tuple[Path, ...], patience_s: float = PATH_PATIENCE_S, platform: str = sys.platform
+) -> Path | None:
     """The file that `path` names, links followed, when it lies in one of `roots`; None when it does not.
 
     Raises RequestRefused if the disk does not answer in time: a lost network share must not stop the server.
@@ -165,7 +169,7 @@ def path_within(path: str, roots: tuple[Path, ...], patience_s: float = PATH_PAT
 
     def look() -> None:
         try:
-            answers.put(_resolve_within(path, roots))
+            answers.put(_resolve_within(path, roots, platform))
         finally:
             _LOOKERS.release()
 
@@ -176,7 +180,16 @@ def path_within(path: str, roots: tuple[Path, ...], patience_s: float = PATH_PAT
         raise _no_answer(path) from None
 
 
-def _resolve_within(path: str, roots: tuple[Path, ...]) -> Path | None:
+def _resolve_within(path: str, roots: tuple[Path, ...], platform: str = sys.platform) -> Path | None:
+    """As `path_within` says, without a time limit.
+
+    A path that names another computer is resolved only where a root lies on that computer's share: on Windows the
+    look alone would send this account's credentials to a stranger's machine.
+    """
+    if platform == "win32" and network_host(path):
+        shares = {share_of(str(root)) for root in roots} - {""}
+        if share_of(path) not in shares:
+            return None
     try:
         resolved = Path(path).resolve()
         return resolved if any(resolved.is_relative_to(root.resolve()) for root in roots) else None

@@ -42,6 +42,7 @@ from blender_addon.wire.connection_file import (
     write_connection_file,
 )
 from blender_addon.wire.errors import UnknownKindError, VersionError, WireError
+from blender_addon.wire.interpreter import LAUNCH_ID_VARIABLE
 from blender_addon.wire.transport import SESSION_LIFETIME_S
 
 _IDLE_WAIT_MS = 50
@@ -137,7 +138,12 @@ class Service:
     def _announce(self, endpoint: str) -> None:
         public_key = self._keys.public if self._keys else ""
         info = ConnectionInfo(
-            endpoint, self._token, server_public_key=public_key, pid=os.getpid(), server_version=self._version
+            endpoint,
+            self._token,
+            server_public_key=public_key,
+            pid=os.getpid(),
+            server_version=self._version,
+            launch_id=os.environ.pop(LAUNCH_ID_VARIABLE, ""),  # of this process alone, not of what it starts
         )
         write_connection_file(info, self._config.connection_file)
         log_event("listening", endpoint=endpoint, encrypted=bool(public_key), version=self._version, pid=os.getpid())

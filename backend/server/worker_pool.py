@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -23,6 +25,7 @@ from backend.server.logs import log_event
 from backend.server.worker_protocol import FROM_WORKER, AbandonJob, RunJob, StopJob, read_frames, write_frames
 from blender_addon.wire.codec import decode, encode
 from blender_addon.wire.errors import WireError
+from blender_addon.wire.interpreter import direct_interpreter
 from blender_addon.wire.messages import Worker
 
 INBOX = "inproc://marionet-workers"
@@ -83,7 +86,14 @@ class WorkerHandle:
         reports: zmq.Socket[bytes] | None = None
         try:
             reports = self._context.socket(zmq.PUSH)
-            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            # the interpreter itself, not the launcher of a Windows environment: what is measured is the worker
+            interpreter = direct_interpreter(Path(self._command[0]))
+            self._process = subprocess.Popen(
+                (str(interpreter.program), *self._command[1:]),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=interpreter.started_with(dict(os.environ)),
+            )
         except (OSError, zmq.ZMQError) as fault:
             if reports is not None:
                 reports.close(linger=0)

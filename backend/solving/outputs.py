@@ -5,6 +5,7 @@ May import `backend.errors`, `backend.video.sequence`, `motion.clip`.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,10 @@ from pathlib import Path
 from backend.errors import OutputError
 from backend.video.sequence import is_sequence, list_images
 from blender_addon.motion.clip import MotionClip, write_clip
+from blender_addon.wire.windows_paths import LONGEST_PATH, is_too_long
 
+# what is written beside an output while it is made has a name that is so much longer
+_BESIDE_CHARACTERS = 20
 _SPACE = "Free some space or choose another folder"
 
 
@@ -29,6 +33,7 @@ def check_output(output: Path) -> None:
 
 def check_writable(output: Path) -> None:
     """Raise OutputError where a file of that name could not be made."""
+    check_length(output)
     try:
         if output.is_dir():
             raise OutputError(f"{output} is a folder", "Give the name of a file")
@@ -39,6 +44,16 @@ def check_writable(output: Path) -> None:
             probe.write(bytes(4096))
     except OSError as fault:
         raise OutputError(f"{output} cannot be written ({fault.strerror})", "Choose another name or folder") from fault
+
+
+def check_length(output: Path, long_paths: bool | None = None, platform: str = sys.platform) -> None:
+    """Raise OutputError for a path that Windows would call missing because it is too long."""
+    if is_too_long(output.absolute(), _BESIDE_CHARACTERS, long_paths, platform):
+        most = LONGEST_PATH - _BESIDE_CHARACTERS
+        raise OutputError(
+            f"The path {output.absolute()} has {len(str(output.absolute()))} characters, Windows takes {most} here",
+            "Choose a folder with a shorter path, or turn on long paths as docs/how_to/install.md says",
+        )
 
 
 def check_apart(source: Path, outputs: Sequence[Path]) -> None:

@@ -1,25 +1,33 @@
 """The local backend's process: started, watched, stopped; its last words kept. stdlib and `wire` only.
 
-The process writes its log to a file and ends by itself when this program is gone.
+The process writes its log to a file and ends by itself when this program is gone. It is known by the launch id that it
+repeats in its connection file: a Windows environment's `python.exe`, a store alias or a script may stand between.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
+import signal
 import subprocess
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from ..wire.connection_file import ConnectionFileError, ConnectionInfo, read_connection_file
+from ..wire.interpreter import LAUNCH_ID_VARIABLE, direct_interpreter
 from .state_folder import free_state_dir
 
 _MAX_LOG_BYTES = 4 << 20
 _TAIL_BYTES = 65_536
 _KILL_AFTER_S = 5.0
+# Windows has no polite signal for a process without a console: SIGTERM ends it in the middle of a write
+_TERMINATE_IS_KILL = sys.platform == "win32"
+_KILL = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +80,14 @@ class BackendProcess:
         self.exit_code: int | None = None
         self.started_s = 0.0
         self._process: subprocess.Popen[bytes] | None = None
+        self._launch_id = ""
+        self._server_pid = 0
         self._stop_asked_s = 0.0
 
     @property
     def pid(self) -> int:
-        """The process id, 0 when there is none."""
-        return self._process.pid if self._process is not None else 0
+        """The backend's process id, 0 when there is none; until it listens, that of the program that was started."""
+        return self._server_pid or (self._process.pid if self._process is not None else 0)
 
     def start(self) -> None:
         """Start the process; returns at once. Raises OSError in words when it cannot be started.
@@ -90,12 +100,15 @@ class BackendProcess:
         plan.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         plan.connection_file.unlink(missing_ok=True)
         self._make_room_for_log()
+        self._launch_id, self._server_pid = secrets.token_hex(16), 0
+        interpreter = direct_interpreter(plan.python)
+        extra = {"MARIONET_LOG_FILE": str(plan.log_file), **plan.environment, LAUNCH_ID_VARIABLE: self._launch_id}
         with plan.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                plan.command(),
+                [str(interpreter.program), *plan.command()[1:]],
                 cwd=plan.folder,
                 # a backend that knows the variable keeps its log small while it runs
-                env=_clean_environment({"MARIONET_LOG_FILE": str(plan.log_file), **plan.environment}),
+                env=interpreter.started_with(_clean_environment(extra)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -119,37 +132,55 @@ class BackendProcess:
             return None
         if self.state == "stopping":
             if time.monotonic() - self._stop_asked_s > _KILL_AFTER_S:
-                self._process.kill()
+                self._end(self._process, _KILL)
             return None
         try:
             info = read_connection_file(self.plan.connection_file)
         except ConnectionFileError:
             return None
-        if info.pid != self._process.pid:
+        if not self._is_ours(info, self._process.pid):
             return None
-        self.state = "listening"
+        self.state, self._server_pid = "listening", info.pid
         return info
+
+    def _is_ours(self, info: ConnectionInfo, started_pid: int) -> bool:
+        """Whether a connection file is from the backend that was started here, not from another that wrote there.
+
+        A backend of 0.7 or earlier names no launch id: its process id must be the started one.
+        """
+        return info.launch_id == self._launch_id if info.launch_id else info.pid == started_pid
 
     def _folder_is_taken(self) -> bool:
         return free_state_dir(self.plan.state_dir) != self.plan.state_dir
 
-    def ask_to_stop(self) -> None:
-        """Begin a graceful stop; `poll` ends it by force after a while."""
+    def ask_to_stop(self, told: bool = False) -> None:
+        """Begin a graceful stop; `poll` ends it by force after a while.
+
+        `told`: a client sent the `shutdown` message. On Windows nothing else is graceful, so nothing is added to it.
+        """
         if self._process is not None and self.state in ("starting", "listening"):
             self.state, self._stop_asked_s = "stopping", time.monotonic()
-            self._process.terminate()
+            if not (told and _TERMINATE_IS_KILL):
+                self._end(self._process, signal.SIGTERM)
 
-    def stop(self, timeout_s: float = _KILL_AFTER_S) -> None:
-        """Stop and wait: for the end of this program, where there are no more ticks."""
-        self.ask_to_stop()
+    def stop(self, timeout_s: float = _KILL_AFTER_S, told: bool = False) -> None:
+        """Stop and wait: for the end of this program, where there are no more ticks. `told` as in `ask_to_stop`."""
+        self.ask_to_stop(told)
         if self._process is None:
             return
         try:
             self.exit_code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._end(self._process, _KILL)
             self.exit_code = self._process.wait()
         self.state = "stopped"
+
+    def _end(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+        """Send a signal to the started program, and to the backend where that is another process."""
+        process.send_signal(number)
+        if self._server_pid not in (0, process.pid):
+            with suppress(OSError):
+                os.kill(self._server_pid, number)
 
     def last_log_lines(self, count: int = 12) -> tuple[str, ...]:
         """The end of the backend's log."""

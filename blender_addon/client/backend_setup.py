@@ -1,24 +1,37 @@
-"""Make the backend's own Python environment, step by step, with a log and a cancel. stdlib only, free of bpy.
+"""Plan the backend's own Python environment: the exact commands, which `setup_run` runs. stdlib only, free of bpy.
 
-Nothing runs in Blender's process: each step is a child with its output in a log file, polled from a timer. The same
-commands can be pasted into a terminal.
+Nothing runs in Blender's process, and the same commands can be pasted into a terminal. The backend itself comes with
+the extension (`backend_wheel/`); its packages come from the package index, each of the version and hash that the lock
+beside the wheel names. The environment is made beside the one in use and takes its place when everything worked, so a
+failed or cancelled set-up breaks nothing.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
-import signal
-import subprocess
+import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
-PACKAGE = "marionet"
-_TAIL_BYTES = 16_384
-_STOP_S = 0.5
+from ..wire.windows_paths import LONGEST_PATH, is_too_long
+from .python_search import NoPythonError, PythonFacts, choose_python
+from .setup_run import SetupPlan, SetupRun, SetupStep, clean_environment, command_line
+
+__all__ = ["SetupPlan", "SetupRun", "SetupStep", "clean_environment", "command_line"]
+
+ROOT = Path(__file__).resolve().parents[2]
+BUNDLE = "backend_wheel"
+LOCKS = {(3, 13): "core-py313.txt"}
+DEFAULT_LOCK = "core.txt"
+# the deepest file of the locked packages lies this far below an environment
+_DEEPEST_CHARACTERS = 150
+# nothing from the current folder or PYTHONPATH; and names outside Windows' code page can be written to the log
+_ALONE = ("-I", "-X", "utf8")
+_ADD_SOURCE = (
+    "import pathlib, sys, sysconfig; line = 'import sys; sys.path.append(' + ascii(sys.argv[1]) + ')'; "
+    "pathlib.Path(sysconfig.get_path('purelib'), 'marionet_source.pth').write_text(line)"
+)
 
 
 class SetupError(RuntimeError):
@@ -26,28 +39,15 @@ class SetupError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class SetupStep:
-    """One command of the set-up, with a title for people."""
+class BackendSource:
+    """Where the backend comes from: a `wheel`, or a checkout's `folder` that is used in place; `locks` lie in a folder.
 
-    title: str
-    command: tuple[str, ...]
+    Exactly one of `wheel` and `folder` is set.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class SetupPlan:
-    """What will run: `environment` is the folder to make, `steps` the exact commands, in order."""
-
-    environment: Path
-    steps: tuple[SetupStep, ...]
-
-    def as_text(self) -> str:
-        """The commands as lines for a terminal."""
-        return "\n".join(command_line(step.command) for step in self.steps)
-
-
-def command_line(command: tuple[str, ...]) -> str:
-    """A command as this platform's terminal takes it."""
-    return subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
+    locks: Path
+    wheel: Path | None = None
+    folder: Path | None = None
 
 
 def environment_python(environment: Path) -> Path:
@@ -55,128 +55,126 @@ def environment_python(environment: Path) -> Path:
     return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def plan_setup(python: Path, environment: Path, package: str = PACKAGE) -> SetupPlan:
-    """Plan the environment: `python` makes it, `package` is a folder with pyproject.toml, a wheel or a package name.
+def is_checkout(folder: Path) -> bool:
+    """Whether a folder holds Marionet's source."""
+    return (folder / "pyproject.toml").is_file() and (folder / "backend" / "__main__.py").is_file()
 
-    Raises SetupError when Python is missing or a named file does not exist.
+
+def backend_source(package: str = "", root: Path = ROOT) -> BackendSource:
+    """Where the backend is installed from: `package` (a wheel file or a folder with Marionet's source), or, when it is
+    empty, what came with the extension.
+
+    Raises SetupError; also for the bare name of a package, which anybody could register on the package index.
     """
-    if shutil.which(str(python)) is None:
-        raise SetupError(f"There is no Python at {python}. Name one of version 3.11 or later in the preferences")
-    source = Path(package).expanduser()
-    looks_like_path = source.is_absolute() or os.sep in package or package.endswith(".whl")
-    if looks_like_path and not source.exists():
-        raise SetupError(f"{source} does not exist. Name a folder with Marionet's source, a wheel, or a package name")
-    if source.is_dir() and not (source / "pyproject.toml").is_file():
-        raise SetupError(f"{source} holds no pyproject.toml, so it is not Marionet's source folder")
+    bundle = root / BUNDLE
+    locks = bundle if (bundle / DEFAULT_LOCK).is_file() else root / "requirements"
+    if not package.strip():
+        wheel = max(bundle.glob("marionet-*.whl"), default=None)
+        if wheel is not None:
+            return BackendSource(bundle, wheel=wheel)
+        if is_checkout(root):
+            return BackendSource(root / "requirements", folder=root)
+        raise SetupError(f"{bundle} holds no backend: install the extension's released zip again")
+    source = Path(package.strip()).expanduser()
+    if source.is_file() and source.suffix == ".whl":
+        return BackendSource(locks, wheel=source.absolute())
+    if source.is_dir():
+        if not (source / "pyproject.toml").is_file():
+            raise SetupError(f"{source} holds no pyproject.toml, so it is not Marionet's source folder")
+        if not is_checkout(source) or not (source / "requirements" / DEFAULT_LOCK).is_file():
+            raise SetupError(f"{source} holds no backend, or no requirements/{DEFAULT_LOCK}: it is no whole checkout")
+        return BackendSource(source.absolute() / "requirements", folder=source.absolute())
+    if source.name == package.strip() and source.suffix != ".whl":
+        raise SetupError(
+            f"{package.strip()!r} is no file and no folder. Packages are never installed by name. "
+            "Empty the field: the backend comes with the extension"
+        )
+    raise SetupError(f"{source} does not exist. Name a folder with Marionet's source or a wheel, or empty the field")
+
+
+def plan_setup(python: Path | None, environment: Path, package: str = "", root: Path = ROOT) -> SetupPlan:
+    """Plan the environment. `python` makes it, None: the first that can, Blender's own before others.
+
+    Raises SetupError when no Python can, a named file does not exist, or the folder's path is too long for Windows.
+    """
+    check_path_length(environment)
+    source = backend_source(package, root)
+    try:
+        chosen, facts = choose_python(python, blender_python())
+    except NoPythonError as fault:
+        raise SetupError(str(fault)) from fault
+    lock = _lock_for(facts, source.locks)
     inner = str(environment_python(environment))
-    wanted = str(source) if looks_like_path else package
+    pip = (inner, *_ALONE, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-deps")
+    locked = (*pip, "--require-hashes", "--only-binary", ":all:", "--requirement", str(lock))
+    if source.wheel is not None:
+        backend = SetupStep("Install the backend", (*pip, "--no-index", str(source.wheel)))
+    else:
+        backend = SetupStep("Point to the backend's source", (inner, *_ALONE, "-c", _ADD_SOURCE, str(source.folder)))
     return SetupPlan(
         environment,
         (
-            SetupStep("Make an environment of its own", (str(python), "-m", "venv", "--clear", str(environment))),
-            SetupStep("Install the backend", (inner, "-m", "pip", "install", "--no-input", wanted)),
-            SetupStep("Check it", (inner, "-m", "backend", "doctor")),
+            SetupStep(
+                "Make an environment of its own", (str(chosen), *_ALONE, "-m", "venv", "--clear", str(environment))
+            ),
+            SetupStep("Download and install its packages", locked, 8.0, _packages_in(lock)),
+            backend,
+            SetupStep("Check it", (inner, *_ALONE, "-m", "backend", "doctor")),
         ),
     )
 
 
+def made_beside(plan_for: Path) -> Path:
+    """Where an environment is made before it takes its place at `plan_for`."""
+    return plan_for.with_name(plan_for.name + ".new")
+
+
+def check_path_length(environment: Path) -> None:
+    """Raise SetupError where Windows would refuse the paths below an environment."""
+    if path_is_too_long(environment):
+        most = LONGEST_PATH - _DEEPEST_CHARACTERS
+        raise SetupError(
+            f"{environment} is {len(str(made_beside(environment)))} characters long, and Windows takes {most} here. "
+            "Turn on long paths (docs/how_to/install.md), or name a Python with the backend under Backend Python"
+        )
+
+
+def path_is_too_long(environment: Path, long_paths: bool | None = None, platform: str = sys.platform) -> bool:
+    """Whether Windows would refuse the paths below an environment; `long_paths`: None asks the system."""
+    return is_too_long(made_beside(environment), _DEEPEST_CHARACTERS, long_paths, platform)
+
+
+def _lock_for(facts: PythonFacts, folder: Path) -> Path:
+    lock = folder / LOCKS.get(facts.version, DEFAULT_LOCK)
+    if not lock.is_file():
+        raise SetupError(f"{lock} is missing: install the extension's released zip again")
+    return lock
+
+
+def _packages_in(lock: Path) -> int:
+    """How many packages a lock brings on this machine, near enough for a progress bar."""
+    text = lock.read_text(encoding="utf-8")
+    return len(re.findall(r"^[A-Za-z0-9_.-]+==[^;\n]*$", text, flags=re.MULTILINE))
+
+
 def find_backend_python(candidates: list[Path]) -> Path | None:
-    """The first Python among candidates (files or environment folders) that exists; the backend is not run."""
+    """The first Python among candidates (files, or folders of environments or checkouts) that is there.
+
+    The backend is not run.
+    """
     for candidate in candidates:
-        python = environment_python(candidate) if candidate.is_dir() else candidate
-        if python.is_file():
-            return python
+        tries = [candidate]
+        if candidate.is_dir():
+            tries = [environment_python(candidate), environment_python(candidate / ".venv")]
+        for python in tries:
+            if python.is_file():
+                return python
     return None
 
 
-@dataclass(slots=True)
-class SetupRun:
-    """A set-up at work. `state` is "running", "done", "failed" or "cancelled"; call `poll` from a timer."""
-
-    plan: SetupPlan
-    log_path: Path
-    state: str = "running"
-    step: int = 0
-    message: str = ""
-    _child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    _log: BinaryIO | None = field(default=None, repr=False)
-
-    def poll(self) -> str:
-        """Look at the running step, start the next one when it has ended; returns `state`, never waits."""
-        if self.state != "running":
-            return self.state
-        if self._child is None:
-            self._start_step()
-        else:
-            code = self._child.poll()
-            if code is not None:
-                self._step_ended(code)
-        return self.state
-
-    def cancel(self) -> None:
-        """Stop the running step and its children; the half-made environment is removed."""
-        if self.state != "running":
-            return
-        if self._child is not None:
-            _stop(self._child)
-        self._finish("cancelled", "Set-up stopped; the half-made environment was removed")
-        shutil.rmtree(self.plan.environment, ignore_errors=True)
-
-    def title(self) -> str:
-        """The running step for people, with its place."""
-        step = min(self.step, len(self.plan.steps) - 1)
-        return f"{step + 1} of {len(self.plan.steps)}: {self.plan.steps[step].title}"
-
-    def log_tail(self, lines: int = 6) -> list[str]:
-        """The last lines of the log."""
-        if not self.log_path.is_file():
-            return []
-        with self.log_path.open("rb") as stream:
-            stream.seek(max(self.log_path.stat().st_size - _TAIL_BYTES, 0))
-            text = stream.read().decode("utf-8", "replace")
-        return [line for line in text.replace("\r", "\n").split("\n") if line.strip()][-lines:]
-
-    def _start_step(self) -> None:
-        step = self.plan.steps[self.step]
-        try:
-            if self._log is None:
-                self.log_path.parent.mkdir(parents=True, exist_ok=True)
-                self._log = self.log_path.open("wb")
-            self._log.write(f"\n$ {command_line(step.command)}\n".encode())
-            self._log.flush()
-            self._child = subprocess.Popen(
-                step.command,
-                stdout=self._log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env=clean_environment(),
-                start_new_session=os.name != "nt",
-            )
-        except OSError as fault:
-            self._finish("failed", f"{step.title}: {fault}")
-
-    def _step_ended(self, code: int) -> None:
-        step = self.plan.steps[self.step]
-        self._child = None
-        if code != 0:
-            self._finish("failed", f"{step.title}: the command ended with {code}; the log {self.log_path} says why")
-        elif self.step + 1 == len(self.plan.steps):
-            self._finish("done", f"The backend is ready in {self.plan.environment}")
-        else:
-            self.step += 1
-            self._start_step()
-
-    def _finish(self, state: str, message: str) -> None:
-        self.state, self.message, self._child = state, message, None
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-
-
-def clean_environment() -> dict[str, str]:
-    """The environment for a child Python: without Blender's own Python paths, which would shadow its packages."""
-    dropped = {"PYTHONHOME", "PYTHONPATH", "PYTHONNOUSERSITE", "VIRTUAL_ENV"}
-    return {key: value for key, value in os.environ.items() if key not in dropped} | {"PYTHONUNBUFFERED": "1"}
+def source_folder_of(python: Path) -> Path | None:
+    """The checkout in which a Python's environment lies, links not followed; None where it lies in none."""
+    return next((folder for folder in list(python.absolute().parents)[1:4] if is_checkout(folder)), None)
 
 
 def blender_python() -> Path:
@@ -184,18 +182,7 @@ def blender_python() -> Path:
     return Path(sys.executable)
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    try:
-        if os.name == "nt":
-            child.terminate()
-        else:
-            os.killpg(child.pid, signal.SIGTERM)  # pip's own children too
-        child.wait(timeout=_STOP_S)
-    except ProcessLookupError:
-        pass
-    except subprocess.TimeoutExpired:
-        if os.name == "nt":
-            child.kill()
-        else:
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait(timeout=_STOP_S)
+def plan_beside(plan_for: Path, python: Path | None, package: str = "", root: Path = ROOT) -> SetupPlan:
+    """The plan that Set Up Backend runs: the environment is made beside `plan_for` and takes its place at the end."""
+    check_path_length(plan_for)
+    return replace(plan_setup(python, made_beside(plan_for), package, root), final=plan_for)

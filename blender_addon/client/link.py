@@ -112,11 +112,15 @@ class BackendLink:
 
     def close(self, stop_backend: bool = True) -> None:
         """Leave; the local backend is stopped unless it is to stay."""
+        stopped = self.process if stop_backend else None
+        told = stopped is not None and self._connection is not None and self._connection.state == "open"
+        if told and self._connection is not None:
+            self._connection.request(wire.Shutdown())
         self._disconnect()
         self._asks.clear()
         self._status = LinkStatus("closed")
-        if self.process is not None and stop_backend:
-            self.process.stop()
+        if stopped is not None:
+            stopped.stop(told=told)
 
     def _bring_up(self) -> None:
         """One step towards a connection: start the process, or wait for it, or read the file, or wait to retry."""
@@ -149,8 +153,8 @@ class BackendLink:
         words = f"The backend ended unexpectedly (exit code {process.exit_code})"
         early = time.monotonic() - process.started_s < _EARLY_DEATH_S
         if early or self._restarts >= _MAX_RESTARTS:
-            remedy = "See the log lines; run the backend's doctor"
-            self._status = LinkStatus("dead", words, remedy, process.last_log_lines())
+            log = process.last_log_lines()
+            self._status = LinkStatus("dead", words, _remedy_for(log), log)
             return
         self._restarts += 1
         self._status = LinkStatus("starting", words + "; starting it again", "", process.last_log_lines())
@@ -215,3 +219,18 @@ class BackendLink:
         """Ids count per connection: an old one must not match a new reply. Unanswered requests go out again."""
         for ask in self._asks.values():
             ask.request_id = ""
+
+
+def _remedy_for(log: tuple[str, ...]) -> str:
+    """What to do about a backend that does not stay, from the end of its log."""
+    text = "\n".join(log)
+    if "No module named 'backend'" in text or "No module named backend" in text:
+        return (
+            "This Python has no Marionet backend. Press Set Up Backend in the preferences, "
+            "or choose the Python of a checkout under Backend Python"
+        )
+    if "No module named" in text:
+        return "A package of the backend is missing. Press Set Up Backend in the preferences"
+    if "No Python at" in text:
+        return "The Python that made the backend's environment is gone. Press Set Up Backend in the preferences"
+    return "See the log lines; run the backend's doctor"

@@ -22,7 +22,7 @@ def butterworth_sections(order: int, cutoff: float) -> Array:
         raise ValueError(f"Butterworth needs order >= 1 and a cut-off between 0 and Nyquist, got {order}, {cutoff}")
     warped = 4.0 * np.tan(np.pi * cutoff / 2.0)
     angles = np.pi * (np.arange(-order + 1, order, 2) / (2.0 * order))
-    poles = -np.exp(1j * angles) * warped
+    poles = -(np.cos(angles) + 1j * np.sin(angles)) * warped
     digital = (4.0 + poles) / (4.0 - poles)
     sections = []
     if order % 2:

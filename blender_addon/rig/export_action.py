@@ -5,6 +5,8 @@ Blender's exporters exist as operators only; here they run on a prepared selecti
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,25 @@ class ExportOptions:
     frame_start: int | None = None
     frame_end: int | None = None
     with_mesh: bool = True
+
+
+@contextmanager
+def _any_name_printed() -> Iterator[None]:
+    """Exporters print the file's name; where standard output takes the code page's characters alone, as on Windows in
+    a pipe, a name with others would end them.
+    """
+    strict = [
+        stream
+        for stream in (sys.stdout, sys.stderr)
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict"
+    ]
+    for stream in strict:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream in strict:
+            stream.reconfigure(errors="strict")
 
 
 def skinned_meshes(armature: Any) -> list[Any]:
@@ -71,7 +92,7 @@ def export_action(armature: Any, path: Path, options: ExportOptions | None = Non
     end = last if options.frame_end is None else options.frame_end
     chosen = [armature, *(skinned_meshes(armature) if options.with_mesh and not kind.bones_only else [])]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _selected(chosen), _frame_range(start, end):
+    with _selected(chosen), _frame_range(start, end), _any_name_printed():
         try:
             result = _run_exporter(kind, path, start, end)
         except RuntimeError as fault:

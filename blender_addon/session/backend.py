@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import bpy
 
 from ..client.backend_process import BackendProcess, LaunchPlan
-from ..client.backend_setup import find_backend_python
+from ..client.backend_setup import ROOT, find_backend_python, is_checkout, path_is_too_long, source_folder_of
 from ..client.link import BackendLink
 from ..wire.connection_file import ConnectionFileError, read_connection_file
 from . import session_state
@@ -40,20 +40,35 @@ def backend_python(chosen: Any) -> Path | None:
 def backend_folder(chosen: Any) -> Path:
     """The folder that the backend runs in: its source, or the profile when it is installed as a package.
 
-    Raises AccessError when a named folder does not exist.
+    The source is the folder that is named, else the checkout that the backend's Python lies in, else the one that this
+    extension runs from. Raises AccessError when a named folder does not exist.
     """
     named = chosen.backend_folder or os.environ.get(FOLDER_VARIABLE, "")
-    folder = Path(bpy.path.abspath(named)) if named else _profile_dir()
-    if not named:
-        folder.mkdir(parents=True, exist_ok=True)
-    if not folder.is_dir():
-        raise AccessError(f"The backend's source folder {folder} does not exist. Correct it in the preferences")
+    if named:
+        folder = Path(bpy.path.abspath(named))
+        if not folder.is_dir():
+            raise AccessError(f"The backend's source folder {folder} does not exist. Correct it in the preferences")
+        return folder
+    python = backend_python(chosen)
+    if python is not None and not python.is_relative_to(environment_dir()):
+        source = source_folder_of(python) or (ROOT if is_checkout(ROOT) else None)
+        if source is not None:
+            return source
+    folder = _profile_dir()
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def environment_dir() -> Path:
-    """Where the guided set-up makes the backend's environment. Not created here."""
-    return _profile_dir() / "backend"
+    """Where the guided set-up makes the backend's environment. Not created here.
+
+    In the profile; where Windows would not take the length of the paths in it, in the user's local folder.
+    """
+    usual = _profile_dir() / "backend"
+    if path_is_too_long(usual) and os.environ.get("LOCALAPPDATA"):
+        major, minor, _ = bpy.app.version
+        return Path(os.environ["LOCALAPPDATA"]) / "Marionet" / f"backend-{major}.{minor}"
+    return usual
 
 
 def clip_dir(chosen: Any) -> Path:
@@ -112,8 +127,12 @@ def _make_link(chosen: Any) -> BackendLink:
     python = backend_python(chosen)
     if python is None:
         raise AccessError("No backend is set up yet. Open the preferences and press Set Up Backend")
-    options = tuple(shlex.split(chosen.backend_options))
-    plan = LaunchPlan(python, backend_folder(chosen), _profile_dir() / "state", options)
+    folder = backend_folder(chosen)
+    # only the source that was asked for, never what happens to lie in the current folder
+    environment = {"PYTHONSAFEPATH": "1", **({"PYTHONPATH": str(folder)} if is_checkout(folder) else {})}
+    words = shlex.split(chosen.backend_options, posix=os.name != "nt")  # a backslash is part of a Windows path
+    options = tuple(word.strip('"') for word in words)
+    plan = LaunchPlan(python, folder, _profile_dir() / "state", options, environment=environment)
     return BackendLink(BackendProcess(plan), None, client)
 
 

@@ -149,6 +149,11 @@ class State:
             return "ERROR"
         return _ICONS.get(status.state, "QUESTION")
 
+    def backend_log(self, lines: int) -> tuple[str, ...]:
+        """The end of the backend's log where the backend is in trouble, else nothing."""
+        status = self.link.status if self.link is not None else None
+        return status.log_lines[-lines:] if status is not None and status.state in ("dead", "lost") else ()
+
     def note(self, line: str) -> None:
         """Keep a line for "Copy Report"."""
         self.notes.append(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import bpy
@@ -13,6 +14,7 @@ from ..session.backend import backend_python, environment_dir
 from ..session.extension import EXTENSION_ID, extension_version
 
 _LOG_LINES = 8
+_MESSAGE_CHARACTERS = 110
 _SETUP_ICONS: dict[str, Any] = {"running": "SORTTIME", "done": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL"}
 
 
@@ -32,12 +34,14 @@ class MARIONET_preferences(bpy.types.AddonPreferences):
     )
     backend_python: StringProperty(
         name="Backend Python",
-        description="Python of the environment that the backend is installed in; empty: the one that was set up here",
+        description="Python of the environment that the backend is installed in, or that lies in a checkout; "
+        "empty: the one that was set up here",
         subtype="FILE_PATH",
     )
     backend_folder: StringProperty(
         name="Source Folder",
-        description="Folder of Marionet's source, where the backend runs from a checkout; empty when it is installed",
+        description="Folder of Marionet's source, where the backend runs from a checkout; empty: the checkout that "
+        "Backend Python lies in",
         subtype="DIR_PATH",
     )
     backend_options: StringProperty(
@@ -50,13 +54,15 @@ class MARIONET_preferences(bpy.types.AddonPreferences):
     )
     setup_python: StringProperty(
         name="Python for Set-up",
-        description="Python 3.11 or later that makes the environment; empty: the one that Blender brings along",
+        description="Python 3.11, 3.12 or 3.13 that makes the environment; empty: the one that Blender brings along, "
+        "or one that is installed",
         subtype="FILE_PATH",
     )
     setup_package: StringProperty(
         name="Backend Package",
-        description="What to install: a folder with Marionet's source, a wheel file, or a package name",
-        default="marionet",
+        description="Another backend to install: a wheel file or a folder with Marionet's source; "
+        "empty: the one that came with the extension",
+        subtype="FILE_PATH",
     )
     clip_dir: StringProperty(
         name="Clips",
@@ -86,6 +92,8 @@ def draw_preferences(chosen: Any, layout: UILayout, context: Context) -> None:
             layout.label(text=text, icon="INTERNET_OFFLINE")
     version = extension_version()
     layout.label(text=session_state.STATE.backend_text(version), icon=session_state.STATE.backend_icon(version))
+    for line in session_state.STATE.backend_log(_LOG_LINES):
+        layout.label(text=line[-140:], icon="BLANK1")
     row = layout.row(align=True)
     row.operator("marionet.connect_backend", icon="LINKED")
     row.operator("marionet.stop_backend", icon="UNLINKED")
@@ -117,12 +125,18 @@ def _draw_setup(box: UILayout) -> None:
     run = session_state.STATE.setup
     if run is None:
         return
-    box.label(text=run.title() if run.state == "running" else run.message, icon=_SETUP_ICONS[run.state])
+    if run.state == "running":
+        box.progress(factor=run.progress(), text=run.title())
+    else:
+        for line in textwrap.wrap(run.message, _MESSAGE_CHARACTERS):
+            box.label(text=line, icon=_SETUP_ICONS[run.state] if run.message.startswith(line) else "BLANK1")
     for line in run.log_tail(_LOG_LINES):
         box.label(text=line[-140:])
     row = box.row(align=True)
     if run.state == "running":
         row.operator("marionet.cancel_setup", icon="CANCEL")
+    elif run.state in ("failed", "cancelled"):
+        row.operator("marionet.setup_backend", text="Try Again", icon="FILE_REFRESH")
     row.operator("marionet.open_setup_log", icon="TEXT")
 
 

@@ -24,7 +24,10 @@ class ConnectionFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionInfo:
-    """How to reach a backend. Keys are Z85 text of 40 characters, empty on loopback; `pid` is 0 for a remote one."""
+    """How to reach a backend. Keys are Z85 text of 40 characters, empty on loopback; `pid` is 0 for a remote one.
+
+    `launch_id` repeats what the program that started the backend gave it; empty when nobody did.
+    """
 
     endpoint: str
     token: str = field(default="", repr=False)
@@ -33,6 +36,7 @@ class ConnectionInfo:
     client_secret_key: str = field(default="", repr=False)
     pid: int = 0
     server_version: str = ""
+    launch_id: str = ""
 
     @property
     def encrypted(self) -> bool:
@@ -95,7 +99,8 @@ def _info_from_record(record: object, path: Path) -> ConnectionInfo:
             f"{path} has connection file version {record.get('version')}, this program reads {FORMAT_VERSION}; "
             "update Marionet on this side"
         )
-    texts = ("endpoint", "token", "server_public_key", "client_public_key", "client_secret_key", "server_version")
+    keys = ("server_public_key", "client_public_key", "client_secret_key")
+    texts = ("endpoint", "token", *keys, "server_version", "launch_id")
     values = {name: record[name] for name in texts if isinstance(record.get(name), str)}
     pid = record.get("pid")
     return ConnectionInfo(**values, pid=pid if isinstance(pid, int) else 0)

@@ -18,10 +18,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 RENDERED = ROOT / "assets" / "demo_clip.mp4"
 RIG = ROOT / "assets" / "demo_character.blend"
-BLENDER = ROOT / ".venv-bpy-4.5" / "bin" / "python"
+BLENDER = ROOT / ".venv-bpy-4.5" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 # sixteen frames with the smaller network: what a batch does around a solve is tested here, not the solve
 QUICK = ("--quality", "fast", "--device", "cpu", "--range", "0:16", "--height", "1.7")
 
+# what is tested is what Ctrl-C does to a process group, and Windows sends no other process a SIGINT
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process group")
 needs_blender = pytest.mark.skipif(not BLENDER.is_file(), reason="no .venv-bpy-4.5: make blender-venvs")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from backend.errors import BlenderError
 from backend.export.animate_request import ExportOrder, order_from_line, order_to_line
-from backend.export.blender_process import BlenderProcess, BlenderSettings
+from backend.export.blender_process import BlenderProcess, BlenderSettings, blender_environment
 from backend.export.find_blender import VARIABLE, Blender, find_blender
 from tests.batch.batch_runs import BLENDER, RIG, ROOT, needs_blender
 
@@ -21,6 +21,8 @@ CLIP = str(ROOT / "assets" / "sample_clip.npz")
 
 def stand_in(folder: Path, script: str) -> Blender:
     """A program that behaves as the script says."""
+    if os.name == "nt":
+        pytest.skip("the stand-in is a shell script")
     path = folder / "blender"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -36,6 +38,15 @@ def test_orders_survive_the_pipe() -> None:
     line = order_to_line(order)
     assert line.count("\n") == 1
     assert order_from_line(line) == order
+
+
+def test_blender_writes_every_name_and_sees_nothing_of_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONIOENCODING", "PYTHONSAFEPATH"):
+        monkeypatch.setenv(name, "of this Python")
+    environment = blender_environment("profile")
+    kept = {name: value for name, value in environment.items() if name.startswith("PYTHON")}
+    assert kept == {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    assert environment["BLENDER_USER_RESOURCES"] == "profile"
 
 
 def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +128,7 @@ def test_one_blender_serves_many_orders_and_is_replaced(tmp_path: Path) -> None:
     blender.export(ExportOrder(CLIP, (str(tmp_path / "straight.bvh"),), "walk", straighten_deg=10.0))
     assert (tmp_path / "straight.bvh").read_bytes() != (tmp_path / "own.bvh").read_bytes()
 
-    os.kill(blender.pid, signal.SIGKILL)
+    os.kill(blender.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
     assert blender._process is not None
     blender._process.wait()
     blender.export(ExportOrder(CLIP, (str(tmp_path / "again.bvh"),), "walk"))

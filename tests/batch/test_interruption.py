@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.batch.batch_files import contents_of
-from tests.batch.batch_runs import BLENDER, RIG, Running, needs_blender
+from tests.batch.batch_runs import BLENDER, RIG, Running, needs_blender, needs_signals
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -65,14 +65,14 @@ def test_killed_at_random_moments_and_resumed(start, video) -> None:
 def test_a_killed_worker_and_a_killed_blender_cost_a_second_try_and_nothing_else(start, video) -> None:
     running = start(video("a"), video("b"), "--format", "bvh,clip", "--blender", BLENDER)
     running.wait_for(lambda: bool(descendants(running, "inside_blender")))
-    descendants(running, "inside_blender")[0].send_signal(signal.SIGKILL)
+    descendants(running, "inside_blender")[0].kill()
     done = running.finish()
     assert done.code == 0, done.errors
     assert sorted(entry["attempts"] for entry in done.report.values())[-1] == 2
 
     running = start(video("a"), video("b"), "--format", "clip", out="other")
     running.wait_for(lambda: bool(workers(running)))
-    workers(running)[0].send_signal(signal.SIGKILL)
+    workers(running)[0].kill()
     done = running.finish()
     assert done.code == 0, done.errors
     assert sorted(entry["attempts"] for entry in done.report.values())[-1] == 2
@@ -94,6 +94,7 @@ def test_nothing_stays_behind_when_the_batch_is_killed(start, video) -> None:
     assert (len(gone), alive) == (len(left), [])
 
 
+@needs_signals
 def test_ctrl_c_finishes_what_has_begun_and_leaves_the_rest(start, video) -> None:
     videos = [video(name) for name in "abcdef"]
     running = start(*videos, "--format", "clip,overlay")
@@ -112,6 +113,7 @@ def test_ctrl_c_finishes_what_has_begun_and_leaves_the_rest(start, video) -> Non
     }
 
 
+@needs_signals
 def test_a_second_ctrl_c_stops_at_once(start, video) -> None:
     running = start(video("a"), video("b"), "--format", "clip,overlay")
     running.wait_for(lambda: bool(workers(running)) and "running" in statuses(running).values())
@@ -127,6 +129,7 @@ def test_a_second_ctrl_c_stops_at_once(start, video) -> None:
     assert json.loads((done.out / "report.json").read_text())
 
 
+@needs_signals
 def test_a_terminated_batch_stops_like_ctrl_c(start, video) -> None:
     running = start(video("a"), video("b"), video("c"), "--format", "clip")
     running.wait_for(lambda: "running" in statuses(running).values())
@@ -142,5 +145,5 @@ def test_a_damaged_record_or_solved_clip_is_done_again(start, video) -> None:
         path.write_bytes(b"\x00torn")
     (first.out / "a" / "a.npz").unlink()
     again = start(video("a"), "--format", "clip").finish()
-    assert again.code == 0, Path(again.out / "report.json").read_text()
+    assert again.code == 0, Path(again.out / "report.json").read_text(encoding="utf-8")
     assert contents_of(again.out, None) == before

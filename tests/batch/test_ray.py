@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,9 +50,9 @@ def test_a_cluster_gives_what_the_pool_gives_and_survives_a_killed_worker(start,
     assert alone.code == 0, alone.errors
     running = start(*words, "--ray", cluster, out="shared", url="local")
     running.wait_for(lambda: bool(at_work()))
-    at_work()[0].send_signal(signal.SIGKILL)
+    at_work()[0].kill()
     running.wait_for(lambda: bool(at_work("RayProgress")))
-    at_work("RayProgress")[0].send_signal(signal.SIGKILL)  # progress is lost, the work is not
+    at_work("RayProgress")[0].kill()  # progress is lost, the work is not
     done = running.finish()
     assert done.code == 0, done.errors
     assert done.events[-1]["done"] == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.bpy)
 
 
+def link_folder(link: Path, target: Path) -> None:
+    """A link to a folder; on Windows, where links are for developers, a junction, and without either a copy."""
+    try:
+        link.symlink_to(target, target_is_directory=True)
+    except OSError:
+        if sys.platform == "win32":
+            subprocess.run(("cmd", "/c", "mklink", "/J", str(link), str(target)), capture_output=True, check=False)
+        if not link.exists():
+            kept = ("__init__.py", "blender_manifest.toml", "blender_addon", "skeleton_maps", "assets", "wheels")
+            link.mkdir()
+            for path in (target / name for name in kept if (target / name).exists()):
+                if path.is_dir():
+                    shutil.copytree(path, link / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    shutil.copy2(path, link / path.name)
+
+
 @pytest.fixture(scope="session")
 def extension() -> Iterator[str]:
     """The extension, enabled from the source tree; the value is its package name."""
@@ -51,7 +69,7 @@ def extension() -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / "marionet"
     if not link.exists():
-        link.symlink_to(REPOSITORY_ROOT, target_is_directory=True)
+        link_folder(link, REPOSITORY_ROOT)
     assert bpy.ops.preferences.addon_enable(module=EXTENSION_ID) == {"FINISHED"}
     assert EXTENSION_ID in bpy.context.preferences.addons
     yield EXTENSION_ID

@@ -28,7 +28,7 @@ class ClipRunner(PacedRunner):
     """Carries out scripts; the result is a clip with the frames that were done, or nothing (`no_file`)."""
 
     def run(self, order: RunJob, sink: JobSink) -> JobOutcome:
-        script = json.loads(Path(order.source).read_text())
+        script = json.loads(Path(order.source).read_text(encoding="utf-8"))
         self._no_file = script.pop("no_file", False)
         plain = Path(order.output_dir) / "script.json"
         plain.write_text(json.dumps(script))

@@ -22,7 +22,7 @@ class BvhJoint:
 
 def read_bvh(path: Path) -> tuple[list[str], np.ndarray]:
     """Joint names and world positions (T, J, 3) in the file's axes."""
-    head, _, motion = path.read_text().partition("MOTION")
+    head, _, motion = path.read_text(encoding="utf-8").partition("MOTION")
     joints = _bvh_joints(head)
     rows = [[float(word) for word in line.split()] for line in motion.strip().splitlines()[2:]]
     return [joint.name for joint in joints], np.array([_bvh_pose(joints, row) for row in rows])

@@ -24,6 +24,12 @@ PATIENCE_S = 120.0
 pytestmark = pytest.mark.skipif(not BACKEND_PYTHON.is_file(), reason="no backend environment: make dev-venv")
 
 
+def _load_factor() -> float:
+    """How much longer things take than on an idle machine; Windows does not say."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return max(load / (os.cpu_count() or 1), 1.0)
+
+
 @pytest.fixture
 def state(extension: str, addon: Any, tmp_path: Path) -> Iterator[Any]:
     """The add-on's runtime state, with a link to a backend whose workers keep a pace; closed afterwards."""
@@ -127,7 +133,7 @@ def test_escape_stops_within_a_second_and_keeps_what_is_done(state: Any, addon: 
     assert hand.reports[-1][0] == "WARNING"
     assert "dance" in hand.reports[-1][1]
     assert len(state.load_clip(Path(bpy.context.scene.marionet.clips[0].filepath)).clip) >= 10
-    assert stopped_s < 1.0 * max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+    assert stopped_s < 1.0 * _load_factor()
 
 
 def until_finished(state: Any, addon: Any) -> None:
@@ -149,7 +155,7 @@ def stop_in_the_middle(state: Any, addon: Any, tmp_path: Path, finish_s: float) 
     began = time.monotonic()
     hand.send("ESC")
     assert hand.to_the_end() == {"CANCELLED"}
-    assert time.monotonic() - began < 1.2 * max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+    assert time.monotonic() - began < 1.2 * _load_factor()
     assert state.capture is None
     return hand, run
 
@@ -281,7 +287,7 @@ def test_a_backend_killed_mid_capture_comes_back_and_finishes(
     # past the time in which a death counts as a failed start
     hand.until(lambda: run.snapshot.done >= 10 and time.monotonic() - state.link.process.started_s > 3.5, "frames")
     assert not run.over
-    os.kill(state.link.process.pid, signal.SIGKILL)
+    os.kill(state.link.process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
     assert hand.to_the_end() == {"FINISHED"}
     assert len(bpy.context.scene.marionet.clips) == 1
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,15 +96,48 @@ def test_preferences_draw(extension: str, addon: Any, setup_state: str | None, t
         preferences.backend = "LOCAL"
 
 
-def test_the_setup_dialog_shows_the_exact_commands(extension: str, addon: Any, tmp_path: Path) -> None:
+def test_the_setup_dialog_shows_the_exact_commands(extension: str, addon: Any) -> None:
+    said = texts(draw(addon("ui.operators.backend").MARIONET_OT_setup_backend))
+    assert "-m venv --clear" in said
+    assert "--require-hashes" in said
+    assert "-m backend doctor" in said
+
+
+def test_the_setup_dialog_refuses_the_name_of_a_package(extension: str, addon: Any) -> None:
     preferences = bpy.context.preferences.addons[extension].preferences
-    (tmp_path / "pyproject.toml").write_text("")
-    preferences.setup_package = str(tmp_path)
+    preferences.setup_package = "marionet"
     try:
-        log = draw(addon("ui.operators.backend").MARIONET_OT_setup_backend)
+        said = texts(draw(addon("ui.operators.backend").MARIONET_OT_setup_backend))
     finally:
-        preferences.setup_package = "marionet"
-    assert f"pip install --no-input {tmp_path}" in texts(log)
+        preferences.setup_package = ""
+    assert "never installed by name" in said
+    assert "pip install" not in said
+
+
+def test_a_dead_backend_shows_the_end_of_its_log_and_what_to_do(extension: str, addon: Any, tmp_path: Path) -> None:
+    """Backend Python names a Python without the backend, away from any checkout."""
+    subprocess.run((sys.executable, "-I", "-m", "venv", "--without-pip", str(tmp_path / "empty")), check=True)
+    access, state = addon("session.backend"), addon("session.session_state").STATE
+    preferences = bpy.context.preferences.addons[extension].preferences
+    preferences.backend_python = str(tmp_path / "empty")
+    preferences.backend_folder = str(tmp_path)
+    try:
+        link = access.ensure_link()
+        deadline = time.monotonic() + 60
+        while link.tick(0.01).state != "dead" and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for log in (_preferences_text(addon, preferences), texts(draw(bpy.types.MARIONET_PT_main))):
+            assert "No module named backend" in log
+        assert "Press Set Up Backend" in link.status.remedy
+    finally:
+        access.close_link()
+        state.last_error = preferences.backend_python = preferences.backend_folder = ""
+
+
+def _preferences_text(addon: Any, preferences: Any) -> str:
+    log: list[Any] = []
+    addon("ui.preferences").draw_preferences(preferences, StandInLayout(log), bpy.context)
+    return texts(log)
 
 
 def test_greyed_buttons_say_why(extension: str, addon: Any) -> None:

@@ -16,6 +16,8 @@ from backend.cli.doctor import findings
 from backend.cli.output import Terminal, cancel_on_interrupt, clock_text, progress_line
 from backend.types import Progress
 
+REPOSITORY = Path(__file__).resolve().parents[2]
+
 
 def test_every_command_is_there_and_has_help(capsys):
     for command in COMMANDS:
@@ -109,10 +111,10 @@ def test_json_progress_is_thinned_but_ends_complete(capsys):
 def test_an_interrupt_sets_the_token_and_a_second_one_ends(number):
     before = signal.getsignal(number)
     with cancel_on_interrupt() as token:
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert token.cancelled
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
     assert signal.getsignal(number) is before
 
 
@@ -158,3 +160,42 @@ def test_tracks_lists_people_with_a_sheet(capsys, tmp_path: Path, repository: Pa
     assert people[0]["frames"] == 10
     assert 150 < people[0]["height_px"] < 400
     assert sheet.stat().st_size > 5000
+
+
+def test_a_name_outside_the_pipes_characters_does_not_end_the_command(tmp_path: Path):
+    """As on Windows, where a pipe has the code page's characters: solve, plot and the lines that name them."""
+    folder = tmp_path / "Renée Øst 日本"
+    folder.mkdir()
+    video = folder / "歩く.mp4"
+    video.write_bytes((REPOSITORY / "assets" / "demo_clip.mp4").read_bytes())
+    words = (
+        "solve",
+        video,
+        "-o",
+        folder / "歩く.npz",
+        "--quality",
+        "fast",
+        "--range",
+        "0:8",
+        "--plot",
+        folder / "図.png",
+    )
+    done = subprocess.run(
+        (sys.executable, "-m", "backend", *map(str, words)),
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (folder / "図.png").is_file()
+    assert rb"\u6b69\u304f.npz" in done.stdout
+    done = subprocess.run(
+        (sys.executable, "-m", "backend", "solve", str(folder / "無い.mp4"), "-o", str(folder / "x.npz")),
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert b"Traceback" not in done.stderr

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 from backend.files import FolderLock
 from blender_addon.client.backend_process import BackendProcess
 from blender_addon.client.state_folder import free_state_dir
 from tests.client.test_capture_job import launch_plan
-from tests.server.harness import wait_for
+from tests.server.harness import kill_hard, wait_for
 
 
 def _listening(process: BackendProcess) -> bool:
@@ -28,7 +26,7 @@ def test_a_second_blender_has_a_backend_of_its_own(tmp_path: Path) -> None:
         assert second.plan.state_dir == tmp_path / "state-2"
         assert first.poll() != second.poll()
         assert first.state == "listening", "the second left the first alone"
-        os.kill(second.pid, signal.SIGKILL)
+        kill_hard(second.pid)
         wait_for(lambda: second.poll() is None and second.state == "dead", "its death is seen")
         first.stop()
         second.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -153,14 +152,13 @@ def test_a_cancel_before_anyone_was_found_writes_nothing(write_images, models, t
     assert not (tmp_path / "a.npz").exists()
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_killed_run_resumes_to_the_same_result(uneven_walk, models, tmp_path):
     output = tmp_path / "uneven_walk.npz"
     whole = solve(uneven_walk.request(tmp_path / "whole.npz", range=parse_range(":32")), models=models).clips[0]
     known = [str(float(uneven_walk.truth["height_m"])), str(float(uneven_walk.truth["intrinsics"][0, 0]))]
     command = [sys.executable, "-c", _DIE, str(uneven_walk.video), str(output), *known]
     died = subprocess.run(command, check=False, cwd=Path(__file__).parents[2])
-    assert died.returncode == -signal.SIGKILL
+    assert died.returncode != 0
     assert not output.exists()
     assert (tmp_path / "uneven_walk.npz.partial").is_dir()
     seen = []
@@ -172,7 +170,7 @@ def test_a_killed_run_resumes_to_the_same_result(uneven_walk, models, tmp_path):
 
 # The child kills itself as a power cut would, between two saves of the checkpoint.
 _DIE = """
-import os, signal, sys
+import os, psutil, sys
 from pathlib import Path
 import backend.solving.checkpoint as checkpoint
 from backend.camera import CameraOptions
@@ -183,7 +181,7 @@ checkpoint.Checkpoint.is_due = property(lambda self: True)
 video, output, height, focal_px = sys.argv[1:]
 request = SolveRequest(Path(video), Path(output), quality=SolveQuality.FAST, device="cpu", range=parse_range(":32"),
                        camera=CameraOptions(focal_px=float(focal_px)), height_m=float(height))
-solve(request, lambda now: os.kill(os.getpid(), signal.SIGKILL) if now.done == 21 else None)
+solve(request, lambda now: psutil.Process().kill() if now.done == 21 else None)
 """
 
 

@@ -50,7 +50,9 @@ def test_addon_rooms_import_without_bpy_torch_or_the_backend(repository: Path, r
 
 
 def imports_torch_on_purpose(path: Path) -> bool:
-    return any(line.startswith(("import torch", "from torch")) for line in path.read_text().splitlines())
+    return any(
+        line.startswith(("import torch", "from torch")) for line in path.read_text(encoding="utf-8").splitlines()
+    )
 
 
 def test_the_runtime_imports_without_bpy_and_torch(repository: Path) -> None:

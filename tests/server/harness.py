@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import zmq
 
 from blender_addon.wire import messages as wire
@@ -40,6 +41,33 @@ def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIEN
             return value
         time.sleep(0.01)
     raise AssertionError(f"waited {patience_s} s for {what}")
+
+
+def kill_hard(pid: int) -> None:
+    """End a process without a word, as `kill -9` does, on every system."""
+    psutil.Process(pid).kill()
+
+
+def kill_family(process: subprocess.Popen[Any]) -> None:
+    """End a process and everything below it at once, and wait for it."""
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for one in family:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.wait()
+
+
+def load_factor() -> float:
+    """How much longer things take than on an idle machine, 1 or more."""
+    return max(psutil.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+
+
+def link_file(link: Path, target: Path) -> None:
+    """A symbolic link; on Windows, where those are for developers, the test is skipped with that reason."""
+    try:
+        link.symlink_to(target)
+    except OSError as fault:
+        pytest.skip(f"this system makes no symbolic links ({fault})")
 
 
 def script(folder: Path, name: str = "video.json", **values: Any) -> Path:

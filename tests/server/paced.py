@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from backend.errors import Cancelled, VideoError
 from backend.server.job_runner import JobOutcome, JobSink
@@ -80,7 +79,7 @@ class PacedRunner:
 
     def run(self, order: RunJob, sink: JobSink) -> JobOutcome:
         """Emit the script's frames."""
-        script = Script(**json.loads(Path(order.source).read_text()))
+        script = Script(**json.loads(Path(order.source).read_text(encoding="utf-8")))
         if script.frames > order.max_frames:
             raise VideoError(f"The clip has {script.frames} frames, at most {order.max_frames} are allowed")
         if script.crash_once and order.attempt > 1:
@@ -110,7 +109,7 @@ class PacedRunner:
             if script.deaf_from < 0 or frame < script.deaf_from:
                 sink.cancel.raise_if_cancelled()
             if frame == script.crash_at:
-                os.kill(os.getpid(), signal.SIGKILL)
+                psutil.Process().kill()
             if frame == script.stall_at:
                 time.sleep(3600.0)
             if frame == script.fail_at:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +13,7 @@ import psutil
 import pytest
 
 from blender_addon.wire import messages as wire
-from tests.server.harness import REPOSITORY, Backend, Peer, environment, running, script, wait_for
+from tests.server.harness import REPOSITORY, Backend, Peer, environment, kill_hard, running, script, wait_for
 
 
 def start(peer: Peer, video: Path) -> str:
@@ -35,7 +33,7 @@ def test_killed_worker_s_job_goes_on_by_itself(backend: Backend, peer: Peer, tmp
     struck = start(peer, script(tmp_path, frames=400, pace_s=0.005))
     waiting = uuid.uuid4().hex
     peer.submit(waiting, script(tmp_path, "next.json", frames=20))
-    os.kill(worker, signal.SIGKILL)
+    kill_hard(worker)
     chunks, done = peer.until_end(struck)
     assert isinstance(done, wire.Done)
     assert done.attempt == 2
@@ -52,7 +50,7 @@ def test_worker_that_is_killed_twice_fails_its_job_only(backend: Backend, peer: 
     peer.submit(waiting, script(tmp_path, "next.json", frames=20))
     for attempt in (1, 2):
         wait_for(lambda count=attempt: running_attempt(peer, doomed) == count, f"attempt {attempt}")
-        os.kill(backend.worker_pid(), signal.SIGKILL)
+        kill_hard(backend.worker_pid())
     _, failed = peer.until_end(doomed)
     assert isinstance(failed, wire.Failed)
     assert failed.code == "worker_crashed"

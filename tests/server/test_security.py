@@ -16,7 +16,7 @@ import zmq
 from blender_addon.wire import messages as wire
 from blender_addon.wire.codec import encode
 from blender_addon.wire.connection_file import ConnectionInfo, read_connection_file
-from tests.server.harness import REPOSITORY, Backend, Peer, environment, running, script, wait_for
+from tests.server.harness import REPOSITORY, Backend, Peer, environment, link_file, running, script, wait_for
 
 
 def command_line(*words: str) -> subprocess.CompletedProcess[str]:
@@ -151,7 +151,7 @@ def test_removed_client_is_out_at_once(studio: Studio) -> None:
 
 def test_paths_outside_the_roots(studio: Studio, tmp_path: Path) -> None:
     outside = script(tmp_path, "secret.json", frames=5)
-    (studio.plates / "link.json").symlink_to(outside)
+    link_file(studio.plates / "link.json", outside)
     (studio.plates / "nested").mkdir(exist_ok=True)
     tricks = [
         outside,

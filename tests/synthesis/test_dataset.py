@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,6 +9,7 @@ import pytest
 
 from backend.errors import BadInputError, Cancelled
 from backend.types import CancelToken
+from tests.server.harness import kill_family
 
 SIZE, COUNT, SHARD = 96, 9, 3
 
@@ -121,8 +120,7 @@ def test_a_killed_run_goes_on_to_the_same_images(dataset, tmp_path):
     while not (tmp_path / "shard_00000.npz").exists() and time.monotonic() < deadline:
         assert process.poll() is None, "it ended before its first shard"
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_family(process)
     assert len(list(tmp_path.glob("shard_*.npz"))) < 3
     sheet = tmp_path / "sheet.png"
     subprocess.run(command(tmp_path, "--sheet", str(sheet)), check=True, timeout=240)

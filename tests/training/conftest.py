@@ -52,7 +52,7 @@ def write_bvh(path: Path, seed: int, frames: int = 90) -> None:
         "0 90 0 " + " ".join(f"{value:.3f}" for value in row) for row in swing
     ]  # channels in the order of the hierarchy
     text = ["HIERARCHY", *_hierarchy("Hips", 0), "MOTION", f"Frames: {frames}", "Frame Time: 0.0333333", *rows]
-    path.write_text("\n".join(text) + "\n")
+    path.write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

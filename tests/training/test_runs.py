@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from backend.embedding.tower_weights import read_towers  # noqa: E402
 from backend.embedding.towers_torch import TowerSizes  # noqa: E402
 from backend.training.checkpoint import CheckpointError, load_checkpoint, new_state, save_checkpoint  # noqa: E402
 from backend.training.trainer import TrainerSettings  # noqa: E402
+from tests.server.harness import kill_family  # noqa: E402
 
 _SHIPPED = Path(__file__).resolve().parents[2] / "backend" / "weights" / "towers.safetensors"
 _ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
@@ -96,8 +96,7 @@ def test_a_killed_run_goes_on_to_the_same_curve(mocap, undisturbed, tmp_path):
     while (not (folder / "losses.csv").exists() or len(_curve(folder)) < 17) and time.monotonic() < deadline:
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_family(process)
     killed_at = int(_curve(folder)[-1, 0])
     state = new_state(TowerSizes(32, 32, 8), TrainerSettings(bank=400))
     kept = load_checkpoint(state, folder / "checkpoint.pt").step

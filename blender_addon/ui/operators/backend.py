@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 from bpy.types import Context, Event
 
-from ...client.backend_setup import SetupError, SetupPlan, SetupRun, blender_python, plan_setup
+from ...client.backend_setup import SetupError, SetupPlan, SetupRun, plan_beside, plan_setup
 from ...session import session_state
 from ...session.backend import AccessError, close_link, ensure_link, environment_dir
 from ...session.extension import EXTENSION_ID, extension_version, preferences
@@ -64,11 +64,17 @@ class MARIONET_OT_stop_backend(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def setup_plan() -> SetupPlan:
-    """The set-up as the preferences ask for it. Raises SetupError in words."""
+def setup_plan(beside: bool = False) -> SetupPlan:
+    """The set-up as the preferences ask for it. Raises SetupError in words.
+
+    `beside`: the environment is made beside the one in use and takes its place when everything worked.
+    """
     chosen = preferences()
-    python = Path(bpy.path.abspath(chosen.setup_python)) if chosen.setup_python else blender_python()
-    return plan_setup(python, environment_dir(), chosen.setup_package or "marionet")
+    python = Path(bpy.path.abspath(chosen.setup_python)) if chosen.setup_python else None
+    package = bpy.path.abspath(chosen.setup_package) if chosen.setup_package else ""
+    if beside:
+        return plan_beside(environment_dir(), python, package)
+    return plan_setup(python, environment_dir(), package)
 
 
 class MARIONET_OT_setup_backend(bpy.types.Operator):
@@ -108,10 +114,11 @@ class MARIONET_OT_setup_backend(bpy.types.Operator):
     def execute(self, context: Context) -> OperatorResult:
         del context
         try:
-            plan = setup_plan()
+            plan = setup_plan(beside=True)
         except SetupError as fault:
             return report_fault(self, fault)
         close_link()
+        session_state.STATE.last_error = ""
         run = SetupRun(plan, plan.environment.parent / "backend_setup.log")
         session_state.STATE.setup = run
         run.poll()

@@ -14,6 +14,8 @@ from ...session.extension import EXTENSION_ID, extension_version, preferences
 
 _PX_A_CHARACTER = 7
 _MIN_CHARACTERS = 24
+_LOG_LINES = 5
+_LOG_CHARACTERS = 160
 
 
 class SidebarPanel:
@@ -51,6 +53,8 @@ class MARIONET_PT_main(SidebarPanel, bpy.types.Panel):
         row.operator("marionet.stop_backend", text="", icon="UNLINKED")
         row.operator("marionet.open_preferences", text="", icon="PREFERENCES")
         row.operator("marionet.copy_report", text="", icon="COPYDOWN")
+        for line in state.backend_log(_LOG_LINES):
+            wrapped(layout, context, line[-_LOG_CHARACTERS:])
         if state.last_error:
             wrapped(layout.box(), context, state.last_error, "ERROR")
         if EXTENSION_ID in context.preferences.addons and preferences().show_guide:
