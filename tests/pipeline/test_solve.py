@@ -199,7 +199,7 @@ def test_another_request_does_not_take_up_the_checkpoint(walk, tmp_path):
     assert open_checkpoint(walk.request(tmp_path / "walk.npz"), info, "cpu").load() is None
 
 
-def test_a_damaged_journal_is_left_aside(tmp_path):
+def test_a_damaged_checkpoint_is_left_aside(tmp_path):
     checkpoint = Checkpoint(tmp_path / "j", "key")
     checkpoint.save({"value": np.arange(1000)})
     file = next((tmp_path / "j").iterdir())

@@ -115,7 +115,7 @@ def test_a_power_cut_leaves_whole_records(store: JobStore, monkeypatch: pytest.M
     assert [kept.job_id for kept in store.load()] == [record.job_id]
 
 
-def test_a_power_cut_leaves_whole_clips_keys_and_journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_power_cut_leaves_whole_clips_keys_and_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy as np
 
     from backend.solving.checkpoint import Checkpoint

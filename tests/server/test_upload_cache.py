@@ -200,8 +200,9 @@ def test_a_disk_that_refuses_the_end_of_an_upload_fails_that_job_only(backend: B
     video = DATA + b"\t"
     doomed = submit(peer, "solve", video)
     assert doomed.state == "receiving"
-    in_the_way = backend.folder / "data" / "jobs" / doomed.job_id / ".job.json.new"
-    in_the_way.mkdir()  # what the server writes the job's next state to
+    record = backend.folder / "data" / "jobs" / doomed.job_id / "job.json"
+    record.unlink()
+    record.mkdir()  # no file can take the name of a folder: the job's next state cannot be written
     peer.ask(wire.UploadPart(doomed.job_id, 0, np.frombuffer(video, np.uint8)))
     ending = peer.until_end(doomed.job_id)[1]
     assert isinstance(ending, wire.Failed)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from backend.errors import OutputError
 from backend.visualization import write_overlay, write_plot, write_sheet
-from backend.people.contact_sheet import write_contact_sheet
+from backend.images import write_image
 from backend.video import open_video
 from tests.contracts.test_clip import make_clip
 
@@ -27,7 +27,7 @@ noise = np.random.default_rng(1).integers(0, 255, (400, 400, 3)).astype(np.uint8
 write = {
     "overlay.mp4": lambda: write_overlay(open_video(video), [], target),
     "sheet.png": lambda: write_sheet(open_video(video), [make_clip()], target),
-    "people.png": lambda: write_contact_sheet(target, noise),
+    "people.png": lambda: write_image(noise, target),
     "plot.png": lambda: write_plot([make_clip()], target),
 }[target.name]
 try:
