@@ -21,11 +21,14 @@ _TOE_HEIGHTS, _ANKLE_HEIGHTS = (0.02, 0.06), (0.09, 0.13)
 
 @dataclass(frozen=True, slots=True)
 class TargetFoot:
-    """A foot at rest, world positions (3,) in m: ankle, and heel and ball on the floor below the sole."""
+    """A foot at rest, world positions (3,) in m: ankle, and heel and ball on the floor below the sole; `tip_m` the
+    toes' end on the floor (None: no toe bone leads to it).
+    """
 
     ankle_m: Array
     heel_m: Array
     ball_m: Array
+    tip_m: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ def _foot(
 ) -> TargetFoot:
     up, forward = frame[:, 2], -frame[:, 1]
     ankle = place[f"{side}_ankle"]
+    toes = skeleton_map.joints.get(f"{side}_toe", ())
     ball = place.get(f"{side}_toe")
     if ball is None:
         reach = _BALL_OF_LEG * max(_straight_leg_m(place, side), 1e-6)
@@ -115,4 +119,13 @@ def _foot(
         ball = ankle + (tail if tail @ forward > 0.5 * reach else forward * reach)
     ball = ball + up * (floor - ball @ up)
     below = ankle + up * (floor - ankle @ up)
-    return TargetFoot(ankle, below - _HEEL_OF_FOOT * (ball - below), ball)
+    return TargetFoot(ankle, below - _HEEL_OF_FOOT * (ball - below), ball, _tip_m(rest, toes, ball, frame, floor))
+
+
+def _tip_m(rest: RestWorld, toes: tuple[str, ...], ball: Array, frame: Array, floor: float) -> Array | None:
+    """Where the toes end, on the floor; None without a toe bone that points ahead."""
+    if not toes:
+        return None
+    up, tip = frame[:, 2], rest.tails_m[rest.rig.index(toes[-1])]
+    tip = tip + up * (floor - tip @ up)
+    return tip if (tip - ball) @ -frame[:, 1] > 0.0 else None
