@@ -16,6 +16,8 @@ LARGEST_TILT_RAD = np.radians(65.0)
 # a foot that stands up to this far under the floor was placed too low; further down is another floor
 SUNK_M = 0.35
 _TINY = 1e-9
+# a foot that is steeper than this cosine has no sideways tilt to speak of
+_LEAST_LEVEL = 0.3
 
 
 def level_turn(normal: Array) -> Array:
@@ -23,9 +25,13 @@ def level_turn(normal: Array) -> Array:
     return quaternion_from_to(normal, np.broadcast_to(_UP, np.shape(normal)))
 
 
-def sole_tilt_rad(normal: Array) -> Array:
-    """How far (T,) a sole with the unit normal (T, 3) is from level."""
-    return np.asarray(np.arccos(np.clip(normal[..., 2], -1.0, 1.0)))
+def release_tilted(points_m: Array, on: NDArray[np.bool_], normal: Array) -> None:
+    """Let go, in place, of the higher point where both stand with the sole far from level: the foot lies or kneels.
+
+    `points_m` (T, 2, 3) heel and ball, `on` (T, 2) which of them stand, `normal` (T, 3) up from the sole.
+    """
+    tilted = on.all(axis=1) & (normal[..., 2] < np.cos(LARGEST_TILT_RAD))
+    on[tilted, np.argmax(points_m[tilted, :, 2], axis=1)] = False
 
 
 def standing_height_m(height_m: Array, snap_m: float) -> float:
@@ -62,3 +68,19 @@ def keep_above(turn_wxyz: Array, arm_m: Array, least_m: Array, where: NDArray[np
     level = heading * np.sqrt(np.maximum(length**2 - least_m**2, 0.0))[..., None]
     raised = np.concatenate([level, least_m[..., None]], axis=-1)
     return np.where(low[..., None], quaternion_multiply(quaternion_from_to(turned, raised), turn_wxyz), turn_wxyz)
+
+
+def level_roll(turn_wxyz: Array, along_m: Array, normal: Array, where: NDArray[np.bool_]) -> Array:
+    """The turns (T, 4), rolled on about the foot's own length so that its sole is level from side to side.
+
+    `along_m` (T, 3) leads from heel to ball and `normal` (T, 3) up from the sole, both before the turn. A foot that
+    points up or down, or lies on its side, keeps its roll.
+    """
+    along = quaternion_rotate(turn_wxyz, along_m)
+    along = along / np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), _TINY)
+    normal = quaternion_rotate(turn_wxyz, normal)
+    across = normal - np.sum(normal * along, axis=-1, keepdims=True) * along
+    up = _UP - along[..., 2:] * along
+    angle = np.arctan2(np.sum(np.cross(across, up) * along, axis=-1), np.sum(across * up, axis=-1))
+    told = where & (np.linalg.norm(up, axis=-1) > _LEAST_LEVEL) & (np.abs(angle) < LARGEST_TILT_RAD)
+    return quaternion_multiply(rotvec_to_quaternion(np.where(told, angle, 0.0)[..., None] * along), turn_wxyz)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from .body import BodyShape, CanonicalBody
 from .contacts import true_runs
 from .flat_soles import (
-    LARGEST_TILT_RAD,
     SUNK_M,
     about_up,
     heading_turn_rad,
     keep_above,
+    level_roll,
     level_turn,
-    sole_tilt_rad,
+    release_tilted,
     standing_height_m,
 )
 from .limb_ik import Limb, two_bone_ik
@@ -160,7 +160,7 @@ def _hold_foot(scene: _Scene, planted: NDArray[np.bool_], side: int) -> _Foot:
     positions, on = scene.feet.positions_m[:, points], planted[:, points].copy()
     foot = scene.body.joint_index(f"{_SIDES[side]}_ankle")
     normal = quaternion_rotate(scene.posed.world_wxyz[:, foot], _UP)
-    _release_tilted(positions, on, normal)
+    release_tilted(positions, on, normal)
     level = level_turn(normal)
     along = quaternion_rotate(level, positions[:, 1] - positions[:, 0])
     pins = np.full_like(positions, np.nan)
@@ -176,19 +176,15 @@ def _hold_foot(scene: _Scene, planted: NDArray[np.bool_], side: int) -> _Foot:
     lead = np.where(on[:, 0], 0, 1)
     # the point that does not stand stays above the floor
     arm = np.where(lead[:, None] == 0, 1.0, -1.0) * (positions[:, 1] - positions[:, 0])
-    turn_wxyz = keep_above(turn_wxyz, arm, clearance[1 - lead] - clearance[lead], on.any(axis=1) & ~both)
+    stands = on.any(axis=1)
+    turn_wxyz = keep_above(turn_wxyz, arm, clearance[1 - lead] - clearance[lead], stands & ~both)
+    turn_wxyz = level_roll(turn_wxyz, positions[:, 1] - positions[:, 0], normal, stands & ~both)
+    rotvec = _spread(scene.times_s, quaternion_to_rotvec(turn_wxyz), stands, scene.settings.blend_s)
+    turn_wxyz = rotvec_to_quaternion(rotvec)
     ankle = scene.posed.positions_m[:, foot]
     turned = ankle[:, None] + quaternion_rotate(turn_wxyz[:, None], positions - ankle[:, None])
     shift = np.take_along_axis(pins - turned, lead[:, None, None], axis=1)[:, 0]
-    rotvec = quaternion_to_rotvec(turn_wxyz)
-    return _Foot(_SIDES[side], points, rotvec, np.where(on.any(axis=1, keepdims=True), shift, 0.0), on)
-
-
-def _release_tilted(positions: Array, on: NDArray[np.bool_], normal: Array) -> None:
-    """Let go, in place, of the higher point where both stand with the sole far from level: the foot lies or kneels."""
-    tilted = on.all(axis=1) & (sole_tilt_rad(normal) > LARGEST_TILT_RAD)
-    higher = np.argmax(positions[..., 2], axis=1)
-    on[tilted, higher[tilted]] = False
+    return _Foot(_SIDES[side], points, rotvec, np.where(stands[:, None], shift, 0.0), on)
 
 
 def _release_pivot(positions: Array, on: NDArray[np.bool_], settings: PlantSettings) -> None:

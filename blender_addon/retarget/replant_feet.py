@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from ..motion.contacts import true_runs
 from ..motion.flat_soles import (
-    LARGEST_TILT_RAD,
     SUNK_M,
     about_up,
     heading_turn_rad,
     keep_above,
+    level_roll,
     level_turn,
-    sole_tilt_rad,
+    release_tilted,
     standing_height_m,
 )
 from ..motion.rotations import (
@@ -42,6 +42,8 @@ _LARGEST_TURN_RAD = np.radians(35.0)
 _LARGEST_TOE_TURN_RAD = np.radians(60.0)
 # planted legs are not stretched beyond this part of their length; the pelvis comes down instead
 _REACH = 0.998
+# half the width of a sole at the ball, in lengths from heel to ball
+_HALF_WIDTH_OF_FOOT = 0.22
 _PELVIS_SIGMA_S = 0.12
 # toes below a ball that is higher than this over the floor are not looked at
 _TOES_NEAR_M = 0.5
@@ -148,8 +150,7 @@ def _hold_foot(body: BodyInWorld, source: SourceMotion, side: str, options: Plan
     on, stands = source.planted[:, places].copy(), source.planted[:, places].any(axis=1)
     ankle, points = _foot_points(body, side)
     normal = quaternion_rotate(body.posed().delta(body.bones(f"{side}_ankle")[0]), body.target.up)
-    tilted = on.all(axis=1) & (sole_tilt_rad(normal) > LARGEST_TILT_RAD)
-    on[tilted, np.argmax(points[tilted, :, 2], axis=1)] = False
+    release_tilted(points, on, normal)
     level = level_turn(normal)
     along = quaternion_rotate(level, points[:, 1] - points[:, 0])
     height = source.feet_m[:, places, 2] - source.clearance_m[places] - options.floor_m
@@ -166,9 +167,12 @@ def _hold_foot(body: BodyInWorld, source: SourceMotion, side: str, options: Plan
     lead = np.where(on[:, 0], 0, 1)
     arm = np.where(lead[:, None] == 0, 1.0, -1.0) * (points[:, 1] - points[:, 0])
     turn_wxyz = keep_above(turn_wxyz, arm, np.zeros(source.frames), stands & ~both)
+    turn_wxyz = level_roll(turn_wxyz, points[:, 1] - points[:, 0], normal, stands & ~both)
+    rotvec = hold_and_fade(source.times_s, quaternion_to_rotvec(turn_wxyz), stands, options.blend_s)
+    turn_wxyz = rotvec_to_quaternion(rotvec)
     turned = ankle[:, None] + quaternion_rotate(turn_wxyz[:, None], points - ankle[:, None])
     shift = np.take_along_axis(np.where(stands[:, None, None], pins - turned, 0.0), lead[:, None, None], axis=1)[:, 0]
-    return _Step(side, quaternion_to_rotvec(turn_wxyz), shift, stands)
+    return _Step(side, rotvec, shift, stands)
 
 
 def _pins(points: Array, on: NDArray[np.bool_], height: Array, floor_m: float, snap_m: float) -> Array:
@@ -210,10 +214,18 @@ def _ankle_target(body: BodyInWorld, source: SourceMotion, step: _Step, lift: Ar
     ankle, points = _foot_points(body, step.side)
     shift = step.shift_m - lift[:, None] * np.array([0.0, 0.0, 1.0])
     target = ankle + hold_and_fade(source.times_s, shift, step.stands, options.blend_s)
+    points = np.concatenate([points, _sole_edges(body, step.side, points)], axis=1)
     turned = quaternion_rotate(rotvec_to_quaternion(step.turn_rotvec)[:, None], points - ankle[:, None])
     depth = options.floor_m - (target[:, None] + turned)[..., 2].min(axis=1)
     target[:, 2] += np.where(step.stands, 0.0, np.clip(depth, 0.0, SUNK_M))
     return np.asarray(target)
+
+
+def _sole_edges(body: BodyInWorld, side: str, points: Array) -> Array:
+    """The sole's left and right edge at the ball (T, 2, 3), before the foot's turn."""
+    normal = quaternion_rotate(body.posed().delta(body.bones(f"{side}_ankle")[0]), body.target.up)
+    across = _HALF_WIDTH_OF_FOOT * np.cross(normal, points[:, 1] - points[:, 0])
+    return np.stack([points[:, 1] + across, points[:, 1] - across], axis=1)
 
 
 def _pelvis_drop(body: BodyInWorld, source: SourceMotion, steps: list[_Step], targets: list[Array]) -> Array:
