@@ -175,7 +175,7 @@ def _hold_foot(scene: _Scene, planted: NDArray[np.bool_], side: int) -> _Foot:
     turn_wxyz = rotvec_to_quaternion(_spread(scene.times_s, turn, both, scene.settings.blend_s))
     lead = np.where(on[:, 0], 0, 1)
     # the point that does not stand stays above the floor
-    arm = np.where(lead[:, None] == 0, 1.0, -1.0) * (positions[:, 1] - positions[:, 0])
+    arm: Array = (positions[:, 1] - positions[:, 0]) * (1.0 - 2.0 * lead[:, None])
     stands = on.any(axis=1)
     turn_wxyz = keep_above(turn_wxyz, arm, clearance[1 - lead] - clearance[lead], stands & ~both)
     turn_wxyz = level_roll(turn_wxyz, positions[:, 1] - positions[:, 0], normal, stands & ~both)

@@ -165,7 +165,7 @@ def _hold_foot(body: BodyInWorld, source: SourceMotion, side: str, options: Plan
         turn[step] = quaternion_to_rotvec(quaternion_multiply(heading, level[step]))
     turn_wxyz = rotvec_to_quaternion(hold_and_fade(source.times_s, turn, both, options.blend_s))
     lead = np.where(on[:, 0], 0, 1)
-    arm = np.where(lead[:, None] == 0, 1.0, -1.0) * (points[:, 1] - points[:, 0])
+    arm: Array = (points[:, 1] - points[:, 0]) * (1.0 - 2.0 * lead[:, None])
     turn_wxyz = keep_above(turn_wxyz, arm, np.zeros(source.frames), stands & ~both)
     turn_wxyz = level_roll(turn_wxyz, points[:, 1] - points[:, 0], normal, stands & ~both)
     rotvec = hold_and_fade(source.times_s, quaternion_to_rotvec(turn_wxyz), stands, options.blend_s)

@@ -7,6 +7,7 @@ import numpy as np
 from ..motion.body import canonical_body
 from .baked_pose import Controls, JointNote, RetargetOptions, RetargetReport, RootMode
 from .body_in_world import BodyInWorld
+from .own_ik import held_bones
 from .rest_world import RestWorld
 from .skeleton_map import SkeletonMap
 from .target_body import TargetBody
@@ -36,8 +37,7 @@ def set_up_warnings(
         )
     if np.linalg.det(rest.turn) < 0:
         warnings.append(f"the object {rig.name!r} is mirrored by a negative scale: left and right appear swapped")
-    bones = [rig.index(bone) for bone in skeleton_map.bones()]
-    held = [rig.bone_names[bone] for bone in bones if rig.constrained[bone]]
+    held = held_bones(skeleton_map, rig)
     if held:
         warnings.append("constraints or drivers may overrule the motion of " + ", ".join(held))
     moved = _moved_above_hips(rest, skeleton_map, options)
@@ -51,7 +51,7 @@ def set_up_warnings(
     if options.root is RootMode.ROOT_BONE and skeleton_map.root_bone not in rig.bone_names:
         warnings.append("the rig has no root bone in its map: the hips carry the travel instead")
     if options.controls is not Controls.FK and not skeleton_map.limbs:
-        warnings.append("the rig's map names no IK controls: FK bones are keyed")
+        warnings.append("the rig has no IK controls that its map or its IK constraints name: FK bones are keyed")
     return tuple(warnings)
 
 

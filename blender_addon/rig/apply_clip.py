@@ -21,7 +21,7 @@ from ..retarget.body_parts import ALL_PARTS, BodyPart, keep_parts
 from ..retarget.rest_world import rest_world
 from ..retarget.root_motion import place_source
 from ..retarget.skeleton_map import SkeletonMap
-from ..retarget.solve import free_carrier, retarget
+from ..retarget.solve import fitted_map, retarget
 from ..retarget.source_motion import source_motion
 from ..retarget.target_body import measure_target
 from ..retarget.target_rig import TargetRig
@@ -74,7 +74,7 @@ def apply_clip(armature: Any, clip: MotionClip, options: ApplyOptions | None = N
 def retarget_clip(armature: Any, clip: MotionClip, options: ApplyOptions) -> Retargeted:
     """Retarget a prepared clip at the scene's frames (`options.bake.fps`), by time stamps; writes nothing."""
     rig = read_armature(armature)
-    skeleton_map = free_carrier(options.skeleton_map or detected_map(rig), rig)
+    skeleton_map = fitted_map(options.skeleton_map or detected_map(rig), rig)
     at_frames = resample_clip(clip, options.bake.fps)
     wanted = options.retarget
     if options.props:
