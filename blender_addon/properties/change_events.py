@@ -32,8 +32,29 @@ def cleanup_changed(_owner: Any, _context: Any) -> None:
     _later(_refresh)
 
 
-def retarget_changed(_owner: Any, _context: Any) -> None:
+_PARTS = ("root", "torso", "arms", "legs")
+_STRENGTHS = ("off", "light", "medium", "heavy")
+
+
+def smoothing_preset(cleanup: Any) -> int:
+    """The strength that all parts have, or the last entry, Mixed."""
+    strengths = {getattr(cleanup, part) for part in _PARTS}
+    return _STRENGTHS.index(strengths.pop()) if len(strengths) == 1 else len(_STRENGTHS)
+
+
+def set_smoothing_preset(cleanup: Any, value: int) -> None:
+    """Give all parts one strength; Mixed leaves them as they are."""
+    if value < len(_STRENGTHS):
+        for part in _PARTS:
+            setattr(cleanup, part, _STRENGTHS[value])
+
+
+def retarget_changed(_owner: Any, context: Any) -> None:
     """A retarget or timing setting changed."""
+    from ..session import workflow
+
+    if context.scene is not None:
+        workflow.refresh_warnings(context)
     _later(_refresh)
 
 
@@ -54,6 +75,7 @@ def map_row_edited(row: Any, context: Any) -> None:
     from ..session import workflow
 
     workflow.map_row_edited(row, context)
+    workflow.refresh_warnings(context)
 
 
 def source_changed(owner: Any, _context: Any) -> None:

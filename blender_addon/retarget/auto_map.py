@@ -227,4 +227,4 @@ def _joint_match(draft: _Draft, joint: str) -> JointMatch:
     if draft.notes.get(joint, (0.0, ""))[0] == 1.0:
         return JointMatch(joint, (), 1.0, "you left it empty for this skeleton")
     optional = _OPTIONAL.get(joint, "") if joint.endswith("hand") or "spine" in draft.skeleton_map.joints else ""
-    return JointMatch(joint, (), 0.0, optional or "no bone was found by name or shape")
+    return JointMatch(joint, (), 0.0, optional or "no bone was found by name or shape", needed=not optional)

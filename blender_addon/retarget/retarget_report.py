@@ -83,6 +83,8 @@ def give_account(body: BodyInWorld, warnings: tuple[str, ...], figures: dict[str
 
 def _why_unmapped(joint: str) -> str:
     if joint in ("chest", "upper_chest"):
-        return "no bone in the skeleton map: the spine's other bones take its bend"
+        return "not needed: the spine's other bones take its bend"
+    if joint in ("left_hand", "right_hand"):
+        return "not needed: fingers keep their pose"
     loss = _NEEDED_BY.get(joint.rpartition("_")[2], "its rotation goes to the next mapped joint below it")
     return f"no bone in the skeleton map: {loss}"

@@ -19,6 +19,7 @@ from ..retarget.auto_map import detect_map
 from ..retarget.baked_pose import BakedPose, RetargetOptions
 from ..retarget.body_parts import ALL_PARTS, BodyPart, keep_parts
 from ..retarget.rest_world import rest_world
+from ..retarget.retarget_report import set_up_warnings
 from ..retarget.root_motion import place_source
 from ..retarget.skeleton_map import SkeletonMap
 from ..retarget.solve import fitted_map, retarget
@@ -90,6 +91,14 @@ def detected_map(rig: TargetRig) -> SkeletonMap:
     if not report.usable:
         raise BakeError(f"The bones of {rig.name} cannot be mapped by themselves: {'; '.join(report.problems)}")
     return report.skeleton_map
+
+
+def rig_warnings(armature: Any, skeleton_map: SkeletonMap, options: RetargetOptions) -> tuple[str, ...]:
+    """What a bake onto the armature would warn of, known from the rig alone. Raises ValueError for an unusable map."""
+    rig = read_armature(armature)
+    skeleton_map = fitted_map(skeleton_map, rig)
+    rest = rest_world(rig, skeleton_map.follows)
+    return set_up_warnings(rest, skeleton_map, measure_target(rest, skeleton_map), options)
 
 
 def scene_from_clip(found: Retargeted, options: RetargetOptions) -> Array:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..motion.keyframes import ReducedCurve, reduce_position_keys, reduce_rotation_keys
 from ..retarget.baked_pose import BakedPose, JointNote
+from ..retarget.joint_words import joint_label
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
 from .object_place import local_place
 from .rotation_modes import rotation_values
@@ -76,9 +77,13 @@ class BakeReport:
     warnings: tuple[str, ...]
     figures: dict[str, float]
 
+    def lacking(self) -> tuple[JointNote, ...]:
+        """The joints that have no bone and need one."""
+        return tuple(note for note in self.unmapped if not note.reason.startswith("not needed"))
+
     def headline(self) -> str:
         """One line for the status bar."""
-        joints = len(self.mapped) + len(self.unmapped)
+        joints = len(self.mapped) + len(self.lacking())
         return (
             f"{self.action}: {self.bones} bones ({len(self.mapped)} of {joints} joints), {self.frames} frames "
             f"({self.frame_start} to {self.frame_end}), {self.keys} keys"
@@ -89,7 +94,7 @@ class BakeReport:
         lines = [self.headline()]
         if self.kept_action:
             lines.append(f"The action {self.kept_action} that was active before is kept")
-        lines += [f"Not mapped: {note.joint} ({note.reason})" for note in self.unmapped]
+        lines += [f"Not mapped: {joint_label(note.joint)} ({note.reason})" for note in self.lacking()]
         lines += [f"Mind: {warning}" for warning in self.warnings]
         lines += [f"{name}: {value:.4g}" for name, value in sorted(self.figures.items())]
         return lines

@@ -17,6 +17,7 @@ from ..extension import user_dir
 from ..motion.body import canonical_body
 from ..retarget.auto_map import detect_map
 from ..retarget.edit_map import CorrectionFile
+from ..retarget.joint_words import sentences
 from ..retarget.map_files import map_from_record, map_to_record
 from ..retarget.map_report import MapReport
 from ..retarget.skeleton_map import SkeletonMap
@@ -64,7 +65,7 @@ def show_detected_map(chosen: Any) -> MapReport:
     report = detect_map(rig, _corrections(rig))
     session_state.STATE.map_report = report
     fill_rows(chosen, report.skeleton_map, report)
-    chosen.map_summary = ". ".join((report.summary(), *report.problems))
+    chosen.map_summary = sentences((report.summary(), *report.problems))
     return report
 
 

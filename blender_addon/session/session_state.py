@@ -58,6 +58,8 @@ class State:
     clips: dict[str, LoadedClip] = field(default_factory=dict)
     map_report: Any = None
     bake_lines: list[str] = field(default_factory=list)
+    bake_report: Any = None
+    rig_warnings: tuple[str, ...] = ()
     last_error: str = ""
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_NOTES))
 

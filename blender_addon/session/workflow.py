@@ -19,7 +19,7 @@ from ..properties import active_clip, settings
 from ..retarget.baked_pose import Controls, Placement, RetargetOptions, RootMode, Travel
 from ..retarget.body_parts import BodyPart
 from ..rig.actions import OBJECT_PATHS, action_fcurves
-from ..rig.apply_clip import ApplyOptions, Retargeted, retarget_clip, scene_from_clip
+from ..rig.apply_clip import ApplyOptions, Retargeted, retarget_clip, rig_warnings, scene_from_clip
 from ..rig.bake import BakeInto, BakeOptions
 from ..rig.live_pose import LivePose
 from ..rig.prepare_clip import PrepareSettings, part_settings, prepare_clip
@@ -272,8 +272,33 @@ def map_chosen_armature(context: Any) -> None:
         stop_live()
     try:
         show_detected_map(chosen)
+        refresh_warnings(context)
     except (ValueError, TypeError, KeyError) as fault:
         session_state.STATE.fail(f"{chosen.armature.name} cannot be mapped: {fault}")
+
+
+def refresh_warnings(context: Any) -> None:
+    """Read what in the chosen rig's set-up limits the result, for the panel to show before the bake."""
+    chosen = settings(context).retarget
+    session_state.STATE.rig_warnings = ()
+    if chosen.armature is None or not chosen.map_json:
+        return
+    try:
+        skeleton_map = chosen_map(chosen)
+        if skeleton_map is not None:
+            session_state.STATE.rig_warnings = rig_warnings(chosen.armature, skeleton_map, retarget_options(chosen))
+    except (ValueError, KeyError, TypeError) as fault:
+        session_state.STATE.rig_warnings = (str(fault),)
+
+
+def bake_stands(armature: Any) -> bool:
+    """Whether the last bake's action still moves the armature: it is gone after an undo."""
+    report = session_state.STATE.bake_report
+    if report is None or armature is None or armature.name != report.armature or armature.animation_data is None:
+        return False
+    data = armature.animation_data
+    actions = [data.action, *(strip.action for track in data.nla_tracks for strip in track.strips)]
+    return any(action is not None and action.name == report.action for action in actions)
 
 
 def scene_range(context: Any, first: int, last: int) -> None:

@@ -24,6 +24,8 @@ GERMAN: dict[tuple[str, str], str] = {
     ("*", "Slow Motion"): "Zeitlupe",
     ("*", "Plant Feet"): "Füße aufsetzen",
     ("*", "Straighten Knees"): "Knie strecken",
+    ("*", "Smoothing"): "Glätten",
+    ("*", "Mixed"): "Gemischt",
     ("*", "Start Frame"): "Startbild",
     ("*", "Fewer Keys"): "Weniger Keyframes",
     ("*", "First Steps"): "Erste Schritte",

@@ -15,6 +15,7 @@ from ...rig.bake import BakeReport, bake
 from ...rig.export_action import ExportOptions, export_action
 from ...session import session_state, workflow
 from ...session.previews import stop_live
+from ..panels.sidebar import wrapped
 from .clips import FAULTS, no_armature, no_clip, say
 
 
@@ -39,7 +40,7 @@ class MARIONET_OT_bake(bpy.types.Operator):
         except FAULTS as fault:
             return say(self, fault)
         state = session_state.STATE
-        state.bake_lines = report.lines()
+        state.bake_lines, state.bake_report = report.lines(), report
         state.last_error = ""
         state.note(report.headline())
         if settings(context).bake.set_range:
@@ -79,9 +80,8 @@ class MARIONET_OT_show_bake_report(bpy.types.Operator):
         return context.window_manager.invoke_popup(self, width=560)
 
     def draw(self, context: Any) -> None:
-        del context
         for line in session_state.STATE.bake_lines:
-            self.layout.label(text=line)
+            wrapped(self.layout, context, line, width_px=560)
 
     def execute(self, context: Any) -> set[str]:
         del context

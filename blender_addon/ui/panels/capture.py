@@ -6,11 +6,10 @@ from typing import Any
 
 import bpy
 
+from ...plain_words import figure_lines, in_panel_words
 from ...properties import active_clip, settings
 from ...session import session_state
 from .sidebar import SidebarPanel, wrapped
-
-_MANY_FIGURES = 6
 
 
 class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
@@ -179,10 +178,10 @@ def _draw_clip(layout: Any, context: Any) -> None:
     column.label(
         text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
     )
-    for name, value in list(header.figures.items())[:_MANY_FIGURES]:
-        column.label(text=f"{name}: {value:.4g}")
+    for line in figure_lines(header.figures):
+        column.label(text=line)
     for warning in header.warnings:
-        wrapped(layout, context, warning, "ERROR")
+        wrapped(layout, context, in_panel_words(warning), "ERROR")
 
 
 CLASSES = (MARIONET_PT_capture, MARIONET_PT_movie_clip, MARIONET_UL_clips, MARIONET_PT_clips)
