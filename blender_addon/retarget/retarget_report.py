@@ -7,6 +7,7 @@ import numpy as np
 from ..motion.body import canonical_body
 from .baked_pose import Controls, JointNote, RetargetOptions, RetargetReport, RootMode
 from .body_in_world import BodyInWorld
+from .body_kind import sides_exchanged
 from .own_ik import held_bones
 from .rest_world import RestWorld
 from .skeleton_map import SkeletonMap
@@ -37,6 +38,8 @@ def set_up_warnings(
         )
     if np.linalg.det(rest.turn) < 0:
         warnings.append(f"the object {rig.name!r} is mirrored by a negative scale: left and right appear swapped")
+    if sides_exchanged(rig, skeleton_map):
+        warnings.append("left and right look swapped: the feet point backwards. Mirror the skeleton map, or correct it")
     held = held_bones(skeleton_map, rig)
     if held:
         warnings.append("constraints or drivers may overrule the motion of " + ", ".join(held))
@@ -47,7 +50,7 @@ def set_up_warnings(
             "location (Alt G)"
         )
     if target.leg_length_m <= 0.0 and options.scale is None:
-        warnings.append("no whole leg is mapped: travel is not scaled to the character's size")
+        warnings.append("no leg and no hips' height tell the character's size: travel is not scaled")
     if options.root is RootMode.ROOT_BONE and skeleton_map.root_bone not in rig.bone_names:
         warnings.append("the rig has no root bone in its map: the hips carry the travel instead")
     if options.controls is not Controls.FK and not skeleton_map.limbs:

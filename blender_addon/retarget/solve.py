@@ -27,9 +27,10 @@ from .baked_pose import (
 from .body_in_world import BodyInWorld
 from .drive_bones import drive_bones
 from .ik_controls import LIMB_JOINTS, ControlMotion, ik_control_motion
+from .limb_candidates import ancestors
 from .own_ik import Carried, constraint_switches, own_ik_limbs, own_ik_motion, with_own_ik
 from .replant_feet import PlantOptions, lead_hands, replant_feet
-from .rest_alignment import align_rest
+from .rest_alignment import SIDES, align_rest
 from .rest_world import PosedRig, rest_world
 from .retarget_report import give_account, set_up_warnings
 from .root_motion import RootPath, object_motion, place_source, root_path, seen_from_root, stay_in_place
@@ -63,7 +64,7 @@ def retarget(
     options = options or RetargetOptions()
     skeleton_map = fitted_map(_present_bones(skeleton_map, rig), rig)
     source = source_motion(clip, options.contact_threshold)
-    rest = rest_world(rig, skeleton_map.follows)
+    rest = rest_world(rig, skeleton_map.carried_by)
     try:
         target = measure_target(rest, skeleton_map)
         aligned = align_rest(rest, skeleton_map)
@@ -98,7 +99,20 @@ def _present_bones(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
 
 def fitted_map(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
     """The map as the rig's own set-up asks for: a carrier that can move, limbs on the rig's own IK constraints."""
-    return with_own_ik(free_carrier(skeleton_map, rig), rig)
+    return with_own_ik(free_carrier(_with_detached(skeleton_map, rig), rig), rig)
+
+
+def _with_detached(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
+    """The map that knows which feet do not hang from their shins."""
+    found = {}
+    for side in SIDES:
+        shin, foot = (skeleton_map.joints.get(f"{side}_{joint}", ()) for joint in ("knee", "ankle"))
+        known = [bone in rig.bone_names for bone in (*shin[-1:], *foot[:1])]
+        if len(known) < 2 or not all(known) or foot[0] in skeleton_map.follows:
+            continue
+        if rig.index(shin[-1]) not in ancestors(rig, rig.index(foot[0])):
+            found[foot[0]] = shin[-1]
+    return replace(skeleton_map, detached=found)
 
 
 def free_carrier(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
@@ -155,16 +169,25 @@ def _bone_channels(body: BodyInWorld, root: RootPath | None, options: RetargetOp
     carried.shifts_m[carrier] = body.shift_m
     keyed = set(body.deltas) - _replaced_by_ik(body, options)
     rotations = {bone: posed.local_rotation(bone) for bone in keyed}
+    controls += _detached_feet(body, posed)
     turned = {control.bone: control.delta_wxyz for control in controls if control.delta_wxyz is not None}
-    moved = PosedRig(body.rest, {**body.deltas, **turned}, body.frames)
+    own_parents = rest_world(body.rest.rig, body.skeleton_map.follows)
+    moved = PosedRig(own_parents, {**body.deltas, **turned}, body.frames)
+    carried = Carried(moved, carried.shifts_m)
     rotations |= {bone: moved.local_rotation(bone) for bone in turned}
-    for control in sorted(controls, key=lambda control: len(body.rest.path_up(control.bone))):
+    for control in sorted(controls, key=lambda control: len(own_parents.path_up(control.bone))):
         if control.head_m is not None:
             shift = control.head_m - moved.head(control.bone)
             away = carried.own_shift(control.bone, shift)
             locations.append(BoneLocation(names[control.bone], moved.local_location(control.bone, away)))
             carried.shifts_m[control.bone] = shift
     return _Channels(rotations, tuple(locations), None)
+
+
+def _detached_feet(body: BodyInWorld, posed: PosedRig) -> list[ControlMotion]:
+    """The way of feet that hang from the root: where their shins' ends go."""
+    feet = [body.rest.rig.index(foot) for foot in body.skeleton_map.detached]
+    return [ControlMotion(foot, posed.head(foot) + body.shift_m, posed.delta(foot)) for foot in feet]
 
 
 def _carrier(body: BodyInWorld) -> int:

@@ -97,14 +97,14 @@ def rig_warnings(armature: Any, skeleton_map: SkeletonMap, options: RetargetOpti
     """What a bake onto the armature would warn of, known from the rig alone. Raises ValueError for an unusable map."""
     rig = read_armature(armature)
     skeleton_map = fitted_map(skeleton_map, rig)
-    rest = rest_world(rig, skeleton_map.follows)
+    rest = rest_world(rig, skeleton_map.carried_by)
     return set_up_warnings(rest, skeleton_map, measure_target(rest, skeleton_map), options)
 
 
 def scene_from_clip(found: Retargeted, options: RetargetOptions) -> Array:
     """The matrix (4, 4) that takes the clip's world, in m, to where the retargeted body stands in the scene."""
     source = source_motion(found.clip, options.contact_threshold)
-    target = measure_target(rest_world(found.rig, found.skeleton_map.follows), found.skeleton_map)
+    target = measure_target(rest_world(found.rig, found.skeleton_map.carried_by), found.skeleton_map)
     scale = float(found.pose.report.figures["scale"])
     moved, _ = place_source(source, target, options.placement, scale)
     rows = np.flatnonzero(source.present)
