@@ -52,7 +52,10 @@ def set_up_warnings(
     if target.leg_length_m <= 0.0 and options.scale is None:
         warnings.append("no leg and no hips' height tell the character's size: travel is not scaled")
     if options.root is RootMode.ROOT_BONE and skeleton_map.root_bone not in rig.bone_names:
-        warnings.append("the rig has no root bone in its map: the hips carry the travel instead")
+        warnings.append(
+            "the rig has no root bone in its map: the hips carry the travel instead. Choose Root: Object, as an FBX "
+            "import makes Unreal's root bone the object"
+        )
     if options.controls is not Controls.FK and not skeleton_map.limbs:
         warnings.append("the rig has no IK controls that its map or its IK constraints name: FK bones are keyed")
     return tuple(warnings)

@@ -8,13 +8,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 from .actions import OBJECT_PATHS, action_fcurves
+from .bvh_axes import Y_UP, turned_bvh
 
+
+class Engine(Enum):
+    """Whose conventions an export follows: NONE as Blender has it, else axes, units, bones and the root's name."""
+
+    NONE = "none"
+    UNREAL = "unreal"
+    UNITY = "unity"
+    GODOT = "godot"
+
+
+# what the FBX exporter is told for an engine: units in the file, axes, whether axes are turned into the data
+_FBX_ENGINES: dict[Engine, dict[str, Any]] = {
+    Engine.NONE: {},
+    Engine.UNREAL: {"axis_forward": "-Z", "axis_up": "Y", "apply_scale_options": "FBX_SCALE_NONE"},
+    Engine.UNITY: {"axis_forward": "-Z", "axis_up": "Y", "apply_scale_options": "FBX_SCALE_ALL"},
+    Engine.GODOT: {"axis_forward": "-Z", "axis_up": "Y", "apply_scale_options": "FBX_SCALE_UNITS"},
+}
 FORMATS = {".bvh": "BVH", ".fbx": "FBX", ".glb": "GLB", ".usd": "USD", ".usdc": "USD", ".usda": "USD"}
 
 
@@ -24,11 +44,23 @@ class ExportError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """`frame_start` and `frame_end` in scene frames (None: the action's range); `with_mesh` adds the skinned meshes."""
+    """`frame_start` and `frame_end` in scene frames (None: the action's range); `with_mesh` adds the skinned meshes.
+
+    `deform_only` leaves out control bones (FBX, GLB), `engine` follows an engine's conventions and implies it;
+    `y_up` writes BVH in the world, Y up, as its readers take it, else in the armature's own space.
+    """
 
     frame_start: int | None = None
     frame_end: int | None = None
     with_mesh: bool = True
+    deform_only: bool = False
+    engine: Engine = Engine.NONE
+    y_up: bool = True
+
+    @property
+    def bones_only_deform(self) -> bool:
+        """Whether control bones stay behind."""
+        return self.deform_only or self.engine is not Engine.NONE
 
 
 def skinned_meshes(armature: Any) -> list[Any]:
@@ -72,14 +104,45 @@ def export_action(armature: Any, path: Path, options: ExportOptions | None = Non
     end = last if options.frame_end is None else options.frame_end
     chosen = [armature, *(skinned_meshes(armature) if options.with_mesh and kind != "BVH" else [])]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _selected(chosen), _frame_range(start, end):
+    _check_engine(armature, path, kind, options)
+    with _selected(chosen), _frame_range(start, end), _named_for(armature, options.engine):
         try:
-            result = _EXPORTERS[kind](path, start, end)
+            result = _EXPORTERS[kind](path, start, end, options)
         except RuntimeError as fault:
             raise ExportError(f"{path.name}: Blender's {kind} exporter failed: {fault}") from fault
     if "FINISHED" not in result or not path.is_file():
         raise ExportError(f"{path.name}: Blender's {kind} exporter wrote no file")
+    if kind == "BVH" and options.y_up:
+        matrix = np.eye(4)
+        matrix[:3, :3] = Y_UP
+        path.write_text(turned_bvh(path.read_text(), matrix @ np.array(armature.matrix_world)))
     return path
+
+
+def _check_engine(armature: Any, path: Path, kind: str, options: ExportOptions) -> None:
+    """Raise ExportError where an engine cannot read the format, or no bone deforms anything."""
+    if options.engine is not Engine.NONE and kind not in ("FBX", "GLB"):
+        raise ExportError(f"{path.name}: {options.engine.name.capitalize()} reads no {kind}. Choose FBX or GLB")
+    if options.bones_only_deform and not any(bone.use_deform for bone in armature.data.bones):
+        raise ExportError(f"{armature.name} has no deform bone (Bone properties > Deform). Export all bones")
+
+
+@contextmanager
+def _named_for(armature: Any, engine: Engine) -> Iterator[None]:
+    """The object's name as the engine takes it, meanwhile: Unreal makes a bone of the armature object unless it is
+    called Armature, so one with a root bone is called that and one without is called root.
+    """
+    name = armature.name
+    roots = [bone for bone in armature.data.bones if bone.parent is None and bone.use_deform]
+    if engine is not Engine.UNREAL:
+        yield
+        return
+    single = len(roots) == 1 and roots[0].name.lower() in ("root", "reference", "armature_root")
+    try:
+        armature.name = "Armature" if single else "root"
+        yield
+    finally:
+        armature.name = name
 
 
 def _object_moves(armature: Any) -> bool:
@@ -90,16 +153,18 @@ def _object_moves(armature: Any) -> bool:
     return False
 
 
-def _export_bvh(path: Path, start: int, end: int) -> set[str]:
+def _export_bvh(path: Path, start: int, end: int, _options: ExportOptions) -> set[str]:
     return bpy.ops.export_anim.bvh(filepath=str(path), frame_start=start, frame_end=end, rotate_mode="NATIVE")
 
 
-def _export_fbx(path: Path, start: int, end: int) -> set[str]:
+def _export_fbx(path: Path, _start: int, _end: int, options: ExportOptions) -> set[str]:
     return bpy.ops.export_scene.fbx(
         filepath=str(path),
         use_selection=True,
         object_types={"ARMATURE", "MESH"},
         add_leaf_bones=False,
+        use_armature_deform_only=options.bones_only_deform,
+        **_FBX_ENGINES[options.engine],
         bake_anim=True,
         bake_anim_use_all_bones=True,
         bake_anim_use_nla_strips=False,
@@ -109,12 +174,13 @@ def _export_fbx(path: Path, start: int, end: int) -> set[str]:
     )
 
 
-def _export_glb(path: Path, start: int, end: int) -> set[str]:
+def _export_glb(path: Path, _start: int, _end: int, options: ExportOptions) -> set[str]:
     return bpy.ops.export_scene.gltf(
         filepath=str(path),
         export_format="GLB",
         use_selection=True,
         export_animations=True,
+        export_def_bones=options.bones_only_deform,
         export_animation_mode="ACTIVE_ACTIONS",
         export_frame_range=True,
         export_force_sampling=True,
@@ -122,7 +188,7 @@ def _export_glb(path: Path, start: int, end: int) -> set[str]:
     )
 
 
-def _export_usd(path: Path, start: int, end: int) -> set[str]:
+def _export_usd(path: Path, _start: int, _end: int, _options: ExportOptions) -> set[str]:
     return bpy.ops.wm.usd_export(
         filepath=str(path), selected_objects_only=True, export_animation=True, export_armatures=True
     )

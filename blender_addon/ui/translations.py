@@ -25,6 +25,7 @@ GERMAN: dict[tuple[str, str], str] = {
     ("*", "Plant Feet"): "Füße aufsetzen",
     ("*", "Straighten Knees"): "Knie strecken",
     ("*", "Smoothing"): "Glätten",
+    ("*", "Deform Bones Only"): "Nur verformende Knochen",
     ("*", "Mixed"): "Gemischt",
     ("*", "Start Frame"): "Startbild",
     ("*", "Fewer Keys"): "Weniger Keyframes",

@@ -12,7 +12,7 @@ from bpy_extras.io_utils import ExportHelper
 from ...properties import settings
 from ...rig.apply_clip import clip_figures
 from ...rig.bake import BakeReport, bake
-from ...rig.export_action import ExportOptions, export_action
+from ...rig.export_action import Engine, ExportOptions, export_action
 from ...session import session_state, workflow
 from ...session.previews import stop_live
 from ..panels.sidebar import wrapped
@@ -113,6 +113,25 @@ class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
         name="Meshes", description="Export the meshes that the armature deforms too", default=True
     )
 
+    engine: bpy.props.EnumProperty(
+        name="For",
+        description="Axes, units, bones and the root's name as an engine takes them",
+        items=[
+            ("NONE", "Any Program", "As Blender exports"),
+            ("UNREAL", "Unreal", "FBX in centimetres; deform bones; the root bone stays the root"),
+            ("UNITY", "Unity", "FBX in metres, no scale on objects; deform bones"),
+            ("GODOT", "Godot", "glTF (.glb) or FBX; deform bones"),
+        ],
+    )
+    deform_only: bpy.props.BoolProperty(
+        name="Deform Bones Only", description="Leave out control bones; engines need none (FBX and glTF)"
+    )
+    y_up: bpy.props.BoolProperty(
+        name="BVH Y Up",
+        description="Write BVH with Y up, as its readers take it; off: in the armature's own axes",
+        default=True,
+    )
+
     @classmethod
     def poll(cls, context: Any) -> bool:
         if no_armature(cls, context):
@@ -128,7 +147,13 @@ class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
         path = path if path.suffix else path.with_suffix(self.file_format)
         stop_live()
         try:
-            written = export_action(settings(context).retarget.armature, path, ExportOptions(with_mesh=self.with_mesh))
+            options = ExportOptions(
+                with_mesh=self.with_mesh,
+                deform_only=self.deform_only,
+                engine=Engine[self.engine],
+                y_up=self.y_up,
+            )
+            written = export_action(settings(context).retarget.armature, path, options)
         except FAULTS as fault:
             return say(self, fault)
         self.report({"INFO"}, f"{written} ({written.stat().st_size / 1e6:.1f} MB)")
