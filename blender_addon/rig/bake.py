@@ -20,6 +20,7 @@ from ..motion.keyframes import ReducedCurve, reduce_position_keys, reduce_rotati
 from ..retarget.baked_pose import BakedPose, JointNote
 from ..retarget.joint_words import joint_label
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
+from .baked_mark import mark_baked, untouched_bake
 from .object_place import local_place
 from .rotation_modes import rotation_values
 from .switches import read_switch, set_switch, switch_path
@@ -119,7 +120,10 @@ def _written(
     armature: Any, pose: BakedPose, options: BakeOptions, frames: Array, channels: list[Channel]
 ) -> BakeReport:
     present = np.asarray(pose.present, dtype=bool)
-    kept = None if options.into is BakeInto.CURRENT_ACTION else retire_action(armature)
+    stale = untouched_bake(armature, options.name) if options.into is BakeInto.NEW_ACTION else None
+    kept = None if options.into is BakeInto.CURRENT_ACTION or stale is not None else retire_action(armature)
+    if stale is not None:
+        armature.animation_data.action = None
     if kept and options.into is BakeInto.NLA_STRIP:  # a layer: what played before goes on underneath
         push_to_nla(armature, bpy.data.actions[kept], kept, bpy.data.actions[kept].frame_range[0])
     if armature.animation_data is None or armature.animation_data.action is None:
@@ -129,6 +133,10 @@ def _written(
         set_switch(armature.pose.bones[switch.bone], switch.name, switch.value)
     keys = write_channels(channelbag(armature), channels)
     first, last = float(frames[present][0]), float(frames[present][-1])
+    if stale is not None:
+        bpy.data.actions.remove(stale)
+        action.name = options.name
+    mark_baked(armature, action)
     if options.into is BakeInto.NLA_STRIP:
         armature.animation_data.action = None
         push_to_nla(armature, action, options.name, first, options.blend_type)

@@ -61,6 +61,7 @@ class State:
     bake_report: Any = None
     rig_warnings: tuple[str, ...] = ()
     last_error: str = ""
+    link_error: str = ""
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_NOTES))
 
     def backend_text(self, own_version: str) -> str:

@@ -301,6 +301,13 @@ def bake_stands(armature: Any) -> bool:
     return any(action is not None and action.name == report.action for action in actions)
 
 
+def cover_clip(context: Any, clip: MotionClip) -> None:
+    """Let the timeline reach to a previewed clip's end where the bake would set the scene's range."""
+    if settings(context).bake.set_range:
+        last = math.ceil(clip_timing(context, clip).frame_start + float(clip.times_s[-1]) * scene_fps(context.scene))
+        context.scene.frame_end = max(context.scene.frame_end, last)
+
+
 def scene_range(context: Any, first: int, last: int) -> None:
     """Make the scene's frame range that of a baked motion."""
     context.scene.frame_start, context.scene.frame_end = first, max(last, first)

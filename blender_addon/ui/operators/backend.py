@@ -68,9 +68,13 @@ def watch_timer() -> float | None:
     status = link.tick(_LINK_BUDGET_S)
     redraw_everything()
     if status.state in ("dead", "refused"):
-        session_state.STATE.fail(" ".join(part for part in (status.words, status.remedy) if part))
+        session_state.STATE.link_error = session_state.STATE.fail(
+            " ".join(part for part in (status.words, status.remedy) if part)
+        )
         return None
     if status.state == "open":
+        if session_state.STATE.last_error == session_state.STATE.link_error:
+            session_state.STATE.last_error = ""  # that one is over
         return _CALM_S  # kept alive, so that the light tells the truth
     return _POLL_S if _LinkPolls.polls < _CONNECT_POLLS else None
 

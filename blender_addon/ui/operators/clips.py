@@ -14,7 +14,7 @@ from ...properties import active_clip, settings
 from ...rig.apply_clip import scene_from_clip
 from ...rig.camera_background import CameraError, CameraPlacement, make_camera, show_video
 from ...rig.movie_clip_size import turns_left_out
-from ...rig.sample import SAMPLE_VIDEO, SampleError, load_sample_rig, sample_clip_path
+from ...rig.sample import SAMPLE_VIDEO, SampleError, frame_things, load_sample_rig, sample_clip_path
 from ...session import session_state, workflow
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
 
@@ -128,6 +128,7 @@ class MARIONET_OT_toggle_skeleton(bpy.types.Operator):
         try:
             clip = workflow.cleaned_clip(context)
             workflow.show_overlay(context, clip, workflow.overlay_matrix(context, clip))
+            workflow.cover_clip(context, clip)
         except FAULTS as fault:
             return say(self, fault)
         return {"FINISHED"}
@@ -152,6 +153,7 @@ class MARIONET_OT_toggle_live(bpy.types.Operator):
             return {"FINISHED"}
         try:
             workflow.show_live(context, workflow.cleaned_clip(context))
+            workflow.cover_clip(context, workflow.cleaned_clip(context))
         except FAULTS as fault:
             return say(self, fault)
         return {"FINISHED"}
@@ -232,7 +234,10 @@ class MARIONET_OT_load_sample(bpy.types.Operator):
             session_state.STATE.load_clip(path)
             workflow.enter_clip(context.scene, path, "Sample", str(SAMPLE_VIDEO))
             if self.with_rig:
-                settings(context).retarget.armature = load_sample_rig(context.scene)
+                rig = load_sample_rig(context.scene)
+                context.view_layer.update()
+                settings(context).retarget.armature = rig
+                frame_things(context, [rig, *rig.children])
         except SampleError as fault:
             return say(self, fault)
         except FAULTS as fault:
