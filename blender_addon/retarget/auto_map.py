@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ..motion.body import canonical_body
 from .check_map import find_problems, is_usable
-from .complete_map import add_by_words, add_detached_feet, drop_heaps
+from .complete_map import add_by_words, add_detached_feet, drop_heaps, stands_at_the_shin
 from .limb_candidates import Limbs, add_trunk, ancestors, twist_rows
 from .map_report import JointMatch, MapReport
 from .match_families import FamilyMatch, match_families
@@ -91,7 +91,8 @@ def _is_shaped(rig: TargetRig, match: FamilyMatch) -> bool:
     for side in ("left", "right"):
         for upper, lower in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")):
             pair = joints.get(f"{side}_{upper}"), joints.get(f"{side}_{lower}")
-            if pair[0] and pair[1] and rig.index(pair[0][0]) not in ancestors(rig, rig.index(pair[1][0])):
+            hangs = not (pair[0] and pair[1]) or rig.index(pair[0][0]) in ancestors(rig, rig.index(pair[1][0]))
+            if not hangs and not (lower == "ankle" and stands_at_the_shin(rig, joints, side)):
                 return False
     return "pelvis" in joints
 

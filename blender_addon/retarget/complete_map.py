@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from .bone_names import read_name
@@ -54,6 +56,16 @@ def drop_heaps(rig: TargetRig, joints: Joints) -> None:
         ]
         best = min(others, key=lambda bone: (not rig.deform[bone], len(ancestors(rig, bone))), default=None)
         joints[f"{side}_toe"] = () if best is None else (rig.bone_names[best],)
+
+
+def stands_at_the_shin(rig: TargetRig, joints: Mapping[str, tuple[str, ...]], side: str) -> bool:
+    """Whether a side's foot, which does not hang from the shin, stands at its end."""
+    hip, knee, ankle = (joints.get(f"{side}_{kind}") for kind in ("hip", "knee", "ankle"))
+    if not (hip and knee and ankle):
+        return False
+    heads, shin = rig.heads(), rig.index(knee[-1])
+    length = float(np.linalg.norm(heads[shin] - heads[rig.index(hip[0])]))
+    return float(np.linalg.norm(heads[rig.index(ankle[0])] - rig.tails()[shin])) < _FOOT_NEAR * length
 
 
 def add_detached_feet(rig: TargetRig, joints: Joints, notes: Notes) -> None:

@@ -14,6 +14,7 @@ from blender_addon.retarget.bone_names import read_name
 from blender_addon.retarget.edit_map import CorrectionFile, clear_joint, mirror_bone, mirror_map, set_joint
 from blender_addon.retarget.map_files import rig_families
 from blender_addon.retarget.solve import retarget
+from blender_addon.retarget.split_bodies import only_bones
 from blender_addon.retarget.target_rig import rig_fingerprint
 from tests.retarget.evaluate_rig import evaluate, evaluate_matrices
 from tests.retarget.named_rigs import RigBuilder, family_rig, plain_rig
@@ -290,6 +291,45 @@ def detached_feet_rig():
     for foot in feet:
         parents[rig.index(foot[0])] = rig.index(truth.root_bone)
     return replace(rig, parents=parents), truth, tuple(feet)
+
+
+@pytest.mark.parametrize(
+    ("family", "without", "rename"),
+    [
+        ("kaykit", ("neck", "clavicle"), {}),
+        ("quaternius", ("Toes", "Thumb"), {}),
+        ("lafan", (), {"Toe": "Toes"}),
+        ("soma", ("Neck2",), {}),
+        ("mhr", ("_index", "_pinky"), {}),
+        ("cloudrig", ("FK-RibCage",), {}),
+        ("second_life", ("mSpine", "mHand"), {}),
+    ],
+)
+def test_named_families_as_their_files_come(family, without, rename):
+    """Bones that some files lack, or call otherwise, change neither the family nor what the others are."""
+    rig, truth = family_rig(FAMILIES[family])
+    kept = [bone for bone in range(len(rig)) if not any(word in rig.bone_names[bone] for word in without)]
+    parents = []
+    for bone in kept:
+        above = int(rig.parents[bone])
+        while above >= 0 and above not in kept:
+            above = int(rig.parents[above])
+        parents.append(kept.index(above) if above >= 0 else -1)
+    small = only_bones(rig, tuple(kept))
+    names = tuple(_renamed(name, rename) for name in small.bone_names)
+    report = detect_map(replace(small, bone_names=names, parents=np.array(parents)))
+    assert report.skeleton_map.family == family
+    assert report.usable
+    for joint, bones in truth.joints.items():
+        wanted = tuple(_renamed(bone, rename) for bone in bones if _renamed(bone, rename) in names)
+        if joint not in ("spine", "chest", "upper_chest"):
+            assert report.skeleton_map.joints.get(joint, ()) == wanted, joint
+
+
+def _renamed(name: str, rename: dict[str, str]) -> str:
+    for old, new in rename.items():
+        name = name.replace(old, new)
+    return name
 
 
 def test_detached_feet_go_where_the_shins_end_and_stand_still():
