@@ -43,7 +43,7 @@ _LARGEST_TOE_TURN_RAD = np.radians(60.0)
 # planted legs are not stretched beyond this part of their length; the pelvis comes down instead
 _REACH = 0.998
 # half the width of a sole at the ball, in lengths from heel to ball
-_HALF_WIDTH_OF_FOOT = 0.22
+_HALF_WIDTH_OF_FOOT = 0.32
 _PELVIS_SIGMA_S = 0.12
 # toes below a ball that is higher than this over the floor are not looked at
 _TOES_NEAR_M = 0.5
@@ -222,10 +222,11 @@ def _ankle_target(body: BodyInWorld, source: SourceMotion, step: _Step, lift: Ar
 
 
 def _sole_edges(body: BodyInWorld, side: str, points: Array) -> Array:
-    """The sole's left and right edge at the ball (T, 2, 3), before the foot's turn."""
+    """The sole's left and right edges at ball and heel (T, 4, 3), before the foot's turn."""
     normal = quaternion_rotate(body.posed().delta(body.bones(f"{side}_ankle")[0]), body.target.up)
     across = _HALF_WIDTH_OF_FOOT * np.cross(normal, points[:, 1] - points[:, 0])
-    return np.stack([points[:, 1] + across, points[:, 1] - across], axis=1)
+    rows = (points[:, 1] + across, points[:, 1] - across, points[:, 0] + 0.6 * across, points[:, 0] - 0.6 * across)
+    return np.stack(rows, axis=1)
 
 
 def _pelvis_drop(body: BodyInWorld, source: SourceMotion, steps: list[_Step], targets: list[Array]) -> Array:
@@ -274,6 +275,9 @@ def _lay_toes(body: BodyInWorld, source: SourceMotion, step: _Step, options: Pla
     if foot.tip_m is not None:
         _, points = _foot_points(body, step.side)
         above = points[:, 1, 2] - options.floor_m
-        arm = quaternion_rotate(body.deltas[toes[-1]], foot.tip_m - foot.ball_m)
-        turn = keep_above(turn, arm, -np.maximum(above, 0.0), ~stands & (above < _TOES_NEAR_M))
+        ahead = foot.tip_m - foot.ball_m
+        across = _HALF_WIDTH_OF_FOOT * np.cross(body.target.up, foot.ball_m - foot.heel_m)
+        for part in (ahead, ahead + across, ahead - across):
+            arm = quaternion_rotate(body.deltas[toes[-1]], part)
+            turn = keep_above(turn, arm, -np.maximum(above, 0.0), ~stands & (above < _TOES_NEAR_M))
     body.turn_joint(f"{step.side}_toe", turn)
