@@ -8,7 +8,7 @@ import bpy
 
 from . import properties
 from .properties import change_events
-from .session import map_rows, preview_control, previews, session_state
+from .session import map_rows, preview_control, previews, retargeting, session_state
 from .session.backend import close_link
 from .ui import preferences, translations
 from .ui.operators import animate, backend, base, capture, clips, finishing, help, mapping, people, pick_point, sources
@@ -45,6 +45,7 @@ def register() -> None:
     properties.attach()
     change_events.attach(
         change_events.ChangeHandlers(
+            refresh_warnings=retargeting.refresh_warnings,
             refresh_previews=preview_control.refresh_previews,
             map_armature=preview_control.map_chosen_armature,
             edit_map_row=map_rows.map_row_edited,

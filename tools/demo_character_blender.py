@@ -14,6 +14,9 @@ import bpy
 import numpy as np
 from mathutils import Euler
 
+# below the first height a shoe moves with the foot alone, above the second the shin has its share
+_SOLE_M, _SHAFT_M = 0.055, 0.1
+
 
 def main(mesh_file: str, output: str, image: str | None = None) -> None:
     """Build the file and save it; with `image`, pose the arms down and render."""
@@ -76,7 +79,21 @@ def make_body(record: dict[str, Any]) -> Any:
             group = body.vertex_groups.new(name=str(name))
             for vertex in used:
                 group.add([int(vertex)], float(weights[vertex, column]), "REPLACE")
+    firm_soles(body)
     return body
+
+
+def firm_soles(body: Any) -> None:
+    """Give the shins' weights on the shoes to the feet, in place: leaning shins would press soles into the floor."""
+    for side in ("Left", "Right"):
+        shin, foot = (body.vertex_groups[f"mixamorig:{side}{bone}"] for bone in ("Leg", "Foot"))
+        for vertex in body.data.vertices:
+            share = min(max((_SHAFT_M - vertex.co.z) / (_SHAFT_M - _SOLE_M), 0.0), 1.0)
+            held = {group.group: group.weight for group in vertex.groups}
+            if share > 0.0 and held.get(shin.index, 0.0) > 0.0:
+                moved = share * held[shin.index]
+                shin.add([vertex.index], held[shin.index] - moved, "REPLACE")
+                foot.add([vertex.index], held.get(foot.index, 0.0) + moved, "REPLACE")
 
 
 def make_material(name: str, texture: str) -> Any:

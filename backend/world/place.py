@@ -18,7 +18,13 @@ from backend.world.root_path import RootPath, Sightings, Steps, solve_root_path
 from backend.world.world_track import WorldOptions, WorldTrack
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
-from blender_addon.motion.contacts import contact_probability, planted_frames, point_speed_m_s, true_runs
+from blender_addon.motion.contacts import (
+    ContactSettings,
+    contact_probability,
+    planted_frames,
+    point_speed_m_s,
+    true_runs,
+)
 from blender_addon.motion.planting import Motion, plant_feet
 from blender_addon.motion.posing import Feet, PosedBody, camera_to_world, find_feet, pose_body, world_to_camera
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_multiply
@@ -38,6 +44,8 @@ _FLOOR_PERCENTILE = 20.0
 _FLOOR_WINDOW_S = 1.5
 _FLOOR_DRIFT_M = 0.35
 _FEW_FRAMES = 3
+# the highest probability of a foot point that planting did not hold
+_LOOSE = 0.28
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +194,7 @@ def _finish(scene: _Scene, path: RootPath, down: Array, probability: Array, opti
         planted = planted_frames(times_s, probability, options.contacts)
         done = plant_feet(scene.body, scene.shape, motion, planted, options.plant)
         motion = done.motion
-        released = planted & ~done.held
-        probability = np.where(released, np.minimum(probability, 0.5 * options.contacts.leave), probability)
+        probability = _told_contacts(probability, planted, done.held, options.contacts)
     before = pose_body(scene.body, scene.shape, rotations, root)
     after = pose_body(scene.body, scene.shape, motion.rotations_wxyz, motion.root_m)
     change = _h36m(scene, after) - _h36m(scene, before)
@@ -207,6 +214,17 @@ def _finish(scene: _Scene, path: RootPath, down: Array, probability: Array, opti
         reprojection_px=fill.nan(_reprojection_px(scene, path)),
         warnings=_warnings(scene, options),
     )
+
+
+def _told_contacts(
+    probability: Array, planted: NDArray[np.bool_], held: NDArray[np.bool_], settings: ContactSettings
+) -> Array:
+    """Contact probabilities (N, 4) that leave no doubt which points are held: later stages hold the same ones.
+
+    They start a contact from 0.5 and end it below 0.3 by default, which lies between what is told here.
+    """
+    told = np.where(held, np.maximum(probability, settings.enter), np.minimum(probability, _LOOSE))
+    return np.where(planted & ~held, np.minimum(told, 0.5 * settings.leave), told)
 
 
 def _camera_pose(scene: _Scene, path: RootPath, down: Array, probability: Array, options: WorldOptions) -> Array:

@@ -34,6 +34,8 @@ class ExportFormat:
     """Whether `batch --format` offers it."""
     takes_range: bool = False
     """Whether the exporter is given the frame range as arguments instead of reading the scene's."""
+    deform_only_option: str = ""
+    """The exporter's argument that leaves out control bones; empty where there is none. Engines read these formats."""
     bones_only: bool = False
     """Whether it holds bones only: no meshes, and no motion of the armature object itself."""
 
@@ -57,6 +59,7 @@ EXPORT_FORMATS = (
         endings=(".fbx",),
         exporter="export_scene.fbx",
         importer="import_scene.fbx",
+        deform_only_option="use_armature_deform_only",
         options=MappingProxyType(
             {
                 "use_selection": True,
@@ -78,6 +81,7 @@ EXPORT_FORMATS = (
         endings=(".glb",),
         exporter="export_scene.gltf",
         importer="import_scene.gltf",
+        deform_only_option="export_def_bones",
         options=MappingProxyType(
             {
                 "export_format": "GLB",

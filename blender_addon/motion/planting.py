@@ -1,5 +1,7 @@
 """Planted feet: while a foot stands, its contact points stay where they are, and the legs follow by IK.
 
+While heel and ball both stand the sole is level and does not turn.
+
 May import numpy and its own room only. Works on the canonical body in the world (Z up, floor z = 0); the retarget
 does the same again on the target's proportions.
 """
@@ -13,12 +15,21 @@ from numpy.typing import NDArray
 
 from .body import BodyShape, CanonicalBody
 from .contacts import true_runs
+from .flat_soles import (
+    SUNK_M,
+    about_up,
+    heading_turn_rad,
+    keep_above,
+    level_roll,
+    level_turn,
+    release_tilted,
+    standing_height_m,
+)
 from .limb_ik import Limb, two_bone_ik
 from .posing import Feet, PosedBody, find_feet, pose_body
 from .rotations import (
     Array,
     quaternion_conjugate,
-    quaternion_from_to,
     quaternion_multiply,
     quaternion_rotate,
     quaternion_to_rotvec,
@@ -29,6 +40,7 @@ from .temporal import Gaussian, fade_out, filter_positions, finite_runs, median_
 _SIDES = ("left", "right")
 # the pelvis faces -Y in the rest pose; knees bend that way
 _FORWARD = np.array([0.0, -1.0, 0.0])
+_UP = np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,7 @@ class PlantSettings:
     """How feet are held.
 
     `blend_s`: how long a correction takes to come and go before and after a contact. `floor_snap_m`: a foot that
-    stands within this of the floor is laid on the floor, one further away (a stair) keeps its own height.
+    stands within this of the floor is laid on the floor, one higher up (a stair) keeps its own height.
     `largest_turn_deg`: a foot that turns further during a contact pivots; only the calmer of its points is held.
     `root_sigma_s`: the body follows the slow part of the correction, over this time; the legs do the rest.
     `reach`: planted legs are never stretched beyond this part of their length; the pelvis comes down instead.
@@ -142,22 +154,37 @@ def _plant_run(
 
 
 def _hold_foot(scene: _Scene, planted: NDArray[np.bool_], side: int) -> _Foot:
-    """Turn and shift that bring one foot's planted points to rest."""
+    """Turn and shift that bring one foot's planted points to rest, the sole level while both of them stand."""
     points = slice(2 * side, 2 * side + 2)
+    clearance = scene.feet.clearance_m[points]
     positions, on = scene.feet.positions_m[:, points], planted[:, points].copy()
+    foot = scene.body.joint_index(f"{_SIDES[side]}_ankle")
+    normal = quaternion_rotate(scene.posed.world_wxyz[:, foot], _UP)
+    release_tilted(positions, on, normal)
+    level = level_turn(normal)
+    along = quaternion_rotate(level, positions[:, 1] - positions[:, 0])
     pins = np.full_like(positions, np.nan)
     turn = np.zeros((len(on), 3))
     for first, last in true_runs(on.any(axis=1)):
         step = slice(first, last + 1)
         _release_pivot(positions[step], on[step], scene.settings)
-        pins[step] = _pins_m(positions[step], on[step], scene.feet.clearance_m[points], scene.settings)
-        turn[step] = _sole_turn(positions[step], pins[step], on[step])
-    turn = _spread(scene.times_s, turn, on.all(axis=1), scene.settings.blend_s)
-    ankle = scene.joint_m(f"{_SIDES[side]}_ankle")
-    turned = ankle[:, None] + quaternion_rotate(rotvec_to_quaternion(turn)[:, None], positions - ankle[:, None])
+        pins[step] = _pins_m(positions[step], on[step], clearance, scene.settings)
+        heading = about_up(heading_turn_rad(along[step], pins[first, 1] - pins[first, 0]))
+        turn[step] = quaternion_to_rotvec(quaternion_multiply(heading, level[step]))
+    both = on.all(axis=1)
+    turn_wxyz = rotvec_to_quaternion(_spread(scene.times_s, turn, both, scene.settings.blend_s))
     lead = np.where(on[:, 0], 0, 1)
+    # the point that does not stand stays above the floor
+    arm: Array = (positions[:, 1] - positions[:, 0]) * (1.0 - 2.0 * lead[:, None])
+    stands = on.any(axis=1)
+    turn_wxyz = keep_above(turn_wxyz, arm, clearance[1 - lead] - clearance[lead], stands & ~both)
+    turn_wxyz = level_roll(turn_wxyz, positions[:, 1] - positions[:, 0], normal, stands & ~both)
+    rotvec = _spread(scene.times_s, quaternion_to_rotvec(turn_wxyz), stands, scene.settings.blend_s)
+    turn_wxyz = rotvec_to_quaternion(rotvec)
+    ankle = scene.posed.positions_m[:, foot]
+    turned = ankle[:, None] + quaternion_rotate(turn_wxyz[:, None], positions - ankle[:, None])
     shift = np.take_along_axis(pins - turned, lead[:, None, None], axis=1)[:, 0]
-    return _Foot(_SIDES[side], points, turn, np.where(on.any(axis=1, keepdims=True), shift, 0.0), on)
+    return _Foot(_SIDES[side], points, rotvec, np.where(stands[:, None], shift, 0.0), on)
 
 
 def _release_pivot(positions: Array, on: NDArray[np.bool_], settings: PlantSettings) -> None:
@@ -178,12 +205,12 @@ def _release_pivot(positions: Array, on: NDArray[np.bool_], settings: PlantSetti
 
 def _pins_m(positions: Array, on: NDArray[np.bool_], clearance_m: Array, settings: PlantSettings) -> Array:
     """Where heel and ball (2, 3) rest during one step: the medians of their contacts, at the foot's own length."""
+    raised = standing_height_m((positions[..., 2] - clearance_m)[on], settings.floor_snap_m)
     places = []
     for point in (0, 1):
         frames = on[:, point] if on[:, point].any() else on.any(axis=1)
         place = np.median(positions[frames, point], axis=0)
-        if abs(place[2] - clearance_m[point]) < settings.floor_snap_m:
-            place[2] = clearance_m[point]
+        place[2] = clearance_m[point] + raised
         places.append(place)
     heel, ball = places
     if on.any(axis=0).all():
@@ -195,12 +222,6 @@ def _pins_m(positions: Array, on: NDArray[np.bool_], clearance_m: Array, setting
         middle = 0.5 * (heel[:2] + ball[:2])
         heel[:2], ball[:2] = middle - 0.5 * along[:2], middle + 0.5 * along[:2]
     return np.stack([heel, ball])
-
-
-def _sole_turn(positions: Array, pins: Array, on: NDArray[np.bool_]) -> Array:
-    """Rotation vectors (N, 3) that lay the sole along its pins where heel and ball both stand."""
-    turn = quaternion_from_to(positions[:, 1] - positions[:, 0], pins[:, 1] - pins[:, 0])
-    return np.where(on.all(axis=1)[:, None], quaternion_to_rotvec(turn), 0.0)
 
 
 def _root_move(scene: _Scene, held: list[_Foot]) -> Array:
@@ -223,7 +244,7 @@ def _ankle_target_m(scene: _Scene, foot: _Foot, move: Array) -> Array:
     points = target[:, None] + quaternion_rotate(turn, feet.positions_m[:, foot.points] - ankle[:, None])
     depth = (feet.clearance_m[foot.points] - points[..., 2]).max(axis=1)
     # a swinging foot may not dip through the floor; a standing one is already where it belongs
-    lift = np.where(foot.stands, 0.0, np.clip(depth, 0.0, settings.floor_snap_m))
+    lift = np.where(foot.stands, 0.0, np.clip(depth, 0.0, SUNK_M))
     target[:, 2] += lift
     return np.asarray(target)
 

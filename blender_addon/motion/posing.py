@@ -74,6 +74,9 @@ def find_feet(body: CanonicalBody, posed: PosedBody) -> Feet:
     rest = body.rest_positions_m()
     canonical = np.stack([_foot_offset_m(body, None, name) for name in FOOT_POINTS])
     clearance = (rest[ankles] + canonical)[:, 2] * (posed.shape.height_m / body.height_m)
+    # a foot of another length stands on its heel: what its ball is lower then belongs to its clearance
+    heels = [FOOT_POINTS.index(name.replace("toe", "heel")) for name in FOOT_POINTS]
+    clearance = clearance[heels] + offsets[:, 2] - offsets[heels, 2]
     return Feet(positions, offsets, clearance)
 
 

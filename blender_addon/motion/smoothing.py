@@ -123,11 +123,13 @@ def smooth_clip(clip: MotionClip, settings: SmoothSettings) -> MotionClip:
         smooth_rotations = np.where(
             keep[..., None] > 0.0, quaternion_slerp(smooth_rotations, rotations, keep), smooth_rotations
         )
-    motion = Motion(clip.times_s, smooth_rotations, smooth_root)
+    motion, contacts = Motion(clip.times_s, smooth_rotations, smooth_root), clip.contacts
     if settings.plant is not None:
-        planted = planted_frames(clip.times_s, clip.contacts, settings.contacts)
-        motion = plant_feet(clip_body(clip), clip_shape(clip), motion, planted, settings.plant).motion
-    return with_motion(clip, motion.rotations_wxyz, motion.root_m)
+        planted = planted_frames(clip.times_s, contacts, settings.contacts)
+        done = plant_feet(clip_body(clip), clip_shape(clip), motion, planted, settings.plant)
+        motion, released = done.motion, planted & ~done.held
+        contacts = np.where(released, np.minimum(contacts, 0.5 * settings.contacts.leave), contacts)
+    return with_motion(clip, motion.rotations_wxyz, motion.root_m, contacts)
 
 
 def part_joints(joint_names: tuple[str, ...]) -> dict[str, NDArray[np.intp]]:

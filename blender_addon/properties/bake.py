@@ -22,11 +22,19 @@ PRESETS = [
     ("medium", "Medium", "For most clips"),
     ("heavy", "Heavy", "Strong smoothing for slow motion and idle poses; softens fast movements"),
 ]
+PRESET_OR_MIXED = [*PRESETS, ("mixed", "Mixed", "The parts of the body differ")]
 
 
 class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
     """Smoothing and clean-up before the bake; the clip file stays as it is."""
 
+    preset: EnumProperty(
+        name="Smoothing",
+        description="One strength for all parts of the body; the four below it can differ",
+        items=PRESET_OR_MIXED,
+        get=change_events.smoothing_preset,
+        set=change_events.set_smoothing_preset,
+    )
     torso: EnumProperty(
         name="Torso",
         description="Smoothing of hips, spine, neck and head",

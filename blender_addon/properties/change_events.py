@@ -23,6 +23,8 @@ class ChangeHandlers:
 
     refresh_previews: Callable[[Any], object]
     """Called with the context after a clean-up, retarget or timing setting, or the clip in use, changed."""
+    refresh_warnings: Callable[[Any], object]
+    """Called with the context after a change that may limit what a bake onto the rig gives."""
     map_armature: Callable[[Any], object]
     """Called with the context after another armature was chosen."""
     edit_map_row: Callable[[Any, Any], object]
@@ -62,8 +64,28 @@ def cleanup_changed(_owner: Any, _context: Context) -> None:
     _later(_refresh)
 
 
-def retarget_changed(_owner: Any, _context: Context) -> None:
+_PARTS = ("root", "torso", "arms", "legs")
+_STRENGTHS = ("off", "light", "medium", "heavy")
+
+
+def smoothing_preset(cleanup: Any) -> int:
+    """The strength that all parts have, or the last entry, Mixed."""
+    strengths = {getattr(cleanup, part) for part in _PARTS}
+    return _STRENGTHS.index(strengths.pop()) if len(strengths) == 1 else len(_STRENGTHS)
+
+
+def set_smoothing_preset(cleanup: Any, value: int) -> None:
+    """Give all parts one strength; Mixed leaves them as they are."""
+    if value < len(_STRENGTHS):
+        for part in _PARTS:
+            setattr(cleanup, part, _STRENGTHS[value])
+
+
+def retarget_changed(_owner: Any, context: Context) -> None:
     """A retarget or timing setting changed."""
+    for handlers in _attached:
+        if context.scene is not None:
+            handlers.refresh_warnings(context)
     _later(_refresh)
 
 
@@ -82,6 +104,7 @@ def map_row_edited(row: Any, context: Context) -> None:
     """A joint's bone was changed in the list."""
     for handlers in _attached:
         handlers.edit_map_row(row, context)
+        handlers.refresh_warnings(context)
 
 
 def source_changed(owner: Any, _context: Context) -> None:

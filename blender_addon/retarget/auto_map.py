@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from ..motion.body import canonical_body
 from .check_map import find_problems, is_usable
+from .complete_map import add_by_words, add_detached_feet, drop_heaps, stands_at_the_shin
 from .limb_candidates import Limbs, add_trunk, ancestors, twist_rows
 from .map_report import JointMatch, MapReport
 from .match_families import FamilyMatch, match_families
@@ -69,6 +70,7 @@ def _detect_one(rig: TargetRig, corrections: Mapping[str, tuple[str, ...]]) -> M
     settled = next((match for match in families if match.score >= _FAMILY_SETTLED and _is_shaped(rig, match)), None)
     shape = match_shape(rig)
     draft = _family_draft(rig, settled) if settled else _generic_draft(rig, shape)
+    draft = _completed(draft, rig, settled is not None)
     draft = _corrected(_with_bones_between(draft, rig), rig, corrections)
     matches = tuple(_joint_match(draft, joint) for joint in canonical_body().joint_names)
     problems = find_problems(rig, draft.skeleton_map, shape.notes)
@@ -89,7 +91,8 @@ def _is_shaped(rig: TargetRig, match: FamilyMatch) -> bool:
     for side in ("left", "right"):
         for upper, lower in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")):
             pair = joints.get(f"{side}_{upper}"), joints.get(f"{side}_{lower}")
-            if pair[0] and pair[1] and rig.index(pair[0][0]) not in ancestors(rig, rig.index(pair[1][0])):
+            hangs = not (pair[0] and pair[1]) or rig.index(pair[0][0]) in ancestors(rig, rig.index(pair[1][0]))
+            if not hangs and not (lower == "ankle" and stands_at_the_shin(rig, joints, side)):
                 return False
     return "pelvis" in joints
 
@@ -103,6 +106,20 @@ def _family_draft(rig: TargetRig, match: FamilyMatch) -> _Draft:
     landmarks = add_fingers(rig, joints, {**finger_landmarks(rig), **match.skeleton_map.landmarks})
     skeleton_map = replace(match.skeleton_map, joints=joints, landmarks=landmarks)
     return _Draft(skeleton_map, dict.fromkeys(joints, (confidence, reason)))
+
+
+def _completed(draft: _Draft, rig: TargetRig, by_family: bool) -> _Draft:
+    """The draft with joints that names or places tell beside it, and without toes that are none."""
+    joints, notes = dict(draft.skeleton_map.joints), dict(draft.notes)
+    if draft.skeleton_map.follows:  # control rigs are known whole
+        return draft
+    if by_family:
+        add_by_words(rig, joints, notes)
+    drop_heaps(rig, joints)
+    add_detached_feet(rig, joints, notes)
+    order = canonical_body().joint_names
+    skeleton_map = replace(draft.skeleton_map, joints={joint: joints[joint] for joint in order if joints.get(joint)})
+    return _Draft(skeleton_map, notes)
 
 
 def _generic_draft(rig: TargetRig, shape: Limbs) -> _Draft:
@@ -227,4 +244,4 @@ def _joint_match(draft: _Draft, joint: str) -> JointMatch:
     if draft.notes.get(joint, (0.0, ""))[0] == 1.0:
         return JointMatch(joint, (), 1.0, "you left it empty for this skeleton")
     optional = _OPTIONAL.get(joint, "") if joint.endswith("hand") or "spine" in draft.skeleton_map.joints else ""
-    return JointMatch(joint, (), 0.0, optional or "no bone was found by name or shape")
+    return JointMatch(joint, (), 0.0, optional or "no bone was found by name or shape", needed=not optional)

@@ -7,6 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from .body_kind import four_legs, sides_exchanged
+from .joint_words import joint_label
 from .limb_candidates import ancestors
 from .rest_world import rest_world
 from .skeleton_map import SkeletonMap
@@ -33,7 +35,7 @@ def find_problems(rig: TargetRig, skeleton_map: SkeletonMap, shape_notes: tuple[
         if len(missing) == len(names):
             problems.append(f"no {limb} was found")
         elif missing:
-            problems.append(f"the {limb} is not whole: no bone for {', '.join(missing)}")
+            problems.append(f"the {limb} is not whole: no bone for {', '.join(joint_label(name) for name in missing)}")
     if "head" not in joints:
         problems.append("no head was found")
     if not any(joint in joints for joint in ("spine", "chest", "upper_chest")):
@@ -46,11 +48,14 @@ def find_problems(rig: TargetRig, skeleton_map: SkeletonMap, shape_notes: tuple[
     if not skeleton_map.follows:
         problems += _broken_chains(rig, skeleton_map)
     problems += _uneven_sides(skeleton_map)
+    problems.append(four_legs(rig, skeleton_map))
+    if sides_exchanged(rig, skeleton_map):
+        problems.append("left and right look swapped: the feet would point backwards")
     if "pelvis" not in joints or _posture_deg(rig, skeleton_map) > 50.0:
         problems += [note for note in shape_notes if "four legs" in note or "pelvis" not in joints]
     if _posture_deg(rig, skeleton_map) > 50.0:
         problems.append("the trunk lies across the legs: this looks like an animal on four legs, not like a person")
-    return tuple(dict.fromkeys(problems))
+    return tuple(problem for problem in dict.fromkeys(problems) if problem)
 
 
 def is_usable(rig: TargetRig, skeleton_map: SkeletonMap) -> bool:
@@ -60,7 +65,8 @@ def is_usable(rig: TargetRig, skeleton_map: SkeletonMap) -> bool:
         all(f"{side}_{joint}" in joints for side in ("left", "right") for joint in names)
         for names in (("hip", "knee"), ("shoulder", "elbow"))
     ]
-    return "pelvis" in joints and any(pairs) and _posture_deg(rig, skeleton_map) <= 50.0
+    upright = _posture_deg(rig, skeleton_map) <= 50.0 and not four_legs(rig, skeleton_map)
+    return "pelvis" in joints and any(pairs) and upright
 
 
 def _broken_chains(rig: TargetRig, skeleton_map: SkeletonMap) -> list[str]:

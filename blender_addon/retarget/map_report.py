@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .joint_words import joint_label
 from .skeleton_map import SkeletonMap
 
 
 @dataclass(frozen=True, slots=True)
 class JointMatch:
-    """One canonical joint: its bones (empty: none found), confidence 0..1 and the reason in plain words."""
+    """One canonical joint: its bones (empty: none found), confidence 0..1 and the reason in plain words; `needed` is
+    False for a joint that this rig does without.
+    """
 
     joint: str
     bones: tuple[str, ...]
     confidence: float
     reason: str
+    needed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,9 @@ class MapReport:
         return tuple(match for match in self.matches if not match.bones)
 
     def summary(self) -> str:
-        """One line for the interface, such as "Mixamo: 22 of 24 joints mapped; left_hand, right_hand missing"."""
-        line = f"{self.skeleton_map.label}: {len(self.mapped())} of {len(self.matches)} joints mapped"
-        if self.missing():
-            line += "; no bone for " + ", ".join(match.joint for match in self.missing())
-        return line
+        """One line for the interface, such as "Mixamo: all joints mapped". Joints that need no bone are not counted."""
+        lacking = [match for match in self.missing() if match.needed]
+        if not lacking:
+            return f"{self.skeleton_map.label}: all joints mapped"
+        line = f"{self.skeleton_map.label}: {len(self.mapped())} of {len(self.mapped()) + len(lacking)} joints mapped"
+        return line + "; no bone for " + ", ".join(joint_label(match.joint) for match in lacking)

@@ -1,8 +1,8 @@
 """Feet planted again on the target's own proportions, and hands led to props. numpy, `motion` and its own room only.
 
 The source's feet stand, but legs of other lengths carry them elsewhere. During each step (a run of frames in which
-heel or ball stands) heel and ball get one place each on the target; the sole is laid along them while both stand, the
-ankle follows whichever point stands, and the legs reach it by two-bone IK. Corrections come and go smoothly.
+heel or ball stands) heel and ball get one place each on the target; the sole lies level along them while both stand,
+the ankle follows whichever point stands, and the legs reach it by two-bone IK. Corrections come and go smoothly.
 """
 
 from __future__ import annotations
@@ -13,8 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.contacts import true_runs
+from ..motion.flat_soles import (
+    SUNK_M,
+    about_up,
+    heading_turn_rad,
+    keep_above,
+    level_roll,
+    level_turn,
+    release_tilted,
+    standing_height_m,
+)
 from ..motion.rotations import (
-    quaternion_from_to,
+    quaternion_multiply,
     quaternion_rotate,
     quaternion_to_rotvec,
     rotvec_to_quaternion,
@@ -32,7 +42,11 @@ _LARGEST_TURN_RAD = np.radians(35.0)
 _LARGEST_TOE_TURN_RAD = np.radians(60.0)
 # planted legs are not stretched beyond this part of their length; the pelvis comes down instead
 _REACH = 0.998
+# half the width of a sole at the ball, in lengths from heel to ball
+_HALF_WIDTH_OF_FOOT = 0.32
 _PELVIS_SIGMA_S = 0.12
+# toes below a ball that is higher than this over the floor are not looked at
+_TOES_NEAR_M = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,9 @@ class _Step:
 def replant_feet(body: BodyInWorld, source: SourceMotion, options: PlantOptions) -> dict[str, float]:
     """Hold planted feet still, in place; returns figures: frames planted and frames out of the leg's reach."""
     sides = [s for s in SIDES if s in body.target.feet and body.limb(f"{s}_hip", f"{s}_knee", f"{s}_ankle")]
+    sunk = _sunk_m(source, options.floor_m)
+    source = source.moved(np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(3), 1.0, np.array([0.0, 0.0, sunk]))
+    body.shift_m = body.shift_m + np.array([0.0, 0.0, sunk])
     steps = [_hold_foot(body, source, side, options) for side in sides]
     lift = _slow_lift(source.times_s, steps)
     body.shift_m = body.shift_m + lift[:, None] * np.array([0.0, 0.0, 1.0])
@@ -66,7 +83,16 @@ def replant_feet(body: BodyInWorld, source: SourceMotion, options: PlantOptions)
         missed += _lead_leg(body, step, target)
         _lay_toes(body, source, step, options)
     planted = sum(int(step.stands.sum()) for step in steps)
-    return {"planted foot frames": float(planted), "planted foot frames out of reach": float(missed)}
+    figures = {"planted foot frames": float(planted), "planted foot frames out of reach": float(missed)}
+    return figures | ({"raised onto the floor by m": sunk} if sunk else {})
+
+
+def _sunk_m(source: SourceMotion, floor_m: float) -> float:
+    """How far below the floor a clip stands as a whole; 0 where any step reaches the floor."""
+    if not source.planted.any():
+        return 0.0
+    height = (source.feet_m[..., 2] - source.clearance_m - floor_m)[source.planted]
+    return float(-np.median(height)) if height.max() < -SUNK_M else 0.0
 
 
 def lead_hands(body: BodyInWorld, source: SourceMotion, targets_m: dict[str, Array], blend_s: float) -> list[str]:
@@ -114,43 +140,50 @@ def _foot_points(body: BodyInWorld, side: str) -> tuple[Array, Array]:
 
 
 def _hold_foot(body: BodyInWorld, source: SourceMotion, side: str, options: PlantOptions) -> _Step:
+    """Turn and shift that bring a foot to rest: the rest pose's own sole level while heel and ball both stand."""
     places = slice(2 * SIDES.index(side), 2 * SIDES.index(side) + 2)
-    on = source.planted[:, places]
-    stands = on.any(axis=1)
+    on, stands = source.planted[:, places].copy(), source.planted[:, places].any(axis=1)
     ankle, points = _foot_points(body, side)
+    normal = quaternion_rotate(body.posed().delta(body.bones(f"{side}_ankle")[0]), body.target.up)
+    release_tilted(points, on, normal)
+    level = level_turn(normal)
+    along = quaternion_rotate(level, points[:, 1] - points[:, 0])
     height = source.feet_m[:, places, 2] - source.clearance_m[places] - options.floor_m
-    pins = np.full_like(points, np.nan)
-    turn = np.zeros((source.frames, 3))
-    both = on.all(axis=1)
+    pins, turn, both = np.full_like(points, np.nan), np.zeros((source.frames, 3)), on.all(axis=1)
     for first, last in true_runs(stands):
         step = slice(first, last + 1)
         pins[step] = _pins(points[step], on[step], height[step], options.floor_m, _SNAP_OF_LEG * source.leg_length_m)
-        wanted = pins[step, 1] - pins[step, 0]
-        rotvec = quaternion_to_rotvec(quaternion_from_to(points[step, 1] - points[step, 0], wanted))
-        trusted = both[step] & (np.linalg.norm(rotvec, axis=-1) < _LARGEST_TURN_RAD)
-        turn[step] = np.where(trusted[:, None], rotvec, 0.0)
-    turn = hold_and_fade(source.times_s, turn, both, options.blend_s)
-    turned = ankle[:, None] + quaternion_rotate(rotvec_to_quaternion(turn)[:, None], points - ankle[:, None])
+        heading = heading_turn_rad(along[step], pins[first, 1] - pins[first, 0])
+        # a foot that pivots keeps turning, with the sole level
+        held = np.abs(heading[both[step]]).max(initial=0.0) < _LARGEST_TURN_RAD
+        heading = about_up(heading if held else np.zeros_like(heading))
+        turn[step] = quaternion_to_rotvec(quaternion_multiply(heading, level[step]))
+    turn_wxyz = rotvec_to_quaternion(hold_and_fade(source.times_s, turn, both, options.blend_s))
     lead = np.where(on[:, 0], 0, 1)
+    arm: Array = (points[:, 1] - points[:, 0]) * (1.0 - 2.0 * lead[:, None])
+    turn_wxyz = keep_above(turn_wxyz, arm, np.zeros(source.frames), stands & ~both)
+    turn_wxyz = level_roll(turn_wxyz, points[:, 1] - points[:, 0], normal, stands & ~both)
+    rotvec = hold_and_fade(source.times_s, quaternion_to_rotvec(turn_wxyz), stands, options.blend_s)
+    turn_wxyz = rotvec_to_quaternion(rotvec)
+    turned = ankle[:, None] + quaternion_rotate(turn_wxyz[:, None], points - ankle[:, None])
     shift = np.take_along_axis(np.where(stands[:, None, None], pins - turned, 0.0), lead[:, None, None], axis=1)[:, 0]
-    return _Step(side, turn, shift, stands)
+    return _Step(side, rotvec, shift, stands)
 
 
 def _pins(points: Array, on: NDArray[np.bool_], height: Array, floor_m: float, snap_m: float) -> Array:
-    """Where heel and ball (2, 3) rest during one step: medians of their contacts, the foot's own length between."""
+    """Where heel and ball (2, 3) rest during one step, level: medians of their contacts, at the foot's own length."""
+    raised = standing_height_m(height[on], snap_m)
     places = []
     for point in (0, 1):
         frames = on[:, point] if on[:, point].any() else on.any(axis=1)
         place = np.median(points[frames, point], axis=0)
-        raised = float(np.median(height[frames, point]))
-        place[2] = floor_m + (raised if abs(raised) > snap_m else 0.0)
+        place[2] = floor_m + raised
         places.append(place)
     heel, ball = places
     if on.any(axis=0).all():
         length = float(np.linalg.norm(points[0, 1] - points[0, 0]))
         along = (ball - heel)[:2]
-        flat = np.sqrt(max(length**2 - (ball[2] - heel[2]) ** 2, 0.0))
-        along = along * flat / max(float(np.linalg.norm(along)), 1e-9)
+        along = along * length / max(float(np.linalg.norm(along)), 1e-9)
         middle = (heel[:2] + ball[:2]) / 2
         heel[:2], ball[:2] = middle - along / 2, middle + along / 2
     return np.stack([heel, ball])
@@ -176,11 +209,19 @@ def _ankle_target(body: BodyInWorld, source: SourceMotion, step: _Step, lift: Ar
     ankle, points = _foot_points(body, step.side)
     shift = step.shift_m - lift[:, None] * np.array([0.0, 0.0, 1.0])
     target = ankle + hold_and_fade(source.times_s, shift, step.stands, options.blend_s)
+    points = np.concatenate([points, _sole_edges(body, step.side, points)], axis=1)
     turned = quaternion_rotate(rotvec_to_quaternion(step.turn_rotvec)[:, None], points - ankle[:, None])
     depth = options.floor_m - (target[:, None] + turned)[..., 2].min(axis=1)
-    snap = _SNAP_OF_LEG * source.leg_length_m
-    target[:, 2] += np.where(step.stands, 0.0, np.clip(depth, 0.0, snap))
+    target[:, 2] += np.where(step.stands, 0.0, np.clip(depth, 0.0, SUNK_M))
     return np.asarray(target)
+
+
+def _sole_edges(body: BodyInWorld, side: str, points: Array) -> Array:
+    """The sole's left and right edges at ball and heel (T, 4, 3), before the foot's turn."""
+    normal = quaternion_rotate(body.posed().delta(body.bones(f"{side}_ankle")[0]), body.target.up)
+    across = _HALF_WIDTH_OF_FOOT * np.cross(normal, points[:, 1] - points[:, 0])
+    rows = (points[:, 1] + across, points[:, 1] - across, points[:, 0] + 0.6 * across, points[:, 0] - 0.6 * across)
+    return np.stack(rows, axis=1)
 
 
 def _pelvis_drop(body: BodyInWorld, source: SourceMotion, steps: list[_Step], targets: list[Array]) -> Array:
@@ -215,13 +256,23 @@ def _lead_leg(body: BodyInWorld, step: _Step, target_m: Array) -> int:
 
 
 def _lay_toes(body: BodyInWorld, source: SourceMotion, step: _Step, options: PlantOptions) -> None:
-    """Lay the toes flat, in place, while the ball of the foot stands: heels rise, toes stay on the ground."""
-    toes = body.bones(f"{step.side}_toe")
+    """Lay the toes flat, in place, while the ball of the foot stands: heels rise, toes stay on the ground.
+
+    At other times the toes bend as far as their tip needs to stay above the floor.
+    """
+    toes, foot = body.bones(f"{step.side}_toe"), body.target.feet[step.side]
     stands = source.planted[:, 2 * SIDES.index(step.side) + 1]
-    if not toes or not stands.any():
+    if not toes:
         return
-    upright = quaternion_rotate(body.deltas[toes[-1]], body.target.up)
-    rotvec = quaternion_to_rotvec(quaternion_from_to(upright, np.array([0.0, 0.0, 1.0])))
+    rotvec = quaternion_to_rotvec(level_turn(quaternion_rotate(body.deltas[toes[-1]], body.target.up)))
     trusted = stands & (np.linalg.norm(rotvec, axis=-1) < _LARGEST_TOE_TURN_RAD)
     turn = rotvec_to_quaternion(hold_and_fade(source.times_s, rotvec, trusted, options.blend_s))
+    if foot.tip_m is not None:
+        _, points = _foot_points(body, step.side)
+        above = points[:, 1, 2] - options.floor_m
+        ahead = foot.tip_m - foot.ball_m
+        across = _HALF_WIDTH_OF_FOOT * np.cross(body.target.up, foot.ball_m - foot.heel_m)
+        for part in (ahead, ahead + across, ahead - across):
+            arm = quaternion_rotate(body.deltas[toes[-1]], part)
+            turn = keep_above(turn, arm, -np.maximum(above, 0.0), ~stands & (above < _TOES_NEAR_M))
     body.turn_joint(f"{step.side}_toe", turn)

@@ -7,6 +7,8 @@ import numpy as np
 from ..motion.body import canonical_body
 from .baked_pose import Controls, JointNote, RetargetOptions, RetargetReport, RootMode
 from .body_in_world import BodyInWorld
+from .body_kind import sides_exchanged
+from .own_ik import held_bones
 from .rest_world import RestWorld
 from .skeleton_map import SkeletonMap
 from .target_body import TargetBody
@@ -36,8 +38,9 @@ def set_up_warnings(
         )
     if np.linalg.det(rest.turn) < 0:
         warnings.append(f"the object {rig.name!r} is mirrored by a negative scale: left and right appear swapped")
-    bones = [rig.index(bone) for bone in skeleton_map.bones()]
-    held = [rig.bone_names[bone] for bone in bones if rig.constrained[bone]]
+    if sides_exchanged(rig, skeleton_map):
+        warnings.append("left and right look swapped: the feet point backwards. Mirror the skeleton map, or correct it")
+    held = held_bones(skeleton_map, rig)
     if held:
         warnings.append("constraints or drivers may overrule the motion of " + ", ".join(held))
     moved = _moved_above_hips(rest, skeleton_map, options)
@@ -47,11 +50,14 @@ def set_up_warnings(
             "location (Alt G)"
         )
     if target.leg_length_m <= 0.0 and options.scale is None:
-        warnings.append("no whole leg is mapped: travel is not scaled to the character's size")
+        warnings.append("no leg and no hips' height tell the character's size: travel is not scaled")
     if options.root is RootMode.ROOT_BONE and skeleton_map.root_bone not in rig.bone_names:
-        warnings.append("the rig has no root bone in its map: the hips carry the travel instead")
+        warnings.append(
+            "the rig has no root bone in its map: the hips carry the travel instead. Choose Root: Object, as an FBX "
+            "import makes Unreal's root bone the object"
+        )
     if options.controls is not Controls.FK and not skeleton_map.limbs:
-        warnings.append("the rig's map names no IK controls: FK bones are keyed")
+        warnings.append("the rig has no IK controls that its map or its IK constraints name: FK bones are keyed")
     return tuple(warnings)
 
 
@@ -83,6 +89,8 @@ def give_account(body: BodyInWorld, warnings: tuple[str, ...], figures: dict[str
 
 def _why_unmapped(joint: str) -> str:
     if joint in ("chest", "upper_chest"):
-        return "no bone in the skeleton map: the spine's other bones take its bend"
+        return "not needed: the spine's other bones take its bend"
+    if joint in ("left_hand", "right_hand"):
+        return "not needed: fingers keep their pose"
     loss = _NEEDED_BY.get(joint.rpartition("_")[2], "its rotation goes to the next mapped joint below it")
     return f"no bone in the skeleton map: {loss}"

@@ -50,6 +50,7 @@ class SkeletonMap:
     `landmarks` maps canonical sites (left_index, left_pinky ...) and `left_middle` to bones whose heads lie there;
     `follows` names, for a control, the control that it really moves with when that is not its parent in the armature.
     `carrier` is the bone whose location moves the whole body (None: the pelvis' first bone).
+    `detached` names, for a foot that hangs from the root in the armature, the shin that it has to be moved along with.
     `limbs` holds IK controls by left_leg, right_leg, left_arm, right_arm.
     """
 
@@ -63,6 +64,12 @@ class SkeletonMap:
     follows: Mapping[str, str] = field(default_factory=dict)
     switches: tuple[Switch, ...] = ()
     limbs: Mapping[str, LimbControls] = field(default_factory=dict)
+    detached: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def carried_by(self) -> dict[str, str]:
+        """For bones that move with another bone than their parent: that bone."""
+        return {**self.follows, **self.detached}
 
     @property
     def moving_bone(self) -> str:

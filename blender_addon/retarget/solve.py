@@ -27,8 +27,10 @@ from .baked_pose import (
 from .body_in_world import BodyInWorld
 from .drive_bones import drive_bones
 from .ik_controls import LIMB_JOINTS, ControlMotion, ik_control_motion
+from .limb_candidates import ancestors
+from .own_ik import Carried, constraint_switches, own_ik_limbs, own_ik_motion, with_own_ik
 from .replant_feet import PlantOptions, lead_hands, replant_feet
-from .rest_alignment import align_rest
+from .rest_alignment import SIDES, align_rest
 from .rest_world import PosedRig, rest_world
 from .retarget_report import give_account, set_up_warnings
 from .root_motion import RootPath, object_motion, place_source, root_path, seen_from_root, stay_in_place
@@ -60,9 +62,9 @@ def retarget(
     Raises RetargetError for a map without pelvis or without sides, or a clip without the person.
     """
     options = options or RetargetOptions()
-    skeleton_map = free_carrier(_present_bones(skeleton_map, rig), rig)
+    skeleton_map = fitted_map(_present_bones(skeleton_map, rig), rig)
     source = source_motion(clip, options.contact_threshold)
-    rest = rest_world(rig, skeleton_map.follows)
+    rest = rest_world(rig, skeleton_map.carried_by)
     try:
         target = measure_target(rest, skeleton_map)
         aligned = align_rest(rest, skeleton_map)
@@ -93,6 +95,24 @@ def _present_bones(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
             f"no bone of {rig.name!r} is mapped to the pelvis; choose the hips bone in the skeleton map"
         )
     return replace(skeleton_map, joints=joints)
+
+
+def fitted_map(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
+    """The map as the rig's own set-up asks for: a carrier that can move, limbs on the rig's own IK constraints."""
+    return with_own_ik(free_carrier(_with_detached(skeleton_map, rig), rig), rig)
+
+
+def _with_detached(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
+    """The map that knows which feet do not hang from their shins."""
+    found = {}
+    for side in SIDES:
+        shin, foot = (skeleton_map.joints.get(f"{side}_{joint}", ()) for joint in ("knee", "ankle"))
+        known = [bone in rig.bone_names for bone in (*shin[-1:], *foot[:1])]
+        if len(known) < 2 or not all(known) or foot[0] in skeleton_map.follows:
+            continue
+        if rig.index(shin[-1]) not in ancestors(rig, rig.index(foot[0])):
+            found[foot[0]] = shin[-1]
+    return replace(skeleton_map, detached=found)
 
 
 def free_carrier(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
@@ -143,22 +163,31 @@ def _bone_channels(body: BodyInWorld, root: RootPath | None, options: RetargetOp
         locations.append(BoneLocation(names[root_bone], posed.local_location(root_bone, root_shift)))
     body.put_pelvis(pelvis)
     posed = body.posed()
-
-    def own_shift(bone: int, shift_m: Array) -> Array:
-        """What is left for a bone to move when the root has moved it along."""
-        return shift_m - root_shift if root_bone in body.rest.path_up(bone) else shift_m
-
-    locations.append(BoneLocation(names[carrier], posed.local_location(carrier, own_shift(carrier, body.shift_m))))
+    carried = Carried(posed, {root_bone: root_shift} if root_bone >= 0 else {})
+    away = carried.own_shift(carrier, body.shift_m)
+    locations.append(BoneLocation(names[carrier], posed.local_location(carrier, away)))
+    carried.shifts_m[carrier] = body.shift_m
     keyed = set(body.deltas) - _replaced_by_ik(body, options)
     rotations = {bone: posed.local_rotation(bone) for bone in keyed}
+    controls += _detached_feet(body, posed)
     turned = {control.bone: control.delta_wxyz for control in controls if control.delta_wxyz is not None}
-    moved = PosedRig(body.rest, {**body.deltas, **turned}, body.frames)
+    own_parents = rest_world(body.rest.rig, body.skeleton_map.follows)
+    moved = PosedRig(own_parents, {**body.deltas, **turned}, body.frames)
+    carried = Carried(moved, carried.shifts_m)
     rotations |= {bone: moved.local_rotation(bone) for bone in turned}
-    for control in controls:
+    for control in sorted(controls, key=lambda control: len(own_parents.path_up(control.bone))):
         if control.head_m is not None:
-            away = own_shift(control.bone, control.head_m - moved.head(control.bone))
+            shift = control.head_m - moved.head(control.bone)
+            away = carried.own_shift(control.bone, shift)
             locations.append(BoneLocation(names[control.bone], moved.local_location(control.bone, away)))
+            carried.shifts_m[control.bone] = shift
     return _Channels(rotations, tuple(locations), None)
+
+
+def _detached_feet(body: BodyInWorld, posed: PosedRig) -> list[ControlMotion]:
+    """The way of feet that hang from the root: where their shins' ends go."""
+    feet = [body.rest.rig.index(foot) for foot in body.skeleton_map.detached]
+    return [ControlMotion(foot, posed.head(foot) + body.shift_m, posed.delta(foot)) for foot in feet]
 
 
 def _carrier(body: BodyInWorld) -> int:
@@ -170,22 +199,26 @@ def _carrier(body: BodyInWorld) -> int:
 def _controls(body: BodyInWorld, options: RetargetOptions) -> list[ControlMotion]:
     if options.controls is Controls.FK:
         return []
+    own = own_ik_limbs(body.skeleton_map, body.rest.rig)
+    motions = [own_ik_motion(body, limb) for limb in own]
     limbs = body.skeleton_map.limbs.items()
-    return [motion for limb, controls in limbs for motion in ik_control_motion(body, limb, controls)]
+    motions += [ik_control_motion(body, limb, controls) for limb, controls in limbs if limb not in own]
+    return list({motion.bone: motion for limb in motions for motion in limb}.values())
 
 
 def _replaced_by_ik(body: BodyInWorld, options: RetargetOptions) -> set[int]:
     """FK bones that need no keys because their limb runs on IK."""
     if options.controls is not Controls.IK:
         return set()
-    joints = [joint for limb in body.skeleton_map.limbs for joint in LIMB_JOINTS[limb]]
+    own = own_ik_limbs(body.skeleton_map, body.rest.rig)
+    joints = [joint for limb in body.skeleton_map.limbs if limb not in own for joint in LIMB_JOINTS[limb]]
     joints += [joint.replace("ankle", "toe") for joint in joints if joint.endswith("_ankle")]
     return {bone for joint in joints for bone in body.bones(joint)}
 
 
 def _switches(body: BodyInWorld, options: RetargetOptions) -> tuple[PropertyValue, ...]:
-    """The FK/IK switches to set, those that the rig has."""
-    values = []
+    """The FK/IK switches to set, those that the rig has, and the influences of its own constraints."""
+    values = list(constraint_switches(body.skeleton_map, body.rest.rig, options.controls))
     for switch in body.skeleton_map.switches:
         first, second = (switch.ik, switch.fk) if options.controls is Controls.IK else (switch.fk, switch.ik)
         # with keys on both, what plays no part in FK is set as the keyed IK controls need it

@@ -15,17 +15,22 @@ Array = NDArray[np.floating]
 
 # proportions of the canonical body, for rigs whose bones do not show them
 _BALL_OF_LEG, _HEEL_OF_FOOT = 0.15, 0.35
+# a foot shorter than this part of the leg shows no direction
+_LEAST_FOOT = 0.03
 # how high the lowest bone of a foot lies above the sole, in leg lengths: usual and at most; toes and ankle-only feet
 _TOE_HEIGHTS, _ANKLE_HEIGHTS = (0.02, 0.06), (0.09, 0.13)
 
 
 @dataclass(frozen=True, slots=True)
 class TargetFoot:
-    """A foot at rest, world positions (3,) in m: ankle, and heel and ball on the floor below the sole."""
+    """A foot at rest, world positions (3,) in m: ankle, and heel and ball on the floor below the sole; `tip_m` the
+    toes' end on the floor (None: no toe bone leads to it).
+    """
 
     ankle_m: Array
     heel_m: Array
     ball_m: Array
+    tip_m: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +69,13 @@ def measure_target(rest: RestWorld, skeleton_map: SkeletonMap) -> TargetBody:
     bones_m = [_straight_leg_m(place, side) for side in SIDES]
     bones_m = [length for length in bones_m if length > 0.0]
     leg = float(np.mean(bones_m)) if bones_m else 0.0
-    floor = _floor(rest, skeleton_map, up, leg)
+    lowest = min(float((rest.heads_m @ up).min()), float((rest.tails_m @ up).min()))
+    floor = _floor(rest, skeleton_map, up, leg or float(pelvis @ up) - lowest)
     ankles = [place[f"{side}_ankle"] @ up - floor for side in SIDES if f"{side}_ankle" in place]
     feet = {side: _foot(rest, skeleton_map, place, side, frame, floor) for side in SIDES if f"{side}_ankle" in place}
-    return TargetBody(frame, pelvis, floor, leg + float(np.mean(ankles)) if leg and ankles else 0.0, feet)
+    # without a whole leg the hips' height tells the size
+    length = leg + float(np.mean(ankles)) if leg and ankles else float(pelvis @ up) - floor
+    return TargetBody(frame, pelvis, floor, max(length, 0.0), feet)
 
 
 def _straight_leg_m(place: dict[str, Array], side: str) -> float:
@@ -108,11 +116,24 @@ def _foot(
 ) -> TargetFoot:
     up, forward = frame[:, 2], -frame[:, 1]
     ankle = place[f"{side}_ankle"]
+    toes = skeleton_map.joints.get(f"{side}_toe", ())
     ball = place.get(f"{side}_toe")
+    leg_m = _straight_leg_m(place, side)
+    if ball is not None and np.linalg.norm((ball - ankle) - up * ((ball - ankle) @ up)) < _LEAST_FOOT * leg_m:
+        ball = None  # it sits where the ankle does
     if ball is None:
         reach = _BALL_OF_LEG * max(_straight_leg_m(place, side), 1e-6)
         tail = rest.tails_m[rest.rig.index(skeleton_map.joints[f"{side}_ankle"][-1])] - ankle
         ball = ankle + (tail if tail @ forward > 0.5 * reach else forward * reach)
     ball = ball + up * (floor - ball @ up)
     below = ankle + up * (floor - ankle @ up)
-    return TargetFoot(ankle, below - _HEEL_OF_FOOT * (ball - below), ball)
+    return TargetFoot(ankle, below - _HEEL_OF_FOOT * (ball - below), ball, _tip_m(rest, toes, ball, frame, floor))
+
+
+def _tip_m(rest: RestWorld, toes: tuple[str, ...], ball: Array, frame: Array, floor: float) -> Array | None:
+    """Where the toes end, on the floor; None without a toe bone that points ahead."""
+    if not toes:
+        return None
+    up, tip = frame[:, 2], rest.tails_m[rest.rig.index(toes[-1])]
+    tip = tip + up * (floor - tip @ up)
+    return tip if (tip - ball) @ -frame[:, 1] > 0.0 else None

@@ -17,13 +17,46 @@ Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
+class InfluenceDriver:
+    """A bone's property that drives a constraint's influence: its value for no and for full influence."""
+
+    bone: str
+    prop: str
+    off: float
+    on: float
+
+
+@dataclass(frozen=True, slots=True)
+class BoneConstraint:
+    """A constraint of a pose bone that can overrule its rotation.
+
+    `kind` is Blender's type, `target` and `pole` are bones of the same armature (None: none, or another object).
+    For IK, `chain` names the bones that it moves, tip first, and `use_tail` says that the tip is the bone's tail.
+    `driven` marks an influence that a driver sets; `driver` is where from, when that is a property of a bone.
+    """
+
+    bone: str
+    name: str
+    kind: str
+    influence: float = 1.0
+    target: str | None = None
+    pole: str | None = None
+    pole_angle_rad: float = 0.0
+    chain: tuple[str, ...] = ()
+    use_tail: bool = True
+    driven: bool = False
+    driver: InfluenceDriver | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TargetRig:
     """A target armature's rest pose and what of its set-up matters for a retarget.
 
     `rest_matrices` (N, 4, 4) in armature space, `lengths` (N,) in armature units, `basis` (N, 4, 4) each bone's
     present `matrix_basis` (unmapped bones keep it), `object_matrix` (4, 4) world_from_armature.
     `inherit_rotation` (N,) and `local_location` (N,) are the bone flags of those names; `constrained` (N,) marks
-    bones whose own constraints or drivers can overrule keyed rotations. `properties` holds the (bone, property)
+    bones whose rotation is driven or held in a way that no key can switch off; `constraints` are those that a key can.
+    `properties` holds the (bone, property)
     pairs that can be switched. `skin_bounds` (2, 3) is the box, in armature space, of the meshes that it deforms, in
     their rest shape (None: no mesh; the height of the sole is then guessed from the feet's bones). `connected` (N,)
     marks bones that begin at their parent's tail, whose location Blender ignores (None: none are); `mirrored` are the
@@ -46,6 +79,7 @@ class TargetRig:
     skin_bounds: Array | None = None
     connected: NDArray[np.bool_] | None = None
     mirrored: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    constraints: tuple[BoneConstraint, ...] = ()
 
     def __len__(self) -> int:
         return len(self.bone_names)

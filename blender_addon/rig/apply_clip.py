@@ -22,9 +22,10 @@ from ..retarget.auto_map import detect_map
 from ..retarget.baked_pose import BakedPose, RetargetOptions
 from ..retarget.body_parts import ALL_PARTS, BodyPart, keep_parts
 from ..retarget.rest_world import rest_world
+from ..retarget.retarget_report import set_up_warnings
 from ..retarget.root_motion import place_source
 from ..retarget.skeleton_map import SkeletonMap
-from ..retarget.solve import free_carrier, retarget
+from ..retarget.solve import fitted_map, retarget
 from ..retarget.source_motion import source_motion
 from ..retarget.target_body import measure_target
 from ..retarget.target_rig import TargetRig
@@ -92,7 +93,7 @@ def retarget_clip(armature: Any, clip: MotionClip, options: ApplyOptions) -> Ret
 
 def _retargeted(armature: Any, clip: MotionClip, options: ApplyOptions) -> Retargeted:
     rig = read_armature(armature)
-    skeleton_map = free_carrier(options.skeleton_map or detected_map(rig), rig)
+    skeleton_map = fitted_map(options.skeleton_map or detected_map(rig), rig)
     at_frames = resample_clip(clip, options.bake.fps)
     wanted = options.retarget
     if options.props:
@@ -124,10 +125,18 @@ def detected_map(rig: TargetRig) -> SkeletonMap:
     return report.skeleton_map
 
 
+def rig_warnings(armature: Any, skeleton_map: SkeletonMap, options: RetargetOptions) -> tuple[str, ...]:
+    """What a bake onto the armature would warn of, known from the rig alone. Raises ValueError for an unusable map."""
+    rig = read_armature(armature)
+    skeleton_map = fitted_map(skeleton_map, rig)
+    rest = rest_world(rig, skeleton_map.carried_by)
+    return set_up_warnings(rest, skeleton_map, measure_target(rest, skeleton_map), options)
+
+
 def scene_from_clip(found: Retargeted, options: RetargetOptions) -> Array:
     """The matrix (4, 4) that takes the clip's world, in m, to where the retargeted body stands in the scene."""
     source = source_motion(found.clip, options.contact_threshold)
-    target = measure_target(rest_world(found.rig, found.skeleton_map.follows), found.skeleton_map)
+    target = measure_target(rest_world(found.rig, found.skeleton_map.carried_by), found.skeleton_map)
     scale = float(found.pose.report.figures["scale"])
     moved, _ = place_source(source, target, options.placement, scale)
     rows = np.flatnonzero(source.present)

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from ..motion.keyframes import ReducedCurve, reduce_position_keys, reduce_rotation_keys
 from ..motion.quality_labels import figure_line
 from ..retarget.baked_pose import BakedPose, JointNote
+from ..retarget.joint_words import joint_label
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
+from .baked_mark import mark_baked, untouched_bake
 from .object_place import local_place
 from .rotation_modes import rotation_values
 from .switches import read_switch, set_switch, switch_path
@@ -77,9 +79,13 @@ class BakeReport:
     warnings: tuple[str, ...]
     figures: dict[str, float]
 
+    def lacking(self) -> tuple[JointNote, ...]:
+        """The joints that have no bone and need one."""
+        return tuple(note for note in self.unmapped if not note.reason.startswith("not needed"))
+
     def headline(self) -> str:
         """One line for the status bar."""
-        joints = len(self.mapped) + len(self.unmapped)
+        joints = len(self.mapped) + len(self.lacking())
         return (
             f"{self.action}: {self.bones} bones ({len(self.mapped)} of {joints} joints), {self.frames} frames "
             f"({self.frame_start} to {self.frame_end}), {self.keys} keys"
@@ -90,7 +96,7 @@ class BakeReport:
         lines = [self.headline()]
         if self.kept_action:
             lines.append(f"The action {self.kept_action} that was active before is kept")
-        lines += [f"Not mapped: {note.joint} ({note.reason})" for note in self.unmapped]
+        lines += [f"Not mapped: {joint_label(note.joint)} ({note.reason})" for note in self.lacking()]
         lines += [f"Warning: {warning}" for warning in self.warnings]
         lines += [figure_line(name, value) for name, value in sorted(self.figures.items())]
         return lines
@@ -115,7 +121,10 @@ def _written(
     armature: Any, pose: BakedPose, options: BakeOptions, frames: Array, channels: list[Channel]
 ) -> BakeReport:
     present = np.asarray(pose.present, dtype=bool)
-    kept = None if options.into is BakeInto.CURRENT_ACTION else retire_action(armature)
+    stale = untouched_bake(armature, options.name) if options.into is BakeInto.NEW_ACTION else None
+    kept = None if options.into is BakeInto.CURRENT_ACTION or stale is not None else retire_action(armature)
+    if stale is not None:
+        armature.animation_data.action = None
     if kept and options.into is BakeInto.NLA_STRIP:  # a layer: what played before goes on underneath
         push_to_nla(armature, bpy.data.actions[kept], kept, bpy.data.actions[kept].frame_range[0])
     if armature.animation_data is None or armature.animation_data.action is None:
@@ -125,6 +134,10 @@ def _written(
         set_switch(armature.pose.bones[switch.bone], switch.name, switch.value)
     keys = write_channels(channelbag(armature), channels)
     first, last = float(frames[present][0]), float(frames[present][-1])
+    if stale is not None:
+        bpy.data.actions.remove(stale)
+        action.name = options.name
+    mark_baked(armature, action)
     if options.into is BakeInto.NLA_STRIP:
         armature.animation_data.action = None
         push_to_nla(armature, action, options.name, first, options.blend_type)

@@ -10,13 +10,34 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 from ..motion.export_formats import ExportFormat, all_endings, format_of_ending
 from .actions import OBJECT_PATHS, action_fcurves
+from .bvh_axes import Y_UP, turned_bvh
+
+
+class Engine(Enum):
+    """Whose conventions an export follows: NONE as Blender has it, else axes, units, bones and the root's name."""
+
+    NONE = "none"
+    UNREAL = "unreal"
+    UNITY = "unity"
+    GODOT = "godot"
+
+
+# what the FBX exporter is told for an engine: units in the file, axes
+_FBX_ENGINES: dict[Engine, dict[str, Any]] = {
+    Engine.NONE: {},
+    Engine.UNREAL: {"axis_forward": "-Z", "axis_up": "Y", "apply_scale_options": "FBX_SCALE_NONE"},
+    Engine.UNITY: {"axis_forward": "-Z", "axis_up": "Y", "apply_scale_options": "FBX_SCALE_ALL"},
+    Engine.GODOT: {"axis_forward": "-Z", "axis_up": "Y", "apply_scale_options": "FBX_SCALE_UNITS"},
+}
 
 
 class ExportError(RuntimeError):
@@ -25,11 +46,23 @@ class ExportError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """`frame_start` and `frame_end` in scene frames (None: the action's range); `with_mesh` adds the skinned meshes."""
+    """`frame_start` and `frame_end` in scene frames (None: the action's range); `with_mesh` adds the skinned meshes.
+
+    `deform_only` leaves out control bones (FBX, GLB), `engine` follows an engine's conventions and implies it;
+    `y_up` writes BVH in the world, Y up, as its readers take it, else in the armature's own space.
+    """
 
     frame_start: int | None = None
     frame_end: int | None = None
     with_mesh: bool = True
+    deform_only: bool = False
+    engine: Engine = Engine.NONE
+    y_up: bool = True
+
+    @property
+    def bones_only_deform(self) -> bool:
+        """Whether control bones stay behind."""
+        return self.deform_only or self.engine is not Engine.NONE
 
 
 @contextmanager
@@ -92,14 +125,45 @@ def export_action(armature: Any, path: Path, options: ExportOptions | None = Non
     end = last if options.frame_end is None else options.frame_end
     chosen = [armature, *(skinned_meshes(armature) if options.with_mesh and not kind.bones_only else [])]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _selected(chosen), _frame_range(start, end), _any_name_printed():
+    _check_engine(armature, path, kind, options)
+    with _selected(chosen), _frame_range(start, end), _any_name_printed(), _named_for(armature, options.engine):
         try:
-            result = _run_exporter(kind, path, start, end)
+            result = _run_exporter(kind, path, (start, end), options)
         except RuntimeError as fault:
             raise ExportError(f"{path.name}: Blender's {kind.label} exporter failed: {fault}") from fault
     if "FINISHED" not in result or not path.is_file():
         raise ExportError(f"{path.name}: Blender's {kind.label} exporter wrote no file")
+    if kind.name == "bvh" and options.y_up:
+        matrix = np.eye(4)
+        matrix[:3, :3] = Y_UP
+        path.write_text(turned_bvh(path.read_text(), matrix @ np.array(armature.matrix_world)))
     return path
+
+
+def _check_engine(armature: Any, path: Path, kind: ExportFormat, options: ExportOptions) -> None:
+    """Raise ExportError where an engine cannot read the format, or no bone deforms anything."""
+    if options.engine is not Engine.NONE and not kind.deform_only_option:
+        raise ExportError(f"{path.name}: {options.engine.name.capitalize()} reads no {kind.label}. Choose FBX or GLB")
+    if options.bones_only_deform and not any(bone.use_deform for bone in armature.data.bones):
+        raise ExportError(f"{armature.name} has no deform bone (Bone properties > Deform). Export all bones")
+
+
+@contextmanager
+def _named_for(armature: Any, engine: Engine) -> Iterator[None]:
+    """The object's name as the engine takes it, meanwhile: Unreal makes a bone of the armature object unless it is
+    called Armature, so one with a root bone is called that and one without is called root.
+    """
+    name = armature.name
+    roots = [bone for bone in armature.data.bones if bone.parent is None and bone.use_deform]
+    if engine is not Engine.UNREAL:
+        yield
+        return
+    single = len(roots) == 1 and roots[0].name.lower() in ("root", "reference", "armature_root")
+    try:
+        armature.name = "Armature" if single else "root"
+        yield
+    finally:
+        armature.name = name
 
 
 def _object_moves(armature: Any) -> bool:
@@ -110,10 +174,16 @@ def _object_moves(armature: Any) -> bool:
     return False
 
 
-def _run_exporter(kind: ExportFormat, path: Path, start: int, end: int) -> set[str]:
+def _run_exporter(kind: ExportFormat, path: Path, frames: tuple[int, int], options: ExportOptions) -> set[str]:
     group, _, name = kind.exporter.partition(".")
-    span = {"frame_start": start, "frame_end": end} if kind.takes_range else {}
-    return getattr(getattr(bpy.ops, group), name)(filepath=str(path), **kind.options, **span)
+    arguments: dict[str, Any] = dict(kind.options)
+    if kind.takes_range:
+        arguments |= {"frame_start": frames[0], "frame_end": frames[1]}
+    if kind.deform_only_option:
+        arguments[kind.deform_only_option] = options.bones_only_deform
+    if kind.name == "fbx":
+        arguments |= _FBX_ENGINES[options.engine]
+    return getattr(getattr(bpy.ops, group), name)(filepath=str(path), **arguments)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..retarget.target_rig import TargetRig
+from .read_constraints import held_otherwise, read_constraints
 from .switches import switchable
 
 Array = NDArray[np.floating]
@@ -40,11 +41,12 @@ def read_armature(armature_object: Any) -> TargetRig:
         inherit_rotation=np.array([bone.use_inherit_rotation for bone in bones], dtype=bool),
         local_location=np.array([bone.use_local_location for bone in bones], dtype=bool),
         basis=np.array([pose_bone.matrix_basis for pose_bone in pose_bones], dtype=np.float64),
-        constrained=np.array([_is_constrained(pose_bone) or pose_bone.name in driven for pose_bone in pose_bones]),
+        constrained=np.array([held_otherwise(pose_bone) or pose_bone.name in driven for pose_bone in pose_bones]),
         deform=np.array([bone.use_deform for bone in bones], dtype=bool),
         properties=switchable(pose_bones),
         skin_bounds=_skin_bounds(armature_object),
         connected=np.array([bone.use_connect and bone.parent is not None for bone in bones], dtype=bool),
+        constraints=read_constraints(armature_object),
         mirrored=_mirrored(armature_object),
     )
 
@@ -62,10 +64,6 @@ def _parents_first(bones: Any) -> list[Any]:
         ordered.append(bone)
         waiting.extend(bone.children)
     return ordered
-
-
-def _is_constrained(pose_bone: Any) -> bool:
-    return any(constraint.enabled and constraint.influence > 0.0 for constraint in pose_bone.constraints)
 
 
 def _driven_bones(armature_object: Any) -> set[str]:

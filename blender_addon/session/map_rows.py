@@ -19,6 +19,7 @@ from ..motion.body import canonical_body
 from ..properties import settings
 from ..retarget.auto_map import detect_map
 from ..retarget.edit_map import CorrectionFile
+from ..retarget.joint_words import sentences
 from ..retarget.map_files import map_from_record, map_to_record
 from ..retarget.map_report import MapReport
 from ..retarget.skeleton_map import SkeletonMap
@@ -61,7 +62,7 @@ def show_detected_map(chosen: Any) -> MapReport:
     rig = read_armature(chosen.armature)
     report = detect_map(rig, _corrections(rig))
     fill_rows(chosen, report.skeleton_map, report)
-    chosen.map_summary = ". ".join((report.summary(), *report.problems))
+    chosen.map_summary = sentences((report.summary(), *report.problems))
     return report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import bpy
@@ -19,8 +20,8 @@ from .clips import cleaned_clip, clip_timing
 from .map_rows import show_detected_map
 from .options import retarget_options
 from .previews import redraw_viewports, show_frame, stop_live
-from .retargeting import retarget_to_chosen, world_matrix
-from .session_state import ClipOverlay, LiveRetarget
+from .retargeting import refresh_warnings, retarget_to_chosen, world_matrix
+from .session_state import ClipOverlay, LiveRetarget, scene_fps
 
 
 def show_overlay(context: Context, clip: MotionClip, matrix: Any = None) -> None:
@@ -54,6 +55,13 @@ def show_live(context: Context, clip: MotionClip) -> None:
         show_overlay(context, clip, scene_from_clip(found, retarget_options(settings(context).retarget)))
     show_frame(context.scene)
     redraw_viewports()
+
+
+def cover_clip(context: Context, clip: MotionClip) -> None:
+    """Extend the timeline to a previewed clip's end where the bake would set the scene's range."""
+    if settings(context).bake.set_range and context.scene is not None:
+        last = math.ceil(clip_timing(context, clip).frame_start + float(clip.times_s[-1]) * scene_fps(context.scene))
+        context.scene.frame_end = max(context.scene.frame_end, last)
 
 
 def refresh_previews(context: Context) -> None:
@@ -110,5 +118,6 @@ def map_chosen_armature(context: Context) -> None:
         stop_live()
     try:
         show_detected_map(chosen)
+        refresh_warnings(context)
     except (ValueError, TypeError, KeyError) as fault:
         session_state.STATE.fail(f"{chosen.armature.name} cannot be mapped: {fault}")

@@ -11,10 +11,11 @@ from bpy.types import Context
 
 from ..motion.clip import MotionClip
 from ..properties import settings
-from ..rig.apply_clip import Retargeted, bake_prepared_clip, retarget_clip, scene_from_clip
+from ..rig.apply_clip import Retargeted, bake_prepared_clip, retarget_clip, rig_warnings, scene_from_clip
 from ..rig.bake import BakeReport
 from . import session_state
 from .clips import cleaned_clip
+from .map_rows import chosen_map
 from .options import apply_options, retarget_options
 
 
@@ -47,6 +48,30 @@ def world_matrix(context: Context, clip: MotionClip) -> Any:
     if chosen.armature is None:
         return np.eye(4)
     return scene_from_clip(retarget_to_chosen(context, clip), retarget_options(chosen))
+
+
+def refresh_warnings(context: Context) -> None:
+    """Read what in the chosen rig's set-up limits the result, for the panel to show before the bake."""
+    chosen = settings(context).retarget
+    session_state.STATE.rig_warnings = ()
+    if chosen.armature is None or not chosen.map_json:
+        return
+    try:
+        skeleton_map = chosen_map(chosen)
+        if skeleton_map is not None:
+            session_state.STATE.rig_warnings = rig_warnings(chosen.armature, skeleton_map, retarget_options(chosen))
+    except (ValueError, KeyError, TypeError) as fault:
+        session_state.STATE.rig_warnings = (str(fault),)
+
+
+def last_bake_is_active(armature: Any) -> bool:
+    """Whether the last bake's action still moves the armature: it is gone after an undo."""
+    report = session_state.STATE.bake_report
+    if report is None or armature is None or armature.name != report.armature or armature.animation_data is None:
+        return False
+    data = armature.animation_data
+    actions = [data.action, *(strip.action for track in data.nla_tracks for strip in track.strips)]
+    return any(action is not None and action.name == report.action for action in actions)
 
 
 def _chosen_armature(context: Context) -> Any:

@@ -124,7 +124,10 @@ class State:
     clips: dict[str, LoadedClip] = field(default_factory=dict)
     filling_map_rows: bool = False
     bake_lines: list[str] = field(default_factory=list)
+    bake_report: Any = None
+    rig_warnings: tuple[str, ...] = ()
     last_error: str = ""
+    link_error: str = ""
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_NOTES))
 
     def backend_text(self, own_version: str) -> str:

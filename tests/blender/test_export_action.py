@@ -8,13 +8,14 @@ import bpy
 import numpy as np
 import pytest
 from clips import smooth_clip
+from mathutils import Matrix
 from readers import read_bvh, read_glb
 from rigs import canonical_armature
 
 from blender_addon.motion.export_formats import EXPORT_FORMATS
 from blender_addon.rig import actions
 from blender_addon.rig.actions import Channel, bone_path
-from blender_addon.rig.export_action import ExportError, action_range, export_action
+from blender_addon.rig.export_action import Engine, ExportError, ExportOptions, action_range, export_action
 
 FRAMES = 24
 
@@ -55,8 +56,57 @@ def test_bvh_read_as_text_is_the_same_motion(puppet: bpy.types.Object, tmp_path:
     names, positions = read_bvh(path)
     wanted = heads(puppet, names)
     assert positions.shape == wanted.shape
-    # Blender's BVH keeps the armature's own Z up axes
-    assert np.abs(positions - wanted).max() < 1e-3
+    assert np.abs(positions @ Z_UP.T - wanted).max() < 1e-3
+
+
+def test_bvh_in_the_armatures_own_axes(puppet: bpy.types.Object, tmp_path: Path) -> None:
+    names, positions = read_bvh(export_action(puppet, tmp_path / "take.bvh", ExportOptions(y_up=False)))
+    assert np.abs(positions - heads(puppet, names)).max() < 1e-3
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Blender's importer leaves it open
+@pytest.mark.parametrize("order", ["QUATERNION", "XYZ", "ZYX", "YXZ"])
+def test_bvh_read_by_blenders_importer_with_its_defaults(puppet: bpy.types.Object, tmp_path: Path, order: str) -> None:
+    puppet.matrix_world = Matrix.Translation((1.0, 2.0, 0.5)) @ Matrix.Rotation(1.0, 4, "X") @ Matrix.Scale(0.5, 4)
+    for bone in puppet.pose.bones:
+        bone.rotation_mode = order  # the native order of the file; without keys on it the pose rests
+    names = list(puppet.pose.bones.keys())
+    wanted = heads(puppet, names)
+    path = export_action(puppet, tmp_path / "take.bvh")
+    bpy.ops.import_anim.bvh(filepath=str(path), update_scene_fps=False)
+    back = bpy.context.object
+    assert np.abs(heads(back, names) - wanted).max() < 2e-3
+
+
+@pytest.mark.parametrize("ending", ["fbx", "glb"])
+@pytest.mark.parametrize("engine", list(Engine))
+def test_deform_bones_alone_for_engines(puppet: bpy.types.Object, tmp_path: Path, engine: Engine, ending: str) -> None:
+    controls = ("left_hand", "right_hand")
+    for name in controls:
+        puppet.data.bones[name].use_deform = False
+    names = [name for name in puppet.pose.bones.keys() if name not in controls]  # noqa: SIM118
+    wanted = heads(puppet, names)
+    path = export_action(puppet, tmp_path / f"take.{ending}", ExportOptions(engine=engine, deform_only=True))
+    assert puppet.name == "Puppet"
+    bpy.data.objects.remove(puppet)
+    if ending == "fbx":
+        bpy.ops.import_scene.fbx(filepath=str(path), anim_offset=0.0)
+    else:
+        bpy.ops.import_scene.gltf(filepath=str(path))
+    back = next(thing for thing in bpy.data.objects if thing.type == "ARMATURE")
+    assert not set(controls) & set(back.pose.bones.keys())
+    if ending == "fbx":
+        assert np.abs(heads(back, names) - wanted).max() < 1e-3
+        assert engine is not Engine.UNREAL or back.name.startswith("root")
+
+
+def test_an_engine_is_told_what_it_cannot_read(puppet: bpy.types.Object, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="Unity reads no BVH"):
+        export_action(puppet, tmp_path / "take.bvh", ExportOptions(engine=Engine.UNITY))
+    for bone in puppet.data.bones:
+        bone.use_deform = False
+    with pytest.raises(ExportError, match="no deform bone"):
+        export_action(puppet, tmp_path / "take.fbx", ExportOptions(deform_only=True))
 
 
 def test_glb_read_as_json_is_the_same_motion(puppet: bpy.types.Object, tmp_path: Path) -> None:

@@ -68,10 +68,68 @@ def test_lists_draw_and_search(extension: str, clip_file: Path) -> None:
         panel.draw_item(SimpleNamespace(), bpy.context, layout, chosen, row, 0, chosen, "row_index")
     clips = bpy.types.MARIONET_UL_clips
     clips.draw_item(SimpleNamespace(), bpy.context, StandInLayout(log), kept, kept.clips[0], 0, kept, "clip_index")
-    assert sum(name == "prop_search" for name, _, _ in log) == len(rows) == 24
+    shown = [arguments["text"] for name, _, arguments in log if name == "label"]
+    assert len(rows) == 24
+    assert {"L Upper Arm", "R Shin", "Hips", "left_shoulder"} <= set(shown)
     search = SimpleNamespace(filter_name="knee", bitflag_filter_item=1 << 30)
     flags, _ = panel.filter_items(search, bpy.context, kept.retarget, "rows")
     assert [row.name for row, flag in zip(rows, flags, strict=True) if flag] == ["left_knee", "right_knee"]
+
+
+def test_the_chosen_joint_stands_below_the_list_in_full(extension: str) -> None:
+    kept = bpy.context.scene.marionet
+    kept.retarget.armature = canonical_armature(prefix="mixamorig:")
+    kept.retarget.row_index = [row.name for row in kept.retarget.rows].index("left_shoulder")
+    drawn = draw(bpy.types.MARIONET_PT_map)
+    assert "Left Upper Arm" in texts(drawn)
+    assert any(name == "prop_search" and arguments[1] == "bone" for name, arguments, _ in drawn)
+
+
+def test_warnings_stand_under_the_bake_button(extension: str, clip_file: Path) -> None:
+    bpy.ops.marionet.import_clip(filepath=str(clip_file))
+    kept = bpy.context.scene.marionet
+    rig = canonical_armature()
+    holder = rig.pose.bones["left_elbow"].constraints.new("CHILD_OF")
+    holder.target, holder.subtarget = rig, "pelvis"
+    rig.scale = (1.0, 1.0, 1.4)
+    bpy.context.view_layer.update()
+    kept.retarget.armature = rig
+    kept.bake.into = "NEW_ACTION"
+    before = texts(draw(bpy.types.MARIONET_PT_bake)).replace("\n", " ")
+    assert "left_elbow" in before
+    assert "uneven scale" in before
+    bpy.ops.marionet.bake()
+    drawn = draw(bpy.types.MARIONET_PT_bake)
+    after = texts(drawn).replace("\n", " ")
+    assert "left_elbow" in after
+    assert "uneven scale" in after
+    names = [arguments[0] if name == "operator" else name for name, arguments, _ in drawn]
+    icons = [arguments.get("icon") for _, _, arguments in drawn]
+    assert icons.index("ERROR") > names.index("marionet.bake")
+    rig.animation_data.action = None  # as after an undo
+    assert "bones (" not in texts(draw(bpy.types.MARIONET_PT_bake))
+
+
+def test_one_strength_for_all_parts(extension: str) -> None:
+    cleanup = bpy.context.scene.marionet.cleanup
+    cleanup.preset = "medium"
+    assert {cleanup.root, cleanup.torso, cleanup.arms, cleanup.legs} == {"medium"}
+    cleanup.arms = "off"
+    assert cleanup.preset == "mixed"
+    cleanup.preset = "off"
+
+
+def test_figures_and_warnings_are_in_the_panels_words(extension: str, addon: Any) -> None:
+    words = addon("plain_words")
+    lines = words.figure_lines({"jerk_m_s3": 970.9, "solved_share": 1.0, "below_floor_m": 0.0064})
+    assert lines == [
+        "Frames with a pose: good (100 %)",
+        "Smoothness: poor (971 m/s³)",
+        "Feet below the floor: fair (6.4 mm)",
+    ]
+    told = words.in_panel_words("the camera is not known (assumed): distances may be off; give --fov")
+    assert "--" not in told
+    assert "Field of View" in told
 
 
 @pytest.mark.parametrize("setup_state", [None, "running", "done", "failed", "cancelled"])

@@ -11,11 +11,12 @@ from bpy_extras.io_utils import ExportHelper
 
 from ...motion.export_formats import DEFAULT_FORMAT, EXPORT_FORMATS, all_endings
 from ...properties import settings
-from ...rig.export_action import ExportOptions, export_action
+from ...rig.export_action import Engine, ExportOptions, export_action
 from ...session import session_state
 from ...session.preview_control import refresh_previews
 from ...session.previews import stop_live
 from ...session.retargeting import bake_active_clip
+from ..panels.sidebar import wrapped
 from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
 
 
@@ -40,7 +41,7 @@ class MARIONET_OT_bake(bpy.types.Operator):
         except FAULTS as fault:
             return report_fault(self, fault)
         state = session_state.STATE
-        state.bake_lines = report.lines()
+        state.bake_lines, state.bake_report = report.lines(), report
         state.last_error = ""
         state.note(report.headline())
         if settings(context).bake.set_range:
@@ -71,9 +72,8 @@ class MARIONET_OT_show_bake_report(bpy.types.Operator):
         return context.window_manager.invoke_popup(self, width=560)
 
     def draw(self, context: Context) -> None:
-        del context
         for line in session_state.STATE.bake_lines:
-            self.layout.label(text=line)
+            wrapped(self.layout, context, line, width_px=560)
 
     def execute(self, context: Context) -> OperatorResult:
         del context
@@ -106,6 +106,25 @@ class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
         name="Meshes", description="Export the meshes that the armature deforms too", default=True
     )
 
+    engine: bpy.props.EnumProperty(
+        name="For",
+        description="Axes, units, bones and the root's name as an engine takes them",
+        items=[
+            ("NONE", "Any Program", "As Blender exports"),
+            ("UNREAL", "Unreal", "FBX in centimetres; deform bones; the root bone stays the root"),
+            ("UNITY", "Unity", "FBX in metres, no scale on objects; deform bones"),
+            ("GODOT", "Godot", "glTF (.glb) or FBX; deform bones"),
+        ],
+    )
+    deform_only: bpy.props.BoolProperty(
+        name="Deform Bones Only", description="Leave out control bones; engines need none (FBX and glTF)"
+    )
+    y_up: bpy.props.BoolProperty(
+        name="BVH Y Up",
+        description="Write BVH with Y up, as its readers take it; off: in the armature's own axes",
+        default=True,
+    )
+
     @classmethod
     def poll(cls, context: Context) -> bool:
         if not require_armature(cls, context):
@@ -121,7 +140,13 @@ class MARIONET_OT_export(bpy.types.Operator, ExportHelper):
         path = path if path.suffix else path.with_suffix(self.file_format)
         stop_live()
         try:
-            written = export_action(settings(context).retarget.armature, path, ExportOptions(with_mesh=self.with_mesh))
+            options = ExportOptions(
+                with_mesh=self.with_mesh,
+                deform_only=self.deform_only,
+                engine=Engine[self.engine],
+                y_up=self.y_up,
+            )
+            written = export_action(settings(context).retarget.armature, path, options)
         except FAULTS as fault:
             return report_fault(self, fault)
         self.report({"INFO"}, f"{written} ({written.stat().st_size / 1e6:.1f} MB)")

@@ -143,8 +143,10 @@ def poll_link() -> float | None:
     status = state.link.tick(_LINK_BUDGET_S)
     redraw_sidebars()
     if status.state in ("dead", "refused"):
-        state.fail(" ".join(part for part in (status.words, status.remedy) if part))
+        state.link_error = state.fail(" ".join(part for part in (status.words, status.remedy) if part))
         return None
     if status.state == "open":
+        if state.last_error == state.link_error:
+            state.last_error = ""  # that one is over
         return _CALM_S  # kept alive, so that the light tells the truth
     return _POLL_S if state.link_polls < _CONNECT_POLLS else None

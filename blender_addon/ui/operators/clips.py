@@ -12,11 +12,11 @@ from bpy_extras.io_utils import ImportHelper
 from ...motion.clip import ClipError
 from ...properties import active_clip, settings
 from ...rig.camera_background import CameraError, CameraPlacement, make_camera, show_video
-from ...rig.sample import SAMPLE_VIDEO, load_sample_rig, sample_clip_path
+from ...rig.sample import SAMPLE_VIDEO, SampleError, frame_things, load_sample_rig, sample_clip_path
 from ...rig.video_rotation import turns_left_out
 from ...session import session_state
 from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
-from ...session.preview_control import show_live, show_overlay
+from ...session.preview_control import cover_clip, show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
 from ...session.retargeting import world_matrix
 from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
@@ -111,6 +111,7 @@ class MARIONET_OT_toggle_skeleton(bpy.types.Operator):
         try:
             clip = cleaned_clip(context)
             show_overlay(context, clip, world_matrix(context, clip))
+            cover_clip(context, clip)
         except FAULTS as fault:
             return report_fault(self, fault)
         return {"FINISHED"}
@@ -135,6 +136,7 @@ class MARIONET_OT_toggle_live(bpy.types.Operator):
             return {"FINISHED"}
         try:
             show_live(context, cleaned_clip(context))
+            cover_clip(context, cleaned_clip(context))
         except FAULTS as fault:
             return report_fault(self, fault)
         return {"FINISHED"}
@@ -210,7 +212,12 @@ class MARIONET_OT_load_sample(bpy.types.Operator):
             session_state.STATE.load_clip(path)
             enter_clip(context.scene, path, "Sample", str(SAMPLE_VIDEO))
             if self.with_rig:
-                settings(context).retarget.armature = load_sample_rig(context.scene)
+                rig = load_sample_rig(context.scene)
+                context.view_layer.update()
+                settings(context).retarget.armature = rig
+                frame_things(context, [rig, *rig.children])
+        except SampleError as fault:
+            return report_fault(self, fault)
         except FAULTS as fault:
             return report_fault(self, fault)
         self.report({"INFO"}, "The sample is loaded: press Live Retarget and play, or Bake")

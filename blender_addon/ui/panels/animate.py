@@ -8,7 +8,9 @@ import bpy
 from bpy.types import Context, UILayout
 
 from ...properties import settings
+from ...retarget.joint_words import joint_label, sentences, short_bone, short_label
 from ...session import session_state
+from ...session.retargeting import last_bake_is_active
 from .sidebar import SidebarPanel, draw_clip_name, wrapped
 
 _SURE, _FAIR = 0.75, 0.4
@@ -36,12 +38,12 @@ class MARIONET_PT_cleanup(SidebarPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         cleanup = settings(context).cleanup
-        column = layout.column(heading="Smoothing")
+        layout.prop(cleanup, "preset")
+        column = layout.column(align=True)
         for part in ("root", "torso", "arms", "legs"):
             column.prop(cleanup, part)
         layout.prop(cleanup, "spikes")
         layout.prop(cleanup, "gap_s")
-        layout.prop(cleanup, "straighten")
         layout.prop(cleanup, "ground")
         layout.prop(cleanup, "use_trim")
         if cleanup.use_trim:
@@ -81,6 +83,10 @@ class MARIONET_PT_retarget(SidebarPanel, bpy.types.Panel):
         inner = row.row()
         inner.enabled = chosen.own_scale
         inner.prop(chosen, "scale", text="")
+        layout.prop(settings(context).cleanup, "straighten", slider=True)
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
         column.prop(chosen, "plant_feet")
         if chosen.plant_feet:
             column.prop(chosen, "contact_threshold", slider=True)
@@ -97,13 +103,10 @@ class MARIONET_UL_map(bpy.types.UIList):
         self, context: Context, layout: UILayout, _data: Any, item: Any, _icon: int, _active: Any, _active_name: str
     ) -> None:
         """Draw one joint."""
-        split = layout.split(factor=0.42)
-        split.label(text=item.name.replace("_", " "), icon=confidence_icon(item))
-        armature = settings(context).retarget.armature
-        if armature is None:
-            split.label(text=item.bone)
-        else:
-            split.prop_search(item, "bone", armature.data, "bones", text="")
+        del context
+        split = layout.split(factor=0.5)
+        split.label(text=short_label(item.name), icon=confidence_icon(item))
+        split.label(text=short_bone(item.bone))
 
     def filter_items(  # type: ignore[override]
         self, _context: Context, data: Any, prop: str
@@ -113,7 +116,7 @@ class MARIONET_UL_map(bpy.types.UIList):
         wanted = self.filter_name.lower()
         if not wanted:
             return [], []
-        found = [wanted in f"{row.name} {row.bone} {row.more}".lower() for row in rows]
+        found = [wanted in f"{joint_label(row.name)} {row.name} {row.bone} {row.more}".lower() for row in rows]
         return [self.bitflag_filter_item if hit else 0 for hit in found], []
 
 
@@ -143,10 +146,11 @@ class MARIONET_PT_map(SidebarPanel, bpy.types.Panel):
         if not 0 <= chosen.row_index < len(chosen.rows):
             return
         item = chosen.rows[chosen.row_index]
-        column = layout.column()
-        column.use_property_split = True
-        column.use_property_decorate = False
-        column.prop(item, "more")
+        column = layout.column(align=True)
+        column.label(text=joint_label(item.name), icon=confidence_icon(item))
+        if chosen.armature is not None:
+            column.prop_search(item, "bone", chosen.armature.data, "bones", text="")
+        column.prop(item, "more", text="", placeholder="More bones, from parent to child")
         if item.reason:
             wrapped(layout, context, f"{item.confidence:.0%}: {item.reason}")
 
@@ -208,11 +212,21 @@ class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
             pair.prop(bake, "reduce_mm", text="(mm)")
         column.prop(bake, "set_range")
         layout.operator("marionet.bake", icon="REC")
+        _draw_warnings(layout, context)
         row = layout.row(align=True)
         row.operator("marionet.show_bake_report", icon="INFO")
         row.operator("marionet.export", icon="EXPORT")
-        if session_state.STATE.bake_lines:
+        if session_state.STATE.bake_lines and last_bake_is_active(kept.retarget.armature):
             wrapped(layout, context, session_state.STATE.bake_lines[0], "CHECKMARK")
+
+
+def _draw_warnings(layout: Any, context: Any) -> None:
+    """What the last bake warned of while it stands, else what the rig's set-up gives to expect."""
+    armature = settings(context).retarget.armature
+    stands = last_bake_is_active(armature)
+    warnings = session_state.STATE.bake_report.warnings if stands else session_state.STATE.rig_warnings
+    for warning in dict.fromkeys(warnings if armature is not None else ()):
+        wrapped(layout, context, sentences((warning,)), "ERROR")
 
 
 CLASSES = (

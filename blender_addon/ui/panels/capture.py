@@ -10,6 +10,7 @@ from bpy.types import Context, UILayout
 from ...motion.quality_labels import clip_lines
 from ...properties import active_clip, settings
 from ...session import session_state
+from ..panel_words import in_panel_words
 from .sidebar import SidebarPanel, wrapped
 
 
@@ -182,7 +183,7 @@ def _draw_clip(layout: UILayout, context: Context) -> None:
     for line in clip_lines(header.figures):
         column.label(text=line)
     for warning in header.warnings:
-        wrapped(layout, context, warning.text, "ERROR")
+        wrapped(layout, context, in_panel_words(warning.text), "ERROR")
 
 
 CLASSES = (MARIONET_PT_capture, MARIONET_PT_movie_clip, MARIONET_UL_clips, MARIONET_PT_clips)

@@ -26,11 +26,14 @@ class SidebarPanel:
     bl_category = "Marionet"
 
 
-def wrapped(layout: UILayout, context: Context, text: str, icon: Any = "NONE") -> None:
-    """A text over as many lines as the sidebar's width asks for."""
+def wrapped(layout: UILayout, context: Context, text: str, icon: Any = "NONE", width_px: int = 0) -> None:
+    """A text over as many lines as the sidebar's width, or another in unscaled pixels, asks for."""
     region = getattr(context, "region", None)
     scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
-    width = int((region.width if region else 280) / (_PX_A_CHARACTER * scale)) - 4
+    width = int(
+        width_px / _PX_A_CHARACTER if width_px else (region.width if region else 280) / (_PX_A_CHARACTER * scale)
+    )
+    width -= 4
     column = layout.column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(textwrap.wrap(text, max(width, _MIN_CHARACTERS))):

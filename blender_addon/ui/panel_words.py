@@ -1,0 +1,19 @@
+"""Warnings of the command line in the words of the panel. Free of bpy."""
+
+from __future__ import annotations
+
+_FLAGS = {
+    "give --fov": "set Field of View under Capture",
+    "give --height": "set Body Height under Capture",
+    "use --gravity": "video level, or give the gravity on the command line (--gravity)",
+    "give --gravity": "video level, or give the gravity on the command line (--gravity)",
+    "use --person": "choose the person under Capture",
+    "give --person": "choose the person under Capture",
+}
+
+
+def in_panel_words(text: str) -> str:
+    """A warning of the command line with the panel's settings in place of its flags."""
+    for flag, words in _FLAGS.items():
+        text = text.replace(flag, words)
+    return text[:1].upper() + text[1:]
