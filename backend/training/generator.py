@@ -17,7 +17,8 @@ from backend.training.simulate import SimulationSettings, TrainingBatch, simulat
 
 class PackedBatch(NamedTuple):
     """frames (B, W, F), context (B, C), joints_m (B, 17, 3), pose_m (B, 17, 3) on the canonical body,
-    rotations (B, J, 3, 3), gravity (B, 3), proportions (B, 7).
+    rotations (B, J, 3, 3), gravity (B, 3), proportions (B, 7); of windows with motion truth also window_joints_m
+    (B, W, 17, 3), velocity_m_s (B, 17, 3) and standing (B, 2).
     """
 
     frames: np.ndarray
@@ -27,6 +28,9 @@ class PackedBatch(NamedTuple):
     rotations: np.ndarray
     gravity: np.ndarray
     proportions: np.ndarray
+    window_joints_m: np.ndarray | None = None
+    velocity_m_s: np.ndarray | None = None
+    standing: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ def pack_batch(pool: MotionPool, count: int, rng: np.random.Generator, mix: Mix)
         parts.append(_packed(simulate_batch(pool, count - rendered, rng, mix.settings)))
     if mix.renders is not None and rendered:
         parts.append(_packed(render_batch(mix.renders, rendered, rng, mix.settings)))
-    return PackedBatch(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return PackedBatch(*(None if c[0] is None else np.concatenate(c) for c in zip(*parts, strict=True)))
 
 
 def _packed(batch: TrainingBatch) -> PackedBatch:
@@ -59,6 +63,7 @@ def _packed(batch: TrainingBatch) -> PackedBatch:
         batch.rotations.astype(half),
         batch.gravity,
         batch.proportions,
+        *((motion.joints_m, motion.velocity_m_s, motion.still) if (motion := batch.motion) else ()),
     )
 
 

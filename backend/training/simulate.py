@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
+from backend.embedding.window_offsets import DENSE_OFFSETS
 from backend.training.error_library import ErrorLibrary, bootstrapped_errors
 from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, noisy_landmarks
+from backend.training.motion_truth import MotionTruth, joint_motion
 from backend.training.pool import MotionPool, MotionWindows, Variation, draw_windows
 from blender_addon.motion.body import CanonicalBody, canonical_body
 from blender_addon.motion.rotations import quaternion_to_matrix
@@ -51,7 +53,8 @@ class ShapeSpread:
 @dataclass(frozen=True, slots=True)
 class SimulationSettings:
     """Everything that shapes the simulated data, besides the mocap itself. `errors_share` of the windows borrow the
-    errors of the networks on renders where there are some, the rest follow the formula of `noise`.
+    errors of the networks on renders where there are some, the rest follow the formula of `noise`. `offsets` are the
+    frames of a window. `exact_keypoints`: no errors, no 3D guess, and only frames outside the take are absent.
     """
 
     variation: Variation = Variation()
@@ -61,13 +64,16 @@ class SimulationSettings:
     shape: ShapeSpread = ShapeSpread()
     errors: ErrorLibrary | None = None
     errors_share: float = 0.5
+    offsets: tuple[int, ...] = DENSE_OFFSETS
+    exact_keypoints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
     """Tower input and its truth in the virtual camera: joints_m (B, 17, 3) relative to the pelvis on a body scaled
     to the canonical size, pose_m (B, 17, 3) the same pose on the canonical body, rotations (B, J, 3, 3) of the
-    joints in the virtual camera, gravity (B, 3) down; proportions (B, 7) as in embedding.features.
+    joints in the virtual camera, gravity (B, 3) down; proportions (B, 7) as in embedding.features. Of windows that
+    were simulated for the temporal tower also `motion`.
     """
 
     input: TowerInput
@@ -76,6 +82,7 @@ class TrainingBatch:
     rotations: Array
     gravity: Array
     proportions: Array
+    motion: MotionTruth | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,8 @@ def simulate_people(windows: MotionWindows, rng: np.random.Generator, settings: 
     camera, center = _random_cameras(positions, settings.camera, rng)
     in_camera = np.einsum("bij,bwkj->bwki", camera, sites - center[:, None, None])
     in_camera[..., 2] = np.maximum(in_camera[..., 2], 0.2)
-    noisy = _errors(in_camera[..., :2] / in_camera[..., 2:], in_camera, settings, rng)
+    points = in_camera[..., :2] / in_camera[..., 2:]
+    noisy = _exact(points) if settings.exact_keypoints else _errors(points, in_camera, settings, rng)
     return SimulatedPeople(positions, turns, offsets, size, camera, noisy)
 
 
@@ -110,21 +118,11 @@ def simulate_batch(
     pool: MotionPool, count: int, rng: np.random.Generator, settings: SimulationSettings
 ) -> TrainingBatch:
     """Draw `count` training windows."""
-    people, body = simulate_people(draw_windows(pool, count, rng, settings.variation), rng, settings), canonical_body()
-    camera, noisy, window = people.camera, people.noisy, people.positions.shape[1]
-    middle = window // 2
+    windows = draw_windows(pool, count, rng, settings.variation, settings.offsets)
+    people, body = simulate_people(windows, rng, settings), canonical_body()
+    camera, middle = people.camera, people.positions.shape[1] // 2
     down = camera @ np.array([0.0, 0.0, -1.0])
-    present, nearest = _present(count, window, rng)
-    row = np.arange(count)[:, None]
-    seen = tower_input(
-        LandmarkWindow(
-            noisy.points[row, nearest],
-            noisy.visibility[row, nearest],
-            noisy.guess[row, nearest],
-            present,
-            rng.random(count) >= settings.noise.depth_hidden_share,
-        )
-    )
+    seen = tower_input(_reported(people.noisy, windows, rng, settings))
     to_virtual, turns = seen.virtual_from_camera @ camera, people.turns[:, middle]
     joints = h36m_points(body, people.positions[:, middle], turns, people.offsets)
     joints = (joints - joints[:, :1]) / people.size[:, None, None]
@@ -135,7 +133,40 @@ def simulate_batch(
         np.einsum("bij,bkjl->bkil", to_virtual, turns).astype(np.float32),
         np.einsum("bij,bj->bi", seen.virtual_from_camera, down).astype(np.float32),
         body_proportions(body, people.offsets).astype(np.float32),
+        _motion(people, to_virtual) if len(settings.offsets) > len(DENSE_OFFSETS) else None,
     )
+
+
+def _motion(people: SimulatedPeople, to_virtual: Array) -> MotionTruth:
+    """What the joints do in the window, in the virtual camera."""
+    joints = _points(
+        canonical_body(), "centres17", people.positions, people.turns, people.offsets, 0.0, np.random.default_rng(0)
+    )
+    joints = np.einsum("bij,bwkj->bwki", to_virtual, joints, optimize=True) / people.size[:, None, None, None]
+    return joint_motion(joints.astype(np.float32))
+
+
+def _reported(
+    noisy: NoisyLandmarks, windows: MotionWindows, rng: np.random.Generator, settings: SimulationSettings
+) -> LandmarkWindow:
+    """The landmarks as a track has them: frames outside the track repeat the nearest one and are marked absent."""
+    count, width = noisy.points.shape[:2]
+    if settings.exact_keypoints:
+        present = windows.inside if windows.inside is not None else np.ones((count, width), bool)
+        return LandmarkWindow(noisy.points, noisy.visibility, noisy.guess, present, np.zeros(count, bool))
+    present, nearest = _present(count, width, rng)
+    row = np.arange(count)[:, None]
+    return LandmarkWindow(
+        noisy.points[row, nearest],
+        noisy.visibility[row, nearest],
+        noisy.guess[row, nearest],
+        present,
+        rng.random(count) >= settings.noise.depth_hidden_share,
+    )
+
+
+def _exact(points: Array) -> NoisyLandmarks:
+    return NoisyLandmarks(points, np.ones(points.shape[:-1], np.float32), np.zeros((*points.shape[:-1], 3), np.float32))
 
 
 def _errors(

@@ -41,7 +41,8 @@ class Source(Protocol):
 class TrainerSettings:
     """Lengths in steps of `batch` windows. `margin_unit_m`: the margin is MPJPE in this unit. `seconds`: the learning
     rate falls so that training ends after this time if `steps` would take longer. `half_precision`: bfloat16 products
-    where the device is faster with them (`precision.half_precision_pays`). `batch` is of one rank.
+    where the device is faster with them (`precision.half_precision_pays`). `batch` is of one rank. The margin loss,
+    weighted by `margin`, is of the first `margin_rows` windows of a batch (None: of all).
     `soft`: weight of soft retrieval (0: none), for the first `soft_rows` windows of a batch, from `soft_bank`
     candidates that are embedded anew every `soft_refresh` steps.
     """
@@ -58,6 +59,8 @@ class TrainerSettings:
     weight_decay: float = 1e-4
     average: float = 0.998
     auxiliary: float = 1.0
+    margin: float = 1.0
+    margin_rows: int | None = None
     soft: float = 5.0
     soft_rows: int = 32
     soft_hits: int = 64
@@ -153,7 +156,7 @@ def _step(
     settings: TrainerSettings,
 ) -> StepLosses:
     device = settings.device
-    batch = StepTensors(*(torch.from_numpy(a.astype(np.float32)).to(device) for a in packed))
+    batch = StepTensors(*(a if a is None else torch.from_numpy(a.astype(np.float32)).to(device) for a in packed))
     state.image.train()
     losses: StepLosses = objective(batch, torch.from_numpy(candidates[0]).to(device), candidates[1])
     state.optimizer.zero_grad(set_to_none=True)
