@@ -1,9 +1,9 @@
-"""The temporal image tower, in torch: attention over a sparse window of several seconds, then a deep centre trunk.
+"""The temporal image tower, in torch: tokens of a sparse window of several seconds, then a deep trunk for its centre.
 
-Dense frames are folded three at a time into tokens, far frames are a token each; attention layers exchange what they
-know, and residual blocks read the pose of the centre frame off its token. The outputs are those of the image tower
-(embedding f_I, auxiliary joints, rotations, gravity, proportions) plus joints of other frames, uncertainty by
-direction, velocity and feet that stand. The score stays <f_I, f_J>.
+Frames are folded three at a time into tokens; layers that mix tokens exchange what they know (Tolstikhin et al. 2021,
+MLP-Mixer), and residual blocks read the pose of the centre frame off its token. The outputs are those of the folding
+image tower (embedding f_I, auxiliary joints, rotations, gravity, proportions) plus joints of other frames, uncertainty
+by direction, velocity and feet that stand. The score stays <f_I, f_J>.
 """
 
 from __future__ import annotations
@@ -21,29 +21,26 @@ from backend.embedding.window_offsets import DENSE_OFFSETS, FAR_FRAMES, LONG_OFF
 _INPUTS = FRAME_FEATURES + CONTEXT_FEATURES
 _FOLD = 3
 _DENSE = slice(FAR_FRAMES, FAR_FRAMES + len(DENSE_OFFSETS))
-_TOKENS = 2 * FAR_FRAMES + len(DENSE_OFFSETS) // _FOLD
-_CENTER_TOKEN = _TOKENS // 2
+_FAR_TOKENS = FAR_FRAMES // _FOLD
+_TOKENS = len(LONG_OFFSETS) // _FOLD
 _CENTER_FRAME = len(LONG_OFFSETS) // 2
-TOKEN_FRAMES = (
-    *range(FAR_FRAMES),
-    *range(FAR_FRAMES + 1, FAR_FRAMES + len(DENSE_OFFSETS), _FOLD),
-    *range(FAR_FRAMES + len(DENSE_OFFSETS), len(LONG_OFFSETS)),
-)
-"""The frame of a window that each token tells of: a fold tells of its middle one."""
+TOKEN_FRAMES = tuple(range(1, len(LONG_OFFSETS), _FOLD))
+"""The frame of a window that each token tells of: the middle one of its three."""
 STANDING = 2
+_WIDEST = 4.0
 _HEADS = [RAY_VALUES, 24 * 6, 3, 17 * 3, len(PROPORTIONS), 17 * 3, STANDING]
 
 
 @dataclass(frozen=True, slots=True)
 class TemporalSizes:
-    """`width`, `layers` and `heads` of the attention over tokens; `trunk` and `blocks` of the centre frame's residual
-    layers; `hidden` of the heads and the pose tower, `embedding` of the shared space.
+    """`width` and `layers` of the tokens, `mix` hidden values of their exchange; `trunk` and `blocks` of the centre
+    frame's residual layers; `hidden` of the heads and the pose tower, `embedding` of the shared space.
     """
 
     width: int = 256
     layers: int = 3
-    mix: int = 64
-    trunk: int = 768
+    mix: int = 48
+    trunk: int = 512
     blocks: int = 6
     hidden: int = 512
     embedding: int = 64
@@ -99,7 +96,7 @@ class TemporalTower(nn.Module):
         super().__init__()
         width, trunk = sizes.width, sizes.trunk
         self.fold = nn.Linear(_FOLD * _INPUTS, width)
-        self.far = nn.Linear(_INPUTS, width)
+        self.far = nn.Linear(_FOLD * _INPUTS, width)
         self.place = nn.Parameter(0.02 * torch.randn(_TOKENS, width))
         layers: list[nn.Module] = [_Block(width, 2 * width)]
         for _ in range(sizes.layers):
@@ -118,26 +115,33 @@ class TemporalTower(nn.Module):
     def forward(self, frames: Tensor, context: Tensor) -> TemporalOutput:
         """A window's frames and context to the centre frame's embedding and everything said of it."""
         x = torch.cat([frames, context[:, None].expand(-1, frames.shape[1], -1)], dim=-1)
-        dense = self.fold(x[:, _DENSE].unflatten(1, (-1, _FOLD)).flatten(-2))
-        far = self.far(torch.cat([x[:, : _DENSE.start], x[:, _DENSE.stop :]], dim=1))
-        tokens = torch.cat([far[:, :FAR_FRAMES], dense, far[:, FAR_FRAMES:]], dim=1) + self.place.to(dense.dtype)
-        tokens = self.token_norm(self.layers(tokens))
-        folded = tokens[:, FAR_FRAMES:-FAR_FRAMES]
-        summary = [x[:, _CENTER_FRAME].to(tokens.dtype), tokens[:, _CENTER_TOKEN], folded.mean(1), tokens.mean(1)]
-        trunk = self.trunk_norm(self.blocks(self.center(torch.cat(summary, dim=-1))))
-        return self._outputs(frames, context, tokens, trunk)
-
-    def _outputs(self, frames: Tensor, context: Tensor, tokens: Tensor, trunk: Tensor) -> TemporalOutput:
-        rows = len(frames)
-        rays, rotations, gravity, spread, proportions, velocity, standing = (
-            self.auxiliary(trunk).float().split(_HEADS, dim=-1)
+        threes = x.unflatten(1, (_TOKENS, _FOLD)).flatten(-2)
+        far = self.far(torch.cat([threes[:, :_FAR_TOKENS], threes[:, -_FAR_TOKENS:]], dim=1))
+        dense = self.fold(threes[:, _FAR_TOKENS:-_FAR_TOKENS])
+        tokens = torch.cat([far[:, :_FAR_TOKENS], dense, far[:, _FAR_TOKENS:]], dim=1)
+        tokens = self.token_norm(self.layers(tokens + self.place.to(tokens.dtype)))
+        summary = [tokens[:, _TOKENS // 2], tokens[:, _FAR_TOKENS:-_FAR_TOKENS].mean(1), tokens.mean(1)]
+        center = self.center(torch.cat([x[:, _CENTER_FRAME].to(tokens.dtype), *summary], dim=-1))
+        trunk = self.trunk_norm(self.blocks(center))
+        values = (
+            self.auxiliary(trunk),
+            self.token_joints(tokens),
+            self.embed(torch.relu(self.embed_hidden(trunk))),
         )
+        with torch.autocast(frames.device.type, enabled=False):
+            return self._outputs(frames, context, *(value.float() for value in values))
+
+    def _outputs(
+        self, frames: Tensor, context: Tensor, auxiliary: Tensor, token_rays: Tensor, embedding: Tensor
+    ) -> TemporalOutput:
+        rows = len(frames)
+        rays, rotations, gravity, spread, proportions, velocity, standing = auxiliary.split(_HEADS, dim=-1)
         half = torch.exp(context[:, :1] - 1.0)
         image, hips = self._joints_in_image(frames)
-        spread = spread.reshape(rows, 17, 3)
+        spread = spread.reshape(rows, 17, 3).clamp(-_WIDEST, _WIDEST)
         told = list(TOKEN_FRAMES)
         return TemporalOutput(
-            self.embed(torch.relu(self.embed_hidden(trunk))).float(),
+            embedding,
             ray_joints_m(rays, image[:, _CENTER_FRAME], hips[:, _CENTER_FRAME], half),
             rotations.reshape(rows, 24, 6),
             gravity,
@@ -146,7 +150,7 @@ class TemporalTower(nn.Module):
             spread,
             velocity.reshape(rows, 17, 3),
             standing,
-            ray_joints_m(self.token_joints(tokens).float(), image[:, told], hips[:, told], half[:, None]),
+            ray_joints_m(token_rays, image[:, told], hips[:, told], half[:, None]),
         )
 
     def _joints_in_image(self, frames: Tensor) -> tuple[Tensor, Tensor]:

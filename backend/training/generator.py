@@ -50,7 +50,7 @@ def pack_batch(pool: MotionPool, count: int, rng: np.random.Generator, mix: Mix)
         parts.append(_packed(simulate_batch(pool, count - rendered, rng, mix.settings)))
     if mix.renders is not None and rendered:
         parts.append(_packed(render_batch(mix.renders, rendered, rng, mix.settings)))
-    return PackedBatch(*(None if c[0] is None else np.concatenate(c) for c in zip(*parts, strict=True)))
+    return parts[0] if len(parts) == 1 else PackedBatch(*(np.concatenate(c) for c in zip(*parts, strict=True)))
 
 
 def _packed(batch: TrainingBatch) -> PackedBatch:
@@ -63,7 +63,7 @@ def _packed(batch: TrainingBatch) -> PackedBatch:
         batch.rotations.astype(half),
         batch.gravity,
         batch.proportions,
-        *((motion.joints_m, motion.velocity_m_s, motion.still) if (motion := batch.motion) else ()),
+        *((batch.motion.joints_m, batch.motion.velocity_m_s, batch.motion.still) if batch.motion else ()),
     )
 
 

@@ -21,7 +21,8 @@ def motion_losses(output: TemporalOutput, batch: StepTensors) -> tuple[Tensor, T
     Windows without motion truth (single rendered images) add nothing to the second.
     """
     error = (output.joints_m.detach() - batch.joints_m).abs()
-    doubt = 3.0 * (error / 0.1 * (-output.log_spread).exp() + output.log_spread).mean()
+    spread = output.log_spread[:, 1:]  # the pelvis is the origin: it has no error
+    doubt = 3.0 * (error[:, 1:] / 0.1 * (-spread).exp() + spread).mean()
     if batch.window_joints_m is None or batch.velocity_m_s is None or batch.standing is None:
         return doubt, doubt.new_zeros(())
     told = list(TOKEN_FRAMES)
