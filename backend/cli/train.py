@@ -67,6 +67,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="simulate keypoints without errors and no 3D guess: what limits a tower, not what it does on video",
     )
     parser.add_argument(
+        "--as-in-video",
+        action="store_true",
+        help="also simulate lenses of 18 to 85 mm, people cropped, seated, kneeling, lying, cameras far below and above",
+    )
+    parser.add_argument(
         "--margin-rows", type=int, help="windows of a batch that take part in the margin loss (default all)"
     )
     parser.add_argument("--soft", type=float, default=5.0, help="weight of soft retrieval, 0 for none (default 5)")
@@ -172,6 +177,7 @@ def _run_marionet(args: argparse.Namespace) -> int:
         settings,
         TemporalSizes() if args.image_tower == "temporal" else TowerSizes(),
         exact_keypoints=args.exact_keypoints,
+        as_in_video=args.as_in_video,
         renders=tuple(args.renders),
         renders_share=args.renders_share,
         noise=args.noise,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from backend.datasets.motion import Motion, mirror_pose
 from backend.embedding.window_offsets import DENSE_OFFSETS
+from backend.training.postures import PostureShares, with_postures
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.rotations import quaternion_multiply, quaternion_normalize, rotvec_to_quaternion
 
@@ -37,13 +38,16 @@ _VARIATION_DEG = {
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """How windows differ from the mocap: shares of windows (0..1) that are mixed, varied, tilted; speed range."""
+    """How windows differ from the mocap: shares of windows (0..1) that are mixed, varied, tilted; speed range;
+    shares of people who sit, kneel or lie.
+    """
 
     mixed: float = 0.35
     varied: float = 0.75
     tilted: float = 0.08
     slowest: float = 0.6
     fastest: float = 1.6
+    postures: PostureShares = PostureShares()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,8 @@ def draw_windows(
     rotations, root = _mirror_half(rotations, root, rng)
     rotations = _mix(rotations, rng, variation.mixed)
     rotations = _vary(rotations, rng, variation.varied)
+    if variation.postures.any:
+        rotations, root = with_postures(rotations, root, variation.postures, rng)
     return MotionWindows(*_tilt(rotations, root, rng, variation.tilted), np.abs(wanted - place) < 0.5)
 
 

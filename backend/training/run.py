@@ -29,7 +29,7 @@ from backend.training.parallel import Ranks, join_ranks
 from backend.training.pool import MotionPool, motion_pool
 from backend.training.render_landmarks import render_landmarks
 from backend.training.render_windows import render_pool
-from backend.training.simulate import SimulationSettings
+from backend.training.simulate import SimulationSettings, as_in_video
 from backend.training.trainer import StepReport, TrainerSettings, TrainOutputs, train
 from backend.training.unfold import start_from_weights
 
@@ -44,7 +44,8 @@ class TrainRequest:
     """What to train on, and where to. `renders_share` of each batch comes from `renders` (folders), seen by the
     landmark networks `qualities`; `noise` a fitted error model; `start` a checkpoint or towers file whose towers the
     run begins with; `keep_pose_tower`: only the image tower is trained, beside the pose tower of `start`.
-    `exact_keypoints`: keypoints without errors and no 3D guess, as `evaluate --exact-keypoints` measures.
+    `exact_keypoints`: keypoints without errors and no 3D guess, as `evaluate --exact-keypoints` measures;
+    `as_in_video`: also people and cameras that mocap and the ordinary simulation lack.
     """
 
     mocap: Path
@@ -58,6 +59,7 @@ class TrainRequest:
     start: Path | None = None
     keep_pose_tower: bool = False
     exact_keypoints: bool = False
+    as_in_video: bool = False
     workers: int = 1
     checkpoint_steps: int = 250
     report_steps: int = 50
@@ -121,6 +123,7 @@ def _mix(request: TrainRequest, tell: Callable[[str], None]) -> Mix:
     settings = replace(SimulationSettings(), noise=noise) if noise else SimulationSettings()
     offsets = LONG_OFFSETS if isinstance(request.sizes, TemporalSizes) else DENSE_OFFSETS
     settings = replace(settings, offsets=offsets, exact_keypoints=request.exact_keypoints)
+    settings = as_in_video(settings) if request.as_in_video else settings
     if not request.renders:
         return Mix(settings)
     seen = [render_landmarks(folder, quality) for folder in request.renders for quality in request.qualities]
