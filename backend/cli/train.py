@@ -69,7 +69,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--as-in-video",
         action="store_true",
-        help="also simulate lenses of 18 to 85 mm, people cropped, seated, kneeling or lying, steeper cameras",
+        help="also simulate lenses of 18 to 85 mm, cropped, seated, kneeling and lying people, steeper cameras",
     )
     parser.add_argument(
         "--margin-rows", type=int, help="windows of a batch that take part in the margin loss (default all)"
