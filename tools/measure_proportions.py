@@ -4,7 +4,7 @@
 
 In an image, the way from mid-hip to mid-shoulder over hip-knee-ankle says nothing of distance and little of the
 camera's pitch while both are upright. The simulation draws bodies around the ratio of real people
-(`backend.training.simulate.ShapeSpread`). Renders need the training packages.
+(`backend.training.body_shapes.ShapeSpread`). Renders need the training packages.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ _EXAMPLES = """examples:
   marionet evaluate --mocap mocap/                       # simulated landmark sequences of held-out subjects
   marionet evaluate --recording balancing/               # a real recording with calibration.json and joints_world_m.npy
   marionet evaluate --renders videos/                     # videos that `synthesize --held-out --film 24` made
+  marionet evaluate --mocap mocap/ --exact-keypoints run/checkpoint.pt   # what limits these towers
   marionet evaluate --human36m h36m/ --every 64          # the paper's protocol, for those who have the data
   marionet evaluate --human36m h36m/ --structnet paper/structnet.safetensors
 """
@@ -48,6 +49,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--structnet", type=Path, help="measure this structnet on Human3.6M, not the shipped towers")
     parser.add_argument("--towers", type=Path, help="towers other than the shipped ones")
     parser.add_argument("--bank", type=Path, help="a bank other than the shipped one; a large bank's folder too")
+    parser.add_argument(
+        "--exact-keypoints",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="CHECKPOINT",
+        help="with --mocap: errors of this training checkpoint's towers when every keypoint is exact; may be repeated",
+    )
     parser.add_argument("--windows", type=int, default=4000, help="simulated windows (default 4000)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the simulation (default 0)")
     parser.add_argument("-o", "--output", type=Path, help="also write the tables to this Markdown file")
@@ -67,9 +76,11 @@ def run(args: argparse.Namespace) -> int:
         )
     terminal = Terminal(args.json, args.quiet)
     parts = [_human36m(args)] if args.human36m else []
-    if args.mocap or args.recording or args.renders:
+    if args.exact_keypoints:
+        parts.append(_exact_keypoints(args))
+    if (args.mocap and not args.exact_keypoints) or args.recording or args.renders:
         model = _model(args)
-        parts += [_simulated(args, model)] if args.mocap else []
+        parts += [_simulated(args, model)] if args.mocap and not args.exact_keypoints else []
         parts += [_recording(args, folder, model) for folder in args.recording]
         parts += [_rendered(args, folder, model) for folder in args.renders]
     text = "\n".join(parts)
@@ -122,6 +133,24 @@ def _simulated(args: argparse.Namespace, model: PoseModel) -> str:
     scores = scores_by_action(library.held_out(), model.towers, model.bank, args.windows, args.seed)
     detail = _reported(args, "simulated sequences of held-out subjects", scores, H36M_NAMES)
     return title + markdown_table(header, rows) + "\n" + clips + "\n" + detail
+
+
+def _exact_keypoints(args: argparse.Namespace) -> str:
+    if args.mocap is None:
+        raise BadInputError("--exact-keypoints needs motion to measure on", "Give --mocap FOLDER")
+    from backend.evaluation.exact_keypoints import exact_keypoint_errors
+    from backend.training.checkpoint import read_trained_towers
+
+    library = read_library(args.mocap)
+    rows: list[list[object]] = []
+    for path in args.exact_keypoints:
+        towers = read_trained_towers(path)
+        for name, takes in (("held-out", library.held_out()), ("training", library.training())):
+            errors = exact_keypoint_errors(takes, towers, args.windows, args.seed)
+            row: list[object] = [path.parent.name, towers.step, name, errors.mpjpe_mm, errors.depth_mm]
+            rows.append([*row, errors.pa_mpjpe_mm, errors.trunk_deg, 100 * errors.within_30])
+    header = ["exact keypoints", "step", "subjects", "MPJPE mm", "depth mm", "PA-MPJPE mm", "trunk deg"]
+    return markdown_table([*header, "own poses within 30 mm, %"], rows)
 
 
 def _recording(args: argparse.Namespace, folder: Path, model: PoseModel) -> str:

@@ -55,6 +55,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="train the image tower only, so that banks of the towers to start with stay valid",
     )
+    parser.add_argument(
+        "--image-tower",
+        choices=("folding", "temporal"),
+        default="folding",
+        help="folding: 27 frames, the one that ships; temporal: 51 frames over 5.7 s, still being developed",
+    )
+    parser.add_argument(
+        "--exact-keypoints",
+        action="store_true",
+        help="simulate keypoints without errors and no 3D guess: what limits a tower, not what it does on video",
+    )
+    parser.add_argument(
+        "--as-in-video",
+        action="store_true",
+        help="also simulate lenses of 18 to 85 mm, cropped, seated, kneeling and lying people, steeper cameras",
+    )
+    parser.add_argument(
+        "--margin-rows", type=int, help="windows of a batch that take part in the margin loss (default all)"
+    )
+    parser.add_argument("--soft", type=float, default=5.0, help="weight of soft retrieval, 0 for none (default 5)")
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate at its highest (default 1e-3)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end after this time at the latest")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
@@ -129,7 +149,9 @@ def _run_structnet(args: argparse.Namespace) -> int:
 
 
 def _run_marionet(args: argparse.Namespace) -> int:
-    from backend.training.run import TOWERS_FILE, TrainRequest, run_training, use_threads
+    from backend.embedding.temporal_tower import TemporalSizes
+    from backend.embedding.towers_torch import TowerSizes
+    from backend.training.run import CHECKPOINT_FILE, TOWERS_FILE, TrainRequest, run_training, use_threads
     from backend.training.trainer import StepReport, TrainerSettings
 
     if args.mocap is None:
@@ -146,11 +168,16 @@ def _run_marionet(args: argparse.Namespace) -> int:
         seconds=60 * args.minutes,
         device=args.device,
         seed=args.seed,
+        margin_rows=args.margin_rows,
+        soft=args.soft,
     )
     request = TrainRequest(
         args.mocap,
         args.output,
         settings,
+        TemporalSizes() if args.image_tower == "temporal" else TowerSizes(),
+        exact_keypoints=args.exact_keypoints,
+        as_in_video=args.as_in_video,
         renders=tuple(args.renders),
         renders_share=args.renders_share,
         noise=args.noise,
@@ -170,6 +197,8 @@ def _run_marionet(args: argparse.Namespace) -> int:
 
     use_threads(args.threads)
     done = run_training(request, report, terminal.line)
-    if done.written:
+    if done.written and done.weights is None:
+        terminal.line(f"{args.output / CHECKPOINT_FILE}: temporal image tower, step {done.step}")
+    elif done.written and done.weights is not None:
         terminal.line(f"{args.output / TOWERS_FILE}: pose tower {done.weights.pose_hash}, step {done.step}")
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -29,6 +30,18 @@ class TowerSizes:
     width: int = 512
     hidden: int = 512
     embedding: int = 64
+
+
+class HeadSizes(Protocol):
+    """What the pose tower takes from the sizes of either image tower."""
+
+    @property
+    def hidden(self) -> int:
+        """Width of the hidden layers."""
+
+    @property
+    def embedding(self) -> int:
+        """Dimensions of the shared space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +129,7 @@ class PoseTower(nn.Module):
     (features.pose_features).
     """
 
-    def __init__(self, sizes: TowerSizes) -> None:
+    def __init__(self, sizes: HeadSizes) -> None:
         super().__init__()
         self.first = nn.Linear(POSE_FEATURES, sizes.hidden)
         self.second = nn.Linear(sizes.hidden, sizes.hidden)

@@ -36,6 +36,14 @@ class TrainingBatch(Generic[Values]):
     """(B, 7) as in `embedding.features`."""
     virtual_from_camera: Values
     """(B, 3, 3)."""
+    window_joints_m: Values | None = None
+    """(B, W, 17, 3) relative to each frame's pelvis. This and the fields below: of windows simulated for the temporal
+    tower; None for others.
+    """
+    velocity_m_s: Values | None = None
+    """(B, 17, 3) of the centre frame's joints, the pelvis moving too."""
+    standing: Values | None = None
+    """(B, 2) 0 or 1, whether the right and left foot stand."""
 
     def packed(self: TrainingBatch[Array]) -> TrainingBatch[Array]:
         """The batch for the way between processes: the two large arrays in half precision."""
@@ -46,11 +54,19 @@ class TrainingBatch(Generic[Values]):
         """The batch as single-precision tensors on a device."""
         import torch
 
-        arrays = (getattr(self, field.name).astype(np.float32) for field in fields(self))
-        return TrainingBatch(*(torch.from_numpy(values).to(device) for values in arrays))
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return TrainingBatch(
+            **{
+                name: torch.from_numpy(values.astype(np.float32)).to(device)
+                for name, values in arrays.items()
+                if values is not None
+            }
+        )
 
 
 def joined(parts: Sequence[TrainingBatch[Array]]) -> TrainingBatch[Array]:
-    """Batches one after the other."""
-    names = [field.name for field in fields(TrainingBatch)]
-    return TrainingBatch(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    """Batches one after the other; optional fields only where every part has them."""
+    columns = {field.name: [getattr(part, field.name) for part in parts] for field in fields(TrainingBatch)}
+    return TrainingBatch(
+        **{name: np.concatenate(each) for name, each in columns.items() if all(part is not None for part in each)}
+    )

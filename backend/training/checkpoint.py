@@ -6,7 +6,7 @@ torch.
 from __future__ import annotations
 
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES
+from backend.embedding.temporal_tower import TemporalSizes, TemporalTower
 from backend.embedding.tower_weights import IMAGE_LAYERS, POSE_LAYERS, Dense, TowerWeights
 from backend.embedding.towers_torch import ImageTower, PoseTower, TowerSizes
 from backend.errors import OutputError, WeightsError
@@ -37,7 +38,7 @@ class TrainerState:
     candidate of the training bank was violated (M,), and the configuration that all this is of.
     """
 
-    image: ImageTower
+    image: ImageTower | TemporalTower
     pose: PoseTower
     image_average: nn.Module
     pose_average: nn.Module
@@ -47,11 +48,16 @@ class TrainerState:
     violations: np.ndarray | None = None
 
 
-def new_state(sizes: TowerSizes, settings: TrainerSettings) -> TrainerState:
+def image_tower(sizes: TowerSizes | TemporalSizes) -> ImageTower | TemporalTower:
+    """The image tower of these sizes, untrained."""
+    return TemporalTower(sizes) if isinstance(sizes, TemporalSizes) else ImageTower(sizes)
+
+
+def new_state(sizes: TowerSizes | TemporalSizes, settings: TrainerSettings) -> TrainerState:
     """Fresh towers and optimiser."""
     torch.manual_seed(settings.seed)
-    image, pose = ImageTower(sizes).to(settings.device), PoseTower(sizes).to(settings.device)
-    image_average, pose_average = ImageTower(sizes).to(settings.device), PoseTower(sizes).to(settings.device)
+    image, pose = image_tower(sizes).to(settings.device), PoseTower(sizes).to(settings.device)
+    image_average, pose_average = image_tower(sizes).to(settings.device), PoseTower(sizes).to(settings.device)
     image_average.load_state_dict(image.state_dict())
     pose_average.load_state_dict(pose.state_dict())
     parameters = [*image.parameters(), *pose.parameters()]
@@ -96,6 +102,32 @@ def load_checkpoint(state: TrainerState, path: Path) -> TrainerState:
     state.step = int(record["step"])
     state.violations = record["violations"].numpy() if "violations" in record else None
     return state
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedTowers:
+    """Both towers of a checkpoint, averaged over its last steps, ready to be asked."""
+
+    image: ImageTower | TemporalTower
+    pose: PoseTower
+    step: int
+
+
+def read_trained_towers(path: Path) -> TrainedTowers:
+    """The towers of a checkpoint, of the sizes that it names. Raises CheckpointError."""
+    record = _read(path)
+    known = record.get("configuration", {})
+    kind: type[TowerSizes | TemporalSizes] = TemporalSizes if "trunk" in known else TowerSizes
+    try:
+        sizes = kind(**{field.name: int(known[field.name]) for field in fields(kind)})
+        image, pose = image_tower(sizes), PoseTower(sizes)
+        image.load_state_dict(record["image_average"])
+        pose.load_state_dict(record["pose_average"])
+    except (KeyError, RuntimeError) as fault:
+        raise CheckpointError(
+            f"{path} holds towers of another version ({fault})", "Train again with this program"
+        ) from fault
+    return TrainedTowers(image.eval(), pose.eval(), int(record["step"]))
 
 
 def start_from(state: TrainerState, path: Path) -> TrainerState:

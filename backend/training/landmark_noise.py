@@ -73,14 +73,23 @@ class NoisyLandmarks:
 
 
 def noisy_landmarks(
-    points: Array, camera_points: Array, noise: LandmarkNoise, rng: np.random.Generator
+    points: Array,
+    camera_points: Array,
+    noise: LandmarkNoise,
+    rng: np.random.Generator,
+    outside: NDArray[np.bool_] | None = None,
 ) -> NoisyLandmarks:
-    """Landmarks as a network would report them, from points (B, W, 33, 2) normalised, camera_points (B, W, 33, 3) m."""
+    """Landmarks as a network would report them, from points (B, W, 33, 2) normalised, camera_points (B, W, 33, 3) m.
+
+    Points `outside` (B, W, 33) the image are lost like those behind something.
+    """
     batch, window = points.shape[:2]
     relative = _along_the_ray(points, camera_points)
     half = 1.25 * np.linalg.norm(points[:, :, MAIN] - points[:, :, HIPS].mean(2, keepdims=True), axis=-1).max(-1)
     strength = np.exp(rng.normal(0, 0.45, (batch, 1, 1)))
     doubt, lost = _doubt(relative, noise, rng)
+    if outside is not None:
+        lost |= outside
     spread = strength * _END * np.where(lost, noise.lost_factor, 1.0 + (noise.far_limb_factor - 1.0) * doubt)
     error = noise.bias * rng.normal(size=(batch, 1, 33, 2)) + noise.jitter * correlated(
         rng, (batch, window, 33, 2), noise.correlation

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from backend.embedding.features import ERROR_UNIT_M
+from backend.embedding.temporal_tower import TemporalOutput, TemporalTower
 from backend.embedding.towers_torch import ImageOutput, ImageTower, PoseTower
 from backend.training.batch import TrainingBatch
 from backend.training.local_candidates import local_candidates
-from backend.training.loss import LocalCandidates, max_margin_loss, mpjpe
+from backend.training.loss import LocalCandidates, MarginLoss, max_margin_loss, mpjpe
+from backend.training.motion_losses import motion_losses
 from backend.training.settings import TrainerSettings
 from backend.training.soft_retrieval import Candidates, SoftSettings, soft_retrieval_loss
 
@@ -58,7 +60,9 @@ class StepLosses(NamedTuple):
 class Objective(nn.Module):
     """Both towers and the loss: (batch, candidates (C, 17, 3) m) -> StepLosses."""
 
-    def __init__(self, image: ImageTower, pose: PoseTower, settings: TrainerSettings, half_precision: bool) -> None:
+    def __init__(
+        self, image: ImageTower | TemporalTower, pose: PoseTower, settings: TrainerSettings, half_precision: bool
+    ) -> None:
         super().__init__()
         self.image, self.pose = image, pose
         self._settings, self._half = settings, half_precision
@@ -69,30 +73,21 @@ class Objective(nn.Module):
         Score and margin compare poses on the canonical body, as the bank holds them; the auxiliary joints are those of
         the person's own proportions.
         """
-        settings, joints, pose = self._settings, batch.joints_m, batch.pose_m
-        others = torch.cat([candidates, pose])
+        settings, joints = self._settings, batch.joints_m
         with torch.autocast(joints.device.type, dtype=torch.bfloat16, enabled=self._half):
             output = _in_float(self.image(batch.frames, batch.context))
-        with torch.no_grad():
-            margin = mpjpe(pose, others) / settings.margin_unit_m
-        true = self.pose(pose)
-        near = local_candidates(pose, others, output.joints_m + pose - joints)
-        near_margin = (near - pose[:, None]).norm(dim=-1).mean(-1) / settings.margin_unit_m
-        margin_loss = max_margin_loss(
-            output.embedding,
-            true,
-            torch.cat([self.pose(candidates), true]),
-            margin,
-            local=LocalCandidates(self.pose(near), near_margin),
-            violations=settings.violations,
-        )
+        margin_loss = self._margin(output, batch, candidates)
         softly = self._softly(output, batch, donors) if donors is not None else joints.new_zeros(())
         error = (output.joints_m - joints).norm(dim=-1)
         turned = batch.rotations[..., :2].transpose(-1, -2)
         rotation = (output.rotations.view(-1, 24, 2, 3) - turned).abs().mean()
         down = nn.functional.normalize(output.gravity, dim=-1)
         fall = 1.0 - (down * batch.gravity).sum(-1).mean()
-        own_error = (error.detach() / ERROR_UNIT_M * torch.exp(-output.log_error) + output.log_error).mean()
+        if isinstance(output, TemporalOutput):
+            own_error, motion = motion_losses(output, batch)
+        else:
+            own_error = (error.detach() / ERROR_UNIT_M * torch.exp(-output.log_error) + output.log_error).mean()
+            motion = joints.new_zeros(())
         proportions = (output.proportions - batch.proportions).abs().mean()
         auxiliary = (
             _WEIGHTS.joints * error.mean()
@@ -100,9 +95,29 @@ class Objective(nn.Module):
             + _WEIGHTS.gravity * fall
             + _WEIGHTS.proportions * proportions
             + _WEIGHTS.own_error * own_error
+            + motion
         )
-        loss = margin_loss.loss + settings.soft * softly + settings.auxiliary * auxiliary
+        loss = settings.margin * margin_loss.loss + settings.soft * softly + settings.auxiliary * auxiliary
         return StepLosses(loss, margin_loss.loss, error.mean(), rotation, fall, softly, margin_loss.violated)
+
+    def _margin(self, output: ImageOutput, batch: TrainingBatch[Tensor], candidates: Tensor) -> MarginLoss:
+        """The margin loss of the first `margin_rows` windows; their own poses compete beside the candidates."""
+        settings, rows = self._settings, slice(0, self._settings.margin_rows)
+        pose = batch.pose_m[rows]
+        others = torch.cat([candidates, pose])
+        with torch.no_grad():
+            margin = mpjpe(pose, others) / settings.margin_unit_m
+        near = local_candidates(pose, others, output.joints_m[rows] + pose - batch.joints_m[rows])
+        near_margin = (near - pose[:, None]).norm(dim=-1).mean(-1) / settings.margin_unit_m
+        true = self.pose(pose)
+        return max_margin_loss(
+            output.embedding[rows],
+            true,
+            torch.cat([self.pose(candidates), true]),
+            margin,
+            local=LocalCandidates(self.pose(near), near_margin),
+            violations=settings.violations,
+        )
 
     def _softly(self, output: ImageOutput, batch: TrainingBatch[Tensor], donors: Candidates) -> Tensor:
         """Soft retrieval of the first windows of the batch, parts donated to the auxiliary pose or to the truth."""
@@ -115,4 +130,4 @@ class Objective(nn.Module):
 
 
 def _in_float(output: ImageOutput) -> ImageOutput:
-    return ImageOutput(*(getattr(output, name).float() for name in ImageOutput.__dataclass_fields__))
+    return type(output)(*(getattr(output, name).float() for name in type(output).__dataclass_fields__))

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.datasets.motion import Motion, mirror_pose
-from backend.embedding.features import WINDOW
+from backend.embedding.window_offsets import DENSE_OFFSETS
+from backend.training.postures import PostureShares, with_postures
 from backend.types import Array
 from blender_addon.motion.body import bare_name, canonical_body
 from blender_addon.motion.rotations import quaternion_multiply, quaternion_normalize, rotvec_to_quaternion
@@ -36,13 +37,16 @@ _VARIATION_DEG = {
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """How windows differ from the mocap: shares of windows (0..1) that are mixed, varied, tilted; speed range."""
+    """How windows differ from the mocap: shares of windows (0..1) that are mixed, varied, tilted; speed range;
+    shares of people who sit, kneel or lie.
+    """
 
     mixed: float = 0.35
     varied: float = 0.75
     tilted: float = 0.08
     slowest: float = 0.6
     fastest: float = 1.6
+    postures: PostureShares = PostureShares()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,13 @@ class MotionPool:
 
 @dataclass(frozen=True, slots=True)
 class MotionWindows:
-    """B windows of W frames: rotations_wxyz (B, W, J, 4) local, root_m (B, W, 3) in a Z-up world."""
+    """B windows of W frames: rotations_wxyz (B, W, J, 4) local, root_m (B, W, 3) in a Z-up world; inside (B, W) False
+    where a frame lies outside its take and repeats the take's end (None: all inside).
+    """
 
     rotations_wxyz: Array
     root_m: Array
+    inside: NDArray[np.bool_] | None = None
 
 
 def motion_pool(takes: Sequence[Motion]) -> MotionPool:
@@ -99,22 +106,34 @@ def _rarity(rotations: Array) -> Array:
     return weight / weight.sum()
 
 
-def draw_windows(pool: MotionPool, count: int, rng: np.random.Generator, variation: Variation) -> MotionWindows:
-    """Draw `count` windows around random frames: random speed, mirrored half the time, mixed, varied and tilted."""
+def draw_windows(
+    pool: MotionPool,
+    count: int,
+    rng: np.random.Generator,
+    variation: Variation,
+    offsets: Sequence[int] = DENSE_OFFSETS,
+) -> MotionWindows:
+    """Draw `count` windows around random frames: random speed, mirrored half the time, mixed, varied and tilted.
+
+    `offsets` (W,) are the frames of a window relative to its centre, at WINDOW_STEP_S; the middle one is 0.
+    """
     center = rng.choice(len(pool.weight), size=count, p=pool.weight)
     speed = np.exp(rng.uniform(np.log(variation.slowest), np.log(variation.fastest), count)) * pool.fps[center] / 30.0
-    place = center[:, None] + (np.arange(WINDOW) - WINDOW // 2) * speed[:, None]
-    place = np.clip(place, pool.first[center][:, None], pool.last[center][:, None])
+    wanted = center[:, None] + np.asarray(offsets) * speed[:, None]
+    place = np.clip(wanted, pool.first[center][:, None], pool.last[center][:, None])
     low = np.floor(place).astype(np.intp)
     high = np.minimum(low + 1, pool.last[center][:, None])
     share = (place - low).astype(np.float32)
     rotations = _blend(pool.rotations_wxyz[low], pool.rotations_wxyz[high], share[..., None, None])
     root = pool.root_m[low] * (1 - share[..., None]) + pool.root_m[high] * share[..., None]
-    root = root - root[:, WINDOW // 2 : WINDOW // 2 + 1] * np.array([1, 1, 0], np.float32)
+    middle = len(offsets) // 2
+    root = root - root[:, middle : middle + 1] * np.array([1, 1, 0], np.float32)
     rotations, root = _mirror_half(rotations, root, rng)
     rotations = _mix(rotations, rng, variation.mixed)
     rotations = _vary(rotations, rng, variation.varied)
-    return MotionWindows(*_tilt(rotations, root, rng, variation.tilted))
+    if variation.postures.any:
+        rotations, root = with_postures(rotations, root, variation.postures, rng)
+    return MotionWindows(*_tilt(rotations, root, rng, variation.tilted), np.abs(wanted - place) < 0.5)
 
 
 def _blend(a: Array, b: Array, share: Array) -> Array:
@@ -135,7 +154,7 @@ def _mix(rotations: Array, rng: np.random.Generator, share: float) -> Array:
     names = canonical_body().joint_names
     upper = [i for i, name in enumerate(names) if bare_name(name) in _UPPER]
     chosen = np.flatnonzero(rng.random(len(rotations)) < share)
-    frames, joints = np.arange(WINDOW), np.array(upper)
+    frames, joints = np.arange(rotations.shape[1]), np.array(upper)
     rotations[np.ix_(chosen, frames, joints)] = rotations[np.ix_(rng.permutation(chosen), frames, joints)]
     return rotations
 

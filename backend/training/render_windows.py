@@ -17,12 +17,9 @@ from backend.embedding.keypoints import H36M_MIRROR
 from backend.embedding.windows import mirrored
 from backend.errors import BadInputError
 from backend.training.batch import TrainingBatch
+from backend.training.body_shapes import body_proportions
 from backend.training.render_landmarks import RenderLandmarks
-from backend.training.simulate import (
-    SimulationSettings,
-    body_proportions,
-    canonical_joints,
-)
+from backend.training.simulate import SimulationSettings, canonical_joints
 from backend.types import Array
 from blender_addon.motion.body import canonical_body, forward_kinematics
 from blender_addon.motion.rotations import quaternion_to_matrix

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from backend.datasets import read_library
+from backend.embedding.temporal_tower import TemporalSizes
 from backend.embedding.tower_weights import TowerWeights, read_towers, write_towers
-from backend.embedding.towers_torch import TowerSizes
+from backend.embedding.towers_torch import ImageTower, TowerSizes
+from backend.embedding.window_offsets import DENSE_OFFSETS, LONG_OFFSETS
 from backend.errors import BadInputError
 from backend.people import Quality
 from backend.training.checkpoint import TrainerState, folded_weights, load_checkpoint, new_state, start_from
@@ -25,7 +27,7 @@ from backend.training.parallel import Ranks, join_ranks
 from backend.training.pool import MotionPool, motion_pool
 from backend.training.render_landmarks import render_landmarks
 from backend.training.render_windows import render_pool
-from backend.training.simulate import SimulationSettings
+from backend.training.simulate import SimulationSettings, as_in_video
 from backend.training.trainer import StepReport, TrainerSettings, TrainOutputs, train
 from backend.training.unfold import start_from_weights
 
@@ -40,18 +42,22 @@ class TrainRequest:
     """What to train on, and where to. `renders_share` of each batch comes from `renders` (folders), seen by the
     landmark networks `qualities`; `noise` a fitted error model; `start` a checkpoint or towers file whose towers the
     run begins with; `keep_pose_tower`: only the image tower is trained, beside the pose tower of `start`.
+    `exact_keypoints`: keypoints without errors and no 3D guess, as `evaluate --exact-keypoints` measures;
+    `as_in_video`: also people and cameras that mocap and the ordinary simulation lack.
     """
 
     mocap: Path
     output: Path
     settings: TrainerSettings
-    sizes: TowerSizes = TowerSizes()
+    sizes: TowerSizes | TemporalSizes = TowerSizes()
     renders: tuple[Path, ...] = ()
     renders_share: float = 0.25
     qualities: tuple[Quality, ...] = (Quality.FULL, Quality.HEAVY)
     noise: Path | None = None
     start: Path | None = None
     keep_pose_tower: bool = False
+    exact_keypoints: bool = False
+    as_in_video: bool = False
     workers: int = 1
     checkpoint_steps: int = 250
     report_steps: int = 50
@@ -59,9 +65,11 @@ class TrainRequest:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """The trained weights of rank 0, the step, and whether this process wrote them."""
+    """The trained weights of rank 0 (None: a temporal tower, which the checkpoint holds), the step, and whether this
+    process wrote them.
+    """
 
-    weights: TowerWeights
+    weights: TowerWeights | None
     step: int
     written: bool
 
@@ -84,6 +92,8 @@ def run_training(
         raise BadInputError(f"--renders-share {request.renders_share} is not between 0 and 1")
     if request.keep_pose_tower and request.start is None:
         raise BadInputError("--keep-pose-tower has no pose tower to keep", "Name its towers with --start")
+    if isinstance(request.sizes, TemporalSizes):
+        _refuse_for_temporal(request)
     request.output.mkdir(parents=True, exist_ok=True)
     mix = _mix(request, tell)
     pool = motion_pool(read_library(request.mocap).training())
@@ -91,16 +101,35 @@ def run_training(
         settings = replace(request.settings, device=ranks.device)
         state = _state(request, settings, mix, pool, tell)
         _steps(request, settings, state, _Data(pool, mix), ranks, report)
-        weights = folded_weights(state.image_average, state.pose_average, _provenance(request, state, ranks))
+        weights = None
+        if isinstance(state.image_average, ImageTower):
+            weights = folded_weights(state.image_average, state.pose_average, _provenance(request, state, ranks))
         if ranks.is_first:
-            write_towers(weights, request.output / TOWERS_FILE)
+            if weights is not None:
+                write_towers(weights, request.output / TOWERS_FILE)
             plot_losses(request.output / LOSSES_FILE, request.output / "losses.png")
     return TrainResult(weights, state.step, ranks.is_first)
+
+
+def _refuse_for_temporal(request: TrainRequest) -> None:
+    if request.renders:
+        raise BadInputError(
+            "the temporal tower does not learn from renders yet: they have no frames that far apart",
+            "Leave out --renders, or train --image-tower folding",
+        )
+    if request.start is not None and request.start.suffix == ".safetensors":
+        raise BadInputError(
+            f"{request.start} holds a folding image tower, not a temporal one",
+            "Begin with the checkpoint.pt of a run with --image-tower temporal",
+        )
 
 
 def _mix(request: TrainRequest, tell: Callable[[str], None]) -> Mix:
     noise = read_noise(request.noise) if request.noise else None
     settings = replace(SimulationSettings(), noise=noise) if noise else SimulationSettings()
+    offsets = LONG_OFFSETS if isinstance(request.sizes, TemporalSizes) else DENSE_OFFSETS
+    settings = replace(settings, offsets=offsets, exact_keypoints=request.exact_keypoints)
+    settings = as_in_video(settings) if request.as_in_video else settings
     if not request.renders:
         return Mix(settings)
     seen = [render_landmarks(folder, quality) for folder in request.renders for quality in request.qualities]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class TrainerSettings:
     """Lengths in steps of `batch` windows. `margin_unit_m`: the margin is MPJPE in this unit. `seconds`: the learning
     rate falls so that training ends after this time if `steps` would take longer. `half_precision`: bfloat16 products
-    where the device is faster with them (`parallel.half_precision_pays`). `batch` is of one rank.
+    where the device is faster with them (`parallel.half_precision_pays`). `batch` is of one rank. The margin loss,
+    weighted by `margin`, is of the first `margin_rows` windows of a batch (None: of all).
     `soft`: weight of soft retrieval (0: none), for the first `soft_rows` windows of a batch, from `soft_bank`
     candidates that are embedded anew every `soft_refresh` steps.
     """
@@ -39,6 +40,10 @@ class TrainerSettings:
     """Share of the averaged towers that a step keeps."""
     auxiliary: float = 1.0
     """Weight of all auxiliary tasks beside the margin loss; `objective.LossWeights` weighs them to each other."""
+    margin: float = 1.0
+    """Weight of the margin loss."""
+    margin_rows: int | None = None
+    """Windows of a batch that take part in the margin loss; None: all."""
     soft: float = 5.0
     """Weight of soft retrieval; 0: none."""
     soft_rows: int = 32

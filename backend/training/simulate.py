@@ -2,56 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.embedding.features import LandmarkWindow, tower_input
+from backend.embedding.window_offsets import DENSE_OFFSETS
 from backend.training.batch import TrainingBatch
+from backend.training.body_shapes import ShapeSpread, body_proportions, random_offsets
+from backend.training.cameras import CameraRange, ShotRange, outside_image, random_cameras, random_shots
 from backend.training.error_library import ErrorLibrary, bootstrapped_errors
 from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, noisy_landmarks
+from backend.training.motion_truth import MotionTruth, joint_motion
 from backend.training.pool import MotionPool, MotionWindows, Variation, draw_windows
+from backend.training.postures import PostureShares
 from backend.types import Array
-from blender_addon.motion.body import CanonicalBody, bare_name, canonical_body
+from blender_addon.motion.body import CanonicalBody, canonical_body
 from blender_addon.motion.rotations import quaternion_to_matrix
-
-
-@dataclass(frozen=True, slots=True)
-class CameraRange:
-    """Cameras that are drawn: distance in m, pitch (positive looks down) and roll in degrees."""
-
-    nearest_m: float = 1.7
-    farthest_m: float = 9.0
-    pitch_mean_deg: float = 9.0
-    pitch_spread_deg: float = 15.0
-    pitch_lowest_deg: float = -30.0
-    pitch_highest_deg: float = 70.0
-    roll_spread_deg: float = 9.0
-
-
-@dataclass(frozen=True, slots=True)
-class ShapeSpread:
-    """Random bodies: standard deviations of log lengths, and the mean trunk and leg against the canonical body.
-
-    Wider than people differ, because no two detectors put a hip or a shoulder at quite the same height. The means make
-    up for where networks see hips and shoulders: of people who stand straight the trunk is 0.54 of the leg between
-    joint centres, 0.60 to 0.65 as seen on renders, 0.64 to 0.67 as seen on people (`tools/measure_proportions.py`).
-    """
-
-    trunk: float = 0.09
-    arm: float = 0.07
-    leg: float = 0.06
-    width: float = 0.09
-    bone: float = 0.04
-    trunk_mean: float = 0.10
-    leg_mean: float = -0.04
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationSettings:
     """Everything that shapes the simulated data, besides the mocap itself. `errors_share` of the windows borrow the
-    errors of the networks on renders where there are some, the rest follow the formula of `noise`.
+    errors of the networks on renders where there are some, the rest follow the formula of `noise`. `offsets` are the
+    frames of a window. `exact_keypoints`: no errors, no 3D guess, and only frames outside the take are absent.
+    `shots`: lenses and images decide how near people are and which keypoints are cut off; None: all of a person is in
+    the image, at distances of `camera`.
     """
 
     variation: Variation = Variation()
@@ -61,6 +38,19 @@ class SimulationSettings:
     shape: ShapeSpread = ShapeSpread()
     errors: ErrorLibrary | None = None
     errors_share: float = 0.5
+    offsets: tuple[int, ...] = DENSE_OFFSETS
+    exact_keypoints: bool = False
+    shots: ShotRange | None = None
+
+
+def as_in_video(settings: SimulationSettings) -> SimulationSettings:
+    """The same simulation with what videos have and mocap lacks: lenses from 18 to 85 mm, people near and cut off by
+    the image, cameras from far below to far above, people who sit, kneel and lie.
+    """
+    postures = PostureShares(seated=0.12, kneeling=0.05, lying=0.05)
+    camera = replace(settings.camera, pitch_spread_deg=22.0, pitch_lowest_deg=-50.0, pitch_highest_deg=80.0)
+    variation = replace(settings.variation, postures=postures)
+    return replace(settings, variation=variation, camera=camera, shots=ShotRange())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +74,16 @@ def simulate_people(windows: MotionWindows, rng: np.random.Generator, settings: 
     offsets, size = random_offsets(body, count, settings.shape, rng)
     positions, turns = fast_kinematics(body, windows, offsets)
     sites = _sites(body, positions, turns, offsets, settings.site_spread_m, rng)
-    camera, center = _random_cameras(positions, settings.camera, rng)
+    shots = random_shots(count, settings.shots, rng) if settings.shots else None
+    camera, center = random_cameras(positions, settings.camera, rng, shots.distance_m if shots else None)
     in_camera = np.einsum("bij,bwkj->bwki", camera, sites - center[:, None, None])
     in_camera[..., 2] = np.maximum(in_camera[..., 2], 0.2)
-    noisy = _errors(in_camera[..., :2] / in_camera[..., 2:], in_camera, settings, rng)
+    points = in_camera[..., :2] / in_camera[..., 2:]
+    if settings.exact_keypoints:
+        noisy = _exact(points)
+    else:
+        outside = outside_image(points, shots) if shots else None
+        noisy = _errors((points, in_camera), settings, rng, outside)
     return SimulatedPeople(positions, turns, offsets, size, camera, noisy)
 
 
@@ -95,21 +91,11 @@ def simulate_batch(
     pool: MotionPool, count: int, rng: np.random.Generator, settings: SimulationSettings
 ) -> TrainingBatch[Array]:
     """Draw `count` training windows."""
-    people, body = simulate_people(draw_windows(pool, count, rng, settings.variation), rng, settings), canonical_body()
-    camera, noisy, window = people.camera, people.noisy, people.positions.shape[1]
-    middle = window // 2
+    windows = draw_windows(pool, count, rng, settings.variation, settings.offsets)
+    people, body = simulate_people(windows, rng, settings), canonical_body()
+    camera, middle = people.camera, people.positions.shape[1] // 2
     down = camera @ np.array([0.0, 0.0, -1.0])
-    present, nearest = _present(count, window, rng)
-    row = np.arange(count)[:, None]
-    seen = tower_input(
-        LandmarkWindow(
-            noisy.points[row, nearest],
-            noisy.visibility[row, nearest],
-            noisy.guess[row, nearest],
-            present,
-            rng.random(count) >= settings.noise.depth_hidden_share,
-        )
-    )
+    seen = tower_input(_reported(people.noisy, windows, rng, settings))
     to_virtual, turns = seen.virtual_from_camera @ camera, people.turns[:, middle]
     joints = h36m_points(body, people.positions[:, middle], turns, people.offsets)
     joints = (joints - joints[:, :1]) / people.size[:, None, None]
@@ -122,21 +108,61 @@ def simulate_batch(
         np.einsum("bij,bj->bi", seen.virtual_from_camera, down).astype(np.float32),
         body_proportions(body, people.offsets).astype(np.float32),
         seen.virtual_from_camera,
+        *(_motion(people, to_virtual) if len(settings.offsets) > len(DENSE_OFFSETS) else ()),
     )
 
 
+def _motion(people: SimulatedPeople, to_virtual: Array) -> MotionTruth:
+    """What the joints do in the window, in the virtual camera."""
+    joints = _points(
+        canonical_body(), "centres17", people.positions, people.turns, people.offsets, 0.0, np.random.default_rng(0)
+    )
+    joints = np.einsum("bij,bwkj->bwki", to_virtual, joints, optimize=True) / people.size[:, None, None, None]
+    return joint_motion(joints.astype(np.float32))
+
+
+def _reported(
+    noisy: NoisyLandmarks, windows: MotionWindows, rng: np.random.Generator, settings: SimulationSettings
+) -> LandmarkWindow:
+    """The landmarks as a track has them: frames outside the track repeat the nearest one and are marked absent."""
+    count, width = noisy.points.shape[:2]
+    if settings.exact_keypoints:
+        present = windows.inside if windows.inside is not None else np.ones((count, width), bool)
+        return LandmarkWindow(noisy.points, noisy.visibility, noisy.guess, present, np.zeros(count, bool))
+    present, nearest = _present(count, width, rng)
+    row = np.arange(count)[:, None]
+    return LandmarkWindow(
+        noisy.points[row, nearest],
+        noisy.visibility[row, nearest],
+        noisy.guess[row, nearest],
+        present,
+        rng.random(count) >= settings.noise.depth_hidden_share,
+    )
+
+
+def _exact(points: Array) -> NoisyLandmarks:
+    return NoisyLandmarks(points, np.ones(points.shape[:-1], np.float32), np.zeros((*points.shape[:-1], 3), np.float32))
+
+
 def _errors(
-    points: Array, camera_points: Array, settings: SimulationSettings, rng: np.random.Generator
+    seen: tuple[Array, Array],
+    settings: SimulationSettings,
+    rng: np.random.Generator,
+    outside: NDArray[np.bool_] | None,
 ) -> NoisyLandmarks:
-    """Landmarks of points (B, W, 33, 2) and camera_points (B, W, 33, 3) m, each window with one kind of error."""
+    """Landmarks of points (B, W, 33, 2) and camera points (B, W, 33, 3) m, each window with one kind of error; those
+    outside (B, W, 33) the image are lost where errors follow the formula.
+    """
+    points, camera_points = seen
     if settings.errors is None:
-        return noisy_landmarks(points, camera_points, settings.noise, rng)
+        return noisy_landmarks(points, camera_points, settings.noise, rng, outside)
     donated = round(settings.errors_share * len(points))
     parts = []
     if donated:
         parts.append(bootstrapped_errors(settings.errors, camera_points[:donated], settings.noise, rng))
     if donated < len(points):
-        parts.append(noisy_landmarks(points[donated:], camera_points[donated:], settings.noise, rng))
+        rest = outside[donated:] if outside is not None else None
+        parts.append(noisy_landmarks(points[donated:], camera_points[donated:], settings.noise, rng, rest))
     names = NoisyLandmarks.__dataclass_fields__
     return NoisyLandmarks(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -151,45 +177,6 @@ def canonical_joints(turns: Array) -> Array:
         positions[:, joint] = positions[:, parent] + turns[:, parent] @ body.offsets_m[joint].astype(np.float32)
     joints = h36m_points(body, positions, turns.astype(np.float32), offsets)
     return joints - joints[:, :1]
-
-
-def random_offsets(
-    body: CanonicalBody, count: int, spread: ShapeSpread, rng: np.random.Generator
-) -> tuple[Array, Array]:
-    """Joint offsets (B, J, 3) of random body shapes, symmetric, and each body's size (B,) relative to the canonical."""
-    bare = [bare_name(name) for name in body.joint_names]
-    arm = np.exp(rng.normal(0, spread.arm, count))
-    leg = np.exp(rng.normal(spread.leg_mean, spread.leg, count))
-    trunk = np.exp(rng.normal(spread.trunk_mean, spread.trunk, count))
-    parts = {"elbow": arm, "wrist": arm, "hand": arm, "knee": leg, "ankle": leg, "toe": leg}
-    scale = np.ones((count, len(bare), 3))
-    for group in sorted(set(bare)):
-        own = parts.get(group, trunk) * np.exp(rng.normal(0, spread.bone, count))
-        scale[:, [i for i, name in enumerate(bare) if name == group]] = own[:, None, None]
-    for group in ("clavicle", "shoulder", "hip"):  # across the body: a width of their own
-        wide = np.exp(rng.normal(0, spread.width, count))
-        scale[:, [i for i, name in enumerate(bare) if name == group], 0] = wide[:, None]
-    offsets = body.offsets_m * scale
-    length = np.linalg.norm(offsets[:, 1:], axis=-1).sum(axis=1)
-    return offsets.astype(np.float32), (length / np.linalg.norm(body.offsets_m[1:], axis=-1).sum()).astype(np.float32)
-
-
-def body_proportions(body: CanonicalBody, offsets: Array) -> Array:
-    """Log limb lengths (B, 7) of bodies with offsets (B, J, 3) over the canonical body's, at equal size."""
-    own = _limb_lengths(body, np.asarray(offsets, np.float64))
-    canonical = _limb_lengths(body, body.offsets_m[None])
-    size = np.linalg.norm(offsets[:, 1:], axis=-1).sum(axis=1) / np.linalg.norm(body.offsets_m[1:], axis=-1).sum()
-    return np.log(own / canonical / size[:, None])
-
-
-def _limb_lengths(body: CanonicalBody, offsets: Array) -> Array:
-    at = body.joint_index
-    chain = [at(name) for name in ("spine", "chest", "upper_chest", "neck")]
-    torso = np.linalg.norm(offsets[:, chain].sum(axis=1), axis=-1)
-    shoulder = 2 * np.abs(offsets[:, at("left_clavicle"), 0] + offsets[:, at("left_shoulder"), 0])
-    hip = 2 * np.abs(offsets[:, at("left_hip"), 0])
-    limbs = [np.linalg.norm(offsets[:, at(f"left_{part}")], axis=-1) for part in ("knee", "ankle", "elbow", "wrist")]
-    return np.stack([torso, shoulder, hip, *limbs], axis=-1)
 
 
 def fast_kinematics(body: CanonicalBody, windows: MotionWindows, offsets: Array) -> tuple[Array, Array]:
@@ -247,25 +234,6 @@ def _points(  # noqa: PLR0913, PLR0917  the pose's own parts
     return (
         positions[:, :, joints] + np.matmul(turns[:, :, frames], local[:, None, ..., None].astype(np.float32))[..., 0]
     )
-
-
-def _random_cameras(positions: Array, ranges: CameraRange, rng: np.random.Generator) -> tuple[Array, Array]:
-    """camera_from_world rotations (B, 3, 3) and centres (B, 3): random yaw, pitch, distance, roll, near the hip."""
-    count = len(positions)
-    yaw = rng.uniform(0, 2 * np.pi, count)
-    pitch = rng.normal(ranges.pitch_mean_deg, ranges.pitch_spread_deg, count)
-    pitch = np.radians(np.clip(pitch, ranges.pitch_lowest_deg, ranges.pitch_highest_deg))
-    distance = np.exp(rng.uniform(np.log(ranges.nearest_m), np.log(ranges.farthest_m), count))
-    toward = np.stack([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), -np.sin(pitch)], axis=-1)
-    target = positions[:, positions.shape[1] // 2, 0]
-    center = target - toward * distance[:, None]
-    right = np.cross(toward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right, axis=-1, keepdims=True)
-    rotation = np.stack([right, np.cross(toward, right), toward], axis=1)
-    roll = np.radians(rng.normal(0, ranges.roll_spread_deg, count))
-    cosine, sine, zero, one = np.cos(roll), np.sin(roll), np.zeros(count), np.ones(count)
-    turn = np.stack([cosine, -sine, zero, sine, cosine, zero, zero, zero, one], axis=-1).reshape(-1, 3, 3)
-    return (turn @ rotation).astype(np.float32), center.astype(np.float32)
 
 
 def _present(count: int, window: int, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

@@ -1,0 +1,177 @@
+"""The temporal image tower: rays to joints, windows of seconds, a run that learns, is resumed and measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
+
+from backend.cli import main  # noqa: E402
+from backend.datasets import read_library  # noqa: E402
+from backend.datasets.motion import Motion  # noqa: E402
+from backend.embedding.ray_joints import RAY_VALUES, joint_image_map, ray_joints_m  # noqa: E402
+from backend.embedding.temporal_tower import TOKEN_FRAMES, TemporalSizes, TemporalTower  # noqa: E402
+from backend.embedding.towers_torch import TowerSizes  # noqa: E402
+from backend.embedding.window_offsets import DENSE_OFFSETS, LONG_OFFSETS  # noqa: E402
+from backend.errors import BadInputError  # noqa: E402
+from backend.evaluation.exact_keypoints import exact_keypoint_errors  # noqa: E402
+from backend.training.checkpoint import CheckpointError, read_trained_towers  # noqa: E402
+from backend.training.motion_truth import joint_motion  # noqa: E402
+from backend.training.pool import motion_pool  # noqa: E402
+from backend.training.run import TrainRequest, run_training  # noqa: E402
+from backend.training.simulate import SimulationSettings, simulate_batch  # noqa: E402
+from backend.training.trainer import TrainerSettings  # noqa: E402
+
+_SIZES = TemporalSizes(width=24, layers=1, mix=8, trunk=48, blocks=2, hidden=32, embedding=8)
+_SETTINGS = TrainerSettings(
+    steps=120,
+    batch=32,
+    candidates=64,
+    bank=400,
+    warmup=10,
+    replay=12,
+    average=0.95,
+    rate=2e-3,
+    soft=0.0,
+    margin_rows=16,
+)
+
+
+def _takes(frames: int = 200) -> list[Motion]:
+    rng = np.random.default_rng(0)
+    from blender_addon.motion.body import canonical_body
+    from blender_addon.motion.rotations import rotvec_to_quaternion
+
+    joints = len(canonical_body().joint_names)
+    swing = np.sin(np.linspace(0, 20, frames))[:, None, None] * rng.normal(0, 0.4, (1, joints, 3))
+    return [Motion(rotvec_to_quaternion(swing), np.tile([0, 0, 0.9], (frames, 1)), 30.0, "s0", "swing", "made")]
+
+
+def _batch(count: int, **changes):  # type: ignore[no-untyped-def]
+    settings = replace(SimulationSettings(offsets=LONG_OFFSETS, exact_keypoints=True), **changes)
+    return simulate_batch(motion_pool(_takes()), count, np.random.default_rng(3), settings)
+
+
+def test_joints_from_true_depths_along_their_rays_are_the_true_joints() -> None:
+    rng = np.random.default_rng(0)
+    joints = rng.normal(0, 0.4, (50, 17, 3))
+    joints[:, 0] = 0.0
+    pelvis = np.stack([rng.normal(0, 0.5, 50), rng.normal(0, 0.5, 50), rng.uniform(2, 6, 50)], axis=-1)
+    seen = pelvis[:, None] + joints
+    half = rng.uniform(0.1, 0.5, (50, 1))
+    image = seen[..., :2] / seen[..., 2:] / half[..., None]
+    hips, size = image[:, 0], pelvis[:, 2:] * half
+    values = np.concatenate([joints[..., 2] / 0.3, 2.0 * np.log(size / 0.8), np.zeros((50, 34))], axis=-1)
+    assert values.shape[1] == RAY_VALUES
+    found = ray_joints_m(*(torch.from_numpy(a) for a in (values, image - hips[:, None], hips, half)))
+    assert np.abs(found.numpy() - joints).max() < 1e-9
+
+
+def test_joints_in_the_image_are_means_of_their_keypoints() -> None:
+    batch = _batch(64)
+    points = batch.frames[:, len(LONG_OFFSETS) // 2, :66].reshape(-1, 33, 2)
+    image = np.einsum("bkd,kj->bjd", points, joint_image_map().numpy())
+    scale = np.abs(batch.joints_m[:, 1:, :2]).sum((1, 2)) / np.abs(image[:, 1:]).sum((1, 2))
+    off = np.linalg.norm(image * scale[:, None, None] - batch.joints_m[..., :2], axis=-1).mean(axis=0)
+    assert off[[1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16]].max() < 0.12  # perspective and what lies off the centre
+
+
+def test_a_long_window_has_the_dense_frames_in_its_middle() -> None:
+    middle = len(LONG_OFFSETS) // 2
+    assert LONG_OFFSETS[middle - 13 : middle + 14] == DENSE_OFFSETS
+    assert tuple(sorted(LONG_OFFSETS)) == LONG_OFFSETS
+    assert LONG_OFFSETS[middle] == 0
+    assert middle in TOKEN_FRAMES
+    assert len(TOKEN_FRAMES) * 3 == len(LONG_OFFSETS)
+
+
+def test_frames_outside_the_take_are_marked_and_the_truth_is_of_the_centre() -> None:
+    batch = _batch(64)
+    present = batch.frames[..., -1]
+    assert 0.3 < present.mean() < 0.99
+    assert present[:, len(LONG_OFFSETS) // 2].all()
+    assert batch.window_joints_m is not None
+    assert np.abs(batch.window_joints_m[:, len(LONG_OFFSETS) // 2] - batch.joints_m).max() < 2e-3
+    assert (batch.frames[..., 66:99] == 1.0).all()
+    assert (batch.context[:, 1] == 0.0).all()
+
+
+def test_velocity_and_standing_feet_follow_the_track() -> None:
+    track = np.zeros((1, len(LONG_OFFSETS), 17, 3), np.float32)
+    track[:, :, :, 0] = np.asarray(LONG_OFFSETS)[:, None] / 30.0 * 1.5
+    track[:, :, 6] = 0.4  # the left ankle stands
+    motion = joint_motion(track)
+    assert motion.velocity_m_s[0, 3] == pytest.approx([1.5, 0.0, 0.0], abs=1e-5)
+    assert motion.standing.tolist() == [[0.0, 1.0]]
+
+
+def test_an_untrained_tower_answers_in_the_shapes_it_names() -> None:
+    batch = _batch(5)
+    output = TemporalTower(_SIZES)(torch.from_numpy(batch.frames), torch.from_numpy(batch.context))
+    assert output.embedding.shape == (5, 8)
+    assert output.joints_m.shape == output.log_spread.shape == output.velocity_m_s.shape == (5, 17, 3)
+    assert output.token_joints_m.shape == (5, len(TOKEN_FRAMES), 17, 3)
+    assert output.standing.shape == (5, 2)
+    assert (output.joints_m[:, 0] == 0).all()
+
+
+@pytest.fixture(scope="module")
+def trained(mocap, tmp_path_factory) -> Path:
+    """A folder with a run's checkpoint."""
+    folder = tmp_path_factory.mktemp("temporal") / "run"
+    request = TrainRequest(mocap, folder, _SETTINGS, _SIZES, exact_keypoints=True, checkpoint_steps=40)
+    done = run_training(request, lambda now, begun: None, lambda text: None)
+    assert done.step == 120
+    assert done.weights is None
+    return folder
+
+
+def test_a_run_learns_and_its_checkpoint_is_measured(trained, mocap) -> None:
+    takes = read_library(mocap).training()
+    towers = read_trained_towers(trained / "checkpoint.pt")
+    assert towers.step == 120
+    untrained = replace(towers, image=TemporalTower(_SIZES).eval())
+    learned, before = (exact_keypoint_errors(takes, which, 200, 0) for which in (towers, untrained))
+    assert learned.mpjpe_mm < 0.75 * before.mpjpe_mm
+    assert learned.pa_mpjpe_mm < learned.mpjpe_mm
+    assert 0.0 <= learned.within_30 <= 1.0
+
+
+def test_a_run_goes_on_from_its_checkpoint(trained, mocap) -> None:
+    told: list[str] = []
+    request = TrainRequest(mocap, trained, replace(_SETTINGS, steps=125), _SIZES, exact_keypoints=True)
+    assert run_training(request, lambda now, begun: None, told.append).step == 125
+    assert told == ["going on at step 120"]
+
+
+def test_checkpoints_of_the_other_tower_are_refused(trained, mocap) -> None:
+    with pytest.raises(CheckpointError, match="another configuration"):
+        run_training(TrainRequest(mocap, trained, _SETTINGS, TowerSizes()), lambda now, begun: None, print)
+
+
+def test_what_the_temporal_tower_cannot_begin_with_is_refused(mocap, tmp_path) -> None:
+    for changes, words in (
+        ({"renders": (tmp_path,)}, "renders"),
+        ({"start": tmp_path / "towers.safetensors"}, "folding image tower"),
+    ):
+        with pytest.raises(BadInputError, match=words):
+            run_training(TrainRequest(mocap, tmp_path, _SETTINGS, _SIZES, **changes), lambda now, begun: None, print)
+
+
+def test_the_command_measures_a_checkpoint(trained, mocap, capsys, monkeypatch) -> None:
+    checkpoint = str(trained / "checkpoint.pt")
+    assert main(["evaluate", "--exact-keypoints", checkpoint]) != 0
+    assert "--mocap" in capsys.readouterr().err
+    command = ["evaluate", "--mocap", str(mocap), "--exact-keypoints", checkpoint, "--windows", "64"]
+    assert main(command) != 0
+    assert "no take of these subjects" in capsys.readouterr().err
+    monkeypatch.setattr("backend.datasets.library.HELD_OUT_SUBJECTS", (read_library(mocap).takes[0].subject,))
+    assert main(command) == 0
+    table = capsys.readouterr().out
+    assert "held-out" in table
+    assert "training" in table
