@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from backend.camera import choose_intrinsics
+from backend.camera.edges import scene_edges
 from backend.embedding.augmented_views import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.part_retrieval import PartSettings
@@ -34,7 +35,7 @@ from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, So
 from backend.solving.video_pass import TrackedVideo, VideoPass
 from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback
 from backend.video import VideoReader, open_video
-from backend.world import WorldOptions, place_in_world
+from backend.world import WorldOptions, place_in_world, shared_world
 from blender_addon.motion.clip import ClipHeader, MotionClip
 from blender_addon.motion.quality import measure_clip
 from blender_addon.motion.smoothing import PRESETS, smooth_clip
@@ -132,16 +133,24 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip,
     """Poses, world and smoothing of each person; the first person's camera is everyone's camera."""
     clips: list[MotionClip] = []
     solver = _Poses(job.models.poses, job.intrinsics, job.request)
-    options = WorldOptions(gravity_camera=_direction(job.request), camera_moves=job.tracked.camera_moves)
+    options = WorldOptions(
+        gravity_camera=_direction(job.request),
+        edges=scene_edges(job.tracked.segments, job.tracked.tracks, job.intrinsics),
+        camera_moves=job.tracked.camera_moves,
+    )
     for person, track in enumerate(tracks):
         job.progress(Progress("poses", person, len(tracks)))
         with job.clock.stage("poses"):
             poses = solver.solve(track)
         with job.clock.stage("world"):
             world = place_in_world(poses, track, job.intrinsics, options)
-            options = replace(options, world_from_camera=world.world_from_camera[0])
+            options = shared_world(options, world)
         with job.clock.stage("smooth"):
-            header = _header(job, person, world.warnings)
+            header = replace(
+                _header(job, person, world.warnings),
+                gravity_source=world.gravity_source,
+                gravity_uncertainty_deg=round(world.gravity_uncertainty_deg, 1),
+            )
             clip = assemble_clip(job.tracked, track, poses, world, job.intrinsics, header)
             clips.append(_with_figures(smooth_clip(clip, PRESETS[job.request.smoothing])))
     job.progress(Progress("poses", len(tracks), len(tracks)))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import CameraMotionMeter
+from backend.camera.edges import EdgeMeter, FrameSegments
 from backend.people.networks import PeopleNetworks
 from backend.people.options import PeopleOptions
 from backend.people.tracker import PeopleTracker
@@ -30,7 +31,8 @@ PreviewCallback = Callable[[PeopleTracker], None]
 class TrackedVideo:
     """What one pass over the video learnt: all frames of the range, everyone's track, cuts, and the camera.
 
-    frame_index (N,), times_s (N,); `stopped` where a cancel ended the pass early; `waited_s` for the decoder.
+    frame_index (N,), times_s (N,); `stopped` where a cancel ended the pass early; `waited_s` for the decoder;
+    `segments` are the straight edges of a few frames.
     """
 
     frame_index: NDArray[np.intp]
@@ -40,6 +42,7 @@ class TrackedVideo:
     camera_moves: bool
     stopped: bool
     waited_s: float
+    segments: tuple[FrameSegments, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,11 @@ class _Shots:
     def __init__(self) -> None:
         self._cuts = CutDetector()
         self._meter = CameraMotionMeter()
+        self._edges = EdgeMeter()
+
+    @property
+    def segments(self) -> tuple[FrameSegments, ...]:
+        return self._edges.segments()
 
     @property
     def camera_moves(self) -> bool:
@@ -65,16 +73,19 @@ class _Shots:
     def look(self, frame: Frame) -> _ShotState:
         cut = self._cuts.update(frame)
         self._meter.update(frame, new_shot=cut)
+        self._edges.update(frame)
         return _ShotState(cut, self._meter.moves, self.state())
 
     def state(self) -> Arrays:
         # neither part writes into its arrays, so what is handed out stays as it is
         arrays: Arrays = {f"cuts/{name}": value for name, value in self._cuts.state().items()}
+        arrays |= {f"edges/{name}": value for name, value in self._edges.state().items()}
         return arrays | {f"camera/{name}": value for name, value in self._meter.state().items()}
 
     def restore(self, arrays: Arrays) -> None:
         self._cuts.restore(_below(arrays, "cuts/"))
         self._meter.restore(_below(arrays, "camera/"))
+        self._edges.restore(_below(arrays, "edges/"))
 
 
 class VideoPass:
@@ -143,6 +154,7 @@ class VideoPass:
             camera_moves=self._shot_states[-1].camera_moves,
             stopped=stopped,
             waited_s=self._waited_s,
+            segments=self._shots.segments,
         )
 
     def _state(self) -> Arrays:

@@ -6,16 +6,16 @@ May import `motion`, `types` and its own room. Pure: no files, no clock, no rand
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.types import Intrinsics, PersonTrack, PoseTrack
-from backend.world.gravity import Footing, estimate_gravity, world_axes
+from backend.world.gravity import Footing, GravityHints, estimate_gravity, gravity_hints, world_axes
 from backend.world.root_path import RootPath, Sightings, Steps, solve_root_path
-from backend.world.world_track import Array, WorldOptions, WorldTrack
+from backend.world.world_track import Array, Gravity, WorldOptions, WorldTrack
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
 from blender_addon.motion.contacts import contact_probability, planted_frames, point_speed_m_s, true_runs
 from blender_addon.motion.planting import Motion, plant_feet
@@ -37,6 +37,10 @@ _FLOOR_PERCENTILE = 20.0
 _FLOOR_WINDOW_S = 1.5
 _FLOOR_DRIFT_M = 0.35
 _FEW_FRAMES = 3
+_ANY_HEIGHT_M = 100.0
+# the user is told when gravity is less certain than this, or the camera rolled by more
+_UNSURE_DEG = 12.0
+_ROLLED_DEG = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +71,29 @@ def place_in_world(
         return _nothing(poses, options)
     scene = _make_scene(poses, track, intrinsics, solved)
     path = solve_root_path(scene.seen, options.root)
-    down = _given_down(options)
-    free = down is None
-    if down is None:
-        down = estimate_gravity(poses.gravity_camera, options.gravity)
-    probability = _contacts(scene, path.root_camera_m, down, options)
+    given = _given(options)
+    hints = gravity_hints(poses.gravity_camera, poses.gravity_spread_deg, options.edges)
+    gravity = given or _first_gravity(scene, path, hints, options)
+    probability = _contacts(scene, path.root_camera_m, gravity.down, options)
     for _ in range(2):
-        steps = _find_steps(scene, probability, down, options)
+        steps = _find_steps(scene, probability, gravity.down, options)
         path = solve_root_path(scene.seen, options.root, steps)
-        if free:
-            down = estimate_gravity(poses.gravity_camera, options.gravity, _footing(path, steps))
-        probability = _contacts(scene, path.root_camera_m, down, options)
-    return _finish(scene, path, down, probability, options)
+        gravity = given or estimate_gravity(hints, options.vertical, _footing(path, steps))
+        probability = _contacts(scene, path.root_camera_m, gravity.down, options)
+    return _finish(scene, path, gravity, probability, options)
+
+
+def _first_gravity(scene: _Scene, path: RootPath, hints: GravityHints, options: WorldOptions) -> Gravity:
+    """Gravity while no floor is known: feet that stay in place, at whatever height, stand on one level."""
+    anywhere = replace(options, contacts=replace(options.contacts, height_m=_ANY_HEIGHT_M))
+    down = estimate_gravity(hints, options.vertical).down
+    steps = _find_steps(scene, _contacts(scene, path.root_camera_m, down, anywhere), down, anywhere)
+    return estimate_gravity(hints, options.vertical, _footing(solve_root_path(scene.seen, options.root, steps), steps))
+
+
+def shared_world(options: WorldOptions, first: WorldTrack) -> WorldOptions:
+    """The options for everybody after the `first` person: one camera, one direction down."""
+    return replace(options, world_from_camera=first.world_from_camera[0], gravity=first.gravity)
 
 
 def _make_scene(poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, solved: NDArray[np.intp]) -> _Scene:
@@ -116,13 +131,15 @@ def _rays(keypoints_px: Array, intrinsics: Intrinsics) -> Array:
     return np.asarray(rays[..., :2] / rays[..., 2:])
 
 
-def _given_down(options: WorldOptions) -> Array | None:
+def _given(options: WorldOptions) -> Gravity | None:
     """The down direction in the camera where the caller knows it."""
+    if options.gravity is not None:
+        return options.gravity
     if options.world_from_camera is not None:
-        return -np.asarray(options.world_from_camera, dtype=np.float64)[2, :3]
+        return Gravity(-np.asarray(options.world_from_camera, dtype=np.float64)[2, :3], 0.0)
     if options.gravity_camera is not None:
         down = np.asarray(options.gravity_camera, dtype=np.float64)
-        return np.asarray(down / np.linalg.norm(down))
+        return Gravity(np.asarray(down / np.linalg.norm(down)), 0.0)
     return None
 
 
@@ -185,11 +202,11 @@ def _footing(path: RootPath, steps: Steps) -> Footing | None:
     return Footing(path.places_camera_m, steps.clearance_m, np.minimum(frames / 5.0, 2.0))
 
 
-def _finish(scene: _Scene, path: RootPath, down: Array, probability: Array, options: WorldOptions) -> WorldTrack:
+def _finish(scene: _Scene, path: RootPath, gravity: Gravity, probability: Array, options: WorldOptions) -> WorldTrack:
     """Turn the result upright, put the floor at zero, plant the feet, and fill the frames in."""
     times_s, frames = scene.seen.times_s, len(scene.poses.confidence)
     rotations = scene.poses.rotations_wxyz[scene.solved].astype(np.float64)
-    world_from_camera = _camera_pose(scene, path, down, probability, options)
+    world_from_camera = _camera_pose(scene, path, gravity.down, probability, options)
     repeated = np.tile(world_from_camera, (len(times_s), 1, 1))
     rotations[:, 0] = quaternion_multiply(matrix_to_quaternion(world_from_camera[:3, :3]), rotations[:, 0])
     root = camera_to_world(repeated, path.root_camera_m[:, None])[:, 0]
@@ -215,9 +232,10 @@ def _finish(scene: _Scene, path: RootPath, down: Array, probability: Array, opti
         joints_camera_m=fill.nan(joints),
         contacts=fill.zero(probability),
         world_from_camera=np.tile(world_from_camera, (frames, 1, 1)),
-        gravity_camera=down,
+        gravity=gravity,
+        gravity_source=_gravity_source(options),
         reprojection_px=fill.nan(_reprojection_px(scene, path)),
-        warnings=_warnings(scene, path, options),
+        warnings=_warnings(scene, gravity, options),
     )
 
 
@@ -250,8 +268,32 @@ def _reprojection_px(scene: _Scene, path: RootPath) -> Array:
     return np.take_along_axis(np.take_along_axis(residual, order, axis=1), middle[:, None], axis=1)[:, 0]
 
 
-def _warnings(scene: _Scene, path: RootPath, options: WorldOptions) -> tuple[str, ...]:
+def _gravity_source(options: WorldOptions) -> str:
+    return "given" if options.gravity_camera is not None else "found"
+
+
+def _gravity_warning(gravity: Gravity) -> str | None:
+    """What the user has to know of the direction down."""
+    x, y, z = gravity.down
+    used = f"{x:.2f},{y:.2f},{z:.2f}"
+    if gravity.uncertainty_deg > _UNSURE_DEG:
+        return (
+            f"It is not certain which way is down (+- {gravity.uncertainty_deg:.0f} degrees); {used} was taken. If the "
+            "person leans, lies in the air or stands on a wall, give --gravity X,Y,Z (0,1,0: a level camera)"
+        )
+    if gravity.roll_deg > _ROLLED_DEG:
+        return (
+            f"The camera seems to be rolled by {gravity.roll_deg:.0f} degrees ({used} is down). If it was not, give "
+            "--gravity X,Y,Z (0,1,0: a level camera)"
+        )
+    return None
+
+
+def _warnings(scene: _Scene, gravity: Gravity, options: WorldOptions) -> tuple[str, ...]:
     found = []
+    doubt = None if options.gravity_camera is not None else _gravity_warning(gravity)
+    if doubt is not None:
+        found.append(doubt)
     if options.camera_moves:
         found.append("The camera moves; Marionet takes it as still, so the path through the world will drift")
     if not scene.seen.weights.any():
@@ -263,9 +305,9 @@ def _warnings(scene: _Scene, path: RootPath, options: WorldOptions) -> tuple[str
 
 def _nothing(poses: PoseTrack, options: WorldOptions) -> WorldTrack:
     frames = len(poses.confidence)
-    down = estimate_gravity(poses.gravity_camera, options.gravity)
+    gravity = _given(options) or estimate_gravity(gravity_hints(poses.gravity_camera), options.vertical)
     pose = np.eye(4)
-    pose[:3, :3] = world_axes(down)
+    pose[:3, :3] = world_axes(gravity.down)
     return WorldTrack(
         rotations_wxyz=np.full(poses.rotations_wxyz.shape, np.nan),
         root_world_m=np.full((frames, 3), np.nan),
@@ -273,7 +315,8 @@ def _nothing(poses: PoseTrack, options: WorldOptions) -> WorldTrack:
         joints_camera_m=np.full(poses.joints_camera_m.shape, np.nan),
         contacts=np.zeros((frames, 4)),
         world_from_camera=np.tile(pose, (frames, 1, 1)),
-        gravity_camera=down,
+        gravity=gravity,
+        gravity_source=_gravity_source(options),
         reprojection_px=np.full(frames, np.nan),
         warnings=(f"The person is solved in fewer than {_FEW_FRAMES} frames; there is no motion to place",),
     )

@@ -39,6 +39,8 @@ class ClipHeader:
     body_height_m: float = 1.70
     body_height_source: str = "assumed"
     intrinsics_source: str = "assumed"
+    gravity_source: str = ""
+    gravity_uncertainty_deg: float = 0.0
     camera_moves: bool = False
     cuts_s: tuple[float, ...] = ()
     model: str = ""
