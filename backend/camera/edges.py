@@ -104,7 +104,8 @@ def find_segments(grey: Image) -> NDArray[np.float32]:
     OpenCV's LSD (von Gioi et al. 2010). Segments along the frame's border or along the edge of black bars are left
     out: they are no edges of the scene.
     """
-    found = cv2.createLineSegmentDetector().detect(grey)[0]
+    # OpenCV gives None where it finds nothing, whatever its type stubs say
+    found: NDArray[np.float32] | None = cv2.createLineSegmentDetector().detect(grey)[0]  # type: ignore[assignment]
     if found is None:
         return np.zeros((0, 4), np.float32)
     segments = np.asarray(found, np.float32).reshape(-1, 4)

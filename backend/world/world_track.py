@@ -50,9 +50,10 @@ class GravitySettings:
     """How sure each hint about the vertical is, in degrees, and the floor's flatness in m.
 
     `pose_sigmas_deg` are the errors, roll and pitch, of the poses' own gravity besides its spread over the clip in
-    `pose_share` of all clips, `pose_wide_deg` in `pose_wide_share`; in the others (a person who lies) it says nothing. Cameras are held level to `level_roll_deg`, `level_pitch_deg`
-    in `usual_share` of all clips, to `tilted_deg` in `tilted_share`, and anyhow in the rest. Standing feet count as
-    `most_steps` of them at most: their errors of depth are not independent.
+    `pose_share` of all clips, `pose_wide_deg` in `pose_wide_share`; in the others (a person who lies) it says nothing.
+    Cameras are held level to `level_roll_deg`, `level_pitch_deg` in `usual_share` of all clips, to `tilted_deg` in
+    `tilted_share`, and anyhow in the rest. Standing feet count as `most_steps` of them at most: their errors of depth
+    are not independent.
     """
 
     pose_sigmas_deg: tuple[float, float] = (4.0, 8.0)
