@@ -37,7 +37,7 @@ from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progr
 from backend.video import VideoReader, open_video
 from backend.world import WorldOptions, place_in_world, shared_world
 from blender_addon.motion.clip import ClipHeader, MotionClip
-from blender_addon.motion.quality import measure_clip
+from blender_addon.motion.quality import clip_figures
 from blender_addon.motion.smoothing import PRESETS, smooth_clip
 
 __all__ = ["ChunkCallback", "SolveModels", "SolveRequest", "SolveResult", "SolvedChunk", "load_models", "solve"]
@@ -148,6 +148,7 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip,
         with job.clock.stage("smooth"):
             header = replace(
                 _header(job, person, world.warnings),
+                figures=world.figures,
                 gravity_source=world.gravity_source,
                 gravity_uncertainty_deg=round(world.gravity_uncertainty_deg, 1),
             )
@@ -292,7 +293,7 @@ def _header(job: _Job, person: int, world_warnings: Sequence[str]) -> ClipHeader
 
 
 def _with_figures(clip: MotionClip) -> MotionClip:
-    return replace(clip, header=replace(clip.header, figures=measure_clip(clip).as_figures()))
+    return replace(clip, header=replace(clip.header, figures=clip_figures(clip)))
 
 
 def _ignore(_: Progress) -> None:

@@ -128,8 +128,9 @@ def report(folder: Path) -> None:
                 silent = sum(row[2] > 30.0 and not row[3] for row in some)
                 print(
                     f"{kind:5s} {'lying' if lying else 'other':6s} {len(some):3d} videos: "
-                    f"median {np.median(error):.1f}, within 5 degrees {np.mean(error <= 5.0):.2f}, over 30 {int((error > 30.0).sum())}, "
-                    f"of these without a warning {silent}, warned {sum(row[3] for row in some)}"
+                    f"median {np.median(error):.1f}, within 5 degrees {np.mean(error <= 5.0):.2f}, "
+                    f"over 30 {int((error > 30.0).sum())}, of these without a warning {silent}, "
+                    f"warned {sum(row[3] for row in some)}"
                 )
 
 

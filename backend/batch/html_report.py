@@ -18,6 +18,7 @@ from backend.batch.html_template import PAGE
 from backend.batch.records import DONE, FAILED, ClipRecord
 from backend.batch.solve_cache import CachedThumbnail, read_thumbnail
 from backend.batch.storage import Storage
+from blender_addon.motion.quality_words import grade
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,13 @@ class _Figure:
 FIGURES: Final = (
     _Figure("solved_share", "frames with a pose", "%", worse_below=0.9, factor=100.0),
     _Figure("mean_confidence", "confidence", "%", worse_below=0.5, factor=100.0),
-    _Figure("foot_skate_m_s", "foot skate", "cm/s", worse_above=0.05, factor=100.0, digits=1),
-    _Figure("below_floor_m", "deepest foot", "cm", worse_above=0.05, factor=100.0, digits=1),
+    _Figure("foot_skate_m_s", "standing feet slide", "cm/s", worse_above=0.1, factor=100.0, digits=1),
+    _Figure("foot_skate_before_m_s", "before planting", "cm/s", worse_above=0.3, factor=100.0, digits=1),
+    _Figure("floating_m", "standing feet float", "cm", worse_above=0.05, factor=100.0, digits=1),
+    _Figure("floating_before_m", "before planting", "cm", worse_above=0.15, factor=100.0, digits=1),
+    _Figure("penetration_m", "feet in the floor", "cm", worse_above=0.03, factor=100.0, digits=1),
+    _Figure("penetration_before_m", "before planting", "cm", worse_above=0.09, factor=100.0, digits=1),
+    _Figure("step_motion_kept", "motion of steps kept", "%", worse_below=0.6, factor=100.0),
     _Figure("contact_share", "feet on the ground", "%", factor=100.0),
     _Figure("acceleration_m_s2", "acceleration", "m/s²", worse_above=30.0, digits=1),
 )
@@ -202,7 +208,9 @@ def _figures(record: ClipRecord) -> str:
             value = record.figures[figure.name]
             kind = "bad" if figure.is_bad(value) else ""
             number = f"{value * figure.factor:.{figure.digits}f}"
-            cells.append(f'<div class="{kind}"><b>{number}</b> {figure.unit}<span>{figure.label}</span></div>')
+            graded = grade(figure.name, value)
+            label = figure.label if graded is None else f"{figure.label}: {graded.value}"
+            cells.append(f'<div class="{kind}"><b>{number}</b> {figure.unit}<span>{label}</span></div>')
     return f'<div class="figures">{"".join(cells)}</div>' if cells else ""
 
 

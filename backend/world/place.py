@@ -18,6 +18,7 @@ from backend.world.root_path import RootPath, Sightings, Steps, solve_root_path
 from backend.world.world_track import Array, Gravity, WorldOptions, WorldTrack
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
 from blender_addon.motion.contacts import contact_probability, planted_frames, point_speed_m_s, true_runs
+from blender_addon.motion.foot_evidence import foot_figures, stands
 from blender_addon.motion.planting import Motion, plant_feet
 from blender_addon.motion.posing import Feet, PosedBody, camera_to_world, find_feet, pose_body, world_to_camera
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_multiply
@@ -236,7 +237,20 @@ def _finish(scene: _Scene, path: RootPath, gravity: Gravity, probability: Array,
         gravity_source=_gravity_source(options),
         reprojection_px=fill.nan(_reprojection_px(scene, path)),
         warnings=_warnings(scene, gravity, options),
+        figures=_figures_before(scene, before),
     )
+
+
+def _figures_before(scene: _Scene, posed: PosedBody) -> dict[str, float]:
+    """What the feet did before they were planted, when their keypoints stood still."""
+    feet, times_s = find_feet(scene.body, posed), scene.seen.times_s
+    camera_depth_m = scene.poses.root_camera_m[scene.solved, 2:]
+    found = foot_figures(times_s, feet, stands(point_speed_m_s(times_s, scene.foot_rays) * camera_depth_m, feet))
+    return {
+        "foot_skate_before_m_s": round(found.skate_m_s, 4),
+        "floating_before_m": round(found.floating_m, 4),
+        "penetration_before_m": round(found.below_m, 4),
+    }
 
 
 def _camera_pose(scene: _Scene, path: RootPath, down: Array, probability: Array, options: WorldOptions) -> Array:

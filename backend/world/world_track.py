@@ -98,7 +98,8 @@ class WorldTrack:
     Fields have the shapes and meanings of `MotionClip`: rotations_wxyz (T, J, 4) with the root orientation in the
     world, root_world_m (T, 3), root_camera_m (T, 3), joints_camera_m (T, 17, 3), contacts (T, 4),
     world_from_camera (T, 4, 4). gravity is the down direction used, gravity_source where it is from; reprojection_px
-    (T,) the weighted median distance between keypoints and the reprojected body; warnings are sentences for the user.
+    (T,) the weighted median distance between keypoints and the reprojected body; warnings are sentences for the user;
+    figures are measured before feet were planted.
     """
 
     rotations_wxyz: Array
@@ -111,6 +112,7 @@ class WorldTrack:
     gravity_source: str
     reprojection_px: Array
     warnings: tuple[str, ...]
+    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def gravity_camera(self) -> Array:

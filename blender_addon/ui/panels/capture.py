@@ -6,11 +6,12 @@ from typing import Any
 
 import bpy
 
+from ...motion.quality_words import Grade, quality_lines
 from ...properties import active_clip, settings
 from ...session import session_state
 from .sidebar import SidebarPanel, wrapped
 
-_MANY_FIGURES = 6
+_GRADE_ICONS = {Grade.GOOD: "CHECKMARK", Grade.FAIR: "INFO", Grade.POOR: "ERROR"}
 
 
 class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
@@ -179,8 +180,8 @@ def _draw_clip(layout: Any, context: Any) -> None:
     column.label(
         text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
     )
-    for name, value in list(header.figures.items())[:_MANY_FIGURES]:
-        column.label(text=f"{name}: {value:.4g}")
+    for text, grade in quality_lines(header.figures):
+        wrapped(layout, context, text, _GRADE_ICONS[grade])
     for warning in header.warnings:
         wrapped(layout, context, warning, "ERROR")
 
