@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from backend.types import Intrinsics, PersonTrack, PoseTrack
 from backend.world.gravity import Footing, GravityHints, estimate_gravity, gravity_hints, world_axes
 from backend.world.root_path import RootPath, Sightings, Steps, solve_root_path
+from backend.world.unseen import Unseen, settle_unseen
 from backend.world.world_track import Array, Gravity, WorldOptions, WorldTrack
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
 from blender_addon.motion.contacts import contact_probability, planted_frames, point_speed_m_s, true_runs
@@ -38,6 +39,7 @@ _FLOOR_PERCENTILE = 20.0
 _FLOOR_WINDOW_S = 1.5
 _FLOOR_DRIFT_M = 0.35
 _FEW_FRAMES = 3
+_LEGS_MISSING_SHARE = 0.3
 _ANY_HEIGHT_M = 100.0
 # the user is told when gravity is less certain than this, or the camera rolled by more
 _UNSURE_DEG = 12.0
@@ -55,6 +57,7 @@ class _Scene:
     seen: Sightings
     feet: Feet
     foot_rays: Array
+    unseen: Unseen
 
 
 def place_in_world(
@@ -70,10 +73,12 @@ def place_in_world(
     solved = np.flatnonzero(np.isfinite(poses.rotations_wxyz).all(axis=(1, 2)) & (poses.confidence > 0))
     if len(solved) < _FEW_FRAMES:
         return _nothing(poses, options)
-    scene = _make_scene(poses, track, intrinsics, solved)
-    path = solve_root_path(scene.seen, options.root)
     given = _given(options)
     hints = gravity_hints(poses.gravity_camera, poses.gravity_spread_deg, options.edges)
+    rough = given or estimate_gravity(hints, options.vertical)
+    poses, unseen = settle_unseen(poses, track, intrinsics, rough.down, solved)
+    scene = _make_scene(poses, track, intrinsics, solved, unseen)
+    path = solve_root_path(scene.seen, options.root)
     gravity = given or _first_gravity(scene, path, hints, options)
     probability = _contacts(scene, path.root_camera_m, gravity.down, options)
     for _ in range(2):
@@ -97,7 +102,9 @@ def shared_world(options: WorldOptions, first: WorldTrack) -> WorldOptions:
     return replace(options, world_from_camera=first.world_from_camera[0], gravity=first.gravity)
 
 
-def _make_scene(poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, solved: NDArray[np.intp]) -> _Scene:
+def _make_scene(
+    poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, solved: NDArray[np.intp], unseen: Unseen
+) -> _Scene:
     body = canonical_body()
     shape = BodyShape(poses.height_m, poses.bone_scales)
     rotations = poses.rotations_wxyz[solved].astype(np.float64)
@@ -112,7 +119,7 @@ def _make_scene(poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, so
     foot = [names.index(name) for name in _FOOT_KEYPOINTS]
     foot_rays = np.where((visibility[:, foot] > _LEAST_VISIBILITY)[..., None], rays[:, foot], np.nan)
     seen = Sightings(track.times_s[solved], points, np.nan_to_num(rays, nan=0.0), weights)
-    return _Scene(body, shape, poses, solved, seen, find_feet(body, posed), foot_rays)
+    return _Scene(body, shape, poses, solved, seen, find_feet(body, posed), foot_rays, unseen)
 
 
 def _keypoint_weight(name: str) -> float:
@@ -151,7 +158,9 @@ def _contacts(scene: _Scene, root_camera_m: Array, down: Array, options: WorldOp
     positions[..., 2] -= _local_floor(scene.seen.times_s, positions, scene.feet.clearance_m)[:, None]
     feet = Feet(positions, scene.feet.offsets_m, scene.feet.clearance_m)
     speed = point_speed_m_s(scene.seen.times_s, scene.foot_rays) * root_camera_m[:, 2:]
-    return contact_probability(scene.seen.times_s, feet, options.contacts, speed)
+    probability = contact_probability(scene.seen.times_s, feet, options.contacts, speed)
+    # a leg that is not in the frame hangs where it is put: its foot tells nothing and holds nothing
+    return np.where(scene.unseen.feet, 0.0, probability)
 
 
 def _local_floor(times_s: Array, positions: Array, clearance_m: Array) -> Array:
@@ -312,6 +321,12 @@ def _warnings(scene: _Scene, gravity: Gravity, options: WorldOptions) -> tuple[s
         found.append("The camera moves; Marionet takes it as still, so the path through the world will drift")
     if not scene.seen.weights.any():
         found.append("No keypoint was seen well enough to place the person")
+    share = scene.unseen.legs_share
+    if share > _LEGS_MISSING_SHARE:
+        found.append(
+            f"The legs are not in the frame in {100.0 * share:.0f} % of the time: they hang straight, or stay as last "
+            "seen, and their motion is not known"
+        )
     for warning in found:
         _log.warning(warning)
     return tuple(found)
