@@ -1,6 +1,6 @@
 """How well the direction of gravity is found: renders test videos with truth, solves them and prints the errors.
 
-usage: measure_gravity.py render FOLDER COUNT [--mocap FOLDER]   (needs the extra 'train')
+usage: measure_gravity.py render FOLDER COUNT [--half] [--mocap FOLDER]   (needs the extra 'train')
        measure_gravity.py solve FOLDER
 
 Two thirds of the videos show a room with straight edges, one third a lawn without; a fifth of the motions is lying
@@ -27,6 +27,8 @@ from backend.synthesis.rooms import Place, Surroundings, sample_place
 from backend.synthesis.scene import Camera, sample_light
 from backend.synthesis.video import Video, still_camera, video_truth
 from backend.synthesis.wardrobe import sample_person
+from blender_addon.motion.clip import MotionClip
+from blender_addon.motion.posing import clip_body, pose_clip, world_to_camera
 from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
 
 _SIZE_PX, _HEIGHT_PX, _FPS, _FRAMES = 640, 480, 15, 20
@@ -39,16 +41,17 @@ def main() -> None:
     parser.add_argument("what", choices=("render", "solve"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("count", type=int, nargs="?", default=30)
+    parser.add_argument("--half", action="store_true", help="only the upper half of the body in the frame")
     parser.add_argument("--mocap", type=Path, default=Path("../shared/data/mocap/hdm05_asfamc"))
     args = parser.parse_args()
     if args.what == "render":
         args.folder.mkdir(parents=True, exist_ok=True)
-        render(args.folder, args.count, args.mocap)
+        render(args.folder, args.count, args.mocap, args.half)
     else:
         report(args.folder)
 
 
-def render(folder: Path, count: int, mocap: Path) -> None:
+def render(folder: Path, count: int, mocap: Path, half: bool) -> None:
     """Render videos 0 to `count` that are not there yet, each from its own number."""
     takes = sorted(mocap.rglob("*.amc"))
     renderer = Renderer(_SIZE_PX, 1.3)
@@ -57,11 +60,11 @@ def render(folder: Path, count: int, mocap: Path) -> None:
         if path.exists():
             continue
         rng = np.random.default_rng([23, number])
-        lying = number % 5 == 4
+        lying = number % 5 == 4 and not half
         some = [take for take in takes if (_LYING in take.name) == lying]
         source = some[rng.integers(len(some))]
         kind = Surroundings.LAWN if number % 3 == 2 else Surroundings.ROOM
-        _render_one(rng, renderer, path, _take(source), (kind, lying))
+        _render_one(rng, renderer, path, _take(source), (kind, lying, half))
         print(path.name, kind.value, source.stem, flush=True)
 
 
@@ -72,17 +75,17 @@ def _take(source: Path) -> Motion:
 
 
 def _render_one(
-    rng: np.random.Generator, renderer: Renderer, path: Path, take: Motion, kind: tuple[Surroundings, bool]
+    rng: np.random.Generator, renderer: Renderer, path: Path, take: Motion, kind: tuple[Surroundings, bool, bool]
 ) -> None:
     length_s = (len(take) - 1) / take.fps
     start_s = max(0.0, length_s - _FRAMES / _FPS) if kind[1] else 0.0
     times_s = np.linspace(start_s, min(length_s, start_s + _FRAMES / _FPS), _FRAMES)
     person = sample_person(rng, AssetLibrary())
     middle = take.root_m[len(take) // 2].astype(np.float64)
-    camera = _sample_camera(rng, middle)
+    camera = _sample_half_camera(rng, middle) if kind[2] else _sample_camera(rng, middle)
     place: Place = sample_place(rng, kind[0], camera, middle)
     video = Video(person, take, camera, _HEIGHT_PX, sample_light(rng, place.backdrop), place.backdrop)
-    _, bones = video_truth(video, times_s)
+    truth, bones = video_truth(video, times_s)
     parts, things = renderer.upload(person.parts), renderer.upload(place.things)
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=_FPS, options={"crf": "20", "preset": "veryfast"})
@@ -98,7 +101,13 @@ def _render_one(
     renderer.release(parts)
     renderer.release(things)
     down = -camera.world_from_camera[2, :3]
-    np.savez(path.with_suffix(".npz"), down=down, kind=kind[0].value, lying=kind[1], focal=camera.intrinsics[0, 0])
+    np.savez(
+        path.with_suffix(".npz"),
+        down=down,
+        kind=kind[0].value,
+        lying=kind[1],
+        joints_camera_m=truth.body_joints_camera_m,
+    )
 
 
 def _sample_camera(rng: np.random.Generator, hips_m: np.ndarray) -> Camera:
@@ -114,6 +123,15 @@ def _sample_camera(rng: np.random.Generator, hips_m: np.ndarray) -> Camera:
         rotvec_to_quaternion(np.array([0.0, 0.0, roll]))
     )
     return Camera(level.intrinsics, world_from_camera, _SIZE_PX)
+
+
+def _sample_half_camera(rng: np.random.Generator, hips_m: np.ndarray) -> Camera:
+    """A level camera close by that sees head, shoulders and trunk down to about the hips."""
+    yaw, distance = rng.uniform(-np.pi, np.pi), rng.uniform(1.3, 2.0)
+    eye = np.array([*(hips_m[:2] + distance * np.array([np.cos(yaw), np.sin(yaw)])), rng.uniform(1.2, 1.7)])
+    target = np.array([*(hips_m[:2] + rng.normal(0.0, 0.1, 2)), 1.4])
+    view = 2.0 * np.arctan(0.5 * _SIZE_PX / _HEIGHT_PX * 0.95 / distance)
+    return still_camera(eye, target, float(view), _SIZE_PX)
 
 
 def report(folder: Path) -> None:
@@ -147,12 +165,26 @@ def _solve_one(path: Path, models: SolveModels) -> tuple[str, bool, float, bool]
     warned = any("--gravity" in warning for warning in header.warnings)
     kind, lying = str(truth["kind"]), bool(truth["lying"])
     roll = np.rad2deg(np.arctan2(truth["down"][0], truth["down"][1]))
+    trunk = _trunk_error_deg(result.clips[0], truth.get("joints_camera_m"))
+    solved = header.figures["solved_share"]
     print(
         f"{path.name} {kind} {'lying' if lying else 'other'} error {error:.1f} +- {header.gravity_uncertainty_deg:.1f}"
-        f" (true roll {roll:.0f}){' warned' if warned else ''}",
+        f" (true roll {roll:.0f}), trunk {trunk:.1f}, solved {solved:.2f}{' warned' if warned else ''}",
         flush=True,
     )
     return kind, lying, error, warned
+
+
+def _trunk_error_deg(clip: MotionClip, truth_m: np.ndarray | None) -> float:
+    """Mean angle between the direction from pelvis to neck in the clip and its truth (T, J, 3), in the camera."""
+    if truth_m is None:
+        return float("nan")
+    body = clip_body(clip)
+    own = world_to_camera(clip.world_from_camera, pose_clip(clip).positions_m)
+    neck = body.joint_index("neck")
+    ends = [joints[:, neck] - joints[:, 0] for joints in (own, truth_m[: len(own)])]
+    first, second = (end / np.linalg.norm(end, axis=-1, keepdims=True) for end in ends)
+    return float(np.nanmean(np.rad2deg(np.arccos(np.clip((first * second).sum(axis=-1), -1.0, 1.0)))))
 
 
 if __name__ == "__main__":

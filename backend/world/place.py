@@ -90,10 +90,15 @@ def place_in_world(
 
 
 def _first_gravity(scene: _Scene, path: RootPath, hints: GravityHints, options: WorldOptions) -> Gravity:
-    """Gravity while no floor is known: feet that stay in place, at whatever height, stand on one level."""
+    """Gravity while no floor is known: heels that stay in place, at whatever height, stand on one level.
+
+    Whether soles are level is not asked: those of a person who lies are not.
+    """
     anywhere = replace(options, contacts=replace(options.contacts, height_m=_ANY_HEIGHT_M))
     down = estimate_gravity(hints, options.vertical).down
-    steps = _find_steps(scene, _contacts(scene, path.root_camera_m, down, anywhere), down, anywhere)
+    resting = _contacts(scene, path.root_camera_m, down, anywhere)
+    resting[:, 1::2] = 0.0
+    steps = _find_steps(scene, resting, down, anywhere)
     return estimate_gravity(hints, options.vertical, _footing(solve_root_path(scene.seen, options.root, steps), steps))
 
 
