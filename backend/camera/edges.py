@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera.crop import pixel_rays
-from backend.types import Array, Frame, Image, Intrinsics, PersonTrack, SceneEdges
+from backend.camera.people_mask import on_people, poses_px
+from backend.types import Frame, Image, Intrinsics, PersonTrack, SceneEdges
 
 _LONGER_PX: Final = 960  # segments are looked for in frames of this size
 _SHORTEST_PX: Final = 30.0
@@ -24,12 +25,6 @@ _MOST_FRAMES: Final = 6
 _FIRST_INTERVAL_S: Final = 0.25
 _BORDER_PX: Final = 4.0
 _FLAT_LEVELS: Final = 3.0
-# a segment on a person lies within this part of the trunk's length of a bone
-_NEAR_BONE: Final = 0.4
-_BONES: Final = (
-    (11, 12), (11, 23), (12, 24), (23, 24), (11, 13), (13, 15), (12, 14), (14, 16), (23, 25), (25, 27), (24, 26),
-    (26, 28), (27, 31), (28, 32), (0, 11), (0, 12), (15, 19), (16, 20),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +115,8 @@ def scene_edges(found: Sequence[FrameSegments], tracks: Sequence[PersonTrack], i
     rays, frames, longer = [np.zeros((0, 2, 3))], 0, max(intrinsics.width, intrinsics.height)
     length = [np.zeros(0)]
     for part in found:
-        free = part.segments_px[~_on_people(part.segments_px, _poses_px(tracks, part.index))]
-        ends = free.reshape(-1, 2, 2).astype(np.float64)
+        ends = part.segments_px.reshape(-1, 2, 2).astype(np.float64)
+        ends = ends[~on_people(ends.mean(axis=1), poses_px(tracks, part.index))]
         rays.append(pixel_rays(intrinsics, ends))
         length.append(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1) / longer)
         frames += 1
@@ -150,32 +145,3 @@ def _on_border(segments: NDArray[np.float32], content: tuple[int, int, int, int]
     x, y = segments[:, 0::2], segments[:, 1::2]
     near = [np.abs(values - edge) < _BORDER_PX for values, edge in zip((x, y, x, y), content, strict=True)]
     return np.asarray(np.any([both.all(axis=1) for both in near], axis=0))
-
-
-def _poses_px(tracks: Sequence[PersonTrack], index: int) -> list[Array]:
-    """Keypoints (33, 2) of everybody in a source frame."""
-    poses = []
-    for track in tracks:
-        row = int(np.searchsorted(track.frame_index, index))
-        if row < len(track.frame_index) and track.frame_index[row] == index:
-            poses.append(track.keypoints_px[row])
-    return [pose for pose in poses if np.isfinite(pose).all()]
-
-
-def _on_people(segments: NDArray[np.float32], poses_px: Sequence[Array]) -> NDArray[np.bool_]:
-    """Which segments (S, 4) have their middle on a person: near a bone, or in the box round the body."""
-    middle = 0.5 * (segments[:, :2] + segments[:, 2:]).astype(np.float64)
-    hidden = np.zeros(len(segments), bool)
-    for pose in poses_px:
-        trunk = np.linalg.norm(pose[[11, 12]].mean(axis=0) - pose[[23, 24]].mean(axis=0))
-        size = max(float(trunk), 0.5 * float(np.linalg.norm(pose[11] - pose[12])), 1.0)
-        for one, other in _BONES:
-            hidden |= _distance(middle, pose[one], pose[other]) < _NEAR_BONE * size
-    return hidden
-
-
-def _distance(points: Array, start: Array, end: Array) -> Array:
-    """Distances (S,) of points (S, 2) to the line from `start` to `end` (2,)."""
-    along = end - start
-    share = np.clip((points - start) @ along / max(float(along @ along), 1e-9), 0.0, 1.0)
-    return np.asarray(np.linalg.norm(points - start - share[:, None] * along, axis=1))

@@ -35,7 +35,7 @@ _BLEND_S = 0.25
 _KEEP_S = 0.5
 _REST_S = 1.0
 # what is left of the slow lean along the view when no leg is seen
-_LEAN_KEPT = 0.25
+_LEAN_KEPT = 0.5
 _LEAN_SIGMA_S = 1.0
 _UP = np.array([0.0, 0.0, 1.0])
 _ARM_REST_DEG = 78.0
@@ -133,7 +133,7 @@ def _upright(body: CanonicalBody, posed: PosedBody, times_s: Array, down: Array,
     lean = np.arctan2(trunk @ ahead, trunk @ up)
     upper = np.abs(lean) < np.deg2rad(60.0)  # somebody who lies is not set upright
     slow = filter_positions(Gaussian(_LEAN_SIGMA_S), times_s, np.clip(lean, -1.0, 1.0)[:, None])[:, 0]
-    turn = np.where(upper, -(1.0 - _LEAN_KEPT) * slow * legs, 0.0)
+    turn: Array = np.where(upper, -(1.0 - _LEAN_KEPT) * slow * legs, 0.0)
     # turning about up x ahead by a positive angle leads `up` towards `ahead`
     return np.asarray(quaternion_multiply(rotvec_to_quaternion(turn[:, None] * np.cross(up, ahead)), root))
 
