@@ -24,7 +24,8 @@ _MOST_PER_FRAME: Final = 400
 _MOST_FRAMES: Final = 6
 _FIRST_INTERVAL_S: Final = 0.25
 _BORDER_PX: Final = 4.0
-_FLAT_LEVELS: Final = 3.0
+# bars are black; a plain wall beside a door is not
+_BLACK_LEVEL: Final = 24.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +133,9 @@ def _small_grey(image: Image) -> Image:
 
 
 def _content(grey: Image) -> tuple[int, int, int, int]:
-    """The part (x0, y0, x1, y1) of an image inside of flat bars."""
-    rows = np.flatnonzero(grey.std(axis=1) > _FLAT_LEVELS)
-    columns = np.flatnonzero(grey.std(axis=0) > _FLAT_LEVELS)
+    """The part (x0, y0, x1, y1) of an image inside of black bars."""
+    rows = np.flatnonzero(np.percentile(grey, 98.0, axis=1) > _BLACK_LEVEL)
+    columns = np.flatnonzero(np.percentile(grey, 98.0, axis=0) > _BLACK_LEVEL)
     if not len(rows) or not len(columns):
         return 0, 0, grey.shape[1], grey.shape[0]
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

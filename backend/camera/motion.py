@@ -189,7 +189,7 @@ def _agree(points: Array, inliers: NDArray[np.bool_]) -> bool:
 def _follow(last: Image, grey: Image, points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Where points (N, 2) of the last small image are in the next, and which of them are found there and back."""
     settings = {"winSize": (15, 15), "maxLevel": 3}
-    start = points.reshape(-1, 1, 2)
+    start = np.ascontiguousarray(points).reshape(-1, 1, 2)
     there, found, _ = cv2.calcOpticalFlowPyrLK(last, grey, start, np.empty_like(start), **settings)  # type: ignore[call-overload]
     back, returned, _ = cv2.calcOpticalFlowPyrLK(grey, last, there, np.empty_like(start), **settings)  # type: ignore[call-overload]
     gap = np.linalg.norm((back - start).reshape(-1, 2), axis=1)

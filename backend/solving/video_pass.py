@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from backend.camera import CameraMotionMeter
 from backend.camera.edges import EdgeMeter, FrameSegments
+from backend.camera.motion import BackgroundSample, camera_motion
 from backend.people.networks import PeopleNetworks
 from backend.people.options import PeopleOptions
 from backend.people.tracker import PeopleTracker
@@ -50,7 +51,6 @@ class _ShotState:
     """What `_Shots` says of one frame, with its state after it: it runs ahead of what is followed and kept."""
 
     is_cut: bool
-    camera_moves: bool
     state: Arrays
 
 
@@ -67,14 +67,14 @@ class _Shots:
         return self._edges.segments()
 
     @property
-    def camera_moves(self) -> bool:
-        return self._meter.moves
+    def samples(self) -> tuple[BackgroundSample, ...]:
+        return self._meter.samples
 
     def look(self, frame: Frame) -> _ShotState:
         cut = self._cuts.update(frame)
         self._meter.update(frame, new_shot=cut)
         self._edges.update(frame)
-        return _ShotState(cut, self._meter.moves, self.state())
+        return _ShotState(cut, self.state())
 
     def state(self) -> Arrays:
         # neither part writes into its arrays, so what is handed out stays as it is
@@ -98,7 +98,7 @@ class VideoPass:
         self._checkpoint = checkpoint
         self._tracker = PeopleTracker(options, networks)
         self._shots = _Shots()
-        self._shot_states = [_ShotState(False, False, self._shots.state())]
+        self._shot_states = [_ShotState(False, self._shots.state())]
         self._frame_index: list[int] = []
         self._times_s: list[float] = []
         self._cuts_s: list[float] = []
@@ -146,12 +146,13 @@ class VideoPass:
         self._times_s.append(frame.time_s)
 
     def _tracked(self, stopped: bool) -> TrackedVideo:
+        tracks = tuple(self._tracker.tracks())
         return TrackedVideo(
             frame_index=np.array(self._frame_index, np.intp),
             times_s=np.array(self._times_s, np.float64),
-            tracks=tuple(self._tracker.tracks()),
+            tracks=tracks,
             cuts_s=tuple(self._cuts_s),
-            camera_moves=self._shot_states[-1].camera_moves,
+            camera_moves=camera_motion(self._shots.samples, tracks, self._reader.info.width).moves,
             stopped=stopped,
             waited_s=self._waited_s,
             segments=self._shots.segments,
@@ -179,7 +180,7 @@ class VideoPass:
         self._cuts_s = np.asarray(arrays["cuts_s"], np.float64).tolist()
         self._tracker.restore(_below(arrays, "tracker/"))
         self._shots.restore(arrays)
-        self._shot_states = [_ShotState(False, self._shots.camera_moves, self._shots.state())]
+        self._shot_states = [_ShotState(False, self._shots.state())]
 
 
 def _below(arrays: Arrays, prefix: str) -> Arrays:
