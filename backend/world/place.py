@@ -17,6 +17,7 @@ from backend.world.gravity import Footing, GravityHints, estimate_gravity, gravi
 from backend.world.root_path import RootPath, Sightings, Steps, solve_root_path
 from backend.world.unseen import Unseen, settle_unseen
 from backend.world.world_track import Array, Gravity, WorldOptions, WorldTrack
+from backend.world.world_warnings import gravity_warning, legs_warning
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
 from blender_addon.motion.contacts import contact_probability, planted_frames, point_speed_m_s, true_runs
 from blender_addon.motion.foot_evidence import foot_figures, stands
@@ -39,11 +40,7 @@ _FLOOR_PERCENTILE = 20.0
 _FLOOR_WINDOW_S = 1.5
 _FLOOR_DRIFT_M = 0.35
 _FEW_FRAMES = 3
-_LEGS_MISSING_SHARE = 0.3
 _ANY_HEIGHT_M = 100.0
-# the user is told when gravity is less certain than this, or the camera rolled by more
-_UNSURE_DEG = 12.0
-_ROLLED_DEG = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,38 +297,18 @@ def _gravity_source(options: WorldOptions) -> str:
     return "given" if options.gravity_camera is not None else "found"
 
 
-def _gravity_warning(gravity: Gravity) -> str | None:
-    """What the user has to know of the direction down."""
-    x, y, z = gravity.down
-    used = f"{x:.2f},{y:.2f},{z:.2f}"
-    if gravity.uncertainty_deg > _UNSURE_DEG:
-        return (
-            f"It is not certain which way is down (+- {gravity.uncertainty_deg:.0f} degrees); {used} was taken. If the "
-            "person leans, lies in the air or stands on a wall, give --gravity X,Y,Z (0,1,0: a level camera)"
-        )
-    if gravity.roll_deg > _ROLLED_DEG:
-        return (
-            f"The camera seems to be rolled by {gravity.roll_deg:.0f} degrees ({used} is down). If it was not, give "
-            "--gravity X,Y,Z (0,1,0: a level camera)"
-        )
-    return None
-
-
 def _warnings(scene: _Scene, gravity: Gravity, options: WorldOptions) -> tuple[str, ...]:
     found = []
-    doubt = None if options.gravity_camera is not None else _gravity_warning(gravity)
+    doubt = None if options.gravity_camera is not None else gravity_warning(gravity)
     if doubt is not None:
         found.append(doubt)
     if options.camera_moves:
         found.append("The camera moves; Marionet takes it as still, so the path through the world will drift")
     if not scene.seen.weights.any():
         found.append("No keypoint was seen well enough to place the person")
-    share = scene.unseen.legs_share
-    if share > _LEGS_MISSING_SHARE:
-        found.append(
-            f"The legs are not in the frame in {100.0 * share:.0f} % of the time: they hang straight, or stay as last "
-            "seen, and their motion is not known"
-        )
+    missing = legs_warning(scene.unseen.legs_share)
+    if missing is not None:
+        found.append(missing)
     for warning in found:
         _log.warning(warning)
     return tuple(found)
