@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from backend.camera import choose_intrinsics
+from backend.camera.edges import scene_edges
 from backend.embedding.augmented_views import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.part_retrieval import PartSettings
@@ -25,7 +26,7 @@ from backend.errors import BadInputError, Cancelled, NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.networks import PeopleNetworks, load_people_networks
 from backend.people.options import Choice, PeopleOptions
-from backend.solving.cautions import PartlySeen, find_unseen, turned_camera
+from backend.solving.cautions import PartlySeen, find_unseen
 from backend.solving.checkpoint import open_checkpoint
 from backend.solving.clip_assembly import assemble_clip
 from backend.solving.device import choose_device
@@ -35,10 +36,10 @@ from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, So
 from backend.solving.video_pass import TrackedVideo, VideoPass
 from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback
 from backend.video import VideoReader, open_video
-from backend.world import WorldOptions, WorldTrack, place_in_world
+from backend.world import WorldOptions, WorldTrack, place_in_world, shared_world
 from blender_addon.motion.clip import ClipHeader, MotionClip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
-from blender_addon.motion.quality import measure_clip
+from blender_addon.motion.quality import clip_figures
 from blender_addon.motion.smoothing import PRESETS, smooth_clip
 
 __all__ = ["ChunkCallback", "SolveModels", "SolveRequest", "SolveResult", "SolvedChunk", "load_models", "solve"]
@@ -134,16 +135,25 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip,
     """Poses, world and smoothing of each person; the first person's camera is everyone's camera."""
     clips: list[MotionClip] = []
     solver = _Poses(job.models.poses, job.intrinsics, job.request)
-    options = WorldOptions(gravity_camera=_direction(job.request), camera_moves=job.tracked.camera_moves)
+    options = WorldOptions(
+        gravity_camera=_direction(job.request),
+        edges=scene_edges(job.tracked.segments, job.tracked.tracks, job.intrinsics),
+        camera_moves=job.tracked.camera_moves,
+    )
     for person, track in enumerate(tracks):
         job.progress(Progress("poses", person, len(tracks)))
         with job.clock.stage("poses"):
             poses = solver.solve(track)
         with job.clock.stage("world"):
             world = place_in_world(poses, track, job.intrinsics, options)
-            options = replace(options, world_from_camera=world.world_from_camera[0])
+            options = shared_world(options, world)
         with job.clock.stage("smooth"):
-            header = _header(job, person, track, world)
+            header = replace(
+                _header(job, person, track, world),
+                figures=world.figures,
+                gravity_source=world.gravity_source,
+                gravity_uncertainty_deg=round(world.gravity_uncertainty_deg, 1),
+            )
             clip = assemble_clip(job.tracked, track, poses, world, job.intrinsics, header)
             clips.append(_with_figures(smooth_clip(clip, PRESETS[job.request.smoothing])))
     job.progress(Progress("poses", len(tracks), len(tracks)))
@@ -267,9 +277,6 @@ def _warnings(job: _Job, world: WorldTrack, unseen: PartlySeen) -> tuple[ClipWar
     warnings = [ClipWarning(code.VIDEO_DAMAGED, text) for text in job.reader.warnings]
     warnings += world.warnings
     warnings += [ClipWarning(code.UNSEEN_PARTS, text) for text in unseen.warnings]
-    turned = turned_camera(world.gravity_camera) if job.request.gravity_camera is None else ""
-    if turned:
-        warnings.append(ClipWarning(code.CAMERA_TURNED, turned))
     if job.intrinsics.is_assumed:
         text = f"the camera is not known ({job.intrinsics.source}): distances may be off; give --fov"
         warnings.append(ClipWarning(code.CAMERA_ASSUMED, text))
@@ -309,7 +316,7 @@ def _header(job: _Job, person: int, track: PersonTrack, world: WorldTrack) -> Cl
 
 
 def _with_figures(clip: MotionClip) -> MotionClip:
-    return replace(clip, header=replace(clip.header, figures=measure_clip(clip).as_figures()))
+    return replace(clip, header=replace(clip.header, figures=clip_figures(clip)))
 
 
 def _ignore(_: Progress) -> None:

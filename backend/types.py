@@ -68,6 +68,17 @@ class Intrinsics:
 
 
 @dataclass(frozen=True, slots=True)
+class SceneEdges:
+    """Straight edges of the scene, people left out: `rays` (S, 2, 3) unit directions in the camera through both ends
+    of each segment, `length` (S,) in parts of the frame's longer side, `frames` that they were collected from.
+    """
+
+    rays: Array
+    length: Array
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """A person's box (x0, y0, x1, y1) in px with a score 0..1; hip and body-top points (2,) px where known."""
 
@@ -104,7 +115,8 @@ class PoseTrack:
 
     rotations_wxyz (T, J, 4) local, joint 0 the root orientation in the camera; root_camera_m (T, 3) pelvis;
     joints_camera_m (T, 17, 3); confidence, score, margin (T,); gravity_camera (3,) unit vector pointing down, in
-    the camera, as the poses suggest it; height_m and bone_scales (J,) the body shape.
+    the camera, as the poses suggest it; height_m and bone_scales (J,) the body shape; gravity_spread_deg how far that
+    direction wanders over the clip.
     """
 
     rotations_wxyz: Array
@@ -116,6 +128,7 @@ class PoseTrack:
     gravity_camera: Array
     height_m: float
     bone_scales: Array
+    gravity_spread_deg: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from backend.batch.storage import Storage
 from backend.batch.tasks import OutputKind
 from blender_addon.motion.clip_warning import WarningCode
 from blender_addon.motion.quality_labels import FIGURES
+from blender_addon.motion.quality_words import grade
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +179,9 @@ def _figures(record: ClipRecord) -> str:
         if figure.name in record.figures:
             value = record.figures[figure.name]
             kind = "bad" if figure.is_bad(value) else ""
-            cells.append(
-                f'<div class="{kind}"><b>{figure.number(value)}</b> {figure.unit}<span>{figure.label}</span></div>'
-            )
+            graded = grade(figure.name, value)
+            label = figure.label if graded is None else f"{figure.label}: {graded.value}"
+            cells.append(f'<div class="{kind}"><b>{figure.number(value)}</b> {figure.unit}<span>{label}</span></div>')
     return f'<div class="figures">{"".join(cells)}</div>' if cells else ""
 
 

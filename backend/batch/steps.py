@@ -43,7 +43,7 @@ from backend.types import Progress, ProgressCallback
 from backend.visualization import make_thumbnail, write_overlay, write_sheet
 from blender_addon.motion.clip import ClipError, MotionClip, read_clip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
-from blender_addon.motion.quality import measure_clip
+from blender_addon.motion.quality import clip_figures
 
 _SIDE_FILES: Final = "textures"
 
@@ -162,7 +162,7 @@ def look_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> St
             outputs += [one.publish(path, OutputKind.CLIP) for one, path in zip(made, solved, strict=True)]
     return StepOutcome(
         outputs=tuple(outputs),
-        figures=measure_clip(clips[0]).as_figures(),
+        figures=clip_figures(clips[0]),
         warnings=tuple(dict.fromkeys(warnings)),
         facts=clip_facts(clips),
         faults=tuple(faults),

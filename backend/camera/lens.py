@@ -39,6 +39,13 @@ def normalised_points(intrinsics: Intrinsics, points_px: Array) -> Array:
     return _undistorted(points.reshape(-1, 2), intrinsics.distortion).reshape(points.shape) if bent else points
 
 
+def pixel_rays(intrinsics: Intrinsics, points_px: Array) -> Array:
+    """Unit directions (..., 3) in the camera through pixels (..., 2); lens distortion is undone. NaN stays NaN."""
+    plane = normalised_points(intrinsics, points_px)
+    rays = np.concatenate([plane, np.ones_like(plane[..., :1])], axis=-1)
+    return np.asarray(rays / np.linalg.norm(rays, axis=-1, keepdims=True))
+
+
 def project_m(intrinsics: Intrinsics, points_m: Array) -> Array:
     """Pixels (..., 2) of camera points (..., 3) in m, with lens distortion; NaN for points behind the camera."""
     points_m = np.asarray(points_m, dtype=np.float64)

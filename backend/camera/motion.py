@@ -3,87 +3,198 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.types import Frame, Image
+from backend.camera.people_mask import on_people, poses_px
+from backend.types import Array, Frame, Image, PersonTrack
 
-_WIDTH_PX: Final = 256
+_WIDTH_PX: Final = 320
 _EVERY_S: Final = 0.25
-_FEATURES: Final = 160
-_MIN_FEATURES: Final = 24
-_MIN_INLIERS: Final = 0.5
-# a camera on a stand stays within a pixel of 256; a hand-held one drifts by several within a second or two
-_MOVES_SHARE: Final = 0.012
-_MOVED_SHARE_OF_SAMPLES: Final = 0.15
+_FEATURES: Final = 200
+_MIN_FEATURES: Final = 20
+_MOST_SAMPLES: Final = 64
+# points that are lost on the way there and back are no features; the reference is renewed when this part is left
+_ROUND_TRIP_PX: Final = 0.5
+_LEAST_LEFT: Final = 0.4
+# a background that stays within this is still: codec noise and light move features by less
+_STILL_PX: Final = 0.6
+_STILL_SHARE: Final = 0.3
+_FIT_PX: Final = 1.5
+_LEAST_INLIERS: Final = 0.35
+# agreeing points have to lie in this many of 4 x 4 parts of the frame, or they may be one thing that moves
+_LEAST_CELLS: Final = 4
+# parts of the width: a shift that counts, and what the camera has to reach in a tenth of the samples
+_MOVES_SHARE: Final = 0.007
+_LARGE_PERCENTILE: Final = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundSample:
+    """Features followed from the source frame `reference` to `index`: places (N, 2) in px of the upright frame."""
+
+    reference: int
+    index: int
+    before_px: NDArray[np.float32]
+    after_px: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraMotion:
+    """`moves`, and the `share` of the frame's width by which the background is off in its larger moments."""
+
+    moves: bool
+    share: float
 
 
 class CameraMotionMeter:
-    """Feed frames in order; `moves` says whether the background shifted, turned or grew over the clip.
+    """Feed frames in order; `samples` are features of the background that were followed since the shot's start.
 
-    Four times a second the corners of the shot's first image are followed into the present one, and the most
-    common similarity transform of them is taken for the camera: a person covers the lesser part of the image.
-    Costs about 3 ms a sample.
+    Four times a second the features are followed from the last sample to the present one. A person covers some of
+    them: `camera_motion` leaves these out once it is known where people were. Costs about 5 ms a sample.
     """
 
     def __init__(self) -> None:
-        self._reference: Image | None = None
-        self._points: NDArray[np.float32] | None = None
+        self._grey: Image | None = None
+        self._scale = 1.0
+        self._reference = 0
+        self._count = 0
+        self._before = np.zeros((0, 2), np.float32)
+        self._after = np.zeros((0, 2), np.float32)
         self._next_s = -math.inf
-        self._samples = 0
-        self._moved = 0
+        self._every = 1
+        self._turn = 0
+        self._samples: list[BackgroundSample] = []
+
+    @property
+    def samples(self) -> tuple[BackgroundSample, ...]:
+        """What was followed so far, at most 64 samples spread over the video."""
+        return tuple(self._samples)
 
     @property
     def moves(self) -> bool:
-        """Whether a good part of the samples shows a shifted background."""
-        return self._moved >= max(2, _MOVED_SHARE_OF_SAMPLES * self._samples)
+        """Whether the background moves, with people taken for background."""
+        return bool(self._samples) and camera_motion(self.samples, (), round(_WIDTH_PX * self._scale)).moves
 
     def update(self, frame: Frame, new_shot: bool = False) -> None:
         """Take the next frame; `new_shot` makes it the reference that later ones are compared with."""
         if new_shot:
-            self._reference, self._next_s = None, -math.inf
+            self._grey, self._next_s = None, -math.inf
         if frame.time_s < self._next_s:
             return
         self._next_s = frame.time_s + _EVERY_S
         grey = _small_grey(frame.image)
-        if self._reference is None or self._points is None:
-            self._renew(grey)
+        self._scale = frame.image.shape[1] / _WIDTH_PX
+        if self._grey is None or not len(self._after):
+            self._renew(grey, frame.index)
             return
-        shift = _background_shift(self._reference, grey, self._points)
-        self._samples += 1
-        if shift is None:
-            # the background is gone from view (a pan), or there never was enough of it: compare anew from here
-            self._renew(grey)
-        elif shift > _MOVES_SHARE:
-            self._moved += 1
+        found, kept = _follow(self._grey, grey, self._after)
+        self._before, self._after, self._grey = self._before[kept], found[kept], grey
+        self._keep(frame.index)
+        if len(self._after) < max(_MIN_FEATURES, _LEAST_LEFT * self._count):
+            self._renew(grey, frame.index)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """What later answers depend on, as named arrays."""
+        whole = [self._reference, self._count, self._every, self._turn]
         arrays: dict[str, NDArray[np.generic]] = {
-            "counts": np.array([self._samples, self._moved], np.int64),
-            "next_s": np.array(self._next_s),
+            "whole": np.array(whole, np.int64),
+            "real": np.array([self._next_s, self._scale]),
+            "points": np.concatenate([self._before, self._after], axis=1),
+            "frames": np.array([[one.reference, one.index, len(one.before_px)] for one in self._samples], np.int64),
+            "samples": np.concatenate(
+                [np.zeros((0, 4), np.float32)]
+                + [np.concatenate([one.before_px, one.after_px], axis=1) for one in self._samples]
+            ),
         }
-        if self._reference is not None:
-            arrays["reference"] = self._reference
-        if self._points is not None:
-            arrays["points"] = self._points
-        return arrays
+        return arrays if self._grey is None else arrays | {"grey": self._grey}
 
     def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on from what `state` gave."""
-        self._samples, self._moved = (int(value) for value in np.asarray(arrays["counts"], np.int64))
-        self._next_s = float(np.asarray(arrays["next_s"], np.float64))
-        self._reference = np.asarray(arrays["reference"], np.uint8) if "reference" in arrays else None
-        self._points = np.asarray(arrays["points"], np.float32) if "points" in arrays else None
+        whole = np.asarray(arrays["whole"], np.int64)
+        self._reference, self._count, self._every, self._turn = (int(value) for value in whole)
+        self._next_s, self._scale = (float(value) for value in np.asarray(arrays["real"], np.float64))
+        self._grey = np.asarray(arrays["grey"], np.uint8) if "grey" in arrays else None
+        points = np.asarray(arrays["points"], np.float32)
+        self._before, self._after = points[:, :2], points[:, 2:]
+        self._samples, at = [], 0
+        every = np.asarray(arrays["samples"], np.float32)
+        for reference, index, count in np.asarray(arrays["frames"], np.int64).reshape(-1, 3).tolist():
+            rows = every[at : at + count]
+            self._samples.append(BackgroundSample(reference, index, rows[:, :2], rows[:, 2:]))
+            at += count
 
-    def _renew(self, grey: Image) -> None:
-        points = cv2.goodFeaturesToTrack(grey, _FEATURES, 0.01, 6)
-        self._reference = grey
-        self._points = None if points is None or len(points) < _MIN_FEATURES else points.astype(np.float32)
+    def _keep(self, index: int) -> None:
+        self._turn += 1
+        if self._turn % self._every:
+            return
+        scale = np.float32(self._scale)
+        self._samples.append(BackgroundSample(self._reference, index, self._before * scale, self._after * scale))
+        if len(self._samples) > _MOST_SAMPLES:
+            self._samples, self._every = self._samples[1::2], 2 * self._every
+
+    def _renew(self, grey: Image, index: int) -> None:
+        points = cv2.goodFeaturesToTrack(grey, _FEATURES, 0.01, 7)
+        self._grey, self._reference = grey, index
+        found = np.zeros((0, 2), np.float32) if points is None else np.asarray(points, np.float32).reshape(-1, 2)
+        self._before = self._after = found if len(found) >= _MIN_FEATURES else found[:0]
+        self._count = len(self._before)
+
+
+def camera_motion(samples: Sequence[BackgroundSample], tracks: Sequence[PersonTrack], width_px: int) -> CameraMotion:
+    """Whether the camera moved, for a video `width_px` wide in which `tracks` are the people.
+
+    A still camera taken for a moving one is the worse mistake: where a good part of the background stays in place, the
+    camera does; where too little of it agrees on one motion, it counts as still.
+    """
+    shifts = [shift for sample in samples if (shift := _shift_share(sample, tracks, width_px)) is not None]
+    if len(shifts) < 2:
+        return CameraMotion(False, 0.0)
+    large = float(np.percentile(shifts, _LARGE_PERCENTILE, method="lower"))
+    return CameraMotion(large > _MOVES_SHARE, large)
+
+
+def _shift_share(sample: BackgroundSample, tracks: Sequence[PersonTrack], width_px: int) -> float | None:
+    """How far the background is off in one sample, in parts of the width; None where too little of it is seen."""
+    before, after = sample.before_px.astype(np.float64), sample.after_px.astype(np.float64)
+    hidden = on_people(before, poses_px(tracks, sample.reference)) | on_people(after, poses_px(tracks, sample.index))
+    before, after = before[~hidden], after[~hidden]
+    if len(before) < _MIN_FEATURES:
+        return None
+    unit = width_px / _WIDTH_PX
+    still = np.linalg.norm(after - before, axis=1) < _STILL_PX * unit
+    if still.mean() > _STILL_SHARE:
+        return 0.0
+    transform, inliers = cv2.estimateAffine2D(before, after, ransacReprojThreshold=_FIT_PX * unit)
+    if transform is None or not _agree(before, np.asarray(inliers).ravel() == 1):
+        return 0.0
+    moved = np.linalg.norm(before @ transform[:, :2].T + transform[:, 2] - before, axis=1)
+    return float(np.median(moved) / width_px)
+
+
+def _agree(points: Array, inliers: NDArray[np.bool_]) -> bool:
+    """Whether enough points (N, 2), in enough parts of the frame, move together."""
+    if inliers.mean() < _LEAST_INLIERS:
+        return False
+    low, size = points.min(axis=0), np.maximum(np.ptp(points, axis=0), 1.0)
+    cells = np.minimum((4.0 * (points[inliers] - low) / size).astype(int), 3)
+    return len({(int(x), int(y)) for x, y in cells}) >= _LEAST_CELLS
+
+
+def _follow(last: Image, grey: Image, points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Where points (N, 2) of the last small image are in the next, and which of them are found there and back."""
+    settings = {"winSize": (15, 15), "maxLevel": 3}
+    start = np.ascontiguousarray(points).reshape(-1, 1, 2)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(last, grey, start, np.empty_like(start), **settings)  # type: ignore[call-overload]
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(grey, last, there, np.empty_like(start), **settings)  # type: ignore[call-overload]
+    gap = np.linalg.norm((back - start).reshape(-1, 2), axis=1)
+    kept = (np.asarray(found).ravel() == 1) & (np.asarray(returned).ravel() == 1) & (gap < _ROUND_TRIP_PX)
+    return np.asarray(there, np.float32).reshape(-1, 2), kept
 
 
 def _small_grey(image: Image) -> Image:
@@ -92,19 +203,3 @@ def _small_grey(image: Image) -> Image:
         image = np.asarray(cv2.resize(image, (2 * _WIDTH_PX, 2 * height), interpolation=cv2.INTER_NEAREST), np.uint8)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, (_WIDTH_PX, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def _background_shift(reference: Image, grey: Image, points: NDArray[np.float32]) -> float | None:
-    """How far the image's corners moved, as a share of its width, or None where too little agrees."""
-    start = np.empty_like(points)
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(reference, grey, points, start, winSize=(15, 15), maxLevel=3)
-    kept = np.asarray(found).ravel() == 1
-    if kept.sum() < _MIN_FEATURES:
-        return None
-    transform, inliers = cv2.estimateAffinePartial2D(points[kept], np.asarray(moved)[kept], ransacReprojThreshold=0.7)
-    if transform is None or inliers.mean() < _MIN_INLIERS:
-        return None
-    height, width = grey.shape
-    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], dtype=np.float64)
-    after = corners @ transform[:, :2].T + transform[:, 2]
-    return float(np.linalg.norm(after - corners, axis=1).mean() / width)

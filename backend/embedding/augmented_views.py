@@ -58,7 +58,7 @@ class Query:
 class ClipEmbedding:
     """What the image tower says of T frames, in the camera: queries, the plain one first; joints_m (T, 17, 3) at
     canonical size with error_m (T, 17); turns (T, J, 3, 3); half_size (T,); and of the whole clip: gravity (3,) unit
-    vector down, proportions (7,).
+    vector down, proportions (7,), and gravity_spread_deg, how far the frames' own gravity lies from it.
     """
 
     queries: tuple[Query, ...]
@@ -68,6 +68,7 @@ class ClipEmbedding:
     half_size: Array
     gravity: Array
     proportions: Array
+    gravity_spread_deg: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ def embed_clip(towers: Towers, window: LandmarkWindow, views: Sequence[View]) ->
     frames = len(window.points)
     blocks = [slice(at, at + _BLOCK) for at in range(0, frames, _BLOCK)] or [slice(0, 0)]
     parts = [_embed(towers, _rows(window, rows), views) for rows in blocks]
-    down = np.median(np.concatenate([part.gravity for part in parts]), axis=0)
+    every = np.concatenate([part.gravity for part in parts])
+    down = np.median(every, axis=0)
     queries = zip(*(part.queries for part in parts), strict=True)
     return ClipEmbedding(
         tuple(_joined(query) for query in queries),
@@ -107,7 +109,18 @@ def embed_clip(towers: Towers, window: LandmarkWindow, views: Sequence[View]) ->
         np.concatenate([part.half_size for part in parts]),
         down / np.linalg.norm(down),
         np.median(np.concatenate([part.proportions for part in parts]), axis=0),
+        _spread_deg(every, down),
     )
+
+
+def _spread_deg(directions: Array, middle: Array) -> float:
+    """The usual angle (one sigma of a normal one) of directions (T, 3) to their middle (3,)."""
+    if not len(directions):
+        return 0.0
+    length = np.linalg.norm(directions, axis=-1) * np.linalg.norm(middle)
+    cosine = directions @ middle / np.maximum(length, 1e-9)
+    # the median of the length of a normal vector in the plane is 1.18 sigmas
+    return float(np.rad2deg(np.median(np.arccos(np.clip(cosine, -1.0, 1.0))))) / 1.18
 
 
 def _rows(window: LandmarkWindow, rows: slice) -> LandmarkWindow:

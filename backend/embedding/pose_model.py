@@ -194,4 +194,5 @@ def _pose_track(
         clip.gravity,
         shape.height_m,
         np.asarray(shape.bone_scales),
+        clip.gravity_spread_deg,
     )

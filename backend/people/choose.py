@@ -8,6 +8,7 @@ import numpy as np
 
 from backend.errors import BadInputError, NoPersonError
 from backend.people.options import Choice, Selection
+from backend.people.subject import prominence
 from backend.types import PersonTrack
 
 _BODY = slice(11, 33)  # landmarks below the neck
@@ -27,19 +28,15 @@ def choose_tracks(tracks: Sequence[PersonTrack], selection: Selection) -> list[P
         return [_by_number(tracks, selection.index)]
     if selection.choice is Choice.CLICK:
         return [_under_click(tracks, selection)]
-    measure = {Choice.LARGEST: size_over_time, Choice.LONGEST: seconds_seen, Choice.MOST_MOVING: amount_moved}
+    if selection.choice is Choice.LARGEST:
+        return [max(tracks, key=lambda track: prominence(track, selection.frame_px))]
+    measure = {Choice.LONGEST: seconds_seen, Choice.MOST_MOVING: amount_moved}
     return [max(tracks, key=measure[selection.choice])]
 
 
 def seconds_seen(track: PersonTrack) -> float:
     """Number of frames in sight (all tracks share one frame rate)."""
     return float((track.presence > 0).sum())
-
-
-def size_over_time(track: PersonTrack) -> float:
-    """Sum over frames of the body box's diagonal in px: large and long in sight."""
-    extent = track.box_px[:, 2:] - track.box_px[:, :2]
-    return float(np.nansum(np.hypot(extent[:, 0], extent[:, 1])))
 
 
 def amount_moved(track: PersonTrack) -> float:

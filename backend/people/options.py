@@ -17,7 +17,7 @@ class Quality(Enum):
 
 
 class Choice(Enum):
-    """Which of the people in a video is wanted."""
+    """Which of the people in a video is wanted; the largest one is the subject of the shot (`people.subject`)."""
 
     LARGEST = "largest"
     LONGEST = "longest"
@@ -33,6 +33,7 @@ class Selection:
 
     `click_in_px` (width, height) is the upright image that a point is counted in where that is another than the
     video's frame of square pixels: a program that shows pixels as they are stored counts fewer or more of them.
+    `frame_px` (width, height) of the video, where it is known: the largest person counts more in its middle.
     """
 
     choice: Choice = Choice.LARGEST
@@ -40,6 +41,7 @@ class Selection:
     click_frame: int = 0
     index: int | None = None
     click_in_px: tuple[int, int] | None = None
+    frame_px: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.choice is Choice.CLICK and self.click_px is None:
@@ -48,12 +50,12 @@ class Selection:
             raise BadInputError("Choosing a person by number needs the number", "The contact sheet shows the numbers")
 
     def in_frame(self, width: int, height: int) -> Selection:
-        """The same choice, its point in px of the video's upright frame of `width` x `height`.
+        """The same choice for a video's upright frame of `width` x `height`, its point in px of that.
 
         Raises BadInputError where the image that the point was counted in lies on its side.
         """
         if self.click_px is None or self.click_in_px is None or self.click_in_px == (width, height):
-            return replace(self, click_in_px=None)
+            return replace(self, click_in_px=None, frame_px=(width, height))
         if self.click_in_px == (height, width):
             raise BadInputError(
                 f"The point was picked in an image of {height} x {width} pixels, upright the video has {width} x "
@@ -61,9 +63,8 @@ class Selection:
                 "The image lay on its side there: give the point in the upright image, or choose by number",
             )
         x, y = self.click_px
-        return replace(
-            self, click_px=(x * width / self.click_in_px[0], y * height / self.click_in_px[1]), click_in_px=None
-        )
+        point = x * width / self.click_in_px[0], y * height / self.click_in_px[1]
+        return replace(self, click_px=point, click_in_px=None, frame_px=(width, height))
 
 
 @dataclass(frozen=True, slots=True)

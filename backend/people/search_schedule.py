@@ -17,7 +17,8 @@ from backend.people.tracked_person import TrackedPerson
 from backend.types import Array
 
 BYSTANDER_INTERVAL_S = 0.12  # from one look at a bystander person to the next: every fourth frame of 30 a second
-_BYSTANDER_SHARE = 0.8  # of the leader's size, now and summed over time
+# of the leader's size, now and summed over time: nobody smaller becomes the subject by place and motion
+_BYSTANDER_SHARE = 0.6
 _NEAR_COVER = 0.2  # of a person's box hidden by the leader's: they may exchange identities, so both are watched
 _MISSING_INTERVAL_S, _EMPTY_INTERVAL_S = 0.1, 0.2
 _EAGER_SEARCHES = 10  # looks in a row at every frame before an empty image is looked at less often

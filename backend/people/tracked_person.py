@@ -13,6 +13,7 @@ from backend.people.landmarks import LandmarkBatch
 from backend.people.person_search import Box, Candidate
 from backend.people.region import Roi
 from backend.people.reidentification import Absent
+from backend.people.subject import stature_px
 from backend.people.track_log import TrackLog, row_box, row_keypoints, row_of
 from backend.types import Array
 
@@ -82,7 +83,7 @@ _UNKNOWN = -1
 class TrackedPerson:
     """State of one person; `last_seen` is a position among the frames given to the tracker, `last_seen_s` its time.
 
-    `size_px` is the body box's diagonal when last seen, `size_sum_px` its sum over the frames so far.
+    `size_px` is the stature in the image when last seen, whatever the pose; `size_sum_px` its sum over the frames.
     """
 
     motion: MotionFilter
@@ -128,8 +129,7 @@ class TrackedPerson:
         self._measure()
 
     def _measure(self) -> None:
-        x0, y0, x1, y1 = self.last_box
-        self.size_px = math.hypot(x1 - x0, y1 - y0)
+        self.size_px = float(stature_px(self.keypoints(self.last_seen).astype(np.float64)))
         self.size_sum_px += self.size_px
 
     def lose(self, position: int, previous: int, previous_s: float) -> None:

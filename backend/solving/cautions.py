@@ -1,17 +1,16 @@
-"""What a solve cannot know and the user should: parts of the body that are never seen, a camera that lies on its side.
+"""Parts of the body that a video never shows, so that their pose is a guess.
 
 May import numpy and `backend.types`.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from backend.types import Array, PersonTrack
+from backend.types import PersonTrack
 
 # indices of the BlazePose landmarks that show a part; an earlier part speaks for the later ones that hang on it
 _PARTS: Final = (
@@ -24,7 +23,6 @@ _PARTS: Final = (
 _VISIBLE: Final = 0.5
 _NEVER: Final = 0.05
 _SELDOM: Final = 0.5
-_MOST_ROLL_DEG: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +59,3 @@ def find_unseen(track: PersonTrack, width: int, height: int) -> PartlySeen:
         else:
             told.append(f"the {words} {verb} seen in {int(seen.sum())} of {len(seen)} frames: elsewhere a guess")
     return PartlySeen(tuple(never), tuple(told))
-
-
-def turned_camera(down: Array) -> str:
-    """A sentence where down (3,) in camera axes lies more than 30 degrees from the image's lower edge; else empty.
-
-    A camera that looks steeply up or down has no roll to speak of.
-    """
-    if math.hypot(float(down[0]), float(down[1])) < 0.5:
-        return ""
-    roll_deg = math.degrees(math.atan2(float(down[0]), float(down[1])))
-    if abs(roll_deg) <= _MOST_ROLL_DEG:
-        return ""
-    return (
-        f"the world was turned by {abs(roll_deg):.0f} degrees so that the person stands: turn the video upright if it "
-        "lies on its side; if the person lies or hangs, give the direction down with --gravity 0,1,0"
-    )

@@ -23,7 +23,7 @@ from backend.video.sequence import is_sequence, list_images
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_VERSION: Final = 3
+CHECKPOINT_VERSION: Final = 4
 _FILE: Final = "tracked.npz"
 _SAMPLE_BYTES: Final = 1 << 20
 Arrays = dict[str, NDArray[np.generic]]

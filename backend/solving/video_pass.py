@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import CameraMotionMeter
+from backend.camera.edges import EdgeMeter, FrameSegments
+from backend.camera.motion import BackgroundSample, camera_motion
 from backend.people.networks import PeopleNetworks
 from backend.people.options import PeopleOptions
 from backend.people.tracker import PeopleTracker
@@ -30,7 +32,8 @@ PreviewCallback = Callable[[PeopleTracker], None]
 class TrackedVideo:
     """What one pass over the video learnt: all frames of the range, everyone's track, cuts, and the camera.
 
-    frame_index (N,), times_s (N,); `stopped` where a cancel ended the pass early; `waited_s` for the decoder.
+    frame_index (N,), times_s (N,); `stopped` where a cancel ended the pass early; `waited_s` for the decoder;
+    `segments` are the straight edges of a few frames.
     """
 
     frame_index: NDArray[np.intp]
@@ -40,6 +43,7 @@ class TrackedVideo:
     camera_moves: bool
     stopped: bool
     waited_s: float
+    segments: tuple[FrameSegments, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,6 @@ class _ShotState:
     """What `_Shots` says of one frame, with its state after it: it runs ahead of what is followed and kept."""
 
     is_cut: bool
-    camera_moves: bool
     state: Arrays
 
 
@@ -57,24 +60,32 @@ class _Shots:
     def __init__(self) -> None:
         self._cuts = CutDetector()
         self._meter = CameraMotionMeter()
+        self._edges = EdgeMeter()
 
     @property
-    def camera_moves(self) -> bool:
-        return self._meter.moves
+    def segments(self) -> tuple[FrameSegments, ...]:
+        return self._edges.segments()
+
+    @property
+    def samples(self) -> tuple[BackgroundSample, ...]:
+        return self._meter.samples
 
     def look(self, frame: Frame) -> _ShotState:
         cut = self._cuts.update(frame)
         self._meter.update(frame, new_shot=cut)
-        return _ShotState(cut, self._meter.moves, self.state())
+        self._edges.update(frame)
+        return _ShotState(cut, self.state())
 
     def state(self) -> Arrays:
         # neither part writes into its arrays, so what is handed out stays as it is
         arrays: Arrays = {f"cuts/{name}": value for name, value in self._cuts.state().items()}
+        arrays |= {f"edges/{name}": value for name, value in self._edges.state().items()}
         return arrays | {f"camera/{name}": value for name, value in self._meter.state().items()}
 
     def restore(self, arrays: Arrays) -> None:
         self._cuts.restore(arrays_below(arrays, "cuts/"))
         self._meter.restore(arrays_below(arrays, "camera/"))
+        self._edges.restore(arrays_below(arrays, "edges/"))
 
 
 class VideoPass:
@@ -91,7 +102,7 @@ class VideoPass:
         self._checkpoint = checkpoint
         self._tracker = PeopleTracker(options, networks)
         self._shots = _Shots()
-        self._shot_states = [_ShotState(False, False, self._shots.state())]
+        self._shot_states = [_ShotState(False, self._shots.state())]
         self._frame_index: list[int] = []
         self._times_s: list[float] = []
         self._cuts_s: list[float] = []
@@ -141,14 +152,16 @@ class VideoPass:
         self._times_s.append(frame.time_s)
 
     def _tracked(self, stopped: bool) -> TrackedVideo:
+        tracks = tuple(self._tracker.tracks())
         return TrackedVideo(
             frame_index=np.array(self._frame_index, np.intp),
             times_s=np.array(self._times_s, np.float64),
-            tracks=tuple(self._tracker.tracks()),
+            tracks=tracks,
             cuts_s=tuple(self._cuts_s),
-            camera_moves=self._shot_states[-1].camera_moves,
+            camera_moves=camera_motion(self._shots.samples, tracks, self._reader.info.width).moves,
             stopped=stopped,
             waited_s=self._waited_s,
+            segments=self._shots.segments,
         )
 
     def _state(self) -> Arrays:
@@ -173,4 +186,4 @@ class VideoPass:
         self._cuts_s = np.asarray(arrays["cuts_s"], np.float64).tolist()
         self._tracker.restore(arrays_below(arrays, "tracker/"))
         self._shots.restore(arrays)
-        self._shot_states = [_ShotState(False, self._shots.camera_moves, self._shots.state())]
+        self._shot_states = [_ShotState(False, self._shots.state())]

@@ -163,18 +163,19 @@ def sample_backdrop(rng: np.random.Generator, panoramas: tuple[Path, ...], camer
         yaw_rad=float(rng.uniform(-np.pi, np.pi)),
         gain=float(np.exp(rng.uniform(0.0, np.log(4.0)))),
         floor_kind=floor_kind,
-        floor_colors=(_surface_color(rng), _surface_color(rng)),
+        floor_colors=(surface_color(rng), surface_color(rng)),
         floor_per_m=float(np.exp(rng.uniform(np.log(1.0), np.log(9.0)))),
         floor_angle_rad=float(rng.uniform(0.0, np.pi)),
         room_walls_m=walls,
         room_height_m=max(float(rng.uniform(2.3, 4.5)), float(eye[2]) + 0.3),
-        wall_colors=(_surface_color(rng), _surface_color(rng)),
+        wall_colors=(surface_color(rng), surface_color(rng)),
         wall_per_m=float(rng.uniform(0.4, 1.6)),
         shadow_catcher=bool(eye[2] > 0.3),
     )
 
 
-def _surface_color(rng: np.random.Generator) -> Color:
+def surface_color(rng: np.random.Generator) -> Color:
+    """A colour of paint or floor: mostly greyish."""
     value = rng.uniform(0.05, 0.85)
     tint = 1.0 + (rng.dirichlet((2.0, 2.0, 2.0)) * 3.0 - 1.0) * rng.beta(1.0, 3.0) * 0.6
     red, green, blue = np.clip(value * tint, 0.02, 0.95)
@@ -226,7 +227,7 @@ def sample_occluders(rng: np.random.Generator, camera: Camera, landmarks_m: Arra
         half = np.exp(rng.uniform(np.log(0.03), np.log(0.26), 3)) * share
         half *= min(1.0, max(clear - 0.05, 0.04) / float(np.linalg.norm(half)))
         turn = quaternion_to_matrix(rotvec_to_quaternion(rng.normal(0.0, 0.7, 3)))
-        color = _surface_color(rng)
+        color = surface_color(rng)
         material = Material(
             None,
             color,
@@ -234,15 +235,15 @@ def sample_occluders(rng: np.random.Generator, camera: Camera, landmarks_m: Arra
             -9.0,
             0.0,
             int(rng.integers(0, 4)),
-            _surface_color(rng),
+            surface_color(rng),
             float(rng.uniform(2.0, 30.0)),
             0.1,
         )
-        parts.append(Part(_box(center, half, turn), material))
+        parts.append(Part(box_mesh(center, half, turn), material))
     return tuple(parts)
 
 
-def _box(center: Array, half: Array, turn: Array) -> SkinnedMesh:
+def box_mesh(center: Array, half: Array, turn: Array) -> SkinnedMesh:
     """A box as a mesh that rides on bone 0."""
     corner: list[Array] = []
     normal: list[Array] = []

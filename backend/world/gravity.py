@@ -1,6 +1,11 @@
-"""Where down is: the poses' own hint, the habit of holding cameras level, and the plane of the standing feet.
+"""Where down is: the scene's edges, the poses' own hint, the habit of holding cameras level, and the standing feet.
 
-May import numpy and its own room. A unit vector in OpenCV camera axes (x right, y down, z forward).
+May import numpy and its own room. Unit vectors in OpenCV camera axes (x right, y down, z forward).
+
+Every hint can be wrong altogether: the poses' one when a person lies, the level one when the camera is rolled, the
+edges' one when the boards of a floor outvote the walls. So each is a mixture of "right" and "says nothing", all are
+multiplied over a grid of directions, and the best direction is refined. What is left on other directions is the
+uncertainty.
 """
 
 from __future__ import annotations
@@ -9,13 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.types import Array
-from backend.world.world_track import GravitySettings
+from backend.types import Array, SceneEdges
+from backend.world.vanishing import EdgeVote, Rows, refine, vote
+from backend.world.world_track import Gravity, GravitySettings
 
 _LEVEL = np.array([0.0, 1.0, 0.0])
-# a hint further off than this many of its sigmas is taken for wrong (Geman-McClure), e.g. a camera that is rolled
+_SPHERE = 4.0 * np.pi
+# a hint further off than this many of its sigmas is taken for wrong (Geman-McClure)
 _ROBUST_SIGMAS = 2.0
-_ROUNDS = 12
+# within this of the answer a direction counts as the same answer
+_SAME_DEG = 8.0
+_MOST_STEPS = 80
+_NO_EDGES = SceneEdges(np.zeros((0, 2, 3)), np.zeros(0), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,66 +37,144 @@ class Footing:
     weights: Array
 
 
-def estimate_gravity(pose_gravity: Array, settings: GravitySettings, footing: Footing | None = None) -> Array:
-    """The most likely down direction (3,). `pose_gravity` (3,) may be NaN when the poses say nothing.
+@dataclass(frozen=True, slots=True)
+class PoseHint:
+    """The poses' own direction `down` (3,), which wanders by `spread_deg` over the clip."""
 
-    Gauss-Newton over two small turns from the poses' gravity (or a level camera), re-weighted robustly.
-    """
-    pose = np.asarray(pose_gravity, dtype=np.float64)
-    known = bool(np.isfinite(pose).all()) and float(np.linalg.norm(pose)) > 1e-6
-    pose = pose / np.linalg.norm(pose) if known else _LEVEL
-    down = pose
-    for _ in range(_ROUNDS):
-        tangents = world_axes(down)[:2]
-        normal, right = 1e-9 * np.eye(2), np.zeros(2)
-        for residual, jacobian, weight in _hints(down, tangents, pose if known else None, settings, footing):
-            normal += weight * jacobian.T @ jacobian
-            right -= weight * jacobian.T @ residual
-        turn = np.linalg.solve(normal, right)
-        down = down + turn @ tangents
-        down = down / np.linalg.norm(down)
-    return np.asarray(down)
+    down: Array
+    spread_deg: float
 
 
-def _hints(
-    down: Array, tangents: Array, pose: Array | None, settings: GravitySettings, footing: Footing | None
-) -> list[tuple[Array, Array, float]]:
-    """Residuals in sigmas, their derivatives by the two `tangents` (2, 3), and robust weights."""
-    hints = []
-    side, ahead = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
-    directions = [(side, _LEVEL, settings.level_roll_deg), (ahead, _LEVEL, settings.level_pitch_deg)]
-    if pose is not None:
-        directions += [(side, pose, settings.pose_roll_deg), (ahead, pose, settings.pose_pitch_deg)]
-    for axis, reference, sigma_deg in directions:
-        sigma = np.sin(np.deg2rad(sigma_deg))
-        residual = np.array([(down - reference) @ axis]) / sigma
-        robust = 1.0 if reference is pose else _geman_mcclure(float(residual[0]))
-        hints.append((residual, (tangents @ axis)[None] / sigma, robust))
+@dataclass(frozen=True, slots=True)
+class GravityHints:
+    """What is known before the feet: the `pose` hint, None when the poses say nothing; the scene's edges' `vote`."""
+
+    pose: PoseHint | None
+    vote: EdgeVote
+
+
+def gravity_hints(pose: Array, pose_spread_deg: float = 0.0, edges: SceneEdges | None = None) -> GravityHints:
+    """The hints of a pose direction (3,), NaN where the poses say nothing, and of edges, which vote only once."""
+    length = float(np.linalg.norm(pose))
+    known = np.isfinite(length) and length > 1e-6
+    hint = PoseHint(np.asarray(pose, np.float64) / length, pose_spread_deg) if known else None
+    return GravityHints(hint, vote(edges or _NO_EDGES))
+
+
+def estimate_gravity(hints: GravityHints, settings: GravitySettings, footing: Footing | None = None) -> Gravity:
+    """The most likely direction down."""
+    tried = np.concatenate([hints.vote.axes, -hints.vote.axes])
+    belief = np.tile(hints.vote.gain, 2) + _log_hints(tried, hints, settings)
     if footing is not None and len(footing.places_m) >= 2:
-        hints.append(_floor_hint(down, tangents, settings, footing))
-    return hints
+        belief = belief + _log_floor(tried, footing, settings)
+    share = np.exp(belief - belief.max())
+    share = share / share.sum()
+    best = int(belief.argmax())
+    level = hints.vote.partner[best % len(hints.vote.axes)]
+
+    def others(down: Array) -> Rows:
+        return _rows(down, hints, settings, footing)
+
+    down, local_deg = refine(hints.vote.lines, tried[best], level, others)
+    away_deg = np.rad2deg(np.arccos(np.clip(tried @ down, -1.0, 1.0)))
+    elsewhere = float((share * np.where(away_deg > _SAME_DEG, away_deg, 0.0) ** 2).sum())
+    return Gravity(down, float(np.sqrt(local_deg**2 + elsewhere)))
 
 
-def _floor_hint(
-    down: Array, tangents: Array, settings: GravitySettings, footing: Footing
-) -> tuple[Array, Array, float]:
-    """Standing feet lie on one level: their depth below the camera, against the weighted mean of all."""
+def _level_parts(down: Array, settings: GravitySettings) -> Array:
+    """How likely (3, G) cameras are held so: level as most, tilted as some, or anyhow."""
+    roll = np.arctan2(down[:, 0], down[:, 1])
+    pitch = np.arcsin(np.clip(down[:, 2], -1.0, 1.0))
+    usual = _bell(roll, settings.level_roll_deg) * _bell(pitch, settings.level_pitch_deg)
+    tilted = _bell(roll, settings.tilted_deg) * _bell(pitch, settings.tilted_deg)
+    # the chart of roll and pitch shrinks towards the poles
+    area = np.maximum(np.cos(pitch), 0.1)
+    rest = 1.0 - settings.usual_share - settings.tilted_share
+    return np.stack(
+        [settings.usual_share * usual / area, settings.tilted_share * tilted / area, np.full(len(down), rest / _SPHERE)]
+    )
+
+
+def _pose_parts(down: Array, hint: PoseHint, settings: GravitySettings) -> Array:
+    """How likely (3, G) the poses' hint is where it is: near as usual, further off as at times, or anywhere."""
+    off = down - hint.down
+    roll, pitch = (np.sin(np.deg2rad(np.hypot(sigma, hint.spread_deg))) for sigma in settings.pose_sigmas_deg)
+    wide = np.sin(np.deg2rad(np.hypot(settings.pose_wide_deg, hint.spread_deg)))
+    near = np.exp(-0.5 * ((off[:, 0] / roll) ** 2 + (off[:, 2] / pitch) ** 2)) * (off @ hint.down > -1.0)
+    far = np.exp(-0.5 * (off**2).sum(axis=1) / wide**2)
+    rest = 1.0 - settings.pose_share - settings.pose_wide_share
+    return np.stack(
+        [
+            settings.pose_share * near / (2.0 * np.pi * roll * pitch),
+            settings.pose_wide_share * far / (2.0 * np.pi * wide**2),
+            np.full(len(down), rest / _SPHERE),
+        ]
+    )
+
+
+def _log_hints(down: Array, hints: GravityHints, settings: GravitySettings) -> Array:
+    """Log-likelihood (G,) of the camera's habit and of the poses' hint."""
+    belief = np.log(_level_parts(down, settings).sum(axis=0))
+    if hints.pose is not None:
+        belief = belief + np.log(_pose_parts(down, hints.pose, settings).sum(axis=0))
+    return np.asarray(belief)
+
+
+def _log_floor(down: Array, footing: Footing, settings: GravitySettings) -> Array:
+    """Standing feet lie on one level, whichever direction (G, 3) is down; those far off count no further."""
+    some = np.linspace(0, len(footing.places_m) - 1, min(len(footing.places_m), _MOST_STEPS)).astype(int)
+    below = down @ footing.places_m[some].T + footing.clearance_m[some]
+    off = (below - np.median(below, axis=1, keepdims=True)) / (2.0 * settings.floor_sigma_m)
+    cost = footing.weights[some] * off**2 / (1.0 + (off / _ROBUST_SIGMAS) ** 2)
+    return np.asarray(-0.5 * cost.sum(axis=1) * min(1.0, settings.most_steps / max(footing.weights[some].sum(), 1e-9)))
+
+
+def _bell(angle_rad: Array, sigma_deg: float) -> Array:
+    """Normal density of an angle, per radian."""
+    sigma = np.deg2rad(sigma_deg)
+    return np.asarray(np.exp(-0.5 * (angle_rad / sigma) ** 2) / (np.sqrt(2.0 * np.pi) * sigma))
+
+
+def _rows(down: Array, hints: GravityHints, settings: GravitySettings, footing: Footing | None) -> Rows:
+    """Residuals (M,) in sigmas of everything but the edges near `down` (3,), and their gradients (M, 3) by it.
+
+    Each part of a mixture pulls as far as it is likely to be the true one.
+    """
+    usual, tilted, rest = _level_parts(down[None], settings)[:, 0]
+    every = usual + tilted + rest
+    side, ahead = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
+    known = [
+        (side, _LEVEL, settings.level_roll_deg, usual / every),
+        (ahead, _LEVEL, settings.level_pitch_deg, usual / every),
+        (side, _LEVEL, settings.tilted_deg, tilted / every),
+        (ahead, _LEVEL, settings.tilted_deg, tilted / every),
+    ]
+    if hints.pose is not None:
+        near, far, anywhere = _pose_parts(down[None], hints.pose, settings)[:, 0]
+        share = np.array([near, far]) / (near + far + anywhere)
+        spread, (roll_deg, pitch_deg) = hints.pose.spread_deg, settings.pose_sigmas_deg
+        known.append((side, hints.pose.down, float(np.hypot(roll_deg, spread)), share[0]))
+        known.append((ahead, hints.pose.down, float(np.hypot(pitch_deg, spread)), share[0]))
+        wide_deg = float(np.hypot(settings.pose_wide_deg, spread))
+        known += [(axis, hints.pose.down, wide_deg, share[1]) for axis in np.eye(3)]
+    scale = [np.sqrt(share) / np.sin(np.deg2rad(sigma_deg)) for _, _, sigma_deg, share in known]
+    residual = np.array([factor * ((down - at) @ axis) for factor, (axis, at, _, _) in zip(scale, known, strict=True)])
+    gradient = np.stack([factor * axis for factor, (axis, _, _, _) in zip(scale, known, strict=True)])
+    if footing is not None and len(footing.places_m) >= 2:
+        floor_residual, floor_gradient = _floor_rows(down, settings, footing)
+        return np.concatenate([residual, floor_residual]), np.concatenate([gradient, floor_gradient])
+    return residual, gradient
+
+
+def _floor_rows(down: Array, settings: GravitySettings, footing: Footing) -> Rows:
+    """Depth of the standing feet below the camera against the weighted mean of all."""
     below = footing.places_m @ down + footing.clearance_m
-    weights = footing.weights * _geman_mcclure_array((below - np.median(below)) / settings.floor_sigma_m)
+    off = (below - np.median(below)) / settings.floor_sigma_m
+    weights = footing.weights / (1.0 + (off / _ROBUST_SIGMAS) ** 2) ** 2
     share = weights / max(weights.sum(), 1e-9)
-    root = np.sqrt(weights)[:, None]
-    slopes = footing.places_m @ tangents.T
-    residual = (below - share @ below) / settings.floor_sigma_m
-    jacobian = (slopes - share @ slopes) / settings.floor_sigma_m
-    return residual * root[:, 0], jacobian * root, 1.0
-
-
-def _geman_mcclure(sigmas: float) -> float:
-    return float(1.0 / (1.0 + (sigmas / _ROBUST_SIGMAS) ** 2) ** 2)
-
-
-def _geman_mcclure_array(sigmas: Array) -> Array:
-    return np.asarray(1.0 / (1.0 + (sigmas / _ROBUST_SIGMAS) ** 2) ** 2)
+    root = np.sqrt(weights) / settings.floor_sigma_m
+    gradient = footing.places_m - share @ footing.places_m
+    return root * (below - share @ below), root[:, None] * gradient
 
 
 def world_axes(down: Array) -> Array:

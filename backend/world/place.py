@@ -6,16 +6,18 @@ May import `camera`, `motion`, `types` and its own room. Pure: no files, no cloc
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera.lens import normalised_points
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
-from backend.world.gravity import Footing, estimate_gravity, world_axes
+from backend.world.gravity import Footing, GravityHints, estimate_gravity, gravity_hints, world_axes
 from backend.world.root_path import RootPath, Sightings, Steps, solve_root_path
-from backend.world.world_track import WorldOptions, WorldTrack
+from backend.world.unseen import Unseen, settle_unseen
+from backend.world.world_track import Gravity, WorldOptions, WorldTrack
+from backend.world.world_warnings import gravity_warning
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.contacts import (
@@ -25,6 +27,7 @@ from blender_addon.motion.contacts import (
     point_speed_m_s,
     true_runs,
 )
+from blender_addon.motion.foot_evidence import foot_figures, stands
 from blender_addon.motion.planting import Motion, plant_feet
 from blender_addon.motion.posing import Feet, PosedBody, camera_to_world, find_feet, pose_body, world_to_camera
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_multiply
@@ -46,6 +49,7 @@ _FLOOR_DRIFT_M = 0.35
 _FEW_FRAMES = 3
 # the highest probability of a foot point that planting did not hold
 _LOOSE = 0.28
+_ANY_HEIGHT_M = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class _Scene:
     seen: Sightings
     feet: Feet
     foot_rays: Array
+    unseen: Unseen
 
 
 def place_in_world(
@@ -74,23 +79,43 @@ def place_in_world(
     solved = np.flatnonzero(np.isfinite(poses.rotations_wxyz).all(axis=(1, 2)) & (poses.confidence > 0))
     if len(solved) < _FEW_FRAMES:
         return _nothing(poses, options)
-    scene = _make_scene(poses, track, intrinsics, solved)
+    given = _given(options)
+    hints = gravity_hints(poses.gravity_camera, poses.gravity_spread_deg, options.edges)
+    rough = given or estimate_gravity(hints, options.vertical)
+    poses, unseen = settle_unseen(poses, track, intrinsics, rough.down, solved)
+    scene = _make_scene(poses, track, intrinsics, solved, unseen)
     path = solve_root_path(scene.seen, options.root)
-    down = _given_down(options)
-    free = down is None
-    if down is None:
-        down = estimate_gravity(poses.gravity_camera, options.gravity)
-    probability = _contacts(scene, path.root_camera_m, down, options)
+    gravity = given or _first_gravity(scene, path, hints, options)
+    probability = _contacts(scene, path.root_camera_m, gravity.down, options)
     for _ in range(2):
-        steps = _find_steps(scene, probability, down, options)
+        steps = _find_steps(scene, probability, gravity.down, options)
         path = solve_root_path(scene.seen, options.root, steps)
-        if free:
-            down = estimate_gravity(poses.gravity_camera, options.gravity, _footing(path, steps))
-        probability = _contacts(scene, path.root_camera_m, down, options)
-    return _finish(scene, path, down, probability, options)
+        gravity = given or estimate_gravity(hints, options.vertical, _footing(path, steps))
+        probability = _contacts(scene, path.root_camera_m, gravity.down, options)
+    return _finish(scene, path, gravity, probability, options)
 
 
-def _make_scene(poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, solved: NDArray[np.intp]) -> _Scene:
+def _first_gravity(scene: _Scene, path: RootPath, hints: GravityHints, options: WorldOptions) -> Gravity:
+    """Gravity while no floor is known: heels that stay in place, at whatever height, stand on one level.
+
+    Whether soles are level is not asked: those of a person who lies are not.
+    """
+    anywhere = replace(options, contacts=replace(options.contacts, height_m=_ANY_HEIGHT_M))
+    down = estimate_gravity(hints, options.vertical).down
+    resting = _contacts(scene, path.root_camera_m, down, anywhere)
+    resting[:, 1::2] = 0.0
+    steps = _find_steps(scene, resting, down, anywhere)
+    return estimate_gravity(hints, options.vertical, _footing(solve_root_path(scene.seen, options.root, steps), steps))
+
+
+def shared_world(options: WorldOptions, first: WorldTrack) -> WorldOptions:
+    """The options for everybody after the `first` person: one camera, one direction down."""
+    return replace(options, world_from_camera=first.world_from_camera[0], gravity=first.gravity)
+
+
+def _make_scene(
+    poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, solved: NDArray[np.intp], unseen: Unseen
+) -> _Scene:
     body = canonical_body()
     shape = BodyShape(poses.height_m, poses.bone_scales)
     rotations = poses.rotations_wxyz[solved].astype(np.float64)
@@ -105,20 +130,22 @@ def _make_scene(poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, so
     foot = [names.index(name) for name in _FOOT_KEYPOINTS]
     foot_rays = np.where((visibility[:, foot] > _LEAST_VISIBILITY)[..., None], rays[:, foot], np.nan)
     seen = Sightings(track.times_s[solved], points, np.nan_to_num(rays, nan=0.0), weights)
-    return _Scene(body, shape, poses, solved, seen, find_feet(body, posed), foot_rays)
+    return _Scene(body, shape, poses, solved, seen, find_feet(body, posed), foot_rays, unseen)
 
 
 def _keypoint_weight(name: str) -> float:
     return next((weight for part, weight in _KEYPOINT_WEIGHTS.items() if name.endswith(part)), 0.0)
 
 
-def _given_down(options: WorldOptions) -> Array | None:
+def _given(options: WorldOptions) -> Gravity | None:
     """The down direction in the camera where the caller knows it."""
+    if options.gravity is not None:
+        return options.gravity
     if options.world_from_camera is not None:
-        return -np.asarray(options.world_from_camera, dtype=np.float64)[2, :3]
+        return Gravity(-np.asarray(options.world_from_camera, dtype=np.float64)[2, :3], 0.0)
     if options.gravity_camera is not None:
         down = np.asarray(options.gravity_camera, dtype=np.float64)
-        return np.asarray(down / np.linalg.norm(down))
+        return Gravity(np.asarray(down / np.linalg.norm(down)), 0.0)
     return None
 
 
@@ -129,7 +156,9 @@ def _contacts(scene: _Scene, root_camera_m: Array, down: Array, options: WorldOp
     positions[..., 2] -= _local_floor(scene.seen.times_s, positions, scene.feet.clearance_m)[:, None]
     feet = Feet(positions, scene.feet.offsets_m, scene.feet.clearance_m)
     speed = point_speed_m_s(scene.seen.times_s, scene.foot_rays) * root_camera_m[:, 2:]
-    return contact_probability(scene.seen.times_s, feet, options.contacts, speed)
+    probability = contact_probability(scene.seen.times_s, feet, options.contacts, speed)
+    # a leg that is not in the frame hangs where it is put: its foot tells nothing and holds nothing
+    return np.where(scene.unseen.feet, 0.0, probability)
 
 
 def _local_floor(times_s: Array, positions: Array, clearance_m: Array) -> Array:
@@ -181,11 +210,11 @@ def _footing(path: RootPath, steps: Steps) -> Footing | None:
     return Footing(path.places_camera_m, steps.clearance_m, np.minimum(frames / 5.0, 2.0))
 
 
-def _finish(scene: _Scene, path: RootPath, down: Array, probability: Array, options: WorldOptions) -> WorldTrack:
+def _finish(scene: _Scene, path: RootPath, gravity: Gravity, probability: Array, options: WorldOptions) -> WorldTrack:
     """Turn the result upright, put the floor at zero, plant the feet, and fill the frames in."""
     times_s, frames = scene.seen.times_s, len(scene.poses.confidence)
     rotations = scene.poses.rotations_wxyz[scene.solved].astype(np.float64)
-    world_from_camera = _camera_pose(scene, path, down, probability, options)
+    world_from_camera = _camera_pose(scene, path, gravity.down, probability, options)
     repeated = np.tile(world_from_camera, (len(times_s), 1, 1))
     rotations[:, 0] = quaternion_multiply(matrix_to_quaternion(world_from_camera[:3, :3]), rotations[:, 0])
     root = camera_to_world(repeated, path.root_camera_m[:, None])[:, 0]
@@ -210,9 +239,11 @@ def _finish(scene: _Scene, path: RootPath, down: Array, probability: Array, opti
         joints_camera_m=fill.nan(joints),
         contacts=fill.zero(probability),
         world_from_camera=np.tile(world_from_camera, (frames, 1, 1)),
-        gravity_camera=down,
+        gravity=gravity,
+        gravity_source=_gravity_source(options),
         reprojection_px=fill.nan(_reprojection_px(scene, path)),
-        warnings=_warnings(scene, options),
+        warnings=_warnings(scene, gravity, options),
+        figures=_figures_before(scene, before),
     )
 
 
@@ -225,6 +256,18 @@ def _told_contacts(
     """
     told = np.where(held, np.maximum(probability, settings.enter), np.minimum(probability, _LOOSE))
     return np.where(planted & ~held, np.minimum(told, 0.5 * settings.leave), told)
+
+
+def _figures_before(scene: _Scene, posed: PosedBody) -> dict[str, float]:
+    """What the feet did before they were planted, when their keypoints stood still."""
+    feet, times_s = find_feet(scene.body, posed), scene.seen.times_s
+    camera_depth_m = scene.poses.root_camera_m[scene.solved, 2:]
+    found = foot_figures(times_s, feet, stands(point_speed_m_s(times_s, scene.foot_rays) * camera_depth_m, feet))
+    return {
+        "foot_skate_before_m_s": round(found.skate_m_s, 4),
+        "floating_before_m": round(found.floating_m, 4),
+        "penetration_before_m": round(found.below_m, 4),
+    }
 
 
 def _camera_pose(scene: _Scene, path: RootPath, down: Array, probability: Array, options: WorldOptions) -> Array:
@@ -256,23 +299,30 @@ def _reprojection_px(scene: _Scene, path: RootPath) -> Array:
     return np.take_along_axis(np.take_along_axis(residual, order, axis=1), middle[:, None], axis=1)[:, 0]
 
 
-def _warnings(scene: _Scene, options: WorldOptions) -> tuple[ClipWarning, ...]:
-    found = []
+def _gravity_source(options: WorldOptions) -> str:
+    return "given" if options.gravity_camera is not None else "found"
+
+
+def _warnings(scene: _Scene, gravity: Gravity, options: WorldOptions) -> tuple[ClipWarning, ...]:
+    found: list[ClipWarning] = []
+    doubt = None if options.gravity_camera is not None else gravity_warning(gravity)
+    if doubt is not None:
+        found.append(doubt)
     if options.camera_moves:
         text = "The camera moves; Marionet takes it as still, so the path through the world will drift"
         found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     if not scene.seen.weights.any():
         found.append(ClipWarning(WarningCode.NOT_PLACED, "No keypoint was seen well enough to place the person"))
     for warning in found:
-        _log.warning("%s", warning)
+        _log.warning("%s", warning.text)
     return tuple(found)
 
 
 def _nothing(poses: PoseTrack, options: WorldOptions) -> WorldTrack:
     frames = len(poses.confidence)
-    down = estimate_gravity(poses.gravity_camera, options.gravity)
+    gravity = _given(options) or estimate_gravity(gravity_hints(poses.gravity_camera), options.vertical)
     pose = np.eye(4)
-    pose[:3, :3] = world_axes(down)
+    pose[:3, :3] = world_axes(gravity.down)
     text = f"The person is solved in fewer than {_FEW_FRAMES} frames; there is no motion to place"
     return WorldTrack(
         rotations_wxyz=np.full(poses.rotations_wxyz.shape, np.nan),
@@ -281,7 +331,8 @@ def _nothing(poses: PoseTrack, options: WorldOptions) -> WorldTrack:
         joints_camera_m=np.full(poses.joints_camera_m.shape, np.nan),
         contacts=np.zeros((frames, 4)),
         world_from_camera=np.tile(pose, (frames, 1, 1)),
-        gravity_camera=down,
+        gravity=gravity,
+        gravity_source=_gravity_source(options),
         reprojection_px=np.full(frames, np.nan),
         warnings=(ClipWarning(WarningCode.TOO_FEW_FRAMES, text),),
     )

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from backend.types import Array
+import numpy as np
+
+from backend.types import Array, SceneEdges
 from blender_addon.motion.clip_warning import ClipWarning
 from blender_addon.motion.contacts import ContactSettings
 from blender_addon.motion.planting import PlantSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Gravity:
+    """The direction `down` (3,) in the camera and how far off it may be, degrees (one sigma)."""
+
+    down: Array
+    uncertainty_deg: float
+
+    @property
+    def roll_deg(self) -> float:
+        """How far the camera is turned about its optical axis: 0 upright, 180 upside down."""
+        return float(np.rad2deg(np.arctan2(np.abs(self.down[0]), self.down[1])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +47,24 @@ class RootSettings:
 class GravitySettings:
     """How sure each hint about the vertical is, in degrees, and the floor's flatness in m.
 
-    The poses' own gravity is surer about roll than about pitch; cameras are seldom rolled and not often pitched far.
+    `pose_sigmas_deg` are the errors, roll and pitch, of the poses' own gravity besides its spread over the clip in
+    `pose_share` of all clips, `pose_wide_deg` in `pose_wide_share`; in the others (a person who lies) it says nothing.
+    Cameras are held level to `level_roll_deg`, `level_pitch_deg` in `usual_share` of all clips, to `tilted_deg` in
+    `tilted_share`, and anyhow in the rest. Standing feet count as `most_steps` of them at most: their errors of depth
+    are not independent.
     """
 
-    pose_roll_deg: float = 4.0
-    pose_pitch_deg: float = 7.0
+    pose_sigmas_deg: tuple[float, float] = (4.0, 8.0)
+    pose_share: float = 0.7
+    pose_wide_deg: float = 14.0
+    pose_wide_share: float = 0.15
     level_roll_deg: float = 4.0
     level_pitch_deg: float = 15.0
+    usual_share: float = 0.72
+    tilted_deg: float = 25.0
+    tilted_share: float = 0.25
     floor_sigma_m: float = 0.04
+    most_steps: float = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +72,19 @@ class WorldOptions:
     """What the user or the pipeline knows beforehand.
 
     `world_from_camera` (4, 4): the whole camera pose (a calibrated camera, or the first person's result, so that
-    several people share one world). `gravity_camera` (3,): only the down direction in camera axes.
+    several people share one world). `gravity_camera` (3,): only the down direction in camera axes. `gravity`: what
+    was found of it together with `world_from_camera`. `edges`: straight edges of the scene, people left out.
     `camera_moves`: what `backend.camera` saw of the background; it adds a warning, the camera counts as static.
     """
 
     world_from_camera: Array | None = None
     gravity_camera: Array | None = None
+    gravity: Gravity | None = None
+    edges: SceneEdges | None = None
     camera_moves: bool = False
     plant_feet: bool = True
     root: RootSettings = field(default_factory=RootSettings)
-    gravity: GravitySettings = field(default_factory=GravitySettings)
+    vertical: GravitySettings = field(default_factory=GravitySettings)
     contacts: ContactSettings = field(default_factory=ContactSettings)
     plant: PlantSettings = field(default_factory=PlantSettings)
 
@@ -67,8 +95,9 @@ class WorldTrack:
 
     Fields have the shapes and meanings of `MotionClip`: rotations_wxyz (T, J, 4) with the root orientation in the
     world, root_world_m (T, 3), root_camera_m (T, 3), joints_camera_m (T, 17, 3), contacts (T, 4),
-    world_from_camera (T, 4, 4). gravity_camera (3,) is the down direction used; reprojection_px (T,) the weighted
-    median distance between keypoints and the reprojected body; warnings are for the user.
+    world_from_camera (T, 4, 4). gravity is the down direction used, gravity_source where it is from; reprojection_px
+    (T,) the weighted median distance between keypoints and the reprojected body; warnings are for the user;
+    figures are measured before feet were planted.
     """
 
     rotations_wxyz: Array
@@ -77,6 +106,18 @@ class WorldTrack:
     joints_camera_m: Array
     contacts: Array
     world_from_camera: Array
-    gravity_camera: Array
+    gravity: Gravity
+    gravity_source: str
     reprojection_px: Array
     warnings: tuple[ClipWarning, ...]
+    figures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def gravity_camera(self) -> Array:
+        """The direction down (3,) in the camera."""
+        return self.gravity.down
+
+    @property
+    def gravity_uncertainty_deg(self) -> float:
+        """How far off that direction may be, degrees (one sigma); 0 where it was given."""
+        return self.gravity.uncertainty_deg

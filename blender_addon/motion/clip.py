@@ -54,6 +54,10 @@ class ClipHeader:
     """`given` or `assumed`."""
     intrinsics_source: str = "assumed"
     """Where the camera is from, in words for the user."""
+    gravity_source: str = ""
+    """`given` or `found`; empty in a clip of version 0.7 or older."""
+    gravity_uncertainty_deg: float = 0.0
+    """How far off the direction of gravity may be, in degrees (one sigma)."""
     camera_moves: bool = False
     """Whether the background moved: the root's path then includes the camera's own."""
     cuts_s: tuple[float, ...] = ()

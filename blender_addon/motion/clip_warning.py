@@ -22,6 +22,8 @@ class WarningCode(StrEnum):
     """The world was turned by more than 30 degrees: the camera, or the whole video, lies on its side."""
     CUTS = "cuts"
     """The range holds several shots."""
+    GRAVITY_UNCERTAIN = "gravity_uncertain"
+    """The direction down was estimated with a large uncertainty."""
     NO_THUMBNAIL = "no_thumbnail"
     """The index page of a batch has no image of the clip."""
     NOT_PLACED = "not_placed"

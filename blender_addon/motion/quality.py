@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .clip import MotionClip
 from .contacts import ContactSettings, planted_frames
+from .foot_evidence import foot_figures, kept_step_motion, seen_speed_m_s, stands
 from .posing import clip_body, find_feet, pose_clip
 from .rotations import Array
 from .temporal import per_frame
@@ -26,9 +27,12 @@ class ClipQuality:
 
     solved_share: frames with the person, of all; mean_confidence over those, 0..1; acceleration_m_s2 and
     jerk_m_s3: means over the body's joints in the world (jitter raises both: calm walking has about 3 and 60);
-    foot_skate_m_s: mean speed of foot points while they stand; below_floor_m: the deepest foot point;
-    below_floor_share: frames with a foot more than 5 mm under the floor; contact_share: frames with a standing foot.
-    Figures that the clip has no frames for are 0.
+    foot_skate_m_s: mean speed of foot points over the floor while their keypoints stand still in the image (while the
+    clip's contacts say so, where keypoints are not known); floating_m: how high the lower foot is meanwhile;
+    penetration_m: the depth that the lowest foot point exceeds in 5 % of the frames; below_floor_m: the deepest foot
+    point; below_floor_share: frames with a foot more than 5 mm under the floor; contact_share: frames with a standing
+    foot; step_motion_kept: how much of the motion of stepping keypoints the feet have, 1 is all. Figures that the clip
+    has no frames for are 0.
     """
 
     solved_share: float
@@ -39,6 +43,9 @@ class ClipQuality:
     below_floor_m: float
     below_floor_share: float
     contact_share: float
+    floating_m: float
+    penetration_m: float
+    step_motion_kept: float
 
     def as_figures(self) -> dict[str, float]:
         """The figures by name, rounded for a header or a report."""
@@ -46,23 +53,35 @@ class ClipQuality:
 
 
 def measure_clip(clip: MotionClip, contacts: ContactSettings | None = None) -> ClipQuality:
-    """Measure a clip against its own contacts."""
+    """Measure a clip against its keypoints, and against its own contacts where these are not known."""
     posed = pose_clip(clip)
     feet = find_feet(clip_body(clip), posed)
     solved = np.isfinite(posed.positions_m).all(axis=(1, 2))
     planted = planted_frames(clip.times_s, clip.contacts, contacts or ContactSettings())
     planted &= solved[:, None]
+    speed = seen_speed_m_s(clip)
+    standing = np.where(np.isfinite(speed), stands(speed, feet), planted) & solved[:, None]
+    found = foot_figures(clip.times_s, feet, standing)
     depth = np.nan_to_num(feet.clearance_m - feet.positions_m[..., 2], nan=0.0).max(axis=1, initial=0.0)
     return ClipQuality(
         solved_share=_mean(solved),
         mean_confidence=_mean(clip.confidence[solved]),
         acceleration_m_s2=derivative_magnitude(clip.times_s, posed.positions_m, 2),
         jerk_m_s3=derivative_magnitude(clip.times_s, posed.positions_m, 3),
-        foot_skate_m_s=foot_skate_m_s(clip.times_s, feet.positions_m, planted),
+        foot_skate_m_s=found.skate_m_s,
         below_floor_m=float(depth.max(initial=0.0)),
         below_floor_share=_mean(depth[solved] > _SOFT_M),
         contact_share=_mean(planted.any(axis=1)[solved]),
+        floating_m=found.floating_m,
+        penetration_m=found.below_m,
+        step_motion_kept=kept_step_motion(clip, feet),
     )
+
+
+def clip_figures(clip: MotionClip) -> dict[str, float]:
+    """The figures of a clip as it is, with those that were measured before its feet were planted."""
+    earlier = {name: value for name, value in clip.header.figures.items() if "_before_" in name}
+    return {**measure_clip(clip).as_figures(), **earlier}
 
 
 def foot_skate_m_s(times_s: Array, positions_m: Array, planted: NDArray[np.bool_]) -> float:

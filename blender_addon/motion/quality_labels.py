@@ -38,14 +38,20 @@ class FigureLabel:
 FIGURES = (
     FigureLabel("solved_share", "frames with a pose", "%", worse_below=0.9, factor=100.0),
     FigureLabel("mean_confidence", "confidence", "%", worse_below=0.5, factor=100.0),
-    FigureLabel("foot_skate_m_s", "foot skate", "cm/s", worse_above=0.05, factor=100.0, digits=1),
-    FigureLabel("below_floor_m", "deepest foot", "cm", worse_above=0.05, factor=100.0, digits=1),
+    FigureLabel("foot_skate_m_s", "standing feet slide", "cm/s", worse_above=0.1, factor=100.0, digits=1),
+    FigureLabel("foot_skate_before_m_s", "before planting", "cm/s", worse_above=0.3, factor=100.0, digits=1),
+    FigureLabel("floating_m", "standing feet float", "cm", worse_above=0.05, factor=100.0, digits=1),
+    FigureLabel("floating_before_m", "before planting", "cm", worse_above=0.15, factor=100.0, digits=1),
+    FigureLabel("penetration_m", "feet in the floor", "cm", worse_above=0.03, factor=100.0, digits=1),
+    FigureLabel("penetration_before_m", "before planting", "cm", worse_above=0.09, factor=100.0, digits=1),
+    FigureLabel("step_motion_kept", "motion of steps kept", "%", worse_below=0.6, factor=100.0),
     FigureLabel("contact_share", "feet on the ground", "%", factor=100.0),
     FigureLabel("acceleration_m_s2", "acceleration", "m/s²", worse_above=30.0, digits=1),
 )
 """The figures that tell one clip from another, in the order in which they are shown."""
 
 _OTHERS = (
+    FigureLabel("below_floor_m", "deepest foot", "cm", factor=100.0, digits=1),
     FigureLabel("jerk_m_s3", "jerk", "m/s³", digits=1),
     FigureLabel("below_floor_share", "frames with a foot below the floor", "%", factor=100.0),
     FigureLabel("scale", "scale", "", digits=3),

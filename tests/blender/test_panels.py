@@ -120,13 +120,11 @@ def test_one_strength_for_all_parts(extension: str) -> None:
 
 
 def test_figures_and_warnings_are_in_the_panels_words(extension: str, addon: Any) -> None:
-    words = addon("plain_words")
-    lines = words.figure_lines({"jerk_m_s3": 970.9, "solved_share": 1.0, "below_floor_m": 0.0064})
-    assert lines == [
-        "Frames with a pose: good (100 %)",
-        "Smoothness: poor (971 m/s³)",
-        "Feet below the floor: fair (6.4 mm)",
-    ]
+    figures = addon("motion.quality_words")
+    lines = [text for text, _ in figures.quality_lines({"foot_skate_m_s": 0.5, "penetration_m": 0.0})]
+    assert any("poor" in line for line in lines), lines
+    assert any("good" in line for line in lines), lines
+    words = addon("ui.panel_words")
     told = words.in_panel_words("the camera is not known (assumed): distances may be off; give --fov")
     assert "--" not in told
     assert "Field of View" in told

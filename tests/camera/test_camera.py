@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import cv2
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 from backend.camera import CameraMotionMeter, CameraOptions, choose_intrinsics
+from backend.camera.motion import camera_motion
 from backend.errors import BadInputError
-from backend.types import Frame, VideoInfo
+from backend.types import Frame, PersonTrack, VideoInfo
 
 K = np.array([[900.0, 2.0, 510.0], [0.0, 880.0, 480.0], [0.0, 0.0, 1.0]])
 
@@ -137,3 +139,71 @@ def test_a_blank_wall_is_no_moving_camera():
     for index in range(40):
         meter.update(Frame(index, index / 10, np.full((360, 640, 3), 90, np.uint8)))
     assert not meter.moves
+
+
+def shaken(image: np.ndarray, shift_px: tuple[float, float], growth: float = 1.0) -> np.ndarray:
+    height, width = image.shape[:2]
+    middle = np.array([width / 2, height / 2])
+    where = np.array([[growth, 0, 0], [0, growth, 0]], float)
+    where[:, 2] = middle + shift_px - growth * middle
+    return cv2.warpAffine(image, where, (width, height), borderMode=cv2.BORDER_REFLECT)
+
+
+@pytest.mark.parametrize("kind", ["slow pan", "zoom", "hand-held", "fast pan"])
+def test_each_kind_of_camera_motion_is_noticed(kind):
+    meter = CameraMotionMeter()
+    for index in range(60):
+        time_s, still = index / 20, scene(0.0, 40 + 7 * index)
+        shift, growth = (0.0, 0.0), 1.0
+        if kind == "slow pan":
+            shift = (0.022 * 640 * time_s / 3.0, 0.0)
+        elif kind == "fast pan":
+            shift = (120.0 * time_s, 0.0)
+        elif kind == "zoom":
+            growth = 1.0 + 0.03 * time_s
+        else:
+            shift = (9.0 * math.sin(5.0 * time_s), 7.0 * math.sin(7.0 * time_s + 1.0))
+        meter.update(Frame(index, time_s, shaken(still, shift, growth)))
+    assert meter.moves
+
+
+def test_a_person_who_fills_a_blank_frame_is_no_moving_camera():
+    rng = np.random.default_rng(3)
+    body = cv2.resize(rng.integers(0, 255, (30, 16, 3), dtype=np.uint8), (160, 300), interpolation=cv2.INTER_NEAREST)
+    meter = CameraMotionMeter()
+    for index in range(40):
+        image = np.full((360, 640, 3), 120, np.uint8)
+        image[30:330, 60 + 8 * index : 220 + 8 * index] = body[:, : max(0, 640 - 60 - 8 * index)]
+        meter.update(Frame(index, index / 20, image))
+    assert not camera_motion(meter.samples, [moving_track(40)], 640).moves
+
+
+def moving_track(frames: int) -> PersonTrack:
+    """Somebody whose body is the moving patch of the test above."""
+    shape = np.zeros((33, 2))
+    shape[[11, 13, 15]], shape[[12, 14, 16]] = (30.0, 110.0), (130.0, 110.0)
+    shape[[23, 25, 27, 29, 31]], shape[[24, 26, 28, 30, 32]] = (40.0, 220.0), (120.0, 220.0)
+    shape[[25, 27, 29, 31, 26, 28, 30, 32], 1] = 300.0
+    shape[:11] = 80.0, 50.0
+    places = np.stack([60.0 + 8.0 * np.arange(frames), np.zeros(frames)], axis=-1)
+    keypoints = shape + places[:, None]
+    ones = np.ones((frames, 33))
+    box = np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=-1)
+    return PersonTrack(
+        0, np.arange(frames), np.arange(frames) / 20, keypoints, ones, ones, np.zeros((frames, 33, 3)),
+        np.ones(frames), box,
+    )  # fmt: skip
+
+
+def test_a_meter_that_goes_on_from_its_state_says_the_same():
+    whole, first, second = CameraMotionMeter(), CameraMotionMeter(), CameraMotionMeter()
+    frames = [Frame(index, index / 20, scene(0.4 * index, 40 + 7 * index)) for index in range(60)]
+    for frame in frames:
+        whole.update(frame)
+    for frame in frames[:25]:
+        first.update(frame)
+    second.restore(first.state())
+    for frame in frames[25:]:
+        second.update(frame)
+    assert [one.index for one in second.samples] == [one.index for one in whole.samples]
+    np.testing.assert_array_equal(second.samples[-1].after_px, whole.samples[-1].after_px)

@@ -47,7 +47,7 @@ def make_clip(times_s: np.ndarray, rotations: np.ndarray, root_m: np.ndarray, he
         root_camera_m=np.zeros((frames, 3)),
         joints_camera_m=np.zeros((frames, len(points), 3)),
         keypoints_px=np.zeros((frames, len(keypoints), 2)),
-        keypoint_confidence=np.ones((frames, len(keypoints))),
+        keypoint_confidence=np.zeros((frames, len(keypoints))),
         confidence=np.where(np.isfinite(root_m).all(axis=1), 0.9, 0.0),
         score=np.zeros(frames),
         margin=np.zeros(frames),

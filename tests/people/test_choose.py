@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,12 +55,14 @@ def test_all_by_number_and_by_click() -> None:
 
 def test_a_point_of_a_image_with_other_pixels_is_scaled_and_of_one_that_lies_is_refused() -> None:
     click = Selection(Choice.CLICK, click_px=(180.0, 300.0), click_frame=3, click_in_px=(720, 576))
-    assert click.in_frame(1024, 576) == Selection(Choice.CLICK, click_px=(256.0, 300.0), click_frame=3)
-    assert click.in_frame(720, 576) == Selection(Choice.CLICK, click_px=(180.0, 300.0), click_frame=3)
+    scaled = Selection(Choice.CLICK, click_px=(256.0, 300.0), click_frame=3, frame_px=(1024, 576))
+    assert click.in_frame(1024, 576) == scaled
+    as_it_is = Selection(Choice.CLICK, click_px=(180.0, 300.0), click_frame=3, frame_px=(720, 576))
+    assert click.in_frame(720, 576) == as_it_is
     with pytest.raises(BadInputError, match=r"picked in an image of 720 x 576 pixels, upright the video has 576 x 720"):
         click.in_frame(576, 720)
     for plain in (Selection(), Selection(Choice.CLICK, click_px=(1.0, 2.0))):
-        assert plain.in_frame(1024, 576) == plain
+        assert plain.in_frame(1024, 576) == replace(plain, frame_px=(1024, 576))
 
 
 def test_click_and_number_that_hit_nobody() -> None:
@@ -163,3 +167,41 @@ def test_motion_filter_predicts_a_steady_walk() -> None:
     for _ in range(200):
         motion.coast()
     assert 280 < motion.predict(0).x_px < 340  # slows down
+
+
+def _person(height_px: float, crouch: float, x: float, sway_px: float) -> PersonTrack:
+    """Thirty frames of a figure `height_px` tall that crouches by a share of its legs and sways about `x`."""
+    rows = np.zeros((33, 2))
+    leg = 0.49 * (1.0 - crouch)
+    hips, knees_out = -leg, 0.245 * np.sqrt(max(1.0 - (1.0 - crouch) ** 2, 0.0))
+    for side, sign in ((0, 1.0), (1, -1.0)):
+        rows[11 + side] = sign * 0.105, hips - 0.29
+        rows[13 + side] = sign * 0.105, hips - 0.13
+        rows[15 + side] = sign * 0.105, hips + 0.015
+        rows[23 + side] = sign * 0.06, hips
+        rows[25 + side] = sign * (0.06 + knees_out), hips + 0.5 * leg
+        rows[27 + side] = sign * 0.06, 0.0
+    rows[:11] = 0.0, hips - 0.42
+    rows[29:] = rows[[27, 28, 27, 28]]
+    times = np.arange(30) / 30
+    place = np.stack([x + sway_px * np.sin(2 * np.pi * times), np.full(30, 900.0)], axis=-1)
+    keypoints = rows * height_px + place[:, None]
+    box = np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=-1)
+    ones = np.ones((30, 33))
+    return PersonTrack(0, np.arange(30), times, keypoints, ones, ones, np.zeros((30, 33, 3)), np.ones(30), box)
+
+
+def test_a_bystander_who_stands_higher_than_a_crouching_player_is_not_chosen() -> None:
+    player = _person(700.0, 0.55, 900.0, 120.0)
+    bystander = replace(_person(560.0, 0.0, 1600.0, 2.0), track_id=1)
+    tall = [np.ptp(track.box_px[0, 1::2]) for track in (player, bystander)]
+    assert tall[1] > tall[0]
+    chosen = choose_tracks([bystander, player], Selection().in_frame(1920, 1080))
+    assert chosen == [player]
+
+
+def test_between_people_of_one_size_the_middle_and_motion_decide() -> None:
+    middle, edge = _person(500.0, 0.0, 960.0, 1.0), replace(_person(500.0, 0.0, 60.0, 1.0), track_id=1)
+    assert choose_tracks([edge, middle], Selection().in_frame(1920, 1080)) == [middle]
+    mover = replace(_person(500.0, 0.0, 960.0, 200.0), track_id=2)
+    assert choose_tracks([middle, mover], Selection().in_frame(1920, 1080)) == [mover]

@@ -7,11 +7,13 @@ from typing import Any
 import bpy
 from bpy.types import Context, UILayout
 
-from ...motion.quality_labels import clip_lines
+from ...motion.quality_words import Grade, quality_lines
 from ...properties import active_clip, settings
 from ...session import session_state
 from ..panel_words import in_panel_words
 from .sidebar import SidebarPanel, wrapped
+
+_GRADE_ICONS = {Grade.GOOD: "CHECKMARK", Grade.FAIR: "INFO", Grade.POOR: "ERROR"}
 
 
 class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
@@ -180,8 +182,8 @@ def _draw_clip(layout: UILayout, context: Context) -> None:
     column.label(
         text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
     )
-    for line in clip_lines(header.figures):
-        column.label(text=line)
+    for text, grade in quality_lines(header.figures):
+        wrapped(layout, context, text, _GRADE_ICONS[grade])
     for warning in header.warnings:
         wrapped(layout, context, in_panel_words(warning.text), "ERROR")
 

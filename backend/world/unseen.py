@@ -1,0 +1,181 @@
+"""Limbs that are not in the frame: held at rest, or as last seen, below an upright trunk.
+
+May import numpy, `motion`, `types` and its own room. The landmark network places knees and feet far outside of the
+frame too; the legs that follow from them are inventions, and so is the trunk's tilt along the view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
+from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
+from blender_addon.motion.contacts import true_runs
+from blender_addon.motion.posing import PosedBody, pose_body
+from blender_addon.motion.rotations import (
+    quaternion_conjugate,
+    quaternion_from_to,
+    quaternion_multiply,
+    quaternion_rotate,
+    quaternion_slerp,
+    rotvec_to_quaternion,
+)
+from blender_addon.motion.temporal import Gaussian, filter_positions
+
+_LEAST_VISIBILITY = 0.25
+_OUTSIDE = 0.01  # a keypoint this far beyond the frame's edge (of its longer side) is not in it
+# shorter absences are an occlusion, which the pose's own evidence bridges better
+_SHORTEST_S = 0.4
+_BLEND_S = 0.25
+# how long a limb stays as it was last seen, and how slowly it goes to rest then
+_KEEP_S = 0.5
+_REST_S = 1.0
+# what is left of the slow lean along the view when no leg is seen
+_LEAN_KEPT = 0.5
+_LEAN_SIGMA_S = 1.0
+_UP = np.array([0.0, 0.0, 1.0])
+_ARM_REST_DEG = 78.0
+# each limb: the joints that turn it, and the keypoint that has to be seen for them
+_LEG = (("hip", "knee"), ("knee", "ankle"))
+_ARM = (("shoulder", "elbow"), ("elbow", "wrist"))
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """`limbs` (T, 4): how far (0 to 1) the left and right leg, left and right arm are not in the frame; legs count
+    from the knee down.
+    """
+
+    limbs: Array
+
+    @property
+    def feet(self) -> NDArray[np.bool_]:
+        """Which of `FOOT_POINTS` (T, 4) belong to a leg that is not seen."""
+        return np.repeat(self.limbs[:, :2] > 0.5, 2, axis=1)
+
+    @property
+    def legs_share(self) -> float:
+        """Part of the frames in which neither leg is seen."""
+        return float((self.limbs[:, :2] > 0.5).all(axis=1).mean()) if len(self.limbs) else 0.0
+
+
+def settle_unseen(
+    poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, down: Array, frames: NDArray[np.intp]
+) -> tuple[PoseTrack, Unseen]:
+    """The poses with limbs that are out of the frame at rest, for the solved `frames` (N,); the same where all is seen.
+
+    `down` (3,) is gravity in the camera. Rotations and joints of the other limbs do not change.
+    """
+    body, times_s = canonical_body(), track.times_s[frames]
+    out = _out_of_frame(track, intrinsics, frames)
+    hidden = {
+        f"{side}_{joint}": _weights(times_s, out[f"{side}_{end}"])
+        for side in ("left", "right")
+        for joint, end in (*_LEG, *_ARM)
+    }
+    names = ("left_knee", "right_knee", "left_elbow", "right_elbow")
+    unseen = Unseen(np.stack([hidden[name] for name in names], axis=1))
+    if not any(weight.any() for weight in hidden.values()):
+        return poses, unseen
+    shape = BodyShape(poses.height_m, poses.bone_scales)
+    before = poses.rotations_wxyz[frames].astype(np.float64)
+    after = before.copy()
+    legs = np.minimum(hidden["left_hip"], hidden["right_hip"])
+    after[:, 0] = _upright(body, pose_body(body, shape, before, np.zeros((len(frames), 3))), times_s, down, legs)
+    for name, weight in hidden.items():
+        if weight.any():
+            _rest_joint(body, after, (name, weight), times_s, down)
+    return _changed(poses, shape, frames, (before, after)), unseen
+
+
+def _out_of_frame(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp]) -> dict[str, NDArray[np.bool_]]:
+    """For each knee, ankle, elbow and wrist in which frames (N,) it is beyond the edge and not believed to be seen."""
+    names = canonical_body().subsets["blazepose33"]
+    margin = _OUTSIDE * max(intrinsics.width, intrinsics.height)
+    size = np.array([intrinsics.width, intrinsics.height], np.float64)
+    found = {}
+    for name in (f"{side}_{end}" for side in ("left", "right") for _, end in (*_LEG, *_ARM)):
+        place = names.index(name)
+        point = track.keypoints_px[frames, place]
+        outside = ((point < -margin) | (point > size + margin)).any(axis=-1) | ~np.isfinite(point).all(axis=-1)
+        found[name] = outside & (np.nan_to_num(track.visibility[frames, place]) < _LEAST_VISIBILITY)
+    return found
+
+
+def _weights(times_s: Array, hidden: NDArray[np.bool_]) -> Array:
+    """How far (N,) a joint is out of the frame, 0 to 1: short absences dropped, short sights closed, ends blended."""
+    mask = hidden.copy()
+    for kind in (False, True):
+        for first, last in true_runs(mask == kind):
+            inside = first > 0 and last < len(mask) - 1
+            if inside and times_s[last + 1] - times_s[first] < _SHORTEST_S:
+                mask[first : last + 1] = not kind
+    if mask.all() or not mask.any():
+        return mask.astype(np.float64)
+    return np.clip(filter_positions(Gaussian(0.5 * _BLEND_S), times_s, mask[:, None].astype(np.float64))[:, 0], 0, 1)
+
+
+def _upright(body: CanonicalBody, posed: PosedBody, times_s: Array, down: Array, legs: Array) -> Array:
+    """Root rotations (N, 4) whose slow lean along the view is mostly taken out where no leg is seen (`legs` (N,))."""
+    root = posed.world_wxyz[:, 0]
+    if not legs.any():
+        return np.asarray(root)
+    up = -down
+    ahead = np.array([0.0, 0.0, 1.0]) - up[2] * up
+    if np.linalg.norm(ahead) < 0.2:  # a camera that looks straight down sees nothing of a lean
+        return np.asarray(root)
+    ahead = ahead / np.linalg.norm(ahead)
+    trunk = posed.positions_m[:, body.joint_index("neck")] - posed.positions_m[:, 0]
+    lean = np.arctan2(trunk @ ahead, trunk @ up)
+    upper = np.abs(lean) < np.deg2rad(60.0)  # somebody who lies is not set upright
+    slow = filter_positions(Gaussian(_LEAN_SIGMA_S), times_s, np.clip(lean, -1.0, 1.0)[:, None])[:, 0]
+    turn: Array = np.where(upper, -(1.0 - _LEAN_KEPT) * slow * legs, 0.0)
+    # turning about up x ahead by a positive angle leads `up` towards `ahead`
+    return np.asarray(quaternion_multiply(rotvec_to_quaternion(turn[:, None] * np.cross(up, ahead)), root))
+
+
+def _rest_joint(body: CanonicalBody, rotations: Array, hidden: tuple[str, Array], times_s: Array, down: Array) -> None:
+    """Lead, in place, one joint (N, J, 4) to how it was last seen, and from there to rest, where it is hidden."""
+    name, weight = hidden
+    joint = body.joint_index(name)
+    own, rest = rotations[:, joint].copy(), _rest_wxyz(body, rotations, name, down)
+    frames = np.arange(len(own))
+    seen = np.maximum.accumulate(np.where(weight < 0.05, frames, -1))
+    away_s = np.where(seen >= 0, times_s - times_s[np.maximum(seen, 0)], np.inf)
+    share = np.clip((away_s - _KEEP_S) / _REST_S, 0.0, 1.0)
+    held = quaternion_slerp(own[np.maximum(seen, 0)], rest, share * share * (3.0 - 2.0 * share))
+    rotations[:, joint] = quaternion_slerp(own, held, weight)
+    if name.endswith(("knee", "elbow")):
+        end = int(np.flatnonzero(body.parents == joint)[0])
+        still = np.tile([1.0, 0.0, 0.0, 0.0], (len(own), 1))
+        rotations[:, end] = quaternion_slerp(rotations[:, end], still, weight)
+
+
+def _rest_wxyz(body: CanonicalBody, rotations: Array, name: str, down: Array) -> Array:
+    """Local rotations (N, 4) of a joint at rest: legs hang straight down, arms beside the body, hinges straight."""
+    still = np.tile([1.0, 0.0, 0.0, 0.0], (len(rotations), 1))
+    if name.endswith(("knee", "elbow")):
+        return still
+    if name.endswith("shoulder"):
+        side = 1.0 if name.startswith("left") else -1.0
+        return np.tile(rotvec_to_quaternion(np.array([0.0, side * np.deg2rad(_ARM_REST_DEG), 0.0])), (len(still), 1))
+    # the pelvis stays as it is; the thigh hangs, and faces where the pelvis faces
+    pelvis = rotations[:, int(body.parents[body.joint_index(name)])]
+    upright = quaternion_from_to(quaternion_rotate(pelvis, _UP), np.tile(-down, (len(pelvis), 1)))
+    return np.asarray(quaternion_multiply(quaternion_conjugate(pelvis), quaternion_multiply(upright, pelvis)))
+
+
+def _changed(poses: PoseTrack, shape: BodyShape, frames: NDArray[np.intp], turns: tuple[Array, Array]) -> PoseTrack:
+    """The poses with other rotations at `frames`; joints in the camera move as the body's do, about the same root."""
+    body, origin = canonical_body(), np.zeros((len(frames), 3))
+    points = []
+    for rotations in turns:
+        posed = pose_body(body, shape, rotations, origin)
+        points.append(points_m(body, "h36m17", posed.positions_m, posed.world_wxyz, posed.shape))
+    rotations, joints = poses.rotations_wxyz.copy(), poses.joints_camera_m.copy()
+    rotations[frames] = turns[1]
+    joints[frames] = joints[frames] + (points[1] - points[0])
+    return replace(poses, rotations_wxyz=rotations, joints_camera_m=joints)

@@ -1,0 +1,91 @@
+"""Which way is down, from edges, poses, level cameras and feet: none of them wins alone when it is wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backend.types import SceneEdges
+from backend.world.gravity import Footing, estimate_gravity, gravity_hints
+from backend.world.world_track import GravitySettings
+
+SETTINGS = GravitySettings()
+NOTHING = np.full(3, np.nan)
+
+
+def camera(roll_deg: float, pitch_deg: float, yaw_deg: float = 25.0) -> np.ndarray:
+    """Axes of a room (rows: along, across, down) in the camera, which looks down by `pitch_deg`."""
+    roll, pitch, yaw = np.deg2rad([roll_deg, pitch_deg, yaw_deg])
+    down = np.array([np.sin(roll) * np.cos(pitch), np.cos(roll) * np.cos(pitch), np.sin(pitch)])
+    side = np.cross(down, [0.0, 0.0, 1.0])
+    side /= np.linalg.norm(side)
+    ahead = np.cross(side, down)
+    return np.stack([np.cos(yaw) * side + np.sin(yaw) * ahead, np.cos(yaw) * ahead - np.sin(yaw) * side, down])
+
+
+def edges(axes: np.ndarray, counts: tuple[int, int, int], clutter: int, seed: int = 0) -> SceneEdges:
+    """Segments along the axes, in a view of 60 by 45 degrees, each off by half a pixel of 960; and others anyhow."""
+    rng = np.random.default_rng(seed)
+    rays = []
+    for axis, count in (*zip(axes, counts, strict=True), (None, clutter)):
+        for _ in range(count):
+            start = np.array([rng.uniform(-0.55, 0.55), rng.uniform(-0.4, 0.4), 1.0]) * rng.uniform(2.0, 8.0)
+            way = rng.normal(size=3) if axis is None else axis
+            pair = np.stack([start, start + way / np.linalg.norm(way) * rng.uniform(0.3, 0.8)])
+            pair = pair / np.maximum(pair[:, 2:], 0.3)
+            pair[:, :2] += rng.normal(0.0, 0.5 / 960, (2, 2))
+            rays.append(pair / np.linalg.norm(pair, axis=1, keepdims=True))
+    ends = np.array(rays)
+    flat = ends[..., :2] / ends[..., 2:]
+    return SceneEdges(ends, np.linalg.norm(flat[:, 0] - flat[:, 1], axis=1) / 1.15, 1)
+
+
+def off_deg(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.rad2deg(np.arccos(np.clip(first @ second / np.linalg.norm(first), -1.0, 1.0))))
+
+
+@pytest.mark.parametrize(("roll_deg", "pitch_deg"), [(0, 0), (-13, 22), (26, 22), (3, -10), (0, 45)])
+def test_edges_mend_a_pose_hint_that_is_twelve_degrees_off(roll_deg: float, pitch_deg: float) -> None:
+    axes = camera(roll_deg, pitch_deg)
+    hint = axes[2] + np.tan(np.deg2rad(12.0)) * (axes[0] + axes[1]) / np.sqrt(2.0)
+    found = estimate_gravity(gravity_hints(hint, 3.0, edges(axes, (15, 15, 20), 40)), SETTINGS)
+    assert off_deg(found.down, axes[2]) < 1.5
+    assert found.uncertainty_deg < 10.0
+
+
+def test_boards_of_a_floor_do_not_outvote_the_pillar() -> None:
+    axes = camera(0.0, 35.0, yaw_deg=2.0)
+    seen = edges(axes, (10, 120, 6), 30)
+    found = estimate_gravity(gravity_hints(camera(2.0, 28.0)[2], 2.0, seen), SETTINGS)
+    assert off_deg(found.down, axes[2]) < 2.0
+
+
+def test_a_person_who_lies_in_a_room_does_not_turn_the_world() -> None:
+    axes = camera(1.0, 8.0, yaw_deg=30.0)
+    found = estimate_gravity(gravity_hints(axes[0], 4.0, edges(axes, (15, 15, 15), 30)), SETTINGS)
+    assert off_deg(found.down, axes[2]) < 2.0
+    assert found.uncertainty_deg > 12.0, "it has to be told"
+
+
+def test_segments_without_order_leave_the_answer_to_the_others() -> None:
+    axes = camera(0.0, 12.0)
+    plain = estimate_gravity(gravity_hints(axes[2], 2.0), SETTINGS)
+    lawn = estimate_gravity(gravity_hints(axes[2], 2.0, edges(axes, (0, 0, 0), 150)), SETTINGS)
+    assert off_deg(lawn.down, plain.down) < 5.0
+    assert lawn.uncertainty_deg > 5.0
+
+
+def test_nothing_known_is_a_level_camera_that_is_not_sure() -> None:
+    found = estimate_gravity(gravity_hints(NOTHING), SETTINGS)
+    assert off_deg(found.down, np.array([0.0, 1.0, 0.0])) < 3.0
+    assert found.uncertainty_deg > 12.0
+
+
+def test_feet_on_a_wide_floor_decide_between_a_level_and_a_rolled_camera() -> None:
+    axes = camera(25.0, 8.0)
+    rng = np.random.default_rng(0)
+    places = rng.uniform(-2.0, 2.0, (30, 2)) @ axes[:2] + 1.5 * axes[2] + np.array([0.0, 0.0, 5.0])
+    places -= np.outer((places @ axes[2]) - 1.5, axes[2])
+    footing = Footing(places, np.zeros(30), np.ones(30))
+    found = estimate_gravity(gravity_hints(NOTHING), SETTINGS, footing)
+    assert off_deg(found.down, axes[2]) < 3.0
