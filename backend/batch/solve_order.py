@@ -25,7 +25,7 @@ def solve_request(order: ClipTask, output: Path, device: str) -> SolveRequest:
     settings = order.solve
     qualities = [quality.value for quality in SolveQuality]
     if settings.quality not in qualities:
-        raise BadInputError(f"There is no quality {settings.quality!r}", f"Choose from {', '.join(qualities)}")
+        raise BadInputError(f"Unknown quality {settings.quality!r}", f"Choose from {', '.join(qualities)}")
     calibration = Path(settings.calibration) if settings.calibration else None
     return SolveRequest(
         video=Path(order.source),

@@ -79,7 +79,7 @@ def _info(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def _index(args: argparse.Namespace, terminal: Terminal) -> int:
     if not args.bank.is_dir():
-        raise BadInputError(f"{args.bank} is no folder of a large bank", "Make one with `bank build --large`")
+        raise BadInputError(f"{args.bank} is not the folder of a large bank", "Make one with `bank build --large`")
     if args.lists is not None and args.lists < 1:
         raise BadInputError(f"--lists {args.lists} must be at least 1")
     bank, started = open_large_bank(args.bank), time.monotonic()

@@ -208,7 +208,9 @@ def _template(args: argparse.Namespace) -> ClipTask:
         except ValueError:
             positive = False
         if not positive:
-            raise BadInputError(f"--rate {rate!r} is no frame rate", "Give source, rig, or frames a second such as 24")
+            raise BadInputError(
+                f"--rate {rate!r} is not a frame rate", "Give source, rig, or frames a second such as 24"
+            )
     if not 0.0 <= args.straighten <= MOST_DEG:
         raise BadInputError(f"--straighten is {args.straighten:g}", f"Give degrees from 0 to {MOST_DEG:g}")
     return ClipTask(

@@ -68,7 +68,7 @@ def quality_of(order: RunJob) -> SolveQuality:
     """The quality that an order names. Raises BadInputError for one that there is not."""
     qualities = [quality.value for quality in SolveQuality]
     if order.options.quality not in qualities:
-        raise BadInputError(f"There is no quality {order.options.quality!r}", f"Choose from {', '.join(qualities)}")
+        raise BadInputError(f"Unknown quality {order.options.quality!r}", f"Choose from {', '.join(qualities)}")
     return SolveQuality(order.options.quality)
 
 
