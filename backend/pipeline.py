@@ -258,7 +258,7 @@ def _chosen(tracked: TrackedVideo, request: SolveRequest) -> list[PersonTrack]:
         raise Cancelled("Stopped before anyone was found", "Nothing was written; --resume goes on from here")
     if not tracked.tracks and len(tracked.frame_index) < _FEWEST_FRAMES:
         raise NoPersonError(
-            f"In {len(tracked.frame_index)} frames nobody can be followed", f"Solve at least {_FEWEST_FRAMES} frames"
+            f"In {len(tracked.frame_index)} frames no person can be tracked", f"Solve at least {_FEWEST_FRAMES} frames"
         )
     click = request.person.click_frame
     indices = tracked.frame_index

@@ -91,13 +91,13 @@ def open_large_bank(folder: Path, tower_hash: str | None = None) -> PoseBank:
     try:
         header: dict[str, Any] = json.loads((folder / HEADER_FILE).read_text(encoding="utf-8"))
         if header.get("format") != FORMAT or header.get("version") != VERSION:
-            raise WeightsError(f"{folder} is no large Marionet bank of version {VERSION}", _REMEDY)
+            raise WeightsError(f"{folder} is not a large Marionet bank of version {VERSION}", _REMEDY)
         rotations, pose, view, embeddings = (
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             for name in ("rotations_wxyz", "pose", "view_wxyz", "embeddings")
         )
     except (OSError, ValueError) as fault:
-        raise WeightsError(f"{folder} is no complete large bank ({fault})", _REMEDY) from fault
+        raise WeightsError(f"{folder} is not a complete large bank ({fault})", _REMEDY) from fault
     if not len(pose) == len(view) == len(embeddings) == header["candidates"]:
         raise WeightsError(
             f"{folder} holds {len(pose)} poses and {len(embeddings)} embeddings, not {header['candidates']}", _REMEDY

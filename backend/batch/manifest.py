@@ -37,7 +37,7 @@ def parse_kinds(text: str) -> tuple[OutputKind, ...]:
         return tuple(OutputKind)
     unknown = [word for word in words if word not in names]
     if unknown or not words:
-        raise BadInputError(f"There is no format {(unknown or [text])[0]!r}", f"Choose from {', '.join(names)}, or all")
+        raise BadInputError(f"Unknown format {(unknown or [text])[0]!r}", f"Choose from {', '.join(names)}, or all")
     return tuple(dict.fromkeys(OutputKind(word) for word in words))
 
 
@@ -127,7 +127,7 @@ def _order(row: Mapping[str, str], number: int, path: Path, template: ClipTask) 
     given = {name: _absolute(path, value) if name in _PATHS else value for name, value in row.items() if value}
     order = replace(template, source=given.get("clip", f"{path.name} row {number}"))
     if "clip" not in given:
-        return _troubled(order, f"Row {number} of {path} names no clip")
+        return _troubled(order, f"Row {number} of {path} has no clip")
     try:
         return replace(
             order,
@@ -149,7 +149,7 @@ def _settings(template: Any, given: Mapping[str, str], columns: Mapping[str, Cal
             changes[name] = read(given[name])
         except ValueError:
             raise BadInputError(
-                f"{given[name]!r} is no value for {name}", "Leave the cell empty for the default"
+                f"{given[name]!r} is not a valid value for {name}", "Leave the cell empty for the default"
             ) from None
     return replace(template, **changes)
 

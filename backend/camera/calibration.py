@@ -111,7 +111,7 @@ def _coefficients(name: str, lens: Any) -> tuple[float, ...]:
     values = [float(value) for value in np.ravel(np.asarray(lens, dtype=np.float64))]
     values += [0.0] * (4 - len(values)) if values else []
     if len(values) not in _COUNTS or not np.isfinite(values).all():
-        raise ValueError(f"camera {name} has {len(values)} distortion coefficients, or some that are no numbers")
+        raise ValueError(f"camera {name} has {len(values)} distortion coefficients, or some that are not numbers")
     return tuple(values)
 
 

@@ -45,12 +45,12 @@ COMMANDS = (
     Command("tracks", "list the people in a video, with a contact sheet to choose from"),
     Command("doctor", "check devices, codecs, weights and packages, with remedies"),
     Command("serve", "run the backend as a service for Blender, on this machine or the network"),
-    Command("status", "say how a running backend is: jobs, queue, load, versions"),
+    Command("status", "show the status of a running backend: jobs, queue, load, versions"),
     Command("synthesize", "render training images of dressed bodies with known truth"),
     Command("bank", "build a pose bank from mocap, or describe one"),
     Command("train", "train the towers from mocap"),
     Command("evaluate", "measure accuracy on simulated and real recordings"),
-    Command("keys", "make and manage keys for a backend on the network"),
+    Command("keys", "create and manage keys for a backend on the network"),
 )
 
 _EPILOG = """\
@@ -121,7 +121,7 @@ def _build_parser(chosen: str | None) -> tuple[argparse.ArgumentParser, ModuleTy
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="log what happens, to the error stream")
+    parser.add_argument("-v", "--verbose", action="store_true", help="write log messages to standard error")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     module = None
     for command in COMMANDS:

@@ -43,10 +43,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("action", choices=("build", "index", "info"), help="build, index or describe a bank")
     parser.add_argument("-o", "--output", type=Path, help="the bank file to write")
     parser.add_argument("--mocap", type=Path, help="folder of .bvh, or .amc with .asf")
-    parser.add_argument("--large", action="store_true", help="a folder of mapped arrays, made without holding it all")
+    parser.add_argument("--large", action="store_true", help="write a folder of memory-mapped arrays, in blocks")
     parser.add_argument("--lists", type=int, help="index: number of lists (default: root of the bank's size)")
     parser.add_argument("--size", type=int, default=320_000, help="number of candidates (default 320000)")
-    parser.add_argument("--views", type=int, default=7, help="virtual cameras a pose (default 7)")
+    parser.add_argument("--views", type=int, default=7, help="virtual cameras per pose (default 7)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bank (default 0)")
     parser.add_argument(
         "--towers", type=Path, default=WEIGHTS_DIR / TOWERS_FILE, help="the towers that embed the poses"
@@ -79,7 +79,7 @@ def _info(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def _index(args: argparse.Namespace, terminal: Terminal) -> int:
     if not args.bank.is_dir():
-        raise BadInputError(f"{args.bank} is no folder of a large bank", "Make one with `bank build --large`")
+        raise BadInputError(f"{args.bank} is not the folder of a large bank", "Make one with `bank build --large`")
     if args.lists is not None and args.lists < 1:
         raise BadInputError(f"--lists {args.lists} must be at least 1")
     bank, started = open_large_bank(args.bank), time.monotonic()

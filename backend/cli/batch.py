@@ -142,45 +142,45 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
         help=f"{', '.join(kind.value for kind in OutputKind)}, or all",
     )
     group.add_argument("--name", metavar="TEMPLATE", help="names below OUT, as {folder}/{clip}/{clip} (the default)")
-    group.add_argument("--overwrite", action="store_true", help="write over files that no batch has made")
-    group.add_argument("--redo", action="store_true", help="do finished clips again")
+    group.add_argument("--overwrite", action="store_true", help="overwrite files that a batch did not create")
+    group.add_argument("--redo", action="store_true", help="convert finished clips again")
 
 
 def _add_source(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--range", default="", metavar="START:END", help="frames (100:250), seconds (2.5s:8s) or clock")
-    add("--fps", type=float, metavar="N", help="frames a second of image sequences (default 24)")
-    add("--slow-motion", type=float, default=1.0, metavar="N", help="plays N times slower than life")
+    add("--fps", type=float, metavar="N", help="frame rate of image sequences in fps (default 24)")
+    add("--slow-motion", type=float, default=1.0, metavar="N", help="the video plays N times slower than real time")
     add(
         "--person",
         default="largest",
         metavar="WHO",
         help="largest (default), longest, moving, all, a number, X,Y@FRAME",
     )
-    add("--max-people", type=int, default=4, metavar="N", help="people followed at once (default 4)")
+    add("--max-people", type=int, default=4, metavar="N", help="maximum number of people tracked at once (default 4)")
     add("--height", type=float, metavar="M", help="the person's height in metres (default: 1.70 assumed)")
     qualities = [quality.value for quality in SolveQuality]
-    add("--quality", choices=qualities, default=SolveQuality.BEST.value, help="speed against accuracy")
+    add("--quality", choices=qualities, default=SolveQuality.BEST.value, help="trade-off between speed and accuracy")
 
 
 def _add_rig(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--rig", default="", metavar="FILE", help=".blend, .fbx or .glb with a humanoid (default: a plain armature)")
     add("--armature", default="", metavar="NAME", help="the armature object (default: the one with the most bones)")
-    add("--smooth", choices=list(PRESETS), default="light", help="smoothing on the way to the rig (default light)")
-    add("--ground", action="store_true", help="put standing feet on the floor")
-    add("--straighten", type=float, default=0.0, metavar="DEG", help="bend knees by up to DEG less (0 to 40)")
-    add("--in-place", action="store_true", help="stay on the spot instead of travelling")
+    add("--smooth", choices=list(PRESETS), default="light", help="smoothing preset for the rig (default light)")
+    add("--ground", action="store_true", help="move feet in contact onto the floor")
+    add("--straighten", type=float, default=0.0, metavar="DEG", help="reduce knee flexion by up to DEG (0 to 40)")
+    add("--in-place", action="store_true", help="remove horizontal root motion")
     add("--rate", default="source", metavar="FPS", help="source (default), rig (the file's scene), or frames a second")
 
 
 def _add_work(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--blender", metavar="PATH", help="a Blender, or a Python with bpy (default: found)")
-    add("--restart-blender", type=int, default=20, metavar="N", help="a fresh Blender after N clips (default 20)")
+    add("--restart-blender", type=int, default=20, metavar="N", help="restart Blender after N clips (default 20)")
     add("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1")
     add_model(group)
-    add("--solvers", type=int, default=0, metavar="N", help="solving processes (default: as the machine has room)")
+    add("--solvers", type=int, default=0, metavar="N", help="solver processes (default: depends on the machine)")
     add("--blenders", type=int, default=0, metavar="N", help="Blender processes")
     add(
         "--preview-workers",
@@ -192,8 +192,14 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
         help="processes that draw overlays and sheets",
     )
     add("--memory", metavar="SIZE", help="memory of one worker with its Blender; a clip that needs more fails")
-    add("--stall", type=float, default=15.0, metavar="MIN", help="minutes without a sign of life (default 15)")
-    add("--ray", metavar="ADDRESS", help="work on this Ray cluster (host:6379, auto, or local)")
+    add(
+        "--stall",
+        type=float,
+        default=15.0,
+        metavar="MIN",
+        help="time limit in minutes for a worker that does not respond (default 15)",
+    )
+    add("--ray", metavar="ADDRESS", help="run on this Ray cluster (host:6379, auto, or local)")
     add("--json", action="store_true", help="events as JSON lines on standard output")
     add("--quiet", action="store_true", help="no progress")
 
@@ -206,7 +212,9 @@ def _template(args: argparse.Namespace) -> ClipTask:
         except ValueError:
             positive = False
         if not positive:
-            raise BadInputError(f"--rate {rate!r} is no frame rate", "Give source, rig, or frames a second such as 24")
+            raise BadInputError(
+                f"--rate {rate!r} is not a frame rate", "Give source, rig, or frames a second such as 24"
+            )
     if not 0.0 <= args.straighten <= MOST_DEG:
         raise BadInputError(f"--straighten is {args.straighten:g}", f"Give degrees from 0 to {MOST_DEG:g}")
     return ClipTask(

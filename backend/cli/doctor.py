@@ -48,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "doctor",
         help="check devices, codecs, weights and packages",
-        description="Check that this machine can solve, and say what to do where it cannot. Exit code 0 when it can.",
+        description="Check that this machine can solve, and show how to fix problems. The exit code is 0 if it can.",
     )
     parser.add_argument("--json", action="store_true", help="findings as JSON lines")
 

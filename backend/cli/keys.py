@@ -32,24 +32,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Register the command."""
     parser = subparsers.add_parser(
         "keys",
-        help="make and manage keys for a backend on the network",
+        help="create and manage keys for a backend on the network",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--dir", type=Path, default=None, metavar="DIR", help="keys folder (default: the user's own)")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    create = actions.add_parser("create", help="make the server's key pair")
-    create.add_argument("--replace", action="store_true", help="replace a key pair that is there")
-    client = actions.add_parser("add-client", help="make a client's keys, allow them, write its connection file")
+    create = actions.add_parser("create", help="create the key pair of the server")
+    create.add_argument("--replace", action="store_true", help="replace an existing key pair")
+    client = actions.add_parser("add-client", help="create keys for a client, allow them and write its connection file")
     client.add_argument("name")
-    client.add_argument("--endpoint", required=True, metavar="ADDRESS", help="where the client reaches the server")
+    client.add_argument("--endpoint", required=True, metavar="ADDRESS", help="address of the server for the client")
     client.add_argument("--output", type=Path, required=True, metavar="FILE", help="the client's connection file")
-    allow = actions.add_parser("allow", help="allow a public key that was made elsewhere")
+    allow = actions.add_parser("allow", help="allow an existing public key")
     allow.add_argument("name")
     allow.add_argument("public_key")
-    remove = actions.add_parser("remove", help="shut a client out, at once")
+    remove = actions.add_parser("remove", help="revoke the access of a client immediately")
     remove.add_argument("name")
-    actions.add_parser("list", help="show who is allowed")
+    actions.add_parser("list", help="list the allowed clients")
 
 
 def run(args: argparse.Namespace) -> int:

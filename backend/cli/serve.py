@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     limits = Limits()
     add = parser.add_argument
     add("--bind", default="tcp://127.0.0.1:0", metavar="ADDRESS", help="where to listen; port 0 takes a free one")
-    add("--connection-file", type=Path, metavar="PATH", help="where to write how to reach this backend")
-    add("--data-dir", type=Path, metavar="DIR", help="where jobs and results are kept until they are taken")
+    add("--connection-file", type=Path, metavar="PATH", help="connection file to write")
+    add("--data-dir", type=Path, metavar="DIR", help="folder for jobs and results")
     add("--device", action="append", metavar="NAME", help="compute device, one worker each (default: auto)")
     add_model(parser)
     add(
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=limits.stall_s,
         metavar="S",
-        help="end a job whose video gives no data for so long; 0: never",
+        help="time limit in seconds for a video that gives no data; 0: no limit",
     )
     add("--max-frames", type=int, default=limits.max_frames, metavar="N", help="frames of one job")
     add("--memory", default="4G", metavar="SIZE", help="memory of each worker; a job that needs more fails")
@@ -89,8 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help=f"log there, at most five files of 8 MiB, not to standard error (or set {LOG_FILE_VARIABLE})",
     )
-    add("--owner-pid", type=int, default=0, metavar="PID", help="stop when this process is gone")
-    add("--stay", action="store_true", help="go on when the owner is gone")
+    add("--owner-pid", type=int, default=0, metavar="PID", help="stop when this process ends")
+    add("--stay", action="store_true", help="keep running when the owner process ends")
 
 
 def config_from(arguments: argparse.Namespace) -> ServerConfig:

@@ -60,8 +60,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def add_source(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
     """The options that say how the video is read."""
     group.add_argument("--range", type=str, metavar="START:END", help="frames (100:250), seconds (2.5s:8s) or clock")
-    group.add_argument("--fps", type=float, metavar="N", help="frames a second of an image sequence (default 24)")
-    group.add_argument("--slow-motion", type=float, default=1.0, metavar="N", help="plays N times slower than life")
+    group.add_argument("--fps", type=float, metavar="N", help="frame rate of an image sequence in fps (default 24)")
+    group.add_argument(
+        "--slow-motion", type=float, default=1.0, metavar="N", help="the video plays N times slower than real time"
+    )
 
 
 def add_camera(group: argparse._ArgumentGroup) -> None:
@@ -75,8 +77,8 @@ def add_camera(group: argparse._ArgumentGroup) -> None:
 
 def add_model(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
     """The options that name other towers and another bank than the shipped ones."""
-    group.add_argument("--towers", type=Path, metavar="FILE", help="towers of your own, as `train` writes them")
-    group.add_argument("--bank", type=Path, metavar="PATH", help="a bank of your own, file or folder, of these towers")
+    group.add_argument("--towers", type=Path, metavar="FILE", help="use these towers (written by `train`)")
+    group.add_argument("--bank", type=Path, metavar="PATH", help="use this bank (file or folder) of the same towers")
 
 
 def camera_options(args: argparse.Namespace) -> CameraOptions:
@@ -118,7 +120,9 @@ def _add_person(group: argparse._ArgumentGroup) -> None:
         metavar="WHO",
         help="largest (default), longest, moving, all, a number from `tracks`, or X,Y@FRAME",
     )
-    group.add_argument("--max-people", type=int, default=4, metavar="N", help="people followed at once (default 4)")
+    group.add_argument(
+        "--max-people", type=int, default=4, metavar="N", help="maximum number of people tracked at once (default 4)"
+    )
     group.add_argument(
         "--height", type=float, metavar="M", help="the person's height in metres (default: 1.70 assumed)"
     )
@@ -126,11 +130,13 @@ def _add_person(group: argparse._ArgumentGroup) -> None:
 
 def _add_work(group: argparse._ArgumentGroup) -> None:
     qualities = [quality.value for quality in SolveQuality]
-    group.add_argument("--quality", choices=qualities, default=SolveQuality.BEST.value, help="speed against accuracy")
+    group.add_argument(
+        "--quality", choices=qualities, default=SolveQuality.BEST.value, help="trade-off between speed and accuracy"
+    )
     group.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1")
     add_model(group)
     group.add_argument("--smooth", choices=list(PRESETS), default="off", help="smoothing preset (default off: raw)")
-    group.add_argument("--resume", action="store_true", help="go on where an interrupted run of this solve stopped")
+    group.add_argument("--resume", action="store_true", help="resume an interrupted run of this solve")
     group.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
     group.add_argument("--no-preview", action="store_true", help="no preview events with --json: they take time")
     group.add_argument("--quiet", action="store_true", help="no progress")

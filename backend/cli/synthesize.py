@@ -28,8 +28,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command's options."""
     parser = subparsers.add_parser(
         "synthesize",
-        help="render training images of posed bodies with known truth",
-        description="Render training images of dressed bodies, posed by mocap, with known truth.",
+        help="render training images of posed bodies with ground truth",
+        description="Render training images of dressed bodies in poses from mocap, with ground truth.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -37,7 +37,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--count", type=int, required=True, help="number of images")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same images (default 0)")
     parser.add_argument("--mocap", type=Path, help="folder of .bvh or .amc files; without it all poses are random")
-    parser.add_argument("--held-out", action="store_true", help="pose by the subjects that training never sees")
+    parser.add_argument(
+        "--held-out", action="store_true", help="use poses of the subjects that are held out of training"
+    )
     parser.add_argument("--assets", type=Path, help="MakeHuman assets: clothes/, hair/, eyebrows/, skins/")
     parser.add_argument("--panoramas", type=Path, help="folder of equirectangular .hdr images for backdrop and light")
     parser.add_argument("--size", type=int, default=320, help="side of an image in px (default 320)")

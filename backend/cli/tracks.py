@@ -32,7 +32,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("video", type=Path, help="video file, folder of images, or pattern")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="contact sheet: one row a person, with its number")
     add_source(parser)
-    parser.add_argument("--max-people", type=int, default=4, metavar="N", help="people followed at once (default 4)")
+    parser.add_argument(
+        "--max-people", type=int, default=4, metavar="N", help="maximum number of people tracked at once (default 4)"
+    )
     parser.add_argument("--quality", choices=[q.value for q in SolveQuality], default=SolveQuality.BEST.value)
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")
     parser.add_argument("--json", action="store_true", help="events as JSON lines on standard output")

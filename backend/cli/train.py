@@ -43,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--steps", type=int, default=9000, help="training steps (default 9000)")
     parser.add_argument("--batch", type=int, default=512, help="windows a step and process (default 512)")
     parser.add_argument(
-        "--renders", type=Path, action="append", default=[], help="folder that `synthesize` made; may be repeated"
+        "--renders", type=Path, action="append", default=[], help="folder written by `synthesize`; may be repeated"
     )
     parser.add_argument(
         "--renders-share", type=float, default=0.25, help="share of each batch that is from renders (default 0.25)"
@@ -75,8 +75,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--margin-rows", type=int, help="windows of a batch that take part in the margin loss (default all)"
     )
     parser.add_argument("--soft", type=float, default=5.0, help="weight of soft retrieval, 0 for none (default 5)")
-    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate at its highest (default 1e-3)")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="end after this time at the latest")
+    parser.add_argument("--rate", type=float, default=1e-3, help="maximum learning rate (default 1e-3)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="maximum training time in minutes")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
     parser.add_argument("--workers", type=int, default=1, help="processes that simulate data (default 1)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the training process (default 1)")
@@ -86,7 +86,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     paper = parser.add_argument_group("structnet", "the paper's own network, on renders")
     paper.add_argument("--test-renders", type=Path, help="renders of other subjects to measure on")
     paper.add_argument("--ablations", action="store_true", help="also one pose layer, raw pose, no auxiliary task")
-    paper.add_argument("--pictures", type=int, help="use at most so many images of each folder")
+    paper.add_argument("--pictures", type=int, help="maximum number of images from each folder")
     paper.add_argument(
         "--convolution-steps", type=int, default=2000, help="steps that train the convolutions (default 2000)"
     )

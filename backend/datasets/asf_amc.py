@@ -54,7 +54,7 @@ def _read_asf(path: Path) -> tuple[list[_Bone], dict[str, str]]:
         elif section == ":hierarchy" and words[0] not in ("begin", "end"):
             parents.update(dict.fromkeys(words[1:], words[0]))
     if len(bones) < 2:
-        raise ValueError(f"{path.name} names no bones")
+        raise ValueError(f"{path.name} contains no bones")
     return bones, parents
 
 

@@ -112,7 +112,7 @@ def _split(text: str, count: int) -> tuple[list[str], str]:
 def _checked(channels: list[str]) -> list[str]:
     for channel in channels:
         if not _CHANNEL.fullmatch(channel):
-            raise ValueError(f"{channel!r} is no channel")
+            raise ValueError(f"{channel!r} is not a channel")
     return channels
 
 
@@ -122,7 +122,7 @@ def _read_table(text: str, width: int) -> tuple[Array, float]:
         raise ValueError("it lacks Frames or Frame Time")
     frame_time = float(step[1])
     if not _SHORTEST_S <= frame_time <= _LONGEST_S:
-        raise ValueError(f"its Frame Time is {step[1]}, which is no time from frame to frame")
+        raise ValueError(f"its Frame Time is {step[1]}; it must be between {_SHORTEST_S} and {_LONGEST_S} s")
     table = np.array(text[step.end() :].split(), dtype=np.float64)
     if width == 0 or table.size == 0 or table.size % width:
         raise ValueError(f"{table.size} motion values do not fill rows of {width}")

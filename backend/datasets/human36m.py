@@ -106,7 +106,7 @@ def read_positions_m(path: Path) -> Array:
     except Exception as fault:  # cdflib raises whatever its parser stumbles over
         raise Human36mError(f"{path} holds no 'Pose' of 32 joints ({fault})", "Download it again") from fault
     if not len(values) or not np.isfinite(values).all():
-        raise Human36mError(f"{path} holds {len(values)} frames, or values that are no numbers", "Download it again")
+        raise Human36mError(f"{path} holds {len(values)} frames, or values that are not numbers", "Download it again")
     return np.asarray(values[:, JOINTS_17] / 1000.0)
 
 

@@ -60,7 +60,8 @@ def read_recording(folder: Path) -> Recording:
         return Recording(folder.name, joints, tuple(record["joints"]), float(record["fps"]), cameras)
     except (OSError, KeyError, ValueError) as fault:
         raise BadInputError(
-            f"{folder} is no recording with truth ({fault})", "It needs calibration.json and joints_world_m.npy"
+            f"{folder} is not a recording with ground truth ({fault})",
+            "It needs calibration.json and joints_world_m.npy",
         ) from fault
 
 

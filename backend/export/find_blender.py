@@ -69,7 +69,7 @@ def _named(text: str) -> Blender:
     if not path.is_file():
         raise BlenderError(f"There is no Blender at {text}", _REMEDY)
     if not os.access(path, os.X_OK):
-        raise BlenderError(f"{path} is no program", _REMEDY)
+        raise BlenderError(f"{path} is not an executable program", _REMEDY)
     # not resolved: the link to the interpreter is what makes an environment one
     return Blender(path.absolute(), "python" in path.name.lower())
 

@@ -164,7 +164,7 @@ def load_rig(path: Path) -> None:
         elif ending in (".glb", ".gltf"):
             bpy.ops.import_scene.gltf(filepath=str(path))
         else:
-            raise OrderError(f"{path} is no rig", f"Give a file that ends in {', '.join(RIG_ENDINGS)}")
+            raise OrderError(f"{path} is not a rig file", f"Give a file that ends in {', '.join(RIG_ENDINGS)}")
     except RuntimeError as fault:
         if isinstance(fault, OrderError):
             raise

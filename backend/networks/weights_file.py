@@ -34,7 +34,7 @@ _REMEDY: Final = "Install Marionet anew, or run tools/convert_networks.py to mak
 def weights_path(name: str) -> Path:
     """Path of a shipped network file; `name` is one of NETWORK_NAMES, else WeightsError."""
     if name not in NETWORK_NAMES:
-        raise WeightsError(f"There is no network named {name!r}", f"Choose one of {', '.join(NETWORK_NAMES)}")
+        raise WeightsError(f"Unknown network {name!r}", f"Choose one of {', '.join(NETWORK_NAMES)}")
     return WEIGHTS_DIRECTORY / f"{name}.safetensors"
 
 

@@ -118,7 +118,7 @@ class AllowList:
         except FileNotFoundError:
             self._names, self._stamp = {}, (0, 0)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            log_event("allow-list cannot be read: nobody is let in", logging.ERROR, path=str(self.path))
+            log_event("allow-list cannot be read: all clients are refused", logging.ERROR, path=str(self.path))
             self._names, self._stamp = {}, (0, 0)
         return self._names
 

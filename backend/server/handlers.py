@@ -114,7 +114,7 @@ class RequestHandlers:
         if not JOB_ID.fullmatch(request.job_id):
             raise RequestRefused("bad_request", "A job id has 32 lower-case hexadecimal digits")
         if request.task not in TASKS:
-            raise RequestRefused("unsupported", f"There is no task {request.task!r}", f"Ask for {' or '.join(TASKS)}")
+            raise RequestRefused("unsupported", f"Unknown task {request.task!r}", f"Ask for {' or '.join(TASKS)}")
         source = request.source
         state = "queued"
         if source.kind == "path":
@@ -167,7 +167,7 @@ class RequestHandlers:
             raise RequestRefused("not_finished", "The job is not over", "Wait for its end")
         if not 0 <= request.file < len(record.files):
             raise RequestRefused(
-                "bad_request", f"The result has {len(record.files)} files, there is no number {request.file}"
+                "bad_request", f"The result has {len(record.files)} files; file {request.file} does not exist"
             )
         if request.offset < 0 or not 0 < request.size_bytes <= MAX_PART_BYTES:
             raise RequestRefused("bad_request", f"A part starts at 0 or later and has 1 to {MAX_PART_BYTES} bytes")

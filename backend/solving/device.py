@@ -17,7 +17,7 @@ def choose_device(wanted: str) -> str:
         return "cpu"
     name, _, number = wanted.partition(":")
     if name != "cuda" or (number and not number.isdigit()):
-        raise DeviceError(f"There is no device {wanted!r}", "Choose auto, cpu, cuda or cuda:1")
+        raise DeviceError(f"Unknown device {wanted!r}", "Choose auto, cpu, cuda or cuda:1")
     if int(number or 0) >= cuda_devices():
         raise DeviceError(f"The device {wanted} is not there", "See `doctor`; --device cpu works everywhere")
     return wanted

@@ -43,7 +43,7 @@ def parse_quality(text: str) -> SolveQuality:
     """Read `fast`, `balanced` or `best`. Raises BadInputError for anything else."""
     names = [quality.value for quality in SolveQuality]
     if text not in names:
-        raise BadInputError(f"There is no quality {text!r}", f"Choose from {', '.join(names)}")
+        raise BadInputError(f"Unknown quality {text!r}", f"Choose from {', '.join(names)}")
     return SolveQuality(text)
 
 

@@ -53,7 +53,7 @@ class Previewer:
             for person, track in enumerate(choose_tracks(tracker.tracks(), self._selection)):
                 self._send(person, track)
         except (NoPersonError, BadInputError):  # a number or a click that is not there yet
-            log.debug("no preview: nobody is in sight yet")
+            log.debug("no preview: no person is visible yet")
         took = time.monotonic() - began
         self.spent_s += took
         self._next_s = began + max(_EVERY_S if self._sent else 0.1, took / _SHARE)

@@ -82,9 +82,11 @@ class SolveRequest:
                 f"A body height of {self.height_m:g} m is out of range", f"Give a height between {low} and {high} m"
             )
         if self.smoothing not in PRESETS:
-            raise BadInputError(f"There is no smoothing preset {self.smoothing!r}", f"Choose from {', '.join(PRESETS)}")
+            raise BadInputError(f"Unknown smoothing preset {self.smoothing!r}", f"Choose from {', '.join(PRESETS)}")
         if self.gravity_camera is not None and not 0.5 < float(np.linalg.norm(self.gravity_camera)) < 20.0:
-            raise BadInputError("The gravity direction has no length", "Give x,y,z in the camera, for example 0,1,0")
+            raise BadInputError(
+                "The length of the gravity vector must be between 0.5 and 20", "Give x,y,z, for example 0,1,0"
+            )
 
     @property
     def video_options(self) -> VideoOptions:

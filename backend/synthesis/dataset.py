@@ -84,7 +84,7 @@ def sequence_frames(folder: Path) -> int:
         return int(record["settings"].get("sequence_frames", 1))
     except (OSError, ValueError, KeyError, AttributeError) as fault:
         raise BadInputError(
-            f"{folder} is no folder of renders ({fault})", "Make some with: python -m backend synthesize"
+            f"{folder} is not a folder of renders ({fault})", "Make some with: python -m backend synthesize"
         ) from fault
 
 

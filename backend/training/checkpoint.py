@@ -147,7 +147,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as fault:
         raise CheckpointError(f"{path} is damaged or no checkpoint ({type(fault).__name__})", remedy) from fault
     if not isinstance(record, dict) or not {*_TOWERS, "optimizer", "step"} <= set(record):
-        raise CheckpointError(f"{path} is no checkpoint of a training run", remedy)
+        raise CheckpointError(f"{path} is not a checkpoint of a training run", remedy)
     return record
 
 

@@ -185,7 +185,7 @@ def read_noise(path: Path) -> LandmarkNoise:
         record = json.loads(path.read_text(encoding="utf-8"))["noise"]
     except (OSError, ValueError, KeyError, TypeError) as fault:
         raise BadInputError(
-            f"{path} is no noise model ({fault})", "Write one with: python tools/fit_noise.py --renders FOLDER"
+            f"{path} is not a noise model ({fault})", "Write one with: python tools/fit_noise.py --renders FOLDER"
         ) from fault
     known = {field.name for field in fields(LandmarkNoise)}
     wrong = sorted(set(record) - known) if isinstance(record, dict) else [str(record)]

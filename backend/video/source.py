@@ -50,7 +50,7 @@ class VideoOptions:
                 f"The slow-motion factor {self.slow_motion:g} must be above 0", "4 means four times slower"
             )
         if self.sequence_fps is not None and not 0.0 < self.sequence_fps < math.inf:
-            raise BadInputError(f"{self.sequence_fps:g} frames a second is no frame rate", "Give a number above 0")
+            raise BadInputError(f"{self.sequence_fps:g} frames a second is not a frame rate", "Give a number above 0")
 
 
 class VideoReader:

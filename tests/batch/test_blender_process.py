@@ -115,7 +115,11 @@ def test_one_blender_serves_many_orders_and_is_replaced(tmp_path: Path) -> None:
     assert heard == ["bake", "bvh", "xyz"]
     assert [Path(fault.output).name for fault in reply.faults] == ["hero.xyz"]
     assert (tmp_path / "hero.bvh").read_text().startswith("HIERARCHY")
-    for rig, words in (("/nowhere.blend", "no rig"), (str(ROOT / "README.md"), "is no rig"), (CLIP, "is no rig")):
+    for rig, words in (
+        ("/nowhere.blend", "no rig"),
+        (str(ROOT / "README.md"), "is not a rig file"),
+        (CLIP, "is not a rig file"),
+    ):
         with pytest.raises(BlenderError, match=words):
             blender.export(ExportOrder(CLIP, (), "walk", rig))
     assert blender.pid == first

@@ -104,12 +104,12 @@ def test_a_bad_row_fails_alone(shoot: Path) -> None:
     )
     tall, good, nameless, far = collect([str(shoot / "takes.csv")], TEMPLATE, str(shoot / "out"))
     assert tall.trouble is not None
-    assert "'tall' is no value for height_m" in tall.trouble.message
+    assert "'tall' is not a valid value for height_m" in tall.trouble.message
     assert good.trouble is None
     assert nameless.trouble is not None
-    assert "names no clip" in nameless.trouble.message
+    assert "has no clip" in nameless.trouble.message
     assert far.trouble is not None
-    assert "'90' is no value for straighten_deg" in far.trouble.message
+    assert "'90' is not a valid value for straighten_deg" in far.trouble.message
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from blender_addon import python_search, setup_faults
-from blender_addon.client import backend_setup
+from blender_addon.client import backend_setup, python_search, setup_faults
 from blender_addon.client.backend_setup import (
     SetupError,
     SetupPlan,

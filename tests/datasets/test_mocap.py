@@ -222,11 +222,11 @@ def test_layouts_that_other_programs_read_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda text: text.replace("Frame Time: 0.0333333", "Frame Time: 0"), "Frame Time is 0, which is no time"),
+        (lambda text: text.replace("Frame Time: 0.0333333", "Frame Time: 0"), "Frame Time is 0; it must be between"),
         (lambda text: text.replace("Frame Time: 0.0333333", "Frame Time: inf"), "Frame Time is inf"),
         (lambda text: "\n".join(text.splitlines()[:-4]) + "\n", "says 9 frames and holds 5: it is cut off"),
         (lambda text: text.replace("Frames: 9", ""), "lacks Frames"),
-        (lambda text: text.replace("Zrotation", "Wrotation", 1), "'Wrotation' is no channel"),
+        (lambda text: text.replace("Zrotation", "Wrotation", 1), "'Wrotation' is not a channel"),
         (lambda text: text.replace("JOINT Spine", "JOINT", 1), "has no name"),
     ],
 )

@@ -110,7 +110,7 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(WeightsError, match="no network named"):
+    with pytest.raises(WeightsError, match="Unknown network"):
         weights_path("pose_huge")
 
 

@@ -299,9 +299,9 @@ def test_limits_and_options_are_checked(walk, tmp_path):
         solve(walk.request(tmp_path / "a.npz", max_frames=10))
     with pytest.raises(BadInputError, match="out of range"):
         walk.request(tmp_path / "a.npz", height_m=17.0)
-    with pytest.raises(BadInputError, match="no smoothing preset"):
+    with pytest.raises(BadInputError, match="Unknown smoothing preset"):
         walk.request(tmp_path / "a.npz", smoothing="silky")
-    with pytest.raises(BadInputError, match="no length"):
+    with pytest.raises(BadInputError, match="length of the gravity vector"):
         walk.request(tmp_path / "a.npz", gravity_camera=(0.0, 0.0, 0.0))
 
 

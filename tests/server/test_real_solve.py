@@ -197,4 +197,4 @@ def test_a_backend_whose_bank_is_none_does_not_start(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "backend", "serve", "--data-dir", str(tmp_path / "data"), "--bank", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=REPOSITORY)
     assert done.returncode not in (0, 1)
-    assert f"{tmp_path} is no complete large bank" in done.stderr
+    assert f"{tmp_path} is not a complete large bank" in done.stderr
