@@ -148,7 +148,8 @@ _MEMBERS = {
     **{name: MemberSpec("fiu", shape, MAX_CLIP_BYTES) for name, shape in _SHAPES.items()},
 }
 # Arrays that are there for every frame; the others hold NaN where the person is not.
-_FINITE = ("times_s", "intrinsics", "world_from_camera", "bone_scales")
+# a clip that was kept from the preview has no intrinsics: NaN
+_FINITE = ("times_s", "world_from_camera", "bone_scales")
 
 
 def check_clip(clip: MotionClip) -> None:

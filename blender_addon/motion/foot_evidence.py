@@ -40,6 +40,8 @@ class FootFigures:
 
 def seen_speed_m_s(clip: MotionClip) -> Array:
     """Speed (T, 4) of the foot keypoints across the image, in metres at the person's depth; NaN where not seen."""
+    if not set(_KEYPOINTS) <= set(clip.keypoint_names):  # made by another program, or without keypoints
+        return np.full((len(clip), len(_KEYPOINTS)), np.nan)
     rows = [clip.keypoint_names.index(name) for name in _KEYPOINTS]
     pixels = np.asarray(clip.keypoints_px[:, rows], np.float64)
     known = clip.keypoint_confidence[:, rows] >= _LEAST_CONFIDENCE

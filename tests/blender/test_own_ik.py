@@ -22,7 +22,7 @@ CHAINS = {"leg": ("hip", "knee", "ankle"), "arm": ("shoulder", "elbow", "wrist")
 
 @pytest.fixture
 def armature():
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, app_template="")
     made = canonical_armature("Hero")
     bpy.ops.object.mode_set(mode="EDIT")
     bones = made.data.edit_bones
