@@ -148,8 +148,9 @@ _MEMBERS = {
     **{name: MemberSpec("fiu", shape, MAX_CLIP_BYTES) for name, shape in _SHAPES.items()},
 }
 # Arrays that are there for every frame; the others hold NaN where the person is not.
-# a clip that was kept from the preview has no intrinsics: NaN
-_FINITE = ("times_s", "world_from_camera", "bone_scales")
+_FINITE = ("times_s", "bone_scales")
+# a clip that was kept from the preview has no camera: NaN
+_FINITE_OR_ABSENT = ("intrinsics", "world_from_camera")
 
 
 def check_clip(clip: MotionClip) -> None:
@@ -163,6 +164,9 @@ def check_clip(clip: MotionClip) -> None:
             raise ClipError(f"clip array {name} has shape {actual}, expected {shape}")
     for name in _FINITE:
         if not np.isfinite(getattr(clip, name)).all():
+            raise ClipError(f"clip {name} must be finite")
+    for name in _FINITE_OR_ABSENT:
+        if np.isinf(getattr(clip, name)).any():
             raise ClipError(f"clip {name} must be finite")
     if frames > 1 and not (np.diff(clip.times_s) > 0).all():
         raise ClipError("clip times_s must increase from frame to frame")
