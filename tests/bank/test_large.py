@@ -67,7 +67,7 @@ def test_the_exact_searcher_works_on_the_mapped_file(folder):
 
 
 def test_unusable_folders_are_named(folder, tmp_path):
-    with pytest.raises(WeightsError, match="no complete large bank"):
+    with pytest.raises(WeightsError, match="not a complete large bank"):
         open_large_bank(tmp_path)
     with pytest.raises(WeightsError, match="the loaded tower is 0123"):
         open_large_bank(folder, "0123")
@@ -78,7 +78,7 @@ def test_unusable_folders_are_named(folder, tmp_path):
     with pytest.raises(WeightsError, match="not 5000"):
         open_large_bank(tmp_path)
     (tmp_path / "embeddings.npy").write_bytes((folder / "embeddings.npy").read_bytes()[:9000])
-    with pytest.raises(WeightsError, match="no complete large bank"):
+    with pytest.raises(WeightsError, match="not a complete large bank"):
         open_large_bank(tmp_path)
 
 

@@ -84,5 +84,5 @@ def test_what_does_not_fit_is_refused_before_anything_is_solved(
         with pytest.raises(WeightsError, match="was embedded by pose tower"):
             files.check()
     for files in (ModelFiles(tmp_path / "none"), ModelFiles(bank=tmp_path / "none"), ModelFiles(bank=tmp_path)):
-        with pytest.raises(WeightsError, match=r"none|no complete large bank"):
+        with pytest.raises(WeightsError, match=r"none|not a complete large bank"):
             files.check()

@@ -19,7 +19,7 @@ def test_every_figure_of_a_clip_has_a_label() -> None:
 
 def test_a_figure_is_shown_in_its_unit() -> None:
     assert figure_line("acceleration_m_s2", 3.14) == "Acceleration 3.1 m/s²"
-    assert figure_line("clip foot_skate_m_s", 0.021) == "Clip: foot skate 2.1 cm/s"
+    assert figure_line("clip foot_skate_m_s", 0.021) == "Clip: standing feet slide 2.1 cm/s"
     assert figure_line("frames", 48.0) == "Frames with a pose 48"
     assert clip_lines({"jerk_m_s3": 60.0, "solved_share": 0.5}) == ["Frames with a pose 50 %"]
 

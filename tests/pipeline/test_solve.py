@@ -361,7 +361,7 @@ def test_a_bank_of_ones_own_is_what_a_solve_retrieves_from(solved_walk, walk, mo
     assert clip.header.model.endswith("-2000")
     assert solved_walk[1].header.model.endswith(f"-{len(models.poses.bank)}")
     assert np.abs(clip.joints_camera_m - solved_walk[1].joints_camera_m).max() > 1e-3
-    with pytest.raises(WeightsError, match="no complete large bank"):
+    with pytest.raises(WeightsError, match="not a complete large bank"):
         solve(walk.request(tmp_path / "none.npz", model=ModelFiles(bank=tmp_path)), models=models)
 
 

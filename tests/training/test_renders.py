@@ -125,8 +125,8 @@ def test_noise_files(tmp_path):
         ('{"noise": {"bais": 1}}', "bais"),
         ('{"noise": {"bias": -1}}', "bias"),
         ('{"noise": {"bias": "x"}}', "bias"),
-        ('{"other": 1}', "no noise model"),
-        ("no json", "no noise model"),
+        ('{"other": 1}', "not a noise model"),
+        ("no json", "not a noise model"),
     ):
         path.write_text(text)
         with pytest.raises(BadInputError, match=words):

@@ -206,7 +206,7 @@ def test_damaged_and_foreign_checkpoints_are_named(tmp_path):
     with pytest.raises(CheckpointError, match="damaged"):
         load_checkpoint(state, path)
     torch.save({"something": 1}, path)
-    with pytest.raises(CheckpointError, match="no checkpoint of a training run"):
+    with pytest.raises(CheckpointError, match="not a checkpoint of a training run"):
         load_checkpoint(state, path)
     with pytest.raises(CheckpointError, match="missing"):
         load_checkpoint(state, tmp_path / "nothing.pt")

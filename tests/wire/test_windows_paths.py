@@ -47,12 +47,12 @@ def test_a_path_on_a_strangers_computer_is_refused_before_windows_is_asked(
     roots = (tmp_path,)
     monkeypatch.setattr(Path, "resolve", touched)
     for path in (r"\\stranger\share\x.mp4", "//stranger/share/x.mp4", r"\\?\UNC\stranger\share\x.mp4", r"\\.\pipe\x"):
-        assert path_within(path, roots, "win32") is None
+        assert path_within(path, roots, platform="win32") is None
     nas = (Path("//nas/plates"),) if Path("//nas/plates").drive else ()
     for root in nas:  # on Windows alone a Path knows shares
-        assert path_within(r"\\nas\other\x.mp4", (root,), "win32") is None
+        assert path_within(r"\\nas\other\x.mp4", (root,), platform="win32") is None
         with pytest.raises(AssertionError, match="looked at"):
-            path_within(r"\\nas\plates\x.mp4", (root,), "win32")
+            path_within(r"\\nas\plates\x.mp4", (root,), platform="win32")
 
 
 def test_shares_are_compared_without_case() -> None:
