@@ -67,21 +67,20 @@ class ExportOptions:
 
 @contextmanager
 def _any_name_printed() -> Iterator[None]:
-    """Exporters print the file's name; where standard output takes the code page's characters alone, as on Windows in
-    a pipe, a name with others would end them.
+    """Exporters print the file's name. Where standard output takes the characters of a code page alone, as a pipe on
+    Windows does, a name with other characters would end the export.
+
+    Whatever the error handler is: Windows gives a pipe `surrogateescape`, which encodes no more names than `strict`.
     """
-    strict = [
-        stream
-        for stream in (sys.stdout, sys.stderr)
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict"
-    ]
-    for stream in strict:
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+    handlers = [stream.errors for stream in streams]
+    for stream in streams:
         stream.reconfigure(errors="backslashreplace")
     try:
         yield
     finally:
-        for stream in strict:
-            stream.reconfigure(errors="strict")
+        for stream, handler in zip(streams, handlers, strict=True):
+            stream.reconfigure(errors=handler)
 
 
 def skinned_meshes(armature: Any) -> list[Any]:
@@ -136,7 +135,8 @@ def export_action(armature: Any, path: Path, options: ExportOptions | None = Non
     if kind.name == "bvh" and options.y_up:
         matrix = np.eye(4)
         matrix[:3, :3] = Y_UP
-        path.write_text(turned_bvh(path.read_text(), matrix @ np.array(armature.matrix_world)))
+        turned = turned_bvh(path.read_text(encoding="utf-8"), matrix @ np.array(armature.matrix_world))
+        path.write_text(turned, encoding="utf-8", newline="\n")  # as Blender writes it, on Windows too
     return path
 
 

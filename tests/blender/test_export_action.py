@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import bpy
@@ -49,6 +51,17 @@ def heads(armature: bpy.types.Object, names: list[str]) -> np.ndarray:
 
 # file axes (Y up) to Blender's (Z up)
 Z_UP = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
+
+
+@pytest.mark.parametrize("handler", ["strict", "surrogateescape"])
+def test_a_name_outside_the_code_page_is_exported_where_output_is_a_pipe_of_windows(
+    handler: str, puppet: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = io.TextIOWrapper(io.BytesIO(), "cp1252", handler)
+    monkeypatch.setattr(sys, "stdout", output)
+    path = export_action(puppet, tmp_path / "歩く.bvh")
+    assert path.is_file()
+    assert output.errors == handler
 
 
 def test_bvh_read_as_text_is_the_same_motion(puppet: bpy.types.Object, tmp_path: Path) -> None:
