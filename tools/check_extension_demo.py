@@ -184,8 +184,10 @@ def export(profile: Path) -> list[str]:
     return written
 
 
-def run(archive: Path, profile: Path, backend_python: Path | None) -> Found:
-    """Everything, in order. Raises InstallError with what went wrong."""
+def run(archive: Path, profile: Path, backend_python: Path | None, keep: bool = False) -> Found:
+    """Everything, in order; with `keep` without the removal, which takes the environment along. Raises InstallError
+    with what went wrong.
+    """
     import bpy
 
     began = time.monotonic()
@@ -204,7 +206,8 @@ def run(archive: Path, profile: Path, backend_python: Path | None) -> Found:
     keys = int(headline.rsplit(", ", 1)[1].split()[0])
     exports = export(profile)
     addon("session.backend").close_link()
-    remove()
+    if not keep:
+        remove()
     seconds = time.monotonic() - began
     version = bpy.app.version_string
     return Found(version, set_up_s, capture_s, len(clip), keys, worst, bend, travel, exports, seconds)
@@ -216,7 +219,7 @@ def main() -> int:
     parser.add_argument("archive", type=Path)
     parser.add_argument("--backend-python", type=Path, help="use this backend instead of Set Up Backend")
     parser.add_argument("--profile", type=Path, help="make Blender's profile in this folder, and remove it afterwards")
-    parser.add_argument("--keep", action="store_true", help="leave the profile, with the environment that was set up")
+    parser.add_argument("--keep", action="store_true", help="leave the extension installed, with its environment")
     options = parser.parse_args()
     require(options.archive.is_file(), f"{options.archive} does not exist; run make extension")
     python = options.backend_python
@@ -227,7 +230,8 @@ def main() -> int:
     os.environ["BLENDER_USER_RESOURCES"] = str(profile)
     status = 1
     try:
-        found = run(options.archive.resolve(), profile, python.absolute() if python is not None else None)
+        python = python.absolute() if python is not None else None
+        found = run(options.archive.resolve(), profile, python, options.keep)
         print(json.dumps({name: getattr(found, name) for name in found.__slots__}))
         status = 0
     except (InstallError, RuntimeError) as fault:
