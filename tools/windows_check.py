@@ -100,7 +100,7 @@ def run_tests(machine: Machine, python: Path, tests: list[str]) -> str:
     for name, reason in NOT_UNDER_WINE.items():
         print(f"SKIPPED under wine: {name}: {reason}", flush=True)
         left_out += ["--deselect" if "::" in name else "--ignore", name]
-    options = ("-q", "-p", "no:cacheprovider", "--timeout", "240", "--durations", "3")
+    options = ("-q", "-p", "no:cacheprovider", "--timeout", "240", "--durations", "3", "--basetemp", "C:\\t")
     names = [f"tests/{name}" for name in tests]
     said = machine.wine(python, "-m", "pytest", *names, *options, *left_out, limit_s=1500.0, cwd=ROOT)
     return said.splitlines()[-1]

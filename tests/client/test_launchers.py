@@ -60,7 +60,7 @@ def test_a_python_without_a_launcher_is_started_itself(tmp_path: Path) -> None:
 
 def test_the_process_started_for_this_python_is_the_interpreter() -> None:
     found = direct_interpreter(Path(sys.executable))
-    program = "import os, sys; print(os.getpid(), sys.prefix)"
+    program = "import os, sys; print(os.getpid(), ascii(sys.prefix))"
     child = subprocess.Popen(
         (str(found.program), "-c", program),
         env=found.started_with(dict(os.environ)),
@@ -69,7 +69,7 @@ def test_the_process_started_for_this_python_is_the_interpreter() -> None:
         encoding="utf-8",
     )
     pid, prefix = child.communicate()[0].split(" ", 1)
-    assert (int(pid), prefix.strip()) == (child.pid, sys.prefix)
+    assert (int(pid), prefix.strip()) == (child.pid, ascii(sys.prefix))
 
 
 def plan_through_a_launcher(folder: Path) -> LaunchPlan:

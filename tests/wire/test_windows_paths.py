@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import OutputError
-from backend.server.auth import path_within
+from backend.server.auth import _resolve_within, path_within
 from backend.solving.outputs import check_length
 from blender_addon.wire.windows_paths import is_too_long, network_host, share_of
 
@@ -52,7 +52,7 @@ def test_a_path_on_a_strangers_computer_is_refused_before_windows_is_asked(
     for root in nas:  # on Windows alone a Path knows shares
         assert path_within(r"\\nas\other\x.mp4", (root,), platform="win32") is None
         with pytest.raises(AssertionError, match="looked at"):
-            path_within(r"\\nas\plates\x.mp4", (root,), platform="win32")
+            _resolve_within(r"\\nas\plates\x.mp4", (root,), platform="win32")
 
 
 def test_shares_are_compared_without_case() -> None:
