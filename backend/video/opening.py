@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from backend.errors import VideoError
 from backend.video.bounds import MOST_PIXELS
+from blender_addon.wire.windows_paths import LONGEST_PATH, is_too_long
 
 # demuxers that read text as an image, or a list of other files: neither is a video of a person
 _FOREIGN_FORMATS: Final = frozenset({"tty", "concat", "hls", "dash", "srt", "ass", "webvtt", "lrc", "data", "bin"})
@@ -53,16 +54,26 @@ def check_regular(path: Path) -> None:
     """Raise VideoError where there is nothing, or something that is neither a file nor a folder; it is not opened."""
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError) as fault:
-        address = _ADDRESS.match(str(path))
-        if address:
-            shown = _ADDRESS.sub(rf"{address[1]}://", str(path))
-            raise VideoError(f"{shown} is an address, and only files are read", "Download the video first") from fault
-        raise VideoError(f"There is no file {path}", "Check the path") from fault
     except (OSError, ValueError) as fault:
+        address = _address(path)
+        if address:  # Windows calls the name of one impossible, other systems call it missing
+            raise VideoError(f"{address} is an address, and only files are read", "Download the video first") from fault
+        if is_too_long(path.absolute()):  # and this one it calls missing
+            words = f"{path} cannot be opened: Windows takes paths of {LONGEST_PATH} characters"
+            remedy = "Move it to a folder with a shorter path, or turn on long paths as docs/how_to/install.md says"
+            raise VideoError(words, remedy) from fault
+        if isinstance(fault, FileNotFoundError | NotADirectoryError):
+            raise VideoError(f"There is no file {path}", "Check the path") from fault
         raise VideoError(f"{path} cannot be opened ({_reason(fault)})", "Check its name and permissions") from fault
     if kind in _SPECIAL:
         raise VideoError(f"{path} is {_SPECIAL[kind]}, no file", "Save the video to a file first")
+
+
+def _address(path: Path) -> str:
+    """The address that a path was made from, "" where it was none; a path keeps one slash of the two."""
+    name = path.as_posix()
+    found = _ADDRESS.match(name)
+    return f"{found[1]}://{name[found.end() :]}" if found else ""
 
 
 def open_container(path: Path) -> InputContainer:

@@ -12,7 +12,7 @@ import threading
 import time
 import zlib
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import av
 import cv2
@@ -26,6 +26,7 @@ from backend.video import FrameRange, VideoOptions, open_video, seeking
 from backend.video.clock import Clock, ClockSettings
 from backend.video.image_file import read_image
 from backend.video.numbering import choose_series
+from backend.video.opening import check_regular
 from backend.video.orientation import Orientation, from_matrix
 from backend.video.prefetch import Prefetcher
 from tests.video.odd_videos import IDENTITY, MATRICES, TS_BASE, Encoding, encode, image_of, number_in, stored
@@ -331,6 +332,22 @@ def test_what_is_no_file_is_named_and_not_opened(tmp_path: Path) -> None:
             assert "is a socket" in refused(tmp_path / "s.mp4").message
     finally:
         os.chdir(ROOT)
+
+
+def test_an_address_is_told_where_the_system_calls_its_name_impossible() -> None:
+    fault = OSError(22, "The filename, directory name, or volume label syntax is incorrect")
+
+    class WindowsPath(PureWindowsPath):
+        def stat(self) -> None:
+            raise fault
+
+        def absolute(self) -> PureWindowsPath:
+            return self
+
+    with pytest.raises(VideoError, match=r"^https://videos\.example/a\.mp4 is an address"):
+        check_regular(WindowsPath("https://videos.example/a.mp4"))
+    with pytest.raises(VideoError, match="cannot be opened"):
+        check_regular(WindowsPath("C:\\a?.mp4"))
 
 
 def test_what_names_no_file_is_told(tmp_path: Path) -> None:
