@@ -67,14 +67,13 @@ def probe_file(path: Path) -> ProbedFile:
     # not a seek: raw streams have nowhere to go back to, and a clock that starts anew has two beginnings
     with open_container(path) as container:
         stream = video_stream(container, index)
-        first = _first_frames(container, stream, timetable, path)
-        origin, frame = first[0]
+        stamps, frame, interlaced = _first_frames(container, stream, timetable, path)
+        origin = stamps[0]
         orientation = orientation_of(frame)
         aspect = float(stream.sample_aspect_ratio or 1)
         check_pixel_aspect(path, aspect)
         grid = grid_of(frame, orientation, aspect)
         check_size(path, grid.width, grid.height)
-        interlaced = any(frame.interlaced_frame for _, frame in first)
         info = VideoInfo(
             path=path,
             width=grid.width,
@@ -91,7 +90,7 @@ def probe_file(path: Path) -> ProbedFile:
         )
         told = [note] if note else []
         told += ["the video is interlaced and was deinterlaced"] if interlaced else []
-        agrees = [stamp for stamp, _ in first] == list(timetable.stamps[: len(first)])
+        agrees = stamps == list(timetable.stamps[: len(stamps)])
         timetable = replace(timetable, plain=timetable.plain and agrees)
         return ProbedFile(info, index, timetable, origin, grid, interlaced, tuple(told))
 
@@ -159,18 +158,23 @@ def _time_s(probed: ProbedFile, stamp: int | None, ticks: int | None, index: int
 
 def _first_frames(
     container: InputContainer, stream: VideoStream, timetable: Timetable, path: Path
-) -> list[tuple[int | None, VideoFrame]]:
-    found: list[tuple[int | None, VideoFrame]] = []
+) -> tuple[list[int | None], VideoFrame, bool]:
+    """Stamps of the first frames, the very first frame, and whether any of them is interlaced."""
+    stamps: list[int | None] = []
+    first: VideoFrame | None = None
+    interlaced = False
     for stamp, frame in Decoding(container, stream, timetable, path).frames():
-        found.append((stamp, frame))
-        if len(found) == _PROBE_FRAMES:
+        stamps.append(stamp)
+        first = frame if first is None else first  # the others are let go: a large frame is tens of megabytes
+        interlaced = interlaced or frame.interlaced_frame
+        if len(stamps) == _PROBE_FRAMES:
             break
-    if not found:
+    if first is None:
         raise VideoError(
             f"{path}: no image can be decoded from its {stream.codec_context.name} stream",
             "The file is damaged or cut off; export it again",
         )
-    return found
+    return stamps, first, interlaced
 
 
 def _stated_size(stream: VideoStream) -> tuple[int, int]:

@@ -36,6 +36,7 @@ class Uprighter:
 
     def __init__(self, grid: ImageGrid) -> None:
         self._grid = grid
+        self._orientations: dict[int, Orientation] = {}
         self._fitted = 0
         self._other: tuple[int, int, float] | None = None
 
@@ -47,13 +48,20 @@ class Uprighter:
                 width=None if width == shown.width else width, format="rgb24", interpolation="BILINEAR", threads=1
             )
         )
-        upright = orientation_of(decoded).apply(rgb)
+        upright = self._orientation(decoded).apply(rgb)
         if upright.shape[:2] == (self._grid.height, self._grid.width):
             return np.asarray(upright, dtype=np.uint8)
         self._fitted += 1
         if self._other is None:
             self._other = (upright.shape[1], upright.shape[0], time_s)
         return fitted(upright, self._grid.width, self._grid.height)
+
+    def _orientation(self, frame: VideoFrame) -> Orientation:
+        """The matrix is read once for each angle: reading it ties a frame into a cycle, and its memory stays longer."""
+        angle = int(frame.rotation)
+        if angle not in self._orientations:
+            self._orientations[angle] = orientation_of(frame)
+        return self._orientations[angle]
 
     def warnings(self) -> list[str]:
         """That the size changes, once."""
