@@ -18,6 +18,11 @@ from .temporal import Gaussian, filter_positions, finite_runs
 _SPEED_BLUR_S = 0.04
 
 
+# a step from frame to frame that is longer than both is a pause
+_PAUSE_S = 2.0
+_PAUSE_STEPS = 5.0
+
+
 @dataclass(frozen=True, slots=True)
 class ContactSettings:
     """When a foot point counts as standing.
@@ -58,10 +63,13 @@ def contact_probability(
 
 
 def point_speed_m_s(times_s: Array, positions: Array) -> Array:
-    """Speed (T, N) of points (T, N, C), per second in the points' unit; NaN where the points are."""
+    """Speed (T, N) of points (T, N, C), per second in the points' unit; NaN where the points are.
+
+    A pause of the recording has no speed: what moved meanwhile would seem to stand still beside it.
+    """
     speed = np.full(positions.shape[:-1], np.nan)
     blurred = filter_positions(Gaussian(_SPEED_BLUR_S), times_s, positions)
-    for run in finite_runs(times_s, blurred):
+    for run in finite_runs(times_s, blurred, resumed_s(times_s)):
         if run.stop - run.start < 2:
             speed[run] = 0.0
             continue
@@ -70,7 +78,10 @@ def point_speed_m_s(times_s: Array, positions: Array) -> Array:
 
 
 def planted_frames(times_s: Array, probability: Array, settings: ContactSettings) -> NDArray[np.bool_]:
-    """Planted or not (T, N) from probabilities (T, N), with hysteresis, short breaks closed, short contacts dropped."""
+    """Planted or not (T, N) from probabilities (T, N), with hysteresis, short breaks closed, short contacts dropped.
+
+    A contact ends where the recording pauses: nobody stands on one spot through an hour that was not recorded.
+    """
     state = np.where(probability >= settings.enter, 1, np.where(probability < settings.leave, -1, 0))
     index = np.where(state != 0, np.arange(len(state))[:, None], -1)
     last = np.maximum.accumulate(index, axis=0)
@@ -78,7 +89,21 @@ def planted_frames(times_s: Array, probability: Array, settings: ContactSettings
     for point in range(planted.shape[1]):
         _drop_short_runs(times_s, planted[:, point], settings.longest_break_s, False)
         _drop_short_runs(times_s, planted[:, point], settings.shortest_s, True)
+    planted[_before_pauses(times_s)] = False
     return planted & (probability > 0.0)
+
+
+def resumed_s(times_s: Array) -> tuple[float, ...]:
+    """The times of the first frames after the recording paused."""
+    return tuple(float(time_s) for time_s in times_s[_before_pauses(times_s) + 1])
+
+
+def _before_pauses(times_s: Array) -> NDArray[np.intp]:
+    """The last frames before the recording pauses: steps far longer than the usual one."""
+    steps = np.diff(times_s)
+    if not len(steps):
+        return np.zeros(0, np.intp)
+    return np.flatnonzero(steps > max(_PAUSE_S, _PAUSE_STEPS * float(np.median(steps))))
 
 
 def true_runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:

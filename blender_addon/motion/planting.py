@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .body import BodyShape, CanonicalBody
-from .contacts import true_runs
+from .contacts import resumed_s, true_runs
 from .flat_soles import (
     SUNK_M,
     about_up,
@@ -128,7 +128,7 @@ def plant_feet(
     rotations, root = motion.rotations_wxyz.astype(np.float64), motion.root_m.astype(np.float64)
     held = np.zeros(planted.shape, dtype=bool)
     whole = np.concatenate([rotations.reshape(len(rotations), -1), root], axis=1)
-    for run in finite_runs(motion.times_s, whole):
+    for run in finite_runs(motion.times_s, whole, resumed_s(motion.times_s)):
         if planted[run].any():
             part = Motion(motion.times_s[run], rotations[run], root[run])
             done = _plant_run(body, shape, part, planted[run], settings)
