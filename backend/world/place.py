@@ -11,59 +11,28 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.camera.lens import normalised_points
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
-from backend.world.gravity import Footing, GravityHints, estimate_gravity, gravity_hints, world_axes
-from backend.world.root_path import RootPath, Sightings, Steps, solve_root_path
-from backend.world.unseen import Unseen, settle_unseen
+from backend.world.gravity import GravityHints, estimate_gravity, gravity_hints, world_axes
+from backend.world.root_path import RootPath, solve_root_path
+from backend.world.scene import Scene, make_scene
+from backend.world.steps import find_steps, floor_height, foot_contacts, footing
+from backend.world.unseen import settle_unseen
 from backend.world.world_track import Gravity, WorldOptions, WorldTrack
 from backend.world.world_warnings import gravity_warning
-from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
+from blender_addon.motion.body import points_m
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
-from blender_addon.motion.contacts import (
-    ContactSettings,
-    contact_probability,
-    planted_frames,
-    point_speed_m_s,
-    true_runs,
-)
+from blender_addon.motion.contacts import ContactSettings, planted_frames, point_speed_m_s
 from blender_addon.motion.foot_evidence import foot_figures, stands
 from blender_addon.motion.planting import Motion, plant_feet
-from blender_addon.motion.posing import Feet, PosedBody, camera_to_world, find_feet, pose_body, world_to_camera
+from blender_addon.motion.posing import PosedBody, camera_to_world, find_feet, pose_body, world_to_camera
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_multiply
-from blender_addon.motion.temporal import median_interval_s
 
 _log = logging.getLogger(__name__)
 
-# how much a keypoint counts for the root; the rest of the landmarks (face, fingers) are loose on the body
-_KEYPOINT_WEIGHTS = {
-    "shoulder": 1.0, "hip": 1.0, "knee": 0.8, "ankle": 0.8, "elbow": 0.6, "wrist": 0.4, "heel": 0.4,
-    "foot_index": 0.4, "ear": 0.3, "nose": 0.3,
-}  # fmt: skip
-_FOOT_KEYPOINTS = ("left_heel", "left_foot_index", "right_heel", "right_foot_index")
-_LEAST_VISIBILITY = 0.3
-# the lowest foot of this part of the frames counts as standing while no contact is known yet
-_FLOOR_PERCENTILE = 20.0
-_FLOOR_WINDOW_S = 1.5
-_FLOOR_DRIFT_M = 0.35
 _FEW_FRAMES = 3
 # the highest probability of a foot point that planting did not hold
 _LOOSE = 0.28
 _ANY_HEIGHT_M = 100.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Scene:
-    """One person's solved frames, all in camera axes relative to the pelvis."""
-
-    body: CanonicalBody
-    shape: BodyShape
-    poses: PoseTrack
-    solved: NDArray[np.intp]
-    seen: Sightings
-    feet: Feet
-    foot_rays: Array
-    unseen: Unseen
 
 
 def place_in_world(
@@ -83,58 +52,34 @@ def place_in_world(
     hints = gravity_hints(poses.gravity_camera, poses.gravity_spread_deg, options.edges)
     rough = given or estimate_gravity(hints, options.vertical)
     poses, unseen = settle_unseen(poses, track, intrinsics, rough.down, solved)
-    scene = _make_scene(poses, track, intrinsics, solved, unseen)
+    scene = make_scene(poses, track, intrinsics, solved, unseen)
     path = solve_root_path(scene.seen, options.root)
     gravity = given or _first_gravity(scene, path, hints, options)
-    probability = _contacts(scene, path.root_camera_m, gravity.down, options)
+    probability = foot_contacts(scene, path.root_camera_m, gravity.down, options)
     for _ in range(2):
-        steps = _find_steps(scene, probability, gravity.down, options)
+        steps = find_steps(scene, probability, gravity.down, options)
         path = solve_root_path(scene.seen, options.root, steps)
-        gravity = given or estimate_gravity(hints, options.vertical, _footing(path, steps))
-        probability = _contacts(scene, path.root_camera_m, gravity.down, options)
+        gravity = given or estimate_gravity(hints, options.vertical, footing(path, steps))
+        probability = foot_contacts(scene, path.root_camera_m, gravity.down, options)
     return _finish(scene, path, gravity, probability, options)
 
 
-def _first_gravity(scene: _Scene, path: RootPath, hints: GravityHints, options: WorldOptions) -> Gravity:
+def _first_gravity(scene: Scene, path: RootPath, hints: GravityHints, options: WorldOptions) -> Gravity:
     """Gravity while no floor is known: heels that stay in place, at whatever height, stand on one level.
 
     Whether soles are level is not asked: those of a person who lies are not.
     """
     anywhere = replace(options, contacts=replace(options.contacts, height_m=_ANY_HEIGHT_M))
     down = estimate_gravity(hints, options.vertical).down
-    resting = _contacts(scene, path.root_camera_m, down, anywhere)
+    resting = foot_contacts(scene, path.root_camera_m, down, anywhere)
     resting[:, 1::2] = 0.0
-    steps = _find_steps(scene, resting, down, anywhere)
-    return estimate_gravity(hints, options.vertical, _footing(solve_root_path(scene.seen, options.root, steps), steps))
+    steps = find_steps(scene, resting, down, anywhere)
+    return estimate_gravity(hints, options.vertical, footing(solve_root_path(scene.seen, options.root, steps), steps))
 
 
 def shared_world(options: WorldOptions, first: WorldTrack) -> WorldOptions:
     """The options for everybody after the `first` person: one camera, one direction down."""
     return replace(options, world_from_camera=first.world_from_camera[0], gravity=first.gravity)
-
-
-def _make_scene(
-    poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, solved: NDArray[np.intp], unseen: Unseen
-) -> _Scene:
-    body = canonical_body()
-    shape = BodyShape(poses.height_m, poses.bone_scales)
-    rotations = poses.rotations_wxyz[solved].astype(np.float64)
-    posed = pose_body(body, shape, rotations, np.zeros((len(solved), 3)))
-    points = points_m(body, "blazepose33", posed.positions_m, posed.world_wxyz, shape)
-    rays = normalised_points(intrinsics, track.keypoints_px[solved].astype(np.float64))
-    names = body.subsets["blazepose33"]
-    parts = np.array([_keypoint_weight(name) for name in names])
-    visibility = np.nan_to_num(track.visibility[solved], nan=0.0)
-    weights = parts * np.where(visibility > _LEAST_VISIBILITY, visibility, 0.05 * visibility)
-    weights = np.where(np.isfinite(rays).all(axis=-1), weights, 0.0)
-    foot = [names.index(name) for name in _FOOT_KEYPOINTS]
-    foot_rays = np.where((visibility[:, foot] > _LEAST_VISIBILITY)[..., None], rays[:, foot], np.nan)
-    seen = Sightings(track.times_s[solved], points, np.nan_to_num(rays, nan=0.0), weights)
-    return _Scene(body, shape, poses, solved, seen, find_feet(body, posed), foot_rays, unseen)
-
-
-def _keypoint_weight(name: str) -> float:
-    return next((weight for part, weight in _KEYPOINT_WEIGHTS.items() if name.endswith(part)), 0.0)
 
 
 def _given(options: WorldOptions) -> Gravity | None:
@@ -149,68 +94,7 @@ def _given(options: WorldOptions) -> Gravity | None:
     return None
 
 
-def _contacts(scene: _Scene, root_camera_m: Array, down: Array, options: WorldOptions) -> Array:
-    """Contact probabilities (N, 4), heights measured from the floor under the feet at that time."""
-    turn = world_axes(down)
-    positions = (scene.feet.positions_m + root_camera_m[:, None]) @ turn.T
-    positions[..., 2] -= _local_floor(scene.seen.times_s, positions, scene.feet.clearance_m)[:, None]
-    feet = Feet(positions, scene.feet.offsets_m, scene.feet.clearance_m)
-    speed = point_speed_m_s(scene.seen.times_s, scene.foot_rays) * root_camera_m[:, 2:]
-    probability = contact_probability(scene.seen.times_s, feet, options.contacts, speed)
-    # a leg that is not in the frame hangs where it is put: its foot tells nothing and holds nothing
-    return np.where(scene.unseen.feet, 0.0, probability)
-
-
-def _local_floor(times_s: Array, positions: Array, clearance_m: Array) -> Array:
-    """The floor's height (N,) as the lowest feet of the surrounding seconds show it.
-
-    An error of the depth or of gravity lets the whole body rise and sink slowly; the floor follows that, within
-    limits: feet that are held up stay up.
-    """
-    lowest = (positions[..., 2] - clearance_m).min(axis=1)
-    half = int(np.ceil(0.5 * _FLOOR_WINDOW_S / median_interval_s(times_s)))
-    padded = np.pad(lowest, half, mode="reflect" if half < len(lowest) else "edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
-    local = np.percentile(windows, _FLOOR_PERCENTILE, axis=-1)
-    whole = _floor_height(positions, clearance_m)
-    return np.clip(local, whole - _FLOOR_DRIFT_M, whole + _FLOOR_DRIFT_M)
-
-
-def _floor_height(positions: Array, clearance_m: Array) -> float:
-    """The usual height of the lowest foot point, for foot points (N, 4, 3) in upright axes."""
-    lowest = (positions[..., 2] - clearance_m).min(axis=1)
-    return float(np.percentile(lowest, _FLOOR_PERCENTILE))
-
-
-def _find_steps(scene: _Scene, probability: Array, down: Array, options: WorldOptions) -> Steps:
-    """Every contact of every foot point as one step."""
-    planted = planted_frames(scene.seen.times_s, probability, options.contacts)
-    frame: list[NDArray[np.intp]] = []
-    step: list[NDArray[np.intp]] = []
-    foot: list[Array] = []
-    clearance: list[float] = []
-    for point in range(planted.shape[1]):
-        for first, last in true_runs(planted[:, point]):
-            inside = np.arange(first, last + 1)
-            frame.append(inside)
-            step.append(np.full(len(inside), len(clearance)))
-            foot.append(scene.feet.positions_m[inside, point])
-            clearance.append(scene.feet.clearance_m[point])
-    if not clearance:
-        empty = np.zeros(0, dtype=np.intp)
-        return Steps(empty, empty, np.zeros((0, 3)), np.zeros(0), down)
-    return Steps(np.concatenate(frame), np.concatenate(step), np.concatenate(foot), np.array(clearance), down)
-
-
-def _footing(path: RootPath, steps: Steps) -> Footing | None:
-    if not steps.count:
-        return None
-    # ten frames on the spot are hardly worth more than one: their errors are the same
-    frames = np.bincount(steps.step, minlength=steps.count)
-    return Footing(path.places_camera_m, steps.clearance_m, np.minimum(frames / 5.0, 2.0))
-
-
-def _finish(scene: _Scene, path: RootPath, gravity: Gravity, probability: Array, options: WorldOptions) -> WorldTrack:
+def _finish(scene: Scene, path: RootPath, gravity: Gravity, probability: Array, options: WorldOptions) -> WorldTrack:
     """Turn the result upright, put the floor at zero, plant the feet, and fill the frames in."""
     times_s, frames = scene.seen.times_s, len(scene.poses.confidence)
     rotations = scene.poses.rotations_wxyz[scene.solved].astype(np.float64)
@@ -258,7 +142,7 @@ def _told_contacts(
     return np.where(planted & ~held, np.minimum(told, 0.5 * settings.leave), told)
 
 
-def _figures_before(scene: _Scene, posed: PosedBody) -> dict[str, float]:
+def _figures_before(scene: Scene, posed: PosedBody) -> dict[str, float]:
     """What the feet did before they were planted, when their keypoints stood still."""
     feet, times_s = find_feet(scene.body, posed), scene.seen.times_s
     camera_depth_m = scene.poses.root_camera_m[scene.solved, 2:]
@@ -270,7 +154,7 @@ def _figures_before(scene: _Scene, posed: PosedBody) -> dict[str, float]:
     }
 
 
-def _camera_pose(scene: _Scene, path: RootPath, down: Array, probability: Array, options: WorldOptions) -> Array:
+def _camera_pose(scene: Scene, path: RootPath, down: Array, probability: Array, options: WorldOptions) -> Array:
     """`world_from_camera` (4, 4): floor at zero, the first pelvis above the origin; or the given one."""
     if options.world_from_camera is not None:
         return np.asarray(options.world_from_camera, dtype=np.float64)
@@ -278,7 +162,7 @@ def _camera_pose(scene: _Scene, path: RootPath, down: Array, probability: Array,
     feet = (scene.feet.positions_m + path.root_camera_m[:, None]) @ turn.T
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
     height = feet[..., 2] - scene.feet.clearance_m
-    floor = float(np.median(height[planted])) if planted.any() else _floor_height(feet, scene.feet.clearance_m)
+    floor = float(np.median(height[planted])) if planted.any() else floor_height(feet, scene.feet.clearance_m)
     pose = np.eye(4)
     pose[:3, :3] = turn
     start = turn @ path.root_camera_m[0]
@@ -286,11 +170,11 @@ def _camera_pose(scene: _Scene, path: RootPath, down: Array, probability: Array,
     return pose
 
 
-def _h36m(scene: _Scene, posed: PosedBody) -> Array:
+def _h36m(scene: Scene, posed: PosedBody) -> Array:
     return points_m(scene.body, "h36m17", posed.positions_m, posed.world_wxyz, scene.shape)
 
 
-def _reprojection_px(scene: _Scene, path: RootPath) -> Array:
+def _reprojection_px(scene: Scene, path: RootPath) -> Array:
     """The weighted middle of the keypoints' distances (N,) at the person's depth, in rays."""
     residual = path.residual_m / np.maximum(path.root_camera_m[:, None, 2], 0.1)
     order = np.argsort(residual, axis=1)
@@ -303,7 +187,7 @@ def _gravity_source(options: WorldOptions) -> str:
     return "given" if options.gravity_camera is not None else "found"
 
 
-def _warnings(scene: _Scene, gravity: Gravity, options: WorldOptions) -> tuple[ClipWarning, ...]:
+def _warnings(scene: Scene, gravity: Gravity, options: WorldOptions) -> tuple[ClipWarning, ...]:
     found: list[ClipWarning] = []
     doubt = None if options.gravity_camera is not None else gravity_warning(gravity)
     if doubt is not None:
