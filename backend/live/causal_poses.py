@@ -1,7 +1,7 @@
 """Solves the newest frame of a track with what is known by then: the same towers, retrieval and fit as for a clip.
 
 The towers' window ends at the frame; what lies after it is absent there, as at the end of a clip. May import
-`backend.embedding`, `backend.camera` and `backend.types`.
+`backend.embedding`, `backend.camera`, `backend.solving` and `backend.types`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,22 @@ from backend.embedding.score_gradient import ScoreGradient
 from backend.embedding.shape import bone_scales_from_proportions
 from backend.embedding.skeleton import Skeleton, local_from_turns, make_skeleton
 from backend.embedding.windows import track_windows
+from backend.solving.clip_assembly import track_rows
 from backend.types import Array, Intrinsics, PersonTrack
 from blender_addon.motion.body import BodyShape, canonical_body, seen_points_m
 from blender_addon.motion.rotations import matrix_to_quaternion
 
 _STEADY_FRAMES: Final = 8
+_OLDEST_ANSWER_S: Final = 0.25
+_WINDOW_S: Final = 0.6  # more than the towers' window reaches back, and ahead of a frame that was waited for
 _PROPORTIONS: Final = 90  # frames whose median is taken while the body is not fixed
 
 
 @dataclass(frozen=True, slots=True)
 class CausalSettings:
-    """How a frame is solved. `smooth_s`: time constant of the 3D evidence, of past frames only (0: none);
-    `ahead`: frames that are waited for before one is solved.
+    """How a frame is solved. `retrieve_every`: the bank is searched for one frame in so many, and what it says beyond
+    the towers' own joints is kept for those between; `smooth_s`: time constant of the 3D evidence, of past frames only
+    (0: none); `ahead`: frames that are waited for before one is solved.
     """
 
     height_m: float = 1.70
@@ -41,6 +45,7 @@ class CausalSettings:
     neighbours: int = 100
     average: int = 100
     retrieval_share: float = 0.3
+    retrieve_every: int = 3
     iterations: int = 2
     smooth_s: float = 0.0
     ahead: int = 0
@@ -74,6 +79,17 @@ class _Past:
     time_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Retrieval:
+    """The bank's answer to one frame: beyond_m (1, 17, 3) the retrieved joints less the towers' own."""
+
+    beyond_m: Array
+    score: float
+    margin: float
+    time_s: float
+    uses: int = 0
+
+
 class CausalPoses:
     """Solves frame after frame of one person. `fix_body` ends the search for the person's proportions."""
 
@@ -92,12 +108,14 @@ class CausalPoses:
         self._refine = RefineSettings(iterations=settings.iterations)
         self._past: deque[_Past] = deque(maxlen=_STEADY_FRAMES)
         self._proportions: deque[Array] = deque(maxlen=_PROPORTIONS)
+        self._retrieval: _Retrieval | None = None
         self._fixed: Array | None = None
         self._body: tuple[BodyShape, Skeleton] | None = None
 
     def reset(self) -> None:
         """The person was out of sight: earlier frames say nothing of the next one."""
         self._past.clear()
+        self._retrieval = None
 
     def fix_body(self, proportions: Array) -> None:
         """Use these log proportions (7,) from now on."""
@@ -117,8 +135,8 @@ class CausalPoses:
         if self._fixed is None:
             self._proportions.append(clip.proportions)
             self._body = None
-        found, retrieved_m = self._model.retrieve(clip, self._options, track.times_s[row : row + 1])
-        evidence = self._evidence(track, row, clip, retrieved_m)
+        said = self._retrieve(clip, time_s)
+        evidence = self._evidence(track, row, clip, clip.joints_m + said.beyond_m)
         shape, skeleton = self._shape_and_skeleton()
         weight = steady_weight(
             skeleton, _stacked(self._past), np.array([past.time_s for past in self._past]), self._refine.shake_share
@@ -139,11 +157,21 @@ class CausalPoses:
             refined.root_m[0].astype(np.float64),
             seen_points_m("h36m17", refined.pose.centres_m, refined.pose.turns, size)[0].astype(np.float64),
             float(np.clip(sure, 0.0, 1.0)),
-            float(found.score[0]),
-            float(found.margin[0]),
+            said.score,
+            said.margin,
             clip.gravity,
             clip.proportions,
         )
+
+    def _retrieve(self, clip: ClipEmbedding, time_s: float) -> _Retrieval:
+        """The bank's answer to this frame, or to one shortly before."""
+        last = self._retrieval
+        due = last is None or last.uses >= self._settings.retrieve_every or time_s - last.time_s > _OLDEST_ANSWER_S
+        if due or last is None:
+            found, joints_m = self._model.retrieve(clip, self._options, np.array([time_s]))
+            last = _Retrieval(joints_m - clip.joints_m, float(found.score[0]), float(found.margin[0]), time_s)
+        self._retrieval = replace(last, uses=last.uses + 1)
+        return last
 
     def _evidence(self, track: PersonTrack, row: int, clip: ClipEmbedding, retrieved_m: Array) -> Evidence:
         """The row's evidence, its 3D joints smoothed over the past; it is kept for the rows that come."""
@@ -178,10 +206,11 @@ class CausalPoses:
 
 def _one_window(track: PersonTrack, intrinsics: Intrinsics, row: int) -> LandmarkWindow:
     """The tower's window around one row of a track, whose frames in sight alone count."""
-    windows = track_windows(track, intrinsics)
-    seen = int(((track.presence[: row + 1] > 0) & np.isfinite(track.keypoints_px[: row + 1]).all(axis=(1, 2))).sum())
-    part = slice(seen - 1, seen)
-    return LandmarkWindow(*(getattr(windows, f.name)[part] for f in fields(LandmarkWindow)))
+    first = int(np.searchsorted(track.times_s, track.times_s[row] - _WINDOW_S))
+    seen = (track.presence > 0) & np.isfinite(track.keypoints_px).all(axis=(1, 2))
+    windows = track_windows(track_rows(track, first, len(track.times_s)), intrinsics)
+    at = int(seen[first : row + 1].sum())
+    return LandmarkWindow(*(getattr(windows, f.name)[at - 1 : at] for f in fields(LandmarkWindow)))
 
 
 def _stacked(past: deque[_Past]) -> Evidence:

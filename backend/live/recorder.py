@@ -6,7 +6,9 @@ pieces of a tenth of a second: a kill keeps everything before the last piece. Ma
 
 from __future__ import annotations
 
+import errno
 import logging
+import shutil
 from collections import deque
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 _BASE: Final = Fraction(1, 1000)
 _OPTIONS: Final = {"cluster_time_limit": "100", "flush_packets": "1", "reserve_index_space": "0"}
 _MOST_HELD: Final = 600  # packets since the last key frame, for a recording that begins between two
+_LOOK_EVERY: Final = 100
+_LEAST_FREE_BYTES: Final = 256 << 20
 _RAW: Final = frozenset({"rawvideo", "bitpacked", "wrapped_avframe"})
 
 
@@ -101,10 +105,17 @@ class Recorder:
 
     def _guarded(self, write: Any, *arguments: Any) -> None:
         try:
+            self._check_space()
             write(*arguments)
         except (OSError, ValueError) as fault:
             self.fault = f"The recording ended: {getattr(fault, 'strerror', None) or fault}"
             log.warning("%s", self.fault)
+
+    def _check_space(self) -> None:
+        """Raise OSError before the disk is full, so that the clip still fits."""
+        due = self.path is not None and self.frames % _LOOK_EVERY == 0
+        if due and self.path is not None and shutil.disk_usage(self.path.parent).free < _LEAST_FREE_BYTES:
+            raise OSError(errno.ENOSPC, "the disk is full")
 
     def _write(self, data: bytes, time_s: float, decode_s: float, key: bool) -> None:
         if self._file is None:
