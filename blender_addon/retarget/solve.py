@@ -31,12 +31,12 @@ from .limb_candidates import ancestors
 from .own_ik import Carried, constraint_switches, own_ik_limbs, own_ik_motion, with_own_ik
 from .replant_feet import PlantOptions, lead_hands, replant_feet
 from .rest_alignment import SIDES, align_rest
-from .rest_world import PosedRig, rest_world
+from .rest_world import PosedRig, RestWorld, rest_world
 from .retarget_report import give_account, set_up_warnings
 from .root_motion import RootPath, object_motion, place_source, root_path, seen_from_root, stay_in_place
 from .skeleton_map import SkeletonMap
 from .source_motion import RetargetError, SourceMotion, source_motion
-from .target_body import measure_target
+from .target_body import TargetBody, measure_target
 from .target_rig import TargetRig
 
 Array = NDArray[np.floating]
@@ -61,15 +61,35 @@ def retarget(
     object's rotation and scale, bones in between are all taken as found.
     Raises RetargetError for a map without pelvis or without sides, or a clip without the person.
     """
-    options = options or RetargetOptions()
+    return retarget_with(clip, measure_rig(rig, skeleton_map), options or RetargetOptions())
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRig:
+    """What the retarget needs to know of a rig and its map, whatever the motion."""
+
+    rig: TargetRig
+    skeleton_map: SkeletonMap
+    rest: RestWorld
+    target: TargetBody
+    aligned: Array
+
+
+def measure_rig(rig: TargetRig, skeleton_map: SkeletonMap) -> MeasuredRig:
+    """Measure a rig once for many retargets. Raises RetargetError."""
     skeleton_map = fitted_map(_present_bones(skeleton_map, rig), rig)
-    source = source_motion(clip, options.contact_threshold)
     rest = rest_world(rig, skeleton_map.carried_by)
     try:
-        target = measure_target(rest, skeleton_map)
-        aligned = align_rest(rest, skeleton_map)
+        return MeasuredRig(rig, skeleton_map, rest, measure_target(rest, skeleton_map), align_rest(rest, skeleton_map))
     except ValueError as fault:
         raise RetargetError(f"{rig.name!r} cannot be retargeted: {fault}") from fault
+
+
+def retarget_with(clip: MotionClip, measured: MeasuredRig, options: RetargetOptions) -> BakedPose:
+    """As `retarget`, for a rig that was measured before."""
+    rig, skeleton_map, rest = measured.rig, measured.skeleton_map, measured.rest
+    target, aligned = measured.target, measured.aligned
+    source = source_motion(clip, options.contact_threshold)
     scale = options.scale
     if scale is None:
         scale = target.leg_length_m / source.leg_length_m if target.leg_length_m > 0 else 1.0

@@ -37,7 +37,7 @@ class MARIONET_OT_capture(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        if session_state.STATE.capture is not None:
+        if session_state.STATE.capture is not None or session_state.STATE.live_capture is not None:
             cls.poll_message_set(BUSY)
             return False
         if EXTENSION_ID not in context.preferences.addons:
