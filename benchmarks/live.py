@@ -56,9 +56,21 @@ class Run:
     latency_median_ms: float
     latency_95_ms: float
     memory_growth_mb: float
+    worker_ms_a_pose: float
+    """Processor time of the worker: decoding and recording of every image included."""
     captured: int
     dropped: int
     load: float
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Live frames with their times of arrival, the worker's memory and processor time, and the job."""
+
+    frames: list[tuple[float, wire.LiveFrame]]
+    memory_mb: list[float]
+    worker_ms_a_pose: float
+    job_id: str
 
 
 def measure(seconds: float, way: str, folder: Path) -> Run:
@@ -74,18 +86,16 @@ def measure(seconds: float, way: str, folder: Path) -> Run:
     with (folder / "server.log").open("wb") as server_log:
         server = subprocess.Popen([*command, "--connection-file", str(connection)], cwd=REPOSITORY, stderr=server_log)
     try:
-        frames, memory, job_id = _receive(connection, server.pid, url, seconds)
-        return _evaluated(way, seconds, frames, memory, folder / "data" / "jobs" / job_id / "result", log)
+        received = _receive(connection, server.pid, url, seconds)
+        return _evaluated(way, seconds, received, folder / "data" / "jobs" / received.job_id / "result", log)
     finally:
         feed.kill()
         server.terminate()
         server.wait()
 
 
-def _receive(
-    connection: Path, pid: int, url: str, seconds: float
-) -> tuple[list[tuple[float, wire.LiveFrame]], list[float], str]:
-    """Live frames with their times of arrival, the workers' memory in MB, and the job."""
+def _receive(connection: Path, pid: int, url: str, seconds: float) -> Received:
+    """What a client gets in `seconds`, after the first ones."""
     info = None
     while info is None:
         time.sleep(0.1)
@@ -101,6 +111,8 @@ def _receive(
     socket.send_multipart(encode(submit, str(next(ids))))
     frames: list[tuple[float, wire.LiveFrame]] = []
     memory: list[float] = []
+    cpu_s: list[float] = []
+    poses_at: list[int] = []
     live_since, next_s = 0.0, 0.0
     stopping = over = False
     while not over:
@@ -109,7 +121,10 @@ def _receive(
             next_s = now_s + 2.0
             socket.send_multipart(encode(wire.Ping(), str(next(ids))))
             if live_since and not stopping and now_s - live_since > WARM_S:
-                memory.append(sum(one.memory_info().rss for one in psutil.Process(pid).children()) / 1e6)
+                workers = psutil.Process(pid).children()
+                memory.append(sum(one.memory_info().rss for one in workers) / 1e6)
+                cpu_s.append(sum(sum(one.cpu_times()[:2]) for one in workers))
+                poses_at.append(len(frames))
         if live_since and not stopping and now_s - live_since > WARM_S + seconds:
             stopping = True
             socket.send_multipart(encode(wire.Cancel(job_id), str(next(ids))))
@@ -125,12 +140,12 @@ def _receive(
         over = isinstance(message, wire.Done) or (isinstance(message, wire.JobCancelled) and not message.finishing)
     socket.close(linger=0)
     context.term()
-    return frames, memory, job_id
+    cost_ms = 1000 * (cpu_s[-1] - cpu_s[0]) / max(poses_at[-1] - poses_at[0], 1)
+    return Received(frames, memory, cost_ms, job_id)
 
 
-def _evaluated(
-    way: str, seconds: float, frames: list[tuple[float, wire.LiveFrame]], memory: list[float], result: Path, log: Path
-) -> Run:
+def _evaluated(way: str, seconds: float, received: Received, result: Path, log: Path) -> Run:
+    frames, memory = received.frames, received.memory_mb
     lines = [line.split() for line in log.read_text(encoding="utf-8").splitlines()]
     taken_s = {int(line[0]): float(line[1]) for line in lines if len(line) == 2}
     with av.open(str(result / "recording.mkv")) as recording:
@@ -152,6 +167,7 @@ def _evaluated(
         float(np.median(latency)) * 1000,
         float(np.percentile(latency, 95)) * 1000,
         growth,
+        received.worker_ms_a_pose,
         last.captured - first.captured,
         last.dropped - first.dropped,
         psutil.getloadavg()[0],

@@ -6,6 +6,7 @@ choose what carries the body, write local channels, give an account.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -87,21 +88,39 @@ def measure_rig(rig: TargetRig, skeleton_map: SkeletonMap) -> MeasuredRig:
 
 def retarget_with(clip: MotionClip, measured: MeasuredRig, options: RetargetOptions) -> BakedPose:
     """As `retarget`, for a rig that was measured before."""
+    steps = retarget_in_steps(clip, measured, options)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            pose: BakedPose = done.value
+            return pose
+
+
+def retarget_in_steps(
+    clip: MotionClip, measured: MeasuredRig, options: RetargetOptions
+) -> Generator[None, None, BakedPose]:
+    """As `retarget_with`, in parts of a few milliseconds for a single frame: what comes between them is not held up."""
     rig, skeleton_map, rest = measured.rig, measured.skeleton_map, measured.rest
     target, aligned = measured.target, measured.aligned
     source = source_motion(clip, options.contact_threshold)
+    yield
     scale = options.scale
     if scale is None:
         scale = target.leg_length_m / source.leg_length_m if target.leg_length_m > 0 else 1.0
     source, floor_m = place_source(source, target, options.placement, scale)
-    body = BodyInWorld(rest, skeleton_map, target, drive_bones(rest, skeleton_map, source, aligned))
+    driven = drive_bones(rest, skeleton_map, source, aligned)
+    yield
+    body = BodyInWorld(rest, skeleton_map, target, driven)
     body.put_pelvis(source.positions_m[:, 0])
     figures = {"scale": float(scale), "frames": float(source.present.sum())}
     if options.plant_feet:
         figures |= replant_feet(body, source, PlantOptions(options.blend_s, floor_m))
     warnings = [*set_up_warnings(rest, skeleton_map, target, options)]
     warnings += lead_hands(body, source, options.hand_targets_m, options.blend_s)
+    yield
     channels = _write_channels(body, source, floor_m, options)
+    yield
     report = give_account(body, tuple(warnings), figures)
     return _baked(source, rig, channels, _switches(body, options), report)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from ..client.partial_clip import frames_clip
 from ..motion.body import canonical_body, forward_kinematics
 from ..properties import settings
-from ..retarget.baked_pose import Placement, RetargetOptions
-from ..retarget.solve import MeasuredRig, measure_rig, retarget_with
+from ..retarget.baked_pose import BakedPose, Placement, RetargetOptions
+from ..retarget.solve import MeasuredRig, measure_rig, retarget_in_steps
 from ..rig.apply_clip import detected_map
 from ..rig.draw_skeleton import SkeletonOverlay
 from ..rig.live_pose import LivePose
@@ -28,7 +29,7 @@ Array = NDArray[np.floating]
 
 
 class LiveView:
-    """Shows frame after frame; `close` puts the character's pose back."""
+    """Shows frame after frame; `shown` counts those that the character followed. `close` puts its own pose back."""
 
     def __init__(self, context: Context, with_character: bool) -> None:
         self._body = canonical_body()
@@ -40,6 +41,9 @@ class LiveView:
         self._first: LiveFrame | None = None
         self._options = RetargetOptions()
         self._stands = np.zeros(3)
+        self._wanted: tuple[LiveFrame, LiveFrame] | None = None
+        self._steps: Generator[None, None, BakedPose] | None = None
+        self.shown = 0
         if self._armature is not None:
             self._measure(context)
 
@@ -65,20 +69,36 @@ class LiveView:
         root = np.asarray(frame.root_m, np.float64) - [*first.root_m[:2], 0.0] + self._stands
         joints, _ = forward_kinematics(self._body, np.asarray(frame.rotations_wxyz, np.float64), root)
         self._overlay.show(joints, np.full(len(joints), frame.confidence))
-        if self._measured is not None:
-            self._show_character(first, frame)
+        self._wanted = first, frame
         redraw_viewports()
 
-    def _show_character(self, first: LiveFrame, frame: LiveFrame) -> None:
-        assert self._measured is not None
-        clip = frames_clip((first, frame))
-        baked = retarget_with(clip, self._measured, self._options)
+    def step(self) -> bool:
+        """Bring the character a few milliseconds nearer to the newest frame; False when there is nothing to do.
+
+        One retarget takes longer than a tick of the interface may, so it goes on from tick to tick.
+        """
+        if self._measured is None or (self._steps is None and self._wanted is None):
+            return False
+        if self._steps is None and self._wanted is not None:
+            clip, self._wanted = frames_clip(self._wanted), None
+            self._steps = retarget_in_steps(clip, self._measured, self._options)
+        try:
+            if self._steps is not None:
+                next(self._steps)
+        except StopIteration as done:
+            self._steps = None
+            self._pose_character(done.value)
+        return True
+
+    def _pose_character(self, baked: BakedPose) -> None:
         if self._pose is None:
             self._pose = LivePose(self._armature, baked)
         else:
             self._pose.feed(baked)
-        if not self._pose.show(float(clip.times_s[-1])):
+        if not self._pose.show(float(baked.times_s[-1])):
             self._measured = None  # the armature is gone
+        self.shown += 1
+        redraw_viewports()
 
     def put_back(self) -> None:
         """Give the character its own pose, as for a save; the next frame shows the motion again."""

@@ -88,6 +88,7 @@ def test_live_moves_the_character_records_and_leaves_the_full_clip(state: Any, a
     tick_until(operators.tick_live, lambda: run.newest.recorded > 40, "recorded images")
     assert run.shown > 20
     logging.getLogger(__name__).info("tick %.2f ms", np.median(run.tick_s) * 1e3)
+    assert state.live_view.shown > 20
     assert np.median(run.tick_s) < 0.005 * max(1.0, os.getloadavg()[0])
     assert bpy.ops.marionet.live_stop() == {"FINISHED"}
     begun = time.monotonic()

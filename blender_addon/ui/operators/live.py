@@ -26,7 +26,7 @@ from .base import FAULTS, OperatorResult, push_undo, redraw_sidebars, report_fau
 from .capture import BUSY
 from .finishing import keep_finishing
 
-_TIMER_S = 0.016
+_TIMER_S, _BUSY_S = 0.016, 0.003
 _CALM_S = 0.1
 _ASSUMED_HEIGHT_M = 1.70
 _PANEL_EVERY_S = 0.5
@@ -165,21 +165,25 @@ def tick_live() -> float | None:
         return None
     began_s = wall_s()
     frame = run.tick()
-    if frame is not None and state.live_view is not None:
-        run.shown += 1
+    worked = frame is not None
+    if state.live_view is not None:
         try:
-            state.live_view.show(frame)
+            if frame is not None:
+                run.shown += 1
+                state.live_view.show(frame)
+            else:
+                worked = state.live_view.step()
         except FAULTS as fault:
             state.fail(f"The preview ended: {fault}")  # a preview is a courtesy: the capture itself goes on
             stop_live_view()
-    if frame is not None:
+    if worked:
         run.note_tick(wall_s() - began_s)
-    if frame is None or frame.number % max(1, round(_PANEL_EVERY_S * max(frame.fps, 2.0))) == 0:
+    if frame is not None and frame.number % max(1, round(_PANEL_EVERY_S * max(frame.fps, 2.0))) == 0:
         redraw_sidebars()
     if run.snapshot.stopped or run.snapshot.state == "fetching":
         stop_live_view()
     if not run.over:
-        return _TIMER_S if run.newest is not None else _CALM_S
+        return _BUSY_S if worked else _TIMER_S if run.newest is not None else _CALM_S
     finish_live(run)
     return None
 
