@@ -94,54 +94,86 @@ def measure(seconds: float, way: str, folder: Path) -> Run:
         server.wait()
 
 
+class _Meter:
+    """The worker's memory and processor time, looked at every two seconds."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.memory_mb: list[float] = []
+        self._cpu: list[tuple[float, int]] = []
+
+    def look(self, poses: int) -> None:
+        """Take a sample after so many poses."""
+        workers = psutil.Process(self._pid).children()
+        self.memory_mb.append(sum(one.memory_info().rss for one in workers) / 1e6)
+        self._cpu.append((sum(sum(one.cpu_times()[:2]) for one in workers), poses))
+
+    @property
+    def ms_a_pose(self) -> float:
+        """Processor time between the first and the last sample."""
+        (begun_s, before), (ended_s, after) = self._cpu[0], self._cpu[-1]
+        return 1000 * (ended_s - begun_s) / max(after - before, 1)
+
+
+class _Client:
+    """A client that follows one live job."""
+
+    def __init__(self, connection: Path) -> None:
+        info = None
+        while info is None:
+            time.sleep(0.1)
+            try:
+                info = read_connection_file(connection)
+            except ConnectionFileError:
+                continue
+        self._context: zmq.Context = zmq.Context()
+        self._socket, self._ids = client_socket(self._context, info), count(1)
+        self.say(wire.Hello(info.token, "benchmark"))
+
+    def say(self, message: object) -> None:
+        """Send a request."""
+        self._socket.send_multipart(encode(message, str(next(self._ids))))
+
+    def hear(self) -> object:
+        """The next message, None after a tenth of a second."""
+        if not self._socket.poll(100):
+            return None
+        message = decode(self._socket.recv_multipart(), FROM_SERVER).message
+        if isinstance(message, wire.Failed | wire.Refused):
+            raise SystemExit(f"{message.code}: {message.message}")
+        return message
+
+    def close(self) -> None:
+        """Leave."""
+        self._socket.close(linger=0)
+        self._context.term()
+
+
 def _receive(connection: Path, pid: int, url: str, seconds: float) -> Received:
     """What a client gets in `seconds`, after the first ones."""
-    info = None
-    while info is None:
-        time.sleep(0.1)
-        try:
-            info = read_connection_file(connection)
-        except ConnectionFileError:
-            continue
-    context: zmq.Context = zmq.Context()
-    socket, ids, job_id = client_socket(context, info), count(1), uuid.uuid4().hex
-    options = wire.SolveOptions(quality="fast")
-    socket.send_multipart(encode(wire.Hello(info.token, "benchmark"), str(next(ids))))
-    submit = wire.Submit(job_id, wire.Source("live", url, record=True), options)
-    socket.send_multipart(encode(submit, str(next(ids))))
+    client, meter, job_id = _Client(connection), _Meter(pid), uuid.uuid4().hex
+    client.say(wire.Submit(job_id, wire.Source("live", url, record=True), wire.SolveOptions(quality="fast")))
     frames: list[tuple[float, wire.LiveFrame]] = []
-    memory: list[float] = []
-    cpu_s: list[float] = []
-    poses_at: list[int] = []
-    live_since, next_s = 0.0, 0.0
-    stopping = over = False
+    since_s, look_s, stopping, over = float("inf"), 0.0, False, False
     while not over:
         now_s = time.monotonic()
-        if now_s > next_s:
-            next_s = now_s + 2.0
-            socket.send_multipart(encode(wire.Ping(), str(next(ids))))
-            if live_since and not stopping and now_s - live_since > WARM_S:
-                workers = psutil.Process(pid).children()
-                memory.append(sum(one.memory_info().rss for one in workers) / 1e6)
-                cpu_s.append(sum(sum(one.cpu_times()[:2]) for one in workers))
-                poses_at.append(len(frames))
-        if live_since and not stopping and now_s - live_since > WARM_S + seconds:
+        measuring = not stopping and now_s - since_s > WARM_S
+        if now_s > look_s:
+            look_s = now_s + 2.0
+            client.say(wire.Ping())
+            if measuring:
+                meter.look(len(frames))
+        if measuring and now_s - since_s > WARM_S + seconds:
             stopping = True
-            socket.send_multipart(encode(wire.Cancel(job_id), str(next(ids))))
-        if not socket.poll(100):
-            continue
-        message = decode(socket.recv_multipart(), FROM_SERVER).message
-        if isinstance(message, wire.LiveFrame) and np.isfinite(message.root_m).all():
-            live_since = live_since or (now_s if message.state == "live" else 0.0)
-            if live_since and now_s - live_since > WARM_S:
+            client.say(wire.Cancel(job_id))
+        message = client.hear()
+        if isinstance(message, wire.LiveFrame) and message.state == "live":
+            since_s = min(since_s, now_s)
+            if measuring:
                 frames.append((time.time(), message))
-        elif isinstance(message, wire.Failed | wire.Refused):
-            raise SystemExit(f"{message.code}: {message.message}")
         over = isinstance(message, wire.Done) or (isinstance(message, wire.JobCancelled) and not message.finishing)
-    socket.close(linger=0)
-    context.term()
-    cost_ms = 1000 * (cpu_s[-1] - cpu_s[0]) / max(poses_at[-1] - poses_at[0], 1)
-    return Received(frames, memory, cost_ms, job_id)
+    client.close()
+    return Received(frames, meter.memory_mb, meter.ms_a_pose, job_id)
 
 
 def _evaluated(way: str, seconds: float, received: Received, result: Path, log: Path) -> Run:
