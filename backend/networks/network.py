@@ -45,20 +45,22 @@ class Network(ABC):
         """Side of the square input, px."""
         return self.graph.input_size
 
-    def run(self, images: Image) -> Outputs:
-        """RGB images (N, S, S, 3) uint8 -> arrays by output name, N first. BadInputError for another shape."""
-        side = self.input_size
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (side, side, 3) or not len(images):
-            raise BadInputError(
-                f"{self.graph.name} wants uint8 images (N, {side}, {side}, 3), not {images.dtype} {images.shape}"
-            )
+    def run(self, images: Image | NDArray[np.float32]) -> Outputs:
+        """RGB images (N, S, S, 3) uint8, or float32 points (N, P, 2) -> arrays by output name, N first.
+
+        BadInputError for another shape.
+        """
+        side, points = self.input_size, self.graph.input_points
+        kind, shape = ("float32", (points, 2)) if points else ("uint8", (side, side, 3))
+        if images.dtype.name != kind or images.shape[1:] != shape or not len(images):
+            raise BadInputError(f"{self.graph.name} wants {kind} (N, *{shape}), not {images.dtype} {images.shape}")
         if len(images) <= self._batch:
             return self._run(images)
         parts = [self._run(images[start : start + self._batch]) for start in range(0, len(images), self._batch)]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.graph.outputs}
 
     @abstractmethod
-    def _run(self, images: Image) -> Outputs: ...
+    def _run(self, images: Image | NDArray[np.float32]) -> Outputs: ...
 
 
 class _OnnxNetwork(Network):
@@ -70,7 +72,7 @@ class _OnnxNetwork(Network):
         self._fetched = [output_name(name) for name in self._names]
         self._session, self._errors = open_session(graph, options.threads), RUNTIME_ERRORS
 
-    def _run(self, images: Image) -> Outputs:
+    def _run(self, images: Image | NDArray[np.float32]) -> Outputs:
         try:
             values = self._session.run(self._fetched, {self._input: images})
         except self._errors as error:
@@ -96,7 +98,7 @@ class _TorchNetwork(Network):
         self._torch, self._device = torch, torch.device(device)
         self._module = GraphModule(graph).eval().to(self._device)
 
-    def _run(self, images: Image) -> Outputs:
+    def _run(self, images: Image | NDArray[np.float32]) -> Outputs:
         with self._torch.inference_mode():
             pixels = self._torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
             values = self._module(self._module.normalise(pixels))
