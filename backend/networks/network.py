@@ -45,6 +45,13 @@ class Network(ABC):
         """Side of the square input, px."""
         return self.graph.input_size
 
+    def blank(self) -> Image | NDArray[np.float32]:
+        """An input of zeros, to run the network once."""
+        points = self.graph.input_points
+        if points:
+            return np.zeros((1, points, 2), np.float32)
+        return np.zeros((1, self.input_size, self.input_size, 3), np.uint8)
+
     def run(self, images: Image | NDArray[np.float32]) -> Outputs:
         """RGB images (N, S, S, 3) uint8, or float32 points (N, P, 2) -> arrays by output name, N first.
 
