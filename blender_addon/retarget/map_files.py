@@ -18,7 +18,7 @@ from .skeleton_map import MAP_FORMAT_VERSION, LimbControls, SkeletonMap, Switch,
 
 SPINE_JOINTS = ("spine", "chest", "upper_chest")
 LIMBS = ("left_arm", "right_arm", "left_leg", "right_leg")
-_NOT_MAPS = ("canonical_body.json", "bone_words.json", "skeleton_map.schema.json")
+_NOT_MAPS = ("canonical_body.json", "canonical_hand.json", "bone_words.json", "skeleton_map.schema.json")
 
 
 class MapFileError(ValueError):
