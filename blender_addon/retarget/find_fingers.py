@@ -1,4 +1,6 @@
-"""Find the bones of every finger, from the knuckle to the tip: by family, by name, by shape. numpy and its own room only.
+"""Find the bones of every finger, from the knuckle to the tip: by family, by name, by shape.
+
+numpy and its own room only.
 
 A finger may have any number of bones. Bones in the palm (metacarpals) are none of it, but the thumb's is its first; end
 bones that move no skin are left out. By shape the thumb's root lies nearest to the wrist, and the others are ordered
