@@ -10,34 +10,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
-from ..motion.export_formats import ExportFormat, all_endings, format_of_ending
+from ..motion.export_formats import Engine, ExportFormat, all_endings, format_of_ending
 from .actions import OBJECT_PATHS, action_fcurves
 from .bvh_axes import Y_UP, turned_bvh
-
-
-class Engine(Enum):
-    """Whose conventions an export follows: NONE as Blender has it, else axes, units, bones and the root's name."""
-
-    NONE = "none"
-    UNREAL = "unreal"
-    UNITY = "unity"
-    GODOT = "godot"
-
-
-# what the FBX exporter is told for an engine: units in the file, axes
-_FBX_ENGINES: dict[Engine, dict[str, Any]] = {
-    Engine.NONE: {},
-    Engine.UNREAL: {"axis_forward": "-Z", "axis_up": "Y", "apply_scale_options": "FBX_SCALE_NONE"},
-    Engine.UNITY: {"axis_forward": "-Z", "axis_up": "Y", "apply_scale_options": "FBX_SCALE_ALL"},
-    Engine.GODOT: {"axis_forward": "-Z", "axis_up": "Y", "apply_scale_options": "FBX_SCALE_UNITS"},
-}
 
 
 class ExportError(RuntimeError):
@@ -181,8 +162,7 @@ def _run_exporter(kind: ExportFormat, path: Path, frames: tuple[int, int], optio
         arguments |= {"frame_start": frames[0], "frame_end": frames[1]}
     if kind.deform_only_option:
         arguments[kind.deform_only_option] = options.bones_only_deform
-    if kind.name == "fbx":
-        arguments |= _FBX_ENGINES[options.engine]
+    arguments |= kind.engine_options.get(options.engine, {})
     return getattr(getattr(bpy.ops, group), name)(filepath=str(path), **arguments)
 
 

@@ -51,7 +51,12 @@ def world_matrix(context: Context, clip: MotionClip) -> Any:
 
 
 def refresh_warnings(context: Context) -> None:
-    """Read what in the chosen rig's set-up limits the result, for the panel to show before the bake."""
+    """Read what in the chosen rig's set-up limits the result, for the panel to show before the bake.
+
+    While the program fills the map's rows nothing is read: whoever fills them asks once at the end.
+    """
+    if session_state.STATE.filling_map_rows:
+        return
     chosen = settings(context).retarget
     session_state.STATE.rig_warnings = ()
     if chosen.armature is None or not chosen.map_json:

@@ -9,9 +9,9 @@ import bpy
 from bpy.types import Context, Event
 from bpy_extras.io_utils import ExportHelper
 
-from ...motion.export_formats import DEFAULT_FORMAT, EXPORT_FORMATS, all_endings
+from ...motion.export_formats import DEFAULT_FORMAT, EXPORT_FORMATS, Engine, all_endings
 from ...properties import settings
-from ...rig.export_action import Engine, ExportOptions, export_action
+from ...rig.export_action import ExportOptions, export_action
 from ...session import session_state
 from ...session.preview_control import refresh_previews
 from ...session.previews import stop_live

@@ -12,7 +12,7 @@ from bpy_extras.io_utils import ImportHelper
 from ...motion.clip import ClipError
 from ...properties import active_clip, settings
 from ...rig.camera_background import CameraError, CameraPlacement, make_camera, show_video
-from ...rig.sample import SAMPLE_VIDEO, SampleError, frame_things, load_sample_rig, sample_clip_path
+from ...rig.sample import SAMPLE_VIDEO, frame_things, load_sample_rig, sample_clip_path
 from ...rig.video_rotation import turns_left_out
 from ...session import session_state
 from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
@@ -216,8 +216,6 @@ class MARIONET_OT_load_sample(bpy.types.Operator):
                 context.view_layer.update()
                 settings(context).retarget.armature = rig
                 frame_things(context, [rig, *rig.children])
-        except SampleError as fault:
-            return report_fault(self, fault)
         except FAULTS as fault:
             return report_fault(self, fault)
         self.report({"INFO"}, "The sample is loaded: press Live Retarget and play, or Bake")
