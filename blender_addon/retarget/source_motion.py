@@ -30,7 +30,7 @@ class SourceMotion:
     `world_wxyz` (T, J, 4) joint rotations, `positions_m` (T, J, 3), `feet_m` (T, 4, 3) heel and ball of both feet in
     the order of `motion.posing.FOOT_POINTS` with `clearance_m` (4,) above a floor on which they stand flat;
     `planted` (T, 4) which of them stand; `present` (T,) which frames the clip really has (others hold the nearest);
-    `leg_length_m` from hip joint to sole along the straight leg.
+    `leg_length_m` from hip joint to sole along the straight leg. `first` is the frame that placement goes by.
     """
 
     body: CanonicalBody
@@ -42,6 +42,7 @@ class SourceMotion:
     planted: NDArray[np.bool_]
     present: NDArray[np.bool_]
     leg_length_m: float
+    first: int = 0
 
     @property
     def frames(self) -> int:
@@ -89,6 +90,7 @@ def source_motion(clip: MotionClip, contact_threshold: float) -> SourceMotion:
         planted=planted & present[:, None],
         present=present,
         leg_length_m=_leg_length_m(clip),
+        first=int(np.argmax(present)),
     )
 
 

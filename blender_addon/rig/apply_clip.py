@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.clip import MotionClip
+from ..motion.cycles import at_scene_frames
 from ..motion.quality import measure_clip
 from ..motion.quality_labels import CLIP_PREFIX
-from ..motion.resampling import resample_clip
 from ..retarget.auto_map import detect_map
 from ..retarget.baked_pose import BakedPose, RetargetOptions
 from ..retarget.body_parts import ALL_PARTS, BodyPart, keep_parts
@@ -77,7 +77,8 @@ def bake_prepared_clip(armature: Any, clip: MotionClip, options: ApplyOptions) -
     """Retarget a clip that is smoothed and cleaned already, and bake it. Raises what `apply_clip` raises."""
     found = retarget_clip(armature, clip, options)
     start = options.bake.frame_start - float(found.clip.times_s[0]) * options.bake.fps
-    report = bake(armature, found.pose, replace(options.bake, frame_start=start))
+    wanted = replace(options.bake, frame_start=start, is_cyclic=found.clip.header.is_cyclic)
+    report = bake(armature, found.pose, wanted)
     return replace(report, figures={**clip_figures(found.clip), **report.figures})
 
 
@@ -94,7 +95,7 @@ def retarget_clip(armature: Any, clip: MotionClip, options: ApplyOptions) -> Ret
 def _retargeted(armature: Any, clip: MotionClip, options: ApplyOptions) -> Retargeted:
     rig = read_armature(armature)
     skeleton_map = fitted_map(options.skeleton_map or detected_map(rig), rig)
-    at_frames = resample_clip(clip, options.bake.fps)
+    at_frames = at_scene_frames(clip, options.bake.fps)
     wanted = options.retarget
     if options.props:
         frames = options.bake.frame_start + (at_frames.times_s - at_frames.times_s[0]) * options.bake.fps

@@ -49,7 +49,7 @@ class BakeOptions:
 
     `frame_start` is the scene frame of the clip's time zero and `fps` the scene's frame rate. `reduce_deg` and
     `reduce_mm` leave out keys that linear interpolation restores within that bound (0: a key every frame).
-    `blend_type` is the NLA strip's.
+    `blend_type` is the NLA strip's. `is_cyclic` marks the action as a cycle from its first frame to its last.
     """
 
     name: str = "Marionet"
@@ -60,6 +60,7 @@ class BakeOptions:
     reduce_deg: float = 0.0
     reduce_mm: float = 0.0
     blend_type: str = "REPLACE"
+    is_cyclic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class BakeReport:
     unmapped: tuple[JointNote, ...]
     warnings: tuple[str, ...]
     figures: dict[str, float]
+    is_cyclic: bool = False
 
     def lacking(self) -> tuple[JointNote, ...]:
         """The joints that have no bone and need one."""
@@ -94,6 +96,8 @@ class BakeReport:
     def lines(self) -> list[str]:
         """The whole account, a sentence a line."""
         lines = [self.headline()]
+        if self.is_cyclic:
+            lines.append(f"A loop of {self.frame_end - self.frame_start} frames: the last frame is the first one again")
         if self.kept_action:
             lines.append(f"The action {self.kept_action} that was active before is kept")
         lines += [f"Not mapped: {joint_label(note.joint)} ({note.reason})" for note in self.lacking()]
@@ -137,6 +141,9 @@ def _written(
     if stale is not None:
         bpy.data.actions.remove(stale)
         action.name = options.name
+    if options.is_cyclic:
+        action.use_frame_range = action.use_cyclic = True
+        action.frame_start, action.frame_end = first, last
     mark_baked(armature, action)
     if options.into is BakeInto.NLA_STRIP:
         armature.animation_data.action = None
@@ -155,6 +162,7 @@ def _written(
         unmapped=pose.report.unmapped,
         warnings=(*pose.report.warnings, *_warnings(armature, present)),
         figures=dict(pose.report.figures),
+        is_cyclic=options.is_cyclic,
     )
 
 
