@@ -22,6 +22,14 @@ class MARIONET_PG_clip(bpy.types.PropertyGroup):
 
     filepath: StringProperty(name="File", description="The clip file (.npz)", subtype="FILE_PATH")
     video: StringProperty(name="Video", description="The video it was solved from", subtype="FILE_PATH")
+    contacts: PointerProperty(
+        name="Contacts", description="Object whose keys say when the feet stand", type=bpy.types.Object
+    )
+    contacts_zero: FloatProperty(description="Scene frame of the clip's time zero for these keys", options={"HIDDEN"})
+    contacts_fps: FloatProperty(
+        description="Frames a second of the scene for these keys", default=24.0, options={"HIDDEN"}
+    )
+    contacts_mirrored: BoolProperty(description="Whether the keys are those of the mirrored clip", options={"HIDDEN"})
 
 
 class MARIONET_PG_capture(bpy.types.PropertyGroup):

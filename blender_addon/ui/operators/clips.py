@@ -16,6 +16,7 @@ from ...rig.sample import SAMPLE_VIDEO, frame_things, load_sample_rig, sample_cl
 from ...rig.video_rotation import turns_left_out
 from ...session import session_state
 from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
+from ...session.contact_edit import drop_contacts
 from ...session.preview_control import cover_clip, show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
 from ...session.retargeting import world_matrix
@@ -87,6 +88,7 @@ class MARIONET_OT_remove_clip(bpy.types.Operator):
         kept = settings(context)
         stop_overlay()
         stop_live()
+        drop_contacts(context)
         kept.clips.remove(kept.clip_index)
         kept.clip_index = max(0, min(kept.clip_index, len(kept.clips) - 1))
         redraw_viewports()
