@@ -29,11 +29,12 @@ from ..retarget.solve import fitted_map, retarget
 from ..retarget.source_motion import source_motion
 from ..retarget.target_body import measure_target
 from ..retarget.target_rig import TargetRig
-from .actions import OBJECT_PATHS, action_fcurves
+from .actions import OBJECT_PATHS
 from .bake import BakeError, BakeOptions, BakeReport, bake
 from .prepare_clip import PrepareSettings, prepare_clip
 from .prop_targets import HandProp, hand_targets
 from .read_armature import read_armature
+from .sampled_action import animated_paths
 
 Array = NDArray[np.floating]
 
@@ -107,7 +108,7 @@ def _retargeted(armature: Any, clip: MotionClip, options: ApplyOptions) -> Retar
 @contextmanager
 def _at_first_frame(armature: Any, options: BakeOptions) -> Iterator[None]:
     bpy.context.view_layer.update()  # what a preview that ended gave back
-    if not any(curve.data_path in OBJECT_PATHS for curve in action_fcurves(armature)):
+    if not any(path in OBJECT_PATHS for path in animated_paths(armature)):
         yield
         return
     scene, frame = bpy.context.scene, bpy.context.scene.frame_current

@@ -19,6 +19,7 @@ import numpy as np
 from ..motion.export_formats import Engine, ExportFormat, all_endings, format_of_ending
 from .actions import OBJECT_PATHS, action_fcurves
 from .bvh_axes import Y_UP, turned_bvh
+from .offset_layer import layers_merged
 
 
 class ExportError(RuntimeError):
@@ -95,6 +96,20 @@ def export_action(armature: Any, path: Path, options: ExportOptions | None = Non
     bpy.context.view_layer.update()  # a just unlinked object is listed until then
     if armature.name not in bpy.context.view_layer.objects:
         raise ExportError(f"{armature.name} is not in the active view layer. Make its collection visible there")
+    with layers_merged(armature):
+        result = _exported(armature, path, kind, options)
+    if "FINISHED" not in result or not path.is_file():
+        raise ExportError(f"{path.name}: Blender's {kind.label} exporter wrote no file")
+    if kind.name == "bvh" and options.y_up:
+        matrix = np.eye(4)
+        matrix[:3, :3] = Y_UP
+        turned = turned_bvh(path.read_text(encoding="utf-8"), matrix @ np.array(armature.matrix_world))
+        path.write_text(turned, encoding="utf-8", newline="\n")  # as Blender writes it, on Windows too
+    return path
+
+
+def _exported(armature: Any, path: Path, kind: ExportFormat, options: ExportOptions) -> set[str]:
+    """Run the exporter on the prepared armature; returns what it says."""
     first, last = action_range(armature)
     if kind.bones_only and _object_moves(armature):
         raise ExportError(
@@ -108,17 +123,9 @@ def export_action(armature: Any, path: Path, options: ExportOptions | None = Non
     _check_engine(armature, path, kind, options)
     with _selected(chosen), _frame_range(start, end), _any_name_printed(), _named_for(armature, options.engine):
         try:
-            result = _run_exporter(kind, path, (start, end), options)
+            return _run_exporter(kind, path, (start, end), options)
         except RuntimeError as fault:
             raise ExportError(f"{path.name}: Blender's {kind.label} exporter failed: {fault}") from fault
-    if "FINISHED" not in result or not path.is_file():
-        raise ExportError(f"{path.name}: Blender's {kind.label} exporter wrote no file")
-    if kind.name == "bvh" and options.y_up:
-        matrix = np.eye(4)
-        matrix[:3, :3] = Y_UP
-        turned = turned_bvh(path.read_text(encoding="utf-8"), matrix @ np.array(armature.matrix_world))
-        path.write_text(turned, encoding="utf-8", newline="\n")  # as Blender writes it, on Windows too
-    return path
 
 
 def _check_engine(armature: Any, path: Path, kind: ExportFormat, options: ExportOptions) -> None:

@@ -10,6 +10,7 @@ from bpy.types import Context, UILayout
 from ...properties import active_clip, settings
 from ...retarget.joint_words import joint_label, sentences, short_bone, short_label
 from ...rig.contact_keys import PROPERTIES, property_path
+from ...rig.offset_layer import base_strip
 from ...session import session_state
 from ...session.contact_edit import contact_object
 from ...session.retargeting import last_bake_is_active
@@ -258,6 +259,27 @@ class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
             wrapped(layout, context, session_state.STATE.bake_lines[0], "CHECKMARK")
 
 
+class MARIONET_PT_finish(SidebarPanel, bpy.types.Panel):
+    """What is done with a finished action."""
+
+    bl_idname = "MARIONET_PT_finish"
+    bl_label = "Finish"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        armature = settings(context).retarget.armature
+        strip = base_strip(armature) if armature is not None else None
+        if strip is None:
+            layout.operator("marionet.add_offsets", icon="NLA")
+        else:
+            offsets = armature.animation_data.action
+            wrapped(layout, context, f"{offsets.name if offsets else 'No action'} over {strip.action.name}", "NLA")
+            layout.operator("marionet.merge_offsets", icon="NLA_PUSHDOWN")
+        layout.operator("marionet.extract_root_motion", icon="CON_FOLLOWPATH")
+
+
 def _draw_warnings(layout: Any, context: Any) -> None:
     """What the last bake warned of while it stands, else what the rig's set-up gives to expect."""
     armature = settings(context).retarget.armature
@@ -275,4 +297,5 @@ CLASSES = (
     MARIONET_PT_contacts,
     MARIONET_PT_props,
     MARIONET_PT_bake,
+    MARIONET_PT_finish,
 )
