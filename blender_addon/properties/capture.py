@@ -42,6 +42,7 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
             ("FILE", "Video", "A video file"),
             ("MOVIE_CLIP", "Movie Clip", "A clip that is open in the Movie Clip Editor"),
             ("SEQUENCE", "Images", "A folder of numbered images"),
+            ("IMAGE", "Single Image", "One image, for its pose"),
         ],
     )
     video: StringProperty(
@@ -54,6 +55,14 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         name="Movie Clip", type=bpy.types.MovieClip, description="A clip of the Movie Clip Editor"
     )
     folder: StringProperty(name="Folder", description="Folder that holds the numbered images", subtype="DIR_PATH")
+    image: StringProperty(name="Image", description="The image file", subtype="FILE_PATH")
+    pose_s: FloatProperty(
+        name="Pose At",
+        description="Time whose pose is captured, in seconds of the video",
+        min=0.0,
+        precision=2,
+        unit="TIME_ABSOLUTE",
+    )
     sequence_fps: FloatProperty(
         name="Frame Rate", description="Images a second", default=24.0, min=1.0, max=1000.0, precision=3
     )

@@ -19,7 +19,7 @@ from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
 from ...session.contact_edit import drop_contacts
 from ...session.preview_control import cover_clip, show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
-from ...session.retargeting import world_matrix
+from ...session.retargeting import apply_pose, world_matrix
 from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
 
 
@@ -144,6 +144,30 @@ class MARIONET_OT_toggle_live(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class MARIONET_OT_apply_pose(bpy.types.Operator):
+    """Put the pose that the clip has at the current frame onto the chosen armature, keyed at this frame alone"""
+
+    bl_idname = "marionet.apply_pose"
+    bl_label = "Apply Pose"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return require_clip(cls, context) and require_armature(cls, context)
+
+    def execute(self, context: Context) -> OperatorResult:
+        stop_live()
+        try:
+            clip = cleaned_clip(context)
+            time_s = clip_timing(context, clip).time_s(context.scene.frame_current)
+            report = apply_pose(context, clip, time_s)
+        except FAULTS as fault:
+            return report_fault(self, fault)
+        context.scene.frame_set(context.scene.frame_current)
+        self.report({"INFO"}, f"The pose is keyed at frame {report.frame_start} in the action {report.action}")
+        return {"FINISHED"}
+
+
 class MARIONET_OT_make_camera(bpy.types.Operator):
     """Add a camera with the lens and position of the clip, show the video behind it, and look through it"""
 
@@ -230,6 +254,7 @@ CLASSES = (
     MARIONET_OT_remove_clip,
     MARIONET_OT_toggle_skeleton,
     MARIONET_OT_toggle_live,
+    MARIONET_OT_apply_pose,
     MARIONET_OT_make_camera,
     MARIONET_OT_load_sample,
 )
