@@ -11,7 +11,21 @@ from .properties import change_events
 from .session import map_rows, preview_control, previews, retargeting, session_state
 from .session.backend import close_link
 from .ui import preferences, translations
-from .ui.operators import animate, backend, base, capture, clips, finishing, help, mapping, people, pick_point, sources
+from .ui.operators import (
+    animate,
+    backend,
+    base,
+    capture,
+    clips,
+    contacts,
+    finishing,
+    help,
+    layers,
+    mapping,
+    people,
+    pick_point,
+    sources,
+)
 from .ui.panels import animate as animate_panels
 from .ui.panels import capture as capture_panels
 from .ui.panels import sidebar
@@ -27,8 +41,10 @@ MODULES = (
     sources,
     pick_point,
     clips,
+    contacts,
     mapping,
     animate,
+    layers,
     help,
     sidebar,
     capture_panels,

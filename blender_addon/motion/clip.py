@@ -67,6 +67,8 @@ class ClipHeader:
     """Times at which a new shot begins; nothing is smoothed across them."""
     unseen_parts: tuple[str, ...] = ()
     """Names of the body parts that are never in the image."""
+    is_cyclic: bool = False
+    """Whether the last frame is the first again, moved on over the floor by one cycle's travel."""
     model: str = ""
     """The pose model with its hash."""
     quality: str = ""
