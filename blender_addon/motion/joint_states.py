@@ -6,6 +6,7 @@ May import numpy and its own room only. Such files hold no rest pose.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -60,9 +61,7 @@ def joint_state_motion(record: Mapping[Any, Any], name: str, fps: float | None =
         times = np.arange(len(places)) / (_rate(record) or fps or DEFAULT_FPS)
     tips = np.full((len(names), 3), np.nan)
     up = np.array([0.0, -1.0, 0.0]) if flipped else None
-    return MovingSkeleton(
-        names, parents, places[0], tips, turns, places, times, up, has_rest=False, notes=tuple(notes)
-    )
+    return MovingSkeleton(names, parents, places[0], tips, turns, places, times, up, has_rest=False, notes=tuple(notes))
 
 
 def _assumed() -> str:
@@ -142,10 +141,7 @@ def _times(record: Mapping[Any, Any], frames: int) -> Array | None:
 def _leg(side: str) -> list[tuple[str, str]]:
     """A leg's joints with their parents, in MHR's order."""
     chain = ["root", "upleg", "lowleg", "foot", "talocrural", "subtalar", "transversetarsal", "ball"]
-    rows = [
-        (f"{side}_{joint}", above if above == "root" else f"{side}_{above}")
-        for above, joint in zip(chain, chain[1:], strict=False)
-    ]
+    rows = [(f"{side}_{joint}", above if above == "root" else f"{side}_{above}") for above, joint in pairwise(chain)]
     rows += [(f"{side}_lowleg_twist{k}_proc", f"{side}_lowleg") for k in range(1, 5)]
     return rows + [(f"{side}_upleg_twist{k}_proc", f"{side}_upleg") for k in range(5)]
 
@@ -153,7 +149,7 @@ def _leg(side: str) -> list[tuple[str, str]]:
 def _arm(side: str) -> list[tuple[str, str]]:
     chain = ["clavicle", "uparm", "lowarm", "wrist_twist", "wrist"]
     rows = [(f"{side}_clavicle", "c_spine3")]
-    rows += [(f"{side}_{joint}", f"{side}_{above}") for above, joint in zip(chain, chain[1:], strict=False)]
+    rows += [(f"{side}_{joint}", f"{side}_{above}") for above, joint in pairwise(chain)]
     for finger, first in (("pinky", 0), ("ring", 1), ("middle", 1), ("index", 1), ("thumb", 0)):
         joints = [f"{finger}{k}" for k in range(first, 4)] + [f"{finger}_null"]
         rows += [

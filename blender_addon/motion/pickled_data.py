@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .motion_file_error import MotionFileError
 
 _MARK: Final = object()
-_MOST_VALUES: Final = 2_000_000
+_MOST_VALUES: Final = 500_000
 _NUMBERS: Final = "biuf"
 STORAGE_TYPES: Final = {
     "FloatStorage": "<f4",
@@ -70,7 +70,7 @@ def read_pickle(data: bytes, name: str) -> Any:
     """
     try:
         value = _Machine(name).run(data)
-        return _finished(value)
+        return _Finisher()(value)
     except MotionFileError:
         raise
     except Exception as fault:  # the file's border: every kind of damage has its own exception
@@ -78,17 +78,27 @@ def read_pickle(data: bytes, name: str) -> Any:
         raise MotionFileError(f"{name} is damaged or no pickle of numbers ({reason})", _REMEDY) from fault
 
 
-def _finished(value: Any) -> Any:
-    """The value with arrays in place of those that were built step by step."""
-    if isinstance(value, _Unbuilt):
-        if value.array is None:
-            raise ValueError("an array without its data")
-        return value.array
-    if isinstance(value, dict):
-        return {key: _finished(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_finished(item) for item in value)
-    return value
+class _Finisher:
+    """Puts arrays in place of those that were built step by step; counts, since a pickle can hold a value many times
+    over, nested, and so be endless in effect.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, value: Any) -> Any:
+        self._count += 1
+        if self._count > _MOST_VALUES:
+            raise ValueError("it holds itself, or far too many values")
+        if isinstance(value, _Unbuilt):
+            if value.array is None:
+                raise ValueError("an array without its data")
+            return value.array
+        if isinstance(value, dict):
+            return {key: self(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self(item) for item in value)
+        return value
 
 
 @dataclass(slots=True)
@@ -130,6 +140,16 @@ class _Machine:
     def put(self, place: int) -> None:
         self.memo[place] = self.stack[-1]
 
+    def drop(self) -> None:
+        self.stack.pop()
+
+    def make_dict(self) -> None:
+        items = self.since_mark()
+        self.stack.append(dict(zip(items[::2], items[1::2], strict=True)))
+
+    def extend(self, items: list[Any]) -> None:
+        self.stack[-1].extend(items)
+
     def set_items(self, items: list[Any]) -> None:
         self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
@@ -169,8 +189,8 @@ class _Machine:
 
 
 def _array(shape: Any, dtype: Any, fortran: bool, raw: Any) -> NDArray[Any]:
-    if not isinstance(dtype, _Unbuilt) or not isinstance(raw, (bytes, bytearray)):
-        raise ValueError("an array of Python objects")
+    if not (isinstance(dtype, _Unbuilt) and isinstance(raw, (bytes, bytearray))):
+        raise TypeError("an array of Python objects")
     flat = np.frombuffer(bytes(raw), np.dtype(dtype.dtype))
     return flat.reshape(tuple(int(size) for size in shape), order="F" if fortran else "C")
 
@@ -209,17 +229,16 @@ _MADE: Final[dict[tuple[str, str], Callable[..., Any]]] = {
     **{(core, "_reconstruct"): lambda *_: _Unbuilt("array") for core in _NUMPY_CORES},
     **{(core, "scalar"): _scalar for core in _NUMPY_CORES},
 }
-_PUSHED: Final = frozenset(
-    ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING")
-    + ("SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES")
-    + ("BINBYTES8", "BYTEARRAY8")
-)
+_INTEGERS: Final = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4")
+_TEXTS: Final = ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8")
+_BYTES: Final = ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8")
+_PUSHED: Final = frozenset((*_INTEGERS, *_TEXTS, *_BYTES, "FLOAT", "BINFLOAT"))
 _Step = Callable[[_Machine, Any], None]
 _STEPS: Final[dict[str, _Step]] = {
     "PROTO": lambda machine, _: None,
     "FRAME": lambda machine, _: None,
     "MARK": lambda machine, _: machine.stack.append(_MARK),
-    "POP": lambda machine, _: machine.last(1) and None,
+    "POP": lambda machine, _: machine.drop(),
     "NONE": lambda machine, _: machine.stack.append(None),
     "NEWTRUE": lambda machine, _: machine.stack.append(True),
     "NEWFALSE": lambda machine, _: machine.stack.append(False),
@@ -231,11 +250,9 @@ _STEPS: Final[dict[str, _Step]] = {
     "TUPLE2": lambda machine, _: machine.stack.append(tuple(machine.last(2))),
     "TUPLE3": lambda machine, _: machine.stack.append(tuple(machine.last(3))),
     "LIST": lambda machine, _: machine.stack.append(list(machine.since_mark())),
-    "DICT": lambda machine, _: (lambda items: machine.stack.append(dict(zip(items[::2], items[1::2], strict=True))))(
-        machine.since_mark()
-    ),
-    "APPEND": lambda machine, _: (lambda item: machine.stack[-1].append(item))(machine.stack.pop()),
-    "APPENDS": lambda machine, _: (lambda items: machine.stack[-1].extend(items))(machine.since_mark()),
+    "DICT": lambda machine, _: machine.make_dict(),
+    "APPEND": lambda machine, _: machine.extend(machine.last(1)),
+    "APPENDS": lambda machine, _: machine.extend(machine.since_mark()),
     "SETITEM": lambda machine, _: machine.set_items(machine.last(2)),
     "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
     "PUT": lambda machine, place: machine.put(int(place)),

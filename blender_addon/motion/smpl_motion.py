@@ -275,5 +275,3 @@ def _times(values: Mapping[Any, Any], frames: int, fps: float) -> Array:
         if numbered is not None and numbered.shape == (frames,) and (np.diff(numbered) > 0).all():
             return (numbered - numbered[0]) / fps
     return np.arange(frames) / fps
-
-

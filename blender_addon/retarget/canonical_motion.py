@@ -33,7 +33,11 @@ Array = NDArray[np.floating]
 _LOWER = ("left_elbow", "right_elbow", "left_knee", "right_knee")
 # segments whose lengths the clip's body takes over: the joint at whose offset the length lies, and the one it is from
 _LENGTHS = {
-    **{f"{side}_{end}": f"{side}_{start}" for side in SIDES for start, end in (("shoulder", "elbow"), ("elbow", "wrist"))},
+    **{
+        f"{side}_{end}": f"{side}_{start}"
+        for side in SIDES
+        for start, end in (("shoulder", "elbow"), ("elbow", "wrist"))
+    },
     **{f"{side}_{end}": f"{side}_{start}" for side in SIDES for start, end in (("hip", "knee"), ("knee", "ankle"))},
 }
 _LEAST_SCALE, _MOST_SCALE = 0.2, 5.0
@@ -165,8 +169,7 @@ class _Reader:
                 scales[body.joint_index(end)] = np.clip(own / usual, _LEAST_SCALE, _MOST_SCALE)
         for side in SIDES:
             knee, foot = body.joint_index(f"{side}_knee"), body.joint_index(f"{side}_ankle")
-            usual = [float(np.linalg.norm(body.offsets_m[joint])) for joint in (knee, foot)]
-            leg = usual[0] * scales[knee] + usual[1] * scales[foot]
+            leg = sum(float(np.linalg.norm(body.offsets_m[joint])) * float(scales[joint]) for joint in (knee, foot))
             share = (target.leg_length_m / size - float(rest[ankle, 2])) / leg
             scales[[knee, foot]] *= share
         return scales

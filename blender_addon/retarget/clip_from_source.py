@@ -25,7 +25,6 @@ from .canonical_motion import CanonicalMotion, canonical_motion
 from .map_report import MapReport
 from .posed_source import PosedSource, source_of_skeleton
 from .reference_pose import on_a_standing_frame, set_upright, standing_frame, stands_at_rest
-from .skeleton_map import SkeletonMap
 from .source_bones import following_bones
 from .source_ground import find_ground
 
@@ -36,15 +35,15 @@ ARMATURE = "armature"
 # leg lengths in m that a person can have, small children and giants of games included; others are of another unit
 _SHORTEST_LEG_M, _LONGEST_LEG_M = 0.3, 1.6
 _MOST_FRAMES = 400_000
-_TAKES_PROBLEMS = ("no fingers were found", "bodies are in this armature")
+_NOT_OF_SOURCES = "no fingers were found"
 # knees that bend this far the wrong way (cosine) on average mean exchanged sides
 _WRONG_WAY, _BENT_DEG = -0.3, 25.0
 
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """`label` names the source for people, `kind` is MOTION_FILE or ARMATURE; `corrections` are joints that the user set
-    for a skeleton before, by rig.
+    """`label` names the source for people, `kind` is MOTION_FILE or ARMATURE; `corrections` gives the joints that the
+    user set before for a source's skeleton.
     """
 
     label: str
@@ -108,12 +107,12 @@ def _checked(report: MapReport, options: SourceOptions) -> MapReport:
 
 
 def _refused(options: SourceOptions, problems: tuple[str, ...], remedy: str) -> MotionFileError:
-    told = "; ".join(problem for problem in problems if not problem.startswith(_TAKES_PROBLEMS[:1]))
+    told = "; ".join(problem for problem in problems if not problem.startswith(_NOT_OF_SOURCES))
     return MotionFileError(f"{options.label} does not move like a person: {told or 'no body was found'}", remedy)
 
 
 def _warnings(source: PosedSource, report: MapReport, motion: CanonicalMotion) -> tuple[ClipWarning, ...]:
-    told = [problem for problem in report.problems if not problem.startswith("no fingers were found")]
+    told = [problem for problem in report.problems if not problem.startswith(_NOT_OF_SOURCES)]
     told += source.notes
     exchanged = any("left and right look swapped" in problem for problem in told)
     if not exchanged and _knees_bend_backwards(motion):

@@ -63,7 +63,11 @@ class PosedSource:
         rest[:, :3, 3] = self.heads_m[frame] @ turn
         scale = float(np.cbrt(abs(np.linalg.det(self.rig.object_matrix[:3, :3]))))
         rig = replace(
-            self.rig, rest_matrices=rest, object_matrix=object_matrix, lengths=self.rig.lengths * scale, skin_bounds=None
+            self.rig,
+            rest_matrices=rest,
+            object_matrix=object_matrix,
+            lengths=self.rig.lengths * scale,
+            skin_bounds=None,
         )
         deltas = quaternion_multiply(self.deltas_wxyz, quaternion_conjugate(self.deltas_wxyz[frame]))
         return replace(self, rig=rig, deltas_wxyz=deltas, has_rest=True)
@@ -136,7 +140,7 @@ def _tails(skeleton: MovingSkeleton, rest: Array, tips: Array) -> Array:
     size = float(np.linalg.norm(np.ptp(rest, axis=0))) or 1.0
     tails = rest.copy()
     for bone in range(len(rest)):
-        children = [child for child in np.flatnonzero(skeleton.parents == bone)]
+        children = np.flatnonzero(skeleton.parents == bone)
         far = [child for child in children if np.linalg.norm(rest[child] - rest[bone]) > _SHORT * size]
         if far:
             tails[bone] = rest[far].mean(axis=0)

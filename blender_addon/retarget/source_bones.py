@@ -26,9 +26,7 @@ _LIMBS = tuple(
 )
 
 
-def following_bones(
-    source: PosedSource, corrections: Mapping[str, tuple[str, ...]]
-) -> tuple[PosedSource, MapReport]:
+def following_bones(source: PosedSource, corrections: Mapping[str, tuple[str, ...]]) -> tuple[PosedSource, MapReport]:
     """The source with the bones to read, and their map."""
     report = detect_map(source.rig, corrections)
     if not _has_controls(report.skeleton_map) or corrections:
@@ -57,6 +55,9 @@ def _rigify_bones(rig: TargetRig, report: MapReport) -> MapReport | None:
     if not all(_ORIGINAL + bone in names for bone in family.required()):
         return None
     found = family_map(family, lambda name: _ORIGINAL + name if name and _ORIGINAL + name in names else None)
+    # the neck's control is always in force; the bones behind it lean towards the head
+    neck = {"neck": report.skeleton_map.joints["neck"]} if "neck" in report.skeleton_map.joints else {}
+    found = replace(found, joints={**found.joints, **neck})
     matches = tuple(
         JointMatch(match.joint, found.joints.get(match.joint, ()), 0.98, "the bone behind Rigify's control")
         for match in report.matches

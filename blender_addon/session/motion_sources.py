@@ -166,5 +166,3 @@ def _free_path(named: Named) -> Path:
     digest = hashlib.sha256(named.clip.rotations_wxyz.tobytes() + named.clip.root_world_m.tobytes()).hexdigest()[:8]
     plain = re.sub(r"[^\w.-]+", "_", named.name).strip("._") or "motion"
     return user_dir("imported") / f"{plain[:80]}-{digest}.npz"
-
-

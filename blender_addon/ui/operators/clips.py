@@ -15,8 +15,8 @@ from ...rig.camera_background import CameraError, CameraPlacement, make_camera, 
 from ...rig.sample import SAMPLE_VIDEO, SampleError, frame_things, load_sample_rig, sample_clip_path
 from ...rig.video_rotation import turns_left_out
 from ...session import session_state
-from ...session.motion_sources import ALL_ENDINGS, import_motion
 from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
+from ...session.motion_sources import ALL_ENDINGS, import_motion
 from ...session.preview_control import cover_clip, show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
 from ...session.retargeting import world_matrix

@@ -87,7 +87,7 @@ class MARIONET_OT_use_armature_motion(bpy.types.Operator):
 
     def _chosen(self, context: Context) -> list[Any]:
         if self.armature:
-            thing = context.scene.objects.get(self.armature)
+            thing: Any = context.scene.objects.get(self.armature)
             if thing is None or thing.type != "ARMATURE":
                 raise ValueError(f"There is no armature {self.armature} in the scene. Choose one that is there")
             return [thing]
