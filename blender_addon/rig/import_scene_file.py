@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,17 @@ _KINDS = ("objects", "armatures", "meshes", "actions", "materials", "images", "t
 _KINDS_MORE = ("lights", "shape_keys", "node_groups")
 
 
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a file brought: its armature objects and its actions."""
+
+    armatures: tuple[Any, ...]
+    actions: tuple[Any, ...]
+
+
 @contextmanager
-def imported_armatures(path: Path) -> Iterator[list[Any]]:
-    """The armature objects of a file, in the scene meanwhile. Raises MotionFileError where it cannot be imported."""
+def imported_scene(path: Path) -> Iterator[Imported]:
+    """A file's armatures and actions, in the scene meanwhile. Raises MotionFileError where it cannot be imported."""
     scene = bpy.context.scene
     before = {kind: set(_ids(kind)) for kind in (*_KINDS, *_KINDS_MORE)}
     kept = (scene.frame_start, scene.frame_end, scene.frame_current, scene.render.fps, scene.render.fps_base)
@@ -29,7 +38,8 @@ def imported_armatures(path: Path) -> Iterator[list[Any]]:
     try:
         _import(path)
         things = [thing for thing in bpy.data.objects if thing not in before["objects"]]
-        yield [thing for thing in things if thing.type == "ARMATURE"]
+        actions = tuple(action for action in bpy.data.actions if action not in before["actions"])
+        yield Imported(tuple(thing for thing in things if thing.type == "ARMATURE"), actions)
     finally:
         for kind in (*_KINDS, *_KINDS_MORE):
             for item in [item for item in _ids(kind) if item not in before[kind]]:

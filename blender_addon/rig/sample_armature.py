@@ -6,7 +6,7 @@ actions is sampled, the active action.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -124,11 +124,13 @@ def _constrained_span(armature: Any) -> FrameSpan | None:
     return FrameSpan(bpy.context.scene.frame_start, bpy.context.scene.frame_end)
 
 
-def own_actions(armature: Any) -> list[Any]:
-    """The actions of the file that were made for this armature: at least half of the bones that they move are its."""
+def own_actions(armature: Any, among: Iterable[Any] | None = None) -> list[Any]:
+    """The actions that were made for this armature, of the whole file or `among` some: at least half of the bones that
+    they move are its.
+    """
     bones = set(armature.pose.bones.keys())
     found = []
-    for action in bpy.data.actions:
+    for action in bpy.data.actions if among is None else among:
         moved = _moved_bones(action)
         if moved and 2 * len(moved & bones) >= len(moved):
             found.append(action)

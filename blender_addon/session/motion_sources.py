@@ -18,7 +18,7 @@ from ..motion.read_motion_file import MOTION_ENDINGS, SCENE_ENDINGS, is_clip_fil
 from ..retarget.clip_from_source import ARMATURE, SourceOptions, clip_of_skeleton, clip_of_source
 from ..retarget.edit_map import CorrectionFile
 from ..retarget.posed_source import PosedSource
-from ..rig.import_scene_file import imported_armatures
+from ..rig.import_scene_file import imported_scene
 from ..rig.sample_armature import only_action, own_actions, playing_span, sample_armature
 from . import session_state
 from .clips import enter_clip
@@ -70,19 +70,25 @@ def is_own_clip(path: Path) -> bool:
 def clips_of_armature(context: Context, armature: Any, every_action: bool = False) -> list[Named]:
     """What an armature plays now as a clip, or each of its actions. Raises MotionFileError."""
     fps = scene_fps(context.scene)
-    if not every_action:
-        span = playing_span(armature)
-        if span is None:
-            raise MotionFileError(
-                f"{armature.name} does not move: it has no action and no NLA strip",
-                "Assign an action to it, or use all of its actions",
-            )
-        action = armature.animation_data.action if armature.animation_data else None
-        source = sample_armature(armature, span, fps)
-        return [Named(action.name if action else armature.name, _clip(source, armature.name))]
-    actions = own_actions(armature)
+    if every_action:
+        return _clips_of_actions(armature, own_actions(armature), fps)
+    span = playing_span(armature)
+    if span is None:
+        raise MotionFileError(
+            f"{armature.name} does not move: it has no action and no NLA strip",
+            "Assign an action to it, or use all of its actions",
+        )
+    action = armature.animation_data.action if armature.animation_data else None
+    source = sample_armature(armature, span, fps)
+    return [Named(action.name if action else armature.name, _clip(source, armature.name))]
+
+
+def _clips_of_actions(armature: Any, actions: list[Any], fps: float) -> list[Named]:
+    """Each action as a clip. Raises MotionFileError where there is none, and the first fault where all have one."""
     if not actions:
-        raise MotionFileError(f"No action of this file moves the bones of {armature.name}", "Import or make one")
+        raise MotionFileError(
+            f"No action moves the bones of {armature.name}", "Export it with its animation, or assign an action"
+        )
     found, faults = [], []
     for action in actions:
         with only_action(armature, action):
@@ -136,14 +142,14 @@ def _clip(source: PosedSource, label: str) -> MotionClip:
 
 
 def _clips_of_scene_file(path: Path) -> list[Named]:
-    with imported_armatures(path) as armatures:
-        if not armatures:
+    with imported_scene(path) as brought:
+        if not brought.armatures:
             raise MotionFileError(f"{path.name} holds no armature", "Export it with the skeleton and its animation")
         found: list[Named] = []
-        for armature in armatures:
-            if not own_actions(armature) and len(armatures) > 1:
-                continue
-            found += clips_of_armature(bpy.context, armature, every_action=True)
+        for armature in brought.armatures:
+            actions = own_actions(armature, brought.actions)
+            if actions or len(brought.armatures) == 1:
+                found += _clips_of_actions(armature, actions, scene_fps(bpy.context.scene))
     single = len(found) == 1
     return [
         Named(path.stem if single else f"{path.stem} {named.name}", _from_file(named.clip, path)) for named in found

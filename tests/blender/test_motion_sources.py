@@ -27,6 +27,10 @@ from blender_addon.rig.sample_armature import FrameSpan, own_actions, playing_sp
 
 FPS = 30.0
 SAMPLE = read_clip(Path(__file__).resolve().parents[2] / "assets" / "sample_clip.npz")
+# Blender's BVH importer leaves its file open
+BLENDERS_IMPORTER = pytest.mark.filterwarnings(
+    "ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 LIMBS = [
     (f"{side}_{upper}", f"{side}_{lower}")
     for side in ("left", "right")
@@ -110,6 +114,7 @@ def test_by_way_of_another_rig_it_is_the_same_motion(first: str, second: str, pl
     assert worst_deg(direct, limb_directions(other, skeleton_map, frames)) < 0.5
 
 
+@BLENDERS_IMPORTER
 @pytest.mark.shared
 @pytest.mark.parametrize(
     "take",
@@ -145,6 +150,8 @@ def test_a_bvh_by_blenders_importer_is_the_same_as_by_our_reader(shared: Path, t
     assert worst_deg(*turned) < 1.0
 
 
+@BLENDERS_IMPORTER
+@pytest.mark.shared
 def test_the_wrong_axes_in_an_importer_are_noticed(shared: Path) -> None:
     path = shared / "mocap" / "animated_drawings_bvh" / "examples_bvh_fair1_dab.bvh"  # Z up; the default is Y up
     bpy.ops.import_anim.bvh(filepath=str(path), update_scene_fps=True, update_scene_duration=True)
@@ -155,9 +162,6 @@ def test_the_wrong_axes_in_an_importer_are_noticed(shared: Path) -> None:
     )
 
 
-test_the_wrong_axes_in_an_importer_are_noticed = pytest.mark.shared(test_the_wrong_axes_in_an_importer_are_noticed)
-
-
 def test_a_strip_of_the_nla_is_motion_too() -> None:
     rig = canonical_armature()
     apply_clip(rig, SAMPLE, ApplyOptions(bake=BakeOptions(fps=FPS, into=BakeInto.NLA_STRIP, frame_start=11.0)))
@@ -165,9 +169,9 @@ def test_a_strip_of_the_nla_is_motion_too() -> None:
     span = playing_span(rig)
     assert span is not None
     assert span.first == 11
-    found = used(rig)
-    assert worst_deg(clip_directions(found)[10:60], clip_directions(SAMPLE)[10:60]) < 30.0
-    assert np.ptp(found.root_world_m[:, 2]) > 0.01
+    truth = limb_directions(rig, map_of(rig), span.last)[span.first - 1 :]
+    assert worst_deg(truth[0], truth[40]) > 5.0
+    assert worst_deg(clip_directions(used(rig)), truth) < 0.05
 
 
 @pytest.mark.parametrize("controls", list(Controls))
@@ -266,7 +270,7 @@ def test_every_action_of_a_library_in_one_import(addon: Any, state: Any, shared:
     assert len(kept.clips) >= 5
     for entry in kept.clips:
         clip = read_clip(Path(entry.filepath))
-        assert 0.9 < np.median(pose_clip(clip).positions_m[:, 5, 2]) < 1.9, entry.name
+        assert 0.5 < np.median(pose_clip(clip).positions_m[:, 5, 2]) < 1.9, entry.name
 
 
 def test_sources_that_are_no_people_are_refused(addon: Any, state: Any) -> None:
@@ -275,7 +279,7 @@ def test_sources_that_are_no_people_are_refused(addon: Any, state: Any) -> None:
     wolf = bpy.context.object
     wolf.pose.bones[0].keyframe_insert("location", frame=1)
     wolf.pose.bones[0].keyframe_insert("location", frame=9)
-    with pytest.raises(RuntimeError, match="not like a person|does not move like a person"):
+    with pytest.raises(RuntimeError, match="does not move like a person"):
         bpy.ops.marionet.use_armature_motion(armature=wolf.name)
     still = canonical_armature("Still")
     with pytest.raises(RuntimeError, match="does not move"):

@@ -13,10 +13,9 @@ from blender_addon.motion.posing import clip_shape, pose_clip
 
 # the canonical body's axes (Z up, faces -Y) to those of SMPL and BVH (Y up, faces +Z)
 Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
-SMPL = (
-    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot "
-    "neck left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist"
-).split()
+SMPL = ["pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle"]
+SMPL += ["spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder"]
+SMPL += ["right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"]
 SMPL_PARENTS = [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19]
 OWN = {
     "spine1": "spine",
@@ -127,7 +126,8 @@ _NAMES = {
     "lafan": "Hips Spine Spine1 Spine2 Neck Head Shoulder Arm ForeArm Hand UpLeg Leg Foot Toe",
     "soma": "Hips Spine1 Spine2 Chest Neck1 Head Shoulder Arm ForeArm Hand Leg Shin Foot ToeBase",
 }
-_JOINTS = "pelvis spine chest upper_chest neck head clavicle shoulder elbow wrist hip knee ankle toe".split()
+_TRUNK = ["pelvis", "spine", "chest", "upper_chest", "neck", "head"]
+_LIMB = ["clavicle", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "toe"]
 _ABOVE = {"spine": "pelvis", "chest": "spine", "upper_chest": "chest", "neck": "upper_chest", "head": "neck"}
 _ABOVE_LIMB = {"clavicle": "upper_chest", "hip": "pelvis", "shoulder": "clavicle", "elbow": "shoulder"}
 _ABOVE_LIMB |= {"wrist": "elbow", "knee": "hip", "ankle": "knee", "toe": "ankle"}
@@ -135,7 +135,7 @@ _ABOVE_LIMB |= {"wrist": "elbow", "knee": "hip", "ankle": "knee", "toe": "ankle"
 
 def _bones(clip: MotionClip, style: str) -> dict[str, tuple[str, str, np.ndarray]]:
     """By the file's name: the canonical joint, the parent's name ("": root), and the bone's own axes in the T-pose."""
-    words = dict(zip(_JOINTS, _NAMES[style].replace("mixamorig:", "").split(), strict=True))
+    words = dict(zip(_TRUNK + _LIMB, _NAMES[style].replace("mixamorig:", "").split(), strict=True))
     prefix = "mixamorig:" if style == "mixamo" else ""
     bones: dict[str, tuple[str, str, np.ndarray]] = {}
 
@@ -148,10 +148,10 @@ def _bones(clip: MotionClip, style: str) -> dict[str, tuple[str, str, np.ndarray
         axes = _lafan_axes(clip, joint) if style == "lafan" else np.eye(3)
         bones[prefix + side.capitalize() + words[kind]] = (joint, parent, axes)
 
-    for joint in _JOINTS[:6]:
+    for joint in _TRUNK:
         add(joint, "")
     for side in ("left", "right"):
-        for kind in _JOINTS[6:]:
+        for kind in _LIMB:
             add(f"{side}_{kind}", side)
     return bones
 
