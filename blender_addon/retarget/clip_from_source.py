@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.body import canonical_body
-from ..motion.clip import ClipHeader, MotionClip
+from ..motion.clip import SOURCE_SETTING, ClipHeader, MotionClip
 from ..motion.clip_warning import ClipWarning, WarningCode
 from ..motion.motion_file_error import MotionFileError
 from ..motion.moving_skeleton import MovingSkeleton
@@ -148,7 +148,7 @@ def _clip(
         body_height_m=height_m,
         body_height_source="given" if real else "assumed",
         intrinsics_source="none",
-        settings={"source": options.kind, "skeleton": source.rig.name},
+        settings={SOURCE_SETTING: options.kind, "skeleton": source.rig.name},
         warnings=warnings,
     )
     clip = _empty_clip(source.times_s, motion, header)

@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 from bpy.types import Context, UILayout
 
+from ...motion.clip import SOURCE_SETTING
 from ...motion.quality_words import Grade, quality_lines
 from ...properties import active_clip, settings
 from ...session import session_state
@@ -180,7 +181,7 @@ def _draw_clip(layout: UILayout, context: Context) -> None:
     header = clip.header
     column = layout.column(align=True)
     column.label(text=f"{len(clip)} frames, {clip.times_s[-1] - clip.times_s[0]:.2f} s, {header.source_fps:.5g} fps")
-    origin = header.settings.get("source", "")
+    origin = header.settings.get(SOURCE_SETTING, "")
     if origin:
         column.label(text=f"From {header.source} ({origin}), height {header.body_height_m:.2f} m")
     else:
