@@ -105,8 +105,8 @@ class AnimateSettings:
 
 @dataclass(frozen=True, slots=True)
 class ClipTask:
-    """One clip to convert: its source (a video, images, a solved `.npz`, a motion file), where it lay below the input that
-    named it, what to make of it. `trouble` says why it cannot even be tried.
+    """One clip to convert: its source (a video, images, a solved `.npz`, a motion file), where it lay below the input
+    that named it, what to make of it. `trouble` says why it cannot even be tried.
     """
 
     source: str

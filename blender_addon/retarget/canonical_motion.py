@@ -6,7 +6,7 @@ uses; limbs then point exactly where the source's do. The body takes the source'
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from ..motion.rotations import (
     quaternion_rotate,
     quaternion_slerp,
 )
+from .limb_calibration import calibrated
 from .map_files import SPINE_JOINTS
 from .posed_source import PosedSource
 from .rest_alignment import SEGMENT_END, SIDES, align_rest
@@ -40,6 +41,8 @@ _LENGTHS = {
     },
     **{f"{side}_{end}": f"{side}_{start}" for side in SIDES for start, end in (("hip", "knee"), ("knee", "ankle"))},
 }
+# a foot this much of a leg's length above the other is raised
+_RAISED = 0.03
 _LEAST_SCALE, _MOST_SCALE = 0.2, 5.0
 
 
@@ -61,6 +64,10 @@ def canonical_motion(source: PosedSource, skeleton_map: SkeletonMap) -> Canonica
     """The source's motion on the canonical body. Raises ValueError for a map that cannot tell up from left."""
     rest = rest_world(source.rig)
     target, aligned = measure_target(rest, skeleton_map), align_rest(rest, skeleton_map)
+    uneven = False
+    if source.by_frame:
+        aligned = calibrated(aligned, source, skeleton_map)
+        target, uneven = _on_even_feet(target)
     reader = _Reader(source, skeleton_map, aligned, rest.heads_m)
     world = reader.world_rotations()
     body = canonical_body()
@@ -71,8 +78,18 @@ def canonical_motion(source: PosedSource, skeleton_map: SkeletonMap) -> Canonica
         root_m=reader.root_m(target),
         bone_scales=reader.bone_scales(target),
         leg_m=target.leg_length_m,
-        feet_m=reader.feet_m(target),
+        feet_m=None if uneven else reader.feet_m(target),
     )
+
+
+def _on_even_feet(target: TargetBody) -> tuple[TargetBody, bool]:
+    """The body's leg measured on the lower foot, and whether the other one is raised: only in a frame that serves as
+    the rest pose.
+    """
+    heights = [float(foot.ankle_m @ target.up) - target.floor for foot in target.feet.values()]
+    if not heights or max(heights) - min(heights) < _RAISED * target.leg_length_m:
+        return target, False
+    return replace(target, leg_length_m=target.leg_length_m - float(np.mean(heights)) + min(heights)), True
 
 
 @dataclass(frozen=True, slots=True)

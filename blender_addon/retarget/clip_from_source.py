@@ -89,7 +89,8 @@ def _mapped(source: PosedSource, options: SourceOptions) -> tuple[PosedSource, M
         return source, _checked(report, options)
     frame = standing_frame(source, report.skeleton_map)
     if frame is None:
-        problems = report.problems or ("a person stands neither in its rest pose nor in any frame",)
+        named = tuple(problem for problem in report.problems if "named for front and hind legs" in problem)
+        problems = named or ("nobody could stand in its rest pose, and nobody stands upright in any frame",)
         raise _refused(options, problems, "Put a T-pose, or a person who stands, into its first frame")
     moved = on_a_standing_frame(source, report.skeleton_map, frame)
     moved, report = following_bones(moved, options.corrections(moved))

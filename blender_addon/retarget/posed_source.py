@@ -34,7 +34,8 @@ _CLEARLY = 0.5
 @dataclass(frozen=True, slots=True)
 class PosedSource:
     """`deltas_wxyz` (T, N, 4) turn each bone of `rig` in world axes from its rest pose; `heads_m` (T, N, 3) are the
-    bones' heads in the world (Z up); `times_s` (T,). `has_rest` is False where the rig's rest pose is only a frame.
+    bones' heads in the world (Z up); `times_s` (T,). `has_rest` is False where the rig's rest pose is only a frame,
+    `by_frame` is True where a frame in which nobody holds a T-pose serves as one.
     """
 
     rig: TargetRig
@@ -42,6 +43,7 @@ class PosedSource:
     deltas_wxyz: Array
     heads_m: Array
     has_rest: bool = True
+    by_frame: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -109,7 +111,7 @@ def source_of_skeleton(skeleton: MovingSkeleton, name: str) -> PosedSource:
     )
     turned = matrix_to_quaternion(to_world @ skeleton.rotations @ to_world.T)
     heads = skeleton.positions @ to_world.T
-    return PosedSource(rig, skeleton.times_s, turned, heads, skeleton.has_rest, skeleton.notes)
+    return PosedSource(rig, skeleton.times_s, turned, heads, skeleton.has_rest, notes=skeleton.notes)
 
 
 def _upright(skeleton: MovingSkeleton) -> Array:

@@ -32,8 +32,8 @@ _UP = np.array([0.0, 0.0, 1.0])
 _LEGS_DEG, _KNEE_DEG, _ELBOW_DEG = 40.0, 40.0, 75.0
 # arms nearer than this to straight up, or to one another's direction, are folded
 _ARM_UP_DEG = 35.0
-# the worst that a frame may be to serve as a rest pose, in degrees of lean and of bent knees
-_WORST_DEG = 35.0
+# the worst that a frame may be to serve as a rest pose, in degrees: how far the trunk leans, how far legs are from down
+_LEAN_DEG, _LEG_DEG = 35.0, 65.0
 # the first frame is a rest pose on purpose more often than any other, and so is one with straight arms held out
 _FIRST_BONUS_DEG, _ARMS_OUT_BONUS_DEG = 12.0, 25.0
 _STRAIGHT_DEG, _OUT_DEG = 15.0, (30.0, 110.0)
@@ -107,7 +107,7 @@ def standing_frame(source: PosedSource, skeleton_map: SkeletonMap) -> int | None
     if trunk is None:
         return None
     lean = _angle_deg(trunk, _UP)
-    worst, cost = lean, 1.5 * lean
+    worst, cost = np.zeros(len(lean)), 1.5 * lean
     for side in SIDES:
         thigh, shin = body.along(f"{side}_hip", f"{side}_knee"), body.along(f"{side}_knee", f"{side}_ankle")
         for part in (thigh, shin):
@@ -118,7 +118,7 @@ def standing_frame(source: PosedSource, skeleton_map: SkeletonMap) -> int | None
     hips, shoulders = body.along("right_hip", "left_hip"), body.along("right_shoulder", "left_shoulder")
     if hips is not None and shoulders is not None:
         cost = cost + _angle_deg(hips, shoulders)
-    cost = np.where(worst > _WORST_DEG, np.inf, cost)
+    cost = np.where((worst > _LEG_DEG) | (lean > _LEAN_DEG), np.inf, cost)
     cost[0] -= _FIRST_BONUS_DEG
     best = int(np.argmin(cost))
     return best if np.isfinite(cost[best]) else None
@@ -126,15 +126,26 @@ def standing_frame(source: PosedSource, skeleton_map: SkeletonMap) -> int | None
 
 def _arms_cost_deg(body: _Body, trunk: Array) -> Array:
     """What (T,) bent or raised arms cost, and straight ones that are held out earn."""
-    cost, out = np.zeros(len(trunk)), np.ones(len(trunk), dtype=bool)
+    cost = np.zeros(len(trunk))
     for side in SIDES:
         upper, lower = body.along(f"{side}_shoulder", f"{side}_elbow"), body.along(f"{side}_elbow", f"{side}_wrist")
         if upper is None or lower is None:
             return cost
         bent, lifted = _angle_deg(upper, lower), _angle_deg(upper, -trunk)
         cost = cost + 0.5 * bent + np.where(lifted > 180.0 - _ARM_UP_DEG, 60.0, 0.0)
-        out &= (bent < _STRAIGHT_DEG) & (lifted > _OUT_DEG[0]) & (lifted < _OUT_DEG[1])
-    return cost - np.where(out, _ARMS_OUT_BONUS_DEG, 0.0)
+    return cost - np.where(_arms_out(body, trunk), _ARMS_OUT_BONUS_DEG, 0.0)
+
+
+def _arms_out(body: _Body, trunk: Array) -> NDArray[np.bool_]:
+    """Frames (T,) in which both arms are straight and held out to the sides, as in a rest pose."""
+    out = np.ones(len(trunk), dtype=bool)
+    for side in SIDES:
+        upper, lower = body.along(f"{side}_shoulder", f"{side}_elbow"), body.along(f"{side}_elbow", f"{side}_wrist")
+        if upper is None or lower is None:
+            return np.zeros(len(trunk), dtype=bool)
+        lifted = _angle_deg(upper, -trunk)
+        out &= (_angle_deg(upper, lower) < _STRAIGHT_DEG) & (lifted > _OUT_DEG[0]) & (lifted < _OUT_DEG[1])
+    return out
 
 
 def _uneven_feet_deg(body: _Body) -> Array | float:
@@ -149,9 +160,11 @@ def _uneven_feet_deg(body: _Body) -> Array | float:
 
 def on_a_standing_frame(source: PosedSource, skeleton_map: SkeletonMap, frame: int) -> PosedSource:
     """The source with that frame's pose as its rest pose, in axes that look the way the body looks there."""
-    left = _Body(_posed_places(source, skeleton_map)).left()
+    body = _Body(_posed_places(source, skeleton_map))
+    left, trunk = body.left(), body.trunk()
     heading = 0.0 if left is None else float(np.arctan2(left[frame, 1], left[frame, 0]))
-    return source.rebased(frame, heading)
+    out = trunk is not None and bool(_arms_out(body, trunk)[frame])
+    return replace(source.rebased(frame, heading), by_frame=not out)
 
 
 def set_upright(source: PosedSource, skeleton_map: SkeletonMap) -> PosedSource:
