@@ -26,6 +26,8 @@ from .npz_members import MemberSpec, read_members
 Array = NDArray[np.floating]
 
 CLIP_FORMAT_VERSION = 1
+SOURCE_SETTING = "source"
+"""The header's setting that says what a clip was made of where that was no video."""
 
 
 class ClipError(ValueError):
