@@ -45,6 +45,7 @@ class TrainRequest:
     landmark networks `qualities`; `noise` a fitted error model; `start` a checkpoint or towers file whose towers the
     run begins with; `keep_pose_tower`: only the image tower is trained, beside the pose tower of `start`, or of the
     towers file `pose_tower`.
+    `only_embedding`: of the image tower, the layers of the embedding alone are trained: what else it says stays.
     `exact_keypoints`: keypoints without errors and no 3D guess, as `evaluate --exact-keypoints` measures;
     `as_in_video`: also people and cameras that mocap and the ordinary simulation lack.
     """
@@ -60,6 +61,7 @@ class TrainRequest:
     start: Path | None = None
     keep_pose_tower: bool = False
     pose_tower: Path | None = None
+    only_embedding: bool = False
     exact_keypoints: bool = False
     as_in_video: bool = False
     workers: int = 1
@@ -92,6 +94,8 @@ def run_training(
     """
     if not 0.0 <= request.renders_share <= 1.0:
         raise BadInputError(f"--renders-share {request.renders_share} is not between 0 and 1")
+    if request.only_embedding and request.start is None and not (request.output / CHECKPOINT_FILE).exists():
+        raise BadInputError("--only-embedding has no towers whose embedding to train", "Name them with --start")
     if request.keep_pose_tower and request.start is None and request.pose_tower is None:
         raise BadInputError("--keep-pose-tower has no pose tower to keep", "Name its towers with --start")
     request.output.mkdir(parents=True, exist_ok=True)
@@ -147,6 +151,10 @@ def _state(
         explained = keep_pose_tower(state, read_towers(request.pose_tower), torch.from_numpy(poses).to(settings.device))
         tell(f"beside the pose tower of {request.pose_tower}, {100 * explained:.1f} % of the embedding mapped onto it")
     state.pose.requires_grad_(not request.keep_pose_tower and request.pose_tower is None)
+    if request.only_embedding:
+        state.image.requires_grad_(False)
+        for name in ("embed_hidden", "embed"):
+            state.image.get_submodule(name).requires_grad_(True)
     return state
 
 

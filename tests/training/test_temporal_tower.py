@@ -20,7 +20,7 @@ from backend.embedding.tower_weights import POSE_LAYERS, Dense, read_towers, wri
 from backend.embedding.towers_onnx import Towers  # noqa: E402
 from backend.embedding.towers_torch import PoseTower, TowerSizes  # noqa: E402
 from backend.embedding.window_offsets import DENSE_OFFSETS, LONG_OFFSETS, ImageLayout  # noqa: E402
-from backend.errors import WeightsError  # noqa: E402
+from backend.errors import BadInputError, WeightsError  # noqa: E402
 from backend.evaluation.exact_keypoints import exact_keypoint_errors  # noqa: E402
 from backend.training.checkpoint import CheckpointError, new_state, read_trained_towers, start_from  # noqa: E402
 from backend.training.kept_pose_tower import keep_pose_tower  # noqa: E402
@@ -208,6 +208,18 @@ def test_the_command_measures_a_checkpoint(trained, mocap, capsys, monkeypatch) 
     table = capsys.readouterr().out
     assert "held-out" in table
     assert "training" in table
+
+
+def test_the_embedding_alone_is_trained_where_that_is_asked(trained, mocap, tmp_path) -> None:
+    start = trained / "towers.safetensors"
+    request = TrainRequest(mocap, tmp_path, replace(_SETTINGS, steps=3), _SIZES, start=start, only_embedding=True)
+    after = run_training(request, lambda now, begun: None, lambda text: None).weights
+    before = read_towers(start)
+    for name, layer in before.image.items():
+        same = np.allclose(after.image[name].weight, layer.weight, atol=1e-6)
+        assert same is (name not in {"embed_hidden", "embed"}), name
+    with pytest.raises(BadInputError, match="no towers"):
+        run_training(replace(request, start=None, output=tmp_path / "new"), lambda now, begun: None, print)
 
 
 def test_errors_of_frames_far_apart_correlate_less() -> None:
