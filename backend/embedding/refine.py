@@ -95,9 +95,12 @@ def refine_poses(
     rows = [slice(at, at + _CHUNK) for at in range(0, len(evidence.points), _CHUNK)]
     climb = climb if settings.score_weight > 0 else None
     chunks = [(_slice(evidence, part), climb.rows(part) if climb else None) for part in rows]
-    # numpy lets go of the interpreter in the heavy parts, so threads share the work without changing its result
-    with ThreadPoolExecutor(_THREADS, "refine") as pool:
-        parts = list(pool.map(lambda chunk: _refine(skeleton, chunk[0], settings, chunk[1]), chunks))
+    if len(chunks) == 1:  # a thread costs more than a few frames take
+        parts = [_refine(skeleton, chunks[0][0], settings, chunks[0][1])]
+    else:
+        # numpy lets go of the interpreter in the heavy parts, so threads share the work without changing its result
+        with ThreadPoolExecutor(_THREADS, "refine") as pool:
+            parts = list(pool.map(lambda chunk: _refine(skeleton, chunk[0], settings, chunk[1]), chunks))
     local = np.concatenate([part.local for part in parts])
     root = np.concatenate([part.root_m for part in parts])
     return Refined(local, root, pose_skeleton(skeleton, local, root))
