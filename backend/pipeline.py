@@ -18,10 +18,10 @@ import numpy as np
 from backend.camera import choose_intrinsics
 from backend.camera.edges import scene_edges
 from backend.embedding.augmented_views import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
+from backend.embedding.fit_terms import RefineSettings
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.part_retrieval import PartSettings
 from backend.embedding.pose_model import PoseModel, PoseOptions, load_model
-from backend.embedding.refine import RefineSettings
 from backend.errors import BadInputError, Cancelled, NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.networks import PeopleNetworks, load_people_networks

@@ -22,7 +22,7 @@ class TrackWindows:
     a frame of a long video would be the largest array there is.
 
     Of the T seen frames: times_s (T,), points (T, 33, 2) normalised, visibility (T, 33), guess (T, 33, 3). `offsets`
-    (W,) are the frames of a window in steps of WINDOW_STEP_S.
+    (W,) are the frames of a window in steps of WINDOW_STEP_S. `around` are the frames that windows are made around.
     """
 
     times_s: Array
@@ -30,13 +30,14 @@ class TrackWindows:
     visibility: Array
     guess: Array
     offsets: tuple[int, ...]
+    around: slice = slice(None)
 
     def __len__(self) -> int:
-        return len(self.times_s)
+        return len(range(*self.around.indices(len(self.times_s))))
 
     def rows(self, rows: slice) -> LandmarkWindow:
         """The windows of some of the frames, interpolated in time."""
-        times, centers = self.times_s, np.arange(len(self.times_s))[rows]
+        times, centers = self.times_s, np.arange(len(self.times_s))[self.around][rows]
         place = times[centers, None] + np.asarray(self.offsets) * WINDOW_STEP_S
         after = np.clip(np.searchsorted(times, place), 1, max(1, len(times) - 1))
         before = after - 1
