@@ -76,10 +76,18 @@ def find_steps(scene: Scene, probability: Array, down: Array, options: WorldOpti
     return Steps(np.concatenate(frame), np.concatenate(step), np.concatenate(foot), np.array(clearance), down)
 
 
-def footing(path: RootPath, steps: Steps) -> Footing | None:
-    """The places where the feet stand, each weighted by its frames; None without a step."""
+def step_places_m(path: RootPath, steps: Steps) -> Array:
+    """Where each step stands (S, 3) in the camera by a path that knows of no steps: the mean over its frames."""
+    feet = path.root_camera_m[steps.frame] + steps.foot_m
+    count = np.maximum(np.bincount(steps.step, minlength=steps.count), 1)
+    sums = [np.bincount(steps.step, feet[:, axis], steps.count) for axis in range(3)]
+    return np.asarray(np.stack(sums, axis=1) / count[:, None])
+
+
+def footing(places_m: Array, steps: Steps) -> Footing | None:
+    """The `places_m` (S, 3) where the feet stand, each weighted by its frames; None without a step."""
     if not steps.count:
         return None
     # ten frames on the spot are hardly worth more than one: their errors are the same
     frames = np.bincount(steps.step, minlength=steps.count)
-    return Footing(path.places_camera_m, steps.clearance_m, np.minimum(frames / 5.0, 2.0))
+    return Footing(places_m, steps.clearance_m, np.minimum(frames / 5.0, 2.0))
