@@ -15,7 +15,7 @@ from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world.gravity import GravityHints, estimate_gravity, gravity_hints, world_axes
 from backend.world.root_path import RootPath, solve_root_path
 from backend.world.scene import Scene, make_scene
-from backend.world.steps import find_steps, floor_height, foot_contacts, footing, step_places_m
+from backend.world.steps import find_steps, floor_height, foot_contacts, footing, lowest_level_m, step_places_m
 from backend.world.unseen import settle_unseen
 from backend.world.world_track import Gravity, WorldOptions, WorldTrack
 from backend.world.world_warnings import gravity_warning
@@ -75,11 +75,6 @@ def _first_gravity(scene: Scene, path: RootPath, known: tuple[GravityHints, Arra
     resting[:, 1::2] = 0.0
     steps = find_steps(scene, resting, down, anywhere)
     return estimate_gravity(hints, options.vertical, footing(step_places_m(path, steps), steps))
-
-
-def shared_world(options: WorldOptions, first: WorldTrack) -> WorldOptions:
-    """The options for everybody after the `first` person: one camera, one direction down."""
-    return replace(options, world_from_camera=first.world_from_camera[0], gravity=first.gravity)
 
 
 def _given(options: WorldOptions) -> Gravity | None:
@@ -162,7 +157,7 @@ def _camera_pose(scene: Scene, path: RootPath, down: Array, probability: Array, 
     feet = (scene.feet.positions_m + path.root_camera_m[:, None]) @ turn.T
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
     height = feet[..., 2] - scene.feet.clearance_m
-    floor = float(np.median(height[planted])) if planted.any() else floor_height(feet, scene.feet.clearance_m)
+    floor = lowest_level_m(height[planted]) if planted.any() else floor_height(feet, scene.feet.clearance_m)
     pose = np.eye(4)
     pose[:3, :3] = turn
     start = turn @ path.root_camera_m[0]

@@ -21,6 +21,9 @@ from blender_addon.motion.temporal import median_interval_s
 _FLOOR_PERCENTILE = 20.0
 _FLOOR_WINDOW_S = 1.5
 _FLOOR_DRIFT_M = 0.35
+# what sets two levels apart, and which part of all standing makes one
+_LEVEL_GAP_M = 0.12
+_LEVEL_SHARE = 0.15
 
 
 def foot_contacts(scene: Scene, root_camera_m: Array, down: Array, options: WorldOptions) -> Array:
@@ -54,6 +57,16 @@ def floor_height(positions: Array, clearance_m: Array) -> float:
     """The usual height of the lowest foot point, for foot points (N, 4, 3) in upright axes."""
     lowest = (positions[..., 2] - clearance_m).min(axis=1)
     return float(np.percentile(lowest, _FLOOR_PERCENTILE))
+
+
+def lowest_level_m(heights: Array) -> float:
+    """The height of the floor among those (N,) at which feet stood: the lowest level of a good part of them.
+
+    Stairs, boxes and chairs are higher levels. A level is set off by a gap from the next.
+    """
+    ordered = np.sort(heights)
+    levels = np.split(ordered, np.flatnonzero(np.diff(ordered) > _LEVEL_GAP_M) + 1)
+    return float(np.median(next(level for level in levels if len(level) >= _LEVEL_SHARE * len(ordered))))
 
 
 def find_steps(scene: Scene, probability: Array, down: Array, options: WorldOptions) -> Steps:
