@@ -214,7 +214,7 @@ def _one_window(track: PersonTrack, intrinsics: Intrinsics, row: int, offsets: t
     first = int(np.searchsorted(track.times_s, track.times_s[row] - reach_s))
     at = int(solvable_frames(track)[first : row + 1].sum())
     windows = track_windows(track_rows(track, first, len(track.times_s)), intrinsics, offsets)
-    return replace(windows, around=slice(at - 1, at))
+    return replace(windows, first=at - 1, end=at)
 
 
 def _stacked(past: deque[_Past]) -> Evidence:
