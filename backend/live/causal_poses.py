@@ -13,15 +13,16 @@ from typing import Final
 import numpy as np
 
 from backend.camera.lens import normalised_points
-from backend.embedding.augmented_views import ClipEmbedding, View
-from backend.embedding.features import LandmarkWindow
+from backend.embedding.augmented_views import ClipEmbedding, View, embed_clip
+from backend.embedding.features import WINDOW_STEP_S
+from backend.embedding.fit_terms import Evidence, RefineSettings
 from backend.embedding.keypoint_weights import steady_weight
 from backend.embedding.pose_model import PoseModel, PoseOptions
-from backend.embedding.refine import Evidence, RefineSettings, refine_poses
+from backend.embedding.refine import refine_poses
 from backend.embedding.score_gradient import ScoreGradient
 from backend.embedding.shape import bone_scales_from_proportions
 from backend.embedding.skeleton import Skeleton, local_from_turns, make_skeleton
-from backend.embedding.windows import track_windows
+from backend.embedding.windows import TrackWindows, solvable_frames, track_windows
 from backend.solving.clip_assembly import track_rows
 from backend.types import Array, Intrinsics, PersonTrack
 from blender_addon.motion.body import BodyShape, canonical_body, seen_points_m
@@ -29,6 +30,7 @@ from blender_addon.motion.rotations import matrix_to_quaternion
 
 _STEADY_FRAMES: Final = 8
 _OLDEST_ANSWER_S: Final = 0.25
+_MARGIN_S: Final = 0.2
 _WINDOW_S: Final = 0.6  # more than the towers' window reaches back, and ahead of a frame that was waited for
 _PROPORTIONS: Final = 90  # frames whose median is taken while the body is not fixed
 
@@ -130,7 +132,9 @@ class CausalPoses:
     def solve(self, track: PersonTrack) -> CausalPose:
         """Solve the last frame of the track, or the one `ahead` frames before it. The person was seen there."""
         row = max(len(track.times_s) - 1 - self._settings.ahead, 0)
-        clip = self._model.embed(_one_window(track, self._intrinsics, row), self._options)
+        offsets = self._model.towers.weights.layout.offsets
+        window = _one_window(track, self._intrinsics, row, offsets)
+        clip = embed_clip(self._model.towers, window, self._options.views)
         time_s = float(track.times_s[row])
         if self._fixed is None:
             self._proportions.append(clip.proportions)
@@ -204,13 +208,13 @@ class CausalPoses:
         return self._body
 
 
-def _one_window(track: PersonTrack, intrinsics: Intrinsics, row: int) -> LandmarkWindow:
+def _one_window(track: PersonTrack, intrinsics: Intrinsics, row: int, offsets: tuple[int, ...]) -> TrackWindows:
     """The tower's window around one row of a track, whose frames in sight alone count."""
-    first = int(np.searchsorted(track.times_s, track.times_s[row] - _WINDOW_S))
-    seen = (track.presence > 0) & np.isfinite(track.keypoints_px).all(axis=(1, 2))
-    windows = track_windows(track_rows(track, first, len(track.times_s)), intrinsics)
-    at = int(seen[first : row + 1].sum())
-    return LandmarkWindow(*(getattr(windows, f.name)[at - 1 : at] for f in fields(LandmarkWindow)))
+    reach_s = max(_WINDOW_S, -WINDOW_STEP_S * min(offsets) + _MARGIN_S)
+    first = int(np.searchsorted(track.times_s, track.times_s[row] - reach_s))
+    at = int(solvable_frames(track)[first : row + 1].sum())
+    windows = track_windows(track_rows(track, first, len(track.times_s)), intrinsics, offsets)
+    return replace(windows, first=at - 1, end=at)
 
 
 def _stacked(past: deque[_Past]) -> Evidence:
