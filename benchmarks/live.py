@@ -229,7 +229,7 @@ def compare(folder: Path) -> dict[str, float]:
     return {f"{name}_mpjpe_clip_mm": float(np.mean(values)) for name, values in errors.items()}
 
 
-def still(folder: Path, frames: int = 150) -> float:
+def still(folder: Path, frames: int = 200) -> float:
     """Mean way of a joint from frame to frame in mm, of a person who stands still before a sensor's noise."""
     from paced_stream import load_images
 
@@ -246,7 +246,7 @@ def still(folder: Path, frames: int = 150) -> float:
             noisy = np.clip(image + random.integers(-8, 9, image.shape, np.int16), 0, 255).astype(np.uint8)
             output.mux(stream.encode(av.VideoFrame.from_ndarray(noisy, format="rgb24")))
         output.mux(stream.encode(None))
-    joints = replay(video, load_models(SolveQuality.FAST, "cpu")).joints_camera_m[60:]
+    joints = replay(video, load_models(SolveQuality.FAST, "cpu")).joints_camera_m[90:]
     return float(np.linalg.norm(np.diff(joints, axis=0), axis=-1).mean() * 1000)
 
 

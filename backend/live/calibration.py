@@ -73,7 +73,8 @@ class Calibrator:
         if self._rows:
             self._seen_s += min(max(pose.time_s - self._rows[-1][1].time_s, 0.0), 0.5)
         self._rows.append((_last_row(track), pose))
-        while self._rows[0][1].time_s < pose.time_s - self._settings.still_s:
+        # a slow computer solves few frames in that time: the fewest that are needed are kept all the same
+        while len(self._rows) > _FEWEST and self._rows[0][1].time_s < pose.time_s - self._settings.still_s:
             self._rows.popleft()
         points = np.stack([row.keypoints_px[0] for row, _ in self._rows])
         seen = np.stack([row.visibility[0] for row, _ in self._rows])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from backend.people.options import PeopleOptions, Selection
 from backend.pipeline import SolveModels
 from backend.types import Array
 from backend.video import open_video
+
+_BODY_FRAMES: Final = 60  # after so many the proportions are fixed, as the calibration does
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ def replay(
     )
     poses = CausalPoses(models.poses, intrinsics, settings or CausalSettings())
     smoother = PoseSmoother(smoothing)
-    rows = []
+    rows: list[tuple[float, Array, Array]] = []
+    proportions: list[Array] = []
     with Follower(options, models.people) as follower:
         for frame in reader.frames():
             track = follower.update(frame)
@@ -58,6 +62,10 @@ def replay(
                 smoother.reset()
                 continue
             pose = poses.solve(track)
+            if len(proportions) < _BODY_FRAMES:
+                proportions.append(pose.proportions)
+                if len(proportions) == _BODY_FRAMES:
+                    poses.fix_body(np.median(np.stack(proportions), axis=0))
             smooth = smoother.update(pose.rotations_wxyz, pose.root_m, pose.joints_m, pose.time_s)
             rows.append((pose.time_s, smooth.joints_m, smooth.rotations_wxyz))
     return Replay(

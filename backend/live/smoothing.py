@@ -37,10 +37,10 @@ class Euro:
 class SmoothSettings:
     """Rotations in rad, the direction to the pelvis in tangents, its distance in log metres, places in m."""
 
-    rotation: Euro = Euro(0.3, 1.0, 0.7)
-    bearing: Euro = Euro(0.4, 20.0, 1.0)
-    distance: Euro = Euro(0.1, 1.0, 0.5)
-    joints: Euro = Euro(0.4, 3.0, 1.0)
+    rotation: Euro = Euro(0.25, 0.9, 0.6)
+    bearing: Euro = Euro(0.3, 12.0, 0.7)
+    distance: Euro = Euro(0.07, 0.7, 0.4)
+    joints: Euro = Euro(0.3, 2.0, 0.7)
 
 
 @dataclass(slots=True)

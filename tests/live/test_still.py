@@ -49,3 +49,25 @@ def test_exchanged_sides_are_put_right_and_believed_after_a_while():
     told = [keeper.is_wrong(points[MIRRORED], (3 + k) * STEP_S) for k in range(60)]
     assert told[0]
     assert not told[-1]
+
+
+def test_a_slow_computer_calibrates_too():
+    from backend.live.calibration import CalibrationSettings, Calibrator
+    from backend.live.causal_poses import CausalPose
+    from backend.types import PersonTrack
+
+    points = np.random.default_rng(6).uniform(0, 400, (1, 33, 2))
+    ones = np.ones((1, 33))
+    calibrator = Calibrator(CalibrationSettings())
+    for number in range(60):
+        time_s = number / 3.0  # three frames a second
+        track = PersonTrack(
+            0, np.array([number]), np.array([time_s]), points, ones, ones, np.zeros((1, 33, 3)), ones[:, 0], ones[:, :4]
+        )
+        down = np.array([0.0, 1.0, 0.0])
+        joints = np.zeros((24, 4))
+        pose = CausalPose(number, time_s, joints, down, np.zeros((17, 3)), 1.0, 0.0, 0.0, down, np.zeros(7))
+        calibrator.add(track, pose)
+        if calibrator.is_due:
+            break
+    assert time_s < 5.0
