@@ -92,7 +92,7 @@ class RequestHandlers:
             server_version=policy.version,
             protocol_major=wire.PROTOCOL_MAJOR,
             protocol_minor=wire.PROTOCOL_MINOR,
-            capabilities=("path", "upload", "preview", *TASKS[1:]),
+            capabilities=("path", "upload", "preview", *TASKS[1:], "hands", "face"),
             devices=tuple(worker.device for worker in self._pool.workers.values()),
             max_jobs=policy.limits.max_jobs,
             max_frames=policy.limits.max_frames,
