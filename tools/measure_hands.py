@@ -40,12 +40,14 @@ from blender_addon.motion.rotations import (
     matrix_to_quaternion,
     quaternion_between,
     quaternion_multiply,
+    quaternion_rotate,
     rotvec_to_quaternion,
 )
 
 IMAGE_PX, HAND_M, DISTANCE_M = 768, 0.18, 2.5
 _SHARE_EACH = 6  # images a person
 _NOISE_M = 0.01
+_FACING = 0.6  # cosine between a palm and the way to the camera
 _OPEN, _SHUT = (0.0, 0.05, 0.08), (0.0, 1.3, 1.55)
 _THUMB_OUT, _THUMB_IN = (0.0, 0.1, 0.1, 0.1), (0.4, 0.5, 0.7, 0.9)
 # fingers from index to little, and the thumb
@@ -162,18 +164,21 @@ def random_angles(random: np.random.Generator) -> Array:
 
 
 def drawn_shots(studio: Studio, images: int, gestures: bool) -> list[Shot]:
-    """Random hands, or gestures with some jitter, of ever new people."""
+    """Random hands, or gestures with some jitter before the camera, of ever new people."""
     random, shots = studio.random, list[Shot]()
     names = list(GESTURES)
     while len(shots) < images:
-        poses = []
-        for _ in range(_SHARE_EACH):
+        poses, yaw_rad = [], float(random.uniform(-0.5, 0.5))
+        while len(poses) < _SHARE_EACH:
+            pose = random_pose(random, gestures)
+            if gestures and not faces_camera(pose, yaw_rad):
+                continue
             name = names[int(random.integers(len(names)))] if gestures else ""
             both = [random_angles(random) for _ in (0, 1)]
             if name:
                 both = [np.clip(GESTURES[name] + random.normal(0.0, 0.06, ANGLES), LOW, HIGH) for _ in (0, 1)]
-            poses.append((random_pose(random, gestures), np.stack(both), name))
-        shots += studio.shots(studio.person(), poses, float(random.uniform(-0.5, 0.5)))
+            poses.append((pose, np.stack(both), name))
+        shots += studio.shots(studio.person(), poses, yaw_rad)
     return shots[:images]
 
 
@@ -219,18 +224,27 @@ def found_hands(shots: list[Shot], random: np.random.Generator) -> Found:
 
 
 def gesture_of(angles: Array) -> str:
-    """The gesture (of `GESTURES`) that a hand shows: which fingers are stretched, and whether thumb and index meet."""
+    """The gesture (of `GESTURES`) that is nearest: by the bend of each finger, the thumb, and the gap of a pinch."""
+    names = list(GESTURES)
+    known = np.stack([_features(GESTURES[name]) for name in names])
+    return names[int(np.argmin(np.linalg.norm(known - _features(angles), axis=-1)))]
+
+
+def _features(angles: Array) -> Array:
     points = hand_points(angles, seen_shape(), 0)
     _, flexion = bends(angles)
-    stretched = np.degrees(flexion[1:, :2].sum(axis=-1)) < 85.0
     gap = float(np.linalg.norm(points[4] - points[8]))
-    if stretched[1:].all() and gap < 0.55:
-        return "pinch"
-    if stretched.all():
-        reference = [GESTURES[name] for name in ("four", "spread")]
-        apart = [float(np.abs(angles[12:] - one[12:]).sum()) for one in reference]
-        return ("four", "spread")[int(np.argmin(apart))]
-    return {0: "fist", 1: "point", 2: "two", 3: "three"}.get(int(stretched.sum()), "three")
+    thumb = float(np.linalg.norm(points[4] - points[17]))
+    return np.array([*flexion[1:, :2].sum(axis=-1) / 2.9, 1.2 * gap, 0.6 * thumb])
+
+
+def faces_camera(rotations: Array, yaw_rad: float) -> bool:
+    """Whether both palms, or their backs, look at a camera that stands `yaw_rad` beside the front."""
+    body = canonical_body()
+    _, world = forward_kinematics(body, rotations, np.zeros(3))
+    view = np.array([np.sin(yaw_rad), -np.cos(yaw_rad), 0.0])
+    wrists = world[[body.joint_index(f"{side}_wrist") for side in ("left", "right")]]
+    return bool((np.abs(quaternion_rotate(wrists, np.array([0.0, 0.0, 1.0])) @ view) > _FACING).all())
 
 
 def report(size_px: float, studio: Studio, images: int, sheet: Path | None) -> str:

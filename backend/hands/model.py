@@ -77,12 +77,13 @@ def hand_points(angles: Array, shape: HandShape, side: int) -> Array:
     hand = canonical_hand(side)
     across = np.array([-1.0, 1.0, 1.0]) if side else np.ones(3)
     spread, flexion = bends(angles)
-    # a turn about the flexion axis goes from the bone's direction towards the spread axis, so the hinges add up
+    # all hinges of a finger turn in one plane, so their angles add up
+    inward = np.cross(hand.flexion_axes, hand.directions)
     total = np.cumsum(flexion, axis=-1)[..., None]
     flat = np.cos(spread)[..., None] * hand.directions + np.sin(spread)[..., None] * np.cross(
         hand.spread_axes, hand.directions
     )
-    bones = np.cos(total) * flat[..., None, :] + np.sin(total) * hand.spread_axes[:, None]
+    bones = np.cos(total) * flat[..., None, :] + np.sin(total) * inward[:, None]
     steps = np.cumsum(bones * shape.lengths[..., None], axis=-2)
     root = np.broadcast_to((shape.roots * across)[..., None, :], (*steps.shape[:-2], 1, 3))
     fingers = np.concatenate([root, root + steps], axis=-2)
