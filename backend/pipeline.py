@@ -331,6 +331,7 @@ def _header(job: _Job, person: int, track: PersonTrack, world: WorldTrack) -> Cl
             "slow_motion": f"{request.slow_motion:g}",
             "device": job.models.device,
             "landmarks": request.quality.landmark_network.value,
+            **{name: "on" for name in ("hands", "face") if getattr(request, name)},
         },
         warnings=_warnings(job, world, unseen),
     )

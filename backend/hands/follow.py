@@ -25,7 +25,6 @@ from backend.hands.crops import (
 )
 from backend.hands.palms import find_palms
 from backend.networks import Network, RuntimeOptions, load_network
-from backend.people.landmarks import turned
 from backend.people.region import Roi, cut
 from backend.types import Array, Image
 
@@ -51,13 +50,11 @@ class HandNetworks:
 class HandTrack:
     """Both hands of one person over T frames, left first.
 
-    landmarks_px (T, 2, 21, 2) in the frame, NaN where a hand was not found; world_m (T, 2, 21, 3) the network's own 3D
-    guess, axes along the camera; presence (T, 2) 0..1; scale (T,) px per metre at the person; searches: how often the
-    palm detector ran.
+    landmarks_px (T, 2, 21, 2) in the frame, NaN where a hand was not found; presence (T, 2) 0..1; scale (T,) px per
+    metre at the person; searches: how often the palm detector ran.
     """
 
     landmarks_px: Array
-    world_m: Array
     presence: Array
     scale: Array
     searches: int = 0
@@ -68,7 +65,6 @@ class Found:
     """One hand in one frame."""
 
     landmarks_px: Array
-    world_m: Array
     presence: float
     own_hand: float
 
@@ -76,9 +72,8 @@ class Found:
 def load_hand_networks(device: str = "cpu", threads: int = 2) -> HandNetworks:
     """Load the three networks. WeightsError, DeviceError."""
     runtime = RuntimeOptions(device, threads=threads)
-    names = ("hand_landmarks", "palm_detector", "hand_pose")
-    landmarks, palms, poses = (load_network(name, runtime) for name in names)
-    return HandNetworks(landmarks, palms, poses)
+    landmarks = load_network("hand_landmarks", runtime, ("landmarks", "presence", "handedness"))
+    return HandNetworks(landmarks, load_network("palm_detector", runtime), load_network("hand_pose", runtime))
 
 
 class HandFollower:
@@ -87,7 +82,6 @@ class HandFollower:
     def __init__(self, networks: HandNetworks, frames: int) -> None:
         self._networks = networks
         self._landmarks = np.full((frames, 2, LANDMARKS, 2), np.nan)
-        self._world = np.full((frames, 2, LANDMARKS, 3), np.nan)
         self._presence = np.zeros((frames, 2))
         self._scale = np.full(frames, np.nan)
         self._last: list[tuple[Found, Array] | None] = [None, None]
@@ -119,12 +113,11 @@ class HandFollower:
             self._last[side] = None if hand is None else (hand, keypoints_px[WRISTS[side]].copy())
             if hand is not None:
                 self._landmarks[row, side] = hand.landmarks_px
-                self._world[row, side] = hand.world_m
                 self._presence[row, side] = hand.presence
 
     def track(self) -> HandTrack:
         """What was seen so far."""
-        return HandTrack(self._landmarks, self._world, self._presence, self._scale, self._searches)
+        return HandTrack(self._landmarks, self._presence, self._scale, self._searches)
 
     def _wanted(self, keypoints_px: Array, visibility: Array, side: int, scale: float) -> bool:
         needed = [WRISTS[side], INDEXES[side], LITTLES[side]]
@@ -202,12 +195,8 @@ class HandFollower:
 def _decoded(outputs: dict[str, NDArray[np.float32]], roi: Roi, side: int) -> Found:
     matrix = roi.frame_from_crop(side)
     crop = outputs["landmarks"].reshape(LANDMARKS, 3).astype(np.float64)
-    world = outputs["world"].reshape(1, LANDMARKS, 3).astype(np.float64)
-    if roi.mirrored:
-        world[..., 0] *= -1
     return Found(
         crop[:, :2] @ matrix[:, :2].T + matrix[:, 2],
-        turned(world, np.array([roi.rotation_rad]))[0],
         float(outputs["presence"].reshape(-1)[0]),
         float(outputs["handedness"].reshape(-1)[0]),
     )
