@@ -28,7 +28,9 @@ from backend.people.networks import PeopleNetworks, load_people_networks
 from backend.people.options import Choice, PeopleOptions
 from backend.solving.cautions import PartlySeen, find_unseen
 from backend.solving.checkpoint import open_checkpoint
-from backend.solving.clip_assembly import assemble_clip
+from backend.solving.clip_assembly import assemble_clip, with_details
+from backend.solving.detail_pass import DetailNetworks, DetailPass, Details, load_details
+from backend.solving.details import SolvedDetails, detail_figures, detail_warnings, solve_details
 from backend.solving.device import choose_device, matrix_device
 from backend.solving.outputs import check_output, write_clips
 from backend.solving.preview import Previewer
@@ -59,6 +61,7 @@ class SolveModels:
     people: PeopleNetworks
     poses: PoseModel
     files: ModelFiles = SHIPPED
+    details: DetailNetworks = DetailNetworks()
 
 
 def load_models(quality: SolveQuality, device: str = "auto", files: ModelFiles = SHIPPED) -> SolveModels:
@@ -101,17 +104,21 @@ def solve(
     except NoPersonError:
         checkpoint.discard()  # there is nothing to go on with
         raise
-    clips = _solve_tracks(_Job(request, reader, tracked, intrinsics, models, clock, progress), tracks)
+    job = _Job(request, reader, tracked, intrinsics, models, clock, progress)
+    with clock.stage("details"):
+        details = _details(job, tracks, cancel)
+    clips = _solve_tracks(job, tracks, details)
     with clock.stage("write"):
         files = write_clips(clips, request.output)
-    if not tracked.stopped:
+    stopped = tracked.stopped or (cancel.cancelled and (request.hands or request.face))
+    if not stopped:
         checkpoint.discard()
     return SolveResult(
         clips=clips,
         files=files,
         figures=clips[0].header.figures,
         warnings=tuple(dict.fromkeys(warning for clip in clips for warning in clip.header.warnings)),
-        cancelled=tracked.stopped,
+        cancelled=stopped,
         frames=len(tracked.frame_index),
         stage_s=clock.stage_s,
         device=models.device,
@@ -131,7 +138,18 @@ class _Job:
     progress: ProgressCallback
 
 
-def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip, ...]:
+def _details(job: _Job, tracks: Sequence[PersonTrack], cancel: CancelToken) -> tuple[Details, ...]:
+    """Hands and faces of the people who are solved, where they are asked for."""
+    request = job.request
+    if not (request.hands or request.face) or job.tracked.stopped:
+        return tuple(Details() for _ in tracks)
+    networks = job.models.details
+    if (networks.hands is not None, networks.face is not None) != (request.hands, request.face):
+        networks = load_details(request.hands, request.face, job.models.device)
+    return DetailPass(job.reader, job.tracked, networks).watch(tracks, job.progress, cancel)
+
+
+def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack], details: Sequence[Details]) -> tuple[MotionClip, ...]:
     """Poses of each person, all of them in one world, and smoothing."""
     solver = _Poses(job.models.poses, job.intrinsics, job.request)
     options = WorldOptions(
@@ -139,30 +157,33 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip,
         edges=scene_edges(job.tracked.segments, job.tracked.tracks, job.intrinsics),
         camera_moves=job.tracked.camera_moves,
     )
-    poses: list[PoseTrack] = []
+    solved: list[SolvedDetails] = []
     for person, track in enumerate(tracks):
         job.progress(Progress("poses", person, len(tracks)))
         with job.clock.stage("poses"):
-            poses.append(solver.solve(track))
+            found = solve_details(details[person], track, solver.solve(track), job.intrinsics, job.tracked.cuts_s)
+            solved.append(found)
     with job.clock.stage("world"):
-        placed = place_people(poses, tracks, job.intrinsics, options)
+        placed = place_people([one.poses for one in solved], tracks, job.intrinsics, options)
     with job.clock.stage("smooth"):
-        clips = [_clip(job, person, track, placed[person]) for person, track in enumerate(tracks)]
+        clips = [_clip(job, person, track, placed[person], solved[person]) for person, track in enumerate(tracks)]
     job.progress(Progress("poses", len(tracks), len(tracks)))
     return tuple(clips)
 
 
-def _clip(job: _Job, person: int, track: PersonTrack, placed: PlacedPerson) -> MotionClip:
+def _clip(job: _Job, person: int, track: PersonTrack, placed: PlacedPerson, solved: SolvedDetails) -> MotionClip:
     """One placed person as a smoothed clip."""
     world = placed.world
     header = replace(
         _header(job, person, track, world),
-        figures=world.figures,
+        figures={**world.figures, **detail_figures(solved)},
         gravity_source=world.gravity_source,
         gravity_uncertainty_deg=round(world.gravity_uncertainty_deg, 1),
         body_height_source="given" if placed.poses.height_m == job.request.height_m else "assumed",
     )
+    header = replace(header, warnings=(*header.warnings, *detail_warnings(solved)))
     clip = assemble_clip(job.tracked, track, placed.poses, world, job.intrinsics, header)
+    clip = with_details(clip, job.tracked.frame_index, track, solved.hands, solved.face)
     return _with_figures(smooth_clip(clip, PRESETS[job.request.smoothing]))
 
 
@@ -315,6 +336,7 @@ def _header(job: _Job, person: int, track: PersonTrack, world: WorldTrack) -> Cl
             "slow_motion": f"{request.slow_motion:g}",
             "device": job.models.device,
             "landmarks": request.quality.landmark_network.value,
+            **{name: "on" for name in ("hands", "face") if getattr(request, name)},
         },
         warnings=_warnings(job, world, unseen),
     )

@@ -88,6 +88,10 @@ class SolveSettings:
     """Path of towers of your own; empty for the shipped ones."""
     bank: str = ""
     """Path of a bank of your own; empty for the shipped one."""
+    hands: bool = False
+    """Solve the fingers too."""
+    face: bool = False
+    """Solve the face too."""
 
 
 @dataclass(frozen=True, slots=True)

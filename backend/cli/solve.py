@@ -28,6 +28,8 @@ examples:
       everyone: fight.0.npz, fight.1.npz, ...; `marionet tracks fight.mp4 --sheet who.png` shows who is who
   marionet solve take.mov -o take.npz --range 2.5s:8s --height 1.82 --fov 69 --smooth medium
       a part of the video, the actor's height, the lens of a phone's main camera, calmed
+  marionet solve talk.mp4 -o talk.npz --hands --face
+      with fingers and expression
   marionet solve shot_####.png -o shot.npz --fps 24
       an image sequence
   marionet solve long.mp4 -o long.npz --resume
@@ -135,6 +137,8 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, directml ...")
     add_model(group)
+    group.add_argument("--hands", action="store_true", help="solve the fingers too; needs hands of 40 px and more")
+    group.add_argument("--face", action="store_true", help="solve the face too; needs a face of 80 px and more")
     group.add_argument("--smooth", choices=list(PRESETS), default="off", help="smoothing preset (default off: raw)")
     group.add_argument("--resume", action="store_true", help="resume an interrupted run of this solve")
     group.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
@@ -162,6 +166,8 @@ def _request(args: argparse.Namespace) -> SolveRequest:
         model=ModelFiles(args.towers, args.bank),
         device=args.device,
         smoothing=args.smooth,
+        hands=args.hands,
+        face=args.face,
         slow_motion=args.slow_motion,
         sequence_fps=args.fps,
         resume=args.resume,
