@@ -21,6 +21,7 @@ from ..motion.quality_labels import figure_line
 from ..retarget.baked_pose import BakedPose, JointNote
 from ..retarget.joint_words import joint_label
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
+from .bake_shapes import bake_shapes, given_back_on_a_fault, shapes_into_current, shapes_to_nla
 from .baked_mark import mark_baked, untouched_bake
 from .object_place import local_place
 from .rotation_modes import rotation_values
@@ -113,7 +114,7 @@ def bake(armature: Any, pose: BakedPose, options: BakeOptions) -> BakeReport:
     _check_action(armature, options)
     frames = np.round(options.frame_start + np.asarray(pose.times_s) * options.fps, 4)
     channels = list(_channels(armature, pose, frames, options))
-    with _given_back_on_a_fault(armature, pose):
+    with _given_back_on_a_fault(armature, pose), given_back_on_a_fault(pose):
         return _written(armature, pose, options, frames, channels)
 
 
@@ -138,6 +139,7 @@ def _written(
         bpy.data.actions.remove(stale)
         action.name = options.name
     mark_baked(armature, action)
+    _write_shapes(pose, frames[present], options)
     if options.into is BakeInto.NLA_STRIP:
         armature.animation_data.action = None
         push_to_nla(armature, action, options.name, first, options.blend_type)
@@ -156,6 +158,14 @@ def _written(
         warnings=(*pose.report.warnings, *_warnings(armature, present)),
         figures=dict(pose.report.figures),
     )
+
+
+def _write_shapes(pose: BakedPose, frames: Array, options: BakeOptions) -> None:
+    """The face's shape keys go where the armature's keys go."""
+    write = shapes_into_current if options.into is BakeInto.CURRENT_ACTION else bake_shapes
+    write(pose, frames, options.name, options.interpolation, options.reduce_mm > 0)
+    if options.into is BakeInto.NLA_STRIP:
+        shapes_to_nla(pose, options.name, float(frames[0]), options.blend_type)
 
 
 @contextmanager
