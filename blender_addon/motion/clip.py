@@ -26,6 +26,8 @@ from .npz_members import MemberSpec, read_members
 Array = NDArray[np.floating]
 
 CLIP_FORMAT_VERSION = 1
+SOURCE_SETTING = "source"
+"""The header's setting that says what a clip was made of where that was no video."""
 
 
 class ClipError(ValueError):
@@ -67,6 +69,8 @@ class ClipHeader:
     """Times at which a new shot begins; nothing is smoothed across them."""
     unseen_parts: tuple[str, ...] = ()
     """Names of the body parts that are never in the image."""
+    is_cyclic: bool = False
+    """Whether the last frame is the first again, moved on over the floor by one cycle's travel."""
     model: str = ""
     """The pose model with its hash."""
     quality: str = ""

@@ -1,8 +1,8 @@
 """Which of a character's shape keys take which weights of a face: by ARKit's names in any spelling, else by a table.
 
-numpy, `motion` and its own room only. A key of ARKit's own is taken directly. Of the tables the one with most keys there
-completes what has no such key, so that a character with two sets of shapes does not smile twice. A user's own table
-goes before both.
+numpy, `motion` and its own room only. A key of ARKit's own is taken directly. Of the tables the one with most keys
+there completes what has no such key, so that a character with two sets of shapes does not smile twice. A user's own
+table goes before both.
 """
 
 from __future__ import annotations

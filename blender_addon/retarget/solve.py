@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.clip import MotionClip
+from ..motion.cycles import Unrolled, unroll
 from ..motion.rotations import quaternion_continuous, quaternion_normalize
 from .baked_pose import (
     BakedPose,
@@ -67,7 +68,32 @@ def retarget(
     """
     options = options or RetargetOptions()
     skeleton_map = fitted_map(_present_bones(skeleton_map, rig), rig)
-    source = source_motion(clip, options.contact_threshold, options.relax_hands)
+    if clip.header.is_cyclic:
+        return _one_cycle(unroll(clip), rig, skeleton_map, options)
+    return _solved(source_motion(clip, options.contact_threshold, options.relax_hands), rig, skeleton_map, options)
+
+
+def _one_cycle(several: Unrolled, rig: TargetRig, skeleton_map: SkeletonMap, options: RetargetOptions) -> BakedPose:
+    """The middle one of several cycles: what looks at neighbouring frames finds the same ones at either end."""
+    hands = {joint: target[several.rows] for joint, target in options.hand_targets_m.items()}
+    source = source_motion(several.clip, options.contact_threshold, options.relax_hands)
+    middle = several.middle
+    source = replace(source, first=middle.start)
+    pose = _solved(source, rig, skeleton_map, replace(options, hand_targets_m=hands))
+    counts = {name: value / several.cycles for name, value in pose.report.figures.items() if "frames" in name}
+    motion = pose.object_motion
+    return replace(
+        pose,
+        times_s=pose.times_s[middle],
+        rotations_wxyz=pose.rotations_wxyz[:, middle],
+        locations=tuple(replace(moved, location=moved.location[middle]) for moved in pose.locations),
+        object_motion=motion and ObjectMotion(motion.location_m[middle], motion.rotation_wxyz[middle]),
+        present=pose.present[middle],
+        report=replace(pose.report, figures={**pose.report.figures, **counts}),
+    )
+
+
+def _solved(source: SourceMotion, rig: TargetRig, skeleton_map: SkeletonMap, options: RetargetOptions) -> BakedPose:
     rest = rest_world(rig, skeleton_map.carried_by)
     try:
         target = measure_target(rest, skeleton_map)
@@ -140,7 +166,7 @@ def free_carrier(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
 def _write_channels(body: BodyInWorld, source: SourceMotion, floor_m: float, options: RetargetOptions) -> _Channels:
     pelvis = body.pelvis_unshifted_m(body.posed()) + body.shift_m
     path = root_path(source, body.target, pelvis, floor_m)
-    still = stay_in_place(path, options.travel)
+    still = stay_in_place(path, options.travel, source.first)
     if options.root is RootMode.OBJECT:
         seen_from_root(body, path)
         return replace(_bone_channels(body, None, options), object_motion=object_motion(body, still))

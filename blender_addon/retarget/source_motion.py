@@ -31,7 +31,7 @@ class SourceMotion:
     `world_wxyz` (T, J, 4) joint rotations, `positions_m` (T, J, 3), `feet_m` (T, 4, 3) heel and ball of both feet in
     the order of `motion.posing.FOOT_POINTS` with `clearance_m` (4,) above a floor on which they stand flat;
     `planted` (T, 4) which of them stand; `present` (T,) which frames the clip really has (others hold the nearest);
-    `leg_length_m` from hip joint to sole along the straight leg.
+    `leg_length_m` from hip joint to sole along the straight leg. `first` is the frame that placement goes by.
     `hands_wxyz` (T, 2, 15, 4) are local rotations of both hands as in `HandMotion` (None: fingers keep their pose).
     """
 
@@ -45,6 +45,7 @@ class SourceMotion:
     present: NDArray[np.bool_]
     leg_length_m: float
     hands_wxyz: Array | None = None
+    first: int = 0
 
     @property
     def frames(self) -> int:
@@ -96,6 +97,7 @@ def source_motion(clip: MotionClip, contact_threshold: float, relax_hands: bool 
         present=present,
         leg_length_m=_leg_length_m(clip),
         hands_wxyz=_hands(clip, nearest, relax_hands),
+        first=int(np.argmax(present)),
     )
 
 
