@@ -15,6 +15,7 @@ import numpy as np
 
 from .face import FACE_WEIGHT_NAMES, FaceMotion
 from .rotations import Array
+from .temporal import interpolate_linear
 
 _ANGLES = tuple(f"{part}{axis}" for part in ("Head", "LeftEye", "RightEye") for axis in ("Yaw", "Pitch", "Roll"))
 _TIMECODE = re.compile(r"(\d+):(\d+):(\d+)[:;](\d+)(?:\.(\d+))?$")
@@ -69,6 +70,14 @@ def read_live_link(text: str, fps: float | None = None) -> tuple[Array, FaceMoti
     keep = np.concatenate([[True], np.diff(np.maximum.accumulate(times_s)) > 0.0])  # dropped and repeated frames
     times_s = times_s[keep] - times_s[0]
     return times_s, FaceMotion(np.clip(weights[keep], 0.0, 1.0), np.ones(int(keep.sum())))
+
+
+def face_at_times(times_s: Array, face: FaceMotion, at_s: Array) -> FaceMotion:
+    """The face at other times (N,), on straight lines; at rest, with confidence 0, where it was not recorded."""
+    slack = 1.5 * float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.05
+    inside = (at_s >= times_s[0] - slack) & (at_s <= times_s[-1] + slack)
+    weights = interpolate_linear(times_s, face.weights, at_s) * inside[:, None]
+    return FaceMotion(weights, np.where(inside, 1.0, 0.0))
 
 
 def _number(value: str | None, key: str, row: int) -> float:

@@ -108,7 +108,11 @@ def _retargeted(armature: Any, clip: MotionClip, options: ApplyOptions) -> Retar
     pose = retarget(at_frames, rig, skeleton_map, wanted)
     pose = keep_parts(pose, skeleton_map, options.parts)
     if at_frames.face is not None and options.face and BodyPart.HEAD in options.parts:
-        pose = with_face(pose, rig, at_frames.face, read_face_targets(armature, rig, options.face_table))
+        targets = read_face_targets(armature, rig, options.face_table)
+        pose = with_face(pose, rig, at_frames.face, targets)
+        if not targets:
+            told = "the clip has a face, but no shape key or face bone of the character has a known name"
+            pose = replace(pose, report=replace(pose.report, warnings=(*pose.report.warnings, told)))
     return Retargeted(at_frames, pose, rig, skeleton_map)
 
 

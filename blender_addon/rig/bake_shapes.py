@@ -33,7 +33,8 @@ def shape_path(key: str) -> str:
 def shape_keys(mesh: str) -> Any:
     """The shape keys' data block of a mesh object, or None."""
     thing = bpy.data.objects.get(mesh)
-    return thing.data.shape_keys if thing is not None and thing.type == "MESH" else None
+    data: Any = thing.data if thing is not None else None
+    return getattr(data, "shape_keys", None)
 
 
 def bake_shapes(pose: BakedPose, frames: Array, name: str, interpolation: str, reduce: bool) -> list[Any]:
