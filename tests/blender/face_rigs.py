@@ -16,7 +16,9 @@ def face_mesh(armature: Any, names: list[str], bone: str | None = None, mesh_nam
     bpy.context.scene.collection.objects.link(thing)
     thing.shape_key_add(name="Basis")
     for number, name in enumerate(names):
-        thing.shape_key_add(name=name).data[number].co.z += 0.01
+        block = thing.shape_key_add(name=name)
+        block.data[number].co.z += 0.01
+        block.value = 0.0  # Blender 5.2 begins with 1
     if bone is None:
         thing.modifiers.new("Armature", "ARMATURE").object = armature
     else:

@@ -157,6 +157,7 @@ def test_a_fault_gives_the_actions_back(armature, monkeypatch):
     assert face.data.shape_keys.animation_data.action == before
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # Blender 5.2's own FBX exporter
 @pytest.mark.parametrize("ending", ["fbx", "glb", "usdc"])
 def test_files_hold_the_shape_keys_animation(armature, tmp_path, ending):
     face_mesh(armature, ["jawOpen", "eyeBlinkLeft"])
@@ -175,3 +176,43 @@ def test_files_hold_the_shape_keys_animation(armature, tmp_path, ending):
     values = [key_at(face, "jawOpen", frame) for frame in range(start, start + 20)]
     shift = min(range(-2, 3), key=lambda by: max(abs(values[k + 2] - wave[k + 2 + by]) for k in range(15)))
     assert max(abs(values[k + 2] - wave[k + 2 + shift]) for k in range(15)) < 2e-3
+
+
+def test_rigify_face_bones_move_where_the_face_moves():
+    bpy.ops.preferences.addon_enable(module="rigify")
+    bpy.ops.object.armature_human_metarig_add()
+    bpy.ops.pose.rigify_generate()
+    rig_object = bpy.context.object
+    found = read_face_targets(rig_object, read_armature(rig_object))
+    assert found.bone_weights == frozenset(FACE_WEIGHT_NAMES)
+    clip = walk_clip()
+    names = ("neutral", "jawOpen", "eyeBlinkLeft", "mouthSmileRight", "browInnerUp", "eyeLookUpLeft")
+    table = {name: (np.arange(len(clip)) == number).astype(float) for number, name in enumerate(names) if number}
+    still = replace(clip, rotations_wxyz=clip.rotations_wxyz[:1].repeat(len(clip), 0))
+    still = replace(still, root_world_m=clip.root_world_m[:1].repeat(len(clip), 0), face=face_of(table, len(clip)))
+    apply_clip(rig_object, still, options())
+
+    def head(bone, frame):
+        bpy.context.scene.frame_set(frame)
+        evaluated = rig_object.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        local = evaluated.pose.bones["head"].matrix.inverted() @ evaluated.pose.bones[bone].matrix
+        return np.array(local.translation)
+
+    eyes = np.linalg.norm(head("master_eye.L", 1) - head("master_eye.R", 1))
+    up = np.array([0.0, 1.0, 0.0])  # the head bone points up
+    moved = {
+        bone: (head(bone, frame) - head(bone, 1)) / eyes
+        for bone, frame in (("DEF-chin", 2), ("lid.T.L.002", 3), ("lid.T.R.002", 3), ("lips.R", 4), ("brow.T.L.003", 5))
+    }
+    assert moved["DEF-chin"] @ up < -0.2
+    assert moved["lid.T.L.002"] @ up < -0.1
+    assert np.linalg.norm(moved["lid.T.R.002"]) < 0.02
+    assert moved["lips.R"] @ up > 0.05
+    assert moved["brow.T.L.003"] @ up > 0.1
+    bpy.context.scene.frame_set(6)
+    evaluated = rig_object.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    eye = evaluated.pose.bones["head"].matrix.inverted() @ evaluated.pose.bones["MCH-eye.L"].matrix
+    bpy.context.scene.frame_set(1)
+    evaluated = rig_object.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    before = evaluated.pose.bones["head"].matrix.inverted() @ evaluated.pose.bones["MCH-eye.L"].matrix
+    assert 10.0 < np.degrees(before.to_quaternion().rotation_difference(eye.to_quaternion()).angle) < 35.0
