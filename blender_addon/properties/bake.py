@@ -159,7 +159,7 @@ class MARIONET_PG_bake(bpy.types.PropertyGroup):
         items=[
             ("HIPS", "Hips", "The hips, and everything that carries the body through the world"),
             ("TORSO", "Torso", "Spine and chest"),
-            ("HEAD", "Head", "Neck and head"),
+            ("HEAD", "Head", "Neck, head and face"),
             ("LEFT_ARM", "L Arm", "Left collarbone, arm and hand"),
             ("RIGHT_ARM", "R Arm", "Right collarbone, arm and hand"),
             ("LEFT_LEG", "L Leg", "Left leg and foot"),

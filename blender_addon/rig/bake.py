@@ -21,7 +21,7 @@ from ..motion.quality_labels import figure_line
 from ..retarget.baked_pose import BakedPose, JointNote
 from ..retarget.joint_words import joint_label
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
-from .bake_shapes import bake_shapes, given_back_on_a_fault, shapes_into_current, shapes_to_nla
+from .bake_shapes import ShapeOptions, given_back_on_a_fault, write_shapes
 from .baked_mark import mark_baked, untouched_bake
 from .object_place import local_place
 from .offset_layer import base_strip, give_offsets_back, replace_base, set_offsets_aside
@@ -148,7 +148,7 @@ def _written(
         action.use_frame_range = action.use_cyclic = True
         action.frame_start, action.frame_end = first, last
     mark_baked(armature, action)
-    _write_shapes(pose, frames[present], options)
+    write_shapes(armature, pose, frames[present], _shape_options(options))
     if base is not None and offsets is not None:
         kept = replace_base(armature, base, options.name, action)
         give_offsets_back(armature, offsets)
@@ -173,12 +173,15 @@ def _written(
     )
 
 
-def _write_shapes(pose: BakedPose, frames: Array, options: BakeOptions) -> None:
-    """The face's shape keys go where the armature's keys go."""
-    write = shapes_into_current if options.into is BakeInto.CURRENT_ACTION else bake_shapes
-    write(pose, frames, options.name, options.interpolation, options.reduce_mm > 0)
-    if options.into is BakeInto.NLA_STRIP:
-        shapes_to_nla(pose, options.name, float(frames[0]), options.blend_type)
+def _shape_options(options: BakeOptions) -> ShapeOptions:
+    return ShapeOptions(
+        options.name,
+        options.interpolation,
+        reduce=options.reduce_mm > 0,
+        is_cyclic=options.is_cyclic,
+        into_current=options.into is BakeInto.CURRENT_ACTION,
+        strip_blending=options.blend_type if options.into is BakeInto.NLA_STRIP else "",
+    )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -16,8 +17,17 @@ from numpy.typing import NDArray
 
 from ..motion.keyframes import reduce_position_keys
 from ..retarget.baked_pose import BakedPose
-from .actions import Channel, assign_action, channelbag, push_to_nla, retire_action, write_channels
-from .baked_mark import mark_baked, untouched_bake
+from .actions import (
+    Channel,
+    action_fcurves,
+    assign_action,
+    channelbag,
+    push_to_nla,
+    retire_action,
+    write_channels,
+)
+from .baked_mark import is_baked, mark_baked, untouched_bake
+from .face_targets import face_meshes
 
 Array = NDArray[np.floating]
 
@@ -37,18 +47,40 @@ def shape_keys(mesh: str) -> Any:
     return getattr(data, "shape_keys", None)
 
 
-def bake_shapes(pose: BakedPose, frames: Array, name: str, interpolation: str, reduce: bool) -> list[Any]:
-    """Write every mesh's shape keys at the scene `frames` (n,) of the pose's present ones into actions of their own.
-
-    Returns the actions. An action that was active is kept.
+@dataclass(frozen=True, slots=True)
+class ShapeOptions:
+    """How to write shape keys: `name` of the armature's action, interpolation, fewer keys, an action that repeats;
+    `into_current` writes into the active actions, `strip_blending` pushes the new ones onto NLA tracks (empty: not).
     """
-    present = np.asarray(pose.present, dtype=bool)
-    actions = []
-    for mesh in dict.fromkeys(row.mesh for row in pose.shapes):
+
+    name: str
+    interpolation: str
+    reduce: bool
+    is_cyclic: bool = False
+    into_current: bool = False
+    strip_blending: str = ""
+
+
+def write_shapes(armature: Any, pose: BakedPose, frames: Array, options: ShapeOptions) -> None:
+    """Write the pose's shape keys at the scene `frames` (n,) of its present ones; the armature's other meshes lose the
+    faces of earlier bakes.
+    """
+    if options.into_current:
+        _into_current(pose, frames, options)
+        return
+    _retire_shapes(armature, pose, options.name)
+    _into_new(pose, frames, options)
+    if options.strip_blending:
+        _to_nla(pose, options.name, float(frames[0]), options.strip_blending)
+
+
+def _into_new(pose: BakedPose, frames: Array, options: ShapeOptions) -> None:
+    """Write every mesh's shape keys into an action of its own; one that was active is kept."""
+    for mesh in _meshes(pose):
         keys = shape_keys(mesh)
         if keys is None:
             continue
-        own = f"{name} {mesh}"
+        own = f"{options.name} {mesh}"
         stale = untouched_bake(keys, own)
         if stale is None:
             retire_action(keys)
@@ -56,40 +88,63 @@ def bake_shapes(pose: BakedPose, frames: Array, name: str, interpolation: str, r
             keys.animation_data.action = None
         action = bpy.data.actions.new(own)
         assign_action(keys, action)
-        rows = [row for row in pose.shapes if row.mesh == mesh]
-        channels = (_channel(row.key, row.values[present], frames, interpolation, reduce) for row in rows)
-        write_channels(channelbag(keys), channels)
+        write_channels(channelbag(keys), _channels(pose, mesh, frames, options))
         if stale is not None:
             bpy.data.actions.remove(stale)
             action.name = own
+        if options.is_cyclic:
+            action.use_frame_range = action.use_cyclic = True
+            action.frame_start, action.frame_end = float(frames[0]), float(frames[-1])
         mark_baked(keys, action)
-        actions.append(action)
-    return actions
 
 
-def shapes_into_current(pose: BakedPose, frames: Array, name: str, interpolation: str, reduce: bool) -> None:
+def _retire_shapes(armature: Any, pose: BakedPose, name: str) -> None:
+    """Take the faces of earlier bakes off meshes that get none now, so that no face plays on under another motion."""
+    meshes = set(_meshes(pose))
+    for thing in face_meshes(armature):
+        keys = thing.data.shape_keys
+        if thing.name in meshes or not is_baked(keys):
+            continue
+        moved = [curve.data_path.split('"')[1] for curve in action_fcurves(keys) if '"' in curve.data_path]
+        stale = untouched_bake(keys, f"{name} {thing.name}")
+        if stale is None:
+            retire_action(keys)
+        else:
+            bpy.data.actions.remove(stale)
+        for block in (keys.key_blocks.get(key) for key in moved):
+            if block is not None:
+                block.value = 0.0
+
+
+def _into_current(pose: BakedPose, frames: Array, options: ShapeOptions) -> None:
     """Write shape keys into the active actions of their meshes, made where there is none; other frames stay."""
-    present = np.asarray(pose.present, dtype=bool)
-    for mesh in dict.fromkeys(row.mesh for row in pose.shapes):
+    for mesh in _meshes(pose):
         keys = shape_keys(mesh)
         if keys is None:
             continue
         if keys.animation_data is None or keys.animation_data.action is None:
-            assign_action(keys, bpy.data.actions.new(f"{name} {mesh}"))
-        rows = [row for row in pose.shapes if row.mesh == mesh]
-        write_channels(
-            channelbag(keys), [_channel(row.key, row.values[present], frames, interpolation, reduce) for row in rows]
-        )
+            assign_action(keys, bpy.data.actions.new(f"{options.name} {mesh}"))
+        write_channels(channelbag(keys), _channels(pose, mesh, frames, options))
 
 
-def shapes_to_nla(pose: BakedPose, name: str, first: float, blend_type: str) -> None:
+def _to_nla(pose: BakedPose, name: str, first: float, blend_type: str) -> None:
     """Push the shape keys' active actions onto NLA tracks of their own."""
-    for mesh in dict.fromkeys(row.mesh for row in pose.shapes):
+    for mesh in _meshes(pose):
         keys = shape_keys(mesh)
         if keys is not None and keys.animation_data is not None and keys.animation_data.action is not None:
             action = keys.animation_data.action
             keys.animation_data.action = None
             push_to_nla(keys, action, name, first, blend_type)
+
+
+def _meshes(pose: BakedPose) -> list[str]:
+    return list(dict.fromkeys(row.mesh for row in pose.shapes))
+
+
+def _channels(pose: BakedPose, mesh: str, frames: Array, options: ShapeOptions) -> list[Channel]:
+    present = np.asarray(pose.present, dtype=bool)
+    rows = [row for row in pose.shapes if row.mesh == mesh]
+    return [_channel(row.key, row.values[present], frames, options.interpolation, options.reduce) for row in rows]
 
 
 def _channel(key: str, values: Array, frames: Array, interpolation: str, reduce: bool) -> Channel:
@@ -107,7 +162,7 @@ def _channel(key: str, values: Array, frames: Array, interpolation: str, reduce:
 def given_back_on_a_fault(pose: BakedPose) -> Iterator[None]:
     """The actions that the meshes' shape keys have, again, when what is done meanwhile fails."""
     before = []
-    for mesh in dict.fromkeys(row.mesh for row in pose.shapes):
+    for mesh in _meshes(pose):
         keys = shape_keys(mesh)
         data = keys.animation_data if keys is not None else None
         action = data.action if data is not None else None

@@ -74,6 +74,20 @@ def test_a_repeated_bake_takes_the_place_of_the_first(armature):
     assert face.data.shape_keys.animation_data.action is not None
 
 
+def test_a_bake_without_a_face_leaves_no_face_behind(armature):
+    face = face_mesh(armature, ["jawOpen"])
+    own = face_mesh(armature, ["jawOpen"], mesh_name="By hand")
+    clip, _ = face_clip(jawOpen=1.0)
+    apply_clip(armature, clip, options())
+    own.data.shape_keys.animation_data.action = bpy.data.actions.new("Mine")
+    bpy.context.scene.frame_set(9)
+    apply_clip(armature, replace(clip, face=None), options())
+    assert face.data.shape_keys.animation_data.action is None
+    assert face.data.shape_keys.key_blocks["jawOpen"].value == 0.0
+    assert "Marionet Face" not in bpy.data.actions
+    assert own.data.shape_keys.animation_data.action.name == "Mine"
+
+
 def test_vrm_shapes_by_table(armature):
     face = face_mesh(armature, ["A", "I", "U", "E", "O", "Blink", "Blink_L", "Blink_R", "Joy", "Neutral"])
     clip, wave = face_clip(jawOpen=0.5, eyeBlinkLeft=1.0, mouthPucker=0.2)
