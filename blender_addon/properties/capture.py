@@ -140,6 +140,15 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         ],
         default="best",
     )
+    hands: BoolProperty(
+        name="Hands",
+        description="Solve the fingers too; takes longer, and needs hands that are large enough in the image",
+    )
+    face: BoolProperty(
+        name="Face",
+        description="Solve the expression of the face too; takes longer, and needs a face "
+        "that is large enough in the image",
+    )
     slow_motion: FloatProperty(
         name="Slow Motion",
         description="How many times slower than real time the video plays; 1 is normal speed",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .bone_names import read_name
 from .limb_candidates import ancestors
-from .match_fingers import depth_below, finger_of, finger_roots, past_palm
+from .match_fingers import depth_below, fan, finger_of, finger_roots, past_palm
 from .skeleton_map import FINGER_NAMES, FINGERS, SkeletonMap
 from .target_rig import TargetRig
 
@@ -149,8 +149,18 @@ def _numbered_roots(rig: TargetRig, hand: int) -> dict[str, int]:
 
 def _roots_by_shape(rig: TargetRig, hand: int) -> dict[str, int]:
     """First bones of fingers that nothing names, by where they lie; empty where no thumb stands out."""
-    roots = _ordered_by_shape(rig, hand, finger_roots(rig, hand))
-    return dict(zip(_BY_COUNT.get(len(roots), ()), roots, strict=True)) if roots else {}
+    firsts, past = fan(rig, hand), finger_roots(rig, hand)
+    in_palm = [place for place, bone in enumerate(firsts) if bone != past[place]]
+    # fingers have bones in the palm all together, so a single one is the thumb's
+    roots = _ordered_by_shape(rig, hand, firsts if len(in_palm) == 1 else past)
+    if not roots:
+        return {}
+    thumb, children = roots[0], rig.children()
+    above = int(rig.parents[thumb])
+    # what looks like a bone in the palm is the thumb's first, unless it has three without it
+    if above != hand and children[above] == (thumb,) and depth_below(children, above) <= _LONGEST + 1:
+        roots[0] = above
+    return dict(zip(_BY_COUNT[len(roots)], roots, strict=True))
 
 
 def _ordered_by_shape(rig: TargetRig, hand: int, roots: list[int]) -> list[int]:

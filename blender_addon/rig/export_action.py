@@ -19,6 +19,7 @@ import numpy as np
 from ..motion.export_formats import Engine, ExportFormat, all_endings, format_of_ending
 from .actions import OBJECT_PATHS, action_fcurves
 from .bvh_axes import Y_UP, turned_bvh
+from .face_targets import face_meshes
 from .offset_layer import layers_merged
 
 
@@ -66,11 +67,16 @@ def _any_name_printed() -> Iterator[None]:
 
 
 def skinned_meshes(armature: Any) -> list[Any]:
-    """Objects of the view layer that the armature deforms; a spare costume in an excluded collection is none."""
+    """Objects of the view layer that the armature deforms, and meshes with shape keys that hang from it.
+
+    A spare costume in an excluded collection is none.
+    """
+    faces = face_meshes(armature)
     return [
         thing
         for thing in bpy.context.view_layer.objects
         if any(modifier.type == "ARMATURE" and modifier.object == armature for modifier in thing.modifiers)
+        or (thing.type == "MESH" and thing.data.shape_keys is not None and thing in faces)
     ]
 
 

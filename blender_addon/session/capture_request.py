@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from .backend import AccessError, clip_dir, is_loopback
 from .extension import preferences
 
 _ASSUMED_HEIGHT_M = 1.70
+# what can be solved beside the body: names of settings, request options and capabilities of a backend
+DETAILS = ("hands", "face")
 # how much of a video before and after a pose is solved with it: motion tells what one image leaves open
 _AROUND_POSE_S = 0.5
 # the clip of an image is short and still
@@ -77,7 +79,13 @@ def solve_options(capture: Any) -> SolveOptions:
         sequence_fps=capture.sequence_fps if capture.source == "SEQUENCE" else None,
         picture_width_px=width,
         picture_height_px=height,
+        **_details(capture),
     )
+
+
+def _details(capture: Any) -> dict[str, Any]:
+    """Hands and face, where this version's requests can ask for them."""
+    return {field.name: getattr(capture, field.name) for field in fields(SolveOptions) if field.name in DETAILS}
 
 
 def person_word(capture: Any) -> str:

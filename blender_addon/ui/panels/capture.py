@@ -11,6 +11,7 @@ from ...motion.clip import SOURCE_SETTING
 from ...motion.quality_words import Grade, quality_lines
 from ...properties import active_clip, settings
 from ...session import session_state
+from ...session.capture_request import DETAILS
 from ..panel_words import in_panel_words
 from .sidebar import SidebarPanel, wrapped
 
@@ -87,6 +88,14 @@ def _draw_options(column: UILayout, capture: Any) -> None:
         inner.enabled = getattr(capture, switch)
         inner.prop(capture, value, text="")
     column.prop(capture, "quality")
+    row = column.row(heading="Also Solve")
+    for name in DETAILS:
+        row.prop(capture, name, toggle=True)
+    link = session_state.STATE.link
+    if link is not None and link.status.state == "open":
+        lacking = [name for name in DETAILS if getattr(capture, name) and name not in link.status.capabilities]
+        if lacking:
+            column.label(text=f"This backend solves no {' and no '.join(lacking)}: update it", icon="ERROR")
     if capture.source != "IMAGE":
         column.prop(capture, "slow_motion")
 
@@ -203,6 +212,9 @@ def _draw_clip(layout: UILayout, context: Context) -> None:
         column.label(
             text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
         )
+    for name, group in (("Fingers", clip.hands), ("Face", clip.face)):
+        if group is not None:
+            column.label(text=f"{name} seen in {(group.confidence > 0.0).mean():.0%} of the frames")
     for text, grade in quality_lines(header.figures):
         wrapped(layout, context, text, _GRADE_ICONS[grade])
     for warning in header.warnings:
