@@ -13,6 +13,9 @@ from blender_addon.motion.export_formats import Engine
 from blender_addon.rig.export_action import ExportOptions, export_action
 from tools.check_engine_exports import CHARACTER, check_character, check_file, check_motion, load_character, prepared
 
+# Blender 5.2's FBX exporter sets shapes of arrays, which numpy 2.5 deprecates
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Blender's BVH importer leaves it open
 @pytest.mark.parametrize("with_root", [False, True])
