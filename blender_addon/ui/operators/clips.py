@@ -17,7 +17,7 @@ from ...rig.video_rotation import turns_left_out
 from ...session import session_state
 from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
 from ...session.contact_edit import drop_contacts
-from ...session.preview_control import cover_clip, show_live, show_overlay
+from ...session.preview_control import adopt_active_armature, cover_clip, show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
 from ...session.retargeting import apply_pose, world_matrix
 from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
@@ -56,6 +56,7 @@ class MARIONET_OT_import_clip(bpy.types.Operator, ImportHelper):
             return report_fault(self, ClipError(f"There is no file {path}"))
         except FAULTS as fault:
             return report_fault(self, fault)
+        adopt_active_armature(context)
         self.report({"INFO"}, f"{name}: {len(clip)} frames, {clip.times_s[-1] - clip.times_s[0]:.2f} s")
         return {"FINISHED"}
 
