@@ -12,14 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clip import MotionClip
-from .resampling import resample_clip, sample_clip
+from .resampling import resample_clip, sample_clip, take_frames
 
 # what looks at neighbouring frames (filters, blends of contacts) looks no further than this
 MARGIN_S = 1.5
-_PER_FRAME = (
-    "rotations_wxyz", "root_world_m", "root_camera_m", "joints_camera_m", "keypoints_px", "keypoint_confidence",
-    "confidence", "score", "margin", "contacts", "world_from_camera",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +39,11 @@ def unroll(clip: MotionClip, margin_s: float = MARGIN_S) -> Unrolled:
     rows = np.concatenate([np.tile(np.arange(last), cycles), [last]])
     number = np.concatenate([np.repeat(np.arange(cycles), last), [cycles - 1]]) - aside
     travel = (clip.root_world_m[-1] - clip.root_world_m[0]).astype(np.float64) * np.array([1.0, 1.0, 0.0])
-    arrays = {name: getattr(clip, name)[rows] for name in _PER_FRAME}
-    arrays["root_world_m"] = (arrays["root_world_m"] + number[:, None] * travel).astype(clip.root_world_m.dtype)
+    several = take_frames(clip, rows)
+    root = (several.root_world_m + number[:, None] * travel).astype(clip.root_world_m.dtype)
     header = replace(clip.header, is_cyclic=False, cuts_s=())
     times_s = clip.times_s[rows] + number * period_s
-    out = replace(clip, times_s=times_s, header=header, **arrays)
+    out = replace(several, times_s=times_s, header=header, root_world_m=root)
     return Unrolled(out, slice(aside * last, (aside + 1) * last + 1), rows, cycles)
 
 

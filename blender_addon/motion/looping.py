@@ -24,6 +24,7 @@ from .rotations import (
     quaternion_multiply,
     quaternion_normalize,
     quaternion_rotate,
+    quaternion_slerp,
     quaternion_to_rotvec,
     rotvec_to_quaternion,
 )
@@ -86,7 +87,23 @@ def loop_clip(clip: MotionClip, settings: LoopSettings | None = None) -> MotionC
     contacts = _kept_contacts(straight, joined)
     contacts[-1] = contacts[0]
     header = replace(clip.header, is_cyclic=True, cuts_s=())
-    return _planted(replace(joined, contacts=contacts, header=header))
+    closed = _with_closed_groups(replace(joined, contacts=contacts, header=header), settings.blend_s)
+    return _planted(closed)
+
+
+def _with_closed_groups(clip: MotionClip, blend_s: float) -> MotionClip:
+    """Fingers and face that go back to their first frame over the last `blend_s`."""
+    part = np.clip((clip.times_s - clip.times_s[-1] + blend_s) / blend_s, 0.0, 1.0)
+    share = part * part * (3.0 - 2.0 * part)
+    hands, face = clip.hands, clip.face
+    if hands is not None:
+        first = np.broadcast_to(hands.rotations_wxyz[:1], hands.rotations_wxyz.shape)
+        turned = quaternion_slerp(hands.rotations_wxyz, first, share[:, None, None])
+        hands = replace(hands, rotations_wxyz=turned.astype(hands.rotations_wxyz.dtype))
+    if face is not None:
+        weights = face.weights + share[:, None] * (face.weights[:1] - face.weights)
+        face = replace(face, weights=weights.astype(face.weights.dtype))
+    return replace(clip, hands=hands, face=face)
 
 
 def _check(clip: MotionClip) -> None:

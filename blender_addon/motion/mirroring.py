@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from .body import canonical_body
 from .clip import MotionClip
+from .face import mirror_face
+from .hands import mirror_hands
 from .posing import FOOT_POINTS, clip_body, heading_rad
 from .rotations import Array, quaternion_multiply, quaternion_rotate, rotvec_to_quaternion
 
@@ -47,6 +49,8 @@ def mirror_clip(clip: MotionClip) -> MotionClip:
         contacts=clip.contacts[:, _partners(FOOT_POINTS)],
         world_from_camera=camera,
         bone_scales=clip.bone_scales[body.mirror],
+        hands=mirror_hands(clip.hands) if clip.hands is not None else None,
+        face=mirror_face(clip.face) if clip.face is not None else None,
     )
     return _placed_as(mirrored, clip)
 

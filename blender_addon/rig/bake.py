@@ -244,6 +244,9 @@ def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOption
     at = frames[present]
     for bone, mode, wxyz in zip(pose.bone_names, pose.rotation_modes, pose.rotations_wxyz, strict=True):
         prop, values = rotation_values(np.asarray(wxyz)[present], mode)
+        if bone in pose.still and len(at) > 1:
+            yield Channel(bone_path(bone, prop), bone, at[[0, -1]], values[[0, -1]], options.interpolation)
+            continue
         curve = _reduced_rotation(at, values, mode, options)
         yield _channel(bone_path(bone, prop), bone, at, values, curve, options)
     scale = float(np.mean(np.abs(armature.matrix_world.to_scale()))) or 1.0

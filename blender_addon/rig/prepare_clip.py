@@ -20,8 +20,8 @@ from ..motion.temporal import TemporalFilter
 # the panel's four parts and the filters that each of them sets
 PART_FIELDS: dict[str, tuple[str, ...]] = {
     "root": ("root_horizontal", "root_height"),
-    "torso": ("torso", "head"),
-    "arms": ("arms", "hands"),
+    "torso": ("torso", "head", "face"),
+    "arms": ("arms", "hands", "fingers"),
     "legs": ("legs", "feet"),
 }
 _STRENGTH = ("off", "light", "medium", "heavy")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_addon.motion.clip import ClipError, MotionClip, read_clip
+from blender_addon.motion.clip import ClipError, MotionClip, check_clip, read_clip
 from blender_addon.motion.cycles import at_scene_frames, unroll
 from blender_addon.motion.looping import find_cycle, loop_clip
 from blender_addon.motion.posing import pose_clip
@@ -21,6 +21,7 @@ from blender_addon.motion.rotations import (
 )
 from blender_addon.retarget.baked_pose import RetargetOptions, Travel
 from blender_addon.retarget.solve import retarget
+from tests.motion.hand_motions import with_groups
 from tests.motion.motions import jittered, make_clip, walking, with_contacts
 from tests.retarget.evaluate_rig import evaluate_matrices
 from tests.retarget.soles import clip_soles, rig_soles, sole_rigs
@@ -150,3 +151,15 @@ def test_what_cannot_be_a_loop_is_said() -> None:
         loop_clip(replace(clip, root_world_m=root))
     with pytest.raises(ClipError, match="whole"):
         find_cycle(trim_clip(clip, 0.0, 0.3))
+
+
+def test_fingers_and_face_close_too_and_repeat_with_the_body() -> None:
+    loop = loop_clip(with_groups(found(walk())))
+    assert loop.hands is not None
+    assert loop.face is not None
+    assert np.abs(loop.hands.rotations_wxyz[-1] - loop.hands.rotations_wxyz[0]).max() < 1e-5
+    assert np.abs(loop.face.weights[-1] - loop.face.weights[0]).max() < 1e-6
+    several = unroll(loop)
+    check_clip(several.clip)
+    assert several.clip.face is not None
+    assert np.array_equal(several.clip.face.weights, loop.face.weights[several.rows])

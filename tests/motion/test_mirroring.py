@@ -8,9 +8,11 @@ import numpy as np
 
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.clip import check_clip, read_clip
+from blender_addon.motion.face import FACE_WEIGHT_NAMES
 from blender_addon.motion.mirroring import mirror_clip
 from blender_addon.motion.posing import FOOT_POINTS, heading_rad, pose_clip
 from blender_addon.motion.quality import measure_clip
+from tests.motion.hand_motions import with_groups
 
 SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "sample_clip.npz"
 
@@ -45,3 +47,16 @@ def test_the_figures_are_those_of_the_clip() -> None:
     before, after = (measure_clip(one).as_figures() for one in (clip, mirror_clip(clip)))
     for name, value in before.items():
         assert abs(after[name] - value) <= 2e-3 * max(abs(value), 1.0), name
+
+
+def test_fingers_and_face_change_sides() -> None:
+    clip = with_groups(read_clip(SAMPLE))
+    mirrored = mirror_clip(clip)
+    assert clip.hands is not None
+    assert clip.face is not None
+    left = FACE_WEIGHT_NAMES.index("mouthSmileLeft")
+    right = FACE_WEIGHT_NAMES.index("mouthSmileRight")
+    assert mirrored.face is not None
+    assert np.array_equal(mirrored.face.weights[:, left], clip.face.weights[:, right])
+    assert mirrored.hands is not None
+    assert np.array_equal(mirrored.hands.confidence, clip.hands.confidence[:, ::-1])

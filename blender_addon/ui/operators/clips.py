@@ -17,14 +17,16 @@ from ...rig.video_rotation import turns_left_out
 from ...session import session_state
 from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
 from ...session.contact_edit import drop_contacts
+from ...session.motion_sources import ALL_ENDINGS, import_motion
 from ...session.preview_control import adopt_active_armature, cover_clip, show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
 from ...session.retargeting import apply_pose, world_matrix
 from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
+from .motion_sources import told_of_clips
 
 
 class MARIONET_OT_import_clip(bpy.types.Operator, ImportHelper):
-    """Import clip files that were solved elsewhere, on the command line or by a colleague"""
+    """Import clips, and motion of other tools: BVH, SMPL and SMPL-X (.npz, .pt), FBX, glTF; several files at once"""
 
     bl_idname = "marionet.import_clip"
     bl_label = "Import Clip"
@@ -34,7 +36,9 @@ class MARIONET_OT_import_clip(bpy.types.Operator, ImportHelper):
         filepath: str  # a property of the helper
 
     filename_ext = ".npz"
-    filter_glob: bpy.props.StringProperty(default="*.npz", options={"HIDDEN"})
+    filter_glob: bpy.props.StringProperty(
+        default=";".join(f"*{ending}" for ending in ALL_ENDINGS), options={"HIDDEN"}, maxlen=255
+    )
     files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
     directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
 
@@ -47,27 +51,26 @@ class MARIONET_OT_import_clip(bpy.types.Operator, ImportHelper):
     def execute(self, context: Context) -> OperatorResult:
         chosen = [Path(self.directory) / item.name for item in self.files if item.name]
         paths = chosen or [Path(bpy.path.abspath(self.filepath))]
-        try:
-            for path in paths:
-                session_state.STATE.forget_clip(path)
-                clip = session_state.STATE.load_clip(path).clip
-                name = enter_clip(context.scene, path, path.stem, clip.header.source)
-        except FileNotFoundError:
-            return report_fault(self, ClipError(f"There is no file {path}"))
-        except FAULTS as fault:
-            return report_fault(self, fault)
-        adopt_active_armature(context)
-        self.report({"INFO"}, f"{name}: {len(clip)} frames, {clip.times_s[-1] - clip.times_s[0]:.2f} s")
-        return {"FINISHED"}
+        names, faults = [], []
+        for path in paths:
+            try:
+                names += import_motion(context.scene, path)
+            except FileNotFoundError:
+                faults.append(str(ClipError(f"There is no file {path}")))
+            except FAULTS as fault:
+                faults.append(str(fault))
+        if names:
+            adopt_active_armature(context)
+        return told_of_clips(self, context, names, faults)
 
 
 class MARIONET_FH_clip(bpy.types.FileHandler):
     """Clip files dropped into the viewport."""
 
     bl_idname = "MARIONET_FH_clip"
-    bl_label = "Marionet clip"
+    bl_label = "Marionet clip or motion"
     bl_import_operator = "marionet.import_clip"
-    bl_file_extensions = ".npz"
+    bl_file_extensions = ".npz;.bvh;.pt;.pkl"
 
     @classmethod
     def poll_drop(cls, context: Context) -> bool:

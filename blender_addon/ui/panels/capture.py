@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 from bpy.types import Context, UILayout
 
+from ...motion.clip import SOURCE_SETTING
 from ...motion.quality_words import Grade, quality_lines
 from ...properties import active_clip, settings
 from ...session import session_state
@@ -177,6 +178,7 @@ class MARIONET_PT_clips(SidebarPanel, bpy.types.Panel):
         side = row.column(align=True)
         side.operator("marionet.import_clip", text="", icon="FILE_FOLDER")
         side.operator("marionet.remove_clip", text="", icon="REMOVE")
+        layout.operator("marionet.use_armature_motion", icon="ARMATURE_DATA")
         state = session_state.STATE
         shown = state.overlay is not None
         column = layout.column(align=True)
@@ -195,8 +197,13 @@ def _draw_clip(layout: UILayout, context: Context) -> None:
     header = clip.header
     column = layout.column(align=True)
     column.label(text=f"{len(clip)} frames, {clip.times_s[-1] - clip.times_s[0]:.2f} s, {header.source_fps:.5g} fps")
-    wrapped(layout, context, f"Height {header.body_height_m:.2f} m ({header.body_height_source})")
-    wrapped(layout, context, f"Lens: {header.intrinsics_source}")
+    origin = header.settings.get(SOURCE_SETTING, "")
+    if origin:
+        wrapped(layout, context, f"From {header.source} ({origin})")
+        wrapped(layout, context, f"Height {header.body_height_m:.2f} m")
+    else:
+        wrapped(layout, context, f"Height {header.body_height_m:.2f} m ({header.body_height_source})")
+        wrapped(layout, context, f"Lens: {header.intrinsics_source}")
     for text, grade in quality_lines(header.figures):
         wrapped(layout, context, text, _GRADE_ICONS[grade])
     for warning in header.warnings:
