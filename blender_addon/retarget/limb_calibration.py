@@ -61,7 +61,7 @@ def _align_limb(
     upper, lower, end = (index[name] for name in names)
     spans = [source.heads_m[:, b] - source.heads_m[:, a] for a, b in ((upper, lower), (lower, end))]
     spans = [span / np.maximum(np.linalg.norm(span, axis=-1, keepdims=True), _TINY) for span in spans]
-    bend = np.cross(*spans)
+    bend = np.cross(spans[0], spans[1])
     if np.linalg.norm(bend, axis=-1).mean() < _BENDS:
         return
     rows = [body.joint_index(name) for name in names]
