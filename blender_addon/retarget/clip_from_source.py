@@ -35,6 +35,8 @@ ARMATURE = "armature"
 # leg lengths in m that a person can have, small children and giants of games included; others are of another unit
 _SHORTEST_LEG_M, _LONGEST_LEG_M = 0.3, 1.6
 _MOST_FRAMES = 400_000
+# bones that move less than this part of the body's size do not move
+_NO_MOTION = 1e-5
 _NOT_OF_SOURCES = "no fingers were found"
 # knees that bend this far the wrong way (cosine) on average mean exchanged sides
 _WRONG_WAY, _BENT_DEG = -0.3, 25.0
@@ -115,10 +117,18 @@ def _refused(options: SourceOptions, problems: tuple[str, ...], remedy: str) -> 
 def _warnings(source: PosedSource, report: MapReport, motion: CanonicalMotion) -> tuple[ClipWarning, ...]:
     told = [problem for problem in report.problems if not problem.startswith(_NOT_OF_SOURCES)]
     told += source.notes
+    if _stands_still(source):
+        told.append("nothing moves: every frame holds the same pose")
     exchanged = any("left and right look swapped" in problem for problem in told)
     if not exchanged and _knees_bend_backwards(motion):
         told.append("left and right look exchanged: the knees bend backwards")
     return tuple(ClipWarning(WarningCode.SOURCE, text) for text in dict.fromkeys(told))
+
+
+def _stands_still(source: PosedSource) -> bool:
+    """Whether several frames hold one pose in one place."""
+    spread = np.ptp(source.heads_m, axis=0).max() / max(float(np.ptp(source.heads_m[0], axis=0).max()), 1e-9)
+    return source.frames > 1 and float(spread) < _NO_MOTION
 
 
 def _knees_bend_backwards(motion: CanonicalMotion) -> bool:

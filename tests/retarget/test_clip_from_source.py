@@ -309,3 +309,10 @@ def test_limbs_of_real_takes_point_where_the_file_says(shared: Path, take: str) 
     assert angles_deg(shin, own).max() < 0.05
     head = pose_clip(found).positions_m[:, canonical_body().joint_index("head"), 2]
     assert 1.2 < np.median(head) < 1.8
+
+
+def test_a_source_that_stands_still_says_so() -> None:
+    families = {family.family: family for family in rig_families()}
+    rig, _ = family_rig(families["mixamo"])
+    found = clip_of_source(moving(rig), SourceOptions("x", ARMATURE))
+    assert any("nothing moves" in warning.text for warning in found.header.warnings)
