@@ -26,7 +26,7 @@ from .map_report import MapReport
 from .posed_source import PosedSource, source_of_skeleton
 from .reference_pose import on_a_standing_frame, set_upright, standing_frame, stands_at_rest
 from .source_bones import following_bones
-from .source_ground import find_ground
+from .source_ground import find_ground, lowest_floor
 
 Array = NDArray[np.floating]
 
@@ -166,7 +166,10 @@ def _clip(
     clip = replace(clip, root_world_m=motion.root_m * scale)
     feet = motion.feet_m * scale if motion.feet_m is not None else find_feet(body, pose_clip(clip)).positions_m
     ground = find_ground(source.times_s, feet, size * scale)
-    root = clip.root_world_m - np.array([0.0, 0.0, ground.floor])
+    floor = lowest_floor(ground.floor, pose_clip(clip).positions_m, size * scale)
+    if floor < ground.floor:  # somebody on hands, or upside down: the feet do not stand
+        ground = replace(ground, contacts=np.zeros_like(ground.contacts))
+    root = clip.root_world_m - np.array([0.0, 0.0, floor])
     clip = replace(clip, root_world_m=root, contacts=ground.contacts)
     return replace(clip, header=replace(header, figures=clip_figures(clip)))
 
