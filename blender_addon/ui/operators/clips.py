@@ -12,14 +12,15 @@ from bpy_extras.io_utils import ImportHelper
 from ...motion.clip import ClipError
 from ...properties import active_clip, settings
 from ...rig.camera_background import CameraError, CameraPlacement, make_camera, show_video
-from ...rig.sample import SAMPLE_VIDEO, SampleError, frame_things, load_sample_rig, sample_clip_path
+from ...rig.sample import SAMPLE_VIDEO, frame_things, load_sample_rig, sample_clip_path
 from ...rig.video_rotation import turns_left_out
 from ...session import session_state
 from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
+from ...session.contact_edit import drop_contacts
 from ...session.motion_sources import ALL_ENDINGS, import_motion
 from ...session.preview_control import cover_clip, show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
-from ...session.retargeting import world_matrix
+from ...session.retargeting import apply_pose, world_matrix
 from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
 from .motion_sources import told_of_clips
 
@@ -89,6 +90,7 @@ class MARIONET_OT_remove_clip(bpy.types.Operator):
         kept = settings(context)
         stop_overlay()
         stop_live()
+        drop_contacts(context)
         kept.clips.remove(kept.clip_index)
         kept.clip_index = max(0, min(kept.clip_index, len(kept.clips) - 1))
         redraw_viewports()
@@ -141,6 +143,30 @@ class MARIONET_OT_toggle_live(bpy.types.Operator):
             cover_clip(context, cleaned_clip(context))
         except FAULTS as fault:
             return report_fault(self, fault)
+        return {"FINISHED"}
+
+
+class MARIONET_OT_apply_pose(bpy.types.Operator):
+    """Put the pose that the clip has at the current frame onto the chosen armature, keyed at this frame alone"""
+
+    bl_idname = "marionet.apply_pose"
+    bl_label = "Apply Pose"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return require_clip(cls, context) and require_armature(cls, context)
+
+    def execute(self, context: Context) -> OperatorResult:
+        stop_live()
+        try:
+            clip = cleaned_clip(context)
+            time_s = clip_timing(context, clip).time_s(context.scene.frame_current)
+            report = apply_pose(context, clip, time_s)
+        except FAULTS as fault:
+            return report_fault(self, fault)
+        context.scene.frame_set(context.scene.frame_current)
+        self.report({"INFO"}, f"The pose is keyed at frame {report.frame_start} in the action {report.action}")
         return {"FINISHED"}
 
 
@@ -218,8 +244,6 @@ class MARIONET_OT_load_sample(bpy.types.Operator):
                 context.view_layer.update()
                 settings(context).retarget.armature = rig
                 frame_things(context, [rig, *rig.children])
-        except SampleError as fault:
-            return report_fault(self, fault)
         except FAULTS as fault:
             return report_fault(self, fault)
         self.report({"INFO"}, "The sample is loaded: press Live Retarget and play, or Bake")
@@ -232,6 +256,7 @@ CLASSES = (
     MARIONET_OT_remove_clip,
     MARIONET_OT_toggle_skeleton,
     MARIONET_OT_toggle_live,
+    MARIONET_OT_apply_pose,
     MARIONET_OT_make_camera,
     MARIONET_OT_load_sample,
 )

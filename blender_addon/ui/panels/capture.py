@@ -36,11 +36,22 @@ class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
         _draw_options(column, capture)
         if run is None:
             _draw_people(layout, context)
-            layout.operator("marionet.capture", icon="PLAY")
+            _draw_start(layout, capture)
             draw_finishing(layout, context)
             return
         layout.progress(factor=run.fraction(), type="BAR", text=run.text())
         layout.operator("marionet.cancel_capture", icon="CANCEL")
+
+
+def _draw_start(layout: UILayout, capture: Any) -> None:
+    """The buttons that start a capture: of the motion, and of one pose."""
+    if capture.source == "IMAGE":
+        layout.operator("marionet.capture_pose", icon="ARMATURE_DATA")
+        return
+    layout.operator("marionet.capture", icon="PLAY")
+    row = layout.row(align=True)
+    row.prop(capture, "pose_s")
+    row.operator("marionet.capture_pose", icon="ARMATURE_DATA")
 
 
 def _draw_source(column: UILayout, capture: Any) -> None:
@@ -49,6 +60,9 @@ def _draw_source(column: UILayout, capture: Any) -> None:
         column.prop(capture, "video")
     elif capture.source == "MOVIE_CLIP":
         column.prop(capture, "movie_clip")
+    elif capture.source == "IMAGE":
+        column.prop(capture, "image")
+        return
     else:
         column.prop(capture, "folder")
         column.prop(capture, "sequence_fps")
@@ -73,7 +87,8 @@ def _draw_options(column: UILayout, capture: Any) -> None:
         inner.enabled = getattr(capture, switch)
         inner.prop(capture, value, text="")
     column.prop(capture, "quality")
-    column.prop(capture, "slow_motion")
+    if capture.source != "IMAGE":
+        column.prop(capture, "slow_motion")
 
 
 def _draw_people(layout: UILayout, context: Context) -> None:
