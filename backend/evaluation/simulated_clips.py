@@ -52,7 +52,9 @@ def _error_mm(model: PoseModel, track: PersonTrack, options: PoseOptions, truth_
     return float(1000 * np.linalg.norm(joints - joints[:, :1] - truth_m, axis=-1).mean())
 
 
-def _segments(takes: Sequence[Motion], count: int, rng: np.random.Generator, frames: int) -> MotionWindows:
+def _segments(
+    takes: Sequence[Motion], count: int, rng: np.random.Generator, frames: int = TWO_SECONDS
+) -> MotionWindows:
     """So many frames from takes that last as long, each frame as likely as any other."""
     long = [take for take in takes if len(take) >= frames]
     if not long:
