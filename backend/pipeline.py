@@ -18,10 +18,10 @@ import numpy as np
 from backend.camera import choose_intrinsics
 from backend.camera.edges import scene_edges
 from backend.embedding.augmented_views import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
+from backend.embedding.fit_terms import RefineSettings
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.part_retrieval import PartSettings
 from backend.embedding.pose_model import PoseModel, PoseOptions, load_model
-from backend.embedding.refine import RefineSettings
 from backend.errors import BadInputError, Cancelled, NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.networks import PeopleNetworks, load_people_networks
@@ -36,7 +36,7 @@ from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, So
 from backend.solving.video_pass import TrackedVideo, VideoPass
 from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback
 from backend.video import VideoReader, open_video
-from backend.world import WorldOptions, WorldTrack, place_in_world, shared_world
+from backend.world import PlacedPerson, WorldOptions, WorldTrack, place_people
 from blender_addon.motion.clip import ClipHeader, MotionClip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.quality import clip_figures
@@ -132,32 +132,38 @@ class _Job:
 
 
 def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip, ...]:
-    """Poses, world and smoothing of each person; the first person's camera is everyone's camera."""
-    clips: list[MotionClip] = []
+    """Poses of each person, all of them in one world, and smoothing."""
     solver = _Poses(job.models.poses, job.intrinsics, job.request)
     options = WorldOptions(
         gravity_camera=_direction(job.request),
         edges=scene_edges(job.tracked.segments, job.tracked.tracks, job.intrinsics),
         camera_moves=job.tracked.camera_moves,
     )
+    poses: list[PoseTrack] = []
     for person, track in enumerate(tracks):
         job.progress(Progress("poses", person, len(tracks)))
         with job.clock.stage("poses"):
-            poses = solver.solve(track)
-        with job.clock.stage("world"):
-            world = place_in_world(poses, track, job.intrinsics, options)
-            options = shared_world(options, world)
-        with job.clock.stage("smooth"):
-            header = replace(
-                _header(job, person, track, world),
-                figures=world.figures,
-                gravity_source=world.gravity_source,
-                gravity_uncertainty_deg=round(world.gravity_uncertainty_deg, 1),
-            )
-            clip = assemble_clip(job.tracked, track, poses, world, job.intrinsics, header)
-            clips.append(_with_figures(smooth_clip(clip, PRESETS[job.request.smoothing])))
+            poses.append(solver.solve(track))
+    with job.clock.stage("world"):
+        placed = place_people(poses, tracks, job.intrinsics, options)
+    with job.clock.stage("smooth"):
+        clips = [_clip(job, person, track, placed[person]) for person, track in enumerate(tracks)]
     job.progress(Progress("poses", len(tracks), len(tracks)))
     return tuple(clips)
+
+
+def _clip(job: _Job, person: int, track: PersonTrack, placed: PlacedPerson) -> MotionClip:
+    """One placed person as a smoothed clip."""
+    world = placed.world
+    header = replace(
+        _header(job, person, track, world),
+        figures=world.figures,
+        gravity_source=world.gravity_source,
+        gravity_uncertainty_deg=round(world.gravity_uncertainty_deg, 1),
+        body_height_source="given" if placed.poses.height_m == job.request.height_m else "assumed",
+    )
+    clip = assemble_clip(job.tracked, track, placed.poses, world, job.intrinsics, header)
+    return _with_figures(smooth_clip(clip, PRESETS[job.request.smoothing]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +303,6 @@ def _header(job: _Job, person: int, track: PersonTrack, world: WorldTrack) -> Cl
         source_height=info.height,
         source_fps=info.fps,
         person=person,
-        body_height_source="assumed" if request.height_m is None else "given",
         intrinsics_source=job.intrinsics.source,
         camera_moves=tracked.camera_moves,
         cuts_s=tracked.cuts_s,

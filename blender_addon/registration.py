@@ -11,7 +11,22 @@ from .properties import change_events
 from .session import map_rows, preview_control, previews, retargeting, session_state
 from .session.backend import close_link
 from .ui import preferences, translations
-from .ui.operators import animate, backend, base, capture, clips, finishing, help, mapping, people, pick_point, sources
+from .ui.operators import (
+    animate,
+    backend,
+    base,
+    capture,
+    clips,
+    contacts,
+    finishing,
+    help,
+    layers,
+    mapping,
+    motion_sources,
+    people,
+    pick_point,
+    sources,
+)
 from .ui.panels import animate as animate_panels
 from .ui.panels import capture as capture_panels
 from .ui.panels import sidebar
@@ -27,8 +42,11 @@ MODULES = (
     sources,
     pick_point,
     clips,
+    contacts,
+    motion_sources,
     mapping,
     animate,
+    layers,
     help,
     sidebar,
     capture_panels,

@@ -14,8 +14,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from backend.cli.output import Terminal
 from backend.errors import BlenderError, DeviceError, MarionetError, VideoError, WeightsError
 
@@ -142,7 +140,7 @@ def _time_network(network: object) -> str:
     from backend.networks import Network
 
     assert isinstance(network, Network)
-    image = np.zeros((1, network.input_size, network.input_size, 3), np.uint8)
+    image = network.blank()
     network.run(image)
     began = time.perf_counter()
     for _ in range(3):

@@ -14,10 +14,11 @@ from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits, Searcher
 from backend.camera.lens import normalised_points
 from backend.embedding.augmented_views import ALL_VIEWS, ClipEmbedding, Query, View, embed_clip
+from backend.embedding.fit_terms import Evidence, RefineSettings
 from backend.embedding.keypoint_weights import steady_weight
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.part_retrieval import PartSearch, PartSettings, between, key_frames
-from backend.embedding.refine import Evidence, Refined, RefineSettings, refine_poses
+from backend.embedding.refine import Refined, refine_poses
 from backend.embedding.retrieval import Retrieved, best_path, retrieve
 from backend.embedding.score_gradient import ScoreGradient
 from backend.embedding.shape import bone_scales_from_proportions, reshaped_joints

@@ -22,7 +22,8 @@ class TrackWindows:
     a frame of a long video would be the largest array there is.
 
     Of the T seen frames: times_s (T,), points (T, 33, 2) normalised, visibility (T, 33), guess (T, 33, 3). `offsets`
-    (W,) are the frames of a window in steps of WINDOW_STEP_S.
+    (W,) are the frames of a window in steps of WINDOW_STEP_S. Windows are made around the frames `first` to
+    `end` (excluded; the last one without it).
     """
 
     times_s: Array
@@ -30,13 +31,15 @@ class TrackWindows:
     visibility: Array
     guess: Array
     offsets: tuple[int, ...]
+    first: int = 0
+    end: int | None = None
 
     def __len__(self) -> int:
-        return len(self.times_s)
+        return len(self.times_s[self.first : self.end])
 
     def rows(self, rows: slice) -> LandmarkWindow:
         """The windows of some of the frames, interpolated in time."""
-        times, centers = self.times_s, np.arange(len(self.times_s))[rows]
+        times, centers = self.times_s, np.arange(len(self.times_s))[self.first : self.end][rows]
         place = times[centers, None] + np.asarray(self.offsets) * WINDOW_STEP_S
         after = np.clip(np.searchsorted(times, place), 1, max(1, len(times) - 1))
         before = after - 1

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.embedding.augmented_views import ONE_VIEW
+from backend.embedding.fit_terms import RefineSettings
 from backend.embedding.keypoints import H36M_NAMES, KEYPOINT_NAMES
 from backend.embedding.pose_model import PoseModel, PoseOptions
-from backend.embedding.refine import RefineSettings
 from backend.embedding.windows import solvable_frames
 from backend.evaluation.recording import Recording, RecordingCamera, score_recording
 from backend.evaluation.report import Scored

@@ -49,20 +49,29 @@ class Network(ABC):
         """Side of the square input, px."""
         return self.graph.input_size
 
-    def run(self, images: Image) -> Outputs:
-        """RGB images (N, S, S, 3) uint8 -> arrays by output name, N first. BadInputError for another shape."""
-        side = self.input_size
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (side, side, 3) or not len(images):
-            raise BadInputError(
-                f"{self.graph.name} wants uint8 images (N, {side}, {side}, 3), not {images.dtype} {images.shape}"
-            )
+    def blank(self) -> Image | NDArray[np.float32]:
+        """An input of zeros, to run the network once."""
+        points = self.graph.input_points
+        if points:
+            return np.zeros((1, points, 2), np.float32)
+        return np.zeros((1, self.input_size, self.input_size, 3), np.uint8)
+
+    def run(self, images: Image | NDArray[np.float32]) -> Outputs:
+        """RGB images (N, S, S, 3) uint8, or float32 points (N, P, 2) -> arrays by output name, N first.
+
+        BadInputError for another shape.
+        """
+        side, points = self.input_size, self.graph.input_points
+        kind, shape = ("float32", (points, 2)) if points else ("uint8", (side, side, 3))
+        if images.dtype.name != kind or images.shape[1:] != shape or not len(images):
+            raise BadInputError(f"{self.graph.name} wants {kind} (N, *{shape}), not {images.dtype} {images.shape}")
         if len(images) <= self._batch:
             return self._run(images)
         parts = [self._run(images[start : start + self._batch]) for start in range(0, len(images), self._batch)]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.graph.outputs}
 
     @abstractmethod
-    def _run(self, images: Image) -> Outputs: ...
+    def _run(self, images: Image | NDArray[np.float32]) -> Outputs: ...
 
 
 class _OnnxNetwork(Network):
@@ -80,7 +89,7 @@ class _OnnxNetwork(Network):
         # DirectML runs one call at a time; the lock also keeps threads from leaving a failed provider twice
         self._lock = threading.Lock()
 
-    def _run(self, images: Image) -> Outputs:
+    def _run(self, images: Image | NDArray[np.float32]) -> Outputs:
         if not self._on_cpu:
             with self._lock:
                 try:
@@ -95,13 +104,13 @@ class _OnnxNetwork(Network):
             LOGGER.warning("%s failed, the CPU goes on: %s", self._provider.value, words)
             self._session, self._on_cpu = open_session(self.graph, self._threads), True
 
-    def _run_on_cpu(self, images: Image) -> Outputs:
+    def _run_on_cpu(self, images: Image | NDArray[np.float32]) -> Outputs:
         try:
             return self._results(images)
         except self._errors as error:
             raise WeightsError(f"The network {self.graph.name} cannot run ({error})") from error
 
-    def _results(self, images: Image) -> Outputs:
+    def _results(self, images: Image | NDArray[np.float32]) -> Outputs:
         values = self._session.run(self._fetched, {self._input: images})
         return dict(zip(self._names, values, strict=True))
 
@@ -124,7 +133,7 @@ class _TorchNetwork(Network):
         self._torch, self._device = torch, torch.device(device)
         self._module = GraphModule(graph).eval().to(self._device)
 
-    def _run(self, images: Image) -> Outputs:
+    def _run(self, images: Image | NDArray[np.float32]) -> Outputs:
         with self._torch.inference_mode():
             pixels = self._torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
             values = self._module(self._module.normalise(pixels))

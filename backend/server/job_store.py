@@ -73,6 +73,11 @@ class JobRecord:
     task: str = "solve"
 
     @property
+    def is_live(self) -> bool:
+        """Whether the job reads a camera or a stream."""
+        return self.source.kind == "live"
+
+    @property
     def over(self) -> bool:
         """Whether the job has ended, one way or another."""
         return self.state in ("done", "failed", "cancelled")
@@ -144,6 +149,10 @@ class JobStore:
         work = folder / "work"
         work.mkdir(exist_ok=True)
         return work
+
+    def work_folder(self, job_id: str) -> Path:
+        """Where a job's worker writes."""
+        return self.folder / job_id / "work"
 
     def publish(self, job_id: str, files: tuple[ResultFile, ...]) -> None:
         """Make the worker's finished files the result, and drop whatever else lies in its folder."""

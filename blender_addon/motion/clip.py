@@ -17,12 +17,17 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .clip_groups import check_groups, group_arrays, read_groups
 from .clip_warning import ClipWarning, warnings_from_record
+from .face import FaceMotion
+from .hands import HandMotion
 from .npz_members import MemberSpec, read_members
 
 Array = NDArray[np.floating]
 
 CLIP_FORMAT_VERSION = 1
+SOURCE_SETTING = "source"
+"""The header's setting that says what a clip was made of where that was no video."""
 
 
 class ClipError(ValueError):
@@ -64,6 +69,8 @@ class ClipHeader:
     """Times at which a new shot begins; nothing is smoothed across them."""
     unseen_parts: tuple[str, ...] = ()
     """Names of the body parts that are never in the image."""
+    is_cyclic: bool = False
+    """Whether the last frame is the first again, moved on over the floor by one cycle's travel."""
     model: str = ""
     """The pose model with its hash."""
     quality: str = ""
@@ -89,6 +96,7 @@ class MotionClip:
     confidence (T,) 0..1; score (T,) of the best candidate; margin (T,) to the best candidate that differs.
     contacts (T, 4) probability that left heel, left toe, right heel, right toe stand on the ground.
     intrinsics K (3, 3) in px; world_from_camera (T, 4, 4); bone_scales (J,) of the person's body shape.
+    hands, face: fingers and expression, where they were asked for.
     """
 
     times_s: Array
@@ -109,6 +117,8 @@ class MotionClip:
     joint_names: tuple[str, ...]
     keypoint_names: tuple[str, ...]
     header: ClipHeader
+    hands: HandMotion | None = None
+    face: FaceMotion | None = None
 
     def __len__(self) -> int:
         return len(self.times_s)
@@ -174,6 +184,10 @@ def check_clip(clip: MotionClip) -> None:
         norm = np.linalg.norm(clip.rotations_wxyz.astype(np.float64), axis=-1)
     if np.nanmax(np.abs(norm - 1.0), initial=0.0) > 1e-3:
         raise ClipError("clip rotations_wxyz must be unit quaternions")
+    try:
+        check_groups(frames, clip.hands, clip.face)
+    except ValueError as fault:
+        raise ClipError(str(fault)) from fault
 
 
 def write_clip(clip: MotionClip, path: Path) -> None:
@@ -202,8 +216,9 @@ def clip_to_bytes(clip: MotionClip) -> bytes:
     header = {"format": "marionet-clip", "version": CLIP_FORMAT_VERSION, **_record_of_header(clip.header)}
     arrays = {name: np.asarray(getattr(clip, name)) for name in _SHAPES}
     names = {name: np.array(getattr(clip, name)) for name in _NAMES}
+    groups = group_arrays(clip.hands, clip.face)
     stream = io.BytesIO()
-    np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays, **names)
+    np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays, **names, **groups)
     return stream.getvalue()
 
 
@@ -234,7 +249,8 @@ def _read(stream: BinaryIO, path: object) -> MotionClip:
     parts: dict[str, Any] = read_members(stream, _MEMBERS, MAX_CLIP_BYTES)
     del parts["header"]
     parts |= {name: tuple(str(item) for item in parts[name]) for name in _NAMES}
-    clip = MotionClip(header=_header_from_record(header), **parts)
+    hands, face = read_groups(stream)
+    clip = MotionClip(header=_header_from_record(header), hands=hands, face=face, **parts)
     if not len(clip):
         raise ClipError(f"{path} holds no frame", "solve the video again")
     try:

@@ -32,6 +32,8 @@ class WarningCode(StrEnum):
     """The clip was kept from the preview."""
     RETARGET = "retarget"
     """The rig or its map limits what was baked."""
+    SOURCE = "source"
+    """A motion from elsewhere: what its skeleton, its file or its rest pose lacks."""
     STOPPED_EARLY = "stopped_early"
     """The solve was stopped before the end of the range."""
     TOO_FEW_FRAMES = "too_few_frames"

@@ -102,6 +102,21 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
         unit="TIME_ABSOLUTE",
         update=change_events.cleanup_changed,
     )
+    mirror: BoolProperty(
+        name="Mirror",
+        description="Exchanges left and right; the motion starts at the same place and in the same direction",
+        update=change_events.cleanup_changed,
+    )
+    loop: EnumProperty(
+        name="Loop",
+        description="Joins the end of the motion to its start: pose and speed agree there, and the feet stay planted",
+        items=[
+            ("OFF", "Off", "Do not join the ends"),
+            ("FIND", "Find Cycle", "Use the part of the clip that repeats best, such as two steps of a walk"),
+            ("RANGE", "Whole Range", "Use the whole clip, or the range of Trim"),
+        ],
+        update=change_events.cleanup_changed,
+    )
 
 
 class MARIONET_PG_bake(bpy.types.PropertyGroup):

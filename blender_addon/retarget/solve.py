@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.clip import MotionClip
+from ..motion.cycles import Unrolled, unroll
 from ..motion.rotations import quaternion_continuous, quaternion_normalize
 from .baked_pose import (
     BakedPose,
@@ -26,6 +27,7 @@ from .baked_pose import (
 )
 from .body_in_world import BodyInWorld
 from .drive_bones import drive_bones
+from .drive_fingers import drive_fingers, with_carried_fingers
 from .ik_controls import LIMB_JOINTS, ControlMotion, ik_control_motion
 from .limb_candidates import ancestors
 from .own_ik import Carried, constraint_switches, own_ik_limbs, own_ik_motion, with_own_ik
@@ -40,6 +42,9 @@ from .target_body import measure_target
 from .target_rig import TargetRig
 
 Array = NDArray[np.floating]
+
+# fingers whose rotations (quaternion components) vary by less than this rest
+_STILL = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,32 @@ def retarget(
     """
     options = options or RetargetOptions()
     skeleton_map = fitted_map(_present_bones(skeleton_map, rig), rig)
-    source = source_motion(clip, options.contact_threshold)
+    if clip.header.is_cyclic:
+        return _one_cycle(unroll(clip), rig, skeleton_map, options)
+    return _solved(source_motion(clip, options.contact_threshold, options.relax_hands), rig, skeleton_map, options)
+
+
+def _one_cycle(several: Unrolled, rig: TargetRig, skeleton_map: SkeletonMap, options: RetargetOptions) -> BakedPose:
+    """The middle one of several cycles: what looks at neighbouring frames finds the same ones at either end."""
+    hands = {joint: target[several.rows] for joint, target in options.hand_targets_m.items()}
+    source = source_motion(several.clip, options.contact_threshold, options.relax_hands)
+    middle = several.middle
+    source = replace(source, first=middle.start)
+    pose = _solved(source, rig, skeleton_map, replace(options, hand_targets_m=hands))
+    counts = {name: value / several.cycles for name, value in pose.report.figures.items() if "frames" in name}
+    motion = pose.object_motion
+    return replace(
+        pose,
+        times_s=pose.times_s[middle],
+        rotations_wxyz=pose.rotations_wxyz[:, middle],
+        locations=tuple(replace(moved, location=moved.location[middle]) for moved in pose.locations),
+        object_motion=motion and ObjectMotion(motion.location_m[middle], motion.rotation_wxyz[middle]),
+        present=pose.present[middle],
+        report=replace(pose.report, figures={**pose.report.figures, **counts}),
+    )
+
+
+def _solved(source: SourceMotion, rig: TargetRig, skeleton_map: SkeletonMap, options: RetargetOptions) -> BakedPose:
     rest = rest_world(rig, skeleton_map.carried_by)
     try:
         target = measure_target(rest, skeleton_map)
@@ -74,7 +104,9 @@ def retarget(
     if scale is None:
         scale = target.leg_length_m / source.leg_length_m if target.leg_length_m > 0 else 1.0
     source, floor_m = place_source(source, target, options.placement, scale)
-    body = BodyInWorld(rest, skeleton_map, target, drive_bones(rest, skeleton_map, source, aligned))
+    deltas = drive_bones(rest, skeleton_map, source, aligned)
+    deltas |= drive_fingers(rest, skeleton_map, source, aligned)
+    body = BodyInWorld(rest, skeleton_map, target, deltas)
     body.put_pelvis(source.positions_m[:, 0])
     figures = {"scale": float(scale), "frames": float(source.present.sum())}
     if options.plant_feet:
@@ -83,7 +115,7 @@ def retarget(
     warnings += lead_hands(body, source, options.hand_targets_m, options.blend_s)
     channels = _write_channels(body, source, floor_m, options)
     report = give_account(body, tuple(warnings), figures)
-    return _baked(source, rig, channels, _switches(body, options), report)
+    return _baked(source, body, channels, _switches(body, options), report)
 
 
 def _present_bones(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
@@ -94,12 +126,15 @@ def _present_bones(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
         raise RetargetError(
             f"no bone of {rig.name!r} is mapped to the pelvis; choose the hips bone in the skeleton map"
         )
-    return replace(skeleton_map, joints=joints)
+    fingers = {finger: tuple(bone for bone in bones if bone in names) for finger, bones in skeleton_map.fingers.items()}
+    return replace(skeleton_map, joints=joints, fingers=fingers)
 
 
 def fitted_map(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
-    """The map as the rig's own set-up asks for: a carrier that can move, limbs on the rig's own IK constraints."""
-    return with_own_ik(free_carrier(_with_detached(skeleton_map, rig), rig), rig)
+    """The map as the rig's own set-up asks for: a carrier that can move, limbs on the rig's own IK constraints,
+    fingers that move with the hand.
+    """
+    return with_carried_fingers(with_own_ik(free_carrier(_with_detached(skeleton_map, rig), rig), rig), rig)
 
 
 def _with_detached(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
@@ -131,7 +166,7 @@ def free_carrier(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
 def _write_channels(body: BodyInWorld, source: SourceMotion, floor_m: float, options: RetargetOptions) -> _Channels:
     pelvis = body.pelvis_unshifted_m(body.posed()) + body.shift_m
     path = root_path(source, body.target, pelvis, floor_m)
-    still = stay_in_place(path, options.travel)
+    still = stay_in_place(path, options.travel, source.first)
     if options.root is RootMode.OBJECT:
         seen_from_root(body, path)
         return replace(_bone_channels(body, None, options), object_motion=object_motion(body, still))
@@ -230,21 +265,25 @@ def _switches(body: BodyInWorld, options: RetargetOptions) -> tuple[PropertyValu
 
 def _baked(
     source: SourceMotion,
-    rig: TargetRig,
+    body: BodyInWorld,
     channels: _Channels,
     switches: tuple[PropertyValue, ...],
     report: RetargetReport,
 ) -> BakedPose:
-    bones = sorted(channels.rotations)
+    rig, bones = body.rest.rig, sorted(channels.rotations)
     rotations = np.stack([quaternion_normalize(channels.rotations[bone]) for bone in bones])
+    rotations = quaternion_continuous(rotations, axis=1)
+    fingers = set(body.skeleton_map.finger_bones())
+    moves = np.ptp(rotations, axis=1).max(axis=-1) > _STILL
     return BakedPose(
         times_s=source.times_s,
         bone_names=tuple(rig.bone_names[bone] for bone in bones),
         rotation_modes=tuple(rig.rotation_modes[bone] for bone in bones),
-        rotations_wxyz=quaternion_continuous(rotations, axis=1),
+        rotations_wxyz=rotations,
         locations=channels.locations,
         object_motion=channels.object_motion,
         properties=switches,
         present=source.present,
         report=report,
+        still=frozenset(rig.bone_names[bone] for bone in np.array(bones)[~moves]) & fingers,
     )

@@ -11,7 +11,9 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
+from ..properties import change_events
 from . import session_state
+from .contact_edit import contact_object
 from .session_state import LiveRetarget
 
 logger = logging.getLogger(__name__)
@@ -78,6 +80,18 @@ def on_frame_change(scene: Any, _depsgraph: Any = None) -> None:
 
 
 @persistent
+def on_depsgraph_update(_scene: Any, depsgraph: Any) -> None:
+    """After an edit of the contacts' keys a running preview follows."""
+    state = session_state.STATE
+    if (state.overlay is None and state.live is None) or not depsgraph.id_type_updated("ACTION"):
+        return
+    thing = contact_object(bpy.context)
+    action = thing.animation_data.action if thing is not None and thing.animation_data is not None else None
+    if action is not None and any(update.id.name == action.name for update in depsgraph.updates):
+        change_events.refresh_later()
+
+
+@persistent
 def on_load(_path: Any = None, _other: Any = None) -> None:
     """Another file is to be opened: previews of this one end, and leave no pose in it, for the file may fail to open; a
     running capture goes on.
@@ -132,6 +146,7 @@ def on_saved(_path: Any = None, _other: Any = None) -> None:
 
 HANDLERS = (
     ("frame_change_post", on_frame_change),
+    ("depsgraph_update_post", on_depsgraph_update),
     ("load_pre", on_load),
     ("undo_post", on_undo),
     ("redo_post", on_undo),

@@ -22,6 +22,7 @@ from ...session.map_rows import (
     remember_rows,
     show_detected_map,
 )
+from ...session.retargeting import refresh_warnings
 from .base import FAULTS, OperatorResult, report_fault, require_armature
 
 
@@ -51,6 +52,7 @@ class MARIONET_OT_detect_map(bpy.types.Operator):
             report = show_detected_map(settings(context).retarget)
         except (*FAULTS, TypeError) as fault:
             return report_fault(self, fault)
+        refresh_warnings(context)
         self.report({"INFO"} if report.usable else {"WARNING"}, settings(context).retarget.map_summary)
         return {"FINISHED"}
 
@@ -76,6 +78,7 @@ class MARIONET_OT_pick_bone(bpy.types.Operator):
         names = selected_bones(chosen.armature)
         row = chosen.rows[chosen.row_index]
         apply_edited_map(chosen, set_joint(chosen_map(chosen), row.name, tuple(names)))
+        refresh_warnings(context)
         self.report({"INFO"}, f"{row.name}: {', '.join(names)}")
         return {"FINISHED"}
 
@@ -110,6 +113,7 @@ class MARIONET_OT_mirror_map(bpy.types.Operator):
         except FAULTS as fault:
             return report_fault(self, fault)
         count = apply_edited_map(chosen, mirrored)
+        refresh_warnings(context)
         self.report({"INFO"}, f"{count} joints mirrored" if count else "Both sides are the same already")
         return {"FINISHED"}
 
@@ -128,6 +132,7 @@ class MARIONET_OT_clear_bone(bpy.types.Operator):
     def execute(self, context: Context) -> OperatorResult:
         chosen = settings(context).retarget
         apply_edited_map(chosen, clear_joint(chosen_map(chosen), chosen.rows[chosen.row_index].name))
+        refresh_warnings(context)
         return {"FINISHED"}
 
 
@@ -157,6 +162,7 @@ class MARIONET_OT_load_map(bpy.types.Operator, ImportHelper):
             return report_fault(self, fault)
         fill_rows(chosen, loaded, None, f"From {path.name}")
         remember_rows(chosen, list(chosen.rows))
+        refresh_warnings(context)
         absent = [bone for bone in loaded.bones() if bone not in chosen.armature.data.bones]
         if absent:
             self.report({"WARNING"}, f"{len(absent)} bones of the map are not in this rig: {', '.join(absent[:5])}")
@@ -209,6 +215,7 @@ class MARIONET_OT_forget_map(bpy.types.Operator):
             show_detected_map(chosen)
         except (*FAULTS, TypeError) as fault:
             return report_fault(self, fault)
+        refresh_warnings(context)
         self.report({"INFO"}, chosen.map_summary)
         return {"FINISHED"}
 

@@ -7,9 +7,12 @@ from typing import Any
 import bpy
 from bpy.types import Context, UILayout
 
-from ...properties import settings
+from ...properties import active_clip, settings
 from ...retarget.joint_words import joint_label, sentences, short_bone, short_label
+from ...rig.contact_keys import PROPERTIES, property_path
+from ...rig.offset_layer import base_strip
 from ...session import session_state
+from ...session.contact_edit import contact_object
 from ...session.retargeting import last_bake_is_active
 from .sidebar import SidebarPanel, draw_clip_name, wrapped
 
@@ -45,11 +48,23 @@ class MARIONET_PT_cleanup(SidebarPanel, bpy.types.Panel):
         layout.prop(cleanup, "spikes")
         layout.prop(cleanup, "gap_s")
         layout.prop(cleanup, "ground")
+        layout.prop(cleanup, "mirror")
+        layout.prop(cleanup, "loop")
+        _draw_loop(layout, context)
         layout.prop(cleanup, "use_trim")
         if cleanup.use_trim:
             pair = layout.column(align=True)
             pair.prop(cleanup, "trim_start_s")
             pair.prop(cleanup, "trim_end_s")
+
+
+def _draw_loop(layout: UILayout, context: Context) -> None:
+    """Which part of the clip is the loop, once it is known."""
+    entry = active_clip(context)
+    loaded = session_state.STATE.clips.get(entry.filepath) if entry else None
+    if loaded is not None and loaded.cleaned.header.is_cyclic:
+        times_s = loaded.cleaned.times_s
+        layout.label(text=f"{times_s[0]:.2f} to {times_s[-1]:.2f} s of the clip", icon="FILE_REFRESH")
 
 
 class MARIONET_PT_retarget(SidebarPanel, bpy.types.Panel):
@@ -179,6 +194,30 @@ class MARIONET_PT_props(SidebarPanel, bpy.types.Panel):
                 column.prop(prop, "last")
 
 
+class MARIONET_PT_contacts(SidebarPanel, bpy.types.Panel):
+    """When the feet stand, as keys on the timeline."""
+
+    bl_idname = "MARIONET_PT_contacts"
+    bl_label = "Contacts"
+    bl_parent_id = "MARIONET_PT_retarget"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        """Draw the panel."""
+        layout, thing = self.layout, contact_object(context)
+        row = layout.row(align=True)
+        row.operator("marionet.edit_contacts", icon="ACTION")
+        row.operator("marionet.reset_contacts", text="", icon="LOOP_BACK")
+        if thing is None:
+            wrapped(layout, context, "The feet stand where the clip says")
+            return
+        column = layout.column()
+        column.use_property_split = True
+        for name in PROPERTIES:
+            column.prop(thing, property_path(name), text=name)
+        wrapped(layout, context, "Move the keys in the Dope Sheet; checked is a foot that stands")
+
+
 class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
     """How keys are written, the bake and the export."""
 
@@ -220,6 +259,27 @@ class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
             wrapped(layout, context, session_state.STATE.bake_lines[0], "CHECKMARK")
 
 
+class MARIONET_PT_finish(SidebarPanel, bpy.types.Panel):
+    """What is done with a finished action."""
+
+    bl_idname = "MARIONET_PT_finish"
+    bl_label = "Finish"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        armature = settings(context).retarget.armature
+        strip = base_strip(armature) if armature is not None else None
+        if strip is None:
+            layout.operator("marionet.add_offsets", icon="NLA")
+        else:
+            offsets = armature.animation_data.action
+            wrapped(layout, context, f"{offsets.name if offsets else 'No action'} over {strip.action.name}", "NLA")
+            layout.operator("marionet.merge_offsets", icon="NLA_PUSHDOWN")
+        layout.operator("marionet.extract_root_motion", icon="CON_FOLLOWPATH")
+
+
 def _draw_warnings(layout: Any, context: Any) -> None:
     """What the last bake warned of while it stands, else what the rig's set-up gives to expect."""
     armature = settings(context).retarget.armature
@@ -234,6 +294,8 @@ CLASSES = (
     MARIONET_PT_retarget,
     MARIONET_UL_map,
     MARIONET_PT_map,
+    MARIONET_PT_contacts,
     MARIONET_PT_props,
     MARIONET_PT_bake,
+    MARIONET_PT_finish,
 )

@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 from bpy.types import Context, UILayout
 
+from ...motion.clip import SOURCE_SETTING
 from ...motion.quality_words import Grade, quality_lines
 from ...properties import active_clip, settings
 from ...session import session_state
@@ -35,11 +36,22 @@ class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
         _draw_options(column, capture)
         if run is None:
             _draw_people(layout, context)
-            layout.operator("marionet.capture", icon="PLAY")
+            _draw_start(layout, capture)
             draw_finishing(layout, context)
             return
         layout.progress(factor=run.fraction(), type="BAR", text=run.text())
         layout.operator("marionet.cancel_capture", icon="CANCEL")
+
+
+def _draw_start(layout: UILayout, capture: Any) -> None:
+    """The buttons that start a capture: of the motion, and of one pose."""
+    if capture.source == "IMAGE":
+        layout.operator("marionet.capture_pose", icon="ARMATURE_DATA")
+        return
+    layout.operator("marionet.capture", icon="PLAY")
+    row = layout.row(align=True)
+    row.prop(capture, "pose_s")
+    row.operator("marionet.capture_pose", icon="ARMATURE_DATA")
 
 
 def _draw_source(column: UILayout, capture: Any) -> None:
@@ -48,6 +60,9 @@ def _draw_source(column: UILayout, capture: Any) -> None:
         column.prop(capture, "video")
     elif capture.source == "MOVIE_CLIP":
         column.prop(capture, "movie_clip")
+    elif capture.source == "IMAGE":
+        column.prop(capture, "image")
+        return
     else:
         column.prop(capture, "folder")
         column.prop(capture, "sequence_fps")
@@ -72,7 +87,8 @@ def _draw_options(column: UILayout, capture: Any) -> None:
         inner.enabled = getattr(capture, switch)
         inner.prop(capture, value, text="")
     column.prop(capture, "quality")
-    column.prop(capture, "slow_motion")
+    if capture.source != "IMAGE":
+        column.prop(capture, "slow_motion")
 
 
 def _draw_people(layout: UILayout, context: Context) -> None:
@@ -162,6 +178,7 @@ class MARIONET_PT_clips(SidebarPanel, bpy.types.Panel):
         side = row.column(align=True)
         side.operator("marionet.import_clip", text="", icon="FILE_FOLDER")
         side.operator("marionet.remove_clip", text="", icon="REMOVE")
+        layout.operator("marionet.use_armature_motion", icon="ARMATURE_DATA")
         state = session_state.STATE
         shown = state.overlay is not None
         column = layout.column(align=True)
@@ -179,9 +196,13 @@ def _draw_clip(layout: UILayout, context: Context) -> None:
     header = clip.header
     column = layout.column(align=True)
     column.label(text=f"{len(clip)} frames, {clip.times_s[-1] - clip.times_s[0]:.2f} s, {header.source_fps:.5g} fps")
-    column.label(
-        text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
-    )
+    origin = header.settings.get(SOURCE_SETTING, "")
+    if origin:
+        column.label(text=f"From {header.source} ({origin}), height {header.body_height_m:.2f} m")
+    else:
+        column.label(
+            text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
+        )
     for text, grade in quality_lines(header.figures):
         wrapped(layout, context, text, _GRADE_ICONS[grade])
     for warning in header.warnings:
