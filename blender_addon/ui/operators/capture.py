@@ -50,7 +50,7 @@ class _Captures:
     @classmethod
     def poll(cls, context: Context) -> bool:
         reason = capture_request.why_not_ready(settings(context).capture)
-        if session_state.STATE.capture is not None:
+        if session_state.STATE.capture is not None or session_state.STATE.live_capture is not None:
             reason = BUSY
         elif EXTENSION_ID not in context.preferences.addons:
             reason = "The extension is not enabled"

@@ -133,6 +133,41 @@ def draw_finishing(layout: UILayout, context: Context) -> None:
         wrapped(layout, context, session_state.STATE.news, "INFO")
 
 
+class MARIONET_PT_live(SidebarPanel, bpy.types.Panel):
+    """A camera or a stream, and how it goes."""
+
+    bl_idname = "MARIONET_PT_live"
+    bl_label = "Live"
+    bl_parent_id = "MARIONET_PT_capture"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        """Draw the panel."""
+        layout, state = self.layout, session_state.STATE
+        capture, run = settings(context).capture, state.live_capture
+        column = layout.column()
+        column.enabled = run is None
+        row = column.row(align=True)
+        row.prop(capture, "live_source", text="")
+        row.operator("marionet.list_cameras", text="", icon="VIEWZOOM")
+        for camera in (state.cameras.cameras or ()) if state.cameras is not None else ():
+            column.operator("marionet.pick_camera", text=camera.name, icon="CAMERA_DATA").source = camera.source
+        if state.cameras is not None and state.cameras.message:
+            wrapped(column, context, state.cameras.message, "INFO")
+        column.prop(capture, "live_character")
+        column.prop(capture, "live_record")
+        if run is None:
+            layout.operator("marionet.live", icon="PLAY")
+            return
+        words, rate = run.lines()
+        wrapped(layout, context, words, "INFO")
+        if rate:
+            layout.label(text=rate, icon="TIME")
+        row = layout.row(align=True)
+        row.operator("marionet.live_record", icon="REC", depress=run.recording)
+        row.operator("marionet.live_stop", icon="SNAP_FACE")
+
+
 class MARIONET_PT_movie_clip(bpy.types.Panel):
     """The way from the Movie Clip Editor to the capture, and how far it is."""
 
@@ -222,4 +257,4 @@ def _draw_clip(layout: UILayout, context: Context) -> None:
         wrapped(layout, context, in_panel_words(warning.text), "ERROR")
 
 
-CLASSES = (MARIONET_PT_capture, MARIONET_PT_movie_clip, MARIONET_UL_clips, MARIONET_PT_clips)
+CLASSES = (MARIONET_PT_capture, MARIONET_PT_live, MARIONET_PT_movie_clip, MARIONET_UL_clips, MARIONET_PT_clips)
