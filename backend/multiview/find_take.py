@@ -201,9 +201,11 @@ def _misfit(adjusted: Adjusted, settings: CalibrationSettings, given: bool) -> t
 
     Of two, the second: the first one holds the frame.
     """
-    off = adjusted.result.residual_m / settings.misfit_m
+    residual, aside = adjusted.result.residual_m, adjusted.result.aside_m
+    off = residual / settings.misfit_m
     if given:
-        off = np.maximum(off, adjusted.result.aside_m / settings.known_misfit_m)
+        # errors of the keypoints go anywhere: a camera that is aimed wrongly moves all of them to one side
+        off = np.maximum(off, np.where(aside > 0.5 * residual, aside / settings.known_misfit_m, 0.0))
     off = np.nan_to_num(off, nan=np.inf)
     return (1 if len(off) == 2 else int(off.argmax())), float(off.max())
 
