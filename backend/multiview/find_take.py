@@ -30,6 +30,7 @@ from backend.multiview.types import (
     PersonInViews,
     Take,
 )
+from backend.types import Array
 
 _PLACE_REMEDY = "Put the cameras further apart: 30 to 90 degrees about the person is best"
 _MOVES_REMEDY = "Put every camera on a tripod or a shelf; a video from the hand can be solved by itself"
@@ -42,12 +43,14 @@ _LEAST_SHARED = 10
 @dataclass(frozen=True, slots=True)
 class FoundTake:
     """The take; `size` of the people over their assumed height where calibrated cameras tell it; sentences for the user
-    about what was found and decided.
+    about what was found and decided; gravity's direction `down` (3,) in the take frame, known to `down_deg`.
     """
 
     take: Take
     size: float = 1.0
     notes: tuple[str, ...] = ()
+    down: Array | None = None
+    down_deg: float = 15.0
 
 
 def find_take(
@@ -79,7 +82,15 @@ def find_take(
     used = [link.view for link in adjusted.links]
     calibrated = all(known[view].camera_from_rig is not None for view in used) and not notes
     cameras = estimates(views, adjusted, source if calibrated else CameraSource.PEOPLE)
-    return FoundTake(_take(views, adjusted, cameras, excluded), adjusted.size, tuple(notes))
+    down = adjusted.result.state.down
+    known_down = [1.0 / max(1.0, views[view].down_deg) ** 2 for view in used if views[view].down is not None]
+    return FoundTake(
+        _take(views, adjusted, cameras, excluded),
+        adjusted.size,
+        tuple(notes),
+        np.asarray(down / np.linalg.norm(down)) if known_down else None,
+        float(1.0 / np.sqrt(sum(known_down))) if known_down else 15.0,
+    )
 
 
 def _take(
