@@ -70,7 +70,7 @@ def find_take(
         return FoundTake(Take(tuple(view.info.path for view in views), (), (), (), tuple(excluded)))
     links, reasons = chain(views, usable, known)
     excluded += [_not_joined(views, view, reason, known) for view, reason in reasons.items()]
-    links, twice = _without_copies(views, links)
+    links, twice = _without_copies(views, sorted(links, key=lambda link: link.view))
     excluded += twice
     adjusted, misfits, notes = _fitting(views, links, known, settings)
     excluded += misfits

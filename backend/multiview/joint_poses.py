@@ -23,7 +23,7 @@ from backend.embedding.retrieval import Retrieved, retrieve
 from backend.embedding.score_gradient import ScoreGradient
 from backend.embedding.shape import bone_scales_from_proportions, reshaped_joints
 from backend.embedding.skeleton import Skeleton, local_from_turns, make_skeleton
-from backend.embedding.smooth_evidence import smoothed
+from backend.embedding.smooth_evidence import smoothed, smoothed_paths
 from backend.embedding.towers_onnx import six_to_matrix
 from backend.embedding.windows import solvable_frames, track_windows
 from backend.errors import NoPersonError
@@ -47,10 +47,13 @@ class PersonView:
 
 @dataclass(frozen=True, slots=True)
 class JointOptions:
-    """How the poses are solved: as for one camera, and how the views are fitted together."""
+    """How the poses are solved: as for one camera, and how the views are fitted together; `path_s` is the standard
+    deviation in time over which keypoints are smoothed (local parabolas).
+    """
 
     poses: PoseOptions = field(default_factory=PoseOptions)
     fit: JointFitSettings = field(default_factory=JointFitSettings)
+    path_s: float = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +196,9 @@ def _fit_view(
 ) -> _WholeView:
     track, clip, poses = one.view.track, one.clip, options.poses
     size, times_s = poses.height_m / canonical_body().height_m, track.times_s[one.seen]
+    points = normalised_points(one.view.intrinsics, track.keypoints_px[one.seen])
     evidence = Evidence(
-        normalised_points(one.view.intrinsics, track.keypoints_px[one.seen]),
+        points,
         np.square(np.clip(track.visibility[one.seen], 0.02, 1.0)),
         smoothed(clip.joints_m * size, times_s, poses.smooth_s),
         clip.error_m * size,
@@ -204,7 +208,7 @@ def _fit_view(
     weight = steady_weight(skeleton, evidence, times_s, options.fit.fit.shake_share)
     virtual = clip.queries[0].virtual_from_camera
     evidence = Evidence(
-        one.whole(evidence.points),
+        one.whole(smoothed_paths(points, times_s, options.path_s)),
         one.whole(weight),
         one.whole(evidence.joints_m),
         one.whole(evidence.error_m, 1.0),

@@ -325,6 +325,7 @@ def _finish(
         stage_s=clock.stage_s,
         device=models.device,
         infos=infos,
+        view_times_s=tuple(one.tracked.times_s for one in watched),
     )
 
 

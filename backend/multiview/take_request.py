@@ -9,7 +9,7 @@ from pathlib import Path
 from backend.errors import BadInputError
 from backend.multiview.types import KnownCamera, Offset, OffsetSource, Take, TakeSetup
 from backend.solving.request import SolveRequest
-from backend.types import VideoInfo
+from backend.types import Array, VideoInfo
 from blender_addon.motion.clip import MotionClip
 from blender_addon.motion.clip_warning import ClipWarning
 
@@ -58,7 +58,7 @@ class TakeRequest:
 class TakeResult:
     """Clips and their files, as of one video; the take and its set-up, to be saved; `frames` of all videos together.
 
-    `infos` are the videos in order, None for one that could not take part for lack of people.
+    `infos` are the videos in order, `view_times_s` the times of their frames (fewer where the solve was stopped).
     """
 
     clips: tuple[MotionClip, ...]
@@ -72,6 +72,7 @@ class TakeResult:
     stage_s: dict[str, float]
     device: str
     infos: tuple[VideoInfo, ...]
+    view_times_s: tuple[Array, ...] = ()
 
 
 def parse_offsets(texts: Sequence[str], count: int) -> tuple[Offset | None, ...]:
