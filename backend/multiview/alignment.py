@@ -29,8 +29,8 @@ _LEAST_STRENGTH = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """From the first camera to the second: rotation (3, 3), translation (3,); how far the joints are off (median, m),
-    and the pairs of people (place in the first, place in the second).
+    """From the first camera to the second: rotation (3, 3), translation (3,); how far the joints are off (median, m);
+    how well the motion correlates, and over how long; the pairs of people (place in the first, place in the second).
     """
 
     offset_s: float
@@ -38,6 +38,7 @@ class Alignment:
     translation: Array
     off_m: float
     correlation: float
+    overlap_s: float
     pairs: tuple[tuple[int, int], ...]
     score: float
 
@@ -105,7 +106,7 @@ def align(first: Sequence[Actor], second: Sequence[Actor], given_s: float | None
 
 def _matches(first: Sequence[Actor], second: Sequence[Actor], given_s: float | None) -> list[ClockMatch]:
     if given_s is not None:
-        return [ClockMatch(given_s, 1.0, 1.0)]
+        return [ClockMatch(given_s, 1.0, 1e3)]
     found: list[ClockMatch] = []
     for one in first:
         for other in second:
@@ -129,7 +130,7 @@ def _with_everybody(
     pairs = tuple((int(a), int(b)) for a, b in zip(rows, columns, strict=True) if cost[a, b] < 1.0)
     score = sum((1.0 - cost[a, b]) * share[a, b] for a, b in pairs) * max(match.strength, 0.0)
     off = float(np.mean([cost[a, b] for a, b in pairs])) * _SAME_POSE_M if pairs else np.inf
-    return Alignment(match.start_s, rotation, translation, off, match.correlation, pairs, float(score))
+    return Alignment(match.start_s, rotation, translation, off, match.correlation, match.overlap_s, pairs, float(score))
 
 
 def _cost(one: Samples, other: Samples, rotation: Array, translation: Array) -> float:

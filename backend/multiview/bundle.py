@@ -42,7 +42,7 @@ class BundleSettings:
     size_share: float = 0.01
     effective_frames: float = 20.0
     robust: float = 2.5
-    iterations: int = 25
+    iterations: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,27 +116,38 @@ class BundleProblem:
     settings: BundleSettings = field(default_factory=BundleSettings)
 
 
+_WIDENED = (12.0, 4.0, 1.0)
 _CAMERA = 8  # rotation, translation, focal length, clock
 
 
 def adjust(problem: BundleProblem) -> BundleResult:
-    """Iterate to the best state. The first camera whose prior holds its pose is the frame of all."""
-    state, damping, cost = problem.start, 1e-3, np.inf
-    equations = _linearised(problem, state)
+    """Iterate to the best state. The first camera, whose prior holds its pose, is the frame of all.
+
+    Residuals are let lose weight late: at first everything is far off, and a robust loss would take it for outliers.
+    """
+    state = problem.start
+    for widen in _WIDENED:
+        settings = replace(problem.settings, robust=widen * problem.settings.robust)
+        state, equations = _converged(replace(problem, settings=settings), state)
+    return _result(problem, state, equations)
+
+
+def _converged(problem: BundleProblem, state: BundleState) -> tuple[BundleState, _Equations]:
+    """Levenberg-Marquardt from a state to where nothing changes any more."""
+    damping, equations = 1e-3, _linearised(problem, state)
     for _ in range(problem.settings.iterations):
         trial = _stepped(state, *equations.solution(damping))
         tried = _linearised(problem, trial)
         if tried.cost > equations.cost:
-            damping = min(damping * 8.0, 1e3)
+            damping *= 8.0
             if damping >= 1e3:
                 break
             continue
         change = (equations.cost - tried.cost) / max(equations.cost, 1e-9)
         state, equations, damping = trial, tried, max(damping / 4.0, 1e-7)
-        if change < 1e-5 and cost - tried.cost < 1e-3 * max(tried.cost, 1.0):
+        if change < 1e-4:
             break
-        cost = tried.cost
-    return _result(problem, state, equations)
+    return state, equations
 
 
 class _Equations:

@@ -32,12 +32,13 @@ class CalibrationSettings:
     does not fit (all of it, or to one side with a known pose), and how near two cameras count as in one place.
     """
 
-    frames: int = 100
+    frames: int = 80
     assumed_focal_log: float = 0.08
     known_focal_log: float = 0.005
     known_pose_deg: float = 0.02
     known_pose_m: float = 0.002
     misfit_m: float = 0.06
+    longest_focal_log: float = 1.0
     known_misfit_m: float = 0.007
     same_place_deg: float = 6.0
     bundle: BundleSettings = field(default_factory=BundleSettings)

@@ -14,8 +14,10 @@ from backend.multiview.types import CameraView, Offset, OffsetSource, PersonInVi
 from backend.types import Array
 
 FEWEST_FRAMES = 5
-# motion of different people correlates by up to 0.36, of the same by 0.46 and more (docs/decisions)
-_LEAST_CORRELATION = 0.4
+# over a few seconds the motion of different people correlates by up to 0.36, of the same by 0.46 and more; over less,
+# chance does more
+_LEAST_CORRELATION = 0.35
+_BY_CHANCE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def _link(
     # both clocks in the take's: what is given is the offset to the take, what is asked is that to the linked view
     start_s = None if given is None else (given.start_s - link.offset.start_s) / link.offset.rate
     found = align([one for _, one in actors[link.view]], [one for _, one in actors[view]], start_s)
-    if found is None or found.correlation < _LEAST_CORRELATION:
+    if found is None or found.correlation < _LEAST_CORRELATION + _BY_CHANCE_S / found.overlap_s:
         return None
     return found
 

@@ -214,6 +214,8 @@ def _misfit(adjusted: Adjusted, settings: CalibrationSettings, given: bool) -> t
     """
     residual, aside = adjusted.result.residual_m, adjusted.result.aside_m
     off = residual / settings.misfit_m
+    # no lens is so far from what is assumed: the people are made to agree by distances that cannot be
+    off = np.maximum(off, np.abs(adjusted.result.state.focal_log) / settings.longest_focal_log)
     if given:
         # errors of the keypoints go anywhere: a camera that is aimed wrongly moves all of them to one side
         off = np.maximum(off, np.where(aside > 0.5 * residual, aside / settings.known_misfit_m, 0.0))

@@ -79,16 +79,27 @@ def solve_take(
     progress, cancel = progress or _ignore, cancel or CancelToken()
     with clock.stage("open"):
         check_output(request.output)
-        opened = [_opened(request, place, one) for place, one in enumerate(request.each())]
+        opened = open_take(request)
     with clock.stage("load"):
         models = fitting_models(models, request.videos[0])
     watched = []
     for one in opened:
-        watched.append(_solvable(watch_video(one, models, clock, (progress, cancel))))
+        watched.append(solvable(watch_video(one, models, clock, (progress, cancel))))
         if watched[-1].tracked.stopped:
             break
     if cancel.cancelled:
         return _finish(request, _alone(request, watched[0], models, clock, progress), watched, models, clock)
+    return solve_watched_take(request, watched, models, clock, progress)
+
+
+def solve_watched_take(
+    request: TakeRequest,
+    watched: Sequence[WatchedVideo],
+    models: SolveModels,
+    clock: StageClock,
+    progress: ProgressCallback,
+) -> TakeResult:
+    """The clips of a take whose videos were all watched, with cameras as `open_take` gives them."""
     with clock.stage("take"):
         views = [_view(one, models, progress, place) for place, one in enumerate(watched)]
         found = find_take(views, _known(request, views), source=_source(request))
@@ -101,6 +112,11 @@ def solve_take(
         only = _alone(request, watched[found.take.used[0]], models, clock, progress)
         return _finish(request, replace(only, found=found), watched, models, clock)
     return _finish(request, _together(request, found, watched, models, clock, progress), watched, models, clock)
+
+
+def open_take(request: TakeRequest) -> list[OpenedVideo]:
+    """The take's videos with their cameras. Raises VideoError, BadInputError."""
+    return [_opened(request, place, one) for place, one in enumerate(request.each())]
 
 
 def _opened(request: TakeRequest, place: int, one: SolveRequest) -> OpenedVideo:
@@ -131,7 +147,7 @@ def _at_size(given: Intrinsics, opened: OpenedVideo) -> Intrinsics:
     return replace(given, matrix=matrix, width=info.width, height=info.height)
 
 
-def _solvable(watched: WatchedVideo) -> WatchedVideo:
+def solvable(watched: WatchedVideo) -> WatchedVideo:
     """The video with the people that can be solved."""
     tracks = tuple(track for track in watched.tracked.tracks if solvable_frames(track).any())
     return replace(watched, tracked=replace(watched.tracked, tracks=tracks))
