@@ -27,13 +27,15 @@ from backend.types import Array, Intrinsics
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSettings:
-    """How a take is set up: frames that are adjusted (spread over all people), prior of a focal length that was assumed
-    and of one that is known (log), how closely known poses of cameras are kept; how far a view may be off before it
-    does not fit (all of it, or to one side with a known pose), and how near two cameras count as in one place.
+    """How a take is set up: frames that are adjusted (spread over all people), prior (log) of a focal length that was
+    assumed, told (by a flag or the file) and calibrated with its camera's place; how closely known poses of cameras are
+    kept; how far a view may be off before it does not fit (all of it, or to one side with a known pose), and how near
+    two cameras count as in one place.
     """
 
     frames: int = 80
     assumed_focal_log: float = 0.08
+    told_focal_log: float = 0.03
     known_focal_log: float = 0.005
     known_pose_deg: float = 0.02
     known_pose_m: float = 0.002
@@ -120,7 +122,8 @@ def _prior(view: CameraView, offset: Offset, first: bool, fixed: bool, settings:
     pose = (0.0, 0.0) if first else (np.inf, np.inf)
     if fixed and not first:
         pose = settings.known_pose_deg, settings.known_pose_m
-    focal = settings.assumed_focal_log if view.intrinsics.is_assumed else settings.known_focal_log
+    told = settings.known_focal_log if fixed else settings.told_focal_log
+    focal = settings.assumed_focal_log if view.intrinsics.is_assumed else told
     clock_s = 0.05 if offset.source is OffsetSource.MOTION and not first else 0.0
     return CameraPrior(focal, *pose, clock_s, view.down, max(1.0, view.down_deg))
 
