@@ -29,7 +29,7 @@ from backend.people.options import Choice, PeopleOptions
 from backend.solving.cautions import PartlySeen, find_unseen
 from backend.solving.checkpoint import Checkpoint, open_checkpoint
 from backend.solving.clip_assembly import assemble_clip
-from backend.solving.device import choose_device
+from backend.solving.device import choose_device, matrix_device
 from backend.solving.outputs import check_output, write_clips
 from backend.solving.preview import Previewer
 from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, SolveRequest, SolveResult
@@ -65,7 +65,7 @@ def load_models(quality: SolveQuality, device: str = "auto", files: ModelFiles =
     """Load what `solve` needs. Raises WeightsError and DeviceError."""
     chosen = choose_device(device)
     people = load_people_networks(PeopleOptions(quality=quality.landmark_network, device=chosen))
-    return SolveModels(quality, chosen, people, load_model(chosen, files=files), files)
+    return SolveModels(quality, chosen, people, load_model(matrix_device(chosen), files=files), files)
 
 
 def solve(

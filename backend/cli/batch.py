@@ -178,7 +178,7 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--blender", metavar="PATH", help="a Blender, or a Python with bpy (default: found)")
     add("--restart-blender", type=int, default=20, metavar="N", help="restart Blender after N clips (default 20)")
-    add("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1")
+    add("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, directml ...")
     add_model(group)
     add("--solvers", type=int, default=0, metavar="N", help="solver processes (default: depends on the machine)")
     add("--blenders", type=int, default=0, metavar="N", help="Blender processes")

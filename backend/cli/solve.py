@@ -146,7 +146,7 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--quality", choices=qualities, default=SolveQuality.BEST.value, help="trade-off between speed and accuracy"
     )
-    group.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1")
+    group.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, directml ...")
     add_model(group)
     group.add_argument("--smooth", choices=list(PRESETS), default="off", help="smoothing preset (default off: raw)")
     group.add_argument("--resume", action="store_true", help="resume an interrupted run of this solve")

@@ -92,6 +92,7 @@ class Service:
         self._subscriptions = Subscriptions(self._scheduler, store, self._send)
         connections = Connections(connection_limit(raise_descriptor_limit(), limits.max_connections))
         self._router = RouterSocket(self._context, self._keys, self._allow_list, self._ledger, connections)
+        store.free_descriptors = self._router.free_descriptors
         self._send_queue = SendQueue(self._router.send)
         self._owner = _process(config.owner_pid)
 
