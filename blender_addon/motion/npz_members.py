@@ -48,6 +48,12 @@ def read_members(stream: BinaryIO, specs: Mapping[str, MemberSpec], most_bytes: 
     return arrays
 
 
+def member_names(stream: BinaryIO) -> frozenset[str]:
+    """Names of the arrays in the archive. Raises what `zipfile` raises for damage."""
+    with zipfile.ZipFile(stream) as archive:
+        return frozenset(name.removesuffix(".npy") for name in archive.namelist())
+
+
 def _read_array(member: BinaryIO, name: str, spec: MemberSpec, sizes: dict[str, int]) -> NDArray[Any]:
     if np.lib.format.read_magic(member) != (1, 0):  # type: ignore[no-untyped-call]
         raise ValueError(f"{name} has a header of another version")
