@@ -259,7 +259,9 @@ def _together(
             solved = solve_in_views(models.poses, take, person, tracked, (JointOptions(poses), options))
         with clock.stage("smooth"):
             if options.world_from_camera is None:  # everybody stands in the first person's world
-                options = replace(options, world_from_camera=solved.world.world_from_camera[0])
+                options = replace(
+                    options, world_from_camera=solved.world.world_from_camera[0], gravity=solved.world.gravity
+                )
             world = solved.world
             camera = take.cameras[reference]
             assert camera is not None
