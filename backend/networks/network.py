@@ -5,6 +5,8 @@ May import backend.networks, backend.errors.
 
 from __future__ import annotations
 
+import logging
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +16,11 @@ from numpy.typing import NDArray
 
 from backend.errors import BadInputError, DeviceError, WeightsError
 from backend.networks.graph import NetworkGraph
+from backend.networks.providers import Provider, open_session, provider_of
 from backend.networks.weights_file import read_network, weights_path
 from backend.types import Image
 
+LOGGER = logging.getLogger(__name__)
 Outputs = dict[str, NDArray[np.float32]]
 
 
@@ -24,8 +28,8 @@ Outputs = dict[str, NDArray[np.float32]]
 class RuntimeOptions:
     """Where and how a network runs.
 
-    `device` "cpu" (ONNX Runtime), "cuda" / "cuda:1" (torch), or "torch" (torch on the CPU, for checks);
-    `threads` for the CPU runtimes; `batch` the most images at once.
+    `device` "cpu", "directml" / "directml:1", "coreml", "openvino" or "cuda-onnx" (ONNX Runtime), "cuda" / "cuda:1"
+    (torch), or "torch" (torch on the CPU, for checks); `threads` for the CPU runtimes; `batch` the most images at once.
     """
 
     device: str = "cpu"
@@ -71,19 +75,43 @@ class Network(ABC):
 
 
 class _OnnxNetwork(Network):
-    def __init__(self, graph: NetworkGraph, options: RuntimeOptions) -> None:
-        from backend.networks.onnx_build import IMAGES, RUNTIME_ERRORS, open_session, output_name
+    """ONNX Runtime. A provider that fails while it runs is left for the CPU, which goes on with the same images."""
+
+    def __init__(self, graph: NetworkGraph, options: RuntimeOptions, provider: Provider, number: int) -> None:
+        from backend.networks.onnx_build import IMAGES, RUNTIME_ERRORS, output_name
 
         super().__init__(graph, options.batch)
         self._input, self._names = IMAGES, list(graph.outputs)
         self._fetched = [output_name(name) for name in self._names]
-        self._session, self._errors = open_session(graph, options.threads), RUNTIME_ERRORS
+        self._threads, self._errors = options.threads, RUNTIME_ERRORS
+        self._provider, self._on_cpu = provider, provider is Provider.CPU
+        self._session = open_session(graph, options.threads, provider, number)
+        # DirectML runs one call at a time; the lock also keeps threads from leaving a failed provider twice
+        self._lock = threading.Lock()
 
     def _run(self, images: Image | NDArray[np.float32]) -> Outputs:
+        if not self._on_cpu:
+            with self._lock:
+                try:
+                    return self._results(images)
+                except self._errors as error:
+                    self._leave_provider(error)
+        return self._run_on_cpu(images)
+
+    def _leave_provider(self, error: Exception) -> None:
+        if not self._on_cpu:
+            words = (str(error).splitlines() or [""])[0]
+            LOGGER.warning("%s failed, the CPU goes on: %s", self._provider.value, words)
+            self._session, self._on_cpu = open_session(self.graph, self._threads), True
+
+    def _run_on_cpu(self, images: Image | NDArray[np.float32]) -> Outputs:
         try:
-            values = self._session.run(self._fetched, {self._input: images})
+            return self._results(images)
         except self._errors as error:
             raise WeightsError(f"The network {self.graph.name} cannot run ({error})") from error
+
+    def _results(self, images: Image | NDArray[np.float32]) -> Outputs:
+        values = self._session.run(self._fetched, {self._input: images})
         return dict(zip(self._names, values, strict=True))
 
 
@@ -127,6 +155,5 @@ def open_network(graph: NetworkGraph, options: RuntimeOptions, outputs: Sequence
         if unknown:
             raise BadInputError(f"{graph.name} has no outputs {sorted(unknown)}", f"It has {sorted(graph.outputs)}")
         graph = graph.select(outputs)
-    if options.device == "cpu":
-        return _OnnxNetwork(graph, options)
-    return _TorchNetwork(graph, options)
+    provider = provider_of(options.device)
+    return _TorchNetwork(graph, options) if provider is None else _OnnxNetwork(graph, options, *provider)

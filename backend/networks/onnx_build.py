@@ -1,4 +1,4 @@
-"""Graph -> ONNX model in memory -> ONNX Runtime session on the CPU. onnx, onnxruntime, numpy; no torch.
+"""Graph -> ONNX model in memory. onnx, numpy; no torch.
 
 The model takes uint8 images (N, S, S, 3) as they are cut from a frame and normalises them itself.
 """
@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-from backend.errors import WeightsError
 from backend.networks.graph import (
     Add,
     ChannelNorm,
@@ -123,24 +121,6 @@ def build_onnx(graph: NetworkGraph) -> onnx.ModelProto:
 def output_name(name: str) -> str:
     """What an output is called in the model: tensors inside may have the public name already."""
     return f"output.{name}"
-
-
-def open_session(graph: NetworkGraph, threads: int) -> onnxruntime.InferenceSession:
-    """A CPU session with `threads` worker threads. WeightsError when ONNX Runtime refuses the graph."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3
-    # Spinning workers would steal the core that decodes and cuts the next frame.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(
-            build_onnx(graph).SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except RUNTIME_ERRORS as error:
-        raise WeightsError(f"ONNX Runtime cannot load the network {graph.name} ({error})") from error
 
 
 @singledispatch

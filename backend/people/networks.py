@@ -45,7 +45,7 @@ def load_people_networks(options: PeopleOptions) -> PeopleNetworks:
         poses = pool.submit(_warm, load_network, "pose_detector", several, DETECTOR_OUTPUTS)
         landmarks = pool.submit(_warm, load_landmark_network, options.quality, one)
         # a GPU takes both in its stride; on a CPU the heavy network costs four times the full one
-        lighter = options.device == "cpu" and options.quality is Quality.HEAVY
+        lighter = options.device in ("cpu", "openvino") and options.quality is Quality.HEAVY
         scout = pool.submit(_warm, load_landmark_network, Quality.FULL, several) if lighter else landmarks
         return PeopleNetworks(
             PersonDetector(persons.result()), PoseDetector(poses.result()), landmarks.result(), scout.result()

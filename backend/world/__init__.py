@@ -1,17 +1,19 @@
 """World: metric root path, gravity, floor, contacts and planted feet.
 
-May import `types`, `errors` and the add-on's `motion`. `place_in_world` is the way in.
+May import `types`, `errors` and the add-on's `motion`. `place_in_world` places one person, `place_people` several.
 """
 
-from backend.world.place import place_in_world, shared_world
+from backend.world.people import PlacedPerson, place_people
+from backend.world.place import place_in_world
 from backend.world.world_track import Gravity, GravitySettings, RootSettings, WorldOptions, WorldTrack
 
 __all__ = [
     "Gravity",
     "GravitySettings",
+    "PlacedPerson",
     "RootSettings",
     "WorldOptions",
     "WorldTrack",
     "place_in_world",
-    "shared_world",
+    "place_people",
 ]

@@ -15,7 +15,7 @@ from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world.gravity import GravityHints, estimate_gravity, gravity_hints, world_axes
 from backend.world.root_path import RootPath, solve_root_path
 from backend.world.scene import Scene, make_scene
-from backend.world.steps import find_steps, floor_height, foot_contacts, footing
+from backend.world.steps import find_steps, floor_height, foot_contacts, footing, lowest_level_m, step_places_m
 from backend.world.unseen import settle_unseen
 from backend.world.world_track import Gravity, WorldOptions, WorldTrack
 from backend.world.world_warnings import gravity_warning
@@ -54,32 +54,27 @@ def place_in_world(
     poses, unseen = settle_unseen(poses, track, intrinsics, rough.down, solved)
     scene = make_scene(poses, track, intrinsics, solved, unseen)
     path = solve_root_path(scene.seen, options.root)
-    gravity = given or _first_gravity(scene, path, hints, options)
+    gravity = given or _first_gravity(scene, path, (hints, rough.down), options)
     probability = foot_contacts(scene, path.root_camera_m, gravity.down, options)
     for _ in range(2):
         steps = find_steps(scene, probability, gravity.down, options)
         path = solve_root_path(scene.seen, options.root, steps)
-        gravity = given or estimate_gravity(hints, options.vertical, footing(path, steps))
+        gravity = given or estimate_gravity(hints, options.vertical, footing(path.places_camera_m, steps))
         probability = foot_contacts(scene, path.root_camera_m, gravity.down, options)
     return _finish(scene, path, gravity, probability, options)
 
 
-def _first_gravity(scene: Scene, path: RootPath, hints: GravityHints, options: WorldOptions) -> Gravity:
+def _first_gravity(scene: Scene, path: RootPath, known: tuple[GravityHints, Array], options: WorldOptions) -> Gravity:
     """Gravity while no floor is known: heels that stay in place, at whatever height, stand on one level.
 
     Whether soles are level is not asked: those of a person who lies are not.
     """
+    hints, down = known
     anywhere = replace(options, contacts=replace(options.contacts, height_m=_ANY_HEIGHT_M))
-    down = estimate_gravity(hints, options.vertical).down
     resting = foot_contacts(scene, path.root_camera_m, down, anywhere)
     resting[:, 1::2] = 0.0
     steps = find_steps(scene, resting, down, anywhere)
-    return estimate_gravity(hints, options.vertical, footing(solve_root_path(scene.seen, options.root, steps), steps))
-
-
-def shared_world(options: WorldOptions, first: WorldTrack) -> WorldOptions:
-    """The options for everybody after the `first` person: one camera, one direction down."""
-    return replace(options, world_from_camera=first.world_from_camera[0], gravity=first.gravity)
+    return estimate_gravity(hints, options.vertical, footing(step_places_m(path, steps), steps))
 
 
 def _given(options: WorldOptions) -> Gravity | None:
@@ -162,7 +157,7 @@ def _camera_pose(scene: Scene, path: RootPath, down: Array, probability: Array, 
     feet = (scene.feet.positions_m + path.root_camera_m[:, None]) @ turn.T
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
     height = feet[..., 2] - scene.feet.clearance_m
-    floor = float(np.median(height[planted])) if planted.any() else floor_height(feet, scene.feet.clearance_m)
+    floor = lowest_level_m(height[planted]) if planted.any() else floor_height(feet, scene.feet.clearance_m)
     pose = np.eye(4)
     pose[:3, :3] = turn
     start = turn @ path.root_camera_m[0]

@@ -21,6 +21,9 @@ from blender_addon.motion.temporal import median_interval_s
 _FLOOR_PERCENTILE = 20.0
 _FLOOR_WINDOW_S = 1.5
 _FLOOR_DRIFT_M = 0.35
+# what sets two levels apart, and which part of all standing makes one
+_LEVEL_GAP_M = 0.12
+_LEVEL_SHARE = 0.15
 
 
 def foot_contacts(scene: Scene, root_camera_m: Array, down: Array, options: WorldOptions) -> Array:
@@ -56,6 +59,16 @@ def floor_height(positions: Array, clearance_m: Array) -> float:
     return float(np.percentile(lowest, _FLOOR_PERCENTILE))
 
 
+def lowest_level_m(heights: Array) -> float:
+    """The height of the floor among those (N,) at which feet stood: the lowest level of a good part of them.
+
+    Stairs, boxes and chairs are higher levels. A level is set off by a gap from the next.
+    """
+    ordered = np.sort(heights)
+    levels = np.split(ordered, np.flatnonzero(np.diff(ordered) > _LEVEL_GAP_M) + 1)
+    return float(np.median(next(level for level in levels if len(level) >= _LEVEL_SHARE * len(ordered))))
+
+
 def find_steps(scene: Scene, probability: Array, down: Array, options: WorldOptions) -> Steps:
     """Every contact of every foot point as one step."""
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
@@ -76,10 +89,18 @@ def find_steps(scene: Scene, probability: Array, down: Array, options: WorldOpti
     return Steps(np.concatenate(frame), np.concatenate(step), np.concatenate(foot), np.array(clearance), down)
 
 
-def footing(path: RootPath, steps: Steps) -> Footing | None:
-    """The places where the feet stand, each weighted by its frames; None without a step."""
+def step_places_m(path: RootPath, steps: Steps) -> Array:
+    """Where each step stands (S, 3) in the camera by a path that knows of no steps: the mean over its frames."""
+    feet = path.root_camera_m[steps.frame] + steps.foot_m
+    count = np.maximum(np.bincount(steps.step, minlength=steps.count), 1)
+    sums = [np.bincount(steps.step, feet[:, axis], steps.count) for axis in range(3)]
+    return np.asarray(np.stack(sums, axis=1) / count[:, None])
+
+
+def footing(places_m: Array, steps: Steps) -> Footing | None:
+    """The `places_m` (S, 3) where the feet stand, each weighted by its frames; None without a step."""
     if not steps.count:
         return None
     # ten frames on the spot are hardly worth more than one: their errors are the same
     frames = np.bincount(steps.step, minlength=steps.count)
-    return Footing(path.places_camera_m, steps.clearance_m, np.minimum(frames / 5.0, 2.0))
+    return Footing(places_m, steps.clearance_m, np.minimum(frames / 5.0, 2.0))

@@ -20,6 +20,8 @@ Rows = tuple[Array, Array]
 # directions of the search, about 2.6 degrees apart
 _AXES = 3000
 _HEADINGS = 30
+# rows of the table that finds the nearest of them
+_TABLE = 120
 # how well a segment points at its vanishing point: 1 degree, more for short ones (0.7 px of 960 at each end)
 _SIGMA_DEG = 1.0
 _END_ERROR = 0.7 / 960
@@ -36,6 +38,10 @@ _MOST_SEGMENTS = 500
 # a segment further off than this many sigmas runs along something else
 _ROBUST_SIGMAS = 1.5
 _ROUNDS = 10
+# a smaller turn than this ends the refinement
+_SMALL_TURN_RAD = 1e-5
+# a segment further off an axis than this does not run along it, however short it is
+_FURTHEST_DEG = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,10 @@ def refine(lines: EdgeLines, down: Array, level: Array, others: Callable[[Array]
         for residual, slope in rows:
             normal += slope.T @ slope
             right -= slope.T @ residual
-        frame = _turned(frame, np.linalg.solve(normal, right))
+        turn = np.linalg.solve(normal, right)
+        frame = _turned(frame, turn)
+        if np.abs(turn).max() < _SMALL_TURN_RAD:
+            break
     spread = np.cross(frame[0], np.eye(3))
     covariance = spread.T @ np.linalg.inv(normal) @ spread
     return frame[0], float(np.rad2deg(np.sqrt(max(np.trace(covariance) / 2.0, 0.0))))
@@ -130,11 +139,17 @@ def _gains(lines: EdgeLines, axes: Array) -> Array:
     if not len(lines.weight):
         return np.zeros(len(axes))
     across, ahead = np.abs(axes @ lines.normal.T), np.abs(axes @ lines.along.T)
-    off = np.rad2deg(np.arctan2(across, ahead)).astype(np.float32)
-    sigma = np.hypot(lines.sigma_deg, _SEARCH_SIGMA_DEG).astype(np.float32)
+    # few segments run along any one axis; all others fit it equally badly, by log(1 - share)
+    place, segment = np.nonzero(across < np.tan(np.deg2rad(_FURTHEST_DEG)) * ahead)
+    off = np.rad2deg(np.arctan2(across[place, segment], ahead[place, segment]))
+    sigma = np.hypot(lines.sigma_deg, _SEARCH_SIGMA_DEG)[segment]
     ratio = 90.0 * np.sqrt(2.0 / np.pi) / sigma * np.exp(-0.5 * (off / sigma) ** 2)
-    weight = lines.weight.astype(np.float32)
-    gains = [np.log1p(share * (ratio - 1.0)) @ weight for share in _SHARES]
+    weight = lines.weight[segment]
+    gains = [
+        np.bincount(place, weight * np.log1p(share / (1.0 - share) * ratio), len(axes))
+        + np.log1p(-share) * lines.weight.sum()
+        for share in _SHARES
+    ]
     return np.asarray(_TEMPER * np.maximum(np.max(gains, axis=0) - _BY_CHANCE, 0.0), np.float64)
 
 
@@ -145,15 +160,24 @@ def _search_grid() -> tuple[Array, NDArray[np.intp]]:
     z = place / _AXES
     turn = np.pi * (1.0 + np.sqrt(5.0)) * place
     axes = np.stack([np.sqrt(1.0 - z**2) * np.cos(turn), np.sqrt(1.0 - z**2) * np.sin(turn), z], axis=1)
-    tree = cKDTree(np.concatenate([axes, -axes]))
     side = _unit(np.cross(axes, np.where(np.abs(axes[:, :1]) < 0.8, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]])))
     other = np.cross(axes, side)
     heading = np.linspace(0.0, np.pi / 2, _HEADINGS, endpoint=False)
     cosine, sine = np.cos(heading)[:, None], np.sin(heading)[:, None]
     first = cosine * side[:, None] + sine * other[:, None]
     second = cosine * other[:, None] - sine * side[:, None]
-    _, found = tree.query(np.stack([first, second], axis=2))
-    return axes, np.asarray(found % _AXES, np.intp)
+    return axes, _nearest(axes, np.stack([first, second], axis=2))
+
+
+def _nearest(axes: Array, wanted: Array) -> NDArray[np.intp]:
+    """The place of the axis nearest to each of the wanted ones (..., 3), to a degree, by a table over the sphere."""
+    heights, turns = np.linspace(-1.0, 1.0, _TABLE), np.linspace(-np.pi, np.pi, 2 * _TABLE)
+    level = np.sqrt(1.0 - heights**2)[:, None]
+    table = np.stack(np.broadcast_arrays(level * np.cos(turns), level * np.sin(turns), heights[:, None]), axis=-1)
+    _, found = cKDTree(np.concatenate([axes, -axes])).query(table)
+    row = np.rint(0.5 * (wanted[..., 2] + 1.0) * (_TABLE - 1)).astype(np.intp)
+    column = np.rint((np.arctan2(wanted[..., 1], wanted[..., 0]) / (2.0 * np.pi) + 0.5) * (2 * _TABLE - 1))
+    return np.asarray(found[row, column.astype(np.intp)] % _AXES, np.intp)
 
 
 def _square(down: Array, level: Array) -> Array:

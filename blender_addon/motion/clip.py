@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .clip_cameras import ClipCamera, cameras_from_record
 from .clip_groups import check_groups, group_arrays, read_groups
 from .clip_warning import ClipWarning, warnings_from_record
 from .face import FaceMotion
@@ -26,6 +27,8 @@ from .npz_members import MemberSpec, read_members
 Array = NDArray[np.floating]
 
 CLIP_FORMAT_VERSION = 1
+SOURCE_SETTING = "source"
+"""The header's setting that says what a clip was made of where that was no video."""
 
 
 class ClipError(ValueError):
@@ -67,6 +70,8 @@ class ClipHeader:
     """Times at which a new shot begins; nothing is smoothed across them."""
     unseen_parts: tuple[str, ...] = ()
     """Names of the body parts that are never in the image."""
+    is_cyclic: bool = False
+    """Whether the last frame is the first again, moved on over the floor by one cycle's travel."""
     model: str = ""
     """The pose model with its hash."""
     quality: str = ""
@@ -77,6 +82,8 @@ class ClipHeader:
     """Quality figures of this clip by name, with units in the names."""
     warnings: tuple[ClipWarning, ...] = ()
     """What the user should know; programs decide by the codes."""
+    cameras: tuple[ClipCamera, ...] = ()
+    """Every video of a take that was solved from several, in their order; empty for one video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +277,8 @@ def _check_version(header: dict[str, object], path: object) -> None:
 def _record_of_header(header: ClipHeader) -> dict[str, object]:
     """Warnings are stored as sentences, which every version reads, with their codes beside them."""
     record = asdict(header)
+    if not header.cameras:
+        del record["cameras"]  # a clip of one video is written as ever
     record["warnings"] = [warning.text for warning in header.warnings]
     record["warning_codes"] = [warning.code.value for warning in header.warnings]
     return record
@@ -283,9 +292,18 @@ def _header_from_record(record: dict[str, Any]) -> ClipHeader:
         if name == "warnings":
             texts = _header_value(name, record.get(name, []), ())
             known[name] = warnings_from_record(texts, record.get("warning_codes"))
+        elif name == "cameras":
+            known[name] = _header_cameras(record.get(name, []))
         elif name in record:
             known[name] = _header_value(name, record[name], getattr(defaults, name))
     return ClipHeader(**known)
+
+
+def _header_cameras(record: Any) -> tuple[ClipCamera, ...]:
+    try:
+        return cameras_from_record(record)
+    except ValueError as fault:
+        raise ClipError(f"the clip header's {fault}", "solve the videos again") from fault
 
 
 def _header_value(name: str, value: Any, default: Any) -> Any:

@@ -124,7 +124,7 @@ def trim_clip(clip: MotionClip, start_s: float, end_s: float) -> MotionClip:
     keep = (clip.times_s >= start_s - 1e-9) & (clip.times_s <= end_s + 1e-9)
     if not keep.any():
         raise ClipError(f"no frame of the clip lies between {start_s:.3f} and {end_s:.3f} s")
-    return _take(clip, np.flatnonzero(keep))
+    return take_frames(clip, np.flatnonzero(keep))
 
 
 def _places(clip: MotionClip, times_s: Array) -> tuple[NDArray[np.intp], Array, NDArray[np.bool_]]:
@@ -190,7 +190,8 @@ def _camera_poses(poses: Array, before: NDArray[np.intp], after: NDArray[np.intp
     return np.asarray(poses[np.where(weight < 0.5, before, after)])
 
 
-def _take(clip: MotionClip, frames: NDArray[np.intp]) -> MotionClip:
+def take_frames(clip: MotionClip, frames: NDArray[np.intp]) -> MotionClip:
+    """The clip's frames of these numbers (N,), in this order; every array that goes by the frame is taken along."""
     names = ("times_s", "rotations_wxyz", "root_world_m", "root_camera_m", "world_from_camera", *_LINEAR)
     hands, face = clip.hands, clip.face
     groups = replace(
