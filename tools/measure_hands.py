@@ -36,6 +36,7 @@ from backend.synthesis.wardrobe import Person, sample_person
 from backend.types import Array, Intrinsics, PoseTrack
 from blender_addon.motion.body import canonical_body, forward_kinematics
 from blender_addon.motion.clip import MotionClip
+from blender_addon.motion.quality import SEEN
 from blender_addon.motion.rotations import (
     matrix_to_quaternion,
     quaternion_between,
@@ -184,11 +185,14 @@ def drawn_shots(studio: Studio, images: int, gestures: bool) -> list[Shot]:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Angles (N, 2, 16), wrists (N, 2, 4) in the camera, found (N, 2), exchanged (N, 2)."""
+    """Angles (N, 2, 16) as they are shown, wrists (N, 2, 4) in the camera, whether hands were found (N, 2), are trusted
+    (N, 2), and exchanged (N, 2).
+    """
 
     angles: Array
     wrist_wxyz: Array
     found: NDArray[np.bool_]
+    trusted: NDArray[np.bool_]
     exchanged: NDArray[np.bool_]
     landmarks_px: Array
 
@@ -220,7 +224,8 @@ def found_hands(shots: list[Shot], random: np.random.Generator) -> Found:
     found = track.presence > 0
     own = np.linalg.norm(track.landmarks_px - truth, axis=-1).mean(axis=-1)
     other = np.linalg.norm(track.landmarks_px - truth[:, ::-1], axis=-1).mean(axis=-1)
-    return Found(solved.angles, solved.wrist_wxyz, found, found & (other < own), track.landmarks_px)
+    trusted = found & (solved.hands.confidence >= SEEN)
+    return Found(solved.angles, solved.wrist_wxyz, found, trusted, found & (other < own), track.landmarks_px)
 
 
 def gesture_of(angles: Array) -> str:
@@ -261,18 +266,17 @@ def report(size_px: float, studio: Studio, images: int, sheet: Path | None) -> s
     wrist = np.degrees(quaternion_between(found.wrist_wxyz, wrists))[found.found]
     posed = drawn_shots(studio, images, gestures=True)
     seen = found_hands(posed, studio.random)
-    told = [
-        gesture_of(seen.angles[row, side]) == shot.gesture
-        for row, shot in enumerate(posed)
-        for side in (0, 1)
-        if seen.found[row, side]
-    ]
+    right = np.array(
+        [[gesture_of(seen.angles[row, side]) == shot.gesture for side in (0, 1)] for row, shot in enumerate(posed)]
+    )
+    told, sure = right[seen.found], right[seen.trusted]
     exchanged = np.concatenate([found.exchanged[found.found], seen.exchanged[seen.found]])
     if sheet is not None:
         write_sheet(posed, seen, sheet)
     return (
         f"| {size_px:.0f} | {np.median(error):.1f} | {np.percentile(error, 90):.1f} | {np.median(error[:, 0]):.1f} | "
         f"{np.median(wrist):.1f} | {100 * np.mean(told):.1f} % ({len(told)}) | "
+        f"{100 * np.mean(sure):.1f} % ({len(sure)}) | "
         f"{100 * exchanged.mean():.2f} % ({len(exchanged)}) | {100 * found.found.mean():.0f} % |"
     )
 
@@ -364,7 +368,17 @@ def main() -> int:
         studio = Studio(arguments.size_px[0], arguments.assets, arguments.panoramas, arguments.seed)
         print(video_report(arguments.size_px[0], studio, arguments.frames))
         return 0
-    columns = ("hand px", "joints median deg", "90 %", "thumb", "wrist", "gestures", "exchanged", "found")
+    columns = (
+        "hand px",
+        "joints median deg",
+        "90 %",
+        "thumb",
+        "wrist",
+        "gestures",
+        "of trusted hands",
+        "exchanged",
+        "found",
+    )
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for size_px in arguments.size_px:
         studio = Studio(size_px, arguments.assets, arguments.panoramas, arguments.seed)

@@ -67,13 +67,19 @@ def detail_warnings(solved: SolvedDetails) -> tuple[ClipWarning, ...]:
         size = solved.sizes_px["hand_size_px"]
         if seen < _LEAST_SEEN or size < _LEAST_HAND_PX:
             text = f"the hands are {size:.0f} px long and seen in {100 * seen:.0f} % of the frames: fingers are rough; "
-            warnings.append(ClipWarning(WarningCode.HANDS_SMALL, text + "film closer, or in a higher resolution"))
+            warnings.append(
+                ClipWarning(WarningCode.HANDS_SMALL, text + "move the camera closer, or record in a higher resolution")
+            )
     if solved.face is not None:
         seen = float((solved.face.confidence[there] >= SEEN).mean()) if there.any() else 0.0
         size = solved.sizes_px["face_size_px"]
         if seen < _LEAST_SEEN or size < 1.6 * _LEAST_EYES_PX:
             text = f"the face is {size:.0f} px wide and seen in {100 * seen:.0f} % of the frames: its expression is "
-            warnings.append(ClipWarning(WarningCode.FACE_SMALL, text + "rough; film closer, or in a higher resolution"))
+            warnings.append(
+                ClipWarning(
+                    WarningCode.FACE_SMALL, text + "rough; move the camera closer, or record in a higher resolution"
+                )
+            )
     return tuple(warnings)
 
 
