@@ -22,6 +22,7 @@ from .ui.operators import (
     finishing,
     help,
     layers,
+    live,
     mapping,
     motion_sources,
     people,
@@ -38,6 +39,7 @@ MODULES = (
     preferences,
     backend,
     capture,
+    live,
     finishing,
     people,
     sources,
@@ -102,6 +104,7 @@ def _stop_work() -> None:
         base.poll_link,
         backend.poll_setup,
         capture.tick_orphaned_capture,
+        live.tick_live,
         finishing.tick_finishing,
         people.poll_people,
     )
@@ -109,6 +112,9 @@ def _stop_work() -> None:
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
     session_state.STATE.capture = None
+    if session_state.STATE.live_capture is not None:
+        session_state.STATE.live_capture.stop()
+        session_state.STATE.live_capture = None
     session_state.STATE.finishing.clear()
 
 

@@ -12,6 +12,7 @@ import argparse
 import sys
 import threading
 import time
+from collections import deque
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -39,7 +40,7 @@ def read_number(image: np.ndarray) -> int:
 
 
 class Feed:
-    """Numbered images at a steady pace. `wait(after)` gives the newest one that is later than number `after`."""
+    """Numbered images at a steady pace. `wait(after)` gives the one after number `after`."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         width, height = (int(side) for side in arguments.size.split("x"))
@@ -49,6 +50,7 @@ class Feed:
         self._log = arguments.log.open("w", encoding="utf-8") if arguments.log else None
         self._ready = threading.Condition()
         self.number, self.image = -1, self._images[0]
+        self._recent: deque[tuple[int, np.ndarray]] = deque(maxlen=60)
         self.state = "go"
         self.drops = 0
 
@@ -70,17 +72,19 @@ class Feed:
             write_number(image, number)
             with self._ready:
                 self.number, self.image = number, image
+                self._recent.append((number, image))
                 self._ready.notify_all()
             if self._log:
                 self._log.write(f"{number} {time.time():.6f}\n")
                 self._log.flush()
 
     def wait(self, after: int) -> tuple[int, np.ndarray]:
-        """The newest image later than number `after`."""
+        """The image after number `after`, the oldest that is kept where that one is gone; -1: the newest."""
         with self._ready:
             while self.number <= after:
                 self._ready.wait(0.5)
-            return self.number, self.image
+            later = [one for one in self._recent if one[0] > after]
+            return later[0] if after >= 0 else later[-1]
 
 
 def load_images(video: Path, width: int, height: int, hold: float) -> list[np.ndarray]:
@@ -141,6 +145,7 @@ def send_udp(feed: Feed, address: str, fps: float) -> None:
     stream.height, stream.width = feed.image.shape[:2]
     stream.pix_fmt, stream.gop_size, stream.bit_rate = "yuv420p", round(fps / 2), 4_000_000
     print(address, flush=True)
+    stream.codec_context.time_base = Fraction(1, 90_000)
     number, began = -1, time.monotonic()
     while True:
         number, image = feed.wait(number)

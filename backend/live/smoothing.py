@@ -37,10 +37,10 @@ class Euro:
 class SmoothSettings:
     """Rotations in rad, the direction to the pelvis in tangents, its distance in log metres, places in m."""
 
-    rotation: Euro = Euro(0.5, 1.2)
-    bearing: Euro = Euro(0.6, 30.0)
-    distance: Euro = Euro(0.15, 2.0, 0.7)
-    joints: Euro = Euro(0.6, 4.0)
+    rotation: Euro = Euro(0.3, 1.0, 0.7)
+    bearing: Euro = Euro(0.4, 20.0, 1.0)
+    distance: Euro = Euro(0.1, 1.0, 0.5)
+    joints: Euro = Euro(0.4, 3.0, 1.0)
 
 
 @dataclass(slots=True)

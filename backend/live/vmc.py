@@ -106,6 +106,10 @@ class VmcSender:
             parts.append([*values, _message("/VMC/Ext/Blend/Apply")])
         self._send(parts)
 
+    def close(self) -> None:
+        """Give the socket back."""
+        self._client.close()
+
     def _bones(self, pose: LivePose) -> list[OscMessageBuilder]:
         """The root under the pelvis on the floor, the hips above it, and every bone by its rotation."""
         place = unity_position(pose.root_m)

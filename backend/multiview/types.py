@@ -135,7 +135,8 @@ class CameraEstimate:
 class CameraView:
     """One video as its own solve left it: everybody's `tracks` with their `poses` in this camera, in the same order.
 
-    Times of the tracks are the video's own. `camera_moves` says that the background moved.
+    Times of the tracks are the video's own. `camera_moves` says that the background moved. `down` (3,) is the direction
+    of gravity in the camera, known to `down_deg` (one sigma); None where nobody asked.
     """
 
     name: str
@@ -144,6 +145,8 @@ class CameraView:
     tracks: tuple[PersonTrack, ...]
     poses: tuple[PoseTrack, ...]
     camera_moves: bool = False
+    down: Array | None = None
+    down_deg: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ from blender_addon.wire.transport import KEEP_ALIVE_S, MAX_PART_BYTES
 MAX_LISTED = 256
 TASKS = ("solve", "people")
 
+_CAPABILITIES = ("path", "upload", "preview", "hands", "face")
+
 
 @dataclass(frozen=True, slots=True)
 class ServerPolicy:
@@ -95,7 +97,15 @@ class RequestHandlers:
             server_version=policy.version,
             protocol_major=wire.PROTOCOL_MAJOR,
             protocol_minor=wire.PROTOCOL_MINOR,
-            capabilities=("path", "upload", "preview", *TASKS[1:], *(("live",) if policy.live.offered else ())),
+            capabilities=(
+                "path",
+                "upload",
+                "preview",
+                *TASKS[1:],
+                "hands",
+                "face",
+                *(("live",) if policy.live.offered else ()),
+            ),
             devices=tuple(worker.device for worker in self._pool.workers.values()),
             max_jobs=policy.limits.max_jobs,
             max_frames=policy.limits.max_frames,

@@ -12,7 +12,6 @@ import faulthandler
 import hashlib
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ import numpy as np
 
 from backend.errors import Cancelled, MarionetError
 from backend.live.request import LivePose
+from backend.processes import end_with_parent
 from backend.server.job_runner import JobOutcome, JobRunner, JobSink
 from backend.server.logs import LOGGER, log_event, set_up_logging
 from backend.server.worker_protocol import (
@@ -44,7 +44,6 @@ from blender_addon.wire.messages import JobProgress, LiveFrame, MotionChunk, Res
 # Progress lines per second; a stage's last one always goes out.
 _PROGRESS_RATE = 10.0
 _MAX_CHUNK_FRAMES = 512
-_PR_SET_PDEATHSIG = 1
 
 
 class Abandoned(BaseException):
@@ -228,7 +227,7 @@ def run_worker(runner: JobRunner) -> None:
     faulthandler.enable()
     set_up_logging(sys.stderr)
     orders, reports = _private_streams()
-    _die_with_parent()
+    end_with_parent()
     log_event("worker started", worker_pid=os.getpid())
     WorkerProcess(runner, orders, reports).run_forever()
 
@@ -241,13 +240,6 @@ def _private_streams() -> tuple[BinaryIO, BinaryIO]:
     os.close(nothing)
     os.dup2(2, 1)
     return orders, reports
-
-
-def _die_with_parent() -> None:
-    """On Linux the kernel ends this process with its server, even while native code holds the interpreter."""
-    if not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _ended(order: RunJob, outcome: JobOutcome) -> JobEnded:

@@ -149,6 +149,18 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         description="Solve the expression of the face too; takes longer, and needs a face "
         "that is large enough in the image",
     )
+    live_source: StringProperty(
+        name="Camera or URL",
+        description="A camera of the backend's computer (camera:NAME, or its number), or the address of a stream: "
+        "http, rtsp, srt or udp, as a phone's camera app shows it",
+        default="0",
+    )
+    live_record: BoolProperty(
+        name="Record", description="Record the video from the start; at the end it is solved in full", default=False
+    )
+    live_character: BoolProperty(
+        name="Move Character", description="Show the motion on the chosen armature, without keyframes", default=True
+    )
     slow_motion: FloatProperty(
         name="Slow Motion",
         description="How many times slower than real time the video plays; 1 is normal speed",

@@ -6,6 +6,7 @@ choose what carries the body, write local channels, give an account.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,12 +34,12 @@ from .limb_candidates import ancestors
 from .own_ik import Carried, constraint_switches, own_ik_limbs, own_ik_motion, with_own_ik
 from .replant_feet import PlantOptions, lead_hands, replant_feet
 from .rest_alignment import SIDES, align_rest
-from .rest_world import PosedRig, rest_world
+from .rest_world import PosedRig, RestWorld, rest_world
 from .retarget_report import give_account, set_up_warnings
 from .root_motion import RootPath, object_motion, place_source, root_path, seen_from_root, stay_in_place
 from .skeleton_map import SkeletonMap
 from .source_motion import RetargetError, SourceMotion, source_motion
-from .target_body import measure_target
+from .target_body import TargetBody, measure_target
 from .target_rig import TargetRig
 
 Array = NDArray[np.floating]
@@ -66,20 +67,54 @@ def retarget(
     object's rotation and scale, bones in between are all taken as found.
     Raises RetargetError for a map without pelvis or without sides, or a clip without the person.
     """
-    options = options or RetargetOptions()
+    return retarget_with(clip, measure_rig(rig, skeleton_map), options or RetargetOptions())
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRig:
+    """What the retarget needs to know of a rig and its map, whatever the motion."""
+
+    rig: TargetRig
+    skeleton_map: SkeletonMap
+    rest: RestWorld
+    target: TargetBody
+    aligned: Array
+
+
+def measure_rig(rig: TargetRig, skeleton_map: SkeletonMap) -> MeasuredRig:
+    """Measure a rig once for many retargets. Raises RetargetError."""
     skeleton_map = fitted_map(_present_bones(skeleton_map, rig), rig)
+    rest = rest_world(rig, skeleton_map.carried_by)
+    try:
+        return MeasuredRig(rig, skeleton_map, rest, measure_target(rest, skeleton_map), align_rest(rest, skeleton_map))
+    except ValueError as fault:
+        raise RetargetError(f"{rig.name!r} cannot be retargeted: {fault}") from fault
+
+
+def retarget_with(clip: MotionClip, measured: MeasuredRig, options: RetargetOptions) -> BakedPose:
+    """As `retarget`, for a rig that was measured before."""
     if clip.header.is_cyclic:
-        return _one_cycle(unroll(clip), rig, skeleton_map, options)
-    return _solved(source_motion(clip, options.contact_threshold, options.relax_hands), rig, skeleton_map, options)
+        return _one_cycle(unroll(clip), measured, options)
+    source = source_motion(clip, options.contact_threshold, options.relax_hands)
+    return _at_once(_in_steps(source, measured, options))
 
 
-def _one_cycle(several: Unrolled, rig: TargetRig, skeleton_map: SkeletonMap, options: RetargetOptions) -> BakedPose:
+def retarget_in_steps(
+    clip: MotionClip, measured: MeasuredRig, options: RetargetOptions
+) -> Generator[None, None, BakedPose]:
+    """As `retarget_with`, in parts of a few milliseconds for a single frame: what comes between them is not held up."""
+    source = source_motion(clip, options.contact_threshold, options.relax_hands)
+    yield
+    return (yield from _in_steps(source, measured, options))
+
+
+def _one_cycle(several: Unrolled, measured: MeasuredRig, options: RetargetOptions) -> BakedPose:
     """The middle one of several cycles: what looks at neighbouring frames finds the same ones at either end."""
     hands = {joint: target[several.rows] for joint, target in options.hand_targets_m.items()}
     source = source_motion(several.clip, options.contact_threshold, options.relax_hands)
     middle = several.middle
     source = replace(source, first=middle.start)
-    pose = _solved(source, rig, skeleton_map, replace(options, hand_targets_m=hands))
+    pose = _at_once(_in_steps(source, measured, replace(options, hand_targets_m=hands)))
     counts = {name: value / several.cycles for name, value in pose.report.figures.items() if "frames" in name}
     motion = pose.object_motion
     return replace(
@@ -93,27 +128,37 @@ def _one_cycle(several: Unrolled, rig: TargetRig, skeleton_map: SkeletonMap, opt
     )
 
 
-def _solved(source: SourceMotion, rig: TargetRig, skeleton_map: SkeletonMap, options: RetargetOptions) -> BakedPose:
-    rest = rest_world(rig, skeleton_map.carried_by)
-    try:
-        target = measure_target(rest, skeleton_map)
-        aligned = align_rest(rest, skeleton_map)
-    except ValueError as fault:
-        raise RetargetError(f"{rig.name!r} cannot be retargeted: {fault}") from fault
+def _at_once(steps: Generator[None, None, BakedPose]) -> BakedPose:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            pose: BakedPose = done.value
+            return pose
+
+
+def _in_steps(
+    source: SourceMotion, measured: MeasuredRig, options: RetargetOptions
+) -> Generator[None, None, BakedPose]:
+    skeleton_map, rest = measured.skeleton_map, measured.rest
+    target, aligned = measured.target, measured.aligned
     scale = options.scale
     if scale is None:
         scale = target.leg_length_m / source.leg_length_m if target.leg_length_m > 0 else 1.0
     source, floor_m = place_source(source, target, options.placement, scale)
-    deltas = drive_bones(rest, skeleton_map, source, aligned)
-    deltas |= drive_fingers(rest, skeleton_map, source, aligned)
-    body = BodyInWorld(rest, skeleton_map, target, deltas)
+    driven = drive_bones(rest, skeleton_map, source, aligned)
+    driven |= drive_fingers(rest, skeleton_map, source, aligned)
+    yield
+    body = BodyInWorld(rest, skeleton_map, target, driven)
     body.put_pelvis(source.positions_m[:, 0])
     figures = {"scale": float(scale), "frames": float(source.present.sum())}
     if options.plant_feet:
         figures |= replant_feet(body, source, PlantOptions(options.blend_s, floor_m))
     warnings = [*set_up_warnings(rest, skeleton_map, target, options)]
     warnings += lead_hands(body, source, options.hand_targets_m, options.blend_s)
+    yield
     channels = _write_channels(body, source, floor_m, options)
+    yield
     report = give_account(body, tuple(warnings), figures)
     return _baked(source, body, channels, _switches(body, options), report)
 

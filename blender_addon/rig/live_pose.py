@@ -57,6 +57,14 @@ class LivePose:
         self.restore()
         self.__init__(armature, pose)  # type: ignore[misc]
 
+    def feed(self, pose: BakedPose) -> None:
+        """Hold another pose of the same bones: the next frame of a motion that comes bit by bit."""
+        self._times_s = np.asarray(pose.times_s, dtype=np.float64)
+        self._channels = _bone_values(pose)
+        moved, armature = pose.object_motion, self._armature()
+        if moved is not None and armature is not None:
+            self._object = local_place(armature, np.asarray(moved.location_m), np.asarray(moved.rotation_wxyz))
+
     def show(self, time_s: float) -> bool:
         """Pose the armature as at a time of the clip; False when the armature is gone."""
         armature = self._armature()

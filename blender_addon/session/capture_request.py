@@ -112,7 +112,7 @@ def make_search(context: Context, link: BackendLink) -> PeopleSearch:
     capture = settings(context).capture
     path = source_path(capture)
     options = replace(solve_options(capture), quality="fast", person="all")
-    return PeopleSearch(link, path, options, _needs_upload(path))
+    return PeopleSearch(link, path, options, needs_upload(path))
 
 
 def make_ticket(context: Context) -> CaptureTicket:
@@ -122,7 +122,7 @@ def make_ticket(context: Context) -> CaptureTicket:
     if reason:
         raise AccessError(reason)
     path = source_path(capture)
-    upload = _needs_upload(path)
+    upload = needs_upload(path)
     stem = re.sub(r"[^\w.-]+", "_", path.stem) or "clip"
     folder = clip_dir(preferences()) / f"{stem}_{datetime.now():%Y%m%d_%H%M%S_%f}"
     request = JobRequest(path, folder, solve_options(capture), upload=upload)
@@ -144,7 +144,7 @@ def make_pose_ticket(context: Context) -> CaptureTicket:
     return replace(ticket, request=request, pose_s=(capture.pose_s - start_s) / capture.slow_motion)
 
 
-def _needs_upload(path: Path) -> bool:
+def needs_upload(path: Path) -> bool:
     """Whether the backend is on another computer, so that the video's bytes have to be sent. Raises AccessError."""
     away = preferences().backend == "REMOTE" and _is_elsewhere(preferences())
     if away and path.is_dir():

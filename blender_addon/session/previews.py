@@ -48,6 +48,13 @@ def stop_live() -> None:
         _mark_previewed(live, "")
 
 
+def stop_live_view() -> None:
+    """End the view of a live capture; the capture itself goes on."""
+    view, session_state.STATE.live_view = session_state.STATE.live_view, None
+    if view is not None:
+        view.close()
+
+
 def _mark_previewed(live: LiveRetarget, armature: str) -> None:
     """Say in the file which armature holds a preview's pose: undo steps keep it together with the pose."""
     scene: Any = bpy.data.scenes.get(live.scene)
@@ -98,6 +105,7 @@ def on_load(_path: Any = None, _other: Any = None) -> None:
     """
     stop_overlay()
     stop_live()
+    stop_live_view()
     session_state.STATE.ended_live = None
 
 
@@ -130,6 +138,8 @@ def _show_again() -> None:
 @persistent
 def on_save(_path: Any = None, _other: Any = None) -> None:
     """Before a save the live pose is taken off, so that no file stores a preview."""
+    if session_state.STATE.live_view is not None:
+        session_state.STATE.live_view.put_back()
     if session_state.STATE.live is not None:
         session_state.STATE.live.pose.restore()
         _mark_previewed(session_state.STATE.live, "")
@@ -163,6 +173,7 @@ def attach() -> None:
 
 def detach() -> None:
     """Take handlers and previews out."""
+    stop_live_view()
     stop_overlay()
     stop_live()
     for name, handler in HANDLERS:

@@ -106,7 +106,7 @@ class MARIONET_PT_retarget(SidebarPanel, bpy.types.Panel):
         column.use_property_decorate = False
         column.prop(chosen, "plant_feet")
         if chosen.plant_feet:
-            column.prop(chosen, "contact_threshold", slider=True)
+            column.prop(chosen, "contact_threshold", text="Threshold", slider=True)
         column.prop(chosen, "relax_hands")
         live = session_state.STATE.live is not None
         layout.operator("marionet.toggle_live", icon="PAUSE" if live else "PLAY", depress=live)

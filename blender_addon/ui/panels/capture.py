@@ -133,6 +133,41 @@ def draw_finishing(layout: UILayout, context: Context) -> None:
         wrapped(layout, context, session_state.STATE.news, "INFO")
 
 
+class MARIONET_PT_live(SidebarPanel, bpy.types.Panel):
+    """A camera or a stream, and how it goes."""
+
+    bl_idname = "MARIONET_PT_live"
+    bl_label = "Live"
+    bl_parent_id = "MARIONET_PT_capture"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        """Draw the panel."""
+        layout, state = self.layout, session_state.STATE
+        capture, run = settings(context).capture, state.live_capture
+        column = layout.column()
+        column.enabled = run is None
+        row = column.row(align=True)
+        row.prop(capture, "live_source", text="")
+        row.operator("marionet.list_cameras", text="", icon="VIEWZOOM")
+        for camera in (state.cameras.cameras or ()) if state.cameras is not None else ():
+            column.operator("marionet.pick_camera", text=camera.name, icon="CAMERA_DATA").source = camera.source
+        if state.cameras is not None and state.cameras.message:
+            wrapped(column, context, state.cameras.message, "INFO")
+        column.prop(capture, "live_character")
+        column.prop(capture, "live_record")
+        if run is None:
+            layout.operator("marionet.live", icon="PLAY")
+            return
+        words, rate = run.lines()
+        wrapped(layout, context, words, "INFO")
+        if rate:
+            layout.label(text=rate, icon="TIME")
+        row = layout.row(align=True)
+        row.operator("marionet.live_record", icon="REC", depress=run.recording)
+        row.operator("marionet.live_stop", icon="SNAP_FACE")
+
+
 class MARIONET_PT_movie_clip(bpy.types.Panel):
     """The way from the Movie Clip Editor to the capture, and how far it is."""
 
@@ -193,6 +228,7 @@ class MARIONET_PT_clips(SidebarPanel, bpy.types.Panel):
         column = layout.column(align=True)
         column.operator("marionet.toggle_skeleton", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
         column.operator("marionet.make_camera", icon="CAMERA_DATA")
+        column.operator("marionet.apply_pose", icon="ARMATURE_DATA")
         _draw_clip(layout, context)
 
 
@@ -207,18 +243,18 @@ def _draw_clip(layout: UILayout, context: Context) -> None:
     column.label(text=f"{len(clip)} frames, {clip.times_s[-1] - clip.times_s[0]:.2f} s, {header.source_fps:.5g} fps")
     origin = header.settings.get(SOURCE_SETTING, "")
     if origin:
-        column.label(text=f"From {header.source} ({origin}), height {header.body_height_m:.2f} m")
+        wrapped(layout, context, f"From {header.source} ({origin})")
+        wrapped(layout, context, f"Height {header.body_height_m:.2f} m")
     else:
-        column.label(
-            text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
-        )
+        wrapped(layout, context, f"Height {header.body_height_m:.2f} m ({header.body_height_source})")
+        wrapped(layout, context, f"Lens: {header.intrinsics_source}")
     for name, group in (("Fingers", clip.hands), ("Face", clip.face)):
         if group is not None:
-            column.label(text=f"{name} seen in {(group.confidence > 0.0).mean():.0%} of the frames")
+            wrapped(layout, context, f"{name} seen in {(group.confidence > 0.0).mean():.0%} of the frames")
     for text, grade in quality_lines(header.figures):
         wrapped(layout, context, text, _GRADE_ICONS[grade])
     for warning in header.warnings:
         wrapped(layout, context, in_panel_words(warning.text), "ERROR")
 
 
-CLASSES = (MARIONET_PT_capture, MARIONET_PT_movie_clip, MARIONET_UL_clips, MARIONET_PT_clips)
+CLASSES = (MARIONET_PT_capture, MARIONET_PT_live, MARIONET_PT_movie_clip, MARIONET_UL_clips, MARIONET_PT_clips)
