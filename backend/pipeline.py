@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import numpy as np
 
 from backend.camera import choose_intrinsics
 from backend.camera.edges import scene_edges
+from backend.camera.path import follow_camera, still_track
 from backend.embedding.augmented_views import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.part_retrieval import PartSettings
@@ -101,6 +103,8 @@ def solve(
     except NoPersonError:
         checkpoint.discard()  # there is nothing to go on with
         raise
+    with clock.stage("camera"):
+        tracked = _followed(reader, tracked, intrinsics)
     clips = _solve_tracks(_Job(request, reader, tracked, intrinsics, models, clock, progress), tracks)
     with clock.stage("write"):
         files = write_clips(clips, request.output)
@@ -116,6 +120,16 @@ def solve(
         stage_s=clock.stage_s,
         device=models.device,
     )
+
+
+def _followed(reader: VideoReader, tracked: TrackedVideo, intrinsics: Intrinsics) -> TrackedVideo:
+    """With the turns of a moving camera, found in a second pass; as it is for a still one, and for one that travels."""
+    if not tracked.camera_moves or not len(tracked.frame_index):
+        return tracked
+    last = int(tracked.frame_index[-1])
+    frames = takewhile(lambda frame: frame.index <= last, reader.frames())
+    path = follow_camera(frames, tracked.tracks, intrinsics, tracked.cuts_s)
+    return replace(tracked, camera_path=path) if path.turns_only else tracked
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +148,21 @@ class _Job:
 def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip, ...]:
     """Poses of each person, all of them in one world, and smoothing."""
     solver = _Poses(job.models.poses, job.intrinsics, job.request)
+    path = job.tracked.camera_path
     options = WorldOptions(
         gravity_camera=_direction(job.request),
-        edges=scene_edges(job.tracked.segments, job.tracked.tracks, job.intrinsics),
+        edges=scene_edges(job.tracked.segments, job.tracked.tracks, job.intrinsics, path),
         camera_moves=job.tracked.camera_moves,
+        camera_turns=path is not None,
     )
+    still = [track if path is None else still_track(track, path, job.intrinsics) for track in tracks]
     poses: list[PoseTrack] = []
-    for person, track in enumerate(tracks):
+    for person, track in enumerate(still):
         job.progress(Progress("poses", person, len(tracks)))
         with job.clock.stage("poses"):
             poses.append(solver.solve(track))
     with job.clock.stage("world"):
-        placed = place_people(poses, tracks, job.intrinsics, options)
+        placed = place_people(poses, still, job.intrinsics, options)
     with job.clock.stage("smooth"):
         clips = [_clip(job, person, track, placed[person]) for person, track in enumerate(tracks)]
     job.progress(Progress("poses", len(tracks), len(tracks)))
