@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import numpy as np
 
 from backend.camera import choose_intrinsics
 from backend.camera.edges import scene_edges
+from backend.camera.path import follow_camera, still_track
 from backend.embedding.augmented_views import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
 from backend.embedding.fit_terms import RefineSettings
 from backend.embedding.model_files import SHIPPED, ModelFiles
@@ -116,6 +118,16 @@ def solve(
     )
 
 
+def _followed(reader: VideoReader, tracked: TrackedVideo, intrinsics: Intrinsics) -> TrackedVideo:
+    """With the turns of a moving camera, found in a second pass; as it is for a still one, and for one that travels."""
+    if not tracked.camera_moves or not len(tracked.frame_index):
+        return tracked
+    last = int(tracked.frame_index[-1])
+    frames = takewhile(lambda frame: frame.index <= last, reader.frames())
+    path = follow_camera(frames, tracked.tracks, intrinsics, tracked.cuts_s)
+    return replace(tracked, camera_path=path) if path.turns_only else tracked
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedVideo:
     """A video that can be read, with its camera; the request's click is in the video's pixels."""
@@ -209,6 +221,8 @@ def solve_watched(
     """Clips of some of the people of a video that was watched; `control` as in `watch_video`."""
     progress, cancel = control
     job = _Job(watched.request, watched.reader, watched.tracked, watched.intrinsics, models, clock, progress)
+    with clock.stage("camera"):
+        job = replace(job, tracked=_followed(job.reader, job.tracked, job.intrinsics))
     with clock.stage("details"):
         details = _details(job, tracks, cancel)
     return _solve_tracks(job, tracks, details)
@@ -217,19 +231,24 @@ def solve_watched(
 def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack], details: Sequence[Details]) -> tuple[MotionClip, ...]:
     """Poses of each person, all of them in one world, and smoothing."""
     solver = _Poses(job.models.poses, job.intrinsics, job.request)
+    path = job.tracked.camera_path
     options = WorldOptions(
         gravity_camera=_direction(job.request),
-        edges=scene_edges(job.tracked.segments, job.tracked.tracks, job.intrinsics),
+        edges=scene_edges(job.tracked.segments, job.tracked.tracks, job.intrinsics, path),
         camera_moves=job.tracked.camera_moves,
+        camera_turns=path is not None,
     )
+    still = [track if path is None else still_track(track, path, job.intrinsics) for track in tracks]
     solved: list[SolvedDetails] = []
     for person, track in enumerate(tracks):
         job.progress(Progress("poses", person, len(tracks)))
         with job.clock.stage("poses"):
-            found = solve_details(details[person], track, solver.solve(track), job.intrinsics, job.tracked.cuts_s)
-            solved.append(found)
+            poses = solver.solve(still[person])
+            found = solve_details(details[person], track, poses, job.intrinsics, job.tracked.cuts_s)
+            # what the hands say of the wrists is in each frame's own camera: where that turns, the body's wrists stay
+            solved.append(found if path is None else replace(found, poses=poses))
     with job.clock.stage("world"):
-        placed = place_people([one.poses for one in solved], tracks, job.intrinsics, options)
+        placed = place_people([one.poses for one in solved], still, job.intrinsics, options)
     with job.clock.stage("smooth"):
         clips = [_clip(job, person, track, placed[person], solved[person]) for person, track in enumerate(tracks)]
     job.progress(Progress("poses", len(tracks), len(tracks)))

@@ -26,6 +26,8 @@ def assemble_clip(
 ) -> MotionClip:
     """The clip of one person; frames of the range without the person hold NaN and confidence 0. It has no hands and no
     face yet: see `with_details`.
+
+    Where the camera turned, `world` is that of its first frame; what the clip says of the camera is each frame's own.
     """
     body = canonical_body()
     frames = len(tracked.frame_index)
@@ -39,6 +41,11 @@ def assemble_clip(
         whole[rows] = np.where(keep, values, blank)
         return whole
 
+    path = tracked.camera_path
+    turns = np.eye(3) if path is None else path.turns[path.rows(track.frame_index)]
+    cameras = np.repeat(world.world_from_camera[:1], frames, axis=0).astype(np.float64)
+    if path is not None:
+        cameras[:, :3, :3] = cameras[:, :3, :3] @ path.turns[path.rows(tracked.frame_index)]
     seen = np.isfinite(track.keypoints_px).all(axis=-1) & (track.presence > 0)[:, None]
     keypoint_confidence = np.zeros((frames, track.keypoints_px.shape[1]), np.float32)
     keypoint_confidence[rows] = np.where(seen, np.nan_to_num(track.visibility), 0.0)
@@ -48,8 +55,8 @@ def assemble_clip(
         times_s=tracked.times_s,
         rotations_wxyz=spread(world.rotations_wxyz),
         root_world_m=spread(world.root_world_m),
-        root_camera_m=spread(world.root_camera_m),
-        joints_camera_m=spread(world.joints_camera_m),
+        root_camera_m=spread((world.root_camera_m[:, None] @ turns)[:, 0]),
+        joints_camera_m=spread(world.joints_camera_m @ turns),
         keypoints_px=keypoints,
         keypoint_confidence=keypoint_confidence,
         confidence=spread(confidence, 0.0),
@@ -57,7 +64,8 @@ def assemble_clip(
         margin=spread(poses.margin),
         contacts=spread(world.contacts, 0.0),
         intrinsics=np.asarray(intrinsics.matrix, np.float64),
-        world_from_camera=np.broadcast_to(world.world_from_camera[:1], (frames, 4, 4)).astype(np.float64),
+        world_from_camera=cameras,
+        focal_scale=None if path is None else path.zoom[path.rows(tracked.frame_index)].astype(np.float32),
         bone_scales=np.asarray(poses.bone_scales, np.float64),
         body_joint_names=body.joint_names,
         joint_names=body.subsets["h36m17"],

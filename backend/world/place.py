@@ -206,7 +206,10 @@ def _warnings(scene: Scene, gravity: Gravity, options: WorldOptions) -> tuple[Cl
     doubt = None if options.gravity_camera is not None else gravity_warning(gravity)
     if doubt is not None:
         found.append(doubt)
-    if options.camera_moves:
+    if options.camera_turns:
+        text = "The camera moves; its turns and zoom were followed. Where it also travels, the path will drift"
+        found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
+    elif options.camera_moves:
         text = "The camera moves; Marionet takes it as still, so the path through the world will drift"
         found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     if not scene.seen.weights.any():

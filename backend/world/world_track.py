@@ -75,6 +75,7 @@ class WorldOptions:
     several people share one world). `gravity_camera` (3,): only the down direction in camera axes. `gravity`: what
     was found of it together with `world_from_camera`. `edges`: straight edges of the scene, people left out.
     `camera_moves`: what `backend.camera` saw of the background; it adds a warning, the camera counts as static.
+    `camera_turns`: its turns were taken out of what is seen, which holds while it does not travel.
     """
 
     world_from_camera: Array | None = None
@@ -82,6 +83,7 @@ class WorldOptions:
     gravity: Gravity | None = None
     edges: SceneEdges | None = None
     camera_moves: bool = False
+    camera_turns: bool = False
     plant_feet: bool = True
     root: RootSettings = field(default_factory=RootSettings)
     vertical: GravitySettings = field(default_factory=GravitySettings)

@@ -101,7 +101,8 @@ class MotionClip:
     intrinsics K (3, 3) in px; world_from_camera (T, 4, 4); bone_scales (J,) of the person's body shape.
     hands, face: fingers and expression, where they were asked for.
     body_contacts (T, 9) probability that each of `CONTACT_PARTS` touches the floor or a support, joint_confidence
-    (T, J) 0 where a joint is not in the frame to 1 where it is seen; None in clips without them.
+    (T, J) 0 where a joint is not in the frame to 1 where it is seen, focal_scale (T,) of a lens that zooms: each
+    frame's focal length over that of `intrinsics`. None in clips without them.
     """
 
     times_s: Array
@@ -126,6 +127,7 @@ class MotionClip:
     face: FaceMotion | None = None
     body_contacts: Array | None = None
     joint_confidence: Array | None = None
+    focal_scale: Array | None = None
 
     def __len__(self) -> int:
         return len(self.times_s)
@@ -155,7 +157,11 @@ _SHAPES: dict[str, tuple[str | int, ...]] = {
     "bone_scales": ("J",),
 }
 # arrays that a clip may lack: other programs and earlier versions do not write them
-_OPTIONAL: dict[str, tuple[str | int, ...]] = {"body_contacts": ("T", 9), "joint_confidence": ("T", "J")}
+_OPTIONAL: dict[str, tuple[str | int, ...]] = {
+    "body_contacts": ("T", 9),
+    "joint_confidence": ("T", "J"),
+    "focal_scale": ("T",),
+}
 _NAMES: dict[str, tuple[str | int, ...]] = {
     "body_joint_names": ("J",),
     "joint_names": ("H",),

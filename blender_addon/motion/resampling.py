@@ -21,8 +21,8 @@ from .rotations import (
 from .temporal import bracket, finite_runs, interpolate_cubic, median_interval_s, per_frame
 
 _LINEAR = ("joints_camera_m", "keypoints_px", "keypoint_confidence", "confidence", "score", "margin", "contacts")
-_LINEAR_OPTIONAL = ("body_contacts", "joint_confidence")
-_ZERO_WHEN_ABSENT = ("keypoint_confidence", "confidence", "contacts", *_LINEAR_OPTIONAL)
+_LINEAR_OPTIONAL = ("body_contacts", "joint_confidence", "focal_scale")
+_ZERO_WHEN_ABSENT = ("keypoint_confidence", "confidence", "contacts", "body_contacts", "joint_confidence")
 # A time this close to a source frame, in parts of a frame, takes that frame and no neighbour. Rates come rounded:
 # Blender keeps 1.001 in 32 bits, which puts frame 10,000 of a 23.976 fps clip 5e-4 of a frame off.
 _ON_FRAME = 1e-3
