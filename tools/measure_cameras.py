@@ -135,7 +135,7 @@ def single(bench: Bench, name: str) -> tuple[PoseErrors, float]:
     began = time.monotonic()
     watched = bench.watched[name]
     watched = replace(watched, request=replace(watched.request, person=Selection()))
-    clip = solve_watched(watched, bench.models, watched.chosen(), StageClock(), _silent)[0]
+    clip = solve_watched(watched, bench.models, watched.chosen(), StageClock(), (_silent, CancelToken()))[0]
     camera = next(one for one in bench.recording.cameras if one.video.stem == name)
     errors = score_recording(bench.recording, camera, clip.times_s + bench.start_s(name), clip.joints_camera_m)
     return errors, time.monotonic() - began

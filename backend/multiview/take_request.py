@@ -37,6 +37,11 @@ class TakeRequest:
         count = len(self.videos)
         if not 2 <= count <= MOST_VIDEOS:
             raise BadInputError(f"A take has 2 to {MOST_VIDEOS} videos, not {count}", "Name each video of the take")
+        if any(video.hands or video.face for video in self.videos):
+            raise BadInputError(
+                "Hands and faces are not solved from several videos yet",
+                "Leave --hands and --face out, or solve the video that shows them best by itself",
+            )
         if self.offsets and len(self.offsets) != count:
             raise BadInputError(f"There are {len(self.offsets)} offsets for {count} videos", "Give one for each video")
         if self.calibration is not None and self.setup is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,12 @@ def test_offsets_and_set_ups_are_one_for_each() -> None:
         TakeRequest(_videos(2), Path("take.npz"), offsets=(None,))
     with pytest.raises(BadInputError, match="The set-up has 1 cameras, the take 2 videos"):
         TakeRequest(_videos(2), Path("take.npz"), setup=TakeSetup(("a",), (None,)))
+
+
+def test_hands_and_faces_are_refused_in_words() -> None:
+    first, second = _videos(2)
+    with pytest.raises(BadInputError, match="not solved from several videos"):
+        TakeRequest((replace(first, hands=True), second), Path("take.npz"))
 
 
 def test_offsets_of_the_command_line() -> None:
