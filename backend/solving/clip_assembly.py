@@ -62,6 +62,7 @@ def assemble_clip(
         body_joint_names=body.joint_names,
         joint_names=body.subsets["h36m17"],
         keypoint_names=body.subsets["blazepose33"],
+        body_contacts=None if world.body_contacts is None else spread(world.body_contacts, 0.0),
         header=replace(header, body_height_m=float(poses.height_m)),
     )
 

@@ -22,7 +22,7 @@ from .clip_groups import check_groups, group_arrays, read_groups
 from .clip_warning import ClipWarning, warnings_from_record
 from .face import FaceMotion
 from .hands import HandMotion
-from .npz_members import MemberSpec, read_members
+from .npz_members import MemberSpec, member_names, read_members
 
 Array = NDArray[np.floating]
 
@@ -100,6 +100,8 @@ class MotionClip:
     contacts (T, 4) probability that left heel, left toe, right heel, right toe stand on the ground.
     intrinsics K (3, 3) in px; world_from_camera (T, 4, 4); bone_scales (J,) of the person's body shape.
     hands, face: fingers and expression, where they were asked for.
+    body_contacts (T, 9) probability that each of `CONTACT_PARTS` touches the floor or a support, joint_confidence
+    (T, J) 0 where a joint is not in the frame to 1 where it is seen; None in clips without them.
     """
 
     times_s: Array
@@ -122,6 +124,8 @@ class MotionClip:
     header: ClipHeader
     hands: HandMotion | None = None
     face: FaceMotion | None = None
+    body_contacts: Array | None = None
+    joint_confidence: Array | None = None
 
     def __len__(self) -> int:
         return len(self.times_s)
@@ -150,6 +154,8 @@ _SHAPES: dict[str, tuple[str | int, ...]] = {
     "world_from_camera": ("T", 4, 4),
     "bone_scales": ("J",),
 }
+# arrays that a clip may lack: other programs and earlier versions do not write them
+_OPTIONAL: dict[str, tuple[str | int, ...]] = {"body_contacts": ("T", 9), "joint_confidence": ("T", "J")}
 _NAMES: dict[str, tuple[str | int, ...]] = {
     "body_joint_names": ("J",),
     "joint_names": ("H",),
@@ -160,6 +166,7 @@ _MEMBERS = {
     **{name: MemberSpec("U", shape, _MAX_NAMES_BYTES) for name, shape in _NAMES.items()},
     **{name: MemberSpec("fiu", shape, MAX_CLIP_BYTES) for name, shape in _SHAPES.items()},
 }
+_OPTIONAL_MEMBERS = {name: MemberSpec("fiu", shape, MAX_CLIP_BYTES) for name, shape in _OPTIONAL.items()}
 # Arrays that are there for every frame; the others hold NaN where the person is not.
 _FINITE = ("times_s", "bone_scales")
 # a clip that was kept from the preview has no camera: NaN
@@ -170,7 +177,8 @@ def check_clip(clip: MotionClip) -> None:
     """Raise ClipError when shapes disagree, times do not increase, or rotations are not unit quaternions."""
     frames = len(clip.times_s)
     sizes = {"T": frames} | {str(shape[0]): len(getattr(clip, name)) for name, shape in _NAMES.items()}
-    for name, letters in _SHAPES.items():
+    present = {name: letters for name, letters in _OPTIONAL.items() if getattr(clip, name) is not None}
+    for name, letters in (_SHAPES | present).items():
         shape = tuple(sizes[letter] if isinstance(letter, str) else letter for letter in letters)
         actual = np.shape(getattr(clip, name))
         if actual != shape:
@@ -218,6 +226,7 @@ def clip_to_bytes(clip: MotionClip) -> bytes:
     """The file's bytes: an uncompressed-name, compressed-data npz with the header as one JSON string array."""
     header = {"format": "marionet-clip", "version": CLIP_FORMAT_VERSION, **_record_of_header(clip.header)}
     arrays = {name: np.asarray(getattr(clip, name)) for name in _SHAPES}
+    arrays |= {name: np.asarray(value) for name in _OPTIONAL if (value := getattr(clip, name)) is not None}
     names = {name: np.array(getattr(clip, name)) for name in _NAMES}
     groups = group_arrays(clip.hands, clip.face)
     stream = io.BytesIO()
@@ -249,7 +258,9 @@ def _read(stream: BinaryIO, path: object) -> MotionClip:
     if not isinstance(header, dict):
         raise ClipError(f"{path} is an npz file but not a Marionet clip")
     _check_version(header, path)
-    parts: dict[str, Any] = read_members(stream, _MEMBERS, MAX_CLIP_BYTES)
+    there = member_names(stream)
+    members = _MEMBERS | {name: spec for name, spec in _OPTIONAL_MEMBERS.items() if name in there}
+    parts: dict[str, Any] = read_members(stream, members, MAX_CLIP_BYTES)
     del parts["header"]
     parts |= {name: tuple(str(item) for item in parts[name]) for name in _NAMES}
     hands, face = read_groups(stream)
