@@ -13,13 +13,14 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.synthesis.body_model import BODY_VERTICES, BodyModel, Phenotype, body_model, rest_body
-from backend.synthesis.posing import PoseableBody, poseable_body, skin_vertices
+from backend.synthesis.body_model import Phenotype, body_model, rest_body
+from backend.synthesis.fingers import hand_points_m
 from backend.synthesis.posing import pose_body as pose_model
+from backend.synthesis.posing import poseable_body
 from blender_addon.motion.body import SKELETON_MAPS_DIR, canonical_body
+from blender_addon.motion.hands import FINGERS
 
 HAND_FILE = SKELETON_MAPS_DIR / "canonical_hand.json"
-FINGERS = ("thumb", "index", "middle", "ring", "little")
 # the thumb of a flat hand: beside the palm, in its plane; its hinges turn it halfway between along and into the palm
 _THUMB_DIRECTION = np.array([1.0, -1.0, 0.0]) / np.sqrt(2.0)
 _THUMB_FLEXION = np.array([0.5, 0.5, np.sqrt(0.5)])
@@ -63,27 +64,9 @@ def measured_hand(gender: float) -> tuple[NDArray[np.float64], NDArray[np.float6
     identity = np.zeros((len(body.joint_heads), 4))
     identity[:, 0] = 1.0
     posed = pose_model(body, identity, np.zeros(3))
-    heads = body.rest.bone_heads_m.astype(np.float64)
-    placed = np.einsum("bij,bj->bi", posed.bone_matrices[:, :, :3], heads) + posed.bone_matrices[:, :, 3]
-    roots, lengths = [], []
-    for finger in range(1, 6):
-        bones = [model.bone(f"finger{finger}-{phalanx}.L") for phalanx in (1, 2, 3)]
-        points = np.vstack([placed[bones], fingertip(body, model, finger, posed.bone_matrices)])
-        roots.append(points[0] - placed[model.bone("wrist.L")])
-        lengths.append(np.linalg.norm(np.diff(points, axis=0), axis=1))
-    return np.array(roots), np.array(lengths)
-
-
-def fingertip(body: PoseableBody, model: BodyModel, finger: int, matrices: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The middle (3,) of the skin at the end of a left finger: its vertices furthest from the last joint's parent."""
-    last = model.bone(f"finger{finger}-3.L")
-    owned = (model.weight_bones == last) & (model.weights > 0.5)
-    vertices = np.flatnonzero(owned.any(axis=1)[:BODY_VERTICES])
-    skin = skin_vertices(body, matrices, vertices)
-    before = model.bone(f"finger{finger}-2.L")
-    head = matrices[before][:, :3] @ body.rest.bone_heads_m[before] + matrices[before][:, 3]
-    furthest = np.argsort(-np.linalg.norm(skin - head, axis=1))[:6]
-    return np.asarray(skin[furthest].mean(axis=0))
+    points = hand_points_m(model, body.rest, posed.bone_matrices, 0)
+    fingers = points[1:].reshape(len(FINGERS), 4, 3)
+    return fingers[:, 0] - points[0], np.linalg.norm(np.diff(fingers, axis=1), axis=2)
 
 
 def _rounded(values: NDArray[np.floating]) -> list[float]:

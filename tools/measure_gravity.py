@@ -162,7 +162,7 @@ def _solve_one(path: Path, models: SolveModels) -> tuple[str, bool, float, bool]
     header = result.clips[0].header
     down = -result.clips[0].world_from_camera[0, 2, :3]
     error = float(np.rad2deg(np.arccos(np.clip(down @ truth["down"], -1.0, 1.0))))
-    warned = any("--gravity" in warning for warning in header.warnings)
+    warned = any("--gravity" in warning.text for warning in header.warnings)
     kind, lying = str(truth["kind"]), bool(truth["lying"])
     roll = np.rad2deg(np.arctan2(truth["down"][0], truth["down"][1]))
     trunk = _trunk_error_deg(result.clips[0], truth.get("joints_camera_m"))

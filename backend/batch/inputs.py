@@ -71,12 +71,6 @@ def _orders_of(word: str, template: ClipTask) -> Iterator[ClipTask]:
         yield from _in_folder(path, template)
     elif _WILD & set(word) and not path.exists():
         yield from _matching(path, template)
-    elif path.suffix.lower() in SCENE_ENDINGS:
-        told = f"{word} is a scene, which Blender's own importers read"
-        fault = Fault(
-            "bad_input", told, "Import it in Blender (Clips panel), or give the motion as BVH; rigs go to --rig"
-        )
-        yield replace(template, source=str(path.absolute()), trouble=fault)
     else:
         yield replace(template, source=str(path.absolute()))
 
@@ -103,7 +97,7 @@ def _matching(pattern: Path, template: ClipTask) -> Iterator[ClipTask]:
             yield from (
                 replace(order, folder=_joined(path, fixed, order.folder)) for order in _in_folder(path, template)
             )
-        elif path.suffix.lower() in VIDEO_SUFFIXES or path.suffix.lower() in MOTION_ENDINGS:
+        elif path.suffix.lower() in VIDEO_SUFFIXES or path.suffix.lower() in (*MOTION_ENDINGS, *SCENE_ENDINGS):
             yield _below(path, fixed, template)
 
 

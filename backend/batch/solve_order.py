@@ -35,6 +35,8 @@ def solve_request(order: ClipTask, output: Path, device: str) -> SolveRequest:
         quality=parse_quality(settings.quality),
         model=model_files(settings),
         device=device,
+        hands=settings.hands,
+        face=settings.face,
         slow_motion=settings.slow_motion,
         sequence_fps=_sequence_fps(order),
         resume=True,

@@ -34,7 +34,7 @@ from backend.batch.tasks import (
 from backend.datasets.import_motion import import_motion
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, MarionetError
-from backend.export.animate_request import ExportOrder
+from backend.export.animate_request import ExportOrder, ReadOrder
 from backend.export.blender_process import BlenderProcess, BlenderSettings
 from backend.export.find_blender import find_blender
 from backend.files import sha256_of
@@ -45,7 +45,7 @@ from backend.visualization import make_thumbnail, write_overlay, write_sheet
 from blender_addon.motion.clip import ClipError, MotionClip, read_clip, write_clip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.quality import clip_figures
-from blender_addon.motion.read_motion_file import is_clip_file
+from blender_addon.motion.read_motion_file import SCENE_ENDINGS, is_clip_file
 
 _SIDE_FILES: Final = "textures"
 
@@ -99,7 +99,7 @@ def solve_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> S
     order = clip.order
     if order.is_solved:
         with _work_folder(bench, clip) as work:
-            files = _solved_files(order, work)
+            files = _solved_files(order, work, bench)
             solve_cache.keep_solved(bench.storage, clip.solve_key, files)
         return StepOutcome(facts={"people": str(len(files))})
     # a folder of its own name, not of this attempt: the checkpoint in it outlives a killed worker
@@ -113,9 +113,11 @@ def solve_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> S
     return StepOutcome(facts=facts)
 
 
-def _solved_files(order: ClipTask, work: Path) -> list[Path]:
-    """A clip's copy, or the clips that are made of a motion file, one a person."""
+def _solved_files(order: ClipTask, work: Path, bench: Bench) -> list[Path]:
+    """A clip's copy, or the clips that are made of a motion file: one a person, or one an action."""
     source = Path(order.source)
+    if source.suffix.lower() in SCENE_ENDINGS:
+        return bench.blender().read_motion(ReadOrder(str(source.absolute()), str(work.absolute())))
     if source.suffix.lower() != ".npz" or not is_clip_file(source):
         files = []
         for person, clip in enumerate(import_motion(source, order.solve.fps)):

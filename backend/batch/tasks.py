@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from blender_addon.motion.clip_warning import ClipWarning
 from blender_addon.motion.export_formats import format_named
-from blender_addon.motion.read_motion_file import MOTION_ENDINGS
+from blender_addon.motion.read_motion_file import MOTION_ENDINGS, SCENE_ENDINGS
 
 
 class OutputKind(Enum):
@@ -88,6 +88,10 @@ class SolveSettings:
     """Path of towers of your own; empty for the shipped ones."""
     bank: str = ""
     """Path of a bank of your own; empty for the shipped one."""
+    hands: bool = False
+    """Solve the fingers too."""
+    face: bool = False
+    """Solve the face too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ class ClipTask:
     @property
     def is_solved(self) -> bool:
         """Whether the source is motion already: a clip, or a motion file of another tool."""
-        return self.source.lower().endswith(MOTION_ENDINGS)
+        return self.source.lower().endswith((*MOTION_ENDINGS, *SCENE_ENDINGS))
 
     @property
     def needs_blender(self) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera.lens import pixel_rays
+from backend.camera.path import CameraPath
 from backend.camera.people_mask import on_people, poses_px
 from backend.types import Frame, Image, Intrinsics, PersonTrack, SceneEdges
 
@@ -113,14 +114,21 @@ def find_segments(grey: Image) -> NDArray[np.float32]:
     return np.asarray(segments[kept][order], np.float32)
 
 
-def scene_edges(found: Sequence[FrameSegments], tracks: Sequence[PersonTrack], intrinsics: Intrinsics) -> SceneEdges:
-    """The segments that lie on nobody of `tracks`, as pairs of rays."""
+def scene_edges(
+    found: Sequence[FrameSegments],
+    tracks: Sequence[PersonTrack],
+    intrinsics: Intrinsics,
+    path: CameraPath | None = None,
+) -> SceneEdges:
+    """The segments that lie on nobody of `tracks`, as pairs of rays; those of the first frame where `path` says how
+    the camera turned.
+    """
     rays, frames, longer = [np.zeros((0, 2, 3))], 0, max(intrinsics.width, intrinsics.height)
     length = [np.zeros(0)]
     for part in found:
         ends = part.segments_px.reshape(-1, 2, 2).astype(np.float64)
         ends = ends[~on_people(ends.mean(axis=1), poses_px(tracks, part.index))]
-        rays.append(pixel_rays(intrinsics, ends))
+        rays.append(pixel_rays(intrinsics, ends) if path is None else path.still_rays(part.index, ends, intrinsics))
         length.append(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1) / longer)
         frames += 1
     return SceneEdges(np.concatenate(rays), np.concatenate(length), frames)

@@ -172,6 +172,8 @@ def _add_source(group: argparse._ArgumentGroup) -> None:
     add("--max-people", type=int, default=4, metavar="N", help="maximum number of people tracked at once (default 4)")
     add("--height", type=float, metavar="M", help="the person's height in metres (default: 1.70 assumed)")
     qualities = [quality.value for quality in SolveQuality]
+    add("--hands", action="store_true", help="solve the fingers too")
+    add("--face", action="store_true", help="solve the face too")
     add("--quality", choices=qualities, default=SolveQuality.BEST.value, help="trade-off between speed and accuracy")
 
 
@@ -243,6 +245,8 @@ def _template(args: argparse.Namespace) -> ClipTask:
             camera=args.camera or "",
             gravity=args.gravity or "",
             quality=args.quality,
+            hands=args.hands,
+            face=args.face,
             slow_motion=args.slow_motion,
             fps=args.fps,
             towers=str(args.towers.absolute()) if args.towers else "",

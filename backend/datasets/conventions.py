@@ -96,5 +96,25 @@ CONVENTIONS = (
             "Right",
         ),
     ),
+    Convention(
+        "kaykit",
+        _with_sides(
+            {"pelvis": "hips", "spine": "spine", "chest": "spine", "upper_chest": "chest", "head": "head"},
+            (
+                "",
+                "upperarm.{}",
+                "lowerarm.{}",
+                "wrist.{}",
+                "hand.{}",
+                "upperleg.{}",
+                "lowerleg.{}",
+                "foot.{}",
+                "toes.{}",
+            ),
+            "l",
+            "r",
+        ),
+        neck_between=True,
+    ),
 )
 """Tried in order; names are compared without a namespace, prefix (`Character1_`, `mixamorig:`) or case."""

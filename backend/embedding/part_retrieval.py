@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,17 +56,17 @@ class _ImageScores:
 
 
 @dataclass(frozen=True, slots=True)
-class OtherImage:
-    """Another view of the same frames: its embedding (T, E), zero where it does not show the person, and the rotations
-    (T, 3, 3) that take poses from the first view's virtual cameras into its own.
+class ScoredImage:
+    """One view of the frames: its embedding (T, E), zero where it does not show the person, and the rotations (T, 3, 3)
+    that take poses into its virtual cameras (None: they are there).
     """
 
     embedding: Array
-    turn: Array
+    turn: Array | None = None
 
-    def rows(self, rows: slice | NDArray[np.intp]) -> OtherImage:
+    def rows(self, rows: slice) -> ScoredImage:
         """Some of the frames."""
-        return OtherImage(self.embedding[rows], self.turn[rows])
+        return ScoredImage(self.embedding[rows], None if self.turn is None else self.turn[rows])
 
 
 _CHUNK = 32
@@ -89,20 +89,23 @@ class PartSearch:
             found.append(self.find(embedding[rows], start_m[rows], donated))
         return np.concatenate(found)
 
-    def find(self, embedding: Array, start_m: Array, candidates_m: Array, others: Sequence[OtherImage] = ()) -> Array:
+    def find(self, embedding: Array, start_m: Array, candidates_m: Array) -> Array:
         """Joints (T, 17, 3) m in the virtual camera, relative to the pelvis, on the canonical body.
 
         `embedding` (T, E) of the images; `start_m` (T, 17, 3) where to begin; `candidates_m` (T, K, 17, 3) poses
-        that are donors of parts. With `others`, views of the same frames, a pose's score is the sum of its scores.
+        that are donors of parts.
         """
-        rows = [slice(at, at + _CHUNK) for at in range(0, len(embedding), _CHUNK)]
+        return self.find_in_views((ScoredImage(embedding),), start_m, candidates_m)
 
-        def scored(part: slice) -> list[_ImageScores]:
-            return [self._scoring(embedding[part]), *(self._scoring_of(other.rows(part)) for other in others)]
+    def find_in_views(self, images: Sequence[ScoredImage], start_m: Array, candidates_m: Array) -> Array:
+        """As `find` for several views of the same frames: a pose's score is the sum of its scores."""
+        rows = [slice(at, at + _CHUNK) for at in range(0, len(start_m), _CHUNK)]
+
+        def climb(part: slice) -> Array:
+            return self._climb([self._scoring(image.rows(part)) for image in images], start_m[part], candidates_m[part])
 
         with ThreadPoolExecutor(_THREADS, "parts") as pool:  # numpy lets go of the interpreter in the products
-            found = list(pool.map(lambda part: self._climb(scored(part), start_m[part], candidates_m[part]), rows))
-        return np.concatenate(found)
+            return np.concatenate(list(pool.map(climb, rows)))
 
     def _climb(self, scoring: Sequence[_ImageScores], start_m: Array, candidates_m: Array) -> Array:
         pose, donated = start_m.astype(np.float32), candidates_m.astype(np.float32)
@@ -121,12 +124,10 @@ class PartSearch:
         weight = np.exp((scores - scores.max(axis=1, keepdims=True)) / self._settings.temperature)
         return np.einsum("tn,tnjd->tjd", weight / weight.sum(axis=1, keepdims=True), poses)
 
-    def _scoring(self, embedding: Array) -> _ImageScores:
-        layers, embedding = self._layers, embedding.astype(np.float32)
-        return _ImageScores(embedding @ layers["embed"].weight.T, embedding @ layers["direct"].weight.T)
-
-    def _scoring_of(self, other: OtherImage) -> _ImageScores:
-        return replace(self._scoring(other.embedding), turn=other.turn.astype(np.float32))
+    def _scoring(self, image: ScoredImage) -> _ImageScores:
+        layers, embedding = self._layers, image.embedding.astype(np.float32)
+        turn = None if image.turn is None else image.turn.astype(np.float32)
+        return _ImageScores(embedding @ layers["embed"].weight.T, embedding @ layers["direct"].weight.T, turn)
 
     def _scores(self, scoring: _ImageScores, poses: Array) -> Array:
         """Scores (T, n) up to a constant of each frame."""

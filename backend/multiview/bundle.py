@@ -19,7 +19,7 @@ from backend.types import Array
 LANDMARKS = np.array([0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32])
 """The BlazePose landmarks that are adjusted: nose, limbs, feet."""
 _HIPS = np.array([7, 8])
-_BONES = np.array([[1, 3], [3, 5], [7, 9], [9, 11], [1, 7], [2, 4], [4, 6], [8, 10], [10, 12], [2, 8], [1, 2], [7, 8]])
+BONES = np.array([[1, 3], [3, 5], [7, 9], [9, 11], [1, 7], [2, 4], [4, 6], [8, 10], [10, 12], [2, 8], [1, 2], [7, 8]])
 _PAIRS = np.array([[0, 5], [1, 6], [2, 7], [3, 8], [4, 9]])
 _NEAREST_M = 0.3
 
@@ -42,7 +42,7 @@ class BundleSettings:
     size_share: float = 0.01
     effective_frames: float = 20.0
     robust: float = 2.5
-    iterations: int = 25
+    iterations: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ class BundleState:
 
 @dataclass(frozen=True, slots=True)
 class BundleResult:
-    """The state, one sigma of rotation (V,) degrees, position (V,) m and focal length (V,), and the median distance
-    (V,) of the keypoints from the landmarks, in m at the person's depth.
+    """The state, one sigma of rotation (V,) degrees, position (V,) m and focal length (V,); the median distance (V,) of
+    the keypoints from the landmarks, in m at the person's depth, and how far they lie to one side on the whole.
     """
 
     state: BundleState
@@ -102,6 +102,7 @@ class BundleResult:
     position_m: Array
     focal_share: Array
     residual_m: Array
+    aside_m: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +116,38 @@ class BundleProblem:
     settings: BundleSettings = field(default_factory=BundleSettings)
 
 
+_WIDENED = (12.0, 4.0, 1.0)
 _CAMERA = 8  # rotation, translation, focal length, clock
 
 
 def adjust(problem: BundleProblem) -> BundleResult:
-    """Iterate to the best state. The first camera whose prior holds its pose is the frame of all."""
-    state, damping, cost = problem.start, 1e-3, np.inf
-    equations = _linearised(problem, state)
+    """Iterate to the best state. The first camera, whose prior holds its pose, is the frame of all.
+
+    Residuals are let lose weight late: at first everything is far off, and a robust loss would take it for outliers.
+    """
+    state = problem.start
+    for widen in _WIDENED:
+        settings = replace(problem.settings, robust=widen * problem.settings.robust)
+        state, equations = _converged(replace(problem, settings=settings), state)
+    return _result(problem, state, equations)
+
+
+def _converged(problem: BundleProblem, state: BundleState) -> tuple[BundleState, _Equations]:
+    """Levenberg-Marquardt from a state to where nothing changes any more."""
+    damping, equations = 1e-3, _linearised(problem, state)
     for _ in range(problem.settings.iterations):
         trial = _stepped(state, *equations.solution(damping))
         tried = _linearised(problem, trial)
         if tried.cost > equations.cost:
-            damping = min(damping * 8.0, 1e3)
+            damping *= 8.0
             if damping >= 1e3:
                 break
             continue
         change = (equations.cost - tried.cost) / max(equations.cost, 1e-9)
         state, equations, damping = trial, tried, max(damping / 4.0, 1e-7)
-        if change < 1e-5 and cost - tried.cost < 1e-3 * max(tried.cost, 1.0):
+        if change < 1e-4:
             break
-        cost = tried.cost
-    return _result(problem, state, equations)
+    return state, equations
 
 
 class _Equations:
@@ -312,7 +324,7 @@ def _add_own(
 
 def _add_bones(equations: _Equations, problem: BundleProblem, state: BundleState, temper: float) -> None:
     settings = problem.settings
-    across = state.points_m[:, _BONES[:, 0]] - state.points_m[:, _BONES[:, 1]]
+    across = state.points_m[:, BONES[:, 0]] - state.points_m[:, BONES[:, 1]]
     length = np.maximum(np.linalg.norm(across, axis=-1), 1e-3)
     wanted = np.exp(state.length_log[problem.person])
     residual = (wanted - length) / settings.bone_m
@@ -323,8 +335,8 @@ def _add_bones(equations: _Equations, problem: BundleProblem, state: BundleState
     frames, bones = residual.shape
     local = np.zeros((frames, bones, state.points_m.shape[1], 3))
     each = np.arange(bones)
-    local[:, each, _BONES[:, 0]] = unit * scale[..., None]
-    local[:, each, _BONES[:, 1]] = -unit * scale[..., None]
+    local[:, each, BONES[:, 0]] = unit * scale[..., None]
+    local[:, each, BONES[:, 1]] = -unit * scale[..., None]
     common = np.zeros((frames, bones, bones))
     common[:, each, each] = -wanted / settings.bone_m * scale
     columns = _CAMERA * len(problem.views) + bones * problem.person[:, None] + each
@@ -345,7 +357,7 @@ def _add_priors(equations: _Equations, problem: BundleProblem, state: BundleStat
             inverse = 1.0 / max(sigma, 1e-7)
             equations.add_common(value * inverse, _columns(place, at, 1), np.array([inverse]))
     begin = _CAMERA * len(problem.views)
-    bones = len(_BONES)
+    bones = len(BONES)
     last = begin + state.length_log.size + np.arange(3)
     for place, prior in enumerate(problem.priors):
         if prior.down is None:
@@ -401,7 +413,7 @@ def _result(problem: BundleProblem, state: BundleState, equations: _Equations) -
     system = equations.reduced(0.0)[0]
     covariance = np.linalg.inv(system + 1e-9 * np.eye(len(system)))
     views = len(problem.views)
-    rotation, position, focal, residual = (np.zeros(views) for _ in range(4))
+    rotation, position, focal, residual, aside = (np.zeros(views) for _ in range(5))
     for place, view in enumerate(problem.views):
         own = _columns(place, 0, _CAMERA)
         block = covariance[np.ix_(own, own)]
@@ -410,18 +422,15 @@ def _result(problem: BundleProblem, state: BundleState, equations: _Equations) -
         slope = np.concatenate([_cross(state.translations[place]), np.eye(3)], axis=1)
         position[place] = np.sqrt(max(np.trace(slope @ block[:6, :6] @ slope.T), 0.0))
         focal[place] = np.sqrt(max(block[6, 6], 0.0))
-        residual[place] = _median(keypoint_distance_m(view, state, place))
-    return BundleResult(state, rotation, position, focal, residual)
+        off = keypoint_misses_m(view, state, place)
+        residual[place] = float(np.median(np.linalg.norm(off, axis=-1))) if len(off) else np.nan
+        aside[place] = float(np.linalg.norm(np.median(off, axis=0))) if len(off) else np.nan
+    return BundleResult(state, rotation, position, focal, residual, aside)
 
 
-def keypoint_distance_m(view: ViewEvidence, state: BundleState, place: int) -> Array:
-    """Distances of the keypoints that are seen well from the projected landmarks, in m at the person's depth."""
+def keypoint_misses_m(view: ViewEvidence, state: BundleState, place: int) -> Array:
+    """Where the keypoints that are seen well lie beside the projected landmarks (N, 2), in m at the person's depth."""
     seen = state.points_m @ state.rotations[place].T + state.translations[place]
     projected = np.exp(state.focal_log[place]) * seen[..., :2] / np.maximum(seen[..., 2:], _NEAREST_M)
-    off = view.points - view.velocity * state.clock_s[place] - projected
-    distance = np.linalg.norm(off, axis=-1) * view.depth_m[:, None]
-    return np.asarray(distance[(view.weight > 0.25) & view.seen[:, None]])
-
-
-def _median(values: Array) -> float:
-    return float(np.median(values)) if len(values) else float("nan")
+    off = (view.points - view.velocity * state.clock_s[place] - projected) * view.depth_m[:, None, None]
+    return np.asarray(off[(view.weight > 0.25) & view.seen[:, None]])

@@ -33,13 +33,11 @@ _CHUNK = 64
 
 @dataclass(frozen=True, slots=True)
 class JointFitSettings:
-    """How several views are fitted: the settings of one camera, with keypoints trusted to `fit.point_share`, and how
-    much surer a view's 3D joints are across its line of sight than along it.
+    """How several views are fitted: the settings of one camera, and factors of the error of a view's 3D joints across
+    its line of sight and along it.
     """
 
-    fit: RefineSettings = field(
-        default_factory=lambda: RefineSettings(iterations=8, point_share=0.01, outlier_share=0.05)
-    )
+    fit: RefineSettings = field(default_factory=lambda: RefineSettings(iterations=8))
     across: float = 0.7
     along: float = 2.0
 

@@ -83,17 +83,6 @@ class Offset:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownCamera:
-    """A camera that was calibrated beforehand: `name` as its file calls it, intrinsics, and `camera_from_rig` (4, 4)
-    in metres from a frame that all cameras of the file share; None where the file has intrinsics only.
-    """
-
-    name: str
-    intrinsics: Intrinsics
-    camera_from_rig: Array | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class CameraUncertainty:
     """One sigma of what was estimated: rotation in degrees, position in m, focal length as a share of itself."""
 
@@ -135,7 +124,8 @@ class CameraEstimate:
 class CameraView:
     """One video as its own solve left it: everybody's `tracks` with their `poses` in this camera, in the same order.
 
-    Times of the tracks are the video's own. `camera_moves` says that the background moved.
+    Times of the tracks are the video's own. `camera_moves` says that the background moved. `down` (3,) is the direction
+    of gravity in the camera, known to `down_deg` (one sigma); None where nobody asked.
     """
 
     name: str
@@ -144,6 +134,8 @@ class CameraView:
     tracks: tuple[PersonTrack, ...]
     poses: tuple[PoseTrack, ...]
     camera_moves: bool = False
+    down: Array | None = None
+    down_deg: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)

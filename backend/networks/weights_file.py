@@ -31,6 +31,7 @@ NETWORK_NAMES: Final = (
     "person_detector",
     "hand_landmarks",
     "palm_detector",
+    "hand_pose",
     "face_landmarks",
     "face_blendshapes",
     "face_detector",

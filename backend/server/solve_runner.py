@@ -83,6 +83,8 @@ def request_of(order: RunJob, device: str) -> SolveRequest:
         quality=parse_quality(order.options.quality),
         device=device,
         smoothing=options.smoothing,
+        hands=options.hands,
+        face=options.face,
         slow_motion=options.slow_motion,
         sequence_fps=options.sequence_fps,
         resume=order.attempt > 1,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from backend.camera import CameraMotionMeter
 from backend.camera.edges import EdgeMeter, FrameSegments
 from backend.camera.motion import BackgroundSample, camera_motion
+from backend.camera.path import CameraPath
 from backend.people.networks import PeopleNetworks
 from backend.people.options import PeopleOptions
 from backend.people.tracker import PeopleTracker
@@ -33,7 +34,7 @@ class TrackedVideo:
     """What one pass over the video learnt: all frames of the range, everyone's track, cuts, and the camera.
 
     frame_index (N,), times_s (N,); `stopped` where a cancel ended the pass early; `waited_s` for the decoder;
-    `segments` are the straight edges of a few frames.
+    `segments` are the straight edges of a few frames; `camera_path` how a moving camera turned, once it is followed.
     """
 
     frame_index: NDArray[np.intp]
@@ -44,6 +45,7 @@ class TrackedVideo:
     stopped: bool
     waited_s: float
     segments: tuple[FrameSegments, ...] = ()
+    camera_path: CameraPath | None = None
 
 
 @dataclass(frozen=True, slots=True)

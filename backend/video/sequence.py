@@ -105,10 +105,12 @@ def sequence_frames(probed: ProbedSequence, fps: float, start_index: int) -> Ite
     Raises VideoError for a damaged image or another size.
     """
     size = (probed.info.height, probed.info.width, 3)
+    shown, image = None, None
     for index, path in zip(probed.series.places, probed.series.paths, strict=True):
         if index < start_index:
             continue
-        image = read_image(path)
+        if image is None or path != shown:  # a still is read once
+            shown, image = path, read_image(path)
         if image.shape != size:
             this, first = f"{image.shape[1]}x{image.shape[0]}", f"{size[1]}x{size[0]}"
             raise VideoError(f"{path.name} is {this} but the sequence began with {first}", "Give images of one size")

@@ -15,7 +15,15 @@ from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world.gravity import GravityHints, estimate_gravity, gravity_hints, world_axes
 from backend.world.root_path import RootPath, solve_root_path
 from backend.world.scene import Scene, make_scene
-from backend.world.steps import find_steps, floor_height, foot_contacts, footing, lowest_level_m, step_places_m
+from backend.world.steps import (
+    body_contacts,
+    find_steps,
+    floor_height,
+    footing,
+    lowest_level_m,
+    step_places_m,
+    touching_points,
+)
 from backend.world.unseen import settle_unseen
 from backend.world.world_track import Gravity, WorldOptions, WorldTrack
 from backend.world.world_warnings import gravity_warning
@@ -24,7 +32,8 @@ from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.contacts import ContactSettings, planted_frames, point_speed_m_s
 from blender_addon.motion.foot_evidence import foot_figures, stands
 from blender_addon.motion.planting import Motion, plant_feet
-from blender_addon.motion.posing import PosedBody, camera_to_world, find_feet, pose_body, world_to_camera
+from blender_addon.motion.posing import FOOT_POINTS, PosedBody, camera_to_world, find_feet, pose_body, world_to_camera
+from blender_addon.motion.resting import rest_body
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_multiply
 
 _log = logging.getLogger(__name__)
@@ -33,6 +42,8 @@ _FEW_FRAMES = 3
 # the highest probability of a foot point that planting did not hold
 _LOOSE = 0.28
 _ANY_HEIGHT_M = 100.0
+# where feet stand in this part of all frames with contacts, they alone say where the floor is
+_FEET_SHARE = 0.8
 
 
 def place_in_world(
@@ -55,12 +66,12 @@ def place_in_world(
     scene = make_scene(poses, track, intrinsics, solved, unseen)
     path = solve_root_path(scene.seen, options.root)
     gravity = given or _first_gravity(scene, path, (hints, rough.down), options)
-    probability = foot_contacts(scene, path.root_camera_m, gravity.down, options)
+    probability = body_contacts(scene, path.root_camera_m, gravity.down, options)
     for _ in range(2):
         steps = find_steps(scene, probability, gravity.down, options)
         path = solve_root_path(scene.seen, options.root, steps)
         gravity = given or estimate_gravity(hints, options.vertical, footing(path.places_camera_m, steps))
-        probability = foot_contacts(scene, path.root_camera_m, gravity.down, options)
+        probability = body_contacts(scene, path.root_camera_m, gravity.down, options)
     return _finish(scene, path, gravity, probability, options)
 
 
@@ -71,8 +82,9 @@ def _first_gravity(scene: Scene, path: RootPath, known: tuple[GravityHints, Arra
     """
     hints, down = known
     anywhere = replace(options, contacts=replace(options.contacts, height_m=_ANY_HEIGHT_M))
-    resting = foot_contacts(scene, path.root_camera_m, down, anywhere)
-    resting[:, 1::2] = 0.0
+    resting = body_contacts(scene, path.root_camera_m, down, anywhere)
+    resting[:, 1:4:2] = 0.0
+    resting[:, 4:] = 0.0
     steps = find_steps(scene, resting, down, anywhere)
     return estimate_gravity(hints, options.vertical, footing(step_places_m(path, steps), steps))
 
@@ -98,11 +110,14 @@ def _finish(scene: Scene, path: RootPath, gravity: Gravity, probability: Array, 
     rotations[:, 0] = quaternion_multiply(matrix_to_quaternion(world_from_camera[:3, :3]), rotations[:, 0])
     root = camera_to_world(repeated, path.root_camera_m[:, None])[:, 0]
     motion = Motion(times_s, rotations, root)
+    planted = planted_frames(times_s, probability, options.contacts)
+    feet, told = probability[:, : len(FOOT_POINTS)], probability[:, len(FOOT_POINTS) :]
     if options.plant_feet:
-        planted = planted_frames(times_s, probability, options.contacts)
-        done = plant_feet(scene.body, scene.shape, motion, planted, options.plant)
+        motion = rest_body(scene.body, scene.shape, motion, planted)
+        rests = planted[:, len(FOOT_POINTS) :].any(axis=1)
+        done = plant_feet(scene.body, scene.shape, motion, planted[:, : len(FOOT_POINTS)], options.plant, rests)
         motion = done.motion
-        probability = _told_contacts(probability, planted, done.held, options.contacts)
+        feet = _told_contacts(feet, planted[:, : len(FOOT_POINTS)], done.held, options.contacts)
     before = pose_body(scene.body, scene.shape, rotations, root)
     after = pose_body(scene.body, scene.shape, motion.rotations_wxyz, motion.root_m)
     change = _h36m(scene, after) - _h36m(scene, before)
@@ -116,7 +131,8 @@ def _finish(scene: Scene, path: RootPath, gravity: Gravity, probability: Array, 
         root_world_m=fill.nan(motion.root_m),
         root_camera_m=fill.nan(root_camera),
         joints_camera_m=fill.nan(joints),
-        contacts=fill.zero(probability),
+        contacts=fill.zero(feet),
+        body_contacts=fill.zero(told),
         world_from_camera=np.tile(world_from_camera, (frames, 1, 1)),
         gravity=gravity,
         gravity_source=_gravity_source(options),
@@ -154,10 +170,13 @@ def _camera_pose(scene: Scene, path: RootPath, down: Array, probability: Array, 
     if options.world_from_camera is not None:
         return np.asarray(options.world_from_camera, dtype=np.float64)
     turn = world_axes(down)
-    feet = (scene.feet.positions_m + path.root_camera_m[:, None]) @ turn.T
+    points = touching_points(scene)
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
-    height = feet[..., 2] - scene.feet.clearance_m
-    floor = lowest_level_m(height[planted]) if planted.any() else floor_height(feet, scene.feet.clearance_m)
+    height = (points.positions_m + path.root_camera_m[:, None]) @ turn[2] - points.clearance_m
+    # soles are more exact than other parts of the body
+    feet = planted & (np.arange(planted.shape[1]) < len(FOOT_POINTS))
+    standing = feet if feet.any(axis=1).sum() >= _FEET_SHARE * planted.any(axis=1).sum() else planted
+    floor = lowest_level_m(height[standing]) if standing.any() else floor_height(height)
     pose = np.eye(4)
     pose[:3, :3] = turn
     start = turn @ path.root_camera_m[0]
@@ -187,7 +206,10 @@ def _warnings(scene: Scene, gravity: Gravity, options: WorldOptions) -> tuple[Cl
     doubt = None if options.gravity_camera is not None else gravity_warning(gravity)
     if doubt is not None:
         found.append(doubt)
-    if options.camera_moves:
+    if options.camera_turns:
+        text = "The camera moves; its turns and zoom were followed. Where it also travels, the path will drift"
+        found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
+    elif options.camera_moves:
         text = "The camera moves; Marionet takes it as still, so the path through the world will drift"
         found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     if not scene.seen.weights.any():

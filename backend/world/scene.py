@@ -15,6 +15,7 @@ from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world.root_path import Sightings
 from backend.world.unseen import Unseen
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
+from blender_addon.motion.body_contacts import CONTACT_PARTS, BodyParts, body_parts
 from blender_addon.motion.posing import Feet, find_feet, pose_body
 
 # how much a keypoint counts for the root; the rest of the landmarks (face, fingers) are loose on the body
@@ -23,6 +24,17 @@ _KEYPOINT_WEIGHTS = {
     "foot_index": 0.4, "ear": 0.3, "nose": 0.3,
 }  # fmt: skip
 _FOOT_KEYPOINTS = ("left_heel", "left_foot_index", "right_heel", "right_foot_index")
+# what is seen of each part that can touch the floor
+_PART_KEYPOINTS = {
+    **{
+        f"{side}_{part}": (f"{side}_{key}",)
+        for side in ("left", "right")
+        for part, key in (("knee", "knee"), ("hand", "wrist"), ("elbow", "elbow"))
+    },
+    "seat": ("left_hip", "right_hip"),
+    "back": ("left_shoulder", "right_shoulder"),
+    "head": ("left_ear", "right_ear"),
+}
 _LEAST_VISIBILITY = 0.3
 
 
@@ -37,6 +49,8 @@ class Scene:
     seen: Sightings
     feet: Feet
     foot_rays: Array
+    parts: BodyParts
+    part_rays: Array
     unseen: Unseen
 
 
@@ -57,8 +71,14 @@ def make_scene(
     weights = np.where(np.isfinite(rays).all(axis=-1), weights, 0.0)
     foot = [names.index(name) for name in _FOOT_KEYPOINTS]
     foot_rays = np.where((visibility[:, foot] > _LEAST_VISIBILITY)[..., None], rays[:, foot], np.nan)
+    known = np.where((visibility > _LEAST_VISIBILITY)[..., None], rays, np.nan)
+    part_rays = np.stack(
+        [known[:, [names.index(name) for name in _PART_KEYPOINTS[part]]].mean(axis=1) for part in CONTACT_PARTS], axis=1
+    )
     seen = Sightings(track.times_s[solved], points, np.nan_to_num(rays, nan=0.0), weights)
-    return Scene(body, shape, poses, solved, seen, find_feet(body, posed), foot_rays, unseen)
+    return Scene(
+        body, shape, poses, solved, seen, find_feet(body, posed), foot_rays, body_parts(body, posed), part_rays, unseen
+    )
 
 
 def _keypoint_weight(name: str) -> float:

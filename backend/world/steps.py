@@ -1,9 +1,11 @@
-"""Contacts of the feet with the floor, and the steps that they make. May import `motion`, `types` and its own room.
+"""Contacts of the body with the floor, and the steps that they make. May import `motion`, `types` and its own room.
 
 Pure.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,50 +15,115 @@ from backend.world.gravity import Footing, world_axes
 from backend.world.root_path import RootPath, Steps
 from backend.world.scene import Scene
 from backend.world.world_track import WorldOptions
+from blender_addon.motion.body_contacts import CONTACT_PARTS
 from blender_addon.motion.contacts import contact_probability, planted_frames, point_speed_m_s, true_runs
-from blender_addon.motion.posing import Feet
+from blender_addon.motion.posing import FOOT_POINTS, Feet
 from blender_addon.motion.temporal import median_interval_s
 
 # the lowest foot of this part of the frames counts as standing while no contact is known yet
 _FLOOR_PERCENTILE = 20.0
 _FLOOR_WINDOW_S = 1.5
 _FLOOR_DRIFT_M = 0.35
+_LONE_M = 0.12
+# seats are this high, the trunk over them as upright, the weight as far beside the feet, and they stay still
+_SEAT_M = (0.25, 0.8)
+_UPRIGHT = 0.6
+_BESIDE_M, _BESIDE_WIDTH_M = 0.12, 0.02
+_SEATED_M_S = 0.4
+# knees, hands and the trunk are round, and less exactly placed than soles
+_PART_SETTINGS = {"height_m": 0.13, "height_width_m": 0.025, "speed_m_s": 0.6, "image_speed_m_s": 0.35}
 # what sets two levels apart, and which part of all standing makes one
 _LEVEL_GAP_M = 0.12
 _LEVEL_SHARE = 0.15
 
 
-def foot_contacts(scene: Scene, root_camera_m: Array, down: Array, options: WorldOptions) -> Array:
-    """Contact probabilities (N, 4), heights measured from the floor under the feet at that time."""
+def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: WorldOptions) -> Array:
+    """Contact probabilities (N, 4 + P) of the feet and of `CONTACT_PARTS`.
+
+    Heights are measured from the floor under the body at that time.
+    """
     turn = world_axes(down)
-    positions = (scene.feet.positions_m + root_camera_m[:, None]) @ turn.T
-    positions[..., 2] -= _local_floor(scene.seen.times_s, positions, scene.feet.clearance_m)[:, None]
-    feet = Feet(positions, scene.feet.offsets_m, scene.feet.clearance_m)
-    speed = point_speed_m_s(scene.seen.times_s, scene.foot_rays) * root_camera_m[:, 2:]
-    probability = contact_probability(scene.seen.times_s, feet, options.contacts, speed)
+    points = touching_points(scene)
+    positions = (points.positions_m + root_camera_m[:, None]) @ turn.T
+    positions[..., 2] -= _local_floor(scene.seen.times_s, positions[..., 2] - points.clearance_m)[:, None]
+    speed = point_speed_m_s(scene.seen.times_s, points.rays) * root_camera_m[:, 2:]
+    times_s, feet = scene.seen.times_s, len(FOOT_POINTS)
+    standing = Feet(positions[:, :feet], scene.feet.offsets_m, scene.feet.clearance_m)
+    probability = contact_probability(times_s, standing, options.contacts, speed[:, :feet])
     # a leg that is not in the frame hangs where it is put: its foot tells nothing and holds nothing
-    return np.where(scene.unseen.feet, 0.0, probability)
+    probability = np.where(scene.unseen.feet, 0.0, probability)
+    rest = Feet(positions[:, feet:], scene.feet.offsets_m, points.clearance_m[feet:])
+    parts = contact_probability(times_s, rest, replace(options.contacts, **_PART_SETTINGS), speed[:, feet:])
+    parts = np.where(scene.unseen.parts, 0.0, parts)
+    found = np.concatenate([probability, parts], axis=1)
+    seat = feet + CONTACT_PARTS.index("seat")
+    found[:, seat] = np.maximum(found[:, seat], _seated(positions, found, point_speed_m_s(times_s, positions)[:, seat]))
+    return found
 
 
-def _local_floor(times_s: Array, positions: Array, clearance_m: Array) -> Array:
-    """The floor's height (N,) as the lowest feet of the surrounding seconds show it.
+def _seated(positions: Array, probability: Array, speed: Array) -> Array:
+    """Probability (N,) that the seat rests on a chair or a step: nobody stays still with their weight beside the feet.
+
+    `positions` (N, 4 + P, 3) in upright axes, the floor at 0; `speed` (N,) of the seat.
+    """
+    seat, back, head = (positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)] for name in ("seat", "back", "head"))
+    middle = 0.45 * seat + 0.4 * back + 0.15 * head
+    turns = np.linspace(0.0, 2.0 * np.pi, 24, endpoint=False)
+    ways = np.stack([np.cos(turns), np.sin(turns)])
+    reach = np.where((probability > 0.5)[..., None], positions[..., :2] @ ways, -np.inf).max(axis=1)
+    beside = (middle[:, :2] @ ways - reach).max(axis=1)
+    upright = (back - seat)[:, 2] > _UPRIGHT * np.linalg.norm(back - seat, axis=1)
+    high = (seat[:, 2] > _SEAT_M[0]) & (seat[:, 2] < _SEAT_M[1])
+    stands = (probability[:, : len(FOOT_POINTS)] > 0.5).any(axis=1)
+    sure = 1.0 / (1.0 + np.exp(np.clip(-(beside - _BESIDE_M) / _BESIDE_WIDTH_M, -60.0, 60.0)))
+    still = 1.0 / (1.0 + np.exp(np.clip((speed - _SEATED_M_S) / (0.25 * _SEATED_M_S), -60.0, 60.0)))
+    return np.asarray(np.where(upright & high & stands, np.minimum(sure, still), 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class TouchingPoints:
+    """Foot points and the middles of contact parts relative to the pelvis, in camera axes: `positions_m` (N, 4 + P, 3),
+    `clearance_m` (4 + P,) over what they touch, `rays` (N, 4 + P, 2) of their keypoints, NaN where not seen.
+    """
+
+    positions_m: Array
+    clearance_m: Array
+    rays: Array
+
+
+def touching_points(scene: Scene) -> TouchingPoints:
+    """All points of a person that can touch something."""
+    return TouchingPoints(
+        np.concatenate([scene.feet.positions_m, scene.parts.positions_m], axis=1),
+        np.concatenate([scene.feet.clearance_m, scene.parts.radius_m]),
+        np.concatenate([scene.foot_rays, scene.part_rays], axis=1),
+    )
+
+
+def _local_floor(times_s: Array, heights: Array) -> Array:
+    """The floor's height (N,) as the lowest points (N, P) of the surrounding seconds show it.
 
     An error of the depth or of gravity lets the whole body rise and sink slowly; the floor follows that, within
     limits: feet that are held up stay up.
     """
-    lowest = (positions[..., 2] - clearance_m).min(axis=1)
+    lowest = _lowest(heights)
     half = int(np.ceil(0.5 * _FLOOR_WINDOW_S / median_interval_s(times_s)))
     padded = np.pad(lowest, half, mode="reflect" if half < len(lowest) else "edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
     local = np.percentile(windows, _FLOOR_PERCENTILE, axis=-1)
-    whole = floor_height(positions, clearance_m)
+    whole = floor_height(heights)
     return np.clip(local, whole - _FLOOR_DRIFT_M, whole + _FLOOR_DRIFT_M)
 
 
-def floor_height(positions: Array, clearance_m: Array) -> float:
-    """The usual height of the lowest foot point, for foot points (N, 4, 3) in upright axes."""
-    lowest = (positions[..., 2] - clearance_m).min(axis=1)
-    return float(np.percentile(lowest, _FLOOR_PERCENTILE))
+def _lowest(heights: Array) -> Array:
+    """The lowest (N,) of points (N, P); one that is far below all others is an error of its depth, not the floor."""
+    first, second = np.partition(heights, 1, axis=1)[:, :2].T
+    return np.asarray(np.where(second - first > _LONE_M, second, first))
+
+
+def floor_height(heights: Array) -> float:
+    """The usual height of the lowest point, for heights (N, P) of points that can touch the floor."""
+    return float(np.percentile(_lowest(heights), _FLOOR_PERCENTILE))
 
 
 def lowest_level_m(heights: Array) -> float:
@@ -70,8 +137,9 @@ def lowest_level_m(heights: Array) -> float:
 
 
 def find_steps(scene: Scene, probability: Array, down: Array, options: WorldOptions) -> Steps:
-    """Every contact of every foot point as one step."""
+    """Every contact of every foot point and part as one step."""
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
+    points = touching_points(scene)
     frame: list[NDArray[np.intp]] = []
     step: list[NDArray[np.intp]] = []
     foot: list[Array] = []
@@ -81,8 +149,8 @@ def find_steps(scene: Scene, probability: Array, down: Array, options: WorldOpti
             inside = np.arange(first, last + 1)
             frame.append(inside)
             step.append(np.full(len(inside), len(clearance)))
-            foot.append(scene.feet.positions_m[inside, point])
-            clearance.append(scene.feet.clearance_m[point])
+            foot.append(points.positions_m[inside, point])
+            clearance.append(points.clearance_m[point])
     if not clearance:
         empty = np.zeros(0, dtype=np.intp)
         return Steps(empty, empty, np.zeros((0, 3)), np.zeros(0), down)

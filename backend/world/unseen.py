@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
-from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
+from blender_addon.motion.body import BodyShape, CanonicalBody, bare_name, canonical_body, points_m
+from blender_addon.motion.body_contacts import CONTACT_PARTS
 from blender_addon.motion.contacts import true_runs
 from blender_addon.motion.posing import PosedBody, pose_body
 from blender_addon.motion.rotations import (
@@ -55,6 +56,17 @@ class Unseen:
     def feet(self) -> NDArray[np.bool_]:
         """Which of `FOOT_POINTS` (T, 4) belong to a leg that is not seen."""
         return np.repeat(self.limbs[:, :2] > 0.5, 2, axis=1)
+
+    @property
+    def parts(self) -> NDArray[np.bool_]:
+        """Which of `CONTACT_PARTS` (T, P) belong to a limb that is not seen."""
+        hidden = self.limbs > 0.5
+        limb = {"knee": 0, "hand": 2, "elbow": 2}
+        columns = np.zeros((len(hidden), len(CONTACT_PARTS)), bool)
+        for place, part in enumerate(CONTACT_PARTS):
+            if bare_name(part) in limb:
+                columns[:, place] = hidden[:, limb[bare_name(part)] + part.startswith("right")]
+        return columns
 
     @property
     def legs_share(self) -> float:

@@ -55,12 +55,12 @@ class GravitySettings:
     """
 
     pose_sigmas_deg: tuple[float, float] = (4.0, 8.0)
-    pose_share: float = 0.7
+    pose_share: float = 0.6
     pose_wide_deg: float = 14.0
     pose_wide_share: float = 0.15
     level_roll_deg: float = 4.0
     level_pitch_deg: float = 15.0
-    usual_share: float = 0.72
+    usual_share: float = 0.74
     tilted_deg: float = 25.0
     tilted_share: float = 0.25
     floor_sigma_m: float = 0.04
@@ -75,6 +75,7 @@ class WorldOptions:
     several people share one world). `gravity_camera` (3,): only the down direction in camera axes. `gravity`: what
     was found of it together with `world_from_camera`. `edges`: straight edges of the scene, people left out.
     `camera_moves`: what `backend.camera` saw of the background; it adds a warning, the camera counts as static.
+    `camera_turns`: its turns were taken out of what is seen, which holds while it does not travel.
     """
 
     world_from_camera: Array | None = None
@@ -82,6 +83,7 @@ class WorldOptions:
     gravity: Gravity | None = None
     edges: SceneEdges | None = None
     camera_moves: bool = False
+    camera_turns: bool = False
     plant_feet: bool = True
     root: RootSettings = field(default_factory=RootSettings)
     vertical: GravitySettings = field(default_factory=GravitySettings)
@@ -97,7 +99,7 @@ class WorldTrack:
     world, root_world_m (T, 3), root_camera_m (T, 3), joints_camera_m (T, 17, 3), contacts (T, 4),
     world_from_camera (T, 4, 4). gravity is the down direction used, gravity_source where it is from; reprojection_px
     (T,) the weighted median distance between keypoints and the reprojected body; warnings are for the user;
-    figures are measured before feet were planted.
+    figures are measured before feet were planted; body_contacts (T, 9) are those of `CONTACT_PARTS`.
     """
 
     rotations_wxyz: Array
@@ -111,6 +113,7 @@ class WorldTrack:
     reprojection_px: Array
     warnings: tuple[ClipWarning, ...]
     figures: dict[str, float] = field(default_factory=dict)
+    body_contacts: Array | None = None
 
     @property
     def gravity_camera(self) -> Array:

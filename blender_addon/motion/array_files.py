@@ -20,6 +20,8 @@ from .pickled_data import Tensor, read_pickle
 
 MOST_BYTES: Final = 1 << 30
 _MOST_PICKLE: Final = 256 << 20
+# the number with which files of torch.save began before they were zip archives
+_OLD_TORCH: Final = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _KIND_REMEDY: Final = "Give a motion file: SMPL or SMPL-X motion as .npz, GVHMR or WHAM results as .pt, or BVH"
 
 
@@ -117,6 +119,10 @@ def _read_pickled(path: Path) -> Mapping[Any, Any]:
         raise MotionFileError(
             f"{path.name} was written by joblib, whose arrays lie between the pickle's own bytes",
             "Load it with joblib where it was made and save its arrays with numpy.savez or torch.save",
+        )
+    if data.startswith(_OLD_TORCH):
+        raise MotionFileError(
+            f"{path.name} was written by a torch older than 1.6", "Load it there and save it again with torch.save"
         )
     first = next(pickletools.genops(data), None)
     if first is None or first[0].name != "PROTO":

@@ -17,11 +17,12 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .clip_cameras import ClipCamera, cameras_from_record
 from .clip_groups import check_groups, group_arrays, read_groups
 from .clip_warning import ClipWarning, warnings_from_record
 from .face import FaceMotion
 from .hands import HandMotion
-from .npz_members import MemberSpec, read_members
+from .npz_members import MemberSpec, member_names, read_members
 
 Array = NDArray[np.floating]
 
@@ -81,6 +82,8 @@ class ClipHeader:
     """Quality figures of this clip by name, with units in the names."""
     warnings: tuple[ClipWarning, ...] = ()
     """What the user should know; programs decide by the codes."""
+    cameras: tuple[ClipCamera, ...] = ()
+    """Every video of a take that was solved from several, in their order; empty for one video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,9 @@ class MotionClip:
     contacts (T, 4) probability that left heel, left toe, right heel, right toe stand on the ground.
     intrinsics K (3, 3) in px; world_from_camera (T, 4, 4); bone_scales (J,) of the person's body shape.
     hands, face: fingers and expression, where they were asked for.
+    body_contacts (T, 9) probability that each of `CONTACT_PARTS` touches the floor or a support, joint_confidence
+    (T, J) 0 where a joint is not in the frame to 1 where it is seen, focal_scale (T,) of a lens that zooms: each
+    frame's focal length over that of `intrinsics`. None in clips without them.
     """
 
     times_s: Array
@@ -119,6 +125,9 @@ class MotionClip:
     header: ClipHeader
     hands: HandMotion | None = None
     face: FaceMotion | None = None
+    body_contacts: Array | None = None
+    joint_confidence: Array | None = None
+    focal_scale: Array | None = None
 
     def __len__(self) -> int:
         return len(self.times_s)
@@ -147,6 +156,12 @@ _SHAPES: dict[str, tuple[str | int, ...]] = {
     "world_from_camera": ("T", 4, 4),
     "bone_scales": ("J",),
 }
+# arrays that a clip may lack: other programs and earlier versions do not write them
+_OPTIONAL: dict[str, tuple[str | int, ...]] = {
+    "body_contacts": ("T", 9),
+    "joint_confidence": ("T", "J"),
+    "focal_scale": ("T",),
+}
 _NAMES: dict[str, tuple[str | int, ...]] = {
     "body_joint_names": ("J",),
     "joint_names": ("H",),
@@ -157,6 +172,7 @@ _MEMBERS = {
     **{name: MemberSpec("U", shape, _MAX_NAMES_BYTES) for name, shape in _NAMES.items()},
     **{name: MemberSpec("fiu", shape, MAX_CLIP_BYTES) for name, shape in _SHAPES.items()},
 }
+_OPTIONAL_MEMBERS = {name: MemberSpec("fiu", shape, MAX_CLIP_BYTES) for name, shape in _OPTIONAL.items()}
 # Arrays that are there for every frame; the others hold NaN where the person is not.
 _FINITE = ("times_s", "bone_scales")
 # a clip that was kept from the preview has no camera: NaN
@@ -167,7 +183,8 @@ def check_clip(clip: MotionClip) -> None:
     """Raise ClipError when shapes disagree, times do not increase, or rotations are not unit quaternions."""
     frames = len(clip.times_s)
     sizes = {"T": frames} | {str(shape[0]): len(getattr(clip, name)) for name, shape in _NAMES.items()}
-    for name, letters in _SHAPES.items():
+    present = {name: letters for name, letters in _OPTIONAL.items() if getattr(clip, name) is not None}
+    for name, letters in (_SHAPES | present).items():
         shape = tuple(sizes[letter] if isinstance(letter, str) else letter for letter in letters)
         actual = np.shape(getattr(clip, name))
         if actual != shape:
@@ -215,6 +232,7 @@ def clip_to_bytes(clip: MotionClip) -> bytes:
     """The file's bytes: an uncompressed-name, compressed-data npz with the header as one JSON string array."""
     header = {"format": "marionet-clip", "version": CLIP_FORMAT_VERSION, **_record_of_header(clip.header)}
     arrays = {name: np.asarray(getattr(clip, name)) for name in _SHAPES}
+    arrays |= {name: np.asarray(value) for name in _OPTIONAL if (value := getattr(clip, name)) is not None}
     names = {name: np.array(getattr(clip, name)) for name in _NAMES}
     groups = group_arrays(clip.hands, clip.face)
     stream = io.BytesIO()
@@ -246,7 +264,9 @@ def _read(stream: BinaryIO, path: object) -> MotionClip:
     if not isinstance(header, dict):
         raise ClipError(f"{path} is an npz file but not a Marionet clip")
     _check_version(header, path)
-    parts: dict[str, Any] = read_members(stream, _MEMBERS, MAX_CLIP_BYTES)
+    there = member_names(stream)
+    members = _MEMBERS | {name: spec for name, spec in _OPTIONAL_MEMBERS.items() if name in there}
+    parts: dict[str, Any] = read_members(stream, members, MAX_CLIP_BYTES)
     del parts["header"]
     parts |= {name: tuple(str(item) for item in parts[name]) for name in _NAMES}
     hands, face = read_groups(stream)
@@ -274,6 +294,8 @@ def _check_version(header: dict[str, object], path: object) -> None:
 def _record_of_header(header: ClipHeader) -> dict[str, object]:
     """Warnings are stored as sentences, which every version reads, with their codes beside them."""
     record = asdict(header)
+    if not header.cameras:
+        del record["cameras"]  # a clip of one video is written as ever
     record["warnings"] = [warning.text for warning in header.warnings]
     record["warning_codes"] = [warning.code.value for warning in header.warnings]
     return record
@@ -287,9 +309,18 @@ def _header_from_record(record: dict[str, Any]) -> ClipHeader:
         if name == "warnings":
             texts = _header_value(name, record.get(name, []), ())
             known[name] = warnings_from_record(texts, record.get("warning_codes"))
+        elif name == "cameras":
+            known[name] = _header_cameras(record.get(name, []))
         elif name in record:
             known[name] = _header_value(name, record[name], getattr(defaults, name))
     return ClipHeader(**known)
+
+
+def _header_cameras(record: Any) -> tuple[ClipCamera, ...]:
+    try:
+        return cameras_from_record(record)
+    except ValueError as fault:
+        raise ClipError(f"the clip header's {fault}", "solve the videos again") from fault
 
 
 def _header_value(name: str, value: Any, default: Any) -> Any:

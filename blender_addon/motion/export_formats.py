@@ -109,6 +109,8 @@ EXPORT_FORMATS = (
                 "use_selection": True,
                 "export_animations": True,
                 "export_animation_mode": "ACTIVE_ACTIONS",
+                # else every other action of the file that fits is played and written too, and leaves its last frame
+                "export_anim_single_armature": False,
                 "export_frame_range": True,
                 "export_force_sampling": True,
                 "export_optimize_animation_size": False,

@@ -47,7 +47,18 @@ def seen_speed_m_s(clip: MotionClip) -> Array:
     known = clip.keypoint_confidence[:, rows] >= _LEAST_CONFIDENCE
     rays = (pixels - clip.intrinsics[:2, 2]) / np.diag(clip.intrinsics)[:2]
     rays = np.where(known[..., None], rays, np.nan)
+    if clip.focal_scale is not None:
+        rays = _seen_still(clip, rays)
     return np.asarray(point_speed_m_s(clip.times_s, rays) * clip.root_camera_m[:, 2:])
+
+
+def _seen_still(clip: MotionClip, rays: Array) -> Array:
+    """Normalised image coordinates (T, N, 2) as the first frame's camera would have them: the camera turns."""
+    turns = clip.world_from_camera[:1, :3, :3].swapaxes(-1, -2) @ clip.world_from_camera[:, :3, :3]
+    assert clip.focal_scale is not None
+    plane = rays / clip.focal_scale[:, None, None]
+    turned = np.concatenate([plane, np.ones_like(plane[..., :1])], axis=-1) @ turns.swapaxes(-1, -2)
+    return np.asarray(turned[..., :2] / np.where(turned[..., 2:] > 0.1, turned[..., 2:], np.nan))
 
 
 def stands(speed_m_s: Array, feet: Feet) -> NDArray[np.bool_]:
@@ -88,6 +99,8 @@ def kept_step_motion(clip: MotionClip, feet: Feet) -> float:
     seen = seen_speed_m_s(clip)
     points = world_to_camera(clip.world_from_camera, feet.positions_m)
     rays = points[..., :2] / np.where(points[..., 2:] > 0.1, points[..., 2:], np.nan)
+    if clip.focal_scale is not None:
+        rays = _seen_still(clip, rays * clip.focal_scale[:, None, None])
     own = point_speed_m_s(clip.times_s, rays) * clip.root_camera_m[:, 2:]
     moving = (seen > _STEPS_M_S) & np.isfinite(own)
     return float(np.median(np.minimum(own[moving] / seen[moving], 2.0))) if moving.any() else 1.0

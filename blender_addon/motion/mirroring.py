@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .body import canonical_body
+from .body_contacts import CONTACT_PARTS
 from .clip import MotionClip
 from .face import mirror_face
 from .hands import mirror_hands
@@ -49,10 +50,16 @@ def mirror_clip(clip: MotionClip) -> MotionClip:
         contacts=clip.contacts[:, _partners(FOOT_POINTS)],
         world_from_camera=camera,
         bone_scales=clip.bone_scales[body.mirror],
+        body_contacts=_mirrored_columns(clip.body_contacts, _partners(CONTACT_PARTS)),
+        joint_confidence=_mirrored_columns(clip.joint_confidence, joints),
         hands=mirror_hands(clip.hands) if clip.hands is not None else None,
         face=mirror_face(clip.face) if clip.face is not None else None,
     )
     return _placed_as(mirrored, clip)
+
+
+def _mirrored_columns(values: Array | None, order: NDArray[np.intp]) -> Array | None:
+    return None if values is None else values[:, order]
 
 
 def _partner(name: str) -> str:

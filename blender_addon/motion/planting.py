@@ -119,10 +119,12 @@ def plant_feet(
     motion: Motion,
     planted: NDArray[np.bool_],
     settings: PlantSettings | None = None,
+    rests: NDArray[np.bool_] | None = None,
 ) -> PlantedMotion:
     """Hold every planted foot point of `planted` (T, 4), in the order of `FOOT_POINTS`, at one place.
 
-    Frames with NaN stay as they are and end a contact. Rotations outside the legs never change.
+    Where the body `rests` (T,) on something besides its feet the root stays: only the legs bring the feet to their
+    places. Frames with NaN stay as they are and end a contact. Rotations outside the legs never change.
     """
     settings = settings or PlantSettings()
     rotations, root = motion.rotations_wxyz.astype(np.float64), motion.root_m.astype(np.float64)
@@ -131,24 +133,32 @@ def plant_feet(
     for run in finite_runs(motion.times_s, whole, resumed_s(motion.times_s)):
         if planted[run].any():
             part = Motion(motion.times_s[run], rotations[run], root[run])
-            done = _plant_run(body, shape, part, planted[run], settings)
+            free = np.ones(len(part.times_s)) if rests is None else _free(part.times_s, rests[run], settings)
+            done = _plant_run(_posed_scene(body, shape, part, settings), part, planted[run], free)
             rotations[run], root[run], held[run] = done.motion.rotations_wxyz, done.motion.root_m, done.held
     return PlantedMotion(Motion(motion.times_s, rotations, root), held)
 
 
-def _plant_run(
-    body: CanonicalBody, shape: BodyShape, motion: Motion, planted: NDArray[np.bool_], settings: PlantSettings
-) -> PlantedMotion:
+def _free(times_s: Array, rests: NDArray[np.bool_], settings: PlantSettings) -> Array:
+    """How far (T,) the root may follow the feet: 0 while the body rests on something else, 1 away from it."""
+    free = (~rests).astype(np.float64)[:, None]
+    return np.minimum(filter_positions(Gaussian(settings.root_sigma_s), times_s, free)[:, 0], free[:, 0])
+
+
+def _posed_scene(body: CanonicalBody, shape: BodyShape, motion: Motion, settings: PlantSettings) -> _Scene:
     posed = pose_body(body, shape, motion.rotations_wxyz, motion.root_m)
-    scene = _Scene(body, posed, find_feet(body, posed), motion.times_s, settings)
+    return _Scene(body, posed, find_feet(body, posed), motion.times_s, settings)
+
+
+def _plant_run(scene: _Scene, motion: Motion, planted: NDArray[np.bool_], free: Array) -> PlantedMotion:
     held = [_hold_foot(scene, planted, side) for side in (0, 1)]
-    move = _root_move(scene, held)
+    move = _root_move(scene, held) * free[:, None]
     targets = [_ankle_target_m(scene, foot, move) for foot in held]
-    move[:, 2] -= _pelvis_drop_m(scene, move, held, targets)
+    move[:, 2] -= _pelvis_drop_m(scene, move, held, targets) * free
     rotations = motion.rotations_wxyz.copy()
-    moved = PosedBody(posed.positions_m + move[:, None], posed.world_wxyz, shape)
+    moved = PosedBody(scene.posed.positions_m + move[:, None], scene.posed.world_wxyz, scene.posed.shape)
     for foot, target in zip(held, targets, strict=True):
-        _lead_leg(body, moved, rotations, foot, target)
+        _lead_leg(scene.body, moved, rotations, foot, target)
     done = Motion(motion.times_s, rotations, motion.root_m + move)
     return PlantedMotion(done, np.concatenate([foot.on for foot in held], axis=1))
 

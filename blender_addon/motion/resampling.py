@@ -21,7 +21,8 @@ from .rotations import (
 from .temporal import bracket, finite_runs, interpolate_cubic, median_interval_s, per_frame
 
 _LINEAR = ("joints_camera_m", "keypoints_px", "keypoint_confidence", "confidence", "score", "margin", "contacts")
-_ZERO_WHEN_ABSENT = ("keypoint_confidence", "confidence", "contacts")
+_LINEAR_OPTIONAL = ("body_contacts", "joint_confidence", "focal_scale")
+_ZERO_WHEN_ABSENT = ("keypoint_confidence", "confidence", "contacts", "body_contacts", "joint_confidence")
 # A time this close to a source frame, in parts of a frame, takes that frame and no neighbour. Rates come rounded:
 # Blender keeps 1.001 in 32 bits, which puts frame 10,000 of a 23.976 fps clip 5e-4 of a frame off.
 _ON_FRAME = 1e-3
@@ -103,7 +104,10 @@ def sample_clip(clip: MotionClip, times_s: Array) -> MotionClip:
         raise ClipError("sample times must increase and there must be at least one")
     before, weight, present = _places(clip, times_s)
     after = np.minimum(before + 1, len(clip) - 1)
-    linear = {name: _masked(_linear(getattr(clip, name), before, after, weight), present, name) for name in _LINEAR}
+    linear = {
+        name: _masked(_linear(getattr(clip, name), before, after, weight), present, name)
+        for name in _linear_names(clip)
+    }
     rotations = quaternion_slerp(clip.rotations_wxyz[before], clip.rotations_wxyz[after], weight[:, None])
     rotations = np.where(present[:, None, None], rotations, np.nan)
     sampled = replace(
@@ -192,7 +196,7 @@ def _camera_poses(poses: Array, before: NDArray[np.intp], after: NDArray[np.intp
 
 def take_frames(clip: MotionClip, frames: NDArray[np.intp]) -> MotionClip:
     """The clip's frames of these numbers (N,), in this order; every array that goes by the frame is taken along."""
-    names = ("times_s", "rotations_wxyz", "root_world_m", "root_camera_m", "world_from_camera", *_LINEAR)
+    names = ("times_s", "rotations_wxyz", "root_world_m", "root_camera_m", "world_from_camera", *_linear_names(clip))
     hands, face = clip.hands, clip.face
     groups = replace(
         clip,
@@ -200,6 +204,10 @@ def take_frames(clip: MotionClip, frames: NDArray[np.intp]) -> MotionClip:
         face=None if face is None else FaceMotion(face.weights[frames], face.confidence[frames]),
     )
     return _with_arrays(groups, {name: getattr(clip, name)[frames] for name in names})
+
+
+def _linear_names(clip: MotionClip) -> tuple[str, ...]:
+    return (*_LINEAR, *(name for name in _LINEAR_OPTIONAL if getattr(clip, name) is not None))
 
 
 def _with_arrays(clip: MotionClip, arrays: dict[str, Array]) -> MotionClip:

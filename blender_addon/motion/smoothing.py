@@ -22,6 +22,8 @@ from .rotations import Array, quaternion_slerp
 from .temporal import Butterworth, TemporalFilter, filter_positions, filter_rotations, finite_runs
 
 # which joints each part's filter works on, by the canonical body's names without the side
+# contacts of other parts than the feet that are surer than this hold the body
+_RESTS = 0.5
 _PART_JOINTS: dict[str, tuple[str, ...]] = {
     "torso": ("pelvis", "spine", "chest", "upper_chest"),
     "head": ("neck", "head"),
@@ -128,7 +130,8 @@ def smooth_clip(clip: MotionClip, settings: SmoothSettings) -> MotionClip:
     motion, contacts = Motion(clip.times_s, smooth_rotations, smooth_root), clip.contacts
     if settings.plant is not None:
         planted = planted_frames(clip.times_s, contacts, settings.contacts)
-        done = plant_feet(clip_body(clip), clip_shape(clip), motion, planted, settings.plant)
+        rests = None if clip.body_contacts is None else (clip.body_contacts > _RESTS).any(axis=1)
+        done = plant_feet(clip_body(clip), clip_shape(clip), motion, planted, settings.plant, rests)
         motion, released = done.motion, planted & ~done.held
         contacts = np.where(released, np.minimum(contacts, 0.5 * settings.contacts.leave), contacts)
     return with_motion(_smoothed_groups(clip, settings), motion.rotations_wxyz, motion.root_m, contacts)

@@ -140,6 +140,15 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         ],
         default="best",
     )
+    hands: BoolProperty(
+        name="Hands",
+        description="Solve the fingers too; takes longer, and needs hands that are large enough in the image",
+    )
+    face: BoolProperty(
+        name="Face",
+        description="Solve the expression of the face too; takes longer, and needs a face "
+        "that is large enough in the image",
+    )
     live_source: StringProperty(
         name="Camera or URL",
         description="A camera of the backend's computer (camera:NAME, or its number), or the address of a stream: "

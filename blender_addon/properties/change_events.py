@@ -69,7 +69,7 @@ def cleanup_changed(_owner: Any, _context: Context) -> None:
     _later(_refresh)
 
 
-_PARTS = ("root", "torso", "arms", "legs")
+_PARTS = ("root", "torso", "arms", "legs", "fingers", "face")
 _STRENGTHS = ("off", "light", "medium", "heavy")
 
 

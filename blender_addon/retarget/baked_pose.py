@@ -90,6 +90,15 @@ class PropertyValue:
 
 
 @dataclass(frozen=True, slots=True)
+class ShapeValues:
+    """A shape key's values (T,), 0..1, on the mesh object of that name."""
+
+    mesh: str
+    key: str
+    values: Array
+
+
+@dataclass(frozen=True, slots=True)
 class JointNote:
     """A joint and what is to say about it."""
 
@@ -116,6 +125,7 @@ class BakedPose:
     the bone's own `rotation_modes`. `locations` are for roots and IK controls only. `present` (T,) is False where the
     clip has no person: values there hold the nearest known pose and need no key. `properties` are constant,
     and so are the rotations of the bones in `still`, which need keys at both ends alone.
+    `shapes` are the face's shape keys.
     """
 
     times_s: Array
@@ -128,3 +138,4 @@ class BakedPose:
     present: NDArray[np.bool_]
     report: RetargetReport
     still: frozenset[str] = frozenset()
+    shapes: tuple[ShapeValues, ...] = ()

@@ -26,7 +26,7 @@ from .map_report import MapReport
 from .posed_source import PosedSource, source_of_skeleton
 from .reference_pose import on_a_standing_frame, set_upright, standing_frame, stands_at_rest
 from .source_bones import following_bones
-from .source_ground import find_ground
+from .source_ground import find_ground, lowest_floor
 
 Array = NDArray[np.floating]
 
@@ -35,6 +35,8 @@ ARMATURE = "armature"
 # leg lengths in m that a person can have, small children and giants of games included; others are of another unit
 _SHORTEST_LEG_M, _LONGEST_LEG_M = 0.3, 1.6
 _MOST_FRAMES = 400_000
+# bones that move less than this part of the body's size do not move
+_NO_MOTION = 1e-5
 _NOT_OF_SOURCES = "no fingers were found"
 # knees that bend this far the wrong way (cosine) on average mean exchanged sides
 _WRONG_WAY, _BENT_DEG = -0.3, 25.0
@@ -115,10 +117,18 @@ def _refused(options: SourceOptions, problems: tuple[str, ...], remedy: str) -> 
 def _warnings(source: PosedSource, report: MapReport, motion: CanonicalMotion) -> tuple[ClipWarning, ...]:
     told = [problem for problem in report.problems if not problem.startswith(_NOT_OF_SOURCES)]
     told += source.notes
+    if _stands_still(source):
+        told.append("nothing moves: every frame holds the same pose")
     exchanged = any("left and right look swapped" in problem for problem in told)
     if not exchanged and _knees_bend_backwards(motion):
         told.append("left and right look exchanged: the knees bend backwards")
     return tuple(ClipWarning(WarningCode.SOURCE, text) for text in dict.fromkeys(told))
+
+
+def _stands_still(source: PosedSource) -> bool:
+    """Whether several frames hold one pose in one place."""
+    spread = np.ptp(source.heads_m, axis=0).max() / max(float(np.ptp(source.heads_m[0], axis=0).max()), 1e-9)
+    return source.frames > 1 and float(spread) < _NO_MOTION
 
 
 def _knees_bend_backwards(motion: CanonicalMotion) -> bool:
@@ -156,7 +166,10 @@ def _clip(
     clip = replace(clip, root_world_m=motion.root_m * scale)
     feet = motion.feet_m * scale if motion.feet_m is not None else find_feet(body, pose_clip(clip)).positions_m
     ground = find_ground(source.times_s, feet, size * scale)
-    root = clip.root_world_m - np.array([0.0, 0.0, ground.floor])
+    floor = lowest_floor(ground.floor, pose_clip(clip).positions_m, size * scale)
+    if floor < ground.floor:  # somebody on hands, or upside down: the feet do not stand
+        ground = replace(ground, contacts=np.zeros_like(ground.contacts))
+    root = clip.root_world_m - np.array([0.0, 0.0, floor])
     clip = replace(clip, root_world_m=root, contacts=ground.contacts)
     return replace(clip, header=replace(header, figures=clip_figures(clip)))
 

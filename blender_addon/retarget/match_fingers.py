@@ -90,10 +90,10 @@ def _fingers_by_shape(rig: TargetRig, wrist: int) -> dict[str, str]:
 
 def finger_roots(rig: TargetRig, wrist: int) -> list[int]:
     """The first bones of what fans out from a hand, past the palm."""
-    return [past_palm(rig, wrist, bone) for bone in _fan(rig, wrist)]
+    return [past_palm(rig, wrist, bone) for bone in fan(rig, wrist)]
 
 
-def _fan(rig: TargetRig, wrist: int) -> list[int]:
+def fan(rig: TargetRig, wrist: int) -> list[int]:
     """The first bones of what fans out from a hand; a bone that only carries some of them is opened up."""
     children = rig.children()
     found: list[int] = []

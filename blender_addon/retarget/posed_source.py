@@ -29,6 +29,7 @@ _UP = np.array([0.0, 0.0, 1.0])
 _SHORT = 1e-4
 # how clearly a body must stand along Z to be taken for standing there, see `_height_over_depth`
 _CLEARLY = 0.5
+_MANY_FRAMES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,14 @@ def _upright(skeleton: MovingSkeleton) -> Array:
 
 
 def _standing_axis(skeleton: MovingSkeleton) -> Array:
-    """Y, or Z where the body is clearly taller along it over the frames and the rest pose does not say otherwise."""
+    """Y or Z: along which the body is taller in its rest pose. Over many frames in which it clearly stands along the
+    other one, these count: some files turn the body between both.
+    """
     posed, rest = _height_over_depth(skeleton.positions), _height_over_depth(skeleton.rest_positions[None])
-    return _UP if posed > _CLEARLY and rest > (_CLEARLY if skeleton.has_rest else -np.inf) - 1.0 else _Y
+    clear = len(skeleton) >= _MANY_FRAMES and abs(posed) > 2.0 * _CLEARLY
+    if not skeleton.has_rest or abs(rest) < _CLEARLY or clear:
+        return _UP if posed > _CLEARLY else _Y
+    return _UP if rest > 0.0 else _Y
 
 
 def _height_over_depth(positions: Array) -> float:

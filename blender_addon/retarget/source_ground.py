@@ -18,12 +18,14 @@ Array = NDArray[np.floating]
 
 # a foot point slower than this stands; levels this far apart are one floor
 _STILL_M_S, _ONE_LEVEL_M = 0.25, 0.05
+# a joint this far below the floor shows that the floor is lower; a joint lies so far inside the skin
+_FAR_BELOW_M, _SKIN_M = 0.12, 0.03
 # what part of all foot points must stand still for the floor to be known from them
 _ENOUGH = 0.03
 _LOWEST_PERCENT = 5.0
 # a foot point that moves less than this from frame to frame was planted on purpose; a motion in which most contacts
 # are such has its own contacts, and nothing else is one
-_PLANTED_M, _PLANTED_SHARE = 0.0003, 0.5
+_PLANTED_M, _PLANTED_SHARE = 0.00005, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ def find_ground(times_s: Array, feet: Array, size: float) -> Ground:
     if planted.sum() > _PLANTED_SHARE * (contacts > 0.5).sum():
         contacts = planted.astype(np.float64)
     return Ground(floor * size, contacts, found)
+
+
+def lowest_floor(floor: float, joints: Array, size: float) -> float:
+    """The floor, or a lower one where the body (T, J, 3) reaches far below it: feet in the air tell no floor."""
+    lowest = float(np.percentile(joints[..., 2].min(axis=1), _LOWEST_PERCENT))
+    return lowest - _SKIN_M * size if lowest < floor - _FAR_BELOW_M * size else floor
 
 
 def _planted(points: Array) -> NDArray[np.bool_]:

@@ -31,6 +31,7 @@ from ..retarget.target_body import measure_target
 from ..retarget.target_rig import TargetRig
 from .actions import OBJECT_PATHS
 from .bake import BakeError, BakeOptions, BakeReport, bake
+from .face_targets import read_face_targets, with_face
 from .prepare_clip import PrepareSettings, prepare_clip
 from .prop_targets import HandProp, hand_targets
 from .read_armature import read_armature
@@ -43,7 +44,8 @@ Array = NDArray[np.floating]
 class ApplyOptions:
     """How a clip goes onto a rig; `skeleton_map` None maps the bones automatically.
 
-    `parts` are those that get keys; `props` lead hands to objects of the scene.
+    `parts` are those that get keys; `props` lead hands to objects of the scene. `face` moves shape keys and
+    face bones with a clip's face; `face_table` is the path of the user's own table.
     """
 
     prepare: PrepareSettings = PrepareSettings()
@@ -52,6 +54,8 @@ class ApplyOptions:
     skeleton_map: SkeletonMap | None = None
     parts: frozenset[BodyPart] = ALL_PARTS
     props: tuple[HandProp, ...] = ()
+    face: bool = True
+    face_table: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,14 @@ def _retargeted(armature: Any, clip: MotionClip, options: ApplyOptions) -> Retar
         frames = options.bake.frame_start + (at_frames.times_s - at_frames.times_s[0]) * options.bake.fps
         wanted = replace(wanted, hand_targets_m=hand_targets(bpy.context.scene, options.props, frames))
     pose = retarget(at_frames, rig, skeleton_map, wanted)
-    return Retargeted(at_frames, keep_parts(pose, skeleton_map, options.parts), rig, skeleton_map)
+    pose = keep_parts(pose, skeleton_map, options.parts)
+    if at_frames.face is not None and options.face and BodyPart.HEAD in options.parts:
+        targets = read_face_targets(armature, rig, options.face_table)
+        pose = with_face(pose, rig, at_frames.face, targets)
+        if not targets:
+            told = "the clip has a face, but no shape key or face bone of the character has a known name"
+            pose = replace(pose, report=replace(pose.report, warnings=(*pose.report.warnings, told)))
+    return Retargeted(at_frames, pose, rig, skeleton_map)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from ..motion.quality_labels import figure_line
 from ..retarget.baked_pose import BakedPose, JointNote
 from ..retarget.joint_words import joint_label
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
+from .bake_shapes import ShapeOptions, given_back_on_a_fault, write_shapes
 from .baked_mark import mark_baked, untouched_bake
 from .object_place import local_place
 from .offset_layer import base_strip, give_offsets_back, replace_base, set_offsets_aside
@@ -118,7 +119,7 @@ def bake(armature: Any, pose: BakedPose, options: BakeOptions) -> BakeReport:
     _check_action(armature, options)
     frames = np.round(options.frame_start + np.asarray(pose.times_s) * options.fps, 4)
     channels = list(_channels(armature, pose, frames, options))
-    with _given_back_on_a_fault(armature, pose):
+    with _given_back_on_a_fault(armature, pose), given_back_on_a_fault(pose):
         return _written(armature, pose, options, frames, channels)
 
 
@@ -147,6 +148,7 @@ def _written(
         action.use_frame_range = action.use_cyclic = True
         action.frame_start, action.frame_end = first, last
     mark_baked(armature, action)
+    write_shapes(armature, pose, frames[present], _shape_options(options))
     if base is not None and offsets is not None:
         kept = replace_base(armature, base, options.name, action)
         give_offsets_back(armature, offsets)
@@ -168,6 +170,17 @@ def _written(
         warnings=(*pose.report.warnings, *_warnings(armature, present)),
         figures=dict(pose.report.figures),
         is_cyclic=options.is_cyclic,
+    )
+
+
+def _shape_options(options: BakeOptions) -> ShapeOptions:
+    return ShapeOptions(
+        options.name,
+        options.interpolation,
+        reduce=options.reduce_mm > 0,
+        is_cyclic=options.is_cyclic,
+        into_current=options.into is BakeInto.CURRENT_ACTION,
+        strip_blending=options.blend_type if options.into is BakeInto.NLA_STRIP else "",
     )
 
 

@@ -19,6 +19,12 @@ def mark_baked(animated: Any, action: Any) -> None:
         action[_MARK] = _checksum(action_fcurves(animated))
 
 
+def is_baked(animated: Any) -> bool:
+    """Whether the object's active action is a bake, edited since or not."""
+    data = animated.animation_data
+    return data is not None and data.action is not None and _MARK in data.action
+
+
 def untouched_bake(animated: Any, name: str) -> Any:
     """The object's active action where it is an earlier bake of that name, unchanged and used nowhere else, or None."""
     data = animated.animation_data

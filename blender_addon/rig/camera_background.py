@@ -23,6 +23,7 @@ Array = NDArray[np.floating]
 _SENSOR_WIDTH_MM = 36.0
 _BLENDER_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 _STILL_M = 1e-4
+_STILL_ZOOM = 1e-3
 
 
 class CameraError(ValueError):
@@ -101,9 +102,13 @@ def _place(camera: Any, clip: MotionClip, placement: CameraPlacement) -> None:
         raise CameraError("The clip does not say where its camera stood, so no camera can be made from it")
     camera.rotation_mode = "QUATERNION"
     camera.matrix_world = Matrix(matrices[known[0]].tolist())
+    frames = placement.frame_start + clip.times_s[known] * placement.fps
+    if clip.focal_scale is not None and np.ptp(clip.focal_scale) > _STILL_ZOOM:
+        lens = camera.data.lens * np.asarray(clip.focal_scale, np.float64)[known, None]
+        assign_action(camera.data, bpy.data.actions.new(f"{camera.name} zoom"))
+        write_channels(channelbag(camera.data), [Channel("lens", "Camera", frames, lens)])
     if np.abs(matrices[known] - matrices[known[0]]).max() < _STILL_M:
         return
-    frames = placement.frame_start + clip.times_s[known] * placement.fps
     turns = np.array([Matrix(matrix.tolist()).to_quaternion() for matrix in matrices[known]])
     assign_action(camera, bpy.data.actions.new(f"{camera.name} motion"))
     write_channels(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import numpy as np
 from ..motion.export_formats import Engine, ExportFormat, all_endings, format_of_ending
 from .actions import OBJECT_PATHS, action_fcurves
 from .bvh_axes import Y_UP, turned_bvh
+from .centimetre_copy import in_centimetres
+from .face_targets import face_meshes
 from .offset_layer import layers_merged
 
 
@@ -66,11 +68,16 @@ def _any_name_printed() -> Iterator[None]:
 
 
 def skinned_meshes(armature: Any) -> list[Any]:
-    """Objects of the view layer that the armature deforms; a spare costume in an excluded collection is none."""
+    """Objects of the view layer that the armature deforms, and meshes with shape keys that hang from it.
+
+    A spare costume in an excluded collection is none.
+    """
+    faces = face_meshes(armature)
     return [
         thing
         for thing in bpy.context.view_layer.objects
         if any(modifier.type == "ARMATURE" and modifier.object == armature for modifier in thing.modifiers)
+        or (thing.type == "MESH" and thing.data.shape_keys is not None and thing in faces)
     ]
 
 
@@ -121,7 +128,12 @@ def _exported(armature: Any, path: Path, kind: ExportFormat, options: ExportOpti
     chosen = [armature, *(skinned_meshes(armature) if options.with_mesh and not kind.bones_only else [])]
     path.parent.mkdir(parents=True, exist_ok=True)
     _check_engine(armature, path, kind, options)
-    with _selected(chosen), _frame_range(start, end), _any_name_printed(), _named_for(armature, options.engine):
+    with ExitStack() as meanwhile:
+        if options.engine is Engine.UNREAL and kind.name == "fbx":
+            chosen = meanwhile.enter_context(in_centimetres(armature, chosen[1:], range(start, end + 1)))
+        for prepared in (_selected(chosen), _frame_range(start, end), _any_name_printed()):
+            meanwhile.enter_context(prepared)
+        meanwhile.enter_context(_named_for(chosen[0], options.engine))
         try:
             return _run_exporter(kind, path, (start, end), options)
         except RuntimeError as fault:

@@ -17,13 +17,16 @@ from ..motion.smoothing import PRESETS, PartFilters, SmoothSettings, smooth_clip
 from ..motion.straight_legs import straighten_legs
 from ..motion.temporal import TemporalFilter
 
-# the panel's four parts and the filters that each of them sets
+# the panel's parts and the filters that each of them sets
 PART_FIELDS: dict[str, tuple[str, ...]] = {
     "root": ("root_horizontal", "root_height"),
-    "torso": ("torso", "head", "face"),
-    "arms": ("arms", "hands", "fingers"),
+    "torso": ("torso", "head"),
+    "arms": ("arms", "hands"),
     "legs": ("legs", "feet"),
+    "fingers": ("fingers",),
+    "face": ("face",),
 }
+_NOT_BODY = ("fingers", "face")
 _STRENGTH = ("off", "light", "medium", "heavy")
 
 
@@ -46,13 +49,14 @@ class PrepareSettings:
 def part_settings(strengths: dict[str, str], *, spikes: bool, gap_s: float) -> SmoothSettings:
     """Smoothing out of a preset's name per part (`PART_FIELDS`), with spike removal and gap filling of its own.
 
-    What keeps fast moves and planted feet comes from the strongest preset in use.
+    What keeps fast moves and planted feet comes from the strongest preset in use on the body.
     """
     filters: dict[str, TemporalFilter | None] = {}
     for part, names in PART_FIELDS.items():
         preset = PRESETS[strengths[part]]
         filters |= {name: getattr(preset.filters, name) for name in names}
-    strongest = PRESETS[max(strengths.values(), key=_STRENGTH.index)]
+    body = [strength for part, strength in strengths.items() if part not in _NOT_BODY]
+    strongest = PRESETS[max(body, key=_STRENGTH.index)]
     medium = PRESETS["medium"]
     gaps = replace(medium.gaps, longest_s=gap_s) if gap_s > 0 and medium.gaps is not None else None
     return replace(

@@ -41,11 +41,18 @@ class FrameSpan:
 def sample_armature(armature: Any, span: FrameSpan, fps: float) -> PosedSource:
     """The armature's bones in the world at every frame of a span.
 
-    Raises MotionFileError for an armature without bones, one that shows its rest position, and too long a span.
+    Raises MotionFileError for an armature without bones, one that Blender does not move (rest position, Edit Mode, a
+    collection that is off), and too long a span.
     """
     if armature.data.pose_position == "REST":
         raise MotionFileError(
             f"{armature.name} shows its rest position, so nothing moves", "Switch it to Pose Position (Data tab)"
+        )
+    if armature.mode == "EDIT":
+        raise MotionFileError(f"{armature.name} is in Edit Mode, where nothing moves", "Switch to Object or Pose Mode")
+    if bpy.context.view_layer.objects.get(armature.name) != armature:
+        raise MotionFileError(
+            f"{armature.name} is not in the view layer, so Blender does not move it", "Enable its collection"
         )
     if len(span.frames()) > _MOST_FRAMES:
         raise MotionFileError(
@@ -60,7 +67,7 @@ def sample_armature(armature: Any, span: FrameSpan, fps: float) -> PosedSource:
         except ValueError as fault:
             raise MotionFileError(str(fault), "Choose an armature with a body") from fault
         order = [armature.pose.bones.find(name) for name in rig.bone_names]
-        posed = [_posed(armature, order, frame) for frame in span.frames()]
+        posed = [_posed(armature, order, frame) for frame in _with_progress(span.frames())]
     finally:
         scene.frame_set(present)
     matrices = np.stack(posed)
@@ -69,6 +76,18 @@ def sample_armature(armature: Any, span: FrameSpan, fps: float) -> PosedSource:
     back = quaternion_conjugate(matrix_to_quaternion(_proper(rest[..., :3, :3], rest[..., :3, :3])))
     times = np.arange(len(posed)) / fps
     return PosedSource(rig, times, quaternion_continuous(quaternion_multiply(turn, back)), matrices[..., :3, 3])
+
+
+def _with_progress(frames: range) -> Iterator[int]:
+    """The frames, with the mouse pointer showing how far it is."""
+    manager = bpy.context.window_manager
+    manager.progress_begin(frames.start, frames.stop)
+    try:
+        for frame in frames:
+            manager.progress_update(frame)
+            yield frame
+    finally:
+        manager.progress_end()
 
 
 def _posed(armature: Any, order: list[int], frame: int) -> Array:

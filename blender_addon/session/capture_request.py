@@ -23,6 +23,8 @@ from .backend import AccessError, clip_dir, is_loopback
 from .extension import preferences
 
 _ASSUMED_HEIGHT_M = 1.70
+# what can be solved beside the body: names of settings and of capabilities of a backend
+DETAILS = ("hands", "face")
 # how much of a video before and after a pose is solved with it: motion tells what one image leaves open
 _AROUND_POSE_S = 0.5
 # the clip of an image is short and still
@@ -77,6 +79,8 @@ def solve_options(capture: Any) -> SolveOptions:
         sequence_fps=capture.sequence_fps if capture.source == "SEQUENCE" else None,
         picture_width_px=width,
         picture_height_px=height,
+        hands=capture.hands,
+        face=capture.face,
     )
 
 
@@ -103,7 +107,7 @@ def make_search(context: Context, link: BackendLink) -> PeopleSearch:
     """A search for the people in the panel's video. Raises AccessError in words."""
     capture = settings(context).capture
     path = source_path(capture)
-    options = replace(solve_options(capture), quality="fast", person="all")
+    options = replace(solve_options(capture), quality="fast", person="all", hands=False, face=False)
     return PeopleSearch(link, path, options, needs_upload(path))
 
 

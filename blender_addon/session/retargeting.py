@@ -15,6 +15,8 @@ from ..motion.resampling import sample_clip
 from ..properties import settings
 from ..rig.apply_clip import Retargeted, bake_prepared_clip, retarget_clip, rig_warnings, scene_from_clip
 from ..rig.bake import BakeInto, BakeReport
+from ..rig.face_targets import read_face_targets
+from ..rig.read_armature import read_armature
 from . import session_state
 from .clips import cleaned_clip
 from .map_rows import chosen_map
@@ -77,14 +79,16 @@ def refresh_warnings(context: Context) -> None:
     if session_state.STATE.filling_map_rows:
         return
     chosen = settings(context).retarget
-    session_state.STATE.rig_warnings = ()
+    session_state.STATE.rig_warnings, session_state.STATE.face_lines = (), ()
     if chosen.armature is None or not chosen.map_json:
         return
     try:
         skeleton_map = chosen_map(chosen)
         if skeleton_map is not None:
             session_state.STATE.rig_warnings = rig_warnings(chosen.armature, skeleton_map, retarget_options(chosen))
-    except (ValueError, KeyError, TypeError) as fault:
+        found = read_face_targets(chosen.armature, read_armature(chosen.armature), chosen.face_table)
+        session_state.STATE.face_lines = found.lines()
+    except (ValueError, KeyError, TypeError, OSError) as fault:
         session_state.STATE.rig_warnings = (str(fault),)
 
 

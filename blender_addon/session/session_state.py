@@ -20,6 +20,7 @@ from ..client.live_run import CameraListing, LiveRun, LostRecordings
 from ..client.people_search import PeopleSearch
 from ..motion.clip import MotionClip, read_clip
 from ..motion.posing import clip_body, pose_clip
+from ..rig.draw_details import detail_lines
 from ..rig.draw_skeleton import SkeletonOverlay, joint_confidence
 from ..rig.live_pose import LivePose
 
@@ -79,6 +80,8 @@ class ClipOverlay:
         positions = pose_clip(clip).positions_m
         self._joints = positions @ world_matrix[:3, :3].T + world_matrix[:3, 3]
         self._confidence = joint_confidence(clip)
+        lines, self._detail_confidence = detail_lines(clip)
+        self._details = lines @ world_matrix[:3, :3].T + world_matrix[:3, 3]
 
     def show(self, frame: float) -> None:
         """Show the clip's frame nearest to a scene frame; nothing outside the clip."""
@@ -89,6 +92,7 @@ class ClipOverlay:
             return
         row = int(np.abs(self._times_s - time_s).argmin())
         self.overlay.show(self._joints[row], self._confidence[row])
+        self.overlay.show_details(self._details[row], self._detail_confidence[row])
 
 
 @dataclass(slots=True)
@@ -134,6 +138,7 @@ class State:
     bake_lines: list[str] = field(default_factory=list)
     bake_report: Any = None
     rig_warnings: tuple[str, ...] = ()
+    face_lines: tuple[str, ...] = ()
     last_error: str = ""
     link_error: str = ""
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_NOTES))

@@ -65,6 +65,10 @@ class SolveOptions:
     """Width of the upright image in which the point of `person` is counted; 0: the video's own."""
     picture_height_px: int = unit("px", 0)
     """Height of that image."""
+    hands: bool = False
+    """Solve the fingers too."""
+    face: bool = False
+    """Solve the face too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,17 +56,29 @@ def test_an_overlay_of_motion_without_a_video_is_refused_in_words(start: Any, tm
     assert (done.out / "amass" / "amass.npz").is_file()
 
 
-def test_motion_is_found_in_folders_and_scenes_are_told_apart(tmp_path: Path) -> None:
+@needs_blender
+@pytest.mark.shared
+def test_every_action_of_a_scene_file_is_converted(start: Any, shared: Path, tmp_path: Path) -> None:
+    library = shared / "floor" / "kaykit" / "Med_MovementBasic.glb"
+    rig = shared / "characters" / "mpfb" / "mixamo.glb"  # a character without any motion
+    done = start(library, rig, tmp_path / "gone.fbx", "--format", "clip,bvh", "--blender", BLENDER).finish()
+    assert done.code == 1
+    assert done.report["Med_MovementBasic/Med_MovementBasic"]["status"] == "done"
+    clips = sorted((done.out / "Med_MovementBasic").glob("*.npz"))
+    assert len(clips) == len(list((done.out / "Med_MovementBasic").glob("*.bvh"))) == 11
+    assert "Walking_A" in " ".join(read_clip(path).header.source for path in clips)
+    assert "No action moves the bones" in done.report["mixamo/mixamo"]["error"]
+    assert "gone.fbx" in done.report["gone/gone"]["error"]
+
+
+def test_motion_is_found_in_folders(tmp_path: Path) -> None:
     for name in ("a.bvh", "b.npz", "weights.pt", "c.mp4"):
         (tmp_path / name).write_bytes(b"x")
     template = ClipTask("", kinds=(OutputKind.CLIP,))
     found = collect([str(tmp_path)], template, str(tmp_path / "out"))
     assert [Path(order.source).name for order in found] == ["a.bvh", "b.npz", "c.mp4"]
     named = collect([str(tmp_path / "weights.pt"), str(tmp_path / "take.fbx")], template, str(tmp_path / "out"))
-    assert named[0].trouble is None
-    assert named[0].is_solved
-    assert named[1].trouble is not None
-    assert "Import it in Blender" in named[1].trouble.remedy
+    assert all(order.trouble is None and order.is_solved for order in named)
 
 
 def test_what_is_no_person_is_an_error_with_a_remedy(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """Resampling by timestamps, trimming."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blender_addon.motion.clip import ClipError, MotionClip, check_clip
+from blender_addon.motion.clip import ClipError, MotionClip, check_clip, read_clip, write_clip
 from blender_addon.motion.resampling import (
     resample_clip,
     sample_clip,
@@ -130,3 +131,20 @@ def test_trim_keeps_frames_untouched() -> None:
     assert len(part) == 31
     np.testing.assert_array_equal(part.rotations_wxyz, clip.rotations_wxyz[30:61])
     check_clip(part)
+
+
+def test_contacts_of_the_body_are_kept_resampled_and_trimmed_and_may_be_missing(tmp_path: Path) -> None:
+    times, rotations, root, _ = walking(2.0)
+    plain = make_clip(times, rotations, root)
+    contacts = np.tile(np.linspace(0.0, 1.0, len(plain))[:, None], (1, 9))
+    clip = replace(plain, body_contacts=contacts)
+    for made in (plain, clip):
+        write_clip(made, tmp_path / "a.npz")
+        back = read_clip(tmp_path / "a.npz")
+        assert (back.body_contacts is None) == (made.body_contacts is None)
+    np.testing.assert_allclose(back.body_contacts, contacts)
+    half = resample_clip(clip, 0.5 / float(np.median(np.diff(times))))
+    np.testing.assert_allclose(half.body_contacts, contacts[::2], atol=1e-6)
+    assert len(trim_clip(clip, 0.5, 1.0).body_contacts) == len(trim_clip(clip, 0.5, 1.0))
+    with pytest.raises(ClipError, match="body_contacts"):
+        check_clip(replace(clip, body_contacts=contacts[:, :5]))

@@ -31,7 +31,7 @@ from blender_addon.retarget.target_rig import TargetRig
 from tests.motion.foreign_motion import Y_UP, bvh_text, smpl_rotations
 from tests.retarget.evaluate_rig import evaluate_matrices
 from tests.retarget.named_rigs import RigBuilder, family_rig
-from tests.retarget.random_motion import LIMBS, random_clip, walk_clip
+from tests.retarget.random_motion import LIMBS, make_clip, random_clip, walk_clip
 from tests.retarget.test_auto_map import HIND, animal
 
 SAMPLE = read_clip(Path(__file__).resolve().parents[2] / "assets" / "sample_clip.npz")
@@ -126,7 +126,7 @@ def test_bvh_moves_as_the_clip_it_was_written_from(tmp_path: Path, style: str) -
     else:
         assert not told
         assert trunk_deg(found, WALK) < 0.05
-    assert contact_share(found, WALK) > 0.85
+    assert contact_share(found, WALK) > 0.8
 
 
 def test_mhr_joint_states_move_as_the_clip(tmp_path: Path) -> None:
@@ -309,3 +309,39 @@ def test_limbs_of_real_takes_point_where_the_file_says(shared: Path, take: str) 
     assert angles_deg(shin, own).max() < 0.05
     head = pose_clip(found).positions_m[:, canonical_body().joint_index("head"), 2]
     assert 1.2 < np.median(head) < 1.8
+
+
+def test_a_source_that_stands_still_says_so() -> None:
+    families = {family.family: family for family in rig_families()}
+    rig, _ = family_rig(families["mixamo"])
+    found = clip_of_source(moving(rig), SourceOptions("x", ARMATURE))
+    assert any("nothing moves" in warning.text for warning in found.header.warnings)
+
+
+def test_a_handstand_has_its_floor_below_the_hands() -> None:
+    families = {family.family: family for family in rig_families()}
+    rig, skeleton_map = family_rig(families["mixamo"])
+    source = as_source(rig, WALK, RetargetOptions(plant_feet=False), skeleton_map)
+    over = np.array([0.0, 1.0, 0.0, 0.0])  # half a turn about X
+    heads = source.heads_m * np.array([1.0, -1.0, -1.0])
+    turned = replace(source, heads_m=heads, deltas_wxyz=quaternion_multiply(over, source.deltas_wxyz))
+    found = clip_of_source(turned, SourceOptions("x", ARMATURE))
+    lowest = pose_clip(found).positions_m[..., 2].min(axis=1)
+    assert -0.05 < np.percentile(lowest, 5) < 0.05
+    assert not (found.contacts > 0.5).any()
+
+
+def test_a_single_bent_pose_keeps_the_axes_of_its_rest_pose(tmp_path: Path) -> None:
+    body = canonical_body()
+    rotations = np.zeros((1, len(body.joint_names), 4))
+    rotations[..., 0] = 1.0
+    rotations[0, 0] = [np.sqrt(0.5), -np.sqrt(0.5), 0.0, 0.0]  # lying
+    lying = make_clip(rotations, np.array([[0.0, 0.0, 0.15]]))
+    twice = replace(
+        make_clip(np.repeat(rotations, 2, 0), np.repeat(lying.root_world_m, 2, 0)), bone_scales=lying.bone_scales
+    )
+    (tmp_path / "lying.bvh").write_text(bvh_text(twice, "mixamo"))
+    (skeleton,) = read_motion_file(tmp_path / "lying.bvh")
+    found = clip_of_skeleton(skeleton, SourceOptions("lying.bvh"))
+    assert angles_deg(directions(found), directions(twice)).max() < 0.05
+    assert np.ptp(pose_clip(found).positions_m[0, :, 2]) < 0.6

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from backend.world import WorldOptions, WorldTrack, place_in_world
-from blender_addon.motion.body import canonical_body
+from blender_addon.motion.body import BodyShape, canonical_body
+from blender_addon.motion.body_contacts import CONTACT_PARTS
 from blender_addon.motion.clip_warning import WarningCode
 from blender_addon.motion.contacts import ContactSettings, planted_frames
 from blender_addon.motion.posing import find_feet, pose_body
 from blender_addon.motion.quality import foot_skate_m_s
+from blender_addon.motion.resting import heights_m
+from blender_addon.motion.rotations import rotvec_to_quaternion
 from tests.motion.motions import person_shape, read_daz_bvh, walking
 from tests.world.scenes import Camera, Noise, Scene, make_scene
 
@@ -235,3 +238,46 @@ def test_ten_thousand_frames_take_seconds() -> None:
     start = time.process_time()
     _place(scene)
     assert time.process_time() - start < 15.0
+
+
+def _posed(pose: dict[str, tuple[float, float, float]], root_z_m: float) -> Scene:
+    """Somebody in one pose who moves a little, on the floor, seen by a level camera."""
+    body, times_s = canonical_body(), np.arange(60) / 30.0
+    turns = np.zeros((60, len(body.joint_names), 3))
+    for name, turn in pose.items():
+        turns[:, body.joint_index(name)] = turn
+    turns[:, body.joint_index("head")] += 10.0 * np.sin(3.0 * times_s)[:, None] * [1.0, 0.0, 0.0]
+    noise = Noise(keypoint_px=2.0, pose_white_deg=1.0, pose_slow_deg=2.0, pitch_deg=0.0, depth_m=0.2)
+    root = np.tile([0.0, 0.0, root_z_m], (60, 1))
+    return make_scene(times_s, rotvec_to_quaternion(np.deg2rad(turns)), root, Camera((3.0, -2.0, 1.4)), noise, 1.70)
+
+
+def test_hands_and_knees_are_contacts_and_come_to_the_floor() -> None:
+    sides = {"left": 1.0, "right": -1.0}
+    pose: dict[str, tuple[float, float, float]] = {"pelvis": (78, 0, 0)}
+    for name, side in sides.items():
+        pose |= {f"{name}_hip": (-78, 0, 0), f"{name}_knee": (90, 0, 0), f"{name}_ankle": (80, 0, 0)}
+        pose |= {f"{name}_shoulder": (0, 0, -78 * side), f"{name}_wrist": (0, -70 * side, 0)}
+    scene = _posed(pose, 0.475)
+    world = _place(scene, WorldOptions(gravity_camera=-scene.world_from_camera[2, :3]))
+    assert world.body_contacts is not None
+    told = dict(zip(CONTACT_PARTS, (world.body_contacts > 0.5).mean(axis=0), strict=True))
+    assert all(told[f"{side}_{part}"] > 0.5 for side in sides for part in ("knee", "hand")), told
+    assert max(told["head"], told["back"], told["seat"]) == 0.0
+    shape = BodyShape(1.70, scene.poses.bone_scales)
+    height = heights_m(canonical_body(), pose_body(canonical_body(), shape, world.rotations_wxyz, world.root_world_m))
+    hands = [4 + CONTACT_PARTS.index(f"{side}_hand") for side in sides]
+    assert np.abs(height[:, hands]).mean() < 0.03
+    assert height.min() > -0.06
+
+
+def test_a_seat_beside_the_feet_rests_on_a_chair_and_a_standing_person_on_none() -> None:
+    sitting = {
+        f"{side}_{joint}": (turn, 0, 0) for side in ("left", "right") for joint, turn in (("hip", -88), ("knee", 88))
+    }
+    scene = _posed(sitting, 0.50)
+    world = _place(scene, WorldOptions(gravity_camera=-scene.world_from_camera[2, :3]))
+    assert world.body_contacts is not None
+    assert (world.body_contacts[:, CONTACT_PARTS.index("seat")] > 0.5).mean() > 0.8
+    _, walk = _walk(Camera((0.0, -7.0, 1.5)), Noise())
+    assert not (_place(walk).body_contacts > 0.5).any()

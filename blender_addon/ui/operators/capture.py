@@ -19,7 +19,7 @@ from ...session import capture_request, session_state
 from ...session.backend import AccessError, ensure_link
 from ...session.clips import enter_captured_clips, loaded_clip
 from ...session.extension import EXTENSION_ID
-from ...session.preview_control import refresh_previews, show_partial
+from ...session.preview_control import adopt_active_armature, refresh_previews, show_partial
 from ...session.previews import stop_live
 from ...session.retargeting import apply_pose
 from .base import (
@@ -147,6 +147,7 @@ def start_capture(operator: Operator, context: Context, make_ticket: MakeTicket)
     except (AccessError, OSError) as fault:
         operator.report({"ERROR"}, session_state.STATE.fail(str(fault)))
         return False
+    adopt_active_armature(context)
     session_state.STATE.last_error = session_state.STATE.news = ""
     session_state.STATE.note(f"Capture of {ticket.video}: {ticket.request.options}")
     return True

@@ -18,7 +18,7 @@ from ...session import session_state
 from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
 from ...session.contact_edit import drop_contacts
 from ...session.motion_sources import ALL_ENDINGS, import_motion
-from ...session.preview_control import cover_clip, show_live, show_overlay
+from ...session.preview_control import adopt_active_armature, cover_clip, show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
 from ...session.retargeting import apply_pose, world_matrix
 from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
@@ -59,6 +59,8 @@ class MARIONET_OT_import_clip(bpy.types.Operator, ImportHelper):
                 faults.append(str(ClipError(f"There is no file {path}")))
             except FAULTS as fault:
                 faults.append(str(fault))
+        if names:
+            adopt_active_armature(context)
         return told_of_clips(self, context, names, faults)
 
 

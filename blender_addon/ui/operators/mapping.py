@@ -12,6 +12,7 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 from ...motion.body import canonical_body
 from ...properties import settings
 from ...retarget.edit_map import clear_joint, mirror_map, set_joint
+from ...retarget.find_fingers import with_fingers
 from ...retarget.map_files import read_map, write_map
 from ...rig.read_armature import read_armature
 from ...session.map_rows import (
@@ -158,6 +159,8 @@ class MARIONET_OT_load_map(bpy.types.Operator, ImportHelper):
         path = Path(bpy.path.abspath(self.filepath))
         try:
             loaded = read_map(path)
+            if not loaded.fingers:  # a map of version 0.8 or older knows none
+                loaded = with_fingers(loaded, read_armature(chosen.armature))
         except FAULTS as fault:
             return report_fault(self, fault)
         fill_rows(chosen, loaded, None, f"From {path.name}")

@@ -9,8 +9,10 @@ from bpy.types import Context, UILayout
 
 from ...properties import active_clip, settings
 from ...retarget.joint_words import joint_label, sentences, short_bone, short_label
+from ...retarget.skeleton_map import FINGER_NAMES
 from ...rig.contact_keys import PROPERTIES, property_path
 from ...rig.offset_layer import base_strip
+from ...rig.prepare_clip import PART_FIELDS
 from ...session import session_state
 from ...session.contact_edit import contact_object
 from ...session.retargeting import last_bake_is_active
@@ -43,7 +45,7 @@ class MARIONET_PT_cleanup(SidebarPanel, bpy.types.Panel):
         cleanup = settings(context).cleanup
         layout.prop(cleanup, "preset")
         column = layout.column(align=True)
-        for part in ("root", "torso", "arms", "legs"):
+        for part in PART_FIELDS:
             column.prop(cleanup, part)
         layout.prop(cleanup, "spikes")
         layout.prop(cleanup, "gap_s")
@@ -104,7 +106,8 @@ class MARIONET_PT_retarget(SidebarPanel, bpy.types.Panel):
         column.use_property_decorate = False
         column.prop(chosen, "plant_feet")
         if chosen.plant_feet:
-            column.prop(chosen, "contact_threshold", slider=True)
+            column.prop(chosen, "contact_threshold", text="Threshold", slider=True)
+        column.prop(chosen, "relax_hands")
         live = session_state.STATE.live is not None
         layout.operator("marionet.toggle_live", icon="PAUSE" if live else "PLAY", depress=live)
 
@@ -115,22 +118,32 @@ class MARIONET_UL_map(bpy.types.UIList):
     bl_idname = "MARIONET_UL_map"
 
     def draw_item(  # type: ignore[override]
-        self, context: Context, layout: UILayout, _data: Any, item: Any, _icon: int, _active: Any, _active_name: str
+        self, context: Context, layout: UILayout, data: Any, item: Any, _icon: int, _active: Any, _active_name: str
     ) -> None:
-        """Draw one joint."""
+        """Draw one joint; the row of a hand folds its fingers."""
         del context
         split = layout.split(factor=0.5)
-        split.label(text=short_label(item.name), icon=confidence_icon(item))
+        side, _, part = item.name.partition("_")
+        if part == "wrist" and any(row.name in FINGER_NAMES for row in data.rows):
+            left = split.row(align=True)
+            fold = f"show_{side}_fingers"
+            icon: Any = "TRIA_DOWN" if getattr(data, fold) else "TRIA_RIGHT"
+            left.prop(data, fold, text="", icon=icon, emboss=False)
+            left.label(text=short_label(item.name), icon=confidence_icon(item))
+        else:
+            split.label(text=short_label(item.name), icon=confidence_icon(item))
         split.label(text=short_bone(item.bone))
 
     def filter_items(  # type: ignore[override]
         self, _context: Context, data: Any, prop: str
     ) -> tuple[list[int], list[int]]:
-        """Keep joints whose own or whose bone's name holds the search text."""
+        """Keep joints whose own or whose bone's name holds the search text; else all but folded fingers."""
         rows = getattr(data, prop)
         wanted = self.filter_name.lower()
         if not wanted:
-            return [], []
+            shown = {"left": data.show_left_fingers, "right": data.show_right_fingers}
+            folded = [row.name in FINGER_NAMES and not shown[row.name.partition("_")[0]] for row in rows]
+            return [0 if hidden else self.bitflag_filter_item for hidden in folded], []
         found = [wanted in f"{joint_label(row.name)} {row.name} {row.bone} {row.more}".lower() for row in rows]
         return [self.bitflag_filter_item if hit else 0 for hit in found], []
 
@@ -168,6 +181,30 @@ class MARIONET_PT_map(SidebarPanel, bpy.types.Panel):
         column.prop(item, "more", text="", placeholder="More bones, from parent to child")
         if item.reason:
             wrapped(layout, context, f"{item.confidence:.0%}: {item.reason}")
+
+
+class MARIONET_PT_face(SidebarPanel, bpy.types.Panel):
+    """What of the character takes a face, and faces from other programs."""
+
+    bl_idname = "MARIONET_PT_face"
+    bl_label = "Face"
+    bl_parent_id = "MARIONET_PT_retarget"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw_header(self, context: Context) -> None:
+        """The switch."""
+        self.layout.prop(settings(context).retarget, "use_face", text="")
+
+    def draw(self, context: Context) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        chosen = settings(context).retarget
+        layout.prop(chosen, "face_table")
+        for number, line in enumerate(session_state.STATE.face_lines):
+            wrapped(layout, context, sentences((line,)), "NONE" if number else "INFO")
+        row = layout.row(align=True)
+        row.operator("marionet.import_face", icon="IMPORT")
+        row.operator("marionet.export_face", icon="EXPORT")
 
 
 class MARIONET_PT_props(SidebarPanel, bpy.types.Panel):
@@ -294,6 +331,7 @@ CLASSES = (
     MARIONET_PT_retarget,
     MARIONET_UL_map,
     MARIONET_PT_map,
+    MARIONET_PT_face,
     MARIONET_PT_contacts,
     MARIONET_PT_props,
     MARIONET_PT_bake,

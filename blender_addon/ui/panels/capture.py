@@ -11,6 +11,7 @@ from ...motion.clip import SOURCE_SETTING
 from ...motion.quality_words import Grade, quality_lines
 from ...properties import active_clip, settings
 from ...session import session_state
+from ...session.capture_request import DETAILS
 from ..panel_words import in_panel_words
 from .sidebar import SidebarPanel, wrapped
 
@@ -87,6 +88,14 @@ def _draw_options(column: UILayout, capture: Any) -> None:
         inner.enabled = getattr(capture, switch)
         inner.prop(capture, value, text="")
     column.prop(capture, "quality")
+    row = column.row(heading="Also Solve")
+    for name in DETAILS:
+        row.prop(capture, name, toggle=True)
+    link = session_state.STATE.link
+    if link is not None and link.status.state == "open":
+        lacking = [name for name in DETAILS if getattr(capture, name) and name not in link.status.capabilities]
+        if lacking:
+            column.label(text=f"This backend solves no {' and no '.join(lacking)}: update it", icon="ERROR")
     if capture.source != "IMAGE":
         column.prop(capture, "slow_motion")
 
@@ -220,6 +229,7 @@ class MARIONET_PT_clips(SidebarPanel, bpy.types.Panel):
         column = layout.column(align=True)
         column.operator("marionet.toggle_skeleton", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
         column.operator("marionet.make_camera", icon="CAMERA_DATA")
+        column.operator("marionet.apply_pose", icon="ARMATURE_DATA")
         _draw_clip(layout, context)
 
 
@@ -234,11 +244,14 @@ def _draw_clip(layout: UILayout, context: Context) -> None:
     column.label(text=f"{len(clip)} frames, {clip.times_s[-1] - clip.times_s[0]:.2f} s, {header.source_fps:.5g} fps")
     origin = header.settings.get(SOURCE_SETTING, "")
     if origin:
-        column.label(text=f"From {header.source} ({origin}), height {header.body_height_m:.2f} m")
+        wrapped(layout, context, f"From {header.source} ({origin})")
+        wrapped(layout, context, f"Height {header.body_height_m:.2f} m")
     else:
-        column.label(
-            text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
-        )
+        wrapped(layout, context, f"Height {header.body_height_m:.2f} m ({header.body_height_source})")
+        wrapped(layout, context, f"Lens: {header.intrinsics_source}")
+    for name, group in (("Fingers", clip.hands), ("Face", clip.face)):
+        if group is not None:
+            wrapped(layout, context, f"{name} seen in {(group.confidence > 0.0).mean():.0%} of the frames")
     for text, grade in quality_lines(header.figures):
         wrapped(layout, context, text, _GRADE_ICONS[grade])
     for warning in header.warnings:

@@ -1,0 +1,92 @@
+"""Bodies that lie, kneel or stand on their hands are on the floor, and none of them is below it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from blender_addon.motion.body import BodyShape, canonical_body
+from blender_addon.motion.body_contacts import CONTACT_PARTS
+from blender_addon.motion.planting import Motion, plant_feet
+from blender_addon.motion.posing import FOOT_POINTS, pose_body
+from blender_addon.motion.resting import heights_m, rest_body
+from blender_addon.motion.rotations import rotvec_to_quaternion
+
+BODY = canonical_body()
+SHAPE = BodyShape(BODY.height_m, np.ones(len(BODY.joint_names)))
+FRAMES = 40
+# turns about the body's left (x), back (y) and up (z), degrees
+ON_BACK = {"pelvis": (-90, 0, 0), "left_shoulder": (0, 70, 0), "right_shoulder": (0, -70, 0)}
+ON_HANDS = {
+    "pelvis": (80, 0, 0),
+    "left_hip": (-10, 0, 0),
+    "right_hip": (-10, 0, 0),
+    "left_ankle": (-40, 0, 0),
+    "right_ankle": (-40, 0, 0),
+    "left_shoulder": (0, 0, -90),
+    "right_shoulder": (0, 0, 90),
+}
+
+
+def _motion(pose: dict[str, tuple[float, float, float]], root_z_m: float) -> Motion:
+    turns = np.zeros((FRAMES, len(BODY.joint_names), 3))
+    for name, turn in pose.items():
+        turns[:, BODY.joint_index(name)] = turn
+    root = np.tile([0.0, 0.0, root_z_m], (FRAMES, 1))
+    return Motion(np.arange(FRAMES) / 30.0, rotvec_to_quaternion(np.deg2rad(turns)), root)
+
+
+def _contacts(*parts: str) -> np.ndarray:
+    planted = np.zeros((FRAMES, len(FOOT_POINTS) + len(CONTACT_PARTS)), bool)
+    for name in parts:
+        planted[:, [*FOOT_POINTS, *CONTACT_PARTS].index(name)] = True
+    return planted
+
+
+def _heights(motion: Motion) -> dict[str, float]:
+    height = heights_m(BODY, pose_body(BODY, SHAPE, motion.rotations_wxyz, motion.root_m))
+    return dict(zip([*FOOT_POINTS, *CONTACT_PARTS], np.median(height, axis=0).tolist(), strict=True))
+
+
+def test_a_body_that_lies_in_the_air_or_in_the_floor_comes_to_the_floor() -> None:
+    for root_z_m in (0.05, 0.25):
+        rested = rest_body(BODY, SHAPE, _motion(ON_BACK, root_z_m), _contacts("seat", "back"))
+        height = _heights(rested)
+        assert min(height["seat"], height["back"], height["head"]) >= -0.002
+        assert min(abs(height["seat"]), abs(height["back"]), abs(height["head"])) < 0.01
+        assert min(height["left_hand"], height["right_hand"]) > -0.005
+
+
+def test_resting_hands_come_to_the_floor_by_the_arms() -> None:
+    motion = _motion(ON_HANDS, 0.5)
+    parts = ("left_toe", "right_toe", "left_hand", "right_hand")
+    rested = rest_body(BODY, SHAPE, motion, _contacts(*parts))
+    height = _heights(rested)
+    assert abs(height["left_hand"]) < 0.01
+    assert abs(height["right_hand"]) < 0.01
+    legs = [BODY.joint_index(name) for name in ("left_hip", "left_knee", "right_hip", "spine")]
+    np.testing.assert_array_equal(rested.rotations_wxyz[:, legs], motion.rotations_wxyz[:, legs])
+
+
+def test_a_body_without_such_contacts_is_not_moved_and_one_in_the_air_not_pulled_down() -> None:
+    for parts in ((), ("left_heel", "left_toe")):
+        motion = _motion({"left_shoulder": (0, 70, 0)}, 1.4)
+        rested = rest_body(BODY, SHAPE, motion, _contacts(*parts))
+        np.testing.assert_array_equal(rested.root_m, motion.root_m)
+        np.testing.assert_array_equal(rested.rotations_wxyz, motion.rotations_wxyz)
+
+
+def test_feet_do_not_pull_a_resting_body_through_the_floor() -> None:
+    motion = _motion({}, float(BODY.rest_positions_m()[0, 2]) + 0.05)
+    feet = _contacts(*FOOT_POINTS)[:, :4]
+    pulled = plant_feet(BODY, SHAPE, motion, feet)
+    stays = plant_feet(BODY, SHAPE, motion, feet, rests=np.ones(FRAMES, bool))
+    np.testing.assert_allclose(pulled.motion.root_m[:, 2], motion.root_m[:, 2] - 0.05, atol=0.005)
+    np.testing.assert_array_equal(stays.motion.root_m, motion.root_m)
+
+
+def test_missing_frames_stay_missing() -> None:
+    motion = _motion(ON_BACK, 0.3)
+    motion.root_m[10:15] = np.nan
+    rested = rest_body(BODY, SHAPE, motion, _contacts("seat", "back"))
+    assert np.isnan(rested.root_m[10:15]).all()
+    assert np.isfinite(rested.root_m[:10]).all()

@@ -1,0 +1,66 @@
+"""Requests of takes and the command line: what is refused, and with which words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from backend.cli import main
+from backend.errors import BadInputError
+from backend.multiview.take_request import TakeRequest, parse_offsets
+from backend.multiview.types import Offset, OffsetSource, TakeSetup
+from backend.solving.request import SolveRequest
+
+
+def _videos(count: int) -> tuple[SolveRequest, ...]:
+    return tuple(SolveRequest(Path(f"{place}.mp4"), Path("take.npz")) for place in range(count))
+
+
+def test_each_video_has_a_checkpoint_of_its_own() -> None:
+    each = TakeRequest(_videos(3), Path("out/take.npz")).each()
+    assert len({one.output for one in each}) == 3
+    assert {one.output.parent for one in each} == {Path("out")}
+
+
+@pytest.mark.parametrize("count", [1, 17])
+def test_a_take_has_two_to_sixteen_videos(count: int) -> None:
+    with pytest.raises(BadInputError, match="A take has 2 to 16 videos"):
+        TakeRequest(_videos(count), Path("take.npz"))
+
+
+def test_offsets_and_set_ups_are_one_for_each() -> None:
+    with pytest.raises(BadInputError, match="1 offsets for 2 videos"):
+        TakeRequest(_videos(2), Path("take.npz"), offsets=(None,))
+    with pytest.raises(BadInputError, match="The set-up has 1 cameras, the take 2 videos"):
+        TakeRequest(_videos(2), Path("take.npz"), setup=TakeSetup(("a",), (None,)))
+
+
+def test_hands_and_faces_are_refused_in_words() -> None:
+    first, second = _videos(2)
+    with pytest.raises(BadInputError, match="not solved from several videos"):
+        TakeRequest((replace(first, hands=True), second), Path("take.npz"))
+
+
+def test_offsets_of_the_command_line() -> None:
+    assert parse_offsets([], 3) == ()
+    given = parse_offsets(["1.25,?"], 3)
+    assert given == (Offset(), Offset(1.25, 1.0, 0.002, OffsetSource.GIVEN), None)
+    assert parse_offsets(["-0.5s"], 2)[1] == Offset(-0.5, 1.0, 0.002, OffsetSource.GIVEN)
+    with pytest.raises(BadInputError, match="2 values for 2 videos"):
+        parse_offsets(["1,2"], 2)
+    with pytest.raises(BadInputError, match="no number of seconds"):
+        parse_offsets(["soon"], 2)
+
+
+def test_options_of_takes_need_several_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["solve", "one.mp4", "-o", str(tmp_path / "take.npz"), "--offset", "1"])
+    assert code == 2
+    assert "--offset is for several videos" in capsys.readouterr().err
+
+
+def test_a_missing_video_of_a_take_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["solve", str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4"), "-o", str(tmp_path / "take.npz")])
+    assert code == 3
+    assert "a.mp4" in capsys.readouterr().err
