@@ -18,25 +18,27 @@ import numpy as np
 
 from backend.camera import choose_intrinsics
 from backend.camera.edges import scene_edges
-from backend.camera.path import follow_camera, still_track
+from backend.camera.path import follow_camera, still_track, turned_poses
 from backend.embedding.augmented_views import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
+from backend.embedding.fit_terms import RefineSettings
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.part_retrieval import PartSettings
 from backend.embedding.pose_model import PoseModel, PoseOptions, load_model
-from backend.embedding.refine import RefineSettings
 from backend.errors import BadInputError, Cancelled, NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.networks import PeopleNetworks, load_people_networks
 from backend.people.options import Choice, PeopleOptions
 from backend.solving.cautions import PartlySeen, find_unseen
-from backend.solving.checkpoint import open_checkpoint
-from backend.solving.clip_assembly import assemble_clip
-from backend.solving.device import choose_device
+from backend.solving.checkpoint import Checkpoint, open_checkpoint
+from backend.solving.clip_assembly import assemble_clip, with_details
+from backend.solving.detail_pass import DetailNetworks, DetailPass, Details, load_details
+from backend.solving.details import SolvedDetails, detail_figures, detail_warnings, solve_details
+from backend.solving.device import choose_device, matrix_device
 from backend.solving.outputs import check_output, write_clips
 from backend.solving.preview import Previewer
 from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, SolveRequest, SolveResult
 from backend.solving.video_pass import TrackedVideo, VideoPass
-from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback
+from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback, SceneEdges
 from backend.video import VideoReader, open_video
 from backend.world import PlacedPerson, WorldOptions, WorldTrack, place_people
 from blender_addon.motion.clip import ClipHeader, MotionClip
@@ -61,13 +63,14 @@ class SolveModels:
     people: PeopleNetworks
     poses: PoseModel
     files: ModelFiles = SHIPPED
+    details: DetailNetworks = DetailNetworks()
 
 
 def load_models(quality: SolveQuality, device: str = "auto", files: ModelFiles = SHIPPED) -> SolveModels:
     """Load what `solve` needs. Raises WeightsError and DeviceError."""
     chosen = choose_device(device)
     people = load_people_networks(PeopleOptions(quality=quality.landmark_network, device=chosen))
-    return SolveModels(quality, chosen, people, load_model(chosen, files=files), files)
+    return SolveModels(quality, chosen, people, load_model(matrix_device(chosen), files=files), files)
 
 
 def solve(
@@ -83,39 +86,32 @@ def solve(
     frames seen so far are solved and written, and the checkpoint stays for a request with `resume`. Raises VideoError,
     NoPersonError, BadInputError, WeightsError, DeviceError, OutputError; Cancelled when nothing was done by then.
     """
-    clock = _StageClock()
+    clock = StageClock()
     progress, cancel = progress or _ignore, cancel or CancelToken()
     with clock.stage("open"):
         check_output(request.output)
-        reader = _open(request)
-        request = replace(request, person=request.person.in_frame(reader.info.width, reader.info.height))
-        intrinsics = choose_intrinsics(reader.info, request.camera)
+        opened = open_request(request)
     with clock.stage("load"):
-        models = _fitting(models, request)
-        checkpoint = open_checkpoint(request, reader.info, models.device)
-    with clock.stage("watch"):
-        previewer = _Poses(models.poses, intrinsics, request).previewer(on_chunk)
-        watcher = VideoPass(reader, checkpoint, _people_options(request, models), models.people)
-        tracked = watcher.watch(progress, cancel, previewer.preview)
-    clock.stage_s |= {"wait for decoder": tracked.waited_s, "previews": previewer.spent_s}
+        models = fitting_models(models, request)
+    watched = watch_video(opened, models, clock, (progress, cancel), on_chunk)
+    request, tracked, checkpoint = watched.request, watched.tracked, watched.checkpoint
     try:
         tracks = _chosen(tracked, request)
     except NoPersonError:
         checkpoint.discard()  # there is nothing to go on with
         raise
-    with clock.stage("camera"):
-        tracked = _followed(reader, tracked, intrinsics)
-    clips = _solve_tracks(_Job(request, reader, tracked, intrinsics, models, clock, progress), tracks)
+    clips = solve_watched(watched, models, tracks, clock, (progress, cancel))
     with clock.stage("write"):
         files = write_clips(clips, request.output)
-    if not tracked.stopped:
+    stopped = tracked.stopped or (cancel.cancelled and (request.hands or request.face))
+    if not stopped:
         checkpoint.discard()
     return SolveResult(
         clips=clips,
         files=files,
         figures=clips[0].header.figures,
         warnings=tuple(dict.fromkeys(warning for clip in clips for warning in clip.header.warnings)),
-        cancelled=tracked.stopped,
+        cancelled=stopped,
         frames=len(tracked.frame_index),
         stage_s=clock.stage_s,
         device=models.device,
@@ -133,6 +129,65 @@ def _followed(reader: VideoReader, tracked: TrackedVideo, intrinsics: Intrinsics
 
 
 @dataclass(frozen=True, slots=True)
+class OpenedVideo:
+    """A video that can be read, with its camera; the request's click is in the video's pixels."""
+
+    request: SolveRequest
+    reader: VideoReader
+    intrinsics: Intrinsics
+
+
+def open_request(request: SolveRequest) -> OpenedVideo:
+    """Open a request's video. Raises VideoError, BadInputError."""
+    reader = _open(request)
+    request = replace(request, person=request.person.in_frame(reader.info.width, reader.info.height))
+    return OpenedVideo(request, reader, choose_intrinsics(reader.info, request.camera))
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedVideo:
+    """A video after one pass over it: who was seen where, and what it was asked for (a click in the video's pixels)."""
+
+    request: SolveRequest
+    reader: VideoReader
+    tracked: TrackedVideo
+    intrinsics: Intrinsics
+    checkpoint: Checkpoint
+
+    def edges(self) -> SceneEdges:
+        """Straight edges of the scene, people left out."""
+        return scene_edges(self.tracked.segments, self.tracked.tracks, self.intrinsics)
+
+    def chosen(self) -> list[PersonTrack]:
+        """The people that the request asks for. Raises NoPersonError, BadInputError; Cancelled where nobody was seen
+        before a stop.
+        """
+        return _chosen(self.tracked, self.request)
+
+
+def watch_video(
+    opened: OpenedVideo,
+    models: SolveModels,
+    clock: StageClock,
+    control: tuple[ProgressCallback, CancelToken],
+    on_chunk: ChunkCallback | None = None,
+) -> WatchedVideo:
+    """Follow the people in a video, from the checkpoint where the request resumes. `control` tells the progress and can
+    stop the pass. Raises VideoError.
+    """
+    request, reader, intrinsics = opened.request, opened.reader, opened.intrinsics
+    with clock.stage("load"):
+        checkpoint = open_checkpoint(request, reader.info, models.device)
+    with clock.stage("watch"):
+        previewer = _Poses(models.poses, intrinsics, request).previewer(on_chunk)
+        watcher = VideoPass(reader, checkpoint, _people_options(request, models), models.people)
+        tracked = watcher.watch(*control, previewer.preview)
+    clock.add("wait for decoder", tracked.waited_s)
+    clock.add("previews", previewer.spent_s)
+    return WatchedVideo(request, reader, tracked, intrinsics, checkpoint)
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
     """What the stages after watching share."""
 
@@ -141,11 +196,39 @@ class _Job:
     tracked: TrackedVideo
     intrinsics: Intrinsics
     models: SolveModels
-    clock: _StageClock
+    clock: StageClock
     progress: ProgressCallback
 
 
-def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip, ...]:
+def _details(job: _Job, tracks: Sequence[PersonTrack], cancel: CancelToken) -> tuple[Details, ...]:
+    """Hands and faces of the people who are solved, where they are asked for."""
+    request = job.request
+    if not (request.hands or request.face) or job.tracked.stopped:
+        return tuple(Details() for _ in tracks)
+    networks = job.models.details
+    if (networks.hands is not None, networks.face is not None) != (request.hands, request.face):
+        networks = load_details(request.hands, request.face, job.models.device)
+    return DetailPass(job.reader, job.tracked, networks).watch(tracks, job.progress, cancel)
+
+
+def solve_watched(
+    watched: WatchedVideo,
+    models: SolveModels,
+    tracks: Sequence[PersonTrack],
+    clock: StageClock,
+    control: tuple[ProgressCallback, CancelToken],
+) -> tuple[MotionClip, ...]:
+    """Clips of some of the people of a video that was watched; `control` as in `watch_video`."""
+    progress, cancel = control
+    with clock.stage("camera"):
+        tracked = _followed(watched.reader, watched.tracked, watched.intrinsics)
+    job = _Job(watched.request, watched.reader, tracked, watched.intrinsics, models, clock, progress)
+    with clock.stage("details"):
+        details = _details(job, tracks, cancel)
+    return _solve_tracks(job, tracks, details)
+
+
+def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack], details: Sequence[Details]) -> tuple[MotionClip, ...]:
     """Poses of each person, all of them in one world, and smoothing."""
     solver = _Poses(job.models.poses, job.intrinsics, job.request)
     path = job.tracked.camera_path
@@ -156,30 +239,38 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack]) -> tuple[MotionClip,
         camera_turns=path is not None,
     )
     still = [track if path is None else still_track(track, path, job.intrinsics) for track in tracks]
-    poses: list[PoseTrack] = []
-    for person, track in enumerate(still):
+    solved: list[SolvedDetails] = []
+    for person, track in enumerate(tracks):
         job.progress(Progress("poses", person, len(tracks)))
         with job.clock.stage("poses"):
-            poses.append(solver.solve(track))
+            poses = solver.solve(still[person])
+            if path is not None:  # hands are seen in each frame's own axes
+                poses = turned_poses(poses, path.turns[path.rows(track.frame_index)].swapaxes(-1, -2))
+            found = solve_details(details[person], track, poses, job.intrinsics, job.tracked.cuts_s)
+            if path is not None:
+                found = replace(found, poses=turned_poses(found.poses, path.turns[path.rows(track.frame_index)]))
+            solved.append(found)
     with job.clock.stage("world"):
-        placed = place_people(poses, still, job.intrinsics, options)
+        placed = place_people([one.poses for one in solved], still, job.intrinsics, options)
     with job.clock.stage("smooth"):
-        clips = [_clip(job, person, track, placed[person]) for person, track in enumerate(tracks)]
+        clips = [_clip(job, person, track, placed[person], solved[person]) for person, track in enumerate(tracks)]
     job.progress(Progress("poses", len(tracks), len(tracks)))
     return tuple(clips)
 
 
-def _clip(job: _Job, person: int, track: PersonTrack, placed: PlacedPerson) -> MotionClip:
+def _clip(job: _Job, person: int, track: PersonTrack, placed: PlacedPerson, solved: SolvedDetails) -> MotionClip:
     """One placed person as a smoothed clip."""
     world = placed.world
     header = replace(
         _header(job, person, track, world),
-        figures=world.figures,
+        figures={**world.figures, **detail_figures(solved)},
         gravity_source=world.gravity_source,
         gravity_uncertainty_deg=round(world.gravity_uncertainty_deg, 1),
         body_height_source="given" if placed.poses.height_m == job.request.height_m else "assumed",
     )
+    header = replace(header, warnings=(*header.warnings, *detail_warnings(solved)))
     clip = assemble_clip(job.tracked, track, placed.poses, world, job.intrinsics, header)
+    clip = with_details(clip, job.tracked.frame_index, track, solved.hands, solved.face)
     return _with_figures(smooth_clip(clip, PRESETS[job.request.smoothing]))
 
 
@@ -201,31 +292,35 @@ class _Poses:
         return self.model.solve(track, self.intrinsics, self._options(draft=True))
 
     def _options(self, draft: bool) -> PoseOptions:
-        """A draft takes the towers' pose; `fast` climbs two steps, looks in two ways instead of four, and retrieves
-        whole poses alone.
-        """
-        quality = self.request.quality
-        views: tuple[View, ...] = ALL_VIEWS
-        if draft:
-            refine, views = RefineSettings(iterations=0), ONE_VIEW
-        elif quality is SolveQuality.FAST:
-            refine, views = RefineSettings(iterations=2), TWO_VIEWS
-        else:
-            refine = RefineSettings()
-        whole = draft or quality is SolveQuality.FAST
-        return PoseOptions(
-            parts=None if whole else PartSettings(),
-            retrieval_share=0.3 if whole else 0.5,
-            height_m=self.request.height_m or ASSUMED_HEIGHT_M,
-            gravity_camera=self.request.gravity_camera,
-            views=views,
-            neighbours=100 if quality is SolveQuality.FAST else 200,
-            refine=refine,
-        )
+        return pose_options(self.request, draft)
+
+
+def pose_options(request: SolveRequest, draft: bool = False) -> PoseOptions:
+    """How a request's poses are solved. A draft takes the towers' pose; `fast` climbs two steps, looks in two ways
+    instead of four, and retrieves whole poses alone.
+    """
+    quality = request.quality
+    views: tuple[View, ...] = ALL_VIEWS
+    if draft:
+        refine, views = RefineSettings(iterations=0), ONE_VIEW
+    elif quality is SolveQuality.FAST:
+        refine, views = RefineSettings(iterations=2), TWO_VIEWS
+    else:
+        refine = RefineSettings()
+    whole = draft or quality is SolveQuality.FAST
+    return PoseOptions(
+        parts=None if whole else PartSettings(),
+        retrieval_share=0.3 if whole else 0.5,
+        height_m=request.height_m or ASSUMED_HEIGHT_M,
+        gravity_camera=request.gravity_camera,
+        views=views,
+        neighbours=100 if quality is SolveQuality.FAST else 200,
+        refine=refine,
+    )
 
 
 @dataclass(slots=True)
-class _StageClock:
+class StageClock:
     """Adds up wall-clock seconds by stage."""
 
     stage_s: dict[str, float] = field(default_factory=dict)
@@ -236,7 +331,11 @@ class _StageClock:
         try:
             yield
         finally:
-            self.stage_s[name] = self.stage_s.get(name, 0.0) + time.monotonic() - begun
+            self.add(name, time.monotonic() - begun)
+
+    def add(self, name: str, spent_s: float) -> None:
+        """Seconds more of a stage."""
+        self.stage_s[name] = self.stage_s.get(name, 0.0) + spent_s
 
 
 def _open(request: SolveRequest) -> VideoReader:
@@ -254,7 +353,7 @@ def _outside(frame: int, span: str) -> BadInputError:
     )
 
 
-def _fitting(models: SolveModels | None, request: SolveRequest) -> SolveModels:
+def fitting_models(models: SolveModels | None, request: SolveRequest) -> SolveModels:
     """The given models where they are what the request asks for, else newly loaded ones."""
     device = choose_device(request.device)
     wanted = (request.quality, device, request.model)
@@ -332,6 +431,7 @@ def _header(job: _Job, person: int, track: PersonTrack, world: WorldTrack) -> Cl
             "slow_motion": f"{request.slow_motion:g}",
             "device": job.models.device,
             "landmarks": request.quality.landmark_network.value,
+            **{name: "on" for name in ("hands", "face") if getattr(request, name)},
         },
         warnings=_warnings(job, world, unseen),
     )

@@ -11,7 +11,24 @@ from .properties import change_events
 from .session import map_rows, preview_control, previews, retargeting, session_state
 from .session.backend import close_link
 from .ui import preferences, translations
-from .ui.operators import animate, backend, base, capture, clips, finishing, help, mapping, people, pick_point, sources
+from .ui.operators import (
+    animate,
+    backend,
+    base,
+    capture,
+    clips,
+    contacts,
+    faces,
+    finishing,
+    help,
+    layers,
+    live,
+    mapping,
+    motion_sources,
+    people,
+    pick_point,
+    sources,
+)
 from .ui.panels import animate as animate_panels
 from .ui.panels import capture as capture_panels
 from .ui.panels import sidebar
@@ -22,13 +39,18 @@ MODULES = (
     preferences,
     backend,
     capture,
+    live,
     finishing,
     people,
     sources,
     pick_point,
     clips,
+    contacts,
+    motion_sources,
     mapping,
+    faces,
     animate,
+    layers,
     help,
     sidebar,
     capture_panels,
@@ -82,6 +104,7 @@ def _stop_work() -> None:
         base.poll_link,
         backend.poll_setup,
         capture.tick_orphaned_capture,
+        live.tick_live,
         finishing.tick_finishing,
         people.poll_people,
     )
@@ -89,6 +112,9 @@ def _stop_work() -> None:
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
     session_state.STATE.capture = None
+    if session_state.STATE.live_capture is not None:
+        session_state.STATE.live_capture.stop()
+        session_state.STATE.live_capture = None
     session_state.STATE.finishing.clear()
 
 

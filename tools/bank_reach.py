@@ -49,7 +49,7 @@ def main() -> int:
     unturned = unturned_poses_m(model.bank)
     reach, scores = [], []
     for name, takes in (("held-out subjects", library.held_out()), ("training subjects", library.training())):
-        batch = held_out_batch(takes, args.windows, args.seed)
+        batch = held_out_batch(takes, args.windows, args.seed, model.towers)
         near = nearest_in_bank(batch.pose_m, model.bank)
         reach.append([name, near.whole_mm, near.by_parts_mm, nearest_turned_mm(batch.pose_m, unturned)])
         scores.append([name, *score_gaps(batch, model)])

@@ -92,9 +92,13 @@ def fetch_wheels(root: Path) -> list[Path]:
     wanted = [root / str(path) for path in read_manifest(root)["wheels"]]  # type: ignore[attr-defined]
     if not all(wheel.is_file() for wheel in wanted):
         folder.mkdir(exist_ok=True)
-        for python in WHEEL_PYTHONS:
-            for platform in WHEEL_PLATFORMS:
-                _download(folder, python, platform)
+        # another build may do the same at this moment: whoever reads the folder finds whole wheels only
+        with tempfile.TemporaryDirectory(prefix=".wheels-", dir=root) as download:
+            for python in WHEEL_PYTHONS:
+                for platform in WHEEL_PLATFORMS:
+                    _download(Path(download), python, platform)
+            for wheel in sorted(Path(download).glob("*.whl")):
+                os.replace(wheel, folder / wheel.name)
     hashes = set(re.findall(r"sha256:([0-9a-f]{64})", WHEEL_LIST.read_text(encoding="utf-8")))
     for wheel in wanted:
         if not wheel.is_file():

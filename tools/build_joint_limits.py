@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from backend.datasets import read_library  # noqa: E402
-from backend.datasets.motion import mirror_pose  # noqa: E402
 from blender_addon.motion.body import canonical_body  # noqa: E402
+from blender_addon.motion.mirroring import mirror_pose  # noqa: E402
 from blender_addon.motion.rotations import quaternion_to_rotvec  # noqa: E402
 
 OUTPUT = ROOT / "backend" / "embedding" / "joint_limits.json"

@@ -33,7 +33,15 @@ IMAGES = 8
 LITERT = ("ai-edge-litert==2.3.0", "numpy==1.26.4")
 # Position of each of our outputs among those of the original.
 OUTPUT_ORDER = {"landmarks": 0, "presence": 1, "heatmaps": 3, "world": 4}
-DETECTOR_ORDER = {"pose_detector": ("boxes", "scores"), "person_detector": ("scores", "boxes")}
+DETECTOR_ORDER = {
+    "pose_detector": ("boxes", "scores"),
+    "person_detector": ("scores", "boxes"),
+    "palm_detector": ("boxes", "scores"),
+    "face_detector": ("boxes", "scores"),
+    "hand_landmarks": ("landmarks", "presence", "handedness", "world"),
+    "face_landmarks": ("landmarks", "presence"),
+    "face_blendshapes": ("weights",),
+}
 PEER_PROGRAM = """
 import sys, time
 import numpy as np
@@ -63,6 +71,15 @@ def images_of(video: Path | None, size: int) -> NDArray[np.uint8]:
     return np.stack([cv2.resize(_letterboxed(frame), (size, size), interpolation=cv2.INTER_AREA) for frame in chosen])
 
 
+def faces(points: int) -> NDArray[np.float32]:
+    """IMAGES sets of points around an oval, about as far apart as a face's, centred and at a mean distance of 1."""
+    random = np.random.default_rng(0)
+    turn = random.uniform(0.0, 2.0 * np.pi, (IMAGES, points))
+    oval = np.stack([np.cos(turn), 1.3 * np.sin(turn)], axis=-1) * np.sqrt(random.uniform(0, 1, (IMAGES, points, 1)))
+    oval -= oval.mean(axis=1, keepdims=True)
+    return (oval / np.linalg.norm(oval, axis=-1).mean(axis=1)[:, None, None]).astype(np.float32)
+
+
 def _letterboxed(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = frame.shape[:2]
     side = max(height, width)
@@ -73,13 +90,14 @@ def _letterboxed(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def original_outputs(
-    name: str, images: NDArray[np.uint8], python: str, folder: Path, cache: Path
+    name: str, images: NDArray[Any], python: str, folder: Path, cache: Path
 ) -> dict[str, NDArray[Any]]:
     """Run the original .tflite in LiteRT on one thread; arrays by our output names, and `took` s an image."""
     model, given, target = folder / f"{name}.tflite", folder / "images.npy", folder / f"{name}.npz"
     model.write_bytes(fetch(SOURCES[name], cache))
     scale, offset = SOURCES[name].normalisation
-    np.save(given, images if name == "person_detector" else images.astype(np.float32) * scale + offset)
+    raw = name in ("person_detector", "face_blendshapes")
+    np.save(given, images if raw else images.astype(np.float32) * scale + offset)
     subprocess.run(
         [python, "-c", PEER_PROGRAM, str(model), str(given), str(target)], check=True, stderr=subprocess.DEVNULL
     )
@@ -94,14 +112,17 @@ def original_outputs(
 
 def compare(name: str, ours: Outputs, theirs: dict[str, NDArray[Any]]) -> str:
     """One line that says how far the results are apart, in units that mean something."""
-    if name == "person_detector":
+    if name in ("hand_landmarks", "face_landmarks", "face_blendshapes"):
+        gaps = {key: np.abs(ours[key].reshape(-1) - theirs[key].reshape(-1)) for key in ours}
+        parts = [f"{key} max {gap.max():.1e}" + (" px" if key == "landmarks" else "") for key, gap in gaps.items()]
+    elif name == "person_detector":
         theirs = {**theirs, "scores": theirs["scores"][..., :1]}
         likely = theirs["scores"][..., 0] > 0.4
         parts = [
             f"{label} mean {np.abs(ours[key] - theirs[key])[likely].mean():.3f} ({likely.sum()} anchors)"
             for label, key in (("person score", "scores"), ("box code", "boxes"))
         ]
-    elif name == "pose_detector":
+    elif name in DETECTOR_ORDER:
         parts = [f"{key} max {np.abs(ours[key] - theirs[key]).max():.1e}" for key in ("scores", "boxes")]
     else:
         theirs = {**theirs, "heatmaps": theirs["heatmaps"].transpose(0, 3, 1, 2)}
@@ -115,7 +136,7 @@ def compare(name: str, ours: Outputs, theirs: dict[str, NDArray[Any]]) -> str:
     return "; ".join(parts)
 
 
-def timed(run: Callable[[NDArray[np.uint8]], Outputs], images: NDArray[np.uint8]) -> tuple[Outputs, float]:
+def timed(run: Callable[[NDArray[Any]], Outputs], images: NDArray[Any]) -> tuple[Outputs, float]:
     """Results for all images, given one at a time, and the seconds an image took."""
     run(images[:1])
     started = time.perf_counter()
@@ -138,6 +159,7 @@ def main() -> None:
     parser.add_argument("--video", type=Path, help="frames to compare on; smooth noise without it")
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--peer-python")
+    parser.add_argument("--only", nargs="+", choices=SOURCES, default=list(SOURCES))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -146,12 +168,14 @@ def main() -> None:
             "| network | ours against LiteRT | ONNX Runtime against torch, max relative | ms: ONNX Runtime | LiteRT |",
             "|---|---|---|---|---|",
         ]
-        for name in SOURCES:
+        for name in arguments.only:
             network = load_network(name, RuntimeOptions(threads=1))
-            images = images_of(arguments.video, network.input_size)
-            ours, took = timed(network.run, images)
+            points = network.graph.input_points
+            images = faces(points) if points else images_of(arguments.video, network.input_size)
+            given, (ours, took) = images, timed(network.run, images)
+            images = images * 80.0 + 120.0 if points else images  # the original scales its points itself
             theirs = original_outputs(name, images, python, folder, arguments.cache or folder)
-            twin = load_network(name, RuntimeOptions("torch")).run(images)
+            twin = load_network(name, RuntimeOptions("torch")).run(given)
             gap = max(float(np.abs(ours[key] - twin[key]).max() / np.abs(twin[key]).max()) for key in twin)
             lines.append(
                 f"| {name} | {compare(name, ours, theirs)} | {gap:.1e} | {took * 1e3:.1f} | "

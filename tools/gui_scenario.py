@@ -20,6 +20,7 @@ import bpy
 sys.path.insert(0, str(Path(__file__).parent))
 
 from gui_faults import FAULTS
+from gui_finish import FINISH
 from gui_hands import (
     ARCHIVE,
     BACKEND_FOLDER,
@@ -242,6 +243,7 @@ def scenario() -> Iterator[None]:
         capture_to_the_end,
         preview,
         bake_and_undo,
+        *FINISH,
         *FAULTS,
     )
     wanted = set(filter(None, sys.argv[sys.argv.index("--") + 6 :]))

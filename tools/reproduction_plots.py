@@ -104,7 +104,7 @@ def _average_curve(model: PoseModel, args: argparse.Namespace, path: Path) -> No
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    batch = held_out_batch(read_library(args.mocap).held_out(), args.windows, 1)
+    batch = held_out_batch(read_library(args.mocap).held_out(), args.windows, 1, model.towers)
     hits = make_searcher(model.bank.embeddings).search(model.towers.embed_images(batch).embedding, max(_COUNTS))
     errors = []
     for count in _COUNTS:

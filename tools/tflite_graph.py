@@ -25,9 +25,12 @@ from backend.networks.graph import (
     PadChannels,
     Pads,
     PadSpace,
+    PRelu,
     Provenance,
+    Relu,
     Resize,
     Sigmoid,
+    SpaceMean,
 )
 from backend.networks.weights_file import SCALE_SUFFIX
 from tools.tflite_tensors import TensorReader
@@ -209,6 +212,31 @@ class GraphReader:
 
     def _read_logistic(self, operator: Any, inputs: list[int], output: int) -> None:
         self._operations.append(Sigmoid((self._name(inputs[0]),), self._name(output)))
+
+    def _read_relu(self, operator: Any, inputs: list[int], output: int) -> None:
+        self._operations.append(Relu((self._name(inputs[0]),), self._name(output)))
+
+    def _read_prelu(self, operator: Any, inputs: list[int], output: int) -> None:
+        self._arrays[f"w{inputs[1]}"] = self._tensors.constant(inputs[1]).reshape(-1)
+        self._operations.append(PRelu((self._name(inputs[0]),), self._name(output), f"w{inputs[1]}"))
+
+    def _read_mean(self, operator: Any, inputs: list[int], output: int) -> None:
+        if self._tensors.raw(inputs[1]).tolist() != [1, 2]:
+            raise NotImplementedError("mean over other axes than the image's")
+        self._operations.append(SpaceMean((self._name(inputs[0]),), self._name(output)))
+
+    def _read_fully_connected(self, operator: Any, inputs: list[int], output: int) -> None:
+        """A matrix on the mean of an image: a convolution of one pixel, then flat."""
+        options = self._options(operator, tflite.FullyConnectedOptions)
+        source, weight, bias = inputs
+        self._arrays[f"w{weight}"] = self._tensors.constant(weight)[:, :, None, None]
+        self._arrays[f"w{bias}"] = self._tensors.constant(bias)
+        activation = _ACTIVATIONS[options.FusedActivationFunction()]
+        pixel, name = f"{self._name(output)}_pixel", self._name(output)
+        self._operations.append(
+            Conv((self._name(source),), pixel, f"w{weight}", f"w{bias}", (1, 1), (0, 0, 0, 0), 1, activation)
+        )
+        self._operations.append(Flatten((pixel,), name, self._tensors.shape(output)[1:]))
 
     def _read_depth_to_space(self, operator: Any, inputs: list[int], output: int) -> None:
         block = self._options(operator, tflite.DepthToSpaceOptions).BlockSize()

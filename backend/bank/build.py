@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from backend.bank.bank_file import PoseBank
 from backend.bank.candidates import Candidates, ViewRange, make_candidates, unturned_joints_m
-from backend.datasets.motion import Motion, mirror_pose
+from backend.datasets.motion import Motion
 from backend.embedding.towers_onnx import Towers
 from backend.errors import BadInputError
 from backend.types import Array
 from blender_addon.motion.body import canonical_body
+from blender_addon.motion.mirroring import mirror_pose
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from backend.batch.manifest import read_manifest
 from backend.batch.tasks import ClipTask, Fault
 from backend.errors import BadInputError
 from backend.video.image_file import IMAGE_SUFFIXES
+from blender_addon.motion.read_motion_file import MOTION_ENDINGS, SCENE_ENDINGS
 
 VIDEO_SUFFIXES: Final = frozenset(
     [
@@ -37,6 +38,8 @@ VIDEO_SUFFIXES: Final = frozenset(
     ]
 )
 _MANIFESTS: Final = frozenset({".csv", ".json"})
+# motion that a folder is searched for: there are many other .pt and .pkl files
+_IN_FOLDERS: Final = frozenset({".npz", ".bvh"})
 _WILD: Final = frozenset("*?[")
 
 
@@ -73,7 +76,7 @@ def _orders_of(word: str, template: ClipTask) -> Iterator[ClipTask]:
 
 
 def _in_folder(folder: Path, template: ClipTask) -> Iterator[ClipTask]:
-    """Videos and solved clips below a folder, and folders that hold images and no video, as sequences."""
+    """Videos, solved clips and BVH below a folder, and folders that hold images and no video, as sequences."""
     videos = sorted(path for path in folder.rglob("*") if _is_video(path, folder))
     holders = {path.parent for path in videos}
     yield from (_below(path, folder, template) for path in videos)
@@ -94,7 +97,7 @@ def _matching(pattern: Path, template: ClipTask) -> Iterator[ClipTask]:
             yield from (
                 replace(order, folder=_joined(path, fixed, order.folder)) for order in _in_folder(path, template)
             )
-        elif path.suffix.lower() in VIDEO_SUFFIXES | {".npz"}:
+        elif path.suffix.lower() in VIDEO_SUFFIXES or path.suffix.lower() in (*MOTION_ENDINGS, *SCENE_ENDINGS):
             yield _below(path, fixed, template)
 
 
@@ -117,7 +120,7 @@ def _below(path: Path, folder: Path, template: ClipTask) -> ClipTask:
 
 
 def _is_video(path: Path, folder: Path) -> bool:
-    known = path.suffix.lower() in VIDEO_SUFFIXES or path.suffix.lower() == ".npz"
+    known = path.suffix.lower() in VIDEO_SUFFIXES or path.suffix.lower() in _IN_FOLDERS
     return known and path.is_file() and not _is_hidden(path, folder)
 
 

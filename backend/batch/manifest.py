@@ -18,12 +18,6 @@ from backend.errors import BadInputError
 from blender_addon.motion.straight_legs import MOST_DEG
 
 _PATHS: Final = frozenset({"clip", "rig", "calibration", "towers", "bank"})
-# column -> field of SolveSettings or AnimateSettings
-_SOLVE: Final = {
-    **dict.fromkeys(("range", "person", "calibration", "camera", "gravity", "quality", "towers", "bank"), str),
-    **dict.fromkeys(("height_m", "fov_deg", "focal_px", "slow_motion", "fps"), float),
-    "max_people": int,
-}
 _SHORT: Final = {"height": "height_m", "fov": "fov_deg", "formats": "format", "straighten": "straighten_deg"}
 _YES: Final = frozenset({"1", "yes", "true", "y", "x"})
 _NO: Final = frozenset({"0", "no", "false", "n", "-"})
@@ -59,6 +53,13 @@ _ANIMATE: Final[dict[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("rig", "armature", "smooth", "rate"), str),
     **dict.fromkeys(("ground", "in_place"), _yes),
     "straighten_deg": _bend,
+}
+# column -> field of SolveSettings or AnimateSettings
+_SOLVE: Final[dict[str, Callable[[str], Any]]] = {
+    **dict.fromkeys(("range", "person", "calibration", "camera", "gravity", "quality", "towers", "bank"), str),
+    **dict.fromkeys(("height_m", "fov_deg", "focal_px", "slow_motion", "fps"), float),
+    "max_people": int,
+    **dict.fromkeys(("hands", "face"), _yes),
 }
 COLUMNS: Final = ("clip", "name", "format", *_SOLVE, *_ANIMATE)
 

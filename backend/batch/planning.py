@@ -66,7 +66,9 @@ def with_keys(clip: PlannedClip) -> PlannedClip:
     """The clip with its keys: reads the clip and the rig. Raises VideoError or BadInputError where one is missing."""
     order = clip.order
     solve = {"source": source_digest(Path(order.source)), "version": RESULT_VERSION}
-    if not order.is_solved:
+    if order.is_solved:
+        solve |= {"fps": order.solve.fps} if order.solve.fps else {}
+    else:
         solve |= {"settings": asdict(order.solve), "weights": weights_digest()}
         solve |= _digests(order.solve)
     solve_key = _hashed(solve)

@@ -11,11 +11,12 @@ from pathlib import Path
 from backend.batch.tasks import ClipTask, SolveSettings
 from backend.camera import CameraOptions
 from backend.embedding.model_files import ModelFiles
+from backend.errors import BadInputError
 from backend.pipeline import SolveRequest
 from backend.solving.option_parsing import parse_direction, parse_person, parse_quality
 from backend.video import FrameRange, VideoOptions, VideoReader, open_video, parse_range
 from backend.video.sequence import is_sequence
-from blender_addon.motion.clip import MotionClip
+from blender_addon.motion.clip import SOURCE_SETTING, MotionClip
 
 
 def solve_request(order: ClipTask, output: Path, device: str) -> SolveRequest:
@@ -34,6 +35,8 @@ def solve_request(order: ClipTask, output: Path, device: str) -> SolveRequest:
         quality=parse_quality(settings.quality),
         model=model_files(settings),
         device=device,
+        hands=settings.hands,
+        face=settings.face,
         slow_motion=settings.slow_motion,
         sequence_fps=_sequence_fps(order),
         resume=True,
@@ -48,13 +51,23 @@ def model_files(settings: SolveSettings) -> ModelFiles:
 
 
 def open_source(order: ClipTask, clips: Sequence[MotionClip]) -> VideoReader:
-    """The source's images as the solve saw them; for a solved clip those that it names."""
+    """The source's images as the solve saw them; for a solved clip those that it names.
+
+    Raises BadInputError for a motion that never had images.
+    """
+    if is_from_elsewhere(clips[0]):
+        raise BadInputError(f"{order.source} is motion without a video", "Leave overlay and sheet out of --format")
     if order.is_solved:
         return open_video(Path(clips[0].header.source), _options_of(clips[0]))
     settings = order.solve
     chosen = parse_range(settings.range) if settings.range else FrameRange()
     options = VideoOptions(range=chosen, sequence_fps=_sequence_fps(order), slow_motion=settings.slow_motion)
     return open_video(Path(order.source), options)
+
+
+def is_from_elsewhere(clip: MotionClip) -> bool:
+    """Whether a clip was made of a motion file or an armature, not of a video."""
+    return bool(clip.header.settings.get(SOURCE_SETTING))
 
 
 def _sequence_fps(order: ClipTask) -> float | None:
@@ -82,8 +95,13 @@ def clip_facts(clips: Sequence[MotionClip]) -> dict[str, str]:
         "frames": str(len(times)),
         "fps": f"{header.source_fps:.6g}",
         "seconds of video": f"{float(times[-1] - times[0]) + 1.0 / max(header.source_fps, 1e-6):.2f}",
-        "image": f"{header.source_width} x {header.source_height}",
         "body height": f"{header.body_height_m:.2f} m ({header.body_height_source})",
-        "camera": header.intrinsics_source,
-        "quality": header.quality,
-    }
+    } | (
+        {"motion from": header.source}
+        if is_from_elsewhere(clips[0])
+        else {
+            "image": f"{header.source_width} x {header.source_height}",
+            "camera": header.intrinsics_source,
+            "quality": header.quality,
+        }
+    )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from backend.batch import solve_cache
-from backend.batch.solve_order import clip_facts, open_source, solve_request
+from backend.batch.solve_order import clip_facts, is_from_elsewhere, open_source, solve_request
 from backend.batch.storage import Storage, named_full_disk, open_storage, output_error
 from backend.batch.tasks import (
     ClipTask,
@@ -31,9 +31,10 @@ from backend.batch.tasks import (
     StepOutcome,
     StepTask,
 )
+from backend.datasets.import_motion import import_motion
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, MarionetError
-from backend.export.animate_request import ExportOrder
+from backend.export.animate_request import ExportOrder, ReadOrder
 from backend.export.blender_process import BlenderProcess, BlenderSettings
 from backend.export.find_blender import find_blender
 from backend.files import sha256_of
@@ -41,9 +42,10 @@ from backend.pipeline import SolveModels, load_models, solve
 from backend.solving.request import SolveQuality
 from backend.types import Progress, ProgressCallback
 from backend.visualization import make_thumbnail, write_overlay, write_sheet
-from blender_addon.motion.clip import ClipError, MotionClip, read_clip
+from blender_addon.motion.clip import ClipError, MotionClip, read_clip, write_clip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.quality import clip_figures
+from blender_addon.motion.read_motion_file import SCENE_ENDINGS, is_clip_file
 
 _SIDE_FILES: Final = "textures"
 
@@ -97,15 +99,9 @@ def solve_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> S
     order = clip.order
     if order.is_solved:
         with _work_folder(bench, clip) as work:
-            shutil.copyfile(order.source, work / "solved.npz")
-            try:
-                read_clip(work / "solved.npz")
-            except ClipError as fault:
-                # the user knows the clip by its own name, not by that of the copy
-                told = fault.message.replace(str(work / "solved.npz"), order.source)
-                raise _clip_fault(ClipError(told, fault.remedy), order.source) from fault
-            solve_cache.keep_solved(bench.storage, clip.solve_key, [work / "solved.npz"])
-        return StepOutcome(facts={"people": "1"})
+            files = _solved_files(order, work, bench)
+            solve_cache.keep_solved(bench.storage, clip.solve_key, files)
+        return StepOutcome(facts={"people": str(len(files))})
     # a folder of its own name, not of this attempt: the checkpoint in it outlives a killed worker
     folder = bench.storage.scratch() / f"solve-{clip.solve_key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,6 +111,27 @@ def solve_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> S
     shutil.rmtree(folder, ignore_errors=True)
     facts = {"people": str(len(result.files)), "device": result.device, "frames": str(result.frames)}
     return StepOutcome(facts=facts)
+
+
+def _solved_files(order: ClipTask, work: Path, bench: Bench) -> list[Path]:
+    """A clip's copy, or the clips that are made of a motion file: one a person, or one an action."""
+    source = Path(order.source)
+    if source.suffix.lower() in SCENE_ENDINGS:
+        return bench.blender().read_motion(ReadOrder(str(source.absolute()), str(work.absolute())))
+    if source.suffix.lower() != ".npz" or not is_clip_file(source):
+        files = []
+        for person, clip in enumerate(import_motion(source, order.solve.fps)):
+            files.append(work / f"solved.{person}.npz")
+            write_clip(clip, files[-1])
+        return files
+    shutil.copyfile(source, work / "solved.npz")
+    try:
+        read_clip(work / "solved.npz")
+    except ClipError as fault:
+        # the user knows the clip by its own name, not by that of the copy
+        told = fault.message.replace(str(work / "solved.npz"), order.source)
+        raise _clip_fault(ClipError(told, fault.remedy), order.source) from fault
+    return [work / "solved.npz"]
 
 
 def _clip_fault(fault: ClipError, source: str) -> BadInputError:
@@ -240,7 +257,7 @@ def _views(
 
 def _cache_thumbnail(clip: PlannedClip, storage: Storage, clips: list[MotionClip]) -> None:
     name = solve_cache.thumbnail_name(clip.solve_key)
-    if solve_cache.read_thumbnail(storage, clip.solve_key) is not None:
+    if is_from_elsewhere(clips[0]) or solve_cache.read_thumbnail(storage, clip.solve_key) is not None:
         return
     thumbnail = make_thumbnail(open_source(clip.order, clips), clips)
     record = {

@@ -1,6 +1,6 @@
 """What a batch is asked to make of each clip, as frozen dataclasses that cross process borders.
 
-stdlib and `export_formats` only.
+stdlib and `blender_addon.motion` only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from blender_addon.motion.clip_warning import ClipWarning
 from blender_addon.motion.export_formats import format_named
+from blender_addon.motion.read_motion_file import MOTION_ENDINGS, SCENE_ENDINGS
 
 
 class OutputKind(Enum):
@@ -87,6 +88,10 @@ class SolveSettings:
     """Path of towers of your own; empty for the shipped ones."""
     bank: str = ""
     """Path of a bank of your own; empty for the shipped one."""
+    hands: bool = False
+    """Solve the fingers too."""
+    face: bool = False
+    """Solve the face too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +109,8 @@ class AnimateSettings:
 
 @dataclass(frozen=True, slots=True)
 class ClipTask:
-    """One clip to convert: its source (a video, images, or a solved `.npz`), where it lay below the input that
-    named it, what to make of it. `trouble` says why it cannot even be tried.
+    """One clip to convert: its source (a video, images, a solved `.npz`, a motion file), where it lay below the input
+    that named it, what to make of it. `trouble` says why it cannot even be tried.
     """
 
     source: str
@@ -118,8 +123,8 @@ class ClipTask:
 
     @property
     def is_solved(self) -> bool:
-        """Whether the source is a motion clip already."""
-        return self.source.lower().endswith(".npz")
+        """Whether the source is motion already: a clip, or a motion file of another tool."""
+        return self.source.lower().endswith((*MOTION_ENDINGS, *SCENE_ENDINGS))
 
     @property
     def needs_blender(self) -> bool:

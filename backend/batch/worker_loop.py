@@ -5,13 +5,11 @@ May import `backend.batch` and what its steps rest on. It ends with the process 
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,12 +19,12 @@ from typing import Final
 from backend.batch.steps import Bench, carry_out
 from backend.batch.tasks import Fault, RunSettings, StepEnded, StepProgress, StepTask
 from backend.errors import MarionetError
+from backend.processes import end_with_parent
 from backend.types import Progress
 
 log = logging.getLogger(__name__)
 
 _PROGRESS_EVERY_S: Final = 0.3
-_PR_SET_PDEATHSIG: Final = 1
 _OWNER_CHECK_S: Final = 0.5
 
 
@@ -89,8 +87,7 @@ def thinned(order: StepTask, worker: str, send: Callable[[StepProgress], None]) 
 
 def _die_with_owner() -> None:
     """End this process when the batch is killed: by the kernel on Linux, by looking now and then elsewhere."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     threading.Thread(target=_watch_owner, name="owner", daemon=True).start()
 
 

@@ -1,4 +1,7 @@
-"""Calibration files: JSON with K, pose2sim's TOML, OpenCV's YAML and XML.
+"""Calibration files: JSON with K, TOML of Pose2Sim, Caliscope, anipose and FreeMoCap, OpenCV's YAML and XML.
+
+Where a file says where the cameras stand, the position is read too, as `camera_from_rig`: OpenCV's convention (x right,
+y down, z forward), a rotation vector or matrix and a translation, in metres or in millimetres.
 
 May import numpy, OpenCV, `backend.types` and `backend.errors`.
 """
@@ -7,8 +10,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +23,25 @@ from backend.types import Array, Intrinsics, VideoInfo
 
 _REMEDY = 'Give JSON with "K" (3x3, px) and "size" [width, height], a pose2sim .toml, or OpenCV .yml with camera_matrix'
 
+# Cameras of one performance do not stand this far apart in metres: the file is in millimetres.
+_LARGEST_RIG_M = 60.0
+_ROTATIONS = ("rotation", "R_camera_from_world", "R", "rvec", "rotation_vector", "rotation_matrix")
+_TRANSLATIONS = ("translation", "t_camera_from_world_m", "t", "T", "tvec", "translation_vector")
 _COUNTS = (0, 4, 5, 8, 12, 14)  # of distortion coefficients, as OpenCV knows them
 
 
 @dataclass(frozen=True, slots=True)
 class CalibratedCamera:
-    """One camera of a file: `name` as the file calls it, K (3, 3) in px for `size` (width, height), distortion."""
+    """One camera of a file: `name` as the file calls it, K (3, 3) in px for `size` (width, height), distortion.
+
+    `camera_from_rig` (4, 4), metres, from a frame that all cameras of the file share; None where the file has none.
+    """
 
     name: str
     matrix: Array
     size: tuple[int, int] | None
     distortion: tuple[float, ...] = ()
+    camera_from_rig: Array | None = None
 
 
 def read_calibration(path: Path, info: VideoInfo, camera_name: str | None = None) -> Intrinsics:
@@ -38,8 +49,60 @@ def read_calibration(path: Path, info: VideoInfo, camera_name: str | None = None
 
     Raises BadInputError for an unreadable file, an unknown camera, or an image shape that does not fit.
     """
-    cameras = _read_cameras(path)
-    camera = _pick(cameras, path, info, camera_name)
+    camera = _pick(read_cameras(path), path, info, camera_name)
+    return _at_size_of(camera, path, info)
+
+
+def read_rig(path: Path, infos: Sequence[VideoInfo]) -> list[tuple[CalibratedCamera, Intrinsics]]:
+    """The camera of each video, by its name or, where the file has as many cameras as there are videos, by its place.
+
+    `path` is a file, or a folder with one OpenCV file a camera. Raises BadInputError as `read_calibration` does.
+    """
+    cameras = read_cameras(path)
+    names = {camera.name for camera in cameras} | {Path(camera.name).stem for camera in cameras}
+    by_name = any(names & {info.path.name, info.path.stem} for info in infos)
+    if not by_name and len(cameras) != len(infos):
+        raise BadInputError(
+            f"{path} has {len(cameras)} cameras and none has the name of a video; there are {len(infos)} videos",
+            f"Name the videos like the cameras: {', '.join(camera.name for camera in cameras)}",
+        )
+    rig = []
+    for place, info in enumerate(infos):
+        camera = _pick(cameras, path, info, None) if by_name else cameras[place]
+        rig.append((camera, _at_size_of(camera, path, info)))
+    return rig
+
+
+def read_cameras(path: Path) -> list[CalibratedCamera]:
+    """Every camera of a file, or of the files of a folder, positions in metres. Raises BadInputError."""
+    if path.is_dir():
+        files = sorted(one for one in path.iterdir() if one.suffix.lower() in (".yml", ".yaml", ".xml", ".json"))
+        cameras = [camera for one in files for camera in _read_cameras(one)]
+        if not cameras:
+            raise BadInputError(f"The folder {path} has no calibration file", _REMEDY)
+        return _in_metres(cameras)
+    return _in_metres(_read_cameras(path))
+
+
+def _in_metres(cameras: list[CalibratedCamera]) -> list[CalibratedCamera]:
+    """The cameras with positions in metres: files in millimetres are told by how far apart the cameras stand."""
+    poses = [camera.camera_from_rig for camera in cameras if camera.camera_from_rig is not None]
+    places = np.array([-pose[:3, :3].T @ pose[:3, 3] for pose in poses])
+    apart = np.linalg.norm(places[:, None] - places[None], axis=-1).max() if len(poses) > 1 else 0.0
+    if apart <= _LARGEST_RIG_M:
+        return cameras
+    return [replace(camera, camera_from_rig=_divided(camera.camera_from_rig, 1000.0)) for camera in cameras]
+
+
+def _divided(pose: Array | None, units: float) -> Array | None:
+    if pose is None:
+        return None
+    scaled = pose.copy()
+    scaled[:3, 3] /= units
+    return scaled
+
+
+def _at_size_of(camera: CalibratedCamera, path: Path, info: VideoInfo) -> Intrinsics:
     width, height = camera.size or (info.width, info.height)
     scale = info.width / width
     if abs(info.height / height - scale) > 0.02 * scale:
@@ -83,7 +146,9 @@ def _from_json(record: Any) -> list[CalibratedCamera]:
 
 
 def _from_toml(record: Mapping[str, Any]) -> list[CalibratedCamera]:
-    sections = {key: value for key, value in record.items() if isinstance(value, dict) and "matrix" in value}
+    nested = record.get("cameras")  # Caliscope's
+    found = nested if isinstance(nested, dict) else record
+    sections = {key: value for key, value in found.items() if isinstance(value, dict) and "matrix" in value}
     if not sections:
         raise ValueError("no camera section with a matrix")
     return [_camera(str(value.get("name", key)), value) for key, value in sections.items()]
@@ -99,11 +164,35 @@ def _camera(name: str, entry: Mapping[str, Any]) -> CalibratedCamera:
     size = entry.get("size") or entry.get("image_size")
     if size is None and "width" in entry and "height" in entry:
         size = (entry["width"], entry["height"])
-    lens = entry.get("distortion", entry.get("distortions", entry.get("dist_coeffs", ())))
+    lens = next((value for key, value in entry.items() if key.startswith(("distortion", "dist_coeffs"))), ())
     size = None if size is None else (int(size[0]), int(size[1]))
     if size is not None and min(size) < 1:
         raise ValueError(f"camera {name} is calibrated for images of {size[0]}x{size[1]}")
-    return CalibratedCamera(name, matrix, size, _coefficients(name, () if lens is None else lens))
+    coefficients = _coefficients(name, () if lens is None else lens)
+    return CalibratedCamera(name, matrix, size, coefficients, _position(name, entry))
+
+
+def _position(name: str, entry: Mapping[str, Any]) -> Array | None:
+    """The camera's pose from a rotation (vector or matrix) and a translation; None where the entry has none."""
+    if "extrinsics" in entry:
+        rows = np.asarray(entry["extrinsics"], np.float64).reshape(-1, 4)
+        return _pose(name, rows[:3, :3], rows[:3, 3])
+    turn = next((entry[key] for key in _ROTATIONS if entry.get(key) is not None), None)
+    shift = next((entry[key] for key in _TRANSLATIONS if entry.get(key) is not None), None)
+    if turn is None or shift is None:
+        return None
+    return _pose(name, np.asarray(turn, np.float64), np.asarray(shift, np.float64))
+
+
+def _pose(name: str, turn: Array, shift: Array) -> Array:
+    rotation = turn if turn.shape == (3, 3) else cv2.Rodrigues(turn.reshape(3))[0]
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = rotation, shift.reshape(3)
+    if not np.isfinite(pose).all() or np.abs(rotation @ rotation.T - np.eye(3)).max() > 0.01:
+        raise ValueError(f"the position of camera {name} is no rotation with a translation")
+    if np.linalg.det(rotation) < 0:
+        raise ValueError(f"the rotation of camera {name} is mirrored")
+    return pose
 
 
 def _coefficients(name: str, lens: Any) -> tuple[float, ...]:
@@ -123,12 +212,14 @@ def _from_opencv(path: Path) -> CalibratedCamera:
             raise ValueError("no camera_matrix of 3x3")
         lens = storage.getNode("distortion_coefficients").mat()
         width, height = (int(storage.getNode(key).real()) for key in ("image_width", "image_height"))
+        nodes = {key: storage.getNode(key) for key in (*_ROTATIONS, *_TRANSLATIONS)}
+        parts = {key: node.mat() for key, node in nodes.items() if node.isMap()}
     finally:
         storage.release()
     size = (width, height) if width and height else None
-    return CalibratedCamera(
-        path.stem, np.asarray(matrix, dtype=np.float64), size, _coefficients(path.stem, () if lens is None else lens)
-    )
+    coefficients = _coefficients(path.stem, () if lens is None else lens)
+    position = _position(path.stem, parts)
+    return CalibratedCamera(path.stem, np.asarray(matrix, dtype=np.float64), size, coefficients, position)
 
 
 def _pick(cameras: list[CalibratedCamera], path: Path, info: VideoInfo, name: str | None) -> CalibratedCamera:

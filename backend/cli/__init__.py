@@ -42,6 +42,7 @@ class Command:
 COMMANDS = (
     Command("solve", "turn a video into a motion clip"),
     Command("batch", "convert folders of clips to animation files, on one machine or many"),
+    Command("live", "solve a camera or a stream while it runs; send VMC, record"),
     Command("tracks", "list the people in a video, with a contact sheet to choose from"),
     Command("doctor", "check devices, codecs, weights and packages, with remedies"),
     Command("serve", "run the backend as a service for Blender, on this machine or the network"),

@@ -34,6 +34,7 @@ from backend.solving.request import SolveQuality
 from backend.types import CancelToken
 from backend.video.sequence import is_sequence
 from blender_addon.motion.export_formats import DEFAULT_FORMAT
+from blender_addon.motion.read_motion_file import MOTION_ENDINGS, is_clip_file
 from blender_addon.motion.smoothing import PRESETS
 from blender_addon.motion.straight_legs import MOST_DEG
 
@@ -48,6 +49,8 @@ examples:
       a pattern, and a manifest with a line a take: clip, range, person, rig, ...
   marionet batch shoot/ --format clip,bvh,overlay -o out
       without a rig: the motion on a plain armature with the person's own proportions
+  marionet batch mocap/*.bvh amass.npz hmr4d_results.pt --rig hero.blend --format fbx -o out
+      motion of other tools: BVH, SMPL and SMPL-X, MHR
   marionet batch shoot/ --rig hero.blend --format fbx -o s3://studio/out --ray head:6379
       on a Ray cluster, results to shared storage
 
@@ -66,7 +69,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "clips", nargs="+", metavar="CLIPS", help="videos, .npz clips, folders, patterns, manifests (.csv, .json)"
+        "clips",
+        nargs="+",
+        metavar="CLIPS",
+        help="videos, .npz clips, motion files, folders, patterns, manifests (.csv, .json)",
     )
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="folder for the results, or an fsspec URL")
     _add_outputs(parser.add_argument_group("outputs"))
@@ -99,14 +105,20 @@ def run(args: argparse.Namespace) -> int:
 def _check_used(args: argparse.Namespace, orders: Sequence[ClipTask]) -> None:
     """Raise BadInputError for an option that none of the clips would use."""
     sources = [Path(order.source) for order in orders if order.trouble is None]
-    if args.fps is not None and sources and not any(is_sequence(path) or not path.exists() for path in sources):
+    if args.fps is not None and sources and not any(_takes_rate(path) for path in sources):
         raise BadInputError(
-            "--fps is for image sequences, and every clip is a video or solved", "Leave it out: videos have their own"
+            "--fps is for image sequences and motion files without a rate, and there is none among the clips",
+            "Leave it out: videos have their own",
         )
     if args.armature and not any(order.animate.rig for order in orders):
         raise BadInputError(f"--armature {args.armature} names an armature of no file", "Give --rig FILE too")
     if args.rig and not any(order.needs_blender for order in orders):
         raise BadInputError(f"--rig is not used by --format {args.format}", "Add a format such as fbx, or leave it out")
+
+
+def _takes_rate(path: Path) -> bool:
+    motion = path.suffix.lower() in MOTION_ENDINGS and path.is_file()
+    return is_sequence(path) or not path.exists() or (motion and not (path.suffix == ".npz" and is_clip_file(path)))
 
 
 def run_settings(args: argparse.Namespace) -> RunSettings:
@@ -149,7 +161,7 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
 def _add_source(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--range", default="", metavar="START:END", help="frames (100:250), seconds (2.5s:8s) or clock")
-    add("--fps", type=float, metavar="N", help="frame rate of image sequences in fps (default 24)")
+    add("--fps", type=float, metavar="N", help="frame rate of image sequences, and of motion files that state none")
     add("--slow-motion", type=float, default=1.0, metavar="N", help="the video plays N times slower than real time")
     add(
         "--person",
@@ -160,6 +172,8 @@ def _add_source(group: argparse._ArgumentGroup) -> None:
     add("--max-people", type=int, default=4, metavar="N", help="maximum number of people tracked at once (default 4)")
     add("--height", type=float, metavar="M", help="the person's height in metres (default: 1.70 assumed)")
     qualities = [quality.value for quality in SolveQuality]
+    add("--hands", action="store_true", help="solve the fingers too")
+    add("--face", action="store_true", help="solve the face too")
     add("--quality", choices=qualities, default=SolveQuality.BEST.value, help="trade-off between speed and accuracy")
 
 
@@ -178,7 +192,7 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--blender", metavar="PATH", help="a Blender, or a Python with bpy (default: found)")
     add("--restart-blender", type=int, default=20, metavar="N", help="restart Blender after N clips (default 20)")
-    add("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1")
+    add("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, directml ...")
     add_model(group)
     add("--solvers", type=int, default=0, metavar="N", help="solver processes (default: depends on the machine)")
     add("--blenders", type=int, default=0, metavar="N", help="Blender processes")
@@ -231,6 +245,8 @@ def _template(args: argparse.Namespace) -> ClipTask:
             camera=args.camera or "",
             gravity=args.gravity or "",
             quality=args.quality,
+            hands=args.hands,
+            face=args.face,
             slow_motion=args.slow_motion,
             fps=args.fps,
             towers=str(args.towers.absolute()) if args.towers else "",

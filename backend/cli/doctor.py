@@ -14,12 +14,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from backend.cli.output import Terminal
 from backend.errors import BlenderError, DeviceError, MarionetError, VideoError, WeightsError
 
 _PACKAGES: Final = ("numpy", "scipy", "av", "opencv-python-headless", "onnxruntime", "safetensors", "pyzmq", "pillow")
+# Packages that bring the same module: one of them is enough.
+_IN_PLACE_OF: Final = {"onnxruntime": ("onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-gpu")}
 _OPTIONAL: Final = {
     "torch": "CUDA and training",
     "matplotlib": "--plot",
@@ -86,15 +86,25 @@ def _python() -> Finding:
 
 def _packages() -> Iterator[Finding]:
     for name in _PACKAGES:
-        try:
-            yield Finding(f"package {name}", _OK, version(name))
-        except PackageNotFoundError:
+        found = next(filter(None, map(_version_of, (name, *_IN_PLACE_OF.get(name, ())))), "")
+        if found:
+            yield Finding(f"package {name}", _OK, found)
+        else:
             yield Finding(f"package {name}", _FAULT, "not installed", f"pip install {name}", 1)
     for name, use in _OPTIONAL.items():
         try:
             yield Finding(f"package {name}", _OK, version(name))
         except PackageNotFoundError:
             yield Finding(f"package {name}", _OK, f"not installed (only for {use})")
+
+
+def _version_of(package: str) -> str:
+    """A package's version, with its name where it stands in place of another; "" where it is not installed."""
+    stands_in = any(package in others for others in _IN_PLACE_OF.values())
+    try:
+        return version(package) + (f" ({package})" if stands_in else "")
+    except PackageNotFoundError:
+        return ""
 
 
 def _codecs() -> Iterator[Finding]:
@@ -130,7 +140,7 @@ def _time_network(network: object) -> str:
     from backend.networks import Network
 
     assert isinstance(network, Network)
-    image = np.zeros((1, network.input_size, network.input_size, 3), np.uint8)
+    image = network.blank()
     network.run(image)
     began = time.perf_counter()
     for _ in range(3):
@@ -147,16 +157,19 @@ def _tried(subject: str, check: Callable[[], str]) -> Finding:
 
 
 def _devices() -> Iterator[Finding]:
+    from backend.networks.providers import try_providers
     from backend.solving.device import choose_device, cuda_devices
 
     count = cuda_devices()
     if not count:
-        yield Finding("device cuda", _OK, "none (torch with CUDA and an NVIDIA driver are needed); the CPU is used")
+        yield Finding("device cuda", _OK, "none: torch with CUDA and an NVIDIA driver are needed")
     for number in range(count):
         import torch
 
         properties = torch.cuda.get_device_properties(number)
         yield Finding(f"device cuda:{number}", _OK, f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+    for trial in try_providers():
+        yield Finding(f"device {trial.provider.value}", _WARNING if trial.fault else _OK, trial.describe())
     try:
         yield Finding("device auto", _OK, choose_device("auto"))
     except DeviceError as error:

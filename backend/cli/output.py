@@ -57,6 +57,11 @@ class Terminal:
         elif not self._quiet and not self._live and fresh:
             print(f"{now.stage} ...", file=sys.stderr, flush=True)
 
+    def status(self, text: str) -> None:
+        """Show a line that the next one takes the place of; on a terminal only."""
+        if self._live:
+            self._draw(text)
+
     def line(self, text: str = "") -> None:
         """Write a line of the result; nothing with `--json`, whose events carry it."""
         if not self._json:

@@ -15,6 +15,7 @@ from backend.cli.solve import add_model
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError
 from backend.files import parse_size
+from backend.live.addresses import parse_permission
 from backend.server.config import WORKER_COMMAND, Limits, ServerConfig, state_dir
 
 LOG_FILE_VARIABLE = "MARIONET_LOG_FILE"
@@ -53,6 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="DIR",
         help="clients may name videos in here only; with --keys and no --root they upload",
+    )
+    add(
+        "--allow-live",
+        action="append",
+        type=parse_permission,
+        default=[],
+        metavar="[CLIENT=]PATTERN",
+        help="cameras and streams that clients may open, such as camera:* or rtsp://10.0.0.5/*; without it a server "
+        "on loopback without --keys opens all for its own user, another one none",
     )
     add("--keys", type=Path, metavar="DIR", help="CURVE keys and allow-list; required on other than loopback addresses")
     add("--max-jobs", type=int, default=limits.max_jobs, metavar="N", help="jobs waiting and running at once")
@@ -122,6 +132,7 @@ def config_from(arguments: argparse.Namespace) -> ServerConfig:
         worker_command=(*WORKER_COMMAND, *_model_words(files)),
         roots=tuple(root.resolve() for root in arguments.root),
         keys_dir=arguments.keys,
+        live=tuple(arguments.allow_live),
         owner_pid=0 if arguments.stay else arguments.owner_pid,
         limits=_limits_from(arguments),
     )

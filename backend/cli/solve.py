@@ -9,6 +9,7 @@ from pathlib import Path
 
 from backend.camera import CameraOptions
 from backend.cli.output import Terminal, cancel_on_interrupt, clock_text
+from backend.cli.solve_take import add_take, refuse_take_options, run_take
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, Cancelled
 from backend.pipeline import ChunkCallback, SolvedChunk, SolveRequest, SolveResult, solve
@@ -28,10 +29,14 @@ examples:
       everyone: fight.0.npz, fight.1.npz, ...; `marionet tracks fight.mp4 --sheet who.png` shows who is who
   marionet solve take.mov -o take.npz --range 2.5s:8s --height 1.82 --fov 69 --smooth medium
       a part of the video, the actor's height, the lens of a phone's main camera, calmed
+  marionet solve talk.mp4 -o talk.npz --hands --face
+      with fingers and expression
   marionet solve shot_####.png -o shot.npz --fps 24
       an image sequence
   marionet solve long.mp4 -o long.npz --resume
       go on where an interrupted run stopped
+  marionet solve left.mp4 right.mp4 -o take.npz --save-setup room.json
+      two phones, one performance: clocks and cameras are found; --setup room.json for the next take
   marionet solve dance.mp4 -o dance.npz --bank bank1m.safetensors
       with a larger bank; --towers trained/towers.safetensors with towers of your own
 
@@ -48,11 +53,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("video", type=Path, help="video file, folder of images, or pattern such as shot_####.png")
+    parser.add_argument(
+        "video",
+        type=Path,
+        nargs="+",
+        help="video file, folder of images, or pattern such as shot_####.png; several videos: one performance",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CLIP", help="the clip to write, name.npz")
     add_source(parser.add_argument_group("video"))
     _add_person(parser.add_argument_group("person"))
     add_camera(parser.add_argument_group("camera"))
+    add_take(parser.add_argument_group("several cameras"))
     _add_work(parser.add_argument_group("work"))
     _add_looking(parser.add_argument_group("looking"))
 
@@ -99,7 +110,11 @@ def run(args: argparse.Namespace) -> int:
     """Solve, write, and look. Returns 0, or 130 when stopped early with a clip of what was done."""
     if args.no_preview and not args.json:
         raise BadInputError("--no-preview leaves out events of --json, which is not given", "Leave it out")
-    request = _request(args)
+    if len(args.video) > 1:
+        return run_take(args, [_request(args, video) for video in args.video])
+    refuse_take_options(args)
+    (args.video,) = args.video
+    request = _request(args, args.video)
     check_images(args.video, ((args.overlay, VIDEOS), (args.sheet, SHEETS), (args.plot, PLOTS)), args.output)
     terminal = Terminal(as_json=args.json, quiet=args.quiet)
     began = time.monotonic()
@@ -133,8 +148,10 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--quality", choices=qualities, default=SolveQuality.BEST.value, help="trade-off between speed and accuracy"
     )
-    group.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1")
+    group.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, directml ...")
     add_model(group)
+    group.add_argument("--hands", action="store_true", help="solve the fingers too; needs hands of 40 px and more")
+    group.add_argument("--face", action="store_true", help="solve the face too; needs a face of 80 px and more")
     group.add_argument("--smooth", choices=list(PRESETS), default="off", help="smoothing preset (default off: raw)")
     group.add_argument("--resume", action="store_true", help="resume an interrupted run of this solve")
     group.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
@@ -148,9 +165,9 @@ def _add_looking(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--plot", type=Path, metavar="PNG", help="confidence, height, foot speed, jitter over time")
 
 
-def _request(args: argparse.Namespace) -> SolveRequest:
+def _request(args: argparse.Namespace, video: Path) -> SolveRequest:
     return SolveRequest(
-        video=args.video,
+        video=video,
         output=args.output,
         range=parse_range(args.range) if args.range else FrameRange(),
         person=parse_person(args.person),
@@ -162,6 +179,8 @@ def _request(args: argparse.Namespace) -> SolveRequest:
         model=ModelFiles(args.towers, args.bank),
         device=args.device,
         smoothing=args.smooth,
+        hands=args.hands,
+        face=args.face,
         slow_motion=args.slow_motion,
         sequence_fps=args.fps,
         resume=args.resume,

@@ -36,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--max-people", type=int, default=4, metavar="N", help="maximum number of people tracked at once (default 4)"
     )
     parser.add_argument("--quality", choices=[q.value for q in SolveQuality], default=SolveQuality.BEST.value)
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, directml ...")
     parser.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
 
 

@@ -56,10 +56,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="train the image tower only, so that banks of the towers to start with stay valid",
     )
     parser.add_argument(
+        "--pose-tower",
+        type=Path,
+        metavar="TOWERS",
+        help="towers file whose pose tower is kept, so that its banks stay valid; the image tower is trained beside it",
+    )
+    parser.add_argument(
+        "--only-embedding",
+        action="store_true",
+        help="train the layers of the image tower's embedding alone; its joints, rotations and the rest stay",
+    )
+    parser.add_argument(
         "--image-tower",
         choices=("folding", "temporal"),
         default="folding",
-        help="folding: 27 frames, the one that ships; temporal: 51 frames over 5.7 s, still being developed",
+        help="folding: 27 frames over 0.9 s; temporal: 51 frames over 5.7 s",
     )
     parser.add_argument(
         "--exact-keypoints",
@@ -151,7 +162,7 @@ def _run_structnet(args: argparse.Namespace) -> int:
 def _run_marionet(args: argparse.Namespace) -> int:
     from backend.embedding.temporal_tower import TemporalSizes
     from backend.embedding.towers_torch import TowerSizes
-    from backend.training.run import CHECKPOINT_FILE, TOWERS_FILE, TrainRequest, run_training, use_threads
+    from backend.training.run import TOWERS_FILE, TrainRequest, run_training, use_threads
     from backend.training.trainer import StepReport, TrainerSettings
 
     if args.mocap is None:
@@ -183,6 +194,8 @@ def _run_marionet(args: argparse.Namespace) -> int:
         noise=args.noise,
         start=args.start,
         keep_pose_tower=args.keep_pose_tower,
+        pose_tower=args.pose_tower,
+        only_embedding=args.only_embedding,
         workers=args.workers,
         checkpoint_steps=args.checkpoint_steps,
         report_steps=args.report_steps,
@@ -197,8 +210,6 @@ def _run_marionet(args: argparse.Namespace) -> int:
 
     use_threads(args.threads)
     done = run_training(request, report, terminal.line)
-    if done.written and done.weights is None:
-        terminal.line(f"{args.output / CHECKPOINT_FILE}: temporal image tower, step {done.step}")
-    elif done.written and done.weights is not None:
+    if done.written:
         terminal.line(f"{args.output / TOWERS_FILE}: pose tower {done.weights.pose_hash}, step {done.step}")
     return 0

@@ -9,7 +9,6 @@ import numpy as np
 
 from backend.errors import BadInputError
 from backend.types import Array
-from blender_addon.motion.body import canonical_body
 
 
 class MocapError(BadInputError):
@@ -33,11 +32,6 @@ class Motion:
 
     def __len__(self) -> int:
         return len(self.root_m)
-
-
-def mirror_pose(rotations_wxyz: Array) -> Array:
-    """Local rotations (..., J, 4) of the left-right mirrored pose (reflection x -> -x of the canonical frame)."""
-    return rotations_wxyz[..., canonical_body().mirror, :] * np.array([1, 1, -1, -1], rotations_wxyz.dtype)
 
 
 def write_motion(motion: Motion, path: Path) -> None:

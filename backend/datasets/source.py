@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.types import Array
+from blender_addon.motion.moving_skeleton import axis_rotation
+
+__all__ = ["SourceMotion", "axis_rotation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +43,3 @@ class SourceMotion:
             self.positions,
             self.fps,
         )
-
-
-def axis_rotation(axis: str, angle_deg: Array) -> Array:
-    """Rotation matrices (..., 3, 3) about a named axis ('x', 'y', 'z') by angles (...) in degrees."""
-    angle = np.radians(angle_deg)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    matrix = np.zeros((*np.shape(angle), 3, 3))
-    first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
-    k = "xyz".index(axis)
-    matrix[..., k, k] = 1.0
-    matrix[..., first, first] = matrix[..., second, second] = cosine
-    matrix[..., first, second], matrix[..., second, first] = -sine, sine
-    return matrix

@@ -6,7 +6,7 @@ The tower errs differently each time, so the mean of its answers errs less. nump
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from backend.embedding.features import LandmarkWindow, TowerInput, tower_input
 from backend.embedding.keypoints import H36M_MIRROR
 from backend.embedding.towers_onnx import ImageEmbedding, Towers, six_to_matrix
-from backend.embedding.windows import mirrored
+from backend.embedding.windows import TrackWindows, mirrored
 from backend.types import Array
 from blender_addon.motion.body import canonical_body
 
 _FLIP = np.array([-1.0, 1.0, 1.0], np.float32)
-_BLOCK = 1024  # frames at once: each comes with a whole window
+_BLOCK = 512  # frames at once: each comes with a whole window
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,10 @@ class _AugmentedView:
         return np.asarray(turns)
 
 
-def embed_clip(towers: Towers, window: LandmarkWindow, views: Sequence[View]) -> ClipEmbedding:
+def embed_clip(towers: Towers, windows: TrackWindows, views: Sequence[View]) -> ClipEmbedding:
     """Look at a clip's windows in each of the ways; the first has to be an unmirrored one."""
-    frames = len(window.points)
-    blocks = [slice(at, at + _BLOCK) for at in range(0, frames, _BLOCK)] or [slice(0, 0)]
-    parts = [_embed(towers, _rows(window, rows), views) for rows in blocks]
+    blocks = [slice(at, at + _BLOCK) for at in range(0, len(windows), _BLOCK)] or [slice(0, 0)]
+    parts = [_embed(towers, windows.rows(rows), views) for rows in blocks]
     every = np.concatenate([part.gravity for part in parts])
     down = np.median(every, axis=0)
     queries = zip(*(part.queries for part in parts), strict=True)
@@ -121,10 +120,6 @@ def _spread_deg(directions: Array, middle: Array) -> float:
     cosine = directions @ middle / np.maximum(length, 1e-9)
     # the median of the length of a normal vector in the plane is 1.18 sigmas
     return float(np.rad2deg(np.median(np.arccos(np.clip(cosine, -1.0, 1.0))))) / 1.18
-
-
-def _rows(window: LandmarkWindow, rows: slice) -> LandmarkWindow:
-    return LandmarkWindow(*(getattr(window, f.name)[rows] for f in fields(window)))
 
 
 def _joined(queries: Sequence[Query]) -> Query:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from backend.camera.virtual_camera import on_image_plane
-from backend.embedding.refine import Evidence, initial_root
+from backend.embedding.fit_terms import Evidence
+from backend.embedding.refine import initial_root
 from backend.embedding.skeleton import Skeleton, pose_skeleton
 from backend.embedding.smooth_evidence import smoothed
 from backend.types import Array

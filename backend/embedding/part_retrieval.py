@@ -9,6 +9,7 @@ are held (paper, equation 4 over a product of candidate sets, and Avg(A) with we
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -45,10 +46,27 @@ class PartSettings:
 
 @dataclass(frozen=True, slots=True)
 class _ImageScores:
-    """What of the score depends on the image alone: by_layers (T, hidden) and direct (T, features) weights."""
+    """What of the score depends on the image alone: by_layers (T, hidden) and direct (T, features) weights; `turn`
+    (T, 3, 3) takes poses into the image's virtual camera (None: they are in it).
+    """
 
     by_layers: Array
     direct: Array
+    turn: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredImage:
+    """One view of the frames: its embedding (T, E), zero where it does not show the person, and the rotations (T, 3, 3)
+    that take poses into its virtual cameras (None: they are there).
+    """
+
+    embedding: Array
+    turn: Array | None = None
+
+    def rows(self, rows: slice) -> ScoredImage:
+        """Some of the frames."""
+        return ScoredImage(self.embedding[rows], None if self.turn is None else self.turn[rows])
 
 
 _CHUNK = 32
@@ -77,34 +95,45 @@ class PartSearch:
         `embedding` (T, E) of the images; `start_m` (T, 17, 3) where to begin; `candidates_m` (T, K, 17, 3) poses
         that are donors of parts.
         """
-        rows = [slice(at, at + _CHUNK) for at in range(0, len(embedding), _CHUNK)]
-        with ThreadPoolExecutor(_THREADS, "parts") as pool:  # numpy lets go of the interpreter in the products
-            found = list(pool.map(lambda part: self._climb(embedding[part], start_m[part], candidates_m[part]), rows))
-        return np.concatenate(found)
+        return self.find_in_views((ScoredImage(embedding),), start_m, candidates_m)
 
-    def _climb(self, embedding: Array, start_m: Array, candidates_m: Array) -> Array:
+    def find_in_views(self, images: Sequence[ScoredImage], start_m: Array, candidates_m: Array) -> Array:
+        """As `find` for several views of the same frames: a pose's score is the sum of its scores."""
+        rows = [slice(at, at + _CHUNK) for at in range(0, len(start_m), _CHUNK)]
+
+        def climb(part: slice) -> Array:
+            return self._climb([self._scoring(image.rows(part)) for image in images], start_m[part], candidates_m[part])
+
+        with ThreadPoolExecutor(_THREADS, "parts") as pool:  # numpy lets go of the interpreter in the products
+            return np.concatenate(list(pool.map(climb, rows)))
+
+    def _climb(self, scoring: Sequence[_ImageScores], start_m: Array, candidates_m: Array) -> Array:
         pose, donated = start_m.astype(np.float32), candidates_m.astype(np.float32)
-        scoring = self._scoring(embedding.astype(np.float32))
         for _ in range(self._settings.sweeps):
             for part in PARTS:
                 pose = self._best(scoring, _with_part(pose, donated, part))
         return pose
 
-    def _best(self, scoring: _ImageScores, poses: Array) -> Array:
+    def _best(self, scoring: Sequence[_ImageScores], poses: Array) -> Array:
         """The best of poses (T, n, 17, 3), or their mean, weighted by score."""
-        scores = self._scores(scoring, poses)
+        scores = self._scores(scoring[0], poses)
+        for other in scoring[1:]:
+            scores = scores + self._scores(other, poses)
         if self._settings.temperature <= 0:
             return np.asarray(poses[np.arange(len(poses)), scores.argmax(axis=1)])
         weight = np.exp((scores - scores.max(axis=1, keepdims=True)) / self._settings.temperature)
         return np.einsum("tn,tnjd->tjd", weight / weight.sum(axis=1, keepdims=True), poses)
 
-    def _scoring(self, embedding: Array) -> _ImageScores:
-        layers = self._layers
-        return _ImageScores(embedding @ layers["embed"].weight.T, embedding @ layers["direct"].weight.T)
+    def _scoring(self, image: ScoredImage) -> _ImageScores:
+        layers, embedding = self._layers, image.embedding.astype(np.float32)
+        turn = None if image.turn is None else image.turn.astype(np.float32)
+        return _ImageScores(embedding @ layers["embed"].weight.T, embedding @ layers["direct"].weight.T, turn)
 
     def _scores(self, scoring: _ImageScores, poses: Array) -> Array:
         """Scores (T, n) up to a constant of each frame."""
         first, second = self._layers["first"], self._layers["second"]
+        if scoring.turn is not None:
+            poses = np.matmul(poses, np.swapaxes(scoring.turn, -1, -2)[:, None])
         features = pose_features(poses)
         hidden = np.maximum(features @ first.weight + first.bias, 0.0)
         hidden = np.maximum(hidden @ second.weight + second.bias, 0.0)

@@ -14,11 +14,11 @@ from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits, Searcher
 from backend.camera.lens import normalised_points
 from backend.embedding.augmented_views import ALL_VIEWS, ClipEmbedding, Query, View, embed_clip
-from backend.embedding.features import LandmarkWindow
+from backend.embedding.fit_terms import Evidence, RefineSettings
 from backend.embedding.keypoint_weights import steady_weight
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.part_retrieval import PartSearch, PartSettings, between, key_frames
-from backend.embedding.refine import Evidence, Refined, RefineSettings, refine_poses
+from backend.embedding.refine import Refined, refine_poses
 from backend.embedding.retrieval import Retrieved, best_path, retrieve
 from backend.embedding.score_gradient import ScoreGradient
 from backend.embedding.shape import bone_scales_from_proportions, reshaped_joints
@@ -77,7 +77,7 @@ class PoseModel:
         seen = solvable_frames(track)
         if not seen.any():
             raise NoPersonError("The track has no frame in which the person is seen", "Choose another person or range")
-        clip = self.embed(track_windows(track, intrinsics), options)
+        clip = self.embed(track, intrinsics, options)
         found, retrieved_m = self.retrieve(clip, options, track.times_s[seen])
         settings = options.refine or RefineSettings(iterations=0)
         evidence = _evidence(track, intrinsics, clip, found, retrieved_m, options)
@@ -96,9 +96,10 @@ class PoseModel:
         refined = refine_poses(skeleton, evidence, settings, climb)
         return _pose_track(track, seen, refined, clip, found, shape)
 
-    def embed(self, window: LandmarkWindow, options: PoseOptions) -> ClipEmbedding:
-        """What the image tower says of a clip's windows."""
-        clip = embed_clip(self.towers, window, options.views)
+    def embed(self, track: PersonTrack, intrinsics: Intrinsics, options: PoseOptions) -> ClipEmbedding:
+        """What the image tower says of the track's frames in which the person is seen."""
+        windows = track_windows(track, intrinsics, self.towers.weights.layout.offsets)
+        clip = embed_clip(self.towers, windows, options.views)
         known = options.gravity_camera
         return clip if known is None else replace(clip, gravity=np.asarray(known, np.float64))
 

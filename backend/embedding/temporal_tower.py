@@ -10,25 +10,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, KEYPOINTS, PROPORTIONS
+from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, KEYPOINTS
 from backend.embedding.ray_joints import RAY_VALUES, joint_image_map, ray_joints_m
+from backend.embedding.temporal_onnx import CENTER_FRAME, FAR_TOKENS, FOLD, TEMPORAL_SPLIT, TOKENS, WIDEST_SPREAD
+from backend.embedding.tower_weights import Dense, image_layers
 from backend.embedding.towers_torch import ImageOutput
-from backend.embedding.window_offsets import DENSE_OFFSETS, FAR_FRAMES, LONG_OFFSETS
+from backend.embedding.window_offsets import LONG_OFFSETS, ImageLayout
+from backend.errors import WeightsError
+from backend.types import Array
 
 _INPUTS = FRAME_FEATURES + CONTEXT_FEATURES
-_FOLD = 3
-_DENSE = slice(FAR_FRAMES, FAR_FRAMES + len(DENSE_OFFSETS))
-_FAR_TOKENS = FAR_FRAMES // _FOLD
-_TOKENS = len(LONG_OFFSETS) // _FOLD
-_CENTER_FRAME = len(LONG_OFFSETS) // 2
-TOKEN_FRAMES = tuple(range(1, len(LONG_OFFSETS), _FOLD))
+TOKEN_FRAMES = tuple(range(1, len(LONG_OFFSETS), FOLD))
 """The frame of a window that each token tells of: the middle one of its three."""
-STANDING = 2
-_WIDEST = 4.0
-_HEADS = [RAY_VALUES, 24 * 6, 3, 17 * 3, len(PROPORTIONS), 17 * 3, STANDING]
+_HEADS = list(TEMPORAL_SPLIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class _Mix(nn.Module):
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.block = _Block(_TOKENS, inner)
+        self.block = _Block(TOKENS, inner)
         self.block.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,9 +93,9 @@ class TemporalTower(nn.Module):
     def __init__(self, sizes: TemporalSizes) -> None:
         super().__init__()
         width, trunk = sizes.width, sizes.trunk
-        self.fold = nn.Linear(_FOLD * _INPUTS, width)
-        self.far = nn.Linear(_FOLD * _INPUTS, width)
-        self.place = nn.Parameter(0.02 * torch.randn(_TOKENS, width))
+        self.fold = nn.Linear(FOLD * _INPUTS, width)
+        self.far = nn.Linear(FOLD * _INPUTS, width)
+        self.place = nn.Parameter(0.02 * torch.randn(TOKENS, width))
         layers: list[nn.Module] = [_Block(width, 2 * width)]
         for _ in range(sizes.layers):
             layers += [_Mix(width, sizes.mix), _Block(width, 2 * width)]
@@ -114,22 +112,24 @@ class TemporalTower(nn.Module):
 
     def forward(self, frames: Tensor, context: Tensor) -> TemporalOutput:
         """A window's frames and context to the centre frame's embedding and everything said of it."""
-        x = torch.cat([frames, context[:, None].expand(-1, frames.shape[1], -1)], dim=-1)
-        threes = x.unflatten(1, (_TOKENS, _FOLD)).flatten(-2)
-        far = self.far(torch.cat([threes[:, :_FAR_TOKENS], threes[:, -_FAR_TOKENS:]], dim=1))
-        dense = self.fold(threes[:, _FAR_TOKENS:-_FAR_TOKENS])
-        tokens = torch.cat([far[:, :_FAR_TOKENS], dense, far[:, _FAR_TOKENS:]], dim=1)
-        tokens = self.token_norm(self.layers(tokens + self.place.to(tokens.dtype)))
-        summary = [tokens[:, _TOKENS // 2], tokens[:, _FAR_TOKENS:-_FAR_TOKENS].mean(1), tokens.mean(1)]
-        center = self.center(torch.cat([x[:, _CENTER_FRAME].to(tokens.dtype), *summary], dim=-1))
-        trunk = self.trunk_norm(self.blocks(center))
-        values = (
-            self.auxiliary(trunk),
-            self.token_joints(tokens),
-            self.embed(torch.relu(self.embed_hidden(trunk))),
-        )
+        values = self.values(frames, context)
         with torch.autocast(frames.device.type, enabled=False):
             return self._outputs(frames, context, *(value.float() for value in values))
+
+    def values(self, frames: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the heads say: auxiliary values (B, n) in TEMPORAL_SPLIT, rays of the tokens' frames (B, T, RAY_VALUES),
+        embedding (B, E).
+        """
+        x = torch.cat([frames, context[:, None].expand(-1, frames.shape[1], -1)], dim=-1)
+        threes = x.unflatten(1, (TOKENS, FOLD)).flatten(-2)
+        far = self.far(torch.cat([threes[:, :FAR_TOKENS], threes[:, -FAR_TOKENS:]], dim=1))
+        dense = self.fold(threes[:, FAR_TOKENS:-FAR_TOKENS])
+        tokens = torch.cat([far[:, :FAR_TOKENS], dense, far[:, FAR_TOKENS:]], dim=1)
+        tokens = self.token_norm(self.layers(tokens + self.place.to(tokens.dtype)))
+        summary = [tokens[:, TOKENS // 2], tokens[:, FAR_TOKENS:-FAR_TOKENS].mean(1), tokens.mean(1)]
+        center = self.center(torch.cat([x[:, CENTER_FRAME].to(tokens.dtype), *summary], dim=-1))
+        trunk = self.trunk_norm(self.blocks(center))
+        return self.auxiliary(trunk), self.token_joints(tokens), self.embed(torch.relu(self.embed_hidden(trunk)))
 
     def _outputs(
         self, frames: Tensor, context: Tensor, auxiliary: Tensor, token_rays: Tensor, embedding: Tensor
@@ -138,11 +138,11 @@ class TemporalTower(nn.Module):
         rays, rotations, gravity, spread, proportions, velocity, standing = auxiliary.split(_HEADS, dim=-1)
         half = torch.exp(context[:, :1] - 1.0)
         image, hips = self._joints_in_image(frames)
-        spread = spread.reshape(rows, 17, 3).clamp(-_WIDEST, _WIDEST)
+        spread = spread.reshape(rows, 17, 3).clamp(-WIDEST_SPREAD, WIDEST_SPREAD)
         told = list(TOKEN_FRAMES)
         return TemporalOutput(
             embedding,
-            ray_joints_m(rays, image[:, _CENTER_FRAME], hips[:, _CENTER_FRAME], half),
+            ray_joints_m(rays, image[:, CENTER_FRAME], hips[:, CENTER_FRAME], half),
             rotations.reshape(rows, 24, 6),
             gravity,
             0.5 * torch.logsumexp(2.0 * spread, dim=-1),
@@ -157,3 +157,58 @@ class TemporalTower(nn.Module):
         """Image places (B, W, 17, 2) of the joints relative to the mid-hip and the mid-hip (B, W, 2)."""
         points = frames[..., : 2 * KEYPOINTS].unflatten(-1, (KEYPOINTS, 2)).float()
         return torch.einsum("bwkd,kj->bwjd", points, self.joint_map), frames[..., 4 * KEYPOINTS : -1].float()
+
+
+def temporal_weights(tower: TemporalTower) -> dict[str, Dense]:
+    """The tower's layers by name, as a towers file holds them."""
+    layers = {}
+    for name, module in tower.named_modules():
+        if isinstance(module, nn.Linear | nn.LayerNorm):
+            weight = module.weight.T if isinstance(module, nn.Linear) else module.weight
+            layers[name] = Dense(_array(weight), _array(module.bias))
+    layers["place"] = Dense(_array(tower.place), np.zeros(tower.place.shape[1], np.float32))
+    return {name: layers[name] for name in image_layers(ImageLayout.TEMPORAL, layers)}
+
+
+def temporal_tower(layers: dict[str, Dense]) -> TemporalTower:
+    """The tower of a towers file's layers. Raises WeightsError where they do not fit together."""
+    tower = TemporalTower(sizes_of(layers))
+    put_layers(tower, layers)
+    return tower.eval()
+
+
+def sizes_of(layers: dict[str, Dense]) -> TemporalSizes:
+    """The sizes of a towers file's layers."""
+    return TemporalSizes(
+        width=layers["place"].weight.shape[1],
+        layers=sum(name.endswith(".block.norm") for name in layers),
+        mix=next((len(layer.bias) for name, layer in layers.items() if name.endswith(".block.widen")), 0),
+        trunk=len(layers["center"].bias),
+        blocks=sum(name.startswith("blocks.") and name.endswith(".norm") for name in layers),
+        hidden=len(layers["embed_hidden"].bias),
+        embedding=len(layers["embed"].bias),
+    )
+
+
+def put_layers(tower: TemporalTower, layers: dict[str, Dense]) -> None:
+    """Put a towers file's layers into a tower of the same sizes. Raises WeightsError for other sizes."""
+    try:
+        with torch.no_grad():
+            for name, layer in layers.items():
+                if name == "place":
+                    tower.place.copy_(torch.from_numpy(layer.weight))
+                    continue
+                module = tower.get_submodule(name)
+                weight = layer.weight.T if isinstance(module, nn.Linear) else layer.weight
+                module.load_state_dict(
+                    {"weight": torch.from_numpy(weight.copy()), "bias": torch.from_numpy(layer.bias)}
+                )
+    except (RuntimeError, AttributeError) as fault:
+        raise WeightsError(
+            f"the temporal tower has other layers ({str(fault).splitlines()[-1].strip()})",
+            "Name a towers file of these sizes",
+        ) from fault
+
+
+def _array(values: Tensor) -> Array:
+    return values.detach().cpu().numpy().astype(np.float32).copy()

@@ -1,13 +1,14 @@
-"""The shipped towers' file: folded layers as safetensors, with sizes and provenance in the header. numpy only.
+"""The shipped towers' file: layers as safetensors, with layout and provenance in the header. numpy only.
 
-Batch normalisation is folded into the linear layers, so that numpy, ONNX Runtime and torch run the same arithmetic.
+The folding tower's batch normalisation is folded into its linear layers, so that numpy, ONNX Runtime and torch run the
+same arithmetic. The temporal tower's layer normalisation depends on the input and stays.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES
+from backend.embedding.window_offsets import ImageLayout
 from backend.errors import WeightsError
 from backend.types import Array
 
 FORMAT = "marionet-towers"
-VERSION = 2
+_VERSIONS = {ImageLayout.FOLDING: "2", ImageLayout.TEMPORAL: "3"}
+"""Programs that know no temporal tower refuse version 3 by its number."""
 
 IMAGE_LAYERS = (
     "entry",
@@ -35,12 +38,28 @@ IMAGE_LAYERS = (
     "auxiliary_hidden",
     "auxiliary",
 )
+TEMPORAL_LAYERS = (
+    "fold",
+    "far",
+    "place",
+    "token_norm",
+    "token_joints",
+    "center",
+    "trunk_norm",
+    "embed_hidden",
+    "embed",
+    "auxiliary",
+)
+"""Of the temporal tower, beside as many `layers` and `blocks` as it has, each of the parts _BLOCK."""
+_BLOCK = ("norm", "widen", "narrow")
 POSE_LAYERS = ("first", "second", "embed", "direct")
 
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """One linear layer: weight (in, out), bias (out,)."""
+    """One linear layer: weight (in, out), bias (out,). Of the temporal tower also normalisations, weight and bias
+    (width,), and `place`, weight (tokens, width): what is added to each token.
+    """
 
     weight: Array
     bias: Array
@@ -58,6 +77,11 @@ class TowerWeights:
     provenance: dict[str, str]
 
     @property
+    def layout(self) -> ImageLayout:
+        """How the image tower is built."""
+        return ImageLayout.TEMPORAL if "place" in self.image else ImageLayout.FOLDING
+
+    @property
     def embedding_size(self) -> int:
         """Dimensions of the shared space."""
         return len(self.pose["embed"].bias)
@@ -70,7 +94,16 @@ class TowerWeights:
     @property
     def image_hash(self) -> str:
         """The same of the image tower, which may be trained on beside a pose tower that stays."""
-        return _hash([self.image[name] for name in IMAGE_LAYERS])
+        return _hash([self.image[name] for name in image_layers(self.layout, self.image)])
+
+
+def image_layers(layout: ImageLayout, present: Iterable[str]) -> tuple[str, ...]:
+    """Names of an image tower's layers, in order; a temporal tower has as many blocks as are `present`."""
+    if layout is ImageLayout.FOLDING:
+        return IMAGE_LAYERS
+    found = {name.rpartition(".")[0] for name in present if name.startswith(("layers.", "blocks."))}
+    stems = sorted(found, key=lambda stem: (stem.split(".")[0], int(stem.split(".")[1])))
+    return (*TEMPORAL_LAYERS, *(f"{stem}.{part}" for stem in stems for part in _BLOCK))
 
 
 def _hash(layers: Sequence[Dense]) -> str:
@@ -88,7 +121,10 @@ def write_towers(weights: TowerWeights, path: Path) -> None:
         for name, layer in layers.items():
             tensors[f"{tower}.{name}.weight"] = np.ascontiguousarray(layer.weight, np.float16)
             tensors[f"{tower}.{name}.bias"] = np.ascontiguousarray(layer.bias, np.float16)
-    header = {"format": FORMAT, "version": str(VERSION), "provenance": json.dumps(weights.provenance)}
+    layout = weights.layout
+    header = {"format": FORMAT, "version": _VERSIONS[layout], "provenance": json.dumps(weights.provenance)}
+    if layout is not ImageLayout.FOLDING:
+        header["layout"] = layout.value
     save_file(tensors, path, metadata=header)
 
 
@@ -100,23 +136,35 @@ def read_towers(path: Path) -> TowerWeights:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
                 raise WeightsError(f"{path} holds no Marionet towers", remedy)
-            if header.get("version") != str(VERSION):
-                raise WeightsError(
-                    f"{path} has towers version {header.get('version')}, this program reads {VERSION}", remedy
-                )
-            image = {name: _dense(file, f"image.{name}") for name in IMAGE_LAYERS}
+            layout = _layout(header, path, remedy)
+            stored = [name.removeprefix("image.").rpartition(".")[0] for name in file.keys()]  # noqa: SIM118  no dict
+            image = {name: _dense(file, f"image.{name}") for name in image_layers(layout, stored)}
             pose = {name: _dense(file, f"pose.{name}") for name in POSE_LAYERS}
     except FileNotFoundError as fault:
         raise WeightsError(f"{path} is missing", remedy) from fault
     except (SafetensorError, OSError) as fault:
         raise WeightsError(f"{path} is damaged or no safetensors file ({fault})", remedy) from fault
-    inputs = image["center"].weight.shape[0]
+    inputs = _inputs(layout, image)
     if inputs != FRAME_FEATURES + CONTEXT_FEATURES:
         raise WeightsError(
             f"{path} expects {inputs} input values a frame, this program makes {FRAME_FEATURES + CONTEXT_FEATURES}",
             remedy,
         )
     return TowerWeights(image, pose, json.loads(header["provenance"]))
+
+
+def _layout(header: dict[str, str], path: Path, remedy: str) -> ImageLayout:
+    for layout, version in _VERSIONS.items():
+        if header.get("version") == version and header.get("layout", layout.value) == layout.value:
+            return layout
+    found = " ".join(header[name] for name in ("version", "layout") if name in header)
+    raise WeightsError(f"{path} has towers version {found}, this program reads {', '.join(_VERSIONS.values())}", remedy)
+
+
+def _inputs(layout: ImageLayout, image: dict[str, Dense]) -> int:
+    """Input values of a frame: what the centre frame's layer reads, of the temporal tower beside three summaries."""
+    read = image["center"].weight.shape[0]
+    return read - 3 * image["place"].weight.shape[1] if layout is ImageLayout.TEMPORAL else read
 
 
 def _dense(file, name: str) -> Dense:  # type: ignore[no-untyped-def]

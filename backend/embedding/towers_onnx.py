@@ -1,4 +1,4 @@
-"""Run the folded towers: an ONNX graph on the CPU through ONNX Runtime, the same layers in torch on CUDA.
+"""Run the towers: an ONNX graph on the CPU through ONNX Runtime, the same layers in torch on CUDA.
 
 numpy in, numpy out. The ONNX graph is built in memory from the weights file, so nothing but safetensors ships.
 """
@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import onnx
 import onnxruntime
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from backend.embedding.features import (
     CONTEXT_FEATURES,
@@ -23,7 +20,11 @@ from backend.embedding.features import (
     WINDOW,
     pose_features,
 )
-from backend.embedding.tower_weights import Dense, TowerWeights
+from backend.embedding.onnx_graph import Graph
+from backend.embedding.ray_values import joints_along_rays_m
+from backend.embedding.temporal_onnx import TEMPORAL_SPLIT, WIDEST_SPREAD, temporal_graph
+from backend.embedding.tower_weights import TowerWeights
+from backend.embedding.window_offsets import ImageLayout
 from backend.errors import DeviceError
 from backend.types import Array
 
@@ -72,26 +73,42 @@ class Towers:
 
     def embed_images(self, window: ImageWindows) -> ImageEmbedding:
         """Embed windows of landmarks."""
-        parts = [
-            self._image(window.frames[at : at + _BATCH], window.context[at : at + _BATCH])
-            for at in range(0, len(window.frames), _BATCH)
-        ]
-        embedding = np.concatenate([part[0] for part in parts])
-        values = np.split(np.concatenate([part[1] for part in parts]), np.cumsum(_SPLIT)[:-1], axis=1)
-        gravity = values[2] / np.maximum(np.linalg.norm(values[2], axis=-1, keepdims=True), 1e-6)
+        temporal = self.weights.layout is ImageLayout.TEMPORAL
+        parts = []
+        for at in range(0, len(window.frames), _BATCH):
+            frames, context = window.frames[at : at + _BATCH], window.context[at : at + _BATCH]
+            embedding, values = self._image(frames, context)
+            said = _temporal_values(values, frames, context) if temporal else _folding_values(values)
+            parts.append((embedding, *said))
+        columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+        embedding, joints, six, gravity, log_error, proportions = columns
         return ImageEmbedding(
             embedding,
-            values[0].reshape(-1, 17, 3),
-            six_to_matrix(values[1].reshape(-1, 24, 2, 3)),
-            gravity,
-            ERROR_UNIT_M * np.exp(values[3]),
-            values[4],
+            joints,
+            six_to_matrix(six.reshape(-1, 24, 2, 3)),
+            gravity / np.maximum(np.linalg.norm(gravity, axis=-1, keepdims=True), 1e-6),
+            ERROR_UNIT_M * np.exp(log_error),
+            proportions,
         )
 
     def embed_poses(self, joints_m: Array) -> Array:
         """Embed poses (N, 17, 3), relative to the pelvis on a body of canonical size, as f_J (N, E)."""
         blocks = range(0, len(joints_m), 65536)
         return np.concatenate([self._pose(pose_features(joints_m[at : at + 65536])) for at in blocks])
+
+
+def _folding_values(values: Array) -> tuple[Array, ...]:
+    """Joints (B, 17, 3) m, rotations (B, 144), gravity (B, 3), log errors (B, 17), proportions (B, 7)."""
+    joints, *others = np.split(values, np.cumsum(_SPLIT)[:-1], axis=1)
+    return joints.reshape(-1, 17, 3), *others
+
+
+def _temporal_values(values: Array, frames: Array, context: Array) -> tuple[Array, ...]:
+    """The same of the temporal tower, whose joints lie along the rays of the centre frame's keypoints."""
+    rays, six, gravity, spread, proportions, *_ = np.split(values, np.cumsum(TEMPORAL_SPLIT)[:-1], axis=1)
+    joints = joints_along_rays_m(rays, frames[:, frames.shape[1] // 2], np.exp(context[:, :1] - 1.0))
+    spread = np.clip(spread.reshape(-1, 17, 3), -WIDEST_SPREAD, WIDEST_SPREAD)
+    return joints, six, gravity, 0.5 * np.log(np.exp(2.0 * spread).sum(axis=-1)), proportions
 
 
 def six_to_matrix(six: Array) -> Array:
@@ -102,55 +119,11 @@ def six_to_matrix(six: Array) -> Array:
     return np.stack([first, second, np.cross(first, second)], axis=-1)
 
 
-class _Graph:
-    """Collects nodes and weights of an ONNX graph."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
-
-    def constant(self, name: str, value: NDArray[np.generic]) -> str:
-        self.weights.append(numpy_helper.from_array(value, name))
-        return name
-
-    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
-        return output
-
-    def dense(self, x: str, layer: Dense, name: str, *, relu: bool) -> str:
-        weight = self.constant(f"{name}.weight", layer.weight.astype(np.float32))
-        bias = self.constant(f"{name}.bias", layer.bias.astype(np.float32))
-        y = self.node("Add", [self.node("MatMul", [x, weight], f"{name}.product"), bias], f"{name}.sum")
-        return self.node("Relu", [y], f"{name}.out") if relu else y
-
-    def reshape(self, x: str, shape: list[int], name: str) -> str:
-        return self.node("Reshape", [x, self.constant(f"{name}.shape", np.array(shape, np.int64))], name)
-
-    def middle_of_three(self, x: str, width: int, name: str) -> str:
-        bounds = [
-            self.constant(f"{name}.{k}", np.array([v], np.int64))
-            for k, v in (("a", width), ("b", 2 * width), ("axis", 2))
-        ]
-        return self.node("Slice", [x, *bounds], name)
-
-    def session(self, inputs: dict[str, list[Any]], outputs: list[str], threads: int) -> onnxruntime.InferenceSession:
-        graph = helper.make_graph(
-            self.nodes,
-            "tower",
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
-            self.weights,
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
 def _onnx_towers(
     weights: TowerWeights, threads: int
 ) -> tuple[Callable[[Array, Array], tuple[Array, Array]], Callable[[Array], Array]]:
-    image, pose = _image_graph(weights, threads), _pose_graph(weights, threads)
+    make = temporal_graph if weights.layout is ImageLayout.TEMPORAL else _folding_graph
+    image, pose = make(weights, threads), _pose_graph(weights, threads)
 
     def run_image(frames: Array, context: Array) -> tuple[Array, Array]:
         embedding, auxiliary = image.run(None, {"frames": frames, "context": context})
@@ -159,24 +132,18 @@ def _onnx_towers(
     return run_image, lambda features: pose.run(None, {"features": features})[0]
 
 
-def _image_graph(weights: TowerWeights, threads: int) -> onnxruntime.InferenceSession:
-    layers, graph = weights.image, _Graph()
+def _folding_graph(weights: TowerWeights, threads: int) -> onnxruntime.InferenceSession:
+    layers, graph = weights.image, Graph()
     inputs, width = FRAME_FEATURES + CONTEXT_FEATURES, len(layers["entry"].bias)
-    axis = graph.constant("axis1", np.array([1], np.int64))
-    context = graph.node("Unsqueeze", ["context", axis], "context.row")
-    repeats = graph.constant("repeats", np.array([1, WINDOW, 1], np.int64))
-    x = graph.node("Concat", ["frames", graph.node("Tile", [context, repeats], "context.all")], "x", axis=2)
-    bounds = [
-        graph.constant(f"center.{k}", np.array([v], np.int64))
-        for k, v in (("a", WINDOW // 2), ("b", WINDOW // 2 + 1), ("axis", 1))
-    ]
-    center = graph.reshape(graph.node("Slice", [x, *bounds], "center.row"), [-1, inputs], "center.flat")
+    x = graph.with_context(WINDOW)
+    middle = graph.part(x, (WINDOW // 2, WINDOW // 2 + 1), 1, "center.row")
+    center = graph.reshape(middle, [-1, inputs], "center.flat")
     trunk = graph.dense(graph.reshape(x, [-1, WINDOW // 3, 3 * inputs], "folded"), layers["entry"], "entry", relu=True)
     for name, frames in (("fold1", 3), ("fold2", 1)):
         grouped = graph.reshape(trunk, [-1, frames, 3 * width], f"{name}.grouped")
         folded = graph.dense(grouped, layers[f"{name}.fold"], f"{name}.fold", relu=True)
         mixed = graph.dense(folded, layers[f"{name}.mix"], f"{name}.mix", relu=True)
-        trunk = graph.node("Add", [graph.middle_of_three(grouped, width, f"{name}.middle"), mixed], f"{name}.out")
+        trunk = graph.node("Add", [graph.part(grouped, (width, 2 * width), 2, f"{name}.middle"), mixed], f"{name}.out")
     trunk = graph.reshape(trunk, [-1, width], "trunk")
     trunk = graph.node("Add", [trunk, graph.dense(center, layers["center"], "center", relu=True)], "trunk.center")
     trunk = graph.node("Add", [trunk, graph.dense(trunk, layers["last"], "last", relu=True)], "trunk.last")
@@ -194,7 +161,7 @@ def _image_graph(weights: TowerWeights, threads: int) -> onnxruntime.InferenceSe
 
 
 def _pose_graph(weights: TowerWeights, threads: int) -> onnxruntime.InferenceSession:
-    graph, layers = _Graph(), weights.pose
+    graph, layers = Graph(), weights.pose
     hidden = graph.dense("features", layers["first"], "first", relu=True)
     hidden = graph.dense(hidden, layers["second"], "second", relu=True)
     parts = [graph.dense(hidden, layers["embed"], "embed", relu=False)]
@@ -206,7 +173,7 @@ def _torch_towers(
     weights: TowerWeights, device: str
 ) -> tuple[Callable[[Array, Array], tuple[Array, Array]], Callable[[Array], Array]]:
     try:
-        from backend.embedding.towers_torch import torch_towers
+        from backend.embedding.torch_runtime import torch_towers
     except ImportError as fault:
         raise DeviceError(
             f"device {device} needs PyTorch, which is not installed", "Install the `gpu` extra or use --device cpu"

@@ -1,4 +1,4 @@
-"""The two towers of the `marionet` configuration, in torch: training and CUDA. Import only where torch is wanted.
+"""The two towers of the `marionet` configuration, in torch: for training. Import only where torch is wanted.
 
 Image tower: a window of frames, folded three at a time (27 -> 9 -> 3 -> 1) with residual blocks; from its trunk come
 the image embedding f_I and the auxiliary head (3D joints, joint rotations, gravity, uncertainty). Pose tower: two
@@ -7,16 +7,13 @@ hidden layers from the joint coordinates to f_J in the same space. Score = <f_I,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, POSE_FEATURES, PROPORTIONS, WINDOW
-from backend.embedding.tower_weights import Dense, TowerWeights
+from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, POSE_FEATURES, PROPORTIONS
 
 JOINT_VALUES = 17 * 3
 ROTATION_VALUES = 24 * 6
@@ -141,53 +138,3 @@ class PoseTower(nn.Module):
         scaled = joints_m * 2.0  # joints lie within half a metre of the pelvis: unit scale
         x = torch.cat([scaled.flatten(-2), scaled.square().sum(-1)], dim=-1)
         return self.embed(torch.relu(self.second(torch.relu(self.first(x))))) + self.direct(x)
-
-
-Array = np.ndarray
-
-
-def torch_towers(
-    weights: TowerWeights, device: str
-) -> tuple[Callable[[Array, Array], tuple[Array, Array]], Callable[[Array], Array]]:
-    """Image and pose tower as numpy functions that run on `device`."""
-    image = {name: _layer(layer, device) for name, layer in weights.image.items()}
-    pose = {name: _layer(layer, device) for name, layer in weights.pose.items()}
-
-    def run_image(frames: Array, context: Array) -> tuple[Array, Array]:
-        with torch.inference_mode():
-            outputs = _image(image, torch.from_numpy(frames).to(device), torch.from_numpy(context).to(device))
-        return outputs[0].cpu().numpy(), outputs[1].cpu().numpy()
-
-    def run_pose(features: Array) -> Array:
-        with torch.inference_mode():
-            x = torch.from_numpy(features).to(device)
-            hidden = x
-            for name in ("first", "second"):
-                hidden = torch.relu(_apply(pose[name], hidden))
-            return (_apply(pose["embed"], hidden) + _apply(pose["direct"], x)).cpu().numpy()
-
-    return run_image, run_pose
-
-
-def _image(layers: dict[str, tuple[Tensor, Tensor]], frames: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-    batch = len(frames)
-    x = torch.cat([frames, context[:, None].expand(-1, WINDOW, -1)], dim=-1)
-    trunk = torch.relu(_apply(layers["entry"], x.reshape(batch, WINDOW // 3, -1)))
-    width = trunk.shape[-1]
-    for name in ("fold1", "fold2"):
-        grouped = trunk.reshape(batch, trunk.shape[1] // 3, 3 * width)
-        folded = torch.relu(_apply(layers[f"{name}.fold"], grouped))
-        trunk = grouped[..., width : 2 * width] + torch.relu(_apply(layers[f"{name}.mix"], folded))
-    y = trunk[:, 0] + torch.relu(_apply(layers["center"], x[:, WINDOW // 2]))
-    y = y + torch.relu(_apply(layers["last"], y))
-    embedding = _apply(layers["embed"], torch.relu(_apply(layers["embed_hidden"], y)))
-    return embedding, _apply(layers["auxiliary"], torch.relu(_apply(layers["auxiliary_hidden"], y)))
-
-
-def _layer(layer: Dense, device: str) -> tuple[Tensor, Tensor]:
-    weight = torch.from_numpy(np.ascontiguousarray(layer.weight, np.float32)).to(device)
-    return weight, torch.from_numpy(np.ascontiguousarray(layer.bias, np.float32)).to(device)
-
-
-def _apply(layer: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
-    return x @ layer[0] + layer[1]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.embedding.augmented_views import ONE_VIEW
+from backend.embedding.fit_terms import RefineSettings
 from backend.embedding.keypoints import H36M_NAMES, KEYPOINT_NAMES
 from backend.embedding.pose_model import PoseModel, PoseOptions
-from backend.embedding.refine import RefineSettings
-from backend.embedding.windows import solvable_frames, track_windows
+from backend.embedding.windows import solvable_frames
 from backend.evaluation.recording import Recording, RecordingCamera, score_recording
 from backend.evaluation.report import Scored
 from backend.evaluation.wide_parts import WIDE_HITS, WIDE_NAME, WIDE_PARTS
@@ -126,13 +126,13 @@ def retrieved_joints(
     """What retrieval alone says (T, 17, 3) m: the mean of the `average` best poses, or by parts where it is 0."""
     if average:
         options = replace(options, neighbours=max(average, 2), average=average, parts=None)
-    clip = model.embed(track_windows(track, camera), options)
+    clip = model.embed(track, camera, options)
     return _whole(track, model.retrieve(clip, options, track.times_s[solvable_frames(track)])[1])
 
 
 def auxiliary_joints(model: PoseModel, track: PersonTrack, camera: Intrinsics, options: PoseOptions) -> Array:
     """What the auxiliary head says (T, 17, 3) m."""
-    return _whole(track, model.embed(track_windows(track, camera), options).joints_m)
+    return _whole(track, model.embed(track, camera, options).joints_m)
 
 
 def _whole(track: PersonTrack, centres_m: Array) -> Array:

@@ -44,9 +44,12 @@ class SimulatedErrors:
     windows: int
 
 
-def held_out_batch(takes: Sequence[Motion], count: int, seed: int) -> TrainingBatch[Array]:
-    """Windows of mocap as it was recorded (no mixing, bending or tilting), bodies and cameras as in training."""
-    settings = SimulationSettings(variation=Variation(0.0, 0.0, 0.0, 1.0, 1.0))
+def held_out_batch(takes: Sequence[Motion], count: int, seed: int, towers: Towers) -> TrainingBatch[Array]:
+    """Windows of mocap as it was recorded (no mixing, bending or tilting), bodies and cameras as in training; with the
+    frames that these towers see.
+    """
+    plain = Variation(0.0, 0.0, 0.0, 1.0, 1.0)
+    settings = SimulationSettings(variation=plain, offsets=towers.weights.layout.offsets)
     return simulate_batch(motion_pool(takes), count, np.random.default_rng(seed), settings)
 
 
@@ -86,7 +89,7 @@ def scores_by_action(takes: Sequence[Motion], towers: Towers, bank: PoseBank, wi
     rows: list[Scored] = []
     for action in sorted(groups):
         count = max(20, round(windows * frames[action] / sum(frames.values())))
-        batch = held_out_batch(groups[action], count, seed)
+        batch = held_out_batch(groups[action], count, seed, towers)
         output = towers.embed_images(batch)
         hits = make_searcher(bank.embeddings).search(output.embedding, min(100, len(bank)))
         found = {"Max": retrieve(bank, hits, 1).best_joints_m}

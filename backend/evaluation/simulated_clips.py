@@ -15,7 +15,8 @@ from backend.training.pool import MotionWindows
 from backend.training.simulate import SimulationSettings, seen_joints_m, simulate_people
 from backend.types import Array, Intrinsics, PersonTrack
 
-_FRAMES = 60
+TWO_SECONDS, SIX_SECONDS = 60, 180
+"""Frames of a clip. A temporal image tower sees 5.7 s, of which the shorter clips lack most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,12 @@ class ClipErrors:
     clips: int
 
 
-def clip_errors(takes: Sequence[Motion], model: PoseModel, count: int, seed: int) -> ClipErrors:
-    """Solve `count` clips of two seconds, bodies, cameras and landmark errors as in training."""
+def clip_errors(
+    takes: Sequence[Motion], model: PoseModel, count: int, seed: int, frames: int = TWO_SECONDS
+) -> ClipErrors:
+    """Solve `count` clips of so many frames, bodies, cameras and landmark errors as in training."""
     rng = np.random.default_rng(seed)
-    people = simulate_people(_segments(takes, count, rng), rng, SimulationSettings())
+    people = simulate_people(_segments(takes, count, rng, frames), rng, SimulationSettings())
     truth = seen_joints_m(people)
     plain = PoseOptions()
     bare = PoseOptions(parts=None, retrieval_share=0.0)
@@ -49,17 +52,19 @@ def _error_mm(model: PoseModel, track: PersonTrack, options: PoseOptions, truth_
     return float(1000 * np.linalg.norm(joints - joints[:, :1] - truth_m, axis=-1).mean())
 
 
-def _segments(takes: Sequence[Motion], count: int, rng: np.random.Generator) -> MotionWindows:
-    """Two seconds from takes that last as long, each frame as likely as any other."""
-    long = [take for take in takes if len(take) >= _FRAMES]
+def _segments(
+    takes: Sequence[Motion], count: int, rng: np.random.Generator, frames: int = TWO_SECONDS
+) -> MotionWindows:
+    """So many frames from takes that last as long, each frame as likely as any other."""
+    long = [take for take in takes if len(take) >= frames]
     if not long:
-        raise BadInputError(f"no held-out take lasts {_FRAMES} frames", "Give --mocap another folder")
-    starts = np.array([len(take) - _FRAMES + 1 for take in long], np.float64)
+        raise BadInputError(f"no held-out take lasts {frames} frames", "Give --mocap another folder")
+    starts = np.array([len(take) - frames + 1 for take in long], np.float64)
     rotations, roots = [], []
     for place in rng.choice(len(long), count, p=starts / starts.sum()):
         begin = int(rng.integers(int(starts[place])))
-        rows = slice(begin, begin + _FRAMES)
+        rows = slice(begin, begin + frames)
         root = long[place].root_m[rows]
         rotations.append(long[place].rotations_wxyz[rows])
-        roots.append(root - root[_FRAMES // 2] * np.array([1, 1, 0]))
+        roots.append(root - root[frames // 2] * np.array([1, 1, 0]))
     return MotionWindows(np.stack(rotations).astype(np.float32), np.stack(roots).astype(np.float32))

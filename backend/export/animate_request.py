@@ -33,6 +33,14 @@ class ExportOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadOrder:
+    """A scene file (FBX, glTF) whose motions are to be written as clips into a folder."""
+
+    motion: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExportFault:
     """One output that could not be made, and why."""
 
@@ -51,14 +59,16 @@ class ExportReply:
     seconds: dict[str, float] | None = None
 
 
-def order_to_line(order: ExportOrder) -> str:
+def order_to_line(order: ExportOrder | ReadOrder) -> str:
     """One line for Blender's standard input."""
     return json.dumps(asdict(order)) + "\n"
 
 
-def order_from_line(line: str) -> ExportOrder:
+def order_from_line(line: str) -> ExportOrder | ReadOrder:
     """The order in a line. Raises ValueError for a line that holds none."""
     record = json.loads(line)
+    if "motion" in record:
+        return ReadOrder(**_known(ReadOrder, record))
     return ExportOrder(**_known(ExportOrder, {**record, "outputs": tuple(record["outputs"])}))
 
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from backend.errors import BlenderError, MarionetError, OutputError
-from backend.export.animate_request import ExportOrder, ExportReply, order_to_line, reply_from_record
+from backend.errors import BadInputError, BlenderError, MarionetError, OutputError
+from backend.export.animate_request import ExportOrder, ExportReply, ReadOrder, order_to_line, reply_from_record
 from backend.export.find_blender import Blender
 from blender_addon.wire.interpreter import Interpreter, direct_interpreter
 
@@ -27,7 +27,11 @@ StepCallback = Callable[[str, int, int], None]
 _START_S: Final = 180.0
 _END_S: Final = 5.0
 _LOG_LINES: Final = 12
-_KINDS: Final[dict[str, type[MarionetError]]] = {"output": OutputError, "blender": BlenderError}
+_KINDS: Final[dict[str, type[MarionetError]]] = {
+    "output": OutputError,
+    "blender": BlenderError,
+    "bad_input": BadInputError,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,21 @@ class BlenderProcess:
         return self._process.pid if self._process is not None else 0
 
     def export(self, order: ExportOrder, progress: StepCallback | None = None) -> ExportReply:
-        """Carry out an order; `progress` hears (what, done, total).
+        """Put a clip onto a rig and into files; `progress` hears (what, done, total).
 
         Raises BlenderError when the clip cannot go onto the rig, Blender cannot start, dies or falls silent, and
         OutputError where the disk refuses. Single outputs that fail are told in the reply.
         """
+        return reply_from_record(self._carried_out(order, progress))
+
+    def read_motion(self, order: ReadOrder) -> list[Path]:
+        """The motions of a scene file as clip files.
+
+        Raises BadInputError where it holds none of a person, and what `export` raises.
+        """
+        return [Path(name) for name in self._carried_out(order, None)["files"]]
+
+    def _carried_out(self, order: ExportOrder | ReadOrder, progress: StepCallback | None) -> dict[str, Any]:
         if self._served >= self._settings.restart_after:
             self.close()
         if self._process is None or self._process.poll() is not None:
@@ -76,7 +90,7 @@ class BlenderProcess:
             elif record["event"] == "failed":
                 raise _KINDS.get(record["code"], BlenderError)(record["message"], record["remedy"])
             elif record["event"] == "done":
-                return reply_from_record(record)
+                return record
 
     def close(self) -> None:
         """End Blender; safe to call when none runs."""

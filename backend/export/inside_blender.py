@@ -51,6 +51,7 @@ from backend.export.animate_request import (  # noqa: E402
     RIG_ENDINGS,
     ExportFault,
     ExportOrder,
+    ReadOrder,
     order_from_line,
 )
 
@@ -70,7 +71,8 @@ if bpy.app.version < LEAST_BLENDER:
     os._exit(1)
 
 from blender_addon.motion.body import canonical_body, shaped_offsets_m  # noqa: E402
-from blender_addon.motion.clip import ClipError, MotionClip, read_clip  # noqa: E402
+from blender_addon.motion.clip import ClipError, MotionClip, read_clip, write_clip  # noqa: E402
+from blender_addon.motion.motion_file_error import MotionFileError  # noqa: E402
 from blender_addon.motion.posing import clip_shape  # noqa: E402
 from blender_addon.motion.resampling import shorten_pauses  # noqa: E402
 from blender_addon.motion.smoothing import PRESETS  # noqa: E402
@@ -78,6 +80,7 @@ from blender_addon.retarget.baked_pose import RetargetOptions, Travel  # noqa: E
 from blender_addon.retarget.skeleton_map import SkeletonMap  # noqa: E402
 from blender_addon.retarget.source_motion import RetargetError  # noqa: E402
 from blender_addon.rig.apply_clip import ApplyOptions, apply_clip  # noqa: E402
+from blender_addon.rig.armature_clips import scene_file_clips  # noqa: E402
 from blender_addon.rig.bake import BakeError, BakeOptions, BakeReport  # noqa: E402
 from blender_addon.rig.export_action import ExportError, export_action  # noqa: E402
 from blender_addon.rig.prepare_clip import PrepareSettings  # noqa: E402
@@ -123,6 +126,18 @@ def carry_out(order: ExportOrder) -> dict[str, Any]:
         "faults": [{"output": fault.output, "message": fault.message} for fault in faults],
         "seconds": {name: round(at - moments[place][1], 3) for place, (name, at) in enumerate(moments[1:])},
     }
+
+
+def read_motion(order: ReadOrder) -> dict[str, Any]:
+    """The motions of a scene file as clip files; returns the reply's fields."""
+    tell("step", what="read", done=0, total=1)
+    new_file()
+    files = []
+    for number, named in enumerate(scene_file_clips(Path(order.motion))):
+        path = Path(order.folder) / f"motion.{number}.npz"
+        write_clip(named.clip, path)
+        files.append(str(path))
+    return {"files": files}
 
 
 def open_rig(order: ExportOrder, clip: MotionClip) -> tuple[Any, SkeletonMap | None]:
@@ -260,7 +275,10 @@ def serve() -> None:
     tell("ready", blender=bpy.app.version_string)
     for line in _ORDERS:
         try:
-            tell("done", **carry_out(order_from_line(line)))
+            order = order_from_line(line)
+            tell("done", **(read_motion(order) if isinstance(order, ReadOrder) else carry_out(order)))
+        except MotionFileError as fault:
+            tell("failed", code="bad_input", message=fault.message, remedy=fault.remedy)
         except OrderError as fault:
             tell("failed", code="blender", message=str(fault), remedy=fault.remedy)
         except (BakeError, RetargetError) as fault:

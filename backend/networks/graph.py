@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,11 +117,92 @@ class Sigmoid:
     output: str
 
 
-Operation = Conv | Add | MaxPool | PadChannels | PadSpace | Resize | Flatten | Concat | DepthToSpace | Sigmoid
-OPERATIONS: dict[str, type[Operation]] = {
-    kind.__name__: kind
-    for kind in (Conv, Add, MaxPool, PadChannels, PadSpace, Resize, Flatten, Concat, DepthToSpace, Sigmoid)
-}
+@dataclass(frozen=True, slots=True)
+class Relu:
+    """Elementwise maximum with 0."""
+
+    inputs: tuple[str]
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class PRelu:
+    """Values below 0 times the channel's `slope` (C,), a name in `arrays`."""
+
+    inputs: tuple[str]
+    output: str
+    slope: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceMean:
+    """The mean over the image: (N, C, H, W) -> (N, C, 1, 1)."""
+
+    inputs: tuple[str]
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwapRows:
+    """Channels and rows change places: (N, C, H, W) -> (N, H, C, W)."""
+
+    inputs: tuple[str]
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelNorm:
+    """Each pixel's channels less their mean, over the root of their variance plus `epsilon`, times `scale` (C,)."""
+
+    inputs: tuple[str]
+    output: str
+    scale: str
+    epsilon: float
+
+
+@dataclass(frozen=True, slots=True)
+class PrependRow:
+    """A constant `row` (C,), a name in `arrays`, before the first row: (N, C, H, 1) -> (N, C, H + 1, 1)."""
+
+    inputs: tuple[str]
+    output: str
+    row: str
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRow:
+    """(N, C, H, W) -> (N, C, 1, W)."""
+
+    inputs: tuple[str]
+    output: str
+
+
+Operation = (
+    Conv
+    | Add
+    | MaxPool
+    | PadChannels
+    | PadSpace
+    | Resize
+    | Flatten
+    | Concat
+    | DepthToSpace
+    | Sigmoid
+    | Relu
+    | PRelu
+    | SpaceMean
+    | SwapRows
+    | ChannelNorm
+    | PrependRow
+    | FirstRow
+)
+OPERATIONS: dict[str, type[Operation]] = {kind.__name__: kind for kind in get_args(Operation)}
+_ARRAY_FIELDS = ("weight", "bias", "slope", "scale", "row")
+
+
+def arrays_of(operation: Operation) -> tuple[str, ...]:
+    """Names of the constants that an operation reads."""
+    return tuple(getattr(operation, field) for field in _ARRAY_FIELDS if hasattr(operation, field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +220,8 @@ class Provenance:
 class NetworkGraph:
     """A whole network: square RGB input of `input_size` px, normalised as pixel * input_scale + input_offset.
 
-    `outputs` maps the public name of a result (taps among them) to the tensor that holds it.
+    A network of points has an `input_points` instead: it takes that many points (N, P, 2), read as P channels of two
+    rows and scaled alike. `outputs` maps the public name of a result (taps among them) to the tensor that holds it.
     """
 
     name: str
@@ -151,6 +233,7 @@ class NetworkGraph:
     outputs: Mapping[str, str]
     arrays: Mapping[str, NDArray[Any]]
     provenance: Provenance
+    input_points: int = 0
 
     def select(self, outputs: Iterable[str]) -> NetworkGraph:
         """The same network cut down to what the named outputs need. KeyError for a name that is not there."""
@@ -161,7 +244,7 @@ class NetworkGraph:
             if operation.output in needed:
                 needed.update(operation.inputs)
                 kept.append(operation)
-        used = {name for op in kept if isinstance(op, Conv) for name in (op.weight, op.bias)}
+        used = {name for op in kept for name in arrays_of(op)}
         arrays = {name: array for name, array in self.arrays.items() if name in used}
         return replace(self, operations=tuple(reversed(kept)), outputs=wanted, arrays=arrays)
 

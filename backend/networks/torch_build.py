@@ -10,9 +10,11 @@ from torch.nn import functional
 
 from backend.networks.graph import (
     Add,
+    ChannelNorm,
     Concat,
     Conv,
     DepthToSpace,
+    FirstRow,
     Flatten,
     MaxPool,
     NetworkGraph,
@@ -20,8 +22,13 @@ from backend.networks.graph import (
     PadChannels,
     Pads,
     PadSpace,
+    PRelu,
+    PrependRow,
+    Relu,
     Resize,
     Sigmoid,
+    SpaceMean,
+    SwapRows,
 )
 
 
@@ -36,8 +43,11 @@ class GraphModule(nn.Module):
         self._kept = set(graph.outputs.values())
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 or float pixels 0..255 (N, S, S, 3) -> the network's own input (N, 3, S, S)."""
-        pixels = images.permute(0, 3, 1, 2).to(next(self.parameters()).dtype)
+        """uint8 or float pixels 0..255 (N, S, S, 3) -> the network's own input (N, 3, S, S); points (N, P, 2) ->
+        (N, P, 2, 1).
+        """
+        ordered = images[..., None] if self.graph.input_points else images.permute(0, 3, 1, 2)
+        pixels = ordered.to(next(self.parameters()).dtype)
         return pixels * self.graph.input_scale + self.graph.input_offset
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -106,6 +116,36 @@ class GraphModule(nn.Module):
     @_run.register
     def _(self, operation: Sigmoid, inputs: list[Tensor]) -> Tensor:
         return torch.sigmoid(inputs[0])
+
+    @_run.register
+    def _(self, operation: Relu, inputs: list[Tensor]) -> Tensor:
+        return functional.relu(inputs[0])
+
+    @_run.register
+    def _(self, operation: PRelu, inputs: list[Tensor]) -> Tensor:
+        return functional.prelu(inputs[0], self.weights[operation.slope])
+
+    @_run.register
+    def _(self, operation: SpaceMean, inputs: list[Tensor]) -> Tensor:
+        return inputs[0].mean((2, 3), keepdim=True)
+
+    @_run.register
+    def _(self, operation: SwapRows, inputs: list[Tensor]) -> Tensor:
+        return inputs[0].transpose(1, 2)
+
+    @_run.register
+    def _(self, operation: ChannelNorm, inputs: list[Tensor]) -> Tensor:
+        last, scale = inputs[0].permute(0, 2, 3, 1), self.weights[operation.scale]
+        return functional.layer_norm(last, last.shape[-1:], scale, None, operation.epsilon).permute(0, 3, 1, 2)
+
+    @_run.register
+    def _(self, operation: PrependRow, inputs: list[Tensor]) -> Tensor:
+        row = self.weights[operation.row][None, :, None, None].expand(len(inputs[0]), -1, 1, 1)
+        return torch.cat([row, inputs[0]], 2)
+
+    @_run.register
+    def _(self, operation: FirstRow, inputs: list[Tensor]) -> Tensor:
+        return inputs[0][:, :, :1]
 
 
 def _torch_pads(pads: Pads) -> tuple[int, int, int, int]:

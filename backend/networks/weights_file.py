@@ -19,11 +19,23 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from backend.errors import WeightsError
-from backend.networks.graph import OPERATIONS, Conv, NetworkGraph, Operation, Provenance
+from backend.networks.graph import OPERATIONS, NetworkGraph, Operation, Provenance, arrays_of
 
 FORMAT: Final = "marionet-network"
 FORMAT_VERSION: Final = 1
-NETWORK_NAMES: Final = ("pose_lite", "pose_full", "pose_heavy", "pose_detector", "person_detector")
+NETWORK_NAMES: Final = (
+    "pose_lite",
+    "pose_full",
+    "pose_heavy",
+    "pose_detector",
+    "person_detector",
+    "hand_landmarks",
+    "palm_detector",
+    "hand_pose",
+    "face_landmarks",
+    "face_blendshapes",
+    "face_detector",
+)
 WEIGHTS_DIRECTORY: Final = Path(__file__).resolve().parent.parent / "weights"
 SCALE_SUFFIX: Final = ".scale"
 MASK_SUFFIX: Final = ".mask"
@@ -54,6 +66,7 @@ def write_network(path: Path, graph: NetworkGraph) -> None:
         "input_size": graph.input_size,
         "input_scale": graph.input_scale,
         "input_offset": graph.input_offset,
+        "input_points": graph.input_points,
         "operations": [[type(op).__name__, asdict(op)] for op in graph.operations],
         "outputs": dict(graph.outputs),
         "provenance": asdict(graph.provenance),
@@ -120,6 +133,7 @@ def _graph_from_json(header: dict[str, Any], arrays: dict[str, NDArray[np.float3
         outputs={str(name): str(tensor) for name, tensor in header["outputs"].items()},
         arrays=arrays,
         provenance=Provenance(**header["provenance"]),
+        input_points=int(header.get("input_points", 0)),
     )
 
 
@@ -140,7 +154,7 @@ def _check_arrays(path: Path, graph: NetworkGraph) -> None:
         if unknown:
             raise WeightsError(f"{path}: {op.output} reads {sorted(unknown)} before they are made", _REMEDY)
         made.add(op.output)
-        if isinstance(op, Conv) and not {op.weight, op.bias} <= graph.arrays.keys():
+        if not set(arrays_of(op)) <= graph.arrays.keys():
             raise WeightsError(f"{path}: the weights of {op.output} are missing", _REMEDY)
     if not set(graph.outputs.values()) <= made:
         raise WeightsError(f"{path}: outputs {sorted(set(graph.outputs.values()) - made)} are never made", _REMEDY)

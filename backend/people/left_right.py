@@ -24,7 +24,11 @@ _COST_OF_DOUBT = 0.004  # of the body's size a frame: what it costs to contradic
 
 def fix_swaps(track: PersonTrack) -> PersonTrack:
     """The track with left and right exchanged where that makes the motion continuous (the input when nowhere)."""
-    wrong = exchanged_frames(track.keypoints_px, track.presence, track.box_px)
+    return exchange_sides(track, exchanged_frames(track.keypoints_px, track.presence, track.box_px))
+
+
+def exchange_sides(track: PersonTrack, wrong: NDArray[np.bool_]) -> PersonTrack:
+    """The track with left and right exchanged, and the depth reversed, in the frames `wrong` (T,)."""
     if not wrong.any():
         return track
     keypoints, depth = track.keypoints_px.copy(), track.keypoint_depth.copy()

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
-
 from backend.networks import Network, RuntimeOptions, load_network
 from backend.people.detectors import DETECTOR_OUTPUTS, PersonDetector, PoseDetector
 from backend.people.landmarks import LANDMARK_OUTPUTS
@@ -47,7 +45,7 @@ def load_people_networks(options: PeopleOptions) -> PeopleNetworks:
         poses = pool.submit(_warm, load_network, "pose_detector", several, DETECTOR_OUTPUTS)
         landmarks = pool.submit(_warm, load_landmark_network, options.quality, one)
         # a GPU takes both in its stride; on a CPU the heavy network costs four times the full one
-        lighter = options.device == "cpu" and options.quality is Quality.HEAVY
+        lighter = options.device in ("cpu", "openvino") and options.quality is Quality.HEAVY
         scout = pool.submit(_warm, load_landmark_network, Quality.FULL, several) if lighter else landmarks
         return PeopleNetworks(
             PersonDetector(persons.result()), PoseDetector(poses.result()), landmarks.result(), scout.result()
@@ -57,5 +55,5 @@ def load_people_networks(options: PeopleOptions) -> PeopleNetworks:
 def _warm(load: Callable[..., Network], *args: object) -> Network:
     """A network that has run once: the first run finds its memory, and takes twice as long as the others."""
     network = load(*args)
-    network.run(np.zeros((1, network.input_size, network.input_size, 3), np.uint8))
+    network.run(network.blank())
     return network

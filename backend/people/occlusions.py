@@ -74,6 +74,11 @@ class Occlusions:
         """Numbers of people whose colours should not be learnt now."""
         return {number for pair in self._occlusions for number in pair}
 
+    def shift(self, frames: int) -> None:
+        """The tracker's first `frames` frames were dropped: positions count from the frame after them."""
+        for occlusion in self._occlusions.values():
+            occlusion.closest = max(occlusion.closest - frames, 0)
+
     def forget(self, number: int) -> None:
         """A person is out of sight: nothing to compare any more."""
         self._occlusions = {pair: occlusion for pair, occlusion in self._occlusions.items() if number not in pair}

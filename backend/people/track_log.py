@@ -51,7 +51,7 @@ class TrackLog:
         """Set the row of the frame at `position` (counted over all frames the tracker was given)."""
         index = position - self.first
         if index >= len(self._rows):
-            grown = np.empty((max(2 * len(self._rows), index + 1), ROW_SIZE), np.float32)
+            grown = np.empty((max(2 * len(self._rows), index + 1, 16), ROW_SIZE), np.float32)
             grown[: self._count] = self._rows[: self._count]
             self._rows = grown
         if index >= self._count:
@@ -69,6 +69,13 @@ class TrackLog:
         """Make the frame at `position` one without sight."""
         if self.first <= position < self.first + self._count:
             self._rows[position - self.first] = _absent()
+
+    def forget(self, frames: int) -> None:
+        """Drop the rows of the tracker's first `frames` frames: positions count from the frame after them."""
+        cut = min(max(frames - self.first, 0), self._count)
+        self._rows = self._rows[cut:].copy()
+        self._count -= cut
+        self.first = max(self.first - frames, 0)
 
     def row(self, position: int) -> NDArray[np.float32]:
         """The row of a frame; absent when there is none."""

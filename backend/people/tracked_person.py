@@ -138,6 +138,11 @@ class TrackedPerson:
         self.last_seen, self.last_seen_s = min(self.last_seen, previous), min(self.last_seen_s, previous_s)
         self.away = True
 
+    def forget(self, frames: int) -> None:
+        """Drop what the log holds of the tracker's first `frames` frames."""
+        self.log.forget(frames)
+        self.last_seen = max(self.last_seen - frames, -1)
+
     def learn(self, look: Array | None) -> None:
         """Adapt the colours slowly."""
         if look is not None:

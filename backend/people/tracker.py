@@ -24,7 +24,7 @@ from backend.people.region import Roi
 from backend.people.reidentification import NEAR_DOUBLE_DISTANCE, Found, are_doubles, match
 from backend.people.search_schedule import BYSTANDER_INTERVAL_S, SearchClock, bystanders
 from backend.people.tracked_person import TrackedPerson
-from backend.types import Detection, Frame, PersonTrack, arrays_below
+from backend.types import Array, Detection, Frame, PersonTrack, arrays_below
 
 _LOOK_EVERY = 5  # frames between samples of a person's colours
 _LEAST_EVIDENCE = 0.25
@@ -93,14 +93,30 @@ class PeopleTracker:
 
         People seen in only a frame or two are left out.
         """
+        return [average_flips(fix_swaps(track), mirrored) for track, mirrored in self.tracks_as_seen()]
+
+    def tracks_as_seen(self) -> list[tuple[PersonTrack, Array]]:
+        """As `tracks`, as the landmark network said it: with which frames it saw in a mirror (T,), NaN for none."""
         index, times = np.array(self._frame_index, np.intp), np.array(self._times_s)
         people = [person for person in self._people if person.track_id is not None]
         people.sort(key=lambda person: person.track_id or 0)
         return [
-            average_flips(fix_swaps(person.log.track(person.track_id or 0, index, times)), person.log.mirrored)
+            (person.log.track(person.track_id or 0, index, times), person.log.mirrored)
             for person in people
             if len(person.log.rows)
         ]
+
+    def forget(self, frames: int) -> None:
+        """Drop the first `frames` frames from memory, for a video without an end. An even number keeps the order of
+        mirrored frames. People who were never confirmed and are out of sight go too.
+        """
+        self.flush()
+        del self._frame_index[:frames], self._times_s[:frames]
+        for person in self._people:
+            person.forget(frames)
+        self._occlusions.shift(frames)
+        if not self._occlusions.busy():
+            self._people = [person for person in self._people if person.track_id is not None or not person.away]
 
     def _now_s(self) -> float:
         return self._times_s[-1] if self._times_s else 0.0

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.errors import BadInputError
+from backend.live.addresses import LivePermission
 
 WORKER_COMMAND = (sys.executable, "-m", "backend.server.worker_main")
 
@@ -63,6 +64,8 @@ class ServerConfig:
     """Folders whose videos clients may name by path."""
     keys_dir: Path | None = None
     """Folder with the server's keys; needed for addresses other than this machine."""
+    live: tuple[LivePermission, ...] = ()
+    """Cameras and streams that clients may open; empty: all on a server that only its own user reaches, else none."""
     owner_pid: int = 0
     """The server ends with this process; 0: with none."""
     limits: Limits = field(default_factory=Limits)

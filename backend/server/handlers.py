@@ -19,6 +19,7 @@ from backend.server.errors import RequestRefused
 from backend.server.job_scheduler import JobScheduler
 from backend.server.job_store import JOB_ID, JobRecord, JobStore
 from backend.server.jobs import Job
+from backend.server.live_policy import LivePolicy
 from backend.server.logs import RefusalLedger, log_event
 from backend.server.sessions import LOCAL_OWNER, Session
 from backend.server.uploads import append_part, check_upload
@@ -28,6 +29,8 @@ from blender_addon.wire.transport import KEEP_ALIVE_S, MAX_PART_BYTES
 
 MAX_LISTED = 256
 TASKS = ("solve", "people")
+
+_CAPABILITIES = ("path", "upload", "preview", "hands", "face")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class ServerPolicy:
     allow_list: AllowList | None
     roots: tuple[Path, ...] | None
     limits: Limits
+    live: LivePolicy = LivePolicy()
 
 
 class RequestHandlers:
@@ -61,7 +65,8 @@ class RequestHandlers:
             wire.Status: self._status,
             wire.Submit: self._submit,
             wire.UploadPart: self._upload_part,
-            wire.LiveFrame: self._live_frame,
+            wire.LiveRecord: self._live_record,
+            wire.ListCameras: lambda session, request: wire.CameraList(policy.live.cameras(session.owner)),
             wire.Watch: lambda session, request: self._accepted(self._job(session, request)),
             wire.Cancel: self._cancel,
             wire.ListJobs: self._list_jobs,
@@ -92,7 +97,15 @@ class RequestHandlers:
             server_version=policy.version,
             protocol_major=wire.PROTOCOL_MAJOR,
             protocol_minor=wire.PROTOCOL_MINOR,
-            capabilities=("path", "upload", "preview", *TASKS[1:]),
+            capabilities=(
+                "path",
+                "upload",
+                "preview",
+                *TASKS[1:],
+                "hands",
+                "face",
+                *(("live",) if policy.live.offered else ()),
+            ),
             devices=tuple(worker.device for worker in self._pool.workers.values()),
             max_jobs=policy.limits.max_jobs,
             max_frames=policy.limits.max_frames,
@@ -119,6 +132,8 @@ class RequestHandlers:
         state = "queued"
         if source.kind == "path":
             source = self._path_source(source)
+        elif source.kind == "live":
+            source = self._policy.live.checked(source, session.owner, request.task)
         elif source.kind == "upload":
             check_upload(source, self._policy.limits.upload_bytes)
             state = "receiving"
@@ -149,8 +164,13 @@ class RequestHandlers:
             self._scheduler.enqueue_upload(job)
         return self._accepted(job)
 
-    def _live_frame(self, session: Session, request: wire.LiveFrame) -> Any:
-        raise RequestRefused("unsupported", "This server takes no live frames", "See the capabilities")
+    def _live_record(self, session: Session, request: wire.LiveRecord) -> wire.Accepted:
+        job = self._job(session, request)
+        worker = self._pool.having(job.record.job_id)
+        if not job.record.is_live or job.record.state != "running" or worker is None:
+            raise RequestRefused("bad_request", "The job is no live capture that runs", "Start one first")
+        worker.record_job(job.record.job_id)
+        return self._accepted(job)
 
     def _cancel(self, session: Session, request: wire.Cancel) -> wire.Accepted:
         job = self._job(session, request)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Protocol
 
+from backend.live.request import LivePose
 from backend.server.worker_protocol import RunJob
 from backend.solving.request import SolvedChunk
 from backend.types import CancelToken, ProgressCallback
@@ -22,6 +24,9 @@ class JobSink:
     progress: ProgressCallback
     chunk: Callable[[SolvedChunk], None]
     cancel: CancelToken
+    live: Callable[[LivePose], None] = lambda pose: None
+    record: Event = field(default_factory=Event)
+    """Set when a live job is to be recorded from now on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from backend.server.jobs import Job, JobTable
 from backend.server.logs import log_event
 from backend.server.worker_pool import WorkerHandle, WorkerPool
 from backend.server.worker_protocol import RunJob
-from blender_addon.wire.messages import JobInfo
+from blender_addon.wire.messages import JobInfo, Source
 
 # Ended jobs that wait to be taken, per unfinished job that is allowed.
 _KEPT_PER_JOB = 32
@@ -161,7 +161,8 @@ class JobScheduler:
             return
         path = str(self._store.upload_path(record)) if record.source.kind == "upload" else record.source.path
         attempt, most = job.record.attempt, self._limits.max_frames
-        worker.order(RunJob(record.job_id, attempt, path, str(work), most, record.options, record.task))
+        live = record.source if record.is_live else Source("")
+        worker.order(RunJob(record.job_id, attempt, path, str(work), most, record.options, record.task, live))
 
     def info(self, job: Job) -> JobInfo:
         """A job as clients see it."""

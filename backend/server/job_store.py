@@ -13,13 +13,17 @@ folder with a result or an upload whose record cannot be read is moved to `damag
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import re
 import shutil
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from backend.files import sync_folder, write_whole
 from backend.server.logs import log_event
@@ -31,6 +35,12 @@ from blender_addon.wire.messages import ResultFile, SolveOptions, Source
 from blender_addon.wire.schema import plan_of, record_of, value_from
 
 JOB_ID = re.compile(r"[0-9a-f]{32}")
+# How long a step on the disk is tried again while a flood of connections takes every descriptor.
+_DESCRIPTOR_PATIENCE_S = 2.0
+_DESCRIPTOR_PAUSE_S = 0.005
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,11 @@ class JobRecord:
     task: str = "solve"
 
     @property
+    def is_live(self) -> bool:
+        """Whether the job reads a camera or a stream."""
+        return self.source.kind == "live"
+
+    @property
     def over(self) -> bool:
         """Whether the job has ended, one way or another."""
         return self.state in ("done", "failed", "cancelled")
@@ -74,11 +89,15 @@ class JobRecord:
 
 
 class JobStore:
-    """The folder of all jobs. Every method may raise OSError when the disk refuses."""
+    """The folder of all jobs. Every method may raise OSError when the disk refuses.
+
+    Where the process has no descriptor left, `free_descriptors` is called and the step is tried again.
+    """
 
     def __init__(self, folder: Path, kept: UploadCache) -> None:
         self.folder = folder
         self.kept = kept
+        self.free_descriptors: Callable[[], None] = lambda: None
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def load(self) -> list[JobRecord]:
@@ -111,42 +130,47 @@ class JobStore:
         folder = self.folder / record.job_id
         if not folder.is_dir():
             folder.mkdir(mode=0o700)
-            sync_folder(self.folder)
-        write_whole(folder / "job.json", json.dumps(record_of(record, plan_of(JobRecord))).encode(), sync=True)
+            self.retry(sync_folder, self.folder)
+        text = json.dumps(record_of(record, plan_of(JobRecord)))
+        self.retry(write_whole, folder / "job.json", text.encode(), sync=True)
 
     def delete(self, job_id: str) -> None:
         """Remove a job; a crash half way leaves a folder that the next start sweeps."""
         doomed = self.folder / f".deleted-{job_id}"
-        _remove(doomed)
+        self.retry(_remove, doomed)
         os.replace(self.folder / job_id, doomed)
-        _remove(doomed)
+        self.retry(_remove, doomed)
 
     def begin_attempt(self, job_id: str) -> Path:
         """Clear the chunks of an earlier attempt; the folder to work in, which keeps what a resume can use."""
         folder = self.folder / job_id
-        _remove(folder / "chunks")
+        self.retry(_remove, folder / "chunks")
         (folder / "chunks").mkdir()
         work = folder / "work"
         work.mkdir(exist_ok=True)
         return work
 
+    def work_folder(self, job_id: str) -> Path:
+        """Where a job's worker writes."""
+        return self.folder / job_id / "work"
+
     def publish(self, job_id: str, files: tuple[ResultFile, ...]) -> None:
         """Make the worker's finished files the result, and drop whatever else lies in its folder."""
         folder = self.folder / job_id
         fresh = folder / ".result.new"
-        _remove(fresh)
+        self.retry(_remove, fresh)
         fresh.mkdir()
         for file in files:
             os.replace(folder / "work" / file.name, fresh / file.name)
-        sync_folder(fresh)  # the worker has synced the files themselves
-        _remove(folder / "result")
+        self.retry(sync_folder, fresh)  # the worker has synced the files themselves
+        self.retry(_remove, folder / "result")
         os.replace(fresh, folder / "result")
-        sync_folder(folder)
-        _remove(folder / "work")
+        self.retry(sync_folder, folder)
+        self.retry(_remove, folder / "work")
 
     def drop_work(self, job_id: str) -> None:
         """Remove what an abandoned attempt wrote, if the job is still there."""
-        _remove(self.folder / job_id / "work")
+        self.retry(_remove, self.folder / job_id / "work")
 
     def drop_input(self, record: JobRecord) -> None:
         """An uploaded video is not needed once its job is over; one that was only looked through may be soon again."""
@@ -166,11 +190,11 @@ class JobStore:
 
     def write_chunk(self, job_id: str, index: int, frames: list[Buffer]) -> None:
         """Keep a chunk's encoded frames."""
-        write_whole(self.folder / job_id / "chunks" / f"{index:06d}", pack_frames(frames))
+        self.retry(write_whole, self.folder / job_id / "chunks" / f"{index:06d}", pack_frames(frames))
 
     def read_chunk(self, job_id: str, index: int) -> list[Buffer]:
         """A chunk's encoded frames."""
-        return unpack_frames((self.folder / job_id / "chunks" / f"{index:06d}").read_bytes())
+        return unpack_frames(self.retry((self.folder / job_id / "chunks" / f"{index:06d}").read_bytes))
 
     def part_path(self, job_id: str) -> Path:
         """The upload while it comes in."""
@@ -182,7 +206,7 @@ class JobStore:
 
     def read_result(self, job_id: str, name: str, offset: int, size: int) -> bytes:
         """Bytes of a result file."""
-        with (self.folder / job_id / "result" / name).open("rb") as stream:
+        with self.retry((self.folder / job_id / "result" / name).open, "rb") as stream:
             stream.seek(offset)
             return stream.read(size)
 
@@ -205,6 +229,18 @@ class JobStore:
     def free_bytes(self) -> int:
         """Free space on the store's disk."""
         return shutil.disk_usage(self.folder).free
+
+    def retry(self, step: Callable[_Arguments, _Result], *words: _Arguments.args, **more: _Arguments.kwargs) -> _Result:
+        """Do one step on the disk; again, while there is no descriptor for it."""
+        give_up_s = time.monotonic() + _DESCRIPTOR_PATIENCE_S
+        while True:
+            try:
+                return step(*words, **more)
+            except OSError as fault:
+                if fault.errno not in (errno.EMFILE, errno.ENFILE) or time.monotonic() > give_up_s:
+                    raise
+            self.free_descriptors()
+            time.sleep(_DESCRIPTOR_PAUSE_S)
 
     def _read(self, folder: Path) -> JobRecord | None:
         try:

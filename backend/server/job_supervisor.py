@@ -11,11 +11,12 @@ from dataclasses import replace
 from backend.server.config import Limits
 from backend.server.job_store import JobStore
 from backend.server.jobs import Job, JobTable
+from backend.server.live_policy import salvaged
 from backend.server.logs import log_event
 from backend.server.worker_pool import WorkerHandle, WorkerPool
 from backend.server.worker_protocol import JobEnded
 from blender_addon.wire.codec import encode
-from blender_addon.wire.messages import JobProgress, MotionChunk
+from blender_addon.wire.messages import JobProgress, LiveFrame, MotionChunk
 
 
 class JobSupervisor:
@@ -32,6 +33,12 @@ class JobSupervisor:
         job = self._table.jobs.get(message.job_id)
         if job is not None and worker.job_id == message.job_id and (job.finishing or job.record.state == "running"):
             job.progress = replace(message, worker=worker.worker_id)
+
+    def on_live(self, worker: WorkerHandle, message: LiveFrame) -> None:
+        """The newest pose of a live job; watchers get it or a later one."""
+        job = self._table.running(worker, message.job_id)
+        if job is not None:
+            job.live = message
 
     def on_chunk(self, worker: WorkerHandle, message: MotionChunk) -> None:
         """Keep a chunk on disk; watchers are served from there."""
@@ -77,7 +84,10 @@ class JobSupervisor:
             self._end_finishing(job, None)
         if job is None or job.record.state != "running":
             return
-        if job.stop_reason == "cancelled":
+        if job.record.is_live:
+            code = job.stop_reason if job.stop_reason in ("memory", "stalled") else "worker_crashed"
+            self._table.end_live(job, code, f"The worker process {how} during the live capture")
+        elif job.stop_reason == "cancelled":
             self._table.end(job, "cancelled", "cancelled", "The work ended while it was being stopped", "")
         elif job.stop_reason == "memory":
             limit = f"{self._limits.memory_bytes / 2**30:.1f} GiB"
@@ -147,7 +157,8 @@ class JobSupervisor:
 
     def _end_overdue_stop(self, job: Job, now_s: float) -> None:
         """A stop that takes longer than a client waits: it is told, and the finished frames may still become a clip."""
-        if job.frames and job.record.task == "solve" and self._limits.finish_s > 0:
+        kept = job.frames or job.record.is_live
+        if kept and job.record.task == "solve" and self._limits.finish_s > 0:
             job.finish_by_s = now_s + self._limits.finish_s
             self._table.end(job, "cancelled", "cancelled", "Stopped; what was finished becomes a clip", "")
             return
@@ -163,6 +174,10 @@ class JobSupervisor:
                 job.record = replace(
                     job.record, files=message.files, figures=message.figures, warnings=message.warnings
                 )
+            elif message is None and job.record.is_live:
+                files = salvaged(self._store.work_folder(job.record.job_id))
+                self._store.publish(job.record.job_id, files)
+                job.record = replace(job.record, files=files)
             self._store.save(job.record)
             self._store.drop_work(job.record.job_id)
             self._store.drop_input(job.record)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from backend.server.job_store import JobRecord, JobStore
+from backend.server.live_policy import salvaged
 from backend.server.logs import log_event
 from backend.server.worker_pool import WorkerHandle
-from blender_addon.wire.messages import JobInfo, JobProgress
+from blender_addon.wire.messages import JobInfo, JobProgress, LiveFrame
 
 
 @dataclass(slots=True)
@@ -24,6 +25,7 @@ class Job:
 
     record: JobRecord
     progress: JobProgress | None = None
+    live: LiveFrame | None = None
     chunk_count: int = 0
     frames: set[int] = field(default_factory=set)
     worker: str = ""
@@ -88,6 +90,9 @@ class JobTable:
         job = self.jobs[record.job_id] = Job(record, touched_s=time.monotonic(), ended_s=time.monotonic())
         if record.state == "receiving":
             job.upload_offset = self._store.received_bytes(record.job_id)
+        elif not record.over and record.is_live:
+            # a camera is never opened again by itself
+            self.end_live(job, "server_died", "The server ended during this live capture")
         elif not record.over and not self._store.has_input(record):
             self.end(job, "failed", "upload", "The uploaded video was lost with the machine's power", "Submit it again")
         elif record.state == "running" and record.deaths + 1 >= MAX_DEATHS:
@@ -207,6 +212,19 @@ class JobTable:
             log_event("job's end cannot be written", logging.ERROR, job_id=job.record.job_id, reason=str(fault))
         if not job.finishing:
             self._drop_input(job.record)
+
+    def end_live(self, job: Job, code: str, message: str) -> None:
+        """A live capture whose worker or server ended: what was recorded until then is its result."""
+        job_id = job.record.job_id
+        files = salvaged(self._store.work_folder(job_id))
+        try:
+            self._store.publish(job_id, files)
+        except OSError as fault:
+            log_event("live capture is lost", logging.ERROR, job_id=job_id, reason=str(fault))
+            files = ()
+        job.record = replace(job.record, files=files)
+        remedy = "The recording up to then is kept" if files else "Start it again"
+        self.end(job, "failed", code, message, remedy)
 
     def drop_work(self, job_id: str) -> None:
         """Remove what an abandoned attempt wrote, as far as the disk lets go of it."""

@@ -90,8 +90,12 @@ class RouterSocket:
             self._judge.answer()
         if self._monitor in ready:
             self._follow_connections()
-        for code, closed in self._connections.close_surplus(time.monotonic()).items():
-            self._ledger.add(code, "closed by the server", "", closed)
+        self._close_surplus()
+
+    def free_descriptors(self) -> None:
+        """Close the connections that are too many now, not when the loop waits next."""
+        self._follow_connections()
+        self._close_surplus()
 
     def admit(self, arrival: Arrival) -> None:
         """A valid hello came: its connection stays. Events first, since its acceptance may not have been read yet."""
@@ -129,6 +133,10 @@ class RouterSocket:
         self._router.close(linger=200)
         if self._judge is not None:
             self._judge.socket.close(linger=0)
+
+    def _close_surplus(self) -> None:
+        for code, closed in self._connections.close_surplus(time.monotonic()).items():
+            self._ledger.add(code, "closed by the server", "", closed)
 
     def _follow_connections(self) -> None:
         now_s = time.monotonic()

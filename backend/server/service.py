@@ -26,6 +26,7 @@ from backend.server.job_scheduler import JobScheduler
 from backend.server.job_store import JobStore
 from backend.server.job_supervisor import JobSupervisor
 from backend.server.jobs import JobTable
+from backend.server.live_policy import LivePolicy
 from backend.server.logs import LOGGER, RefusalLedger, log_event
 from backend.server.router import Arrival, RouterSocket, SendQueue
 from backend.server.sessions import MAX_DENIALS, Session, Sessions
@@ -49,7 +50,7 @@ _IDLE_WAIT_MS = 50
 _BUSY_WAIT_MS = 5
 _BATCH = 64
 _HOUSEKEEPING_S = 0.1
-_NEWS = (wire.MotionChunk, wire.JobProgress, wire.Done, wire.Failed, wire.JobCancelled)
+_NEWS = (wire.MotionChunk, wire.LiveFrame, wire.JobProgress, wire.Done, wire.Failed, wire.JobCancelled)
 
 
 class Service:
@@ -86,12 +87,15 @@ class Service:
         # without roots, only a server that nobody but its own user can reach reads every file of that user
         private = self._address.loopback and config.keys_dir is None
         roots = config.roots if config.roots or not private else None
-        policy = ServerPolicy(version, self._token, self._allow_list, roots, limits)
+        policy = ServerPolicy(
+            version, self._token, self._allow_list, roots, limits, LivePolicy.of_server(config.live, private)
+        )
         self._handlers = RequestHandlers(policy, self._scheduler, store, self._pool, self._ledger)
         self._handlers.memory_bytes = _own_memory_bytes
         self._subscriptions = Subscriptions(self._scheduler, store, self._send)
         connections = Connections(connection_limit(raise_descriptor_limit(), limits.max_connections))
         self._router = RouterSocket(self._context, self._keys, self._allow_list, self._ledger, connections)
+        store.free_descriptors = self._router.free_descriptors
         self._send_queue = SendQueue(self._router.send)
         self._owner = _process(config.owner_pid)
 
@@ -233,6 +237,8 @@ class Service:
             self._supervisor.on_progress(worker, message)
         elif isinstance(message, wire.MotionChunk):
             self._supervisor.on_chunk(worker, message)
+        elif isinstance(message, wire.LiveFrame):
+            self._supervisor.on_live(worker, message)
         elif isinstance(message, JobEnded):
             self._supervisor.on_ended(worker, message)
 

@@ -16,6 +16,7 @@ from backend.people.networks import PeopleNetworks
 from backend.people.options import Selection
 from backend.pipeline import SolveModels, SolveRequest, load_models, solve
 from backend.server.job_runner import JobOutcome, JobSink
+from backend.server.live_jobs import run_live_job
 from backend.server.worker_protocol import RunJob
 from backend.solving.option_parsing import parse_person, parse_quality
 from backend.solving.people_listing import PeopleListingRequest, find_everyone, summarise, write_sheet
@@ -39,6 +40,8 @@ class SolveRunner:
 
     def run(self, order: RunJob, sink: JobSink) -> JobOutcome:
         """Solve the order's video, or look who is in it. A second attempt goes on from the checkpoint of the first."""
+        if order.live.kind:
+            return run_live_job(order, sink, self._load(parse_quality(order.options.quality)))
         check_source(Path(order.source))
         if order.task == "people":
             models = self._load(parse_quality(order.options.quality))
@@ -80,6 +83,8 @@ def request_of(order: RunJob, device: str) -> SolveRequest:
         quality=parse_quality(order.options.quality),
         device=device,
         smoothing=options.smoothing,
+        hands=options.hands,
+        face=options.face,
         slow_motion=options.slow_motion,
         sequence_fps=options.sequence_fps,
         resume=order.attempt > 1,

@@ -14,7 +14,7 @@ from backend.server.job_scheduler import JobScheduler
 from backend.server.job_store import JobRecord, JobStore
 from backend.server.jobs import Job
 from blender_addon.wire.codec import FROM_SERVER, decode
-from blender_addon.wire.messages import Done, Failed, JobCancelled, JobProgress
+from blender_addon.wire.messages import Done, Failed, JobCancelled, JobProgress, LiveFrame
 
 # Chunks to one subscription in one round, so that one long clip does not keep the others waiting.
 _CHUNKS_PER_ROUND = 8
@@ -32,6 +32,7 @@ class Subscription:
     attempt: int
     next_chunk: int
     progress: JobProgress | None = None
+    live: LiveFrame | None = None
     told_end: bool = False
 
 
@@ -79,6 +80,10 @@ class Subscriptions:
             subscription.next_chunk += 1
         if subscription.next_chunk < job.chunk_count:
             return False, True
+        if job.live is not None and job.live is not subscription.live and not job.record.over:
+            # the newest pose only: one that finds the queue full is dropped
+            self._send(subscription.identity, subscription.request, job.live)
+            subscription.live = job.live
         if job.record.over and not (job.finishing and subscription.told_end):
             sent = self._send(
                 subscription.identity, subscription.request, ending_of(job.record, job.worker, job.finishing)

@@ -46,7 +46,7 @@ def append_part(store: JobStore, job: Job, part: UploadPart) -> bool:
     path, data = store.part_path(record.job_id), part.data.tobytes()
     end = part.offset + len(data)
     try:
-        with path.open("r+b" if path.exists() else "wb") as stream:
+        with store.retry(path.open, "r+b" if path.exists() else "wb") as stream:
             stream.seek(part.offset)
             stream.write(data)
             stream.truncate()

@@ -12,7 +12,6 @@ import faulthandler
 import hashlib
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -22,6 +21,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from backend.errors import Cancelled, MarionetError
+from backend.live.request import LivePose
+from backend.processes import end_with_parent
 from backend.server.job_runner import JobOutcome, JobRunner, JobSink
 from backend.server.logs import LOGGER, log_event, set_up_logging
 from backend.server.worker_protocol import (
@@ -29,6 +30,7 @@ from backend.server.worker_protocol import (
     AbandonJob,
     JobEnded,
     Ready,
+    RecordJob,
     RunJob,
     StopJob,
     read_frames,
@@ -37,12 +39,11 @@ from backend.server.worker_protocol import (
 from backend.solving.request import SolvedChunk
 from backend.types import CancelToken, Progress
 from blender_addon.wire.codec import decode, encode
-from blender_addon.wire.messages import JobProgress, MotionChunk, ResultFile
+from blender_addon.wire.messages import JobProgress, LiveFrame, MotionChunk, ResultFile
 
 # Progress lines per second; a stage's last one always goes out.
 _PROGRESS_RATE = 10.0
 _MAX_CHUNK_FRAMES = 512
-_PR_SET_PDEATHSIG = 1
 
 
 class Abandoned(BaseException):
@@ -62,6 +63,7 @@ class WorkerProcess:
         self._orders: queue.SimpleQueue[RunJob] = queue.SimpleQueue()
         self._reports: queue.SimpleQueue[tuple[Any, threading.Event]] = queue.SimpleQueue()
         self._tokens: dict[str, CancelToken] = {}
+        self._records: dict[str, threading.Event] = {}
         self._current = ""
         self._current_lock = threading.Lock()
 
@@ -82,15 +84,19 @@ class WorkerProcess:
             order = self._orders.get()
             self.send(self._carry_out_or_abandon(order))
             self._tokens.pop(order.job_id, None)
+            self._records.pop(order.job_id, None)
 
     def _listen(self) -> None:
         while (frames := read_frames(self._input)) is not None:
             message = decode(frames, TO_WORKER).message
             if isinstance(message, RunJob):
                 self._tokens[message.job_id] = CancelToken()
+                self._records[message.job_id] = threading.Event()
                 self._orders.put(message)
             elif isinstance(message, StopJob) and (token := self._tokens.get(message.job_id)) is not None:
                 token.cancel()
+            elif isinstance(message, RecordJob) and (record := self._records.get(message.job_id)) is not None:
+                record.set()
             elif isinstance(message, AbandonJob):
                 self._abandon(message.job_id)
         os._exit(0)
@@ -125,7 +131,7 @@ class WorkerProcess:
 
     def _carry_out(self, order: RunJob) -> JobEnded:
         """One job, and whatever became of it: the one broad `except` of the worker."""
-        sink = JobReports(self, order).sink(self._tokens[order.job_id])
+        sink = JobReports(self, order).sink(self._tokens[order.job_id], self._records[order.job_id])
         try:
             return _ended(order, self._runner.run(order, sink))
         except Cancelled as stop:
@@ -150,9 +156,34 @@ class JobReports:
         self._chunks = 0
         self._last = ("", 0.0)
 
-    def sink(self, cancel: CancelToken) -> JobSink:
+    def sink(self, cancel: CancelToken, record: threading.Event) -> JobSink:
         """The callbacks, bound to this job."""
-        return JobSink(self.progress, self.chunk, cancel)
+        return JobSink(self.progress, self.chunk, cancel, self.live, record)
+
+    def live(self, pose: LivePose) -> None:
+        """Send a live pose, or why there is none."""
+        rates = pose.rates
+        self._worker.send(
+            LiveFrame(
+                job_id=self._order.job_id,
+                number=pose.number,
+                state=pose.state.value,
+                frame_index=pose.frame_index,
+                time_s=pose.time_s,
+                arrived_unix_s=pose.arrived_unix_s,
+                confidence=pose.confidence,
+                message=pose.words[:1000],
+                fps=rates.fps,
+                source_fps=rates.source_fps,
+                latency_s=rates.latency_s,
+                captured=rates.captured,
+                dropped=rates.dropped,
+                recorded=pose.recorded_frames,
+                rotations_wxyz=pose.rotations_wxyz.astype(np.float32),
+                root_m=pose.root_m.astype(np.float32),
+                joints_camera_m=pose.joints_camera_m.astype(np.float32),
+            )
+        )
 
     def progress(self, progress: Progress) -> None:
         """Forward progress, thinned to what a person can see."""
@@ -196,7 +227,7 @@ def run_worker(runner: JobRunner) -> None:
     faulthandler.enable()
     set_up_logging(sys.stderr)
     orders, reports = _private_streams()
-    _die_with_parent()
+    end_with_parent()
     log_event("worker started", worker_pid=os.getpid())
     WorkerProcess(runner, orders, reports).run_forever()
 
@@ -209,13 +240,6 @@ def _private_streams() -> tuple[BinaryIO, BinaryIO]:
     os.close(nothing)
     os.dup2(2, 1)
     return orders, reports
-
-
-def _die_with_parent() -> None:
-    """On Linux the kernel ends this process with its server, even while native code holds the interpreter."""
-    if not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _ended(order: RunJob, outcome: JobOutcome) -> JobEnded:

@@ -22,7 +22,15 @@ import psutil
 import zmq
 
 from backend.server.logs import log_event
-from backend.server.worker_protocol import FROM_WORKER, AbandonJob, RunJob, StopJob, read_frames, write_frames
+from backend.server.worker_protocol import (
+    FROM_WORKER,
+    AbandonJob,
+    RecordJob,
+    RunJob,
+    StopJob,
+    read_frames,
+    write_frames,
+)
 from blender_addon.wire.codec import decode, encode
 from blender_addon.wire.errors import WireError
 from blender_addon.wire.interpreter import direct_interpreter
@@ -122,6 +130,10 @@ class WorkerHandle:
     def stop_job(self, job_id: str) -> None:
         """Ask for a stop."""
         self._send(StopJob(job_id))
+
+    def record_job(self, job_id: str) -> None:
+        """Have a live job recorded from now on."""
+        self._send(RecordJob(job_id))
 
     def abandon(self, job_id: str, let_go_by_s: float) -> None:
         """Insist on a stop; the process is ended when it does not let go in time."""

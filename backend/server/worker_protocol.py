@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, ClassVar
 
 from blender_addon.wire.codec import Buffer, Registry
-from blender_addon.wire.messages import JobProgress, MotionChunk, ResultFile, SolveOptions
+from blender_addon.wire.messages import JobProgress, LiveFrame, MotionChunk, ResultFile, SolveOptions, Source
 
 _COUNT = struct.Struct("<I")
 
@@ -20,7 +20,8 @@ _COUNT = struct.Struct("<I")
 class RunJob:
     """To the worker: solve `source` into `output_dir`, which exists and is empty or holds an earlier attempt's work.
 
-    `task` is the submit's: "solve", or "people" for who is in the video.
+    `task` is the submit's: "solve", or "people" for who is in the video. `live` is the source of a live capture; its
+    kind is empty in every other job.
     """
 
     kind: ClassVar[str] = "run_job"
@@ -31,6 +32,7 @@ class RunJob:
     max_frames: int
     options: SolveOptions
     task: str = "solve"
+    live: Source = Source("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,14 @@ class StopJob:
     """To the worker: stop this job and keep what is finished."""
 
     kind: ClassVar[str] = "stop_job"
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordJob:
+    """To the worker: record this live job from now on."""
+
+    kind: ClassVar[str] = "record_job"
     job_id: str
 
 
@@ -72,8 +82,8 @@ class JobEnded:
     warnings: tuple[str, ...] = ()
 
 
-TO_WORKER: Registry = {message.kind: message for message in (RunJob, StopJob, AbandonJob)}
-FROM_WORKER: Registry = {message.kind: message for message in (Ready, JobEnded, JobProgress, MotionChunk)}
+TO_WORKER: Registry = {message.kind: message for message in (RunJob, StopJob, RecordJob, AbandonJob)}
+FROM_WORKER: Registry = {message.kind: message for message in (Ready, JobEnded, JobProgress, MotionChunk, LiveFrame)}
 
 
 def pack_frames(frames: list[Buffer]) -> bytes:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.solving.video_pass import TrackedVideo
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world import WorldTrack
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.clip import ClipHeader, MotionClip
+from blender_addon.motion.face import FaceMotion
+from blender_addon.motion.hands import HandMotion
 
 
 def assemble_clip(
@@ -21,7 +24,8 @@ def assemble_clip(
     intrinsics: Intrinsics,
     header: ClipHeader,
 ) -> MotionClip:
-    """The clip of one person; frames of the range without the person hold NaN and confidence 0.
+    """The clip of one person; frames of the range without the person hold NaN and confidence 0. It has no hands and no
+    face yet: see `with_details`.
 
     Where the camera turned, `world` is that of its first frame; what the clip says of the camera is each frame's own.
     """
@@ -68,6 +72,31 @@ def assemble_clip(
         keypoint_names=body.subsets["blazepose33"],
         body_contacts=None if world.body_contacts is None else spread(world.body_contacts, 0.0),
         header=replace(header, body_height_m=float(poses.height_m)),
+    )
+
+
+def with_details(
+    clip: MotionClip,
+    frame_index: NDArray[np.integer],
+    track: PersonTrack,
+    hands: HandMotion | None,
+    face: FaceMotion | None,
+) -> MotionClip:
+    """The clip with hands and face of the track's frames; `frame_index` (T,) are the source frames of the clip."""
+    rows = np.searchsorted(frame_index, track.frame_index)
+    solved = np.isfinite(clip.root_world_m).all(axis=1) & np.isfinite(clip.rotations_wxyz).all(axis=(1, 2))
+
+    def spread(values: Array, blank: float) -> Array:
+        whole = np.full((len(clip), *values.shape[1:]), blank, np.float32)
+        whole[rows] = values
+        return np.where(solved.reshape(-1, *(1,) * (values.ndim - 1)), whole, np.float32(blank))
+
+    return replace(
+        clip,
+        hands=None
+        if hands is None
+        else HandMotion(spread(hands.rotations_wxyz, np.nan), spread(hands.confidence, 0.0)),
+        face=None if face is None else FaceMotion(spread(face.weights, np.nan), spread(face.confidence, 0.0)),
     )
 
 

@@ -66,6 +66,10 @@ class SolveRequest:
     """`auto`, `cpu`, `cuda` or `cuda:1`."""
     smoothing: str = "off"
     """Name of a smoothing preset."""
+    hands: bool = False
+    """Solve the fingers too, and the wrists by the palms."""
+    face: bool = False
+    """Solve the expression of the face too."""
     slow_motion: float = 1.0
     """How many times slower than life the video plays."""
     sequence_fps: float | None = None

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.synthesis.body_model import BodyModel, RestBody
+from backend.synthesis.fingers import finger_rotations
 from backend.synthesis.landmarks import SitePlaces, site_places
 from backend.types import Array
 from blender_addon.motion.body import bare_name, canonical_body
@@ -131,11 +132,16 @@ def poseable_body(model: BodyModel, rest: RestBody) -> PoseableBody:
 
 
 def pose_body(
-    body: PoseableBody, rotations_wxyz: Array, root_m: Array, finger_curl_rad: tuple[float, float] = (0.0, 0.0)
+    body: PoseableBody,
+    rotations_wxyz: Array,
+    root_m: Array,
+    finger_curl_rad: tuple[float, float] = (0.0, 0.0),
+    fingers_wxyz: Array | None = None,
 ) -> PosedBody:
     """Pose a body by local rotations (J, 4) on the canonical body, its pelvis at `root_m` (3,) in m.
 
-    `finger_curl_rad` bends the three joints of the left and right fingers by that much each.
+    `finger_curl_rad` bends the three joints of the left and right fingers by that much each; `fingers_wxyz`
+    (2, 15, 4), rotations of the canonical hand's joints, take its place.
     """
     joint_matrices = _joint_matrices(np.asarray(rotations_wxyz, dtype=np.float64))
     partial = _partial_twist_matrices(np.asarray(rotations_wxyz, dtype=np.float64), joint_matrices, body)
@@ -143,6 +149,13 @@ def pose_body(
     rotation = np.empty((len(parents), 3, 3))
     position = np.empty((len(parents), 3))
     curl = _curl_matrices(body, finger_curl_rad)
+    if fingers_wxyz is not None:
+        wrists = joint_matrices[[canonical_body().joint_index(f"{side}_wrist") for side in ("left", "right")]]
+        partial |= {
+            bone: turn @ body.alignment[bone].T
+            for bone, turn in finger_rotations(body.model, body.rest, body.alignment, wrists, fingers_wxyz).items()
+        }
+        curl = {}
     for bone, parent in enumerate(parents):
         turn = partial.get(bone)
         matrix = joint_matrices[body.joint_of_bone[bone]] if turn is None else turn

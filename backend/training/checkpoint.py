@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES
-from backend.embedding.temporal_tower import TemporalSizes, TemporalTower
+from backend.embedding.temporal_tower import TemporalSizes, TemporalTower, temporal_weights
 from backend.embedding.tower_weights import IMAGE_LAYERS, POSE_LAYERS, Dense, TowerWeights
 from backend.embedding.towers_torch import ImageTower, PoseTower, TowerSizes
 from backend.errors import OutputError, WeightsError
@@ -40,8 +40,8 @@ class TrainerState:
 
     image: ImageTower | TemporalTower
     pose: PoseTower
-    image_average: nn.Module
-    pose_average: nn.Module
+    image_average: ImageTower | TemporalTower
+    pose_average: PoseTower
     optimizer: torch.optim.Optimizer
     configuration: dict[str, float]
     step: int = 0
@@ -162,9 +162,11 @@ def _load_towers(state: TrainerState, record: dict[str, Any], path: Path) -> Non
         ) from fault
 
 
-def folded_weights(image: ImageTower, pose: PoseTower, provenance: dict[str, str]) -> TowerWeights:
-    """Both towers as plain linear layers."""
+def folded_weights(image: ImageTower | TemporalTower, pose: PoseTower, provenance: dict[str, str]) -> TowerWeights:
+    """Both towers as the layers of a towers file."""
     poses = {name: _plain(pose.get_submodule(name)) for name in POSE_LAYERS}
+    if isinstance(image, TemporalTower):
+        return TowerWeights(temporal_weights(image), poses, provenance)
     return TowerWeights({name: _folded(image.get_submodule(name)) for name in IMAGE_LAYERS}, poses, provenance)
 
 

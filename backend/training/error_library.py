@@ -7,6 +7,7 @@ of the person's size, so that it fits a person of another size, place and roll.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +21,14 @@ from backend.camera.virtual_camera import (
     upright_roll,
 )
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR, SHOULDERS
-from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, correlated
+from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, correlated, frame_times
 from backend.training.render_landmarks import RenderLandmarks
 from backend.types import Array
 
 _NEAREST = 12
 _MOST = 24_000
+_MOST_COMPARED = 3_000
+_ANSWER_FRAMES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class ErrorLibrary:
 
     def __len__(self) -> int:
         return len(self.pose)
+
+    def rows(self, rows: NDArray[np.intp]) -> ErrorLibrary:
+        """Some of the answers."""
+        return ErrorLibrary(self.pose[rows], self.error[rows], self.visibility[rows], self.depth[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +91,32 @@ def error_library(seen: RenderLandmarks, most: int = _MOST) -> ErrorLibrary:
 
 
 def bootstrapped_errors(
-    library: ErrorLibrary, camera_points: Array, noise: LandmarkNoise, rng: np.random.Generator
+    library: ErrorLibrary,
+    camera_points: Array,
+    noise: LandmarkNoise,
+    rng: np.random.Generator,
+    offsets: Sequence[int] | None = None,
 ) -> NoisyLandmarks:
     """Landmarks (B, W, 33) as a network would report them for true ones (B, W, 33, 3) m in the camera.
 
-    Two answers to poses like the window's middle one are donated to each window and fade into one another; on top comes
-    the formula's jitter.
+    Answers to poses like the window's are donated and fade into one another: two to the middle pose, or along windows
+    of seconds one for each 40 frames; on top comes the formula's jitter. `offsets` (W,) are the window's frames (None:
+    frames that follow each other).
     """
     batch, window = camera_points.shape[:2]
+    time = frame_times(window, offsets)
     true = _upright(camera_points.reshape(-1, 33, 3).astype(np.float64))
-    middle = true.landmarks.reshape(batch, window, -1)[:, window // 2].astype(np.float32)
-    near = _nearest(library, middle)
-    first, second = (near[np.arange(batch), rng.integers(0, near.shape[1], batch)] for _ in range(2))
-    fade = _fade(batch, window, rng)
+    poses = true.landmarks.reshape(batch, window, -1).astype(np.float32)
+    donors, share = _donors(library, poses, time, rng)
 
     def donated(values: Array) -> Array:
-        share = fade.reshape(batch, window, *[1] * (values.ndim - 1))
-        mixed = (1 - share) * values[first][:, None] + share * values[second][:, None]
+        mixed = np.matmul(share, values[donors].reshape(batch, donors.shape[1], -1))
         return mixed.reshape(batch * window, *values.shape[1:])
 
     # renders are harder than video: the networks' own 3D is off by 130 mm on them, by 99 mm on a real person
     ease = np.repeat(rng.uniform(noise.donor_least, 1.0, batch), window)
     error = (donated(library.error) * ease[:, None, None]).reshape(batch, window, 33, 2)
-    error = error + noise.jitter * correlated(rng, error.shape, noise.correlation)
+    error = error + noise.jitter * correlated(rng, error.shape, noise.correlation, time)
     moved = true.points + error.reshape(-1, 33, 2) * true.half[:, None, None]
     depth = true.landmarks[..., 2] + donated(library.depth) * ease[:, None]
     plane = (moved - _hips(moved)[:, None]) / true.half[:, None, None] * 1.25 * true.size_m[:, None, None]
@@ -145,8 +155,30 @@ def _nearest(library: ErrorLibrary, pose: Array) -> NDArray[np.intp]:
     return np.argpartition(distance, count - 1, axis=1)[:, :count]
 
 
-def _fade(batch: int, window: int, rng: np.random.Generator) -> Array:
+def _donors(
+    library: ErrorLibrary, poses: Array, time: NDArray[np.intp], rng: np.random.Generator
+) -> tuple[NDArray[np.intp], Array]:
+    """Rows (B, K) of the library for windows of poses (B, W, 99), and each one's share (B, W, K) in each frame."""
+    batch, window = poses.shape[:2]
+    if time[-1] < _ANSWER_FRAMES:
+        near = _nearest(library, poses[:, window // 2])
+        pair = [near[np.arange(batch), rng.integers(0, near.shape[1], batch)] for _ in range(2)]
+        fade = _fade(batch, time, rng)
+        return np.stack(pair, axis=-1), np.stack([1.0 - fade, fade], axis=-1).astype(np.float32)
+    # a part of the library is enough for so many poses, and each batch has another
+    some = rng.choice(len(library), min(_MOST_COMPARED, len(library)), replace=False)
+    count = int(np.ceil(time[-1] / _ANSWER_FRAMES)) + 2
+    place = _ANSWER_FRAMES * (np.arange(count) - rng.random((batch, 1)))
+    frames = np.abs(time - place[..., None]).argmin(axis=-1)
+    near = some[_nearest(library.rows(some), poses[np.arange(batch)[:, None], frames].reshape(batch * count, -1))]
+    donors = near[np.arange(len(near)), rng.integers(0, near.shape[1], len(near))].reshape(batch, count)
+    nearness = np.clip(1.0 - np.abs(time[:, None] - place[:, None]) / _ANSWER_FRAMES, 0.0, 1.0)
+    return donors, (nearness * nearness * (3.0 - 2.0 * nearness)).astype(np.float32)
+
+
+def _fade(batch: int, time: NDArray[np.intp], rng: np.random.Generator) -> Array:
     """Shares (B, W) of the second answer: a smooth passage somewhere around the window, long or short."""
-    place = rng.uniform(-0.5 * window, 1.5 * window, (batch, 1))
+    span = float(time[-1] + 1)
+    place = rng.uniform(-0.5 * span, 1.5 * span, (batch, 1))
     length = rng.uniform(6.0, 30.0, (batch, 1))
-    return 1.0 / (1.0 + np.exp(-4.0 * (np.arange(window) - place) / length))
+    return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (time - place) / length, -60.0, 60.0)))

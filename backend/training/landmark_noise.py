@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -78,27 +79,30 @@ def noisy_landmarks(
     noise: LandmarkNoise,
     rng: np.random.Generator,
     outside: NDArray[np.bool_] | None = None,
+    offsets: Sequence[int] | None = None,
 ) -> NoisyLandmarks:
     """Landmarks as a network would report them, from points (B, W, 33, 2) normalised, camera_points (B, W, 33, 3) m.
 
-    Points `outside` (B, W, 33) the image are lost like those behind something.
+    Points `outside` (B, W, 33) the image are lost like those behind something. `offsets` (W,) are the window's frames
+    (None: frames that follow each other): errors of frames far apart correlate less, and last as long in time.
     """
     batch, window = points.shape[:2]
+    time = frame_times(window, offsets)
     relative = _along_the_ray(points, camera_points)
     half = 1.25 * np.linalg.norm(points[:, :, MAIN] - points[:, :, HIPS].mean(2, keepdims=True), axis=-1).max(-1)
     strength = np.exp(rng.normal(0, 0.45, (batch, 1, 1)))
-    doubt, lost = _doubt(relative, noise, rng)
+    doubt, lost = _doubt(relative, noise, rng, time)
     if outside is not None:
         lost |= outside
     spread = strength * _END * np.where(lost, noise.lost_factor, 1.0 + (noise.far_limb_factor - 1.0) * doubt)
     error = noise.bias * rng.normal(size=(batch, 1, 33, 2)) + noise.jitter * correlated(
-        rng, (batch, window, 33, 2), noise.correlation
+        rng, (batch, window, 33, 2), noise.correlation, time
     )
     noisy = points + error * (spread * half[..., None])[..., None]
     swap = rng.random(batch) < noise.swap_share
-    noisy[swap] = _swapped(noisy[swap], rng)
+    noisy[swap] = _swapped(noisy[swap], rng, time)
     visibility = _visibility(doubt, lost, rng)
-    return NoisyLandmarks(noisy, visibility, _guess(relative, noisy, half, noise, rng))
+    return NoisyLandmarks(noisy, visibility, _guess((relative, noisy, half), noise, rng, time))
 
 
 def _along_the_ray(points: Array, camera_points: Array) -> Array:
@@ -109,26 +113,39 @@ def _along_the_ray(points: Array, camera_points: Array) -> Array:
     return np.matmul(relative, np.swapaxes(look, -1, -2))
 
 
-def correlated(rng: np.random.Generator, shape: tuple[int, ...], correlation: float) -> Array:
-    """Unit-variance noise of `shape` whose neighbours along axis 1 correlate by `correlation` (AR(1))."""
+def frame_times(window: int, offsets: Sequence[int] | None) -> NDArray[np.intp]:
+    """Frames (W,) of a window counted from its first; `offsets` None: they follow each other."""
+    return np.arange(window) if offsets is None else np.asarray(offsets, np.intp) - offsets[0]
+
+
+def correlated(
+    rng: np.random.Generator, shape: tuple[int, ...], correlation: float, time: NDArray[np.intp] | None = None
+) -> Array:
+    """Unit-variance noise of `shape`, axis 1 the frames (W,) `time` (None: 0, 1, 2 ...), of which neighbours correlate
+    by `correlation` and those n frames apart by its n-th power (AR(1)).
+    """
     white = rng.normal(size=shape).astype(np.float32)
     out = np.empty_like(white)
     out[:, 0] = white[:, 0]
-    fresh = np.sqrt(1 - correlation**2)
+    apart = np.ones(shape[1] - 1, np.intp) if time is None else np.diff(time)
+    kept = np.power(correlation, apart)
+    fresh = np.sqrt(1 - np.square(kept))
     for step in range(1, shape[1]):
-        out[:, step] = correlation * out[:, step - 1] + fresh * white[:, step]
+        out[:, step] = kept[step - 1] * out[:, step - 1] + fresh[step - 1] * white[:, step]
     return out
 
 
-def _doubt(relative: Array, noise: LandmarkNoise, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_]]:
+def _doubt(
+    relative: Array, noise: LandmarkNoise, rng: np.random.Generator, time: NDArray[np.intp]
+) -> tuple[Array, NDArray[np.bool_]]:
     """Doubt (B, W, 33) 0..1 for limbs behind the body, and which points are lost behind something."""
-    batch, window = relative.shape[:2]
+    batch, span = len(relative), int(time[-1]) + 1
     doubt = 1.0 / (1.0 + np.exp(-(relative[..., 2] - 0.12) / 0.06)) * rng.random((batch, 1, 33))
     lost = np.zeros(doubt.shape, dtype=bool)
     for limb in _LIMBS:
-        start = rng.integers(-window, window, batch)
-        length = rng.integers(3, max(4, 2 * window), batch)
-        inside = (np.arange(window) >= start[:, None]) & (np.arange(window) < (start + length)[:, None])
+        start = rng.integers(-span, span, batch)
+        length = rng.integers(3, max(4, 2 * span), batch)
+        inside = (time >= start[:, None]) & (time < (start + length)[:, None])
         hit = inside & (rng.random(batch) < noise.lost_share)[:, None]
         reach = rng.integers(0, 2, batch)[:, None]  # the whole limb, or from the wrist or ankle on
         for place, point in enumerate(limb):
@@ -150,22 +167,28 @@ def _visibility(doubt: Array, lost: NDArray[np.bool_], rng: np.random.Generator)
     return np.clip(np.where(lost, rng.beta(1.5, 4.0, (batch, 1, 33)) + jitter, seen), 0.0, 1.0)
 
 
-def _swapped(points: Array, rng: np.random.Generator) -> Array:
+def _swapped(points: Array, rng: np.random.Generator, time: NDArray[np.intp]) -> Array:
     """Left and right legs exchanged for some frames of each window."""
     count, window = points.shape[:2]
-    start = rng.integers(0, window, count)
-    frames = (np.arange(window) >= start[:, None]) & (np.arange(window) < (start + rng.integers(1, 6, count))[:, None])
+    start = time[rng.integers(0, window, count)]
+    frames = (time >= start[:, None]) & (time < (start + rng.integers(1, 6, count))[:, None])
     legs = np.arange(33) >= 25
     return np.where(frames[..., None, None] & legs[None, None, :, None], points[:, :, MIRROR], points)
 
 
-def _guess(relative: Array, noisy: Array, half: Array, noise: LandmarkNoise, rng: np.random.Generator) -> Array:
-    """The network's own 3D guess: its x, y follow its 2D points, its z a gain, a bias and drift off the truth."""
+def _guess(
+    seen: tuple[Array, Array, Array], noise: LandmarkNoise, rng: np.random.Generator, time: NDArray[np.intp]
+) -> Array:
+    """The network's own 3D guess: its x, y follow its 2D points, its z a gain, a bias and drift off the truth.
+
+    `seen`: true landmarks (B, W, 33, 3) m, reported points (B, W, 33, 2) and half sizes (B, W).
+    """
+    relative, noisy, half = seen
     batch, window = relative.shape[:2]
     size = np.sqrt(np.square(relative[:, :, MAIN]).sum(-1).max(-1))[..., None]
     gain = rng.uniform(noise.depth_gain_low, noise.depth_gain_high, (batch, 1, 1))
     pull = noise.depth_bias * rng.normal(size=(batch, 1, 33)) + noise.depth_jitter * correlated(
-        rng, (batch, window, 33), 0.9
+        rng, (batch, window, 33), 0.9, time
     )
     lean = rng.normal(0, 0.10, (batch, 1, 1)) * relative[..., 1]
     z = gain * relative[..., 2] + lean + pull * size * _END

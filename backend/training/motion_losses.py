@@ -30,7 +30,7 @@ def motion_losses(output: TemporalOutput, batch: TrainingBatch[Tensor]) -> tuple
     """The loss of the expected errors (negative log likelihood of Laplace errors by direction) and the weighted sum of
     the other losses.
 
-    Windows without motion truth (single rendered images) add nothing to the second.
+    Windows without motion truth (NaN: renders) add nothing to the second but what their other frames say.
     """
     error = (output.joints_m.detach() - batch.joints_m).abs()
     spread = output.log_spread[:, 1:]  # the pelvis is the origin: it has no error
@@ -41,6 +41,12 @@ def motion_losses(output: TemporalOutput, batch: TrainingBatch[Tensor]) -> tuple
     present = batch.frames[:, told, FRAME_FEATURES - 1]
     tokens = (output.token_joints_m - batch.window_joints_m[:, told]).norm(dim=-1).mean(-1)
     tokens = (tokens * present).sum() / present.sum().clamp_min(1.0)
-    velocity = (output.velocity_m_s - batch.velocity_m_s).norm(dim=-1).mean()
-    standing = nn.functional.binary_cross_entropy_with_logits(output.standing, batch.standing)
+    known = batch.standing.isfinite().all(dim=-1).float()
+    share = known.sum().clamp_min(1.0)
+    velocity = (output.velocity_m_s - batch.velocity_m_s.nan_to_num()).norm(dim=-1).mean(-1)
+    velocity = (velocity * known).sum() / share
+    standing = nn.functional.binary_cross_entropy_with_logits(
+        output.standing, batch.standing.nan_to_num(), reduction="none"
+    )
+    standing = (standing.mean(-1) * known).sum() / share
     return own_error, _WEIGHTS.tokens * tokens + _WEIGHTS.velocity * velocity + _WEIGHTS.standing * standing

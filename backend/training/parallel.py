@@ -6,6 +6,7 @@ ranks of B windows step like one process with N times B. Rank 0 alone writes.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,8 @@ def join_ranks(device: str) -> Iterator[Ranks]:
     try:
         yield Ranks(distributed.get_rank(), count, own)
     finally:
+        # a module from `joined` keeps the group's threads, in a reference cycle; at the interpreter's end they abort it
+        gc.collect()
         distributed.destroy_process_group()
 
 

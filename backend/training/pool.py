@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.datasets.motion import Motion, mirror_pose
+from backend.datasets.motion import Motion
 from backend.embedding.window_offsets import DENSE_OFFSETS
 from backend.training.postures import PostureShares, with_postures
 from backend.types import Array
 from blender_addon.motion.body import bare_name, canonical_body
+from blender_addon.motion.mirroring import mirror_pose
 from blender_addon.motion.rotations import quaternion_multiply, quaternion_normalize, rotvec_to_quaternion
 
 _UPPER = ("spine", "chest", "upper_chest", "neck", "head", "clavicle", "shoulder", "elbow", "wrist", "hand")

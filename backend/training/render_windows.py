@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.embedding.features import WINDOW, LandmarkWindow, tower_input
+from backend.embedding.features import LandmarkWindow, tower_input
 from backend.embedding.keypoints import H36M_MIRROR
+from backend.embedding.window_offsets import DENSE_OFFSETS
 from backend.embedding.windows import mirrored
 from backend.errors import BadInputError
 from backend.training.batch import TrainingBatch
 from backend.training.body_shapes import body_proportions
+from backend.training.motion_truth import FEET, MotionTruth
 from backend.training.render_landmarks import RenderLandmarks
 from backend.training.simulate import SimulationSettings, canonical_joints
 from backend.types import Array
@@ -89,9 +91,11 @@ def _pool(seen: RenderLandmarks) -> RenderPool:
 def render_batch(
     pool: RenderPool, count: int, rng: np.random.Generator, settings: SimulationSettings
 ) -> TrainingBatch[Array]:
-    """Draw `count` windows; the depth guess is hidden as often as in simulated ones."""
+    """Draw `count` windows; the depth guess is hidden as often as in simulated ones. Of windows for the temporal tower
+    also the joints of all frames; how fast they move is not known (NaN).
+    """
     center = rng.integers(0, len(pool), count)
-    place = center[:, None] + np.arange(WINDOW) - WINDOW // 2
+    place = center[:, None] + np.asarray(settings.offsets)
     nearest = np.clip(place, pool.first[center][:, None], pool.last[center][:, None])
     window = LandmarkWindow(
         pool.points[nearest],
@@ -118,7 +122,16 @@ def render_batch(
         np.einsum("bij,bj->bi", virtual, down).astype(np.float32),
         pool.proportions[center],
         virtual,
+        *(_motion(pool.joints_m[nearest], flip, virtual) if len(settings.offsets) > len(DENSE_OFFSETS) else ()),
     )
+
+
+def _motion(joints_m: Array, flip: NDArray[np.bool_], virtual: Array) -> MotionTruth:
+    """Of the windows' joints (B, W, 17, 3) m in the camera."""
+    joints = np.where(flip[:, None, None, None], joints_m[:, :, H36M_MIRROR] * _FLIP, joints_m)
+    joints = np.einsum("bij,bwkj->bwki", virtual, joints, optimize=True)
+    unknown = np.full((len(joints), 17, 3), np.nan, np.float32)
+    return MotionTruth(joints.astype(np.float16), unknown, unknown[:, : len(FEET), 0])
 
 
 def _where(flip: NDArray[np.bool_], a: LandmarkWindow, b: LandmarkWindow) -> LandmarkWindow:

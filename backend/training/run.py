@@ -13,13 +13,14 @@ import torch
 from backend.datasets import read_library
 from backend.embedding.temporal_tower import TemporalSizes
 from backend.embedding.tower_weights import TowerWeights, read_towers, write_towers
-from backend.embedding.towers_torch import ImageTower, TowerSizes
+from backend.embedding.towers_torch import TowerSizes
 from backend.embedding.window_offsets import DENSE_OFFSETS, LONG_OFFSETS
 from backend.errors import BadInputError
 from backend.people import Quality
 from backend.training.checkpoint import TrainerState, folded_weights, load_checkpoint, new_state, start_from
 from backend.training.error_library import error_library
 from backend.training.generator import BatchSource, Mix, pack_batch
+from backend.training.kept_pose_tower import keep_pose_tower
 from backend.training.landmark_noise import read_noise
 from backend.training.logs import LOSSES_FILE, TrainingLog, plot_losses
 from backend.training.noise_fit import joined
@@ -28,11 +29,12 @@ from backend.training.pool import MotionPool, motion_pool
 from backend.training.render_landmarks import render_landmarks
 from backend.training.render_windows import render_pool
 from backend.training.simulate import SimulationSettings, as_in_video
-from backend.training.trainer import StepReport, TrainerSettings, TrainOutputs, train
+from backend.training.trainer import StepReport, TrainerSettings, TrainOutputs, train, training_bank
 from backend.training.unfold import start_from_weights
 
 log = logging.getLogger(__name__)
 
+_MAP_POSES = 50_000
 CHECKPOINT_FILE = "checkpoint.pt"
 TOWERS_FILE = "towers.safetensors"
 
@@ -41,7 +43,9 @@ TOWERS_FILE = "towers.safetensors"
 class TrainRequest:
     """What to train on, and where to. `renders_share` of each batch comes from `renders` (folders), seen by the
     landmark networks `qualities`; `noise` a fitted error model; `start` a checkpoint or towers file whose towers the
-    run begins with; `keep_pose_tower`: only the image tower is trained, beside the pose tower of `start`.
+    run begins with; `keep_pose_tower`: only the image tower is trained, beside the pose tower of `start`, or of the
+    towers file `pose_tower`.
+    `only_embedding`: of the image tower, the layers of the embedding alone are trained: what else it says stays.
     `exact_keypoints`: keypoints without errors and no 3D guess, as `evaluate --exact-keypoints` measures;
     `as_in_video`: also people and cameras that mocap and the ordinary simulation lack.
     """
@@ -56,6 +60,8 @@ class TrainRequest:
     noise: Path | None = None
     start: Path | None = None
     keep_pose_tower: bool = False
+    pose_tower: Path | None = None
+    only_embedding: bool = False
     exact_keypoints: bool = False
     as_in_video: bool = False
     workers: int = 1
@@ -65,11 +71,9 @@ class TrainRequest:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """The trained weights of rank 0 (None: a temporal tower, which the checkpoint holds), the step, and whether this
-    process wrote them.
-    """
+    """The trained weights of rank 0, the step, and whether this process wrote them."""
 
-    weights: TowerWeights | None
+    weights: TowerWeights
     step: int
     written: bool
 
@@ -90,10 +94,10 @@ def run_training(
     """
     if not 0.0 <= request.renders_share <= 1.0:
         raise BadInputError(f"--renders-share {request.renders_share} is not between 0 and 1")
-    if request.keep_pose_tower and request.start is None:
+    if request.only_embedding and request.start is None and not (request.output / CHECKPOINT_FILE).exists():
+        raise BadInputError("--only-embedding has no towers whose embedding to train", "Name them with --start")
+    if request.keep_pose_tower and request.start is None and request.pose_tower is None:
         raise BadInputError("--keep-pose-tower has no pose tower to keep", "Name its towers with --start")
-    if isinstance(request.sizes, TemporalSizes):
-        _refuse_for_temporal(request)
     request.output.mkdir(parents=True, exist_ok=True)
     mix = _mix(request, tell)
     pool = motion_pool(read_library(request.mocap).training())
@@ -101,27 +105,11 @@ def run_training(
         settings = replace(request.settings, device=ranks.device)
         state = _state(request, settings, mix, pool, tell)
         _steps(request, settings, state, _Data(pool, mix), ranks, report)
-        weights = None
-        if isinstance(state.image_average, ImageTower):
-            weights = folded_weights(state.image_average, state.pose_average, _provenance(request, state, ranks))
+        weights = folded_weights(state.image_average, state.pose_average, _provenance(request, state, ranks))
         if ranks.is_first:
-            if weights is not None:
-                write_towers(weights, request.output / TOWERS_FILE)
+            write_towers(weights, request.output / TOWERS_FILE)
             plot_losses(request.output / LOSSES_FILE, request.output / "losses.png")
     return TrainResult(weights, state.step, ranks.is_first)
-
-
-def _refuse_for_temporal(request: TrainRequest) -> None:
-    if request.renders:
-        raise BadInputError(
-            "the temporal tower does not learn from renders yet: they have no frames that far apart",
-            "Leave out --renders, or train --image-tower folding",
-        )
-    if request.start is not None and request.start.suffix == ".safetensors":
-        raise BadInputError(
-            f"{request.start} holds a folding image tower, not a temporal one",
-            "Begin with the checkpoint.pt of a run with --image-tower temporal",
-        )
 
 
 def _mix(request: TrainRequest, tell: Callable[[str], None]) -> Mix:
@@ -158,7 +146,15 @@ def _state(
         else:
             start_from(state, request.start)
         tell(f"beginning with the towers of {request.start}")
-    state.pose.requires_grad_(not request.keep_pose_tower)
+    if request.pose_tower is not None and not checkpoint.exists():
+        poses = training_bank(pool, _MAP_POSES, np.random.default_rng(settings.seed))
+        explained = keep_pose_tower(state, read_towers(request.pose_tower), torch.from_numpy(poses).to(settings.device))
+        tell(f"beside the pose tower of {request.pose_tower}, {100 * explained:.1f} % of the embedding mapped onto it")
+    state.pose.requires_grad_(not request.keep_pose_tower and request.pose_tower is None)
+    if request.only_embedding:
+        state.image.requires_grad_(False)
+        for name in ("embed_hidden", "embed"):
+            state.image.get_submodule(name).requires_grad_(True)
     return state
 
 
@@ -193,8 +189,12 @@ def _provenance(request: TrainRequest, state: TrainerState, ranks: Ranks) -> dic
     origin = {"trained": f"{state.step} steps of {windows} windows", "mocap": request.mocap.name}
     if request.renders:
         origin["renders"] = f"{100 * request.renders_share:.0f} % from {', '.join(f.name for f in request.renders)}"
-    if request.keep_pose_tower:
+    if request.pose_tower is not None:
+        origin["pose tower"] = f"kept, of {request.pose_tower.name}"
+    elif request.keep_pose_tower:
         origin["pose tower"] = f"kept, of {request.start.name}" if request.start else "kept"
+    if request.exact_keypoints or request.as_in_video:
+        origin["simulated"] = "exact keypoints" if request.exact_keypoints else "as in video"
     if request.noise:
         origin["noise"] = request.noise.name
     return origin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,8 @@ from backend.training.postures import PostureShares
 from backend.types import Array
 from blender_addon.motion.body import CanonicalBody, canonical_body
 from blender_addon.motion.rotations import quaternion_to_matrix
+
+_SHORTEST_CLIP, _LONGEST_CLIP = 20.0, 2000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,10 @@ def _reported(
     if settings.exact_keypoints:
         present = windows.inside if windows.inside is not None else np.ones((count, width), bool)
         return LandmarkWindow(noisy.points, noisy.visibility, noisy.guess, present, np.zeros(count, bool))
-    present, nearest = _present(count, width, rng)
+    if len(settings.offsets) > len(DENSE_OFFSETS):
+        present, nearest = _present_of_clips(settings.offsets, count, windows.inside, rng)
+    else:
+        present, nearest = _present(count, width, rng)
     row = np.arange(count)[:, None]
     return LandmarkWindow(
         noisy.points[row, nearest],
@@ -154,15 +160,18 @@ def _errors(
     outside (B, W, 33) the image are lost where errors follow the formula.
     """
     points, camera_points = seen
+    offsets = settings.offsets if len(settings.offsets) == points.shape[1] else None
     if settings.errors is None:
-        return noisy_landmarks(points, camera_points, settings.noise, rng, outside)
+        return noisy_landmarks(points, camera_points, settings.noise, rng, outside, offsets)
     donated = round(settings.errors_share * len(points))
     parts = []
     if donated:
-        parts.append(bootstrapped_errors(settings.errors, camera_points[:donated], settings.noise, rng))
+        near = camera_points[:donated]
+        parts.append(bootstrapped_errors(settings.errors, near, settings.noise, rng, offsets))
     if donated < len(points):
         rest = outside[donated:] if outside is not None else None
-        parts.append(noisy_landmarks(points[donated:], camera_points[donated:], settings.noise, rng, rest))
+        seen = (points[donated:], camera_points[donated:])
+        parts.append(noisy_landmarks(*seen, settings.noise, rng, rest, offsets))
     names = NoisyLandmarks.__dataclass_fields__
     return NoisyLandmarks(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -245,3 +254,20 @@ def _present(count: int, window: int, rng: np.random.Generator) -> tuple[NDArray
     frame = np.arange(window) - middle
     nearest = np.clip(frame, lowest[:, None], highest[:, None])
     return nearest == frame, nearest + middle
+
+
+def _present_of_clips(
+    offsets: Sequence[int], count: int, inside: NDArray[np.bool_] | None, rng: np.random.Generator
+) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """As `_present` for windows of seconds, of which most clips lack frames: the centre lies anywhere in a clip of 20
+    to 2,000 frames, and frames outside the take are absent too.
+    """
+    time, middle = np.asarray(offsets), len(offsets) // 2
+    length = np.exp(rng.uniform(np.log(_SHORTEST_CLIP), np.log(_LONGEST_CLIP), count))
+    before = rng.random(count) * length
+    present = (time >= -before[:, None]) & (time <= (length - before)[:, None])
+    present = present if inside is None else present & inside
+    present[:, middle] = True
+    first = present.argmax(axis=1)
+    last = len(time) - 1 - present[:, ::-1].argmax(axis=1)
+    return present, np.clip(np.arange(len(time)), first[:, None], last[:, None])

@@ -28,7 +28,16 @@ from backend.training.soft_retrieval import Candidates
 from backend.training.working_set import WorkingSet
 from backend.types import Array
 
-__all__ = ["StepReport", "TrainOutputs", "TrainerSettings", "load_checkpoint", "new_state", "save_checkpoint", "train"]
+__all__ = [
+    "StepReport",
+    "TrainOutputs",
+    "TrainerSettings",
+    "load_checkpoint",
+    "new_state",
+    "save_checkpoint",
+    "train",
+    "training_bank",
+]
 
 
 class Source(Protocol):
@@ -75,7 +84,7 @@ def train(
     ranks = outlet.ranks
     rng = np.random.default_rng([settings.seed, state.step, ranks.rank])
     torch.manual_seed(int(rng.integers(2**31)))
-    bank = _training_bank(pool, settings.bank, np.random.default_rng(settings.seed))
+    bank = training_bank(pool, settings.bank, np.random.default_rng(settings.seed))
     known = state.violations if state.violations is not None and len(state.violations) == len(bank) else None
     working = WorkingSet(len(bank), counts=known)
     state.violations = working.counts
@@ -176,7 +185,7 @@ def _replayed(source: Source, size: int, rng: np.random.Generator) -> Iterator[T
             yield kept[int(rng.integers(len(kept)))]
 
 
-def _training_bank(pool: MotionPool, size: int, rng: np.random.Generator) -> np.ndarray:
+def training_bank(pool: MotionPool, size: int, rng: np.random.Generator) -> np.ndarray:
     """Joints (size, 17, 3) of candidate poses for the loss, drawn like the shipped bank's."""
     frames = rng.choice(len(pool.weight), size=max(1, size // 8), p=pool.weight)
     return make_candidates(pool.rotations_wxyz[frames], 8, ViewRange(), rng).joints_m()

@@ -1,7 +1,8 @@
 """A towers file back to trainable towers: what `train --start towers.safetensors` begins with. torch.
 
-The file holds no batch normalisation: it is folded into the layers. Each layer gets one back that changes nothing, with
-the mean and spread that its outputs have on a batch, so that training goes on from the same function.
+The file of a folding tower holds no batch normalisation: it is folded into the layers. Each layer gets one back that
+changes nothing, with the mean and spread that its outputs have on a batch, so that training goes on from the same
+function.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from backend.embedding.temporal_tower import TemporalTower, put_layers
 from backend.embedding.tower_weights import Dense, TowerWeights
 from backend.embedding.towers_torch import ImageTower, PoseTower
+from backend.embedding.window_offsets import ImageLayout
 from backend.errors import WeightsError
 from backend.training.checkpoint import TrainerState
 
@@ -20,20 +23,34 @@ def start_from_weights(state: TrainerState, weights: TowerWeights, frames: Tenso
 
     Raises WeightsError when the layer sizes differ.
     """
+    temporal = isinstance(state.image, TemporalTower)
+    if temporal is not (weights.layout is ImageLayout.TEMPORAL):
+        raise WeightsError(
+            f"the towers to begin with have a {weights.layout.value} image tower",
+            f"Train with --image-tower {weights.layout.value}",
+        )
     try:
-        for name, layer in weights.image.items():
-            module = state.image.get_submodule(name)
-            _copy(module if isinstance(module, nn.Linear) else module.linear, layer)
+        _put_image(state.image, weights)
         for name, layer in weights.pose.items():
             _copy(state.pose.get_submodule(name), layer)
     except RuntimeError as fault:
         raise WeightsError(
             f"the towers to begin with have other layer sizes ({fault})", "Train without --start"
         ) from fault
-    _neutral_norms(state.image, frames, context)
+    if isinstance(state.image, ImageTower):
+        _neutral_norms(state.image, frames, context)
     _same(state.image, state.image_average)
     _same(state.pose, state.pose_average)
     return state
+
+
+def _put_image(image: ImageTower | TemporalTower, weights: TowerWeights) -> None:
+    if isinstance(image, TemporalTower):
+        put_layers(image, weights.image)
+        return
+    for name, layer in weights.image.items():
+        module = image.get_submodule(name)
+        _copy(module if isinstance(module, nn.Linear) else module.linear, layer)
 
 
 def _copy(module: nn.Module, layer: Dense) -> None:
@@ -62,5 +79,5 @@ def _neutral_norms(image: ImageTower, frames: Tensor, context: Tensor) -> None:
         hook.remove()
 
 
-def _same(live: ImageTower | PoseTower, average: nn.Module) -> None:
+def _same(live: ImageTower | TemporalTower | PoseTower, average: nn.Module) -> None:
     average.load_state_dict(live.state_dict())

@@ -18,6 +18,8 @@ from backend.video.numbering import Series, choose_series
 from backend.video.opening import check_regular
 
 DEFAULT_FPS: Final = 24.0
+# a single image is a still video of so many frames: tracking asks for several, and every other one is seen flipped
+STILL_FRAMES: Final = 12
 _PLACEHOLDER: Final = re.compile(r"#+|%0?\d*d|\*")
 
 
@@ -65,15 +67,20 @@ class ProbedSequence:
 def probe_sequence(path: Path, fps: float | None) -> ProbedSequence:
     """What a sequence says of itself: size and EXIF focal length of its first image, `fps` as given (24 if not).
 
+    A single image is shown for `STILL_FRAMES` frames.
+
     Raises VideoError for a single animated image, of which only the first image would be read.
     """
     series = find_series(path)
     header = read_header(series.paths[0])
-    if header.animated > 1 and len(series.paths) == 1:
+    is_still = len(series.paths) == 1
+    if header.animated > 1 and is_still:
         raise VideoError(
             f"{path} is an animated image of {header.animated} images; only its first would be read, as one image",
             "Convert it to a video, such as mp4, or to a folder of images",
         )
+    if is_still:
+        series = Series(series.paths * STILL_FRAMES, tuple(range(STILL_FRAMES)))
     height, width = read_image(series.paths[0]).shape[:2]
     rate, frames = fps or DEFAULT_FPS, series.places[-1] + 1
     info = VideoInfo(
@@ -98,10 +105,12 @@ def sequence_frames(probed: ProbedSequence, fps: float, start_index: int) -> Ite
     Raises VideoError for a damaged image or another size.
     """
     size = (probed.info.height, probed.info.width, 3)
+    shown, image = None, None
     for index, path in zip(probed.series.places, probed.series.paths, strict=True):
         if index < start_index:
             continue
-        image = read_image(path)
+        if image is None or path != shown:  # a still is read once
+            shown, image = path, read_image(path)
         if image.shape != size:
             this, first = f"{image.shape[1]}x{image.shape[0]}", f"{size[1]}x{size[0]}"
             raise VideoError(f"{path.name} is {this} but the sequence began with {first}", "Give images of one size")

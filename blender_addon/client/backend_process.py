@@ -25,6 +25,8 @@ from .state_folder import free_state_dir
 _MAX_LOG_BYTES = 4 << 20
 _TAIL_BYTES = 65_536
 _KILL_AFTER_S = 5.0
+# Where being told is the only graceful end, a slow machine gets longer for it.
+_KILL_TOLD_AFTER_S = 20.0
 # Windows has no polite signal for a process without a console: SIGTERM ends it in the middle of a write
 _TERMINATE_IS_KILL = sys.platform == "win32"
 _KILL = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
@@ -83,6 +85,7 @@ class BackendProcess:
         self._launch_id = ""
         self._server_pid = 0
         self._stop_asked_s = 0.0
+        self._kill_after_s = _KILL_AFTER_S
 
     @property
     def pid(self) -> int:
@@ -131,7 +134,7 @@ class BackendProcess:
             self.state = "stopped" if self.state in ("stopping", "stopped") else "dead"
             return None
         if self.state == "stopping":
-            if time.monotonic() - self._stop_asked_s > _KILL_AFTER_S:
+            if time.monotonic() - self._stop_asked_s > self._kill_after_s:
                 self._end(self._process, _KILL)
             return None
         try:
@@ -160,16 +163,18 @@ class BackendProcess:
         """
         if self._process is not None and self.state in ("starting", "listening"):
             self.state, self._stop_asked_s = "stopping", time.monotonic()
-            if not (told and _TERMINATE_IS_KILL):
+            if told and _TERMINATE_IS_KILL:
+                self._kill_after_s = _KILL_TOLD_AFTER_S
+            else:
                 self._end(self._process, signal.SIGTERM)
 
-    def stop(self, timeout_s: float = _KILL_AFTER_S, told: bool = False) -> None:
+    def stop(self, told: bool = False) -> None:
         """Stop and wait: for the end of this program, where there are no more ticks. `told` as in `ask_to_stop`."""
         self.ask_to_stop(told)
         if self._process is None:
             return
         try:
-            self.exit_code = self._process.wait(timeout_s)
+            self.exit_code = self._process.wait(self._kill_after_s)
         except subprocess.TimeoutExpired:
             self._end(self._process, _KILL)
             self.exit_code = self._process.wait()

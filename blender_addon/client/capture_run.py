@@ -31,6 +31,7 @@ STAGE_WORDS = {
     "people": "Finding people",
     "track": "Following the person",
     "embed": "Retrieving poses",
+    "details": "Following hands and face",
     "poses": "Retrieving poses",
     "solve": "Solving",
     "world": "Placing on the floor",
@@ -40,12 +41,16 @@ STAGE_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class CaptureTicket:
-    """What started a capture: the request, the scene that gets the clip, the body height for previews in m."""
+    """What started a capture: the request, the scene that gets the clip, the body height for previews in m.
+
+    `pose_s` is the time of the clip, in s after its start, whose pose goes onto the rig; None: the whole is captured.
+    """
 
     request: JobRequest
     scene: str
     video: Path
     height_m: float
+    pose_s: float | None = None
 
 
 class CaptureRun:

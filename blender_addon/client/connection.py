@@ -72,11 +72,11 @@ class Connection:
         self._flush()
         return arrivals
 
-    def close(self) -> None:
-        """Leave; what was sent gets a moment to go out."""
+    def close(self, linger_s: float = 0.1) -> None:
+        """Leave; what was sent gets `linger_s` at most to go out."""
         if self.state != "closed":
             self.state = "closed"
-            self._socket.close(linger=100)
+            self._socket.close(linger=int(linger_s * 1000))
             self._context.term()
 
     def _read(self, frames: list[bytes]) -> Envelope | None:

@@ -40,6 +40,7 @@ class CaptureJob:
         self._download: Download | None = None
         self._ending: wire.Done | wire.Failed | wire.JobCancelled | None = None
         self._chunks: list[wire.MotionChunk] = []
+        self._live: wire.LiveFrame | None = None
         self._epoch = link.epoch
         self._key = 0
         self._attempt = 0
@@ -71,6 +72,15 @@ class CaptureJob:
         chunks, self._chunks = self._chunks, []
         return chunks
 
+    def take_live(self) -> wire.LiveFrame | None:
+        """The newest frame of a live job, if one came since the last call."""
+        frame, self._live = self._live, None
+        return frame
+
+    def record(self) -> None:
+        """Have a running live job recorded from now on."""
+        self._ask_once(wire.LiveRecord(self.job_id))
+
     def cancel(self) -> None:
         """Ask for a stop; the end comes within a second, whatever the backend does, with the finished frames kept."""
         if self.snapshot.over or self._cancelling:
@@ -100,7 +110,7 @@ class CaptureJob:
             self._follow()
             return
         if not self._request.upload:
-            self._submit(wire.Source("path", str(self._request.video), self._request.video.name))
+            self._submit(self._own_source())
             return
         try:
             self._upload = Upload(self._request.video)
@@ -171,7 +181,10 @@ class CaptureJob:
 
     def _start_again(self) -> None:
         source = self._upload.source if self._upload is not None else None
-        self._submit(source or wire.Source("path", str(self._request.video), self._request.video.name))
+        self._submit(source or self._own_source())
+
+    def _own_source(self) -> wire.Source:
+        return self._request.source or wire.Source("path", str(self._request.video), self._request.video.name)
 
     def _on_message(self, message: Any) -> None:
         """Whatever answers the submit or the watch."""
@@ -181,6 +194,10 @@ class CaptureJob:
             self._on_progress(message)
         elif isinstance(message, wire.MotionChunk):
             self._on_chunk(message)
+        elif isinstance(message, wire.LiveFrame):
+            self._live = message
+            if self.snapshot.state in ("submitting", "queued"):
+                self.snapshot = replace(self.snapshot, state="running", words="")
         elif isinstance(message, wire.Done | wire.Failed | wire.JobCancelled):
             self._on_ending(message)
         elif isinstance(message, wire.Refused):

@@ -26,6 +26,8 @@ class JobRequest:
     options: wire.SolveOptions = wire.SolveOptions()
     upload: bool = False
     task: str = "solve"
+    source: wire.Source | None = None
+    """What is submitted instead of the path of `video`: a live source."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ LinkState = Literal["starting", "connecting", "open", "refused", "lost", "dead",
 # A request without a first reply is sent again: each of them may be carried out twice without harm.
 RESEND_S = 5.0
 _RECONNECT_S = 0.5
+_SHUTDOWN_LINGER_S = 2.0
 _MAX_RESTARTS = 2
 _EARLY_DEATH_S = 3.0
 
@@ -116,7 +117,7 @@ class BackendLink:
         told = stopped is not None and self._connection is not None and self._connection.state == "open"
         if told and self._connection is not None:
             self._connection.request(wire.Shutdown())
-        self._disconnect()
+        self._disconnect(_SHUTDOWN_LINGER_S if told else 0.1)
         self._asks.clear()
         self._status = LinkStatus("closed")
         if stopped is not None:
@@ -209,9 +210,9 @@ class BackendLink:
             "open", "Connected", "", (), welcome.server_version, welcome.devices, welcome.capabilities
         )
 
-    def _disconnect(self) -> None:
+    def _disconnect(self, linger_s: float = 0.1) -> None:
         if self._connection is not None:
-            self._connection.close()
+            self._connection.close(linger_s)
             self._connection = None
         self._forget_request_ids()
 

@@ -5,13 +5,15 @@ Chunks hold rotations and the root; everything that only the finished clip knows
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.body import canonical_body, forward_kinematics
 from ..motion.clip import ClipHeader, MotionClip
-from ..motion.rotations import matrix_to_quaternion, quaternion_multiply
-from ..wire.messages import MotionChunk
+from ..motion.rotations import matrix_to_quaternion, quaternion_continuous, quaternion_multiply
+from ..wire.messages import LiveFrame, MotionChunk
 
 Array = NDArray[np.floating]
 
@@ -76,6 +78,15 @@ class ChunkBuffer:
             confidence,
             ClipHeader(source="capture under way", source_fps=self._fps, body_height_m=self._height_m),
         )
+
+
+def frames_clip(frames: Sequence[LiveFrame], height_m: float = 1.70) -> MotionClip:
+    """Frames of a live capture, each with a person, as a clip in the world with times 0, 1, 2."""
+    rotations = quaternion_continuous(np.stack([np.asarray(frame.rotations_wxyz, np.float64) for frame in frames]))
+    root = np.stack([np.asarray(frame.root_m, np.float64) for frame in frames])
+    header = ClipHeader(source="live", source_fps=1.0, body_height_m=height_m)
+    confidence = np.array([frame.confidence for frame in frames])
+    return _clip(np.arange(len(frames), dtype=np.float64), rotations, root, confidence, header)
 
 
 def _floor_m(rotations: Array, root: Array, height_m: float) -> float:

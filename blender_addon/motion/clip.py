@@ -17,12 +17,18 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .clip_cameras import ClipCamera, cameras_from_record
+from .clip_groups import check_groups, group_arrays, read_groups
 from .clip_warning import ClipWarning, warnings_from_record
+from .face import FaceMotion
+from .hands import HandMotion
 from .npz_members import MemberSpec, member_names, read_members
 
 Array = NDArray[np.floating]
 
 CLIP_FORMAT_VERSION = 1
+SOURCE_SETTING = "source"
+"""The header's setting that says what a clip was made of where that was no video."""
 
 
 class ClipError(ValueError):
@@ -64,6 +70,8 @@ class ClipHeader:
     """Times at which a new shot begins; nothing is smoothed across them."""
     unseen_parts: tuple[str, ...] = ()
     """Names of the body parts that are never in the image."""
+    is_cyclic: bool = False
+    """Whether the last frame is the first again, moved on over the floor by one cycle's travel."""
     model: str = ""
     """The pose model with its hash."""
     quality: str = ""
@@ -74,6 +82,8 @@ class ClipHeader:
     """Quality figures of this clip by name, with units in the names."""
     warnings: tuple[ClipWarning, ...] = ()
     """What the user should know; programs decide by the codes."""
+    cameras: tuple[ClipCamera, ...] = ()
+    """Every video of a take that was solved from several, in their order; empty for one video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +99,7 @@ class MotionClip:
     confidence (T,) 0..1; score (T,) of the best candidate; margin (T,) to the best candidate that differs.
     contacts (T, 4) probability that left heel, left toe, right heel, right toe stand on the ground.
     intrinsics K (3, 3) in px; world_from_camera (T, 4, 4); bone_scales (J,) of the person's body shape.
+    hands, face: fingers and expression, where they were asked for.
     body_contacts (T, 9) probability that each of `CONTACT_PARTS` touches the floor or a support, joint_confidence
     (T, J) 0 where a joint is not in the frame to 1 where it is seen, focal_scale (T,) of a lens that zooms: each
     frame's focal length over that of `intrinsics`. None in clips without them.
@@ -112,6 +123,8 @@ class MotionClip:
     joint_names: tuple[str, ...]
     keypoint_names: tuple[str, ...]
     header: ClipHeader
+    hands: HandMotion | None = None
+    face: FaceMotion | None = None
     body_contacts: Array | None = None
     joint_confidence: Array | None = None
     focal_scale: Array | None = None
@@ -188,6 +201,10 @@ def check_clip(clip: MotionClip) -> None:
         norm = np.linalg.norm(clip.rotations_wxyz.astype(np.float64), axis=-1)
     if np.nanmax(np.abs(norm - 1.0), initial=0.0) > 1e-3:
         raise ClipError("clip rotations_wxyz must be unit quaternions")
+    try:
+        check_groups(frames, clip.hands, clip.face)
+    except ValueError as fault:
+        raise ClipError(str(fault)) from fault
 
 
 def write_clip(clip: MotionClip, path: Path) -> None:
@@ -217,8 +234,9 @@ def clip_to_bytes(clip: MotionClip) -> bytes:
     arrays = {name: np.asarray(getattr(clip, name)) for name in _SHAPES}
     arrays |= {name: np.asarray(value) for name in _OPTIONAL if (value := getattr(clip, name)) is not None}
     names = {name: np.array(getattr(clip, name)) for name in _NAMES}
+    groups = group_arrays(clip.hands, clip.face)
     stream = io.BytesIO()
-    np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays, **names)
+    np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays, **names, **groups)
     return stream.getvalue()
 
 
@@ -251,7 +269,8 @@ def _read(stream: BinaryIO, path: object) -> MotionClip:
     parts: dict[str, Any] = read_members(stream, members, MAX_CLIP_BYTES)
     del parts["header"]
     parts |= {name: tuple(str(item) for item in parts[name]) for name in _NAMES}
-    clip = MotionClip(header=_header_from_record(header), **parts)
+    hands, face = read_groups(stream)
+    clip = MotionClip(header=_header_from_record(header), hands=hands, face=face, **parts)
     if not len(clip):
         raise ClipError(f"{path} holds no frame", "solve the video again")
     try:
@@ -275,6 +294,8 @@ def _check_version(header: dict[str, object], path: object) -> None:
 def _record_of_header(header: ClipHeader) -> dict[str, object]:
     """Warnings are stored as sentences, which every version reads, with their codes beside them."""
     record = asdict(header)
+    if not header.cameras:
+        del record["cameras"]  # a clip of one video is written as ever
     record["warnings"] = [warning.text for warning in header.warnings]
     record["warning_codes"] = [warning.code.value for warning in header.warnings]
     return record
@@ -288,9 +309,18 @@ def _header_from_record(record: dict[str, Any]) -> ClipHeader:
         if name == "warnings":
             texts = _header_value(name, record.get(name, []), ())
             known[name] = warnings_from_record(texts, record.get("warning_codes"))
+        elif name == "cameras":
+            known[name] = _header_cameras(record.get(name, []))
         elif name in record:
             known[name] = _header_value(name, record[name], getattr(defaults, name))
     return ClipHeader(**known)
+
+
+def _header_cameras(record: Any) -> tuple[ClipCamera, ...]:
+    try:
+        return cameras_from_record(record)
+    except ValueError as fault:
+        raise ClipError(f"the clip header's {fault}", "solve the videos again") from fault
 
 
 def _header_value(name: str, value: Any, default: Any) -> Any:

@@ -8,8 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from types import MappingProxyType
 from typing import Any
+
+
+class Engine(Enum):
+    """Whose conventions an export follows: NONE as Blender has it, else axes, units, bones and the root's name."""
+
+    NONE = "none"
+    UNREAL = "unreal"
+    UNITY = "unity"
+    GODOT = "godot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +46,13 @@ class ExportFormat:
     """Whether the exporter is given the frame range as arguments instead of reading the scene's."""
     deform_only_option: str = ""
     """The exporter's argument that leaves out control bones; empty where there is none. Engines read these formats."""
+    engine_options: Mapping[Engine, Mapping[str, Any]] = field(default_factory=dict)
+    """Arguments of the exporter for an engine: axes, and the unit in the file."""
     bones_only: bool = False
     """Whether it holds bones only: no meshes, and no motion of the armature object itself."""
 
+
+_Y_UP = {"axis_forward": "-Z", "axis_up": "Y"}
 
 EXPORT_FORMATS = (
     ExportFormat(
@@ -73,6 +87,13 @@ EXPORT_FORMATS = (
                 "bake_anim_simplify_factor": 0.0,
             }
         ),
+        engine_options=MappingProxyType(
+            {
+                Engine.UNREAL: MappingProxyType({**_Y_UP, "apply_scale_options": "FBX_SCALE_NONE"}),
+                Engine.UNITY: MappingProxyType({**_Y_UP, "apply_scale_options": "FBX_SCALE_ALL"}),
+                Engine.GODOT: MappingProxyType({**_Y_UP, "apply_scale_options": "FBX_SCALE_UNITS"}),
+            }
+        ),
     ),
     ExportFormat(
         "glb",
@@ -88,6 +109,8 @@ EXPORT_FORMATS = (
                 "use_selection": True,
                 "export_animations": True,
                 "export_animation_mode": "ACTIVE_ACTIONS",
+                # else every other action of the file that fits is played and written too, and leaves its last frame
+                "export_anim_single_armature": False,
                 "export_frame_range": True,
                 "export_force_sampling": True,
                 "export_optimize_animation_size": False,

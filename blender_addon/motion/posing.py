@@ -80,6 +80,16 @@ def find_feet(body: CanonicalBody, posed: PosedBody) -> Feet:
     return Feet(positions, offsets, clearance)
 
 
+def heading_rad(pelvis_wxyz: Array) -> Array:
+    """Heading (...) about Z of pelvis rotations (..., 4): 0 looks along -Y.
+
+    From the pelvis' left and front together, so that a body that lies has one too.
+    """
+    left = quaternion_rotate(pelvis_wxyz, np.array([1.0, 0.0, 0.0]))
+    back = quaternion_rotate(pelvis_wxyz, np.array([0.0, 1.0, 0.0]))
+    return np.asarray(np.arctan2(left[..., 1] - back[..., 0], left[..., 0] + back[..., 1]))
+
+
 def with_motion(
     clip: MotionClip, rotations_wxyz: Array, root_world_m: Array, contacts: Array | None = None
 ) -> MotionClip:

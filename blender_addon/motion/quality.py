@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from .clip import MotionClip
 from .contacts import ContactSettings, planted_frames
 from .foot_evidence import foot_figures, kept_step_motion, seen_speed_m_s, stands
+from .hands import HAND_SIDES
 from .posing import clip_body, find_feet, pose_clip
 from .rotations import Array
 from .temporal import per_frame
 
 # a foot point counts as below the floor from this depth on: skin is soft
 _SOFT_M = 0.005
+# a hand or a face of less confidence counts as not seen
+SEEN = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,20 @@ def measure_clip(clip: MotionClip, contacts: ContactSettings | None = None) -> C
 
 def clip_figures(clip: MotionClip) -> dict[str, float]:
     """The figures of a clip as it is, with those that were measured before its feet were planted."""
-    earlier = {name: value for name, value in clip.header.figures.items() if "_before_" in name}
-    return {**measure_clip(clip).as_figures(), **earlier}
+    kept = {name: v for name, v in clip.header.figures.items() if "_before_" in name or name.endswith("_size_px")}
+    return {**measure_clip(clip).as_figures(), **group_figures(clip), **kept}
+
+
+def group_figures(clip: MotionClip) -> dict[str, float]:
+    """How much of the fingers and the face was seen, of the frames with the person; none for a clip without them."""
+    solved = clip.confidence > 0
+    figures: dict[str, float] = {}
+    if clip.hands is not None:
+        seen = clip.hands.confidence[solved] >= SEEN
+        figures |= {f"{side}_hand_seen_share": round(_mean(seen[:, i]), 4) for i, side in enumerate(HAND_SIDES)}
+    if clip.face is not None:
+        figures["face_seen_share"] = round(_mean(clip.face.confidence[solved] >= SEEN), 4)
+    return figures
 
 
 def foot_skate_m_s(times_s: Array, positions_m: Array, planted: NDArray[np.bool_]) -> float:

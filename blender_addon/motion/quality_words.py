@@ -47,7 +47,7 @@ BOUNDS = {
     "floating_m": Bounds("Standing feet float {:.1f} cm", 0.02, 0.05, 100.0, "floating_before_m"),
     "penetration_m": Bounds("Feet sink {:.1f} cm into the floor", 0.01, 0.03, 100.0, "penetration_before_m"),
     "step_motion_kept": Bounds("{:.0f} % of the motion of stepping feet is left", 0.85, 0.6, 100.0),
-    "acceleration_m_s2": Bounds("Joints accelerate by {:.1f} m/s2", 15.0, 30.0),
+    "acceleration_m_s2": Bounds("Joints accelerate by {:.1f} m/s²", 15.0, 30.0),
 }
 """Figures by their name in a clip's header, in the order in which they are shown."""
 

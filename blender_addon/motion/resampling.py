@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clip import ClipError, MotionClip
+from .face import FaceMotion
+from .hands import HandMotion
 from .rotations import (
     Array,
     quaternion_slerp,
@@ -35,11 +37,11 @@ _MOST_PAUSE_FRAMES = 50_000
 def resample_clip(clip: MotionClip, fps: float, start_s: float | None = None, end_s: float | None = None) -> MotionClip:
     """The clip at a steady `fps` from `start_s` (its first frame) to `end_s` (its last), both inclusive.
 
-    Rotations by slerp, the root by a cubic through its neighbours, everything else linearly. A new frame is present
-    only where the person is present on both sides of it; nothing is made up across gaps or cuts. A grid that ends a
-    hundredth of a frame beyond the clip, because a rate was rounded, still has the last frame. `header.source_fps`
-    keeps the source's rate. Raises ClipError when fps is not positive, the range lies outside the clip, or most of
-    the result would be a pause in which nothing is known.
+    Rotations by slerp (fingers as well), the root by a cubic through its neighbours, everything else linearly. A new
+    frame is present only where the person is present on both sides of it; nothing is made up across gaps or cuts. A
+    grid that ends a hundredth of a frame beyond the clip, because a rate was rounded, still has the last frame.
+    `header.source_fps` keeps the source's rate. Raises ClipError when fps is not positive, the range lies outside the
+    clip, or most of the result would be a pause in which nothing is known.
     """
     if not fps > 0.0 or not np.isfinite(fps):
         raise ClipError(f"cannot resample to {fps} frames a second; give a positive number")
@@ -110,6 +112,8 @@ def sample_clip(clip: MotionClip, times_s: Array) -> MotionClip:
     rotations = np.where(present[:, None, None], rotations, np.nan)
     sampled = replace(
         clip,
+        hands=_sampled_hands(clip.hands, before, after, np.where(present, weight, np.nan)),
+        face=_sampled_face(clip.face, before, after, np.where(present, weight, np.nan)),
         times_s=np.asarray(times_s, dtype=np.float64),
         rotations_wxyz=rotations.astype(clip.rotations_wxyz.dtype),
         root_world_m=_cubic(clip, clip.root_world_m, times_s, present),
@@ -124,7 +128,7 @@ def trim_clip(clip: MotionClip, start_s: float, end_s: float) -> MotionClip:
     keep = (clip.times_s >= start_s - 1e-9) & (clip.times_s <= end_s + 1e-9)
     if not keep.any():
         raise ClipError(f"no frame of the clip lies between {start_s:.3f} and {end_s:.3f} s")
-    return _take(clip, np.flatnonzero(keep))
+    return take_frames(clip, np.flatnonzero(keep))
 
 
 def _places(clip: MotionClip, times_s: Array) -> tuple[NDArray[np.intp], Array, NDArray[np.bool_]]:
@@ -149,6 +153,30 @@ def _linear(values: Array, before: NDArray[np.intp], after: NDArray[np.intp], we
     return np.where(shaped == 0.0, values[before], values[before] + shaped * (values[after] - values[before]))
 
 
+def _sampled_hands(
+    hands: HandMotion | None, before: NDArray[np.intp], after: NDArray[np.intp], weight: Array
+) -> HandMotion | None:
+    """Hands between frames: rotations by slerp; `weight` (N,) is NaN where the person is absent."""
+    if hands is None:
+        return None
+    turns = quaternion_slerp(hands.rotations_wxyz[before], hands.rotations_wxyz[after], weight[:, None, None])
+    shaped = weight[:, None, None, None]
+    turns = np.where(shaped == 0.0, hands.rotations_wxyz[before], np.where(np.isnan(shaped), np.nan, turns))
+    confidence = np.nan_to_num(_linear(hands.confidence, before, after, weight))
+    return HandMotion(turns.astype(hands.rotations_wxyz.dtype), confidence.astype(hands.confidence.dtype))
+
+
+def _sampled_face(
+    face: FaceMotion | None, before: NDArray[np.intp], after: NDArray[np.intp], weight: Array
+) -> FaceMotion | None:
+    """A face between frames; `weight` (N,) is NaN where the person is absent."""
+    if face is None:
+        return None
+    weights = _linear(face.weights, before, after, weight)
+    confidence = np.nan_to_num(_linear(face.confidence, before, after, weight))
+    return FaceMotion(weights.astype(face.weights.dtype), confidence.astype(face.confidence.dtype))
+
+
 def _cubic(clip: MotionClip, values: Array, times_s: Array, present: NDArray[np.bool_]) -> Array:
     """Positions (N, 3) on the cubic of the run of frames that each time lies in."""
     out = np.full((len(times_s), values.shape[1]), np.nan, dtype=values.dtype)
@@ -166,9 +194,16 @@ def _camera_poses(poses: Array, before: NDArray[np.intp], after: NDArray[np.intp
     return np.asarray(poses[np.where(weight < 0.5, before, after)])
 
 
-def _take(clip: MotionClip, frames: NDArray[np.intp]) -> MotionClip:
+def take_frames(clip: MotionClip, frames: NDArray[np.intp]) -> MotionClip:
+    """The clip's frames of these numbers (N,), in this order; every array that goes by the frame is taken along."""
     names = ("times_s", "rotations_wxyz", "root_world_m", "root_camera_m", "world_from_camera", *_linear_names(clip))
-    return _with_arrays(clip, {name: getattr(clip, name)[frames] for name in names})
+    hands, face = clip.hands, clip.face
+    groups = replace(
+        clip,
+        hands=None if hands is None else HandMotion(hands.rotations_wxyz[frames], hands.confidence[frames]),
+        face=None if face is None else FaceMotion(face.weights[frames], face.confidence[frames]),
+    )
+    return _with_arrays(groups, {name: getattr(clip, name)[frames] for name in names})
 
 
 def _linear_names(clip: MotionClip) -> tuple[str, ...]:

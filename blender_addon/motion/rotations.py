@@ -16,17 +16,17 @@ _TINY = 1e-12
 
 def quaternion_multiply(left_wxyz: Array, right_wxyz: Array) -> Array:
     """Hamilton product (..., 4): the rotation that applies `right_wxyz` first, then `left_wxyz`."""
-    aw, ax, ay, az = np.moveaxis(np.asarray(left_wxyz), -1, 0)
-    bw, bx, by, bz = np.moveaxis(np.asarray(right_wxyz), -1, 0)
-    return np.stack(
-        [
-            aw * bw - ax * bx - ay * by - az * bz,
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-        ],
-        axis=-1,
-    )
+    left, right = np.asarray(left_wxyz), np.asarray(right_wxyz)
+    aw, ax, ay, az = left[..., 0], left[..., 1], left[..., 2], left[..., 3]
+    bw, bx, by, bz = right[..., 0], right[..., 1], right[..., 2], right[..., 3]
+    # written into one array: np.stack and np.moveaxis cost more than the product of a few quaternions
+    first = aw * bw - ax * bx - ay * by - az * bz
+    out = np.empty((*first.shape, 4), first.dtype)
+    out[..., 0] = first
+    out[..., 1] = aw * bx + ax * bw + ay * bz - az * by
+    out[..., 2] = aw * by - ax * bz + ay * bw + az * bx
+    out[..., 3] = aw * bz + ax * by - ay * bx + az * bw
+    return out
 
 
 def quaternion_conjugate(wxyz: Array) -> Array:
@@ -44,11 +44,17 @@ def quaternion_normalize(wxyz: Array) -> Array:
 
 def quaternion_rotate(wxyz: Array, vector: Array) -> Array:
     """Rotate vectors (..., 3) by unit quaternions (..., 4)."""
-    w, x, y, z = np.moveaxis(np.asarray(wxyz), -1, 0)
-    a, b, c = np.moveaxis(np.asarray(vector), -1, 0)
+    wxyz, vector = np.asarray(wxyz), np.asarray(vector)
+    w, x, y, z = wxyz[..., 0], wxyz[..., 1], wxyz[..., 2], wxyz[..., 3]
+    a, b, c = vector[..., 0], vector[..., 1], vector[..., 2]
     # twice = 2 axis x vector; vector + w twice + axis x twice, written out: np.cross costs five times as much
     u, v, t = 2.0 * (y * c - z * b), 2.0 * (z * a - x * c), 2.0 * (x * b - y * a)
-    return np.stack([a + w * u + y * t - z * v, b + w * v + z * u - x * t, c + w * t + x * v - y * u], axis=-1)
+    first = a + w * u + y * t - z * v
+    out = np.empty((*first.shape, 3), first.dtype)
+    out[..., 0] = first
+    out[..., 1] = b + w * v + z * u - x * t
+    out[..., 2] = c + w * t + x * v - y * u
+    return out
 
 
 def quaternion_to_matrix(wxyz: Array) -> Array:

@@ -14,7 +14,7 @@ from .body import bare_name
 from .clip import MotionClip
 from .contacts import ContactSettings, planted_frames
 from .fast_moves import FastMoveSettings, fast_move_weights
-from .gaps import GapSettings, fill_positions, fill_rotations, fillable_gaps
+from .gaps import Gap, GapSettings, fill_positions, fill_rotations, fillable_gaps
 from .outliers import SpikeSettings, remove_position_spikes, remove_rotation_spikes
 from .planting import Motion, PlantSettings, plant_feet
 from .posing import clip_body, clip_shape, with_motion
@@ -49,7 +49,7 @@ class PartFilters:
     """One filter per body part; None leaves the part as it is.
 
     `root_horizontal` and `root_height` act on the pelvis' position in the world, the others on local rotations
-    (`torso` includes the body's orientation).
+    (`torso` includes the body's orientation), `fingers` and `face` on the clip's optional groups.
     """
 
     root_horizontal: TemporalFilter | None = None
@@ -60,6 +60,8 @@ class PartFilters:
     hands: TemporalFilter | None = None
     legs: TemporalFilter | None = None
     feet: TemporalFilter | None = None
+    fingers: TemporalFilter | None = None
+    face: TemporalFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +87,21 @@ def same_filter(spec: TemporalFilter | None) -> PartFilters:
 
 OFF = SmoothSettings()
 LIGHT = SmoothSettings(
-    filters=PartFilters(*(Butterworth(hz) for hz in (5.0, 8.0, 7.0, 7.0, 9.0, 8.0, 9.0, 9.0))),
+    filters=PartFilters(*(Butterworth(hz) for hz in (5.0, 8.0, 7.0, 7.0, 9.0, 8.0, 9.0, 9.0, 9.0, 10.0))),
     spikes=SpikeSettings(longest_s=0.04),
     gaps=GapSettings(longest_s=0.25),
     fast=FastMoveSettings(speed_deg_s=350.0),
     plant=PlantSettings(),
 )
 MEDIUM = SmoothSettings(
-    filters=PartFilters(*(Butterworth(hz) for hz in (3.0, 5.0, 4.0, 4.0, 5.5, 4.5, 5.5, 5.5))),
+    filters=PartFilters(*(Butterworth(hz) for hz in (3.0, 5.0, 4.0, 4.0, 5.5, 4.5, 5.5, 5.5, 5.0, 7.0))),
     spikes=SpikeSettings(),
     gaps=GapSettings(longest_s=0.5),
     fast=FastMoveSettings(speed_deg_s=500.0),
     plant=PlantSettings(),
 )
 HEAVY = SmoothSettings(
-    filters=PartFilters(*(Butterworth(hz) for hz in (2.0, 3.5, 2.5, 2.5, 3.5, 3.0, 4.0, 4.0))),
+    filters=PartFilters(*(Butterworth(hz) for hz in (2.0, 3.5, 2.5, 2.5, 3.5, 3.0, 4.0, 4.0, 3.0, 5.0))),
     spikes=SpikeSettings(),
     gaps=GapSettings(longest_s=1.0),
     fast=FastMoveSettings(speed_deg_s=800.0),
@@ -132,7 +134,7 @@ def smooth_clip(clip: MotionClip, settings: SmoothSettings) -> MotionClip:
         done = plant_feet(clip_body(clip), clip_shape(clip), motion, planted, settings.plant, rests)
         motion, released = done.motion, planted & ~done.held
         contacts = np.where(released, np.minimum(contacts, 0.5 * settings.contacts.leave), contacts)
-    return with_motion(clip, motion.rotations_wxyz, motion.root_m, contacts)
+    return with_motion(_smoothed_groups(clip, settings), motion.rotations_wxyz, motion.root_m, contacts)
 
 
 def part_joints(joint_names: tuple[str, ...]) -> dict[str, NDArray[np.intp]]:
@@ -148,15 +150,19 @@ def _repaired(clip: MotionClip, rotations: Array, root: Array, settings: SmoothS
     """Rotations and root with short gaps filled and spikes removed."""
     times_s = clip.times_s
     if settings.gaps is not None:
-        unsure = clip.confidence < settings.gaps.least_confidence
-        missing = unsure | ~np.isfinite(root).all(axis=1) | ~np.isfinite(rotations).all(axis=(1, 2))
-        gaps = fillable_gaps(times_s, missing, settings.gaps.longest_s)
+        gaps = _gaps(clip, settings.gaps)
         rotations = fill_rotations(times_s, rotations, gaps)
         root = fill_positions(times_s, root, gaps)
     if settings.spikes is not None:
         rotations = remove_rotation_spikes(times_s, rotations, settings.spikes)
         root = remove_position_spikes(times_s, root, settings.spikes)
     return rotations, root
+
+
+def _gaps(clip: MotionClip, settings: GapSettings) -> list[Gap]:
+    unsure = clip.confidence < settings.least_confidence
+    missing = unsure | ~np.isfinite(clip.root_world_m).all(axis=1) | ~np.isfinite(clip.rotations_wxyz).all(axis=(1, 2))
+    return fillable_gaps(clip.times_s, missing, settings.longest_s)
 
 
 def _filtered_root(clip: MotionClip, root: Array, filters: PartFilters) -> Array:
@@ -174,6 +180,25 @@ def _filtered_rotations(clip: MotionClip, rotations: Array, filters: PartFilters
         if spec is not None and len(joints):
             out[:, joints] = filter_rotations(spec, clip.times_s, rotations[:, joints], clip.header.cuts_s)
     return out
+
+
+def _smoothed_groups(clip: MotionClip, settings: SmoothSettings) -> MotionClip:
+    """The clip with gaps filled and filters run on its fingers and its face, where it has them."""
+    hands, face, filters, times_s = clip.hands, clip.face, settings.filters, clip.times_s
+    gaps = [] if settings.gaps is None else _gaps(clip, settings.gaps)
+    if hands is not None:
+        turns = hands.rotations_wxyz.reshape(len(clip), -1, 4)
+        turns = fill_rotations(times_s, turns, gaps)
+        if filters.fingers is not None:
+            turns = filter_rotations(filters.fingers, times_s, turns, clip.header.cuts_s)
+        turns = turns.reshape(hands.rotations_wxyz.shape).astype(hands.rotations_wxyz.dtype)
+        hands = replace(hands, rotations_wxyz=turns)
+    if face is not None:
+        weights = fill_positions(times_s, face.weights, gaps)
+        if filters.face is not None:
+            weights = filter_positions(filters.face, times_s, weights, clip.header.cuts_s)
+        face = replace(face, weights=np.clip(weights, 0.0, 1.0).astype(face.weights.dtype))
+    return replace(clip, hands=hands, face=face)
 
 
 def _limb_weights(clip: MotionClip, rotations: Array, settings: FastMoveSettings) -> Array:

@@ -30,7 +30,7 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
 
     preset: EnumProperty(
         name="Smoothing",
-        description="One strength for all parts of the body; the four below it can differ",
+        description="One strength for all parts of the body; those below it can differ",
         items=PRESET_OR_MIXED,
         get=change_events.smoothing_preset,
         set=change_events.set_smoothing_preset,
@@ -46,6 +46,18 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
     )
     legs: EnumProperty(
         name="Legs", description="Smoothing of legs and feet", items=PRESETS, update=change_events.cleanup_changed
+    )
+    fingers: EnumProperty(
+        name="Fingers",
+        description="Smoothing of the fingers, where the clip has them",
+        items=PRESETS,
+        update=change_events.cleanup_changed,
+    )
+    face: EnumProperty(
+        name="Face",
+        description="Smoothing of the face, where the clip has one",
+        items=PRESETS,
+        update=change_events.cleanup_changed,
     )
     root: EnumProperty(
         name="Root",
@@ -102,6 +114,21 @@ class MARIONET_PG_cleanup(bpy.types.PropertyGroup):
         unit="TIME_ABSOLUTE",
         update=change_events.cleanup_changed,
     )
+    mirror: BoolProperty(
+        name="Mirror",
+        description="Exchanges left and right; the motion starts at the same place and in the same direction",
+        update=change_events.cleanup_changed,
+    )
+    loop: EnumProperty(
+        name="Loop",
+        description="Joins the end of the motion to its start: pose and speed agree there, and the feet stay planted",
+        items=[
+            ("OFF", "Off", "Do not join the ends"),
+            ("FIND", "Find Cycle", "Use the part of the clip that repeats best, such as two steps of a walk"),
+            ("RANGE", "Whole Range", "Use the whole clip, or the range of Trim"),
+        ],
+        update=change_events.cleanup_changed,
+    )
 
 
 class MARIONET_PG_bake(bpy.types.PropertyGroup):
@@ -132,7 +159,7 @@ class MARIONET_PG_bake(bpy.types.PropertyGroup):
         items=[
             ("HIPS", "Hips", "The hips, and everything that carries the body through the world"),
             ("TORSO", "Torso", "Spine and chest"),
-            ("HEAD", "Head", "Neck and head"),
+            ("HEAD", "Head", "Neck, head and face"),
             ("LEFT_ARM", "L Arm", "Left collarbone, arm and hand"),
             ("RIGHT_ARM", "R Arm", "Right collarbone, arm and hand"),
             ("LEFT_LEG", "L Leg", "Left leg and foot"),

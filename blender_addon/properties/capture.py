@@ -22,6 +22,14 @@ class MARIONET_PG_clip(bpy.types.PropertyGroup):
 
     filepath: StringProperty(name="File", description="The clip file (.npz)", subtype="FILE_PATH")
     video: StringProperty(name="Video", description="The video it was solved from", subtype="FILE_PATH")
+    contacts: PointerProperty(
+        name="Contacts", description="Object whose keys say when the feet stand", type=bpy.types.Object
+    )
+    contacts_zero: FloatProperty(description="Scene frame of the clip's time zero for these keys", options={"HIDDEN"})
+    contacts_fps: FloatProperty(
+        description="Frames a second of the scene for these keys", default=24.0, options={"HIDDEN"}
+    )
+    contacts_mirrored: BoolProperty(description="Whether the keys are those of the mirrored clip", options={"HIDDEN"})
 
 
 class MARIONET_PG_capture(bpy.types.PropertyGroup):
@@ -34,6 +42,7 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
             ("FILE", "Video", "A video file"),
             ("MOVIE_CLIP", "Movie Clip", "A clip that is open in the Movie Clip Editor"),
             ("SEQUENCE", "Images", "A folder of numbered images"),
+            ("IMAGE", "Single Image", "One image, for its pose"),
         ],
     )
     video: StringProperty(
@@ -46,6 +55,14 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         name="Movie Clip", type=bpy.types.MovieClip, description="A clip of the Movie Clip Editor"
     )
     folder: StringProperty(name="Folder", description="Folder that holds the numbered images", subtype="DIR_PATH")
+    image: StringProperty(name="Image", description="The image file", subtype="FILE_PATH")
+    pose_s: FloatProperty(
+        name="Pose At",
+        description="Time whose pose is captured, in seconds of the video",
+        min=0.0,
+        precision=2,
+        unit="TIME_ABSOLUTE",
+    )
     sequence_fps: FloatProperty(
         name="Frame Rate", description="Images a second", default=24.0, min=1.0, max=1000.0, precision=3
     )
@@ -122,6 +139,27 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
             ("fast", "Fast", "For a preview, or for a slow computer"),
         ],
         default="best",
+    )
+    hands: BoolProperty(
+        name="Hands",
+        description="Solve the fingers too; takes longer, and needs hands that are large enough in the image",
+    )
+    face: BoolProperty(
+        name="Face",
+        description="Solve the expression of the face too; takes longer, and needs a face "
+        "that is large enough in the image",
+    )
+    live_source: StringProperty(
+        name="Camera or URL",
+        description="A camera of the backend's computer (camera:NAME, or its number), or the address of a stream: "
+        "http, rtsp, srt or udp, as a phone's camera app shows it",
+        default="0",
+    )
+    live_record: BoolProperty(
+        name="Record", description="Record the video from the start; at the end it is solved in full", default=False
+    )
+    live_character: BoolProperty(
+        name="Move Character", description="Show the motion on the chosen armature, without keyframes", default=True
     )
     slow_motion: FloatProperty(
         name="Slow Motion",

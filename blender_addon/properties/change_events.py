@@ -59,12 +59,17 @@ def _refresh() -> None:
         handlers.refresh_previews(bpy.context)
 
 
+def refresh_later() -> None:
+    """Bring the previews up to date after a short rest."""
+    _later(_refresh)
+
+
 def cleanup_changed(_owner: Any, _context: Context) -> None:
     """A smoothing or clean-up setting changed."""
     _later(_refresh)
 
 
-_PARTS = ("root", "torso", "arms", "legs")
+_PARTS = ("root", "torso", "arms", "legs", "fingers", "face")
 _STRENGTHS = ("off", "light", "medium", "heavy")
 
 

@@ -136,6 +136,27 @@ class MARIONET_PG_retarget(bpy.types.PropertyGroup):
         max=0.95,
         update=change_events.retarget_changed,
     )
+    relax_hands: BoolProperty(
+        name="Relax Hands",
+        description="Bends the mapped fingers a little where the clip has no hands; if off, they keep their pose",
+        default=True,
+        update=change_events.retarget_changed,
+    )
+    use_face: BoolProperty(
+        name="Face",
+        description="Moves shape keys and face bones where the clip has a face",
+        default=True,
+        update=change_events.retarget_changed,
+    )
+    face_table: StringProperty(
+        name="Table",
+        description="Your own table of shape keys or face bones (JSON); empty: known names and the tables that come "
+        "with the extension",
+        subtype="FILE_PATH",
+        update=change_events.retarget_changed,
+    )
+    show_left_fingers: BoolProperty(name="Left Fingers", description="Show the fingers of the left hand in the list")
+    show_right_fingers: BoolProperty(name="Right Fingers", description="Show the fingers of the right hand in the list")
     left_prop: PointerProperty(name="Left Hand", description="What the left hand holds", type=MARIONET_PG_hand_prop)
     right_prop: PointerProperty(name="Right Hand", description="What the right hand holds", type=MARIONET_PG_hand_prop)
     previewed: StringProperty(

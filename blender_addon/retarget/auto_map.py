@@ -12,15 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..motion.body import canonical_body
+from .bone_names import read_name
 from .check_map import find_problems, is_usable
 from .complete_map import add_by_words, add_detached_feet, drop_heaps, stands_at_the_shin
+from .find_fingers import with_fingers
 from .limb_candidates import Limbs, add_trunk, ancestors, twist_rows
 from .map_report import JointMatch, MapReport
 from .match_families import FamilyMatch, match_families
-from .match_fingers import add_fingers, finger_landmarks
+from .match_fingers import add_fingers, finger_landmarks, finger_of
 from .match_shape import match_shape
 from .match_words import match_words
-from .skeleton_map import SkeletonMap
+from .skeleton_map import FINGER_NAMES, SkeletonMap
 from .split_bodies import only_bones, split_bodies
 from .target_rig import TargetRig
 
@@ -71,13 +73,16 @@ def _detect_one(rig: TargetRig, corrections: Mapping[str, tuple[str, ...]]) -> M
     shape = match_shape(rig)
     draft = _family_draft(rig, settled) if settled else _generic_draft(rig, shape)
     draft = _completed(draft, rig, settled is not None)
-    draft = _corrected(_with_bones_between(draft, rig), rig, corrections)
+    own_fingers = draft.skeleton_map.fingers
+    draft = _with_bones_between(draft, rig)
+    draft = _corrected(replace(draft, skeleton_map=with_fingers(draft.skeleton_map, rig)), rig, corrections)
     matches = tuple(_joint_match(draft, joint) for joint in canonical_body().joint_names)
     problems = find_problems(rig, draft.skeleton_map, shape.notes)
     return MapReport(
         skeleton_map=draft.skeleton_map,
         family_score=(settled or families[0]).score,
         matches=matches,
+        fingers=tuple(_finger_match(draft, finger, own_fingers) for finger in FINGER_NAMES),
         problems=problems,
         usable=is_usable(rig, draft.skeleton_map),
     )
@@ -226,14 +231,30 @@ def _corrected(draft: _Draft, rig: TargetRig, corrections: Mapping[str, tuple[st
     known = {
         joint: bones
         for joint, bones in corrections.items()
-        if joint in canonical_body().joint_names and all(bone in rig.bone_names for bone in bones)
+        if joint in (*canonical_body().joint_names, *FINGER_NAMES) and all(bone in rig.bone_names for bone in bones)
     }
     if not known:
         return draft
-    joints = {joint: bones for joint, bones in {**draft.skeleton_map.joints, **known}.items() if bones}
-    order = canonical_body().joint_names
-    skeleton_map = replace(draft.skeleton_map, joints={joint: joints[joint] for joint in order if joint in joints})
+    rows = {**draft.skeleton_map.joints, **draft.skeleton_map.fingers, **known}
+    skeleton_map = replace(
+        draft.skeleton_map,
+        joints={joint: rows[joint] for joint in canonical_body().joint_names if rows.get(joint)},
+        fingers={finger: rows[finger] for finger in FINGER_NAMES if rows.get(finger)},
+    )
     return _Draft(skeleton_map, {**draft.notes, **dict.fromkeys(known, (1.0, "you set it for this skeleton"))})
+
+
+def _finger_match(draft: _Draft, finger: str, by_family: Mapping[str, tuple[str, ...]]) -> JointMatch:
+    bones = draft.skeleton_map.fingers.get(finger, ())
+    if draft.notes.get(finger, (0.0, ""))[0] == 1.0:
+        return JointMatch(finger, bones, 1.0, draft.notes[finger][1], needed=False)
+    if not bones:
+        return JointMatch(finger, (), 0.0, "no bone was found by name or shape", needed=False)
+    if by_family.get(finger) == bones:
+        return JointMatch(finger, bones, 0.95, f"{draft.skeleton_map.label} name", needed=False)
+    if finger_of(read_name(bones[0])):
+        return JointMatch(finger, bones, 0.85, "its name says so", needed=False)
+    return JointMatch(finger, bones, 0.6, "its place in the hand says so", needed=False)
 
 
 def _joint_match(draft: _Draft, joint: str) -> JointMatch:

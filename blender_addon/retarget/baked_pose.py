@@ -49,6 +49,7 @@ class RetargetOptions:
     still on the target's proportions; a foot counts as planted from `contact_threshold` (probability 0..1) on, and
     let go over `blend_s` seconds. `hand_targets_m` maps "left_wrist" / "right_wrist" to world positions (T, 3) in m
     that the hand shall reach, NaN where it is free. `controls` matters only for rigs with IK controls in their map.
+    `relax_hands` bends the mapped fingers of a clip without hands a little; else they keep their pose.
     """
 
     root: RootMode = RootMode.HIPS
@@ -59,6 +60,7 @@ class RetargetOptions:
     plant_feet: bool = True
     contact_threshold: float = 0.5
     blend_s: float = 0.2
+    relax_hands: bool = True
     hand_targets_m: dict[str, Array] = field(default_factory=dict)
 
 
@@ -88,6 +90,15 @@ class PropertyValue:
 
 
 @dataclass(frozen=True, slots=True)
+class ShapeValues:
+    """A shape key's values (T,), 0..1, on the mesh object of that name."""
+
+    mesh: str
+    key: str
+    values: Array
+
+
+@dataclass(frozen=True, slots=True)
 class JointNote:
     """A joint and what is to say about it."""
 
@@ -112,7 +123,9 @@ class BakedPose:
 
     `rotations_wxyz` (B, T, 4) are local rotations (`matrix_basis`) of `bone_names`, continuous in sign; write them in
     the bone's own `rotation_modes`. `locations` are for roots and IK controls only. `present` (T,) is False where the
-    clip has no person: values there hold the nearest known pose and need no key. `properties` are constant.
+    clip has no person: values there hold the nearest known pose and need no key. `properties` are constant,
+    and so are the rotations of the bones in `still`, which need keys at both ends alone.
+    `shapes` are the face's shape keys.
     """
 
     times_s: Array
@@ -124,3 +137,5 @@ class BakedPose:
     properties: tuple[PropertyValue, ...]
     present: NDArray[np.bool_]
     report: RetargetReport
+    still: frozenset[str] = frozenset()
+    shapes: tuple[ShapeValues, ...] = ()

@@ -50,6 +50,8 @@ def bone_parts(skeleton_map: SkeletonMap) -> dict[str, BodyPart]:
         parts |= {twist.bone: joint_part(joint) for twist in twists}
     for joint, bones in skeleton_map.joints.items():
         parts |= {bone: joint_part(joint) for bone in bones}
+    for finger, bones in skeleton_map.fingers.items():
+        parts |= {bone: BodyPart(f"{finger.partition('_')[0]}_arm") for bone in bones}
     for bone in (skeleton_map.root_bone, skeleton_map.carrier):
         if bone:
             parts.setdefault(bone, BodyPart.HIPS)

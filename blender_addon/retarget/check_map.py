@@ -43,7 +43,8 @@ def find_problems(rig: TargetRig, skeleton_map: SkeletonMap, shape_notes: tuple[
     problems += [
         f"no fingers were found on the {side} hand: its palm follows the forearm"
         for side in ("left", "right")
-        if f"{side}_wrist" in joints and not {f"{side}_index", f"{side}_pinky"} <= set(skeleton_map.landmarks)
+        if f"{side}_wrist" in joints
+        and sum(f"{side}_{finger}" in skeleton_map.landmarks for finger in ("index", "middle", "ring", "pinky")) < 2
     ]
     if not skeleton_map.follows:
         problems += _broken_chains(rig, skeleton_map)

@@ -11,24 +11,28 @@ from pathlib import Path
 
 from ..motion.body import canonical_body
 from .bone_names import read_name
-from .skeleton_map import SkeletonMap
+from .skeleton_map import FINGER_NAMES, SkeletonMap
 from .target_rig import TargetRig, rig_fingerprint
 
 
 def set_joint(skeleton_map: SkeletonMap, joint: str, bones: tuple[str, ...]) -> SkeletonMap:
     """The map with a joint on other bones; a bone that carried another joint leaves it.
 
-    Raises KeyError for a joint that the canonical body lacks.
+    A finger of `FINGER_NAMES` counts as a joint. Raises KeyError for a joint that the canonical body lacks.
     """
-    canonical_body().joint_index(joint)
-    joints = {
+    if joint not in FINGER_NAMES:
+        canonical_body().joint_index(joint)
+    rows = {
         name: tuple(bone for bone in held if bone not in bones)
-        for name, held in skeleton_map.joints.items()
+        for name, held in (*skeleton_map.joints.items(), *skeleton_map.fingers.items())
         if name != joint
     }
-    joints[joint] = bones
-    order = canonical_body().joint_names
-    return replace(skeleton_map, joints={name: joints[name] for name in order if joints.get(name)})
+    rows[joint] = bones
+    return replace(
+        skeleton_map,
+        joints={name: rows[name] for name in canonical_body().joint_names if rows.get(name)},
+        fingers={name: rows[name] for name in FINGER_NAMES if rows.get(name)},
+    )
 
 
 def clear_joint(skeleton_map: SkeletonMap, joint: str) -> SkeletonMap:
@@ -43,7 +47,7 @@ def mirror_map(skeleton_map: SkeletonMap, rig: TargetRig, from_side: str) -> Ske
     """
     other = {"left": "right", "right": "left"}[from_side]
     mirrored = skeleton_map
-    for joint, bones in skeleton_map.joints.items():
+    for joint, bones in (*skeleton_map.joints.items(), *skeleton_map.fingers.items()):
         if joint.startswith(from_side):
             partners = tuple(mirror_bone(bone, rig) for bone in bones)
             found = tuple(partner for partner in partners if partner)

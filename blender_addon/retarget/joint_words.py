@@ -18,6 +18,11 @@ _PARTS = {
     "knee": "Shin",
     "ankle": "Foot",
     "toe": "Toes",
+    "thumb": "Thumb",
+    "index": "Index Finger",
+    "middle": "Middle Finger",
+    "ring": "Ring Finger",
+    "little": "Little Finger",
 }
 # joints that a complete rig may lack
 SPARE_JOINTS = ("left_hand", "right_hand", "chest", "upper_chest")

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ..motion.body import SKELETON_MAPS_DIR, canonical_body
-from .skeleton_map import MAP_FORMAT_VERSION, LimbControls, SkeletonMap, Switch, TwistBone
+from .skeleton_map import FINGER_NAMES, MAP_FORMAT_VERSION, LimbControls, SkeletonMap, Switch, TwistBone
 
 SPINE_JOINTS = ("spine", "chest", "upper_chest")
 LIMBS = ("left_arm", "right_arm", "left_leg", "right_leg")
-_NOT_MAPS = ("canonical_body.json", "bone_words.json", "skeleton_map.schema.json")
+# other files of the folder: the body and the hand, vocabularies, the schema, tables of faces
+_NOT_MAPS = ("canonical_", "bone_words", "skeleton_map.schema", "face_")
 
 
 class MapFileError(ValueError):
@@ -43,6 +44,7 @@ class RigFamily:
     follows: Mapping[str, str] = field(default_factory=dict)
     switches: tuple[Switch, ...] = ()
     limbs: Mapping[str, LimbControls] = field(default_factory=dict)
+    fingers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def required(self) -> tuple[str, ...]:
         """The bones by which the family is known: everything but the optional rest of spine, neck and twists."""
@@ -52,7 +54,7 @@ class RigFamily:
 @cache
 def rig_families() -> tuple[RigFamily, ...]:
     """Every family that ships. Raises MapFileError for a broken file."""
-    paths = sorted(path for path in SKELETON_MAPS_DIR.glob("*.json") if path.name not in _NOT_MAPS)
+    paths = sorted(path for path in SKELETON_MAPS_DIR.glob("*.json") if not path.name.startswith(_NOT_MAPS))
     return tuple(read_family(path) for path in paths)
 
 
@@ -87,6 +89,7 @@ def map_to_record(skeleton_map: SkeletonMap) -> dict[str, Any]:
         "carrier": skeleton_map.carrier,
         "joints": {joint: list(bones) for joint, bones in skeleton_map.joints.items() if bones},
         "landmarks": dict(skeleton_map.landmarks),
+        "fingers": {finger: list(bones) for finger, bones in skeleton_map.fingers.items() if bones},
         "twists": {
             joint: [{"bone": twist.bone, "fraction": twist.fraction} for twist in twists]
             for joint, twists in skeleton_map.twists.items()
@@ -124,6 +127,7 @@ def family_map(family: RigFamily, find: Callable[[str], str | None]) -> Skeleton
         root_bone=next(iter(found(family.root_bones)), None),
         carrier=find(family.carrier) if family.carrier else None,
         landmarks={mark: bone for mark, name in family.landmarks.items() if (bone := find(name))},
+        fingers={finger: bones for finger, names in family.fingers.items() if (bones := found(names))},
         twists={joint: rows for joint, rows in twists.items() if rows},
         follows={a: b for name, other in family.follows.items() if (a := find(name)) and (b := find(other))},
         switches=tuple(
@@ -166,7 +170,9 @@ def _family_from_record(record: Mapping[str, Any], source: str) -> RigFamily:
     try:
         sides = record.get("sides", {})
         joints = _both_sides(record["joints"], sides)
-        _check_joints(joints, source)
+        _check_bones(joints, canonical_body().joint_names, "joint", source)
+        fingers = _both_sides(record.get("fingers") or {}, sides)
+        _check_bones(fingers, FINGER_NAMES, "finger", source)
         limbs = _both_sides(record.get("limbs") or {}, sides)
         if unknown := set(limbs) - set(LIMBS):
             raise MapFileError(f"{source}: unknown limb {sorted(unknown)[0]!r}; it must be one of {', '.join(LIMBS)}")
@@ -186,18 +192,18 @@ def _family_from_record(record: Mapping[str, Any], source: str) -> RigFamily:
             follows=_both_sides(record.get("follows") or {}, sides),
             switches=tuple(Switch(**row) for row in _each_side(record.get("switches") or [], sides)),
             limbs={limb: LimbControls(**row) for limb, row in limbs.items()},
+            fingers={finger: tuple(bones) for finger, bones in fingers.items()},
         )
     except (KeyError, TypeError, AttributeError) as fault:
         raise MapFileError(f"{source} is not a skeleton map: {type(fault).__name__} {fault}") from fault
 
 
-def _check_joints(joints: Mapping[str, Any], source: str) -> None:
-    known = canonical_body().joint_names
-    for joint, bones in joints.items():
-        if joint not in known:
-            raise MapFileError(f"{source}: unknown joint {joint!r}; joints are {', '.join(known)}")
+def _check_bones(rows: Mapping[str, Any], known: tuple[str, ...], kind: str, source: str) -> None:
+    for name, bones in rows.items():
+        if name not in known:
+            raise MapFileError(f"{source}: unknown {kind} {name!r}; {kind}s are {', '.join(known)}")
         if not isinstance(bones, list) or not all(isinstance(bone, str) and bone for bone in bones):
-            raise MapFileError(f"{source}: {joint!r} must be a list of bone names")
+            raise MapFileError(f"{source}: {name!r} must be a list of bone names")
 
 
 def _both_sides(rows: Mapping[str, Any], sides: Mapping[str, str]) -> dict[str, Any]:

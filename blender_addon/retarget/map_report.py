@@ -27,7 +27,7 @@ class MapReport:
 
     `family_score` 0..1 is the share of the family's bones that the rig has; `problems` are sentences about what is
     missing or contradictory; `usable` is False when a retarget could not give a sensible body (no hips, no leg pair
-    and no arm pair, a quadruped).
+    and no arm pair, a quadruped). `fingers` are matches of `FINGER_NAMES`, of which a rig needs none.
     """
 
     skeleton_map: SkeletonMap
@@ -35,6 +35,7 @@ class MapReport:
     matches: tuple[JointMatch, ...]
     problems: tuple[str, ...]
     usable: bool
+    fingers: tuple[JointMatch, ...] = ()
 
     def mapped(self) -> tuple[JointMatch, ...]:
         """The joints that have a bone."""
@@ -48,6 +49,15 @@ class MapReport:
         """One line for the interface, such as "Mixamo: all joints mapped". Joints that need no bone are not counted."""
         lacking = [match for match in self.missing() if match.needed]
         if not lacking:
-            return f"{self.skeleton_map.label}: all joints mapped"
+            return f"{self.skeleton_map.label}: all joints mapped{self._finger_words()}"
         line = f"{self.skeleton_map.label}: {len(self.mapped())} of {len(self.mapped()) + len(lacking)} joints mapped"
-        return line + "; no bone for " + ", ".join(joint_label(match.joint) for match in lacking)
+        return f"{line}{self._finger_words()}; no bone for " + ", ".join(joint_label(match.joint) for match in lacking)
+
+    def _finger_words(self) -> str:
+        left, right = (
+            sum(match.joint.startswith(side) and bool(match.bones) for match in self.fingers)
+            for side in ("left", "right")
+        )
+        if not left + right:
+            return ""
+        return f", {left} fingers a hand" if left == right else f", {left} fingers left and {right} right"

@@ -58,4 +58,4 @@ def match_families(rig: TargetRig) -> list[FamilyMatch]:
 
 
 def _extent(skeleton_map: SkeletonMap) -> int:
-    return len(skeleton_map.bones()) + len(skeleton_map.landmarks)
+    return len(skeleton_map.bones()) + len(skeleton_map.landmarks) + len(skeleton_map.finger_bones())

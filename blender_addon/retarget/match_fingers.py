@@ -30,7 +30,7 @@ def finger_landmarks(rig: TargetRig) -> dict[str, str]:
     found: dict[str, str] = {}
     for bone, bone_name in enumerate(rig.bone_names):
         name = read_name(bone_name)
-        finger = _finger(name) if name.side else None
+        finger = finger_of(name) if name.side else None
         if finger is None or any("toe" in word or "metacarpal" in word for word in name.words):
             continue
         mark = f"{name.side}_{finger}"
@@ -43,7 +43,7 @@ def _path_names(rig: TargetRig, bone: str) -> list[int]:
     return ancestors(rig, rig.index(bone))
 
 
-def _finger(name: BoneName) -> str | None:
+def finger_of(name: BoneName) -> str | None:
     """The finger of names such as `LeftHandIndex1`, `IndexProximal`, `mHandIndex1`; None for anything else."""
     vocabulary = bone_words()
     words = [word for word in name.words if word not in ("hand", "finger")]
@@ -67,7 +67,7 @@ def add_fingers(rig: TargetRig, joints: Mapping[str, tuple[str, ...]], named: Ma
 def _fingers_by_shape(rig: TargetRig, wrist: int) -> dict[str, str]:
     """Index, little finger and thumb of a hand; empty where the shape does not tell them."""
     heads = rig.heads()
-    roots = [_past_palm(rig, wrist, bone) for bone in _fan(rig, wrist)]
+    roots = finger_roots(rig, wrist)
     if len(roots) < _FEWEST_FINGERS:
         return {}
     offsets = heads[roots] - heads[wrist]
@@ -88,27 +88,33 @@ def _fingers_by_shape(rig: TargetRig, wrist: int) -> dict[str, str]:
     return dict(zip(("thumb", "index", "pinky"), names, strict=True))
 
 
-def _fan(rig: TargetRig, wrist: int) -> list[int]:
+def finger_roots(rig: TargetRig, wrist: int) -> list[int]:
+    """The first bones of what fans out from a hand, past the palm."""
+    return [past_palm(rig, wrist, bone) for bone in fan(rig, wrist)]
+
+
+def fan(rig: TargetRig, wrist: int) -> list[int]:
     """The first bones of what fans out from a hand; a bone that only carries some of them is opened up."""
     children = rig.children()
     found: list[int] = []
     waiting = list(children[wrist])
     while waiting:
         bone = waiting.pop(0)
-        if len(children[bone]) > 1 and _depth(children, bone) > 1:
+        if len(children[bone]) > 1 and depth_below(children, bone) > 1:
             waiting.extend(children[bone])
         elif children[bone]:  # a lone bone is a socket, a prop or an end
             found.append(bone)
     return found
 
 
-def _depth(children: tuple[tuple[int, ...], ...], bone: int) -> int:
-    return 1 + max((_depth(children, child) for child in children[bone]), default=0)
+def depth_below(children: tuple[tuple[int, ...], ...], bone: int) -> int:
+    """How many bones the longest chain from a bone on has."""
+    return 1 + max((depth_below(children, child) for child in children[bone]), default=0)
 
 
-def _past_palm(rig: TargetRig, wrist: int, bone: int) -> int:
+def past_palm(rig: TargetRig, wrist: int, bone: int) -> int:
     """The knuckle: of a chain longer than a finger the first bone lies in the palm when it starts near the wrist."""
-    if _depth(rig.children(), bone) <= _LONGEST_FINGER:
+    if depth_below(rig.children(), bone) <= _LONGEST_FINGER:
         return bone
     following, heads = rig.children()[bone][0], rig.heads()
     near, far = (float(np.linalg.norm(heads[place] - heads[wrist])) for place in (bone, following))

@@ -37,6 +37,8 @@ SEGMENT_END = {
     for side in SIDES
     for joint, end in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 }
+# where the knuckles lie between the index finger's and the little finger's
+_ACROSS = {"index": 0.0, "middle": 1 / 3, "ring": 2 / 3, "pinky": 1.0}
 _SNAP_COSINE = np.cos(np.radians(15.0))
 
 
@@ -151,16 +153,20 @@ def _swing(aligned: Array, place: dict[str, Array], body: CanonicalBody, joint: 
 
 
 def _align_palm(aligned: Array, rest: RestWorld, skeleton_map: SkeletonMap, body: CanonicalBody, side: str) -> None:
-    """Lay the palm on the rig's palm, and share half of the roll that this takes with the forearm."""
-    marks = [skeleton_map.landmarks.get(f"{side}_{finger}") for finger in ("index", "pinky")]
+    """Lay the palm on the rig's palm, as its outermost known fingers show it, and share half of the roll that this
+    takes with the forearm.
+    """
     hand = skeleton_map.joints.get(f"{side}_wrist", ())
-    if not hand or any(mark not in rest.rig.bone_names for mark in marks):
+    known = [f for f in _ACROSS if skeleton_map.landmarks.get(f"{side}_{f}") in rest.rig.bone_names]
+    if not hand or len(known) < 2:
         return
+    outer = (known[0], known[-1])
     origin = rest.heads_m[rest.rig.index(hand[0])]
-    points = [rest.heads_m[rest.rig.index(mark)] - origin for mark in marks if mark]
+    points = [rest.heads_m[rest.rig.index(skeleton_map.landmarks[f"{side}_{finger}"])] - origin for finger in outer]
     sites = {site.name: np.array(site.rest_offset_m) for site in body.sites}
     wrist, knuckles = body.joint_index(f"{side}_wrist"), body.joint_index(f"{side}_hand")
-    canonical = [sites[f"{side}_{finger}"] + body.offsets_m[knuckles] for finger in ("index", "pinky")]
+    first, last = (sites[f"{side}_{finger}"] + body.offsets_m[knuckles] for finger in ("index", "pinky"))
+    canonical = [first + (last - first) * _ACROSS[finger] for finger in outer]
     rig_palm, canonical_palm = _palm_frame(*points), _palm_frame(*canonical)
     if rig_palm is None or canonical_palm is None:
         return

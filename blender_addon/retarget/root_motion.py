@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..motion import posing
 from ..motion.rotations import (
     matrix_to_quaternion,
     quaternion_conjugate,
@@ -52,7 +53,7 @@ def place_source(
     source: SourceMotion, target: TargetBody, placement: Placement, scale: float
 ) -> tuple[SourceMotion, float]:
     """The source scaled and placed where the target shall move, and the height of its floor in the world, in m."""
-    first = int(np.argmax(source.present))
+    first = source.first
     anchor = source.positions_m[first, 0] * np.array([1.0, 1.0, 0.0])
     if placement is Placement.WORLD:
         return source.moved(np.array([1.0, 0.0, 0.0, 0.0]), anchor, scale, anchor), 0.0
@@ -68,10 +69,7 @@ def heading_rad(frame: Array) -> float:
 
 def pelvis_heading_rad(source: SourceMotion) -> Array:
     """Heading (T,) of the pelvis, unwrapped; from its left and its front together, so that lying down has one too."""
-    pelvis = source.joint_wxyz("pelvis")
-    left = quaternion_rotate(pelvis, np.array([1.0, 0.0, 0.0]))
-    back = quaternion_rotate(pelvis, np.array([0.0, 1.0, 0.0]))
-    return np.unwrap(np.arctan2(left[:, 1] - back[:, 0], left[:, 0] + back[:, 1]))
+    return np.unwrap(posing.heading_rad(source.joint_wxyz("pelvis")))
 
 
 def root_path(source: SourceMotion, target: TargetBody, pelvis_m: Array, floor_m: float) -> RootPath:
@@ -83,11 +81,11 @@ def root_path(source: SourceMotion, target: TargetBody, pelvis_m: Array, floor_m
     return RootPath(quaternion_multiply(rotvec_to_quaternion(heading * _UP), upright), target.standing_m, place)
 
 
-def stay_in_place(path: RootPath, travel: Travel) -> RootPath:
-    """The path with its travel over the floor taken out where that is asked for."""
+def stay_in_place(path: RootPath, travel: Travel, first: int = 0) -> RootPath:
+    """The path with its travel over the floor taken out where that is asked for: it stays where frame `first` is."""
     if travel is Travel.TRAVEL:
         return path
-    return replace(path, place_m=np.broadcast_to(path.place_m[:1], path.place_m.shape))
+    return replace(path, place_m=np.broadcast_to(path.place_m[first], path.place_m.shape))
 
 
 def seen_from_root(body: BodyInWorld, path: RootPath) -> None:

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 
 MAP_FORMAT_VERSION = 1
 
+FINGERS = ("thumb", "index", "middle", "ring", "little")
+# names of a map's fingers, by which the list in the panel and corrections know them
+FINGER_NAMES = tuple(f"{side}_{finger}" for side in ("left", "right") for finger in FINGERS)
+
 
 @dataclass(frozen=True, slots=True)
 class TwistBone:
@@ -52,6 +56,8 @@ class SkeletonMap:
     `carrier` is the bone whose location moves the whole body (None: the pelvis' first bone).
     `detached` names, for a foot that hangs from the root in the armature, the shin that it has to be moved along with.
     `limbs` holds IK controls by left_leg, right_leg, left_arm, right_arm.
+    `fingers` maps `FINGER_NAMES` to a finger's bones from the knuckle to the tip, of any number; bones in the palm are
+    none of them, but a thumb's metacarpal is its first.
     """
 
     family: str
@@ -65,6 +71,7 @@ class SkeletonMap:
     switches: tuple[Switch, ...] = ()
     limbs: Mapping[str, LimbControls] = field(default_factory=dict)
     detached: Mapping[str, str] = field(default_factory=dict)
+    fingers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def carried_by(self) -> dict[str, str]:
@@ -77,5 +84,13 @@ class SkeletonMap:
         return self.carrier or next(iter(self.joints.get("pelvis", ())), "")
 
     def bones(self) -> tuple[str, ...]:
-        """Every bone that carries a joint."""
+        """Every bone that carries a joint; those of the fingers are not among them."""
         return tuple(bone for bones in self.joints.values() for bone in bones)
+
+    def finger_bones(self) -> tuple[str, ...]:
+        """Every bone of a finger."""
+        return tuple(bone for bones in self.fingers.values() for bone in bones)
+
+    def row_bones(self, name: str) -> tuple[str, ...]:
+        """The bones of a joint or of a finger, as the panel's list shows both."""
+        return tuple((self.fingers if name in FINGER_NAMES else self.joints).get(name, ()))

@@ -6,12 +6,14 @@ choose what carries the body, write local channels, give an account.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.clip import MotionClip
+from ..motion.cycles import Unrolled, unroll
 from ..motion.rotations import quaternion_continuous, quaternion_normalize
 from .baked_pose import (
     BakedPose,
@@ -26,20 +28,24 @@ from .baked_pose import (
 )
 from .body_in_world import BodyInWorld
 from .drive_bones import drive_bones
+from .drive_fingers import drive_fingers, with_carried_fingers
 from .ik_controls import LIMB_JOINTS, ControlMotion, ik_control_motion
 from .limb_candidates import ancestors
 from .own_ik import Carried, constraint_switches, own_ik_limbs, own_ik_motion, with_own_ik
 from .replant_feet import PlantOptions, lead_hands, replant_feet
 from .rest_alignment import SIDES, align_rest
-from .rest_world import PosedRig, rest_world
+from .rest_world import PosedRig, RestWorld, rest_world
 from .retarget_report import give_account, set_up_warnings
 from .root_motion import RootPath, object_motion, place_source, root_path, seen_from_root, stay_in_place
 from .skeleton_map import SkeletonMap
 from .source_motion import RetargetError, SourceMotion, source_motion
-from .target_body import measure_target
+from .target_body import TargetBody, measure_target
 from .target_rig import TargetRig
 
 Array = NDArray[np.floating]
+
+# fingers whose rotations (quaternion components) vary by less than this rest
+_STILL = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +67,100 @@ def retarget(
     object's rotation and scale, bones in between are all taken as found.
     Raises RetargetError for a map without pelvis or without sides, or a clip without the person.
     """
-    options = options or RetargetOptions()
+    return retarget_with(clip, measure_rig(rig, skeleton_map), options or RetargetOptions())
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRig:
+    """What the retarget needs to know of a rig and its map, whatever the motion."""
+
+    rig: TargetRig
+    skeleton_map: SkeletonMap
+    rest: RestWorld
+    target: TargetBody
+    aligned: Array
+
+
+def measure_rig(rig: TargetRig, skeleton_map: SkeletonMap) -> MeasuredRig:
+    """Measure a rig once for many retargets. Raises RetargetError."""
     skeleton_map = fitted_map(_present_bones(skeleton_map, rig), rig)
-    source = source_motion(clip, options.contact_threshold)
     rest = rest_world(rig, skeleton_map.carried_by)
     try:
-        target = measure_target(rest, skeleton_map)
-        aligned = align_rest(rest, skeleton_map)
+        return MeasuredRig(rig, skeleton_map, rest, measure_target(rest, skeleton_map), align_rest(rest, skeleton_map))
     except ValueError as fault:
         raise RetargetError(f"{rig.name!r} cannot be retargeted: {fault}") from fault
+
+
+def retarget_with(clip: MotionClip, measured: MeasuredRig, options: RetargetOptions) -> BakedPose:
+    """As `retarget`, for a rig that was measured before."""
+    if clip.header.is_cyclic:
+        return _one_cycle(unroll(clip), measured, options)
+    source = source_motion(clip, options.contact_threshold, options.relax_hands)
+    return _at_once(_in_steps(source, measured, options))
+
+
+def retarget_in_steps(
+    clip: MotionClip, measured: MeasuredRig, options: RetargetOptions
+) -> Generator[None, None, BakedPose]:
+    """As `retarget_with`, in parts of a few milliseconds for a single frame: what comes between them is not held up."""
+    source = source_motion(clip, options.contact_threshold, options.relax_hands)
+    yield
+    return (yield from _in_steps(source, measured, options))
+
+
+def _one_cycle(several: Unrolled, measured: MeasuredRig, options: RetargetOptions) -> BakedPose:
+    """The middle one of several cycles: what looks at neighbouring frames finds the same ones at either end."""
+    hands = {joint: target[several.rows] for joint, target in options.hand_targets_m.items()}
+    source = source_motion(several.clip, options.contact_threshold, options.relax_hands)
+    middle = several.middle
+    source = replace(source, first=middle.start)
+    pose = _at_once(_in_steps(source, measured, replace(options, hand_targets_m=hands)))
+    counts = {name: value / several.cycles for name, value in pose.report.figures.items() if "frames" in name}
+    motion = pose.object_motion
+    return replace(
+        pose,
+        times_s=pose.times_s[middle],
+        rotations_wxyz=pose.rotations_wxyz[:, middle],
+        locations=tuple(replace(moved, location=moved.location[middle]) for moved in pose.locations),
+        object_motion=motion and ObjectMotion(motion.location_m[middle], motion.rotation_wxyz[middle]),
+        present=pose.present[middle],
+        report=replace(pose.report, figures={**pose.report.figures, **counts}),
+    )
+
+
+def _at_once(steps: Generator[None, None, BakedPose]) -> BakedPose:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            pose: BakedPose = done.value
+            return pose
+
+
+def _in_steps(
+    source: SourceMotion, measured: MeasuredRig, options: RetargetOptions
+) -> Generator[None, None, BakedPose]:
+    skeleton_map, rest = measured.skeleton_map, measured.rest
+    target, aligned = measured.target, measured.aligned
     scale = options.scale
     if scale is None:
         scale = target.leg_length_m / source.leg_length_m if target.leg_length_m > 0 else 1.0
     source, floor_m = place_source(source, target, options.placement, scale)
-    body = BodyInWorld(rest, skeleton_map, target, drive_bones(rest, skeleton_map, source, aligned))
+    driven = drive_bones(rest, skeleton_map, source, aligned)
+    driven |= drive_fingers(rest, skeleton_map, source, aligned)
+    yield
+    body = BodyInWorld(rest, skeleton_map, target, driven)
     body.put_pelvis(source.positions_m[:, 0])
     figures = {"scale": float(scale), "frames": float(source.present.sum())}
     if options.plant_feet:
         figures |= replant_feet(body, source, PlantOptions(options.blend_s, floor_m))
     warnings = [*set_up_warnings(rest, skeleton_map, target, options)]
     warnings += lead_hands(body, source, options.hand_targets_m, options.blend_s)
+    yield
     channels = _write_channels(body, source, floor_m, options)
+    yield
     report = give_account(body, tuple(warnings), figures)
-    return _baked(source, rig, channels, _switches(body, options), report)
+    return _baked(source, body, channels, _switches(body, options), report)
 
 
 def _present_bones(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
@@ -94,12 +171,15 @@ def _present_bones(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
         raise RetargetError(
             f"no bone of {rig.name!r} is mapped to the pelvis; choose the hips bone in the skeleton map"
         )
-    return replace(skeleton_map, joints=joints)
+    fingers = {finger: tuple(bone for bone in bones if bone in names) for finger, bones in skeleton_map.fingers.items()}
+    return replace(skeleton_map, joints=joints, fingers=fingers)
 
 
 def fitted_map(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
-    """The map as the rig's own set-up asks for: a carrier that can move, limbs on the rig's own IK constraints."""
-    return with_own_ik(free_carrier(_with_detached(skeleton_map, rig), rig), rig)
+    """The map as the rig's own set-up asks for: a carrier that can move, limbs on the rig's own IK constraints,
+    fingers that move with the hand.
+    """
+    return with_carried_fingers(with_own_ik(free_carrier(_with_detached(skeleton_map, rig), rig), rig), rig)
 
 
 def _with_detached(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
@@ -131,7 +211,7 @@ def free_carrier(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
 def _write_channels(body: BodyInWorld, source: SourceMotion, floor_m: float, options: RetargetOptions) -> _Channels:
     pelvis = body.pelvis_unshifted_m(body.posed()) + body.shift_m
     path = root_path(source, body.target, pelvis, floor_m)
-    still = stay_in_place(path, options.travel)
+    still = stay_in_place(path, options.travel, source.first)
     if options.root is RootMode.OBJECT:
         seen_from_root(body, path)
         return replace(_bone_channels(body, None, options), object_motion=object_motion(body, still))
@@ -230,21 +310,25 @@ def _switches(body: BodyInWorld, options: RetargetOptions) -> tuple[PropertyValu
 
 def _baked(
     source: SourceMotion,
-    rig: TargetRig,
+    body: BodyInWorld,
     channels: _Channels,
     switches: tuple[PropertyValue, ...],
     report: RetargetReport,
 ) -> BakedPose:
-    bones = sorted(channels.rotations)
+    rig, bones = body.rest.rig, sorted(channels.rotations)
     rotations = np.stack([quaternion_normalize(channels.rotations[bone]) for bone in bones])
+    rotations = quaternion_continuous(rotations, axis=1)
+    fingers = set(body.skeleton_map.finger_bones())
+    moves = np.ptp(rotations, axis=1).max(axis=-1) > _STILL
     return BakedPose(
         times_s=source.times_s,
         bone_names=tuple(rig.bone_names[bone] for bone in bones),
         rotation_modes=tuple(rig.rotation_modes[bone] for bone in bones),
-        rotations_wxyz=quaternion_continuous(rotations, axis=1),
+        rotations_wxyz=rotations,
         locations=channels.locations,
         object_motion=channels.object_motion,
         properties=switches,
         present=source.present,
         report=report,
+        still=frozenset(rig.bone_names[bone] for bone in np.array(bones)[~moves]) & fingers,
     )

@@ -14,6 +14,7 @@ from ..motion.body import CanonicalBody, canonical_body, shaped_offsets_m
 from ..motion.clip import MotionClip
 from ..motion.contacts import ContactSettings, planted_frames
 from ..motion.posing import clip_body, clip_shape, find_feet, pose_body
+from ..motion.relaxed_hand import relaxed_hands
 from ..motion.rotations import quaternion_continuous, quaternion_multiply, quaternion_normalize, quaternion_rotate
 
 Array = NDArray[np.floating]
@@ -30,7 +31,8 @@ class SourceMotion:
     `world_wxyz` (T, J, 4) joint rotations, `positions_m` (T, J, 3), `feet_m` (T, 4, 3) heel and ball of both feet in
     the order of `motion.posing.FOOT_POINTS` with `clearance_m` (4,) above a floor on which they stand flat;
     `planted` (T, 4) which of them stand; `present` (T,) which frames the clip really has (others hold the nearest);
-    `leg_length_m` from hip joint to sole along the straight leg.
+    `leg_length_m` from hip joint to sole along the straight leg. `first` is the frame that placement goes by.
+    `hands_wxyz` (T, 2, 15, 4) are local rotations of both hands as in `HandMotion` (None: fingers keep their pose).
     """
 
     body: CanonicalBody
@@ -42,6 +44,8 @@ class SourceMotion:
     planted: NDArray[np.bool_]
     present: NDArray[np.bool_]
     leg_length_m: float
+    hands_wxyz: Array | None = None
+    first: int = 0
 
     @property
     def frames(self) -> int:
@@ -64,8 +68,11 @@ class SourceMotion:
         )
 
 
-def source_motion(clip: MotionClip, contact_threshold: float) -> SourceMotion:
-    """Read a clip. Raises RetargetError for a clip without a single solved frame, ClipError for another body."""
+def source_motion(clip: MotionClip, contact_threshold: float, relax_hands: bool = False) -> SourceMotion:
+    """Read a clip; `relax_hands` gives one without hands relaxed ones.
+
+    Raises RetargetError for a clip without a single solved frame, ClipError for another body.
+    """
     body = clip_body(clip)
     present = np.isfinite(clip.rotations_wxyz).all(axis=(1, 2)) & np.isfinite(clip.root_world_m).all(axis=1)
     if not present.any():
@@ -89,7 +96,18 @@ def source_motion(clip: MotionClip, contact_threshold: float) -> SourceMotion:
         planted=planted & present[:, None],
         present=present,
         leg_length_m=_leg_length_m(clip),
+        hands_wxyz=_hands(clip, nearest, relax_hands),
+        first=int(np.argmax(present)),
     )
+
+
+def _hands(clip: MotionClip, nearest: NDArray[np.intp], relax: bool) -> Array | None:
+    """The hands' local rotations (T, 2, 15, 4), relaxed where the clip has none."""
+    if clip.hands is None:
+        return relaxed_hands(len(nearest)) if relax else None
+    turns = np.asarray(clip.hands.rotations_wxyz, dtype=np.float64)[nearest]
+    known = np.isfinite(turns).all(axis=(-2, -1), keepdims=True)
+    return quaternion_normalize(np.where(known, turns, relaxed_hands(len(nearest))))
 
 
 def _nearest_present(present: NDArray[np.bool_]) -> NDArray[np.intp]:

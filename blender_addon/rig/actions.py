@@ -88,10 +88,14 @@ def action_fcurves(animated: Any) -> list[Any]:
     data = animated.animation_data
     if data is None or data.action is None:
         return []
-    action = data.action
+    return curves_of(data.action, getattr(data, "action_slot", None))
+
+
+def curves_of(action: Any, slot: Any) -> list[Any]:
+    """F-curves of an action and one of its slots, on every Blender version."""
     if not has_slots(action):
         return list(action.fcurves)
-    bags = [strip.channelbag(data.action_slot) for layer in action.layers for strip in layer.strips if data.action_slot]
+    bags = [strip.channelbag(slot) for layer in action.layers for strip in layer.strips if slot]
     return [fcurve for bag in bags if bag is not None for fcurve in bag.fcurves]
 
 

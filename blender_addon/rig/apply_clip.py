@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.clip import MotionClip
+from ..motion.cycles import at_scene_frames
 from ..motion.quality import measure_clip
 from ..motion.quality_labels import CLIP_PREFIX
-from ..motion.resampling import resample_clip
 from ..retarget.auto_map import detect_map
 from ..retarget.baked_pose import BakedPose, RetargetOptions
 from ..retarget.body_parts import ALL_PARTS, BodyPart, keep_parts
@@ -29,11 +29,13 @@ from ..retarget.solve import fitted_map, retarget
 from ..retarget.source_motion import source_motion
 from ..retarget.target_body import measure_target
 from ..retarget.target_rig import TargetRig
-from .actions import OBJECT_PATHS, action_fcurves
+from .actions import OBJECT_PATHS
 from .bake import BakeError, BakeOptions, BakeReport, bake
+from .face_targets import read_face_targets, with_face
 from .prepare_clip import PrepareSettings, prepare_clip
 from .prop_targets import HandProp, hand_targets
 from .read_armature import read_armature
+from .sampled_action import animated_paths
 
 Array = NDArray[np.floating]
 
@@ -42,7 +44,8 @@ Array = NDArray[np.floating]
 class ApplyOptions:
     """How a clip goes onto a rig; `skeleton_map` None maps the bones automatically.
 
-    `parts` are those that get keys; `props` lead hands to objects of the scene.
+    `parts` are those that get keys; `props` lead hands to objects of the scene. `face` moves shape keys and
+    face bones with a clip's face; `face_table` is the path of the user's own table.
     """
 
     prepare: PrepareSettings = PrepareSettings()
@@ -51,6 +54,8 @@ class ApplyOptions:
     skeleton_map: SkeletonMap | None = None
     parts: frozenset[BodyPart] = ALL_PARTS
     props: tuple[HandProp, ...] = ()
+    face: bool = True
+    face_table: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,8 @@ def bake_prepared_clip(armature: Any, clip: MotionClip, options: ApplyOptions) -
     """Retarget a clip that is smoothed and cleaned already, and bake it. Raises what `apply_clip` raises."""
     found = retarget_clip(armature, clip, options)
     start = options.bake.frame_start - float(found.clip.times_s[0]) * options.bake.fps
-    report = bake(armature, found.pose, replace(options.bake, frame_start=start))
+    wanted = replace(options.bake, frame_start=start, is_cyclic=found.clip.header.is_cyclic)
+    report = bake(armature, found.pose, wanted)
     return replace(report, figures={**clip_figures(found.clip), **report.figures})
 
 
@@ -94,19 +100,26 @@ def retarget_clip(armature: Any, clip: MotionClip, options: ApplyOptions) -> Ret
 def _retargeted(armature: Any, clip: MotionClip, options: ApplyOptions) -> Retargeted:
     rig = read_armature(armature)
     skeleton_map = fitted_map(options.skeleton_map or detected_map(rig), rig)
-    at_frames = resample_clip(clip, options.bake.fps)
+    at_frames = at_scene_frames(clip, options.bake.fps)
     wanted = options.retarget
     if options.props:
         frames = options.bake.frame_start + (at_frames.times_s - at_frames.times_s[0]) * options.bake.fps
         wanted = replace(wanted, hand_targets_m=hand_targets(bpy.context.scene, options.props, frames))
     pose = retarget(at_frames, rig, skeleton_map, wanted)
-    return Retargeted(at_frames, keep_parts(pose, skeleton_map, options.parts), rig, skeleton_map)
+    pose = keep_parts(pose, skeleton_map, options.parts)
+    if at_frames.face is not None and options.face and BodyPart.HEAD in options.parts:
+        targets = read_face_targets(armature, rig, options.face_table)
+        pose = with_face(pose, rig, at_frames.face, targets)
+        if not targets:
+            told = "the clip has a face, but no shape key or face bone of the character has a known name"
+            pose = replace(pose, report=replace(pose.report, warnings=(*pose.report.warnings, told)))
+    return Retargeted(at_frames, pose, rig, skeleton_map)
 
 
 @contextmanager
 def _at_first_frame(armature: Any, options: BakeOptions) -> Iterator[None]:
     bpy.context.view_layer.update()  # what a preview that ended gave back
-    if not any(curve.data_path in OBJECT_PATHS for curve in action_fcurves(armature)):
+    if not any(path in OBJECT_PATHS for path in animated_paths(armature)):
         yield
         return
     scene, frame = bpy.context.scene, bpy.context.scene.frame_current

@@ -21,8 +21,10 @@ from ..motion.quality_labels import figure_line
 from ..retarget.baked_pose import BakedPose, JointNote
 from ..retarget.joint_words import joint_label
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
+from .bake_shapes import ShapeOptions, given_back_on_a_fault, write_shapes
 from .baked_mark import mark_baked, untouched_bake
 from .object_place import local_place
+from .offset_layer import base_strip, give_offsets_back, replace_base, set_offsets_aside
 from .rotation_modes import rotation_values
 from .switches import read_switch, set_switch, switch_path
 
@@ -49,7 +51,7 @@ class BakeOptions:
 
     `frame_start` is the scene frame of the clip's time zero and `fps` the scene's frame rate. `reduce_deg` and
     `reduce_mm` leave out keys that linear interpolation restores within that bound (0: a key every frame).
-    `blend_type` is the NLA strip's.
+    `blend_type` is the NLA strip's. `is_cyclic` marks the action as a cycle from its first frame to its last.
     """
 
     name: str = "Marionet"
@@ -60,6 +62,7 @@ class BakeOptions:
     reduce_deg: float = 0.0
     reduce_mm: float = 0.0
     blend_type: str = "REPLACE"
+    is_cyclic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class BakeReport:
     unmapped: tuple[JointNote, ...]
     warnings: tuple[str, ...]
     figures: dict[str, float]
+    is_cyclic: bool = False
 
     def lacking(self) -> tuple[JointNote, ...]:
         """The joints that have no bone and need one."""
@@ -94,6 +98,8 @@ class BakeReport:
     def lines(self) -> list[str]:
         """The whole account, a sentence a line."""
         lines = [self.headline()]
+        if self.is_cyclic:
+            lines.append(f"A loop of {self.frame_end - self.frame_start} frames: the last frame is the first one again")
         if self.kept_action:
             lines.append(f"The action {self.kept_action} that was active before is kept")
         lines += [f"Not mapped: {joint_label(note.joint)} ({note.reason})" for note in self.lacking()]
@@ -113,14 +119,15 @@ def bake(armature: Any, pose: BakedPose, options: BakeOptions) -> BakeReport:
     _check_action(armature, options)
     frames = np.round(options.frame_start + np.asarray(pose.times_s) * options.fps, 4)
     channels = list(_channels(armature, pose, frames, options))
-    with _given_back_on_a_fault(armature, pose):
+    with _given_back_on_a_fault(armature, pose), given_back_on_a_fault(pose):
         return _written(armature, pose, options, frames, channels)
 
 
 def _written(
     armature: Any, pose: BakedPose, options: BakeOptions, frames: Array, channels: list[Channel]
 ) -> BakeReport:
-    present = np.asarray(pose.present, dtype=bool)
+    present, base = np.asarray(pose.present, dtype=bool), base_strip(armature)
+    offsets = set_offsets_aside(armature) if base is not None else None
     stale = untouched_bake(armature, options.name) if options.into is BakeInto.NEW_ACTION else None
     kept = None if options.into is BakeInto.CURRENT_ACTION or stale is not None else retire_action(armature)
     if stale is not None:
@@ -137,7 +144,14 @@ def _written(
     if stale is not None:
         bpy.data.actions.remove(stale)
         action.name = options.name
+    if options.is_cyclic:
+        action.use_frame_range = action.use_cyclic = True
+        action.frame_start, action.frame_end = first, last
     mark_baked(armature, action)
+    write_shapes(armature, pose, frames[present], _shape_options(options))
+    if base is not None and offsets is not None:
+        kept = replace_base(armature, base, options.name, action)
+        give_offsets_back(armature, offsets)
     if options.into is BakeInto.NLA_STRIP:
         armature.animation_data.action = None
         push_to_nla(armature, action, options.name, first, options.blend_type)
@@ -155,6 +169,18 @@ def _written(
         unmapped=pose.report.unmapped,
         warnings=(*pose.report.warnings, *_warnings(armature, present)),
         figures=dict(pose.report.figures),
+        is_cyclic=options.is_cyclic,
+    )
+
+
+def _shape_options(options: BakeOptions) -> ShapeOptions:
+    return ShapeOptions(
+        options.name,
+        options.interpolation,
+        reduce=options.reduce_mm > 0,
+        is_cyclic=options.is_cyclic,
+        into_current=options.into is BakeInto.CURRENT_ACTION,
+        strip_blending=options.blend_type if options.into is BakeInto.NLA_STRIP else "",
     )
 
 
@@ -215,6 +241,10 @@ def _check_action(armature: Any, options: BakeOptions) -> None:
         return
     if data.use_tweak_mode:
         raise BakeError(f"An NLA strip of {armature.name} is being tweaked. Leave tweak mode (Tab in the NLA editor)")
+    if options.into is not BakeInto.NEW_ACTION and base_strip(armature) is not None:
+        raise BakeError(
+            f"{armature.name} has a layer of offsets. Bake into a new action, which goes below it, or merge it"
+        )
     if options.into is BakeInto.CURRENT_ACTION and data.action is not None and data.action.library is not None:
         raise BakeError(
             f"The action {data.action.name} is linked from {data.action.library.filepath}, so keys in it get lost. "
@@ -227,6 +257,9 @@ def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOption
     at = frames[present]
     for bone, mode, wxyz in zip(pose.bone_names, pose.rotation_modes, pose.rotations_wxyz, strict=True):
         prop, values = rotation_values(np.asarray(wxyz)[present], mode)
+        if bone in pose.still and len(at) > 1:
+            yield Channel(bone_path(bone, prop), bone, at[[0, -1]], values[[0, -1]], options.interpolation)
+            continue
         curve = _reduced_rotation(at, values, mode, options)
         yield _channel(bone_path(bone, prop), bone, at, values, curve, options)
     scale = float(np.mean(np.abs(armature.matrix_world.to_scale()))) or 1.0

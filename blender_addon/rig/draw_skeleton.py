@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 _COLOUR_STOPS = np.array([0.0, 0.5, 1.0])
 _COLOURS = np.array([[0.84, 0.15, 0.16], [0.99, 0.72, 0.20], [0.35, 0.85, 0.80]])
 LINE_WIDTH_PX = 3.0
+DETAIL_WIDTH_PX = 1.5
 POINT_SIZE_PX = 7.0
 
 # joints whose detected point has another name
@@ -71,6 +72,8 @@ class SkeletonOverlay:
         self._handle: Any = None
         self._points = np.zeros((0, 3), np.float32)
         self._colours = np.zeros((0, 4), np.float32)
+        self._lines = np.zeros((0, 3), np.float32)
+        self._line_colours = np.zeros((0, 4), np.float32)
         self._broken = False
 
     @property
@@ -86,10 +89,21 @@ class SkeletonOverlay:
     def show(self, joints_m: Array | None, confidence: Array | float = 1.0) -> None:
         """Show a pose (J, 3) in scene units with confidence (J,); None or NaN (nobody there) shows nothing."""
         if joints_m is None or not np.isfinite(joints_m).all():
-            self._points = np.zeros((0, 3), np.float32)
+            self._points, self._lines = np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32)
             return
         self._points = np.asarray(joints_m, dtype=np.float32)
         self._colours = confidence_colour(np.broadcast_to(confidence, len(joints_m))).astype(np.float32)
+
+    def show_details(self, lines_m: Array, confidence: Array) -> None:
+        """Show more lines with the pose, such as fingers: ends (2 L, 3) in scene units with confidence (2 L,)."""
+        known = np.isfinite(lines_m).all(axis=1).reshape(-1, 2).all(axis=1).repeat(2)
+        self._lines = np.asarray(lines_m[known], dtype=np.float32)
+        self._line_colours = confidence_colour(confidence[known]).astype(np.float32)
+
+    @property
+    def visible_lines(self) -> int:
+        """How many lines the overlay shows beside the skeleton's."""
+        return len(self._lines) // 2
 
     def install(self) -> None:
         """Hang the overlay into every 3D viewport."""
@@ -128,6 +142,10 @@ class SkeletonOverlay:
             "color": bone_ends(self._body, self._colours).tolist(),
         }
         batch_for_shader(lines, "LINES", content).draw(lines)
+        if len(self._lines):
+            lines.uniform_float("lineWidth", DETAIL_WIDTH_PX)
+            content = {"pos": self._lines.tolist(), "color": self._line_colours.tolist()}
+            batch_for_shader(lines, "LINES", content).draw(lines)
         points = gpu.shader.from_builtin("SMOOTH_COLOR")
         gpu.state.point_size_set(POINT_SIZE_PX)
         points.bind()

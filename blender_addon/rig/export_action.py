@@ -8,36 +8,20 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
-from ..motion.export_formats import ExportFormat, all_endings, format_of_ending
+from ..motion.export_formats import Engine, ExportFormat, all_endings, format_of_ending
 from .actions import OBJECT_PATHS, action_fcurves
 from .bvh_axes import Y_UP, turned_bvh
-
-
-class Engine(Enum):
-    """Whose conventions an export follows: NONE as Blender has it, else axes, units, bones and the root's name."""
-
-    NONE = "none"
-    UNREAL = "unreal"
-    UNITY = "unity"
-    GODOT = "godot"
-
-
-# what the FBX exporter is told for an engine: units in the file, axes
-_FBX_ENGINES: dict[Engine, dict[str, Any]] = {
-    Engine.NONE: {},
-    Engine.UNREAL: {"axis_forward": "-Z", "axis_up": "Y", "apply_scale_options": "FBX_SCALE_NONE"},
-    Engine.UNITY: {"axis_forward": "-Z", "axis_up": "Y", "apply_scale_options": "FBX_SCALE_ALL"},
-    Engine.GODOT: {"axis_forward": "-Z", "axis_up": "Y", "apply_scale_options": "FBX_SCALE_UNITS"},
-}
+from .centimetre_copy import in_centimetres
+from .face_targets import face_meshes
+from .offset_layer import layers_merged
 
 
 class ExportError(RuntimeError):
@@ -84,11 +68,16 @@ def _any_name_printed() -> Iterator[None]:
 
 
 def skinned_meshes(armature: Any) -> list[Any]:
-    """Objects of the view layer that the armature deforms; a spare costume in an excluded collection is none."""
+    """Objects of the view layer that the armature deforms, and meshes with shape keys that hang from it.
+
+    A spare costume in an excluded collection is none.
+    """
+    faces = face_meshes(armature)
     return [
         thing
         for thing in bpy.context.view_layer.objects
         if any(modifier.type == "ARMATURE" and modifier.object == armature for modifier in thing.modifiers)
+        or (thing.type == "MESH" and thing.data.shape_keys is not None and thing in faces)
     ]
 
 
@@ -114,6 +103,20 @@ def export_action(armature: Any, path: Path, options: ExportOptions | None = Non
     bpy.context.view_layer.update()  # a just unlinked object is listed until then
     if armature.name not in bpy.context.view_layer.objects:
         raise ExportError(f"{armature.name} is not in the active view layer. Make its collection visible there")
+    with layers_merged(armature):
+        result = _exported(armature, path, kind, options)
+    if "FINISHED" not in result or not path.is_file():
+        raise ExportError(f"{path.name}: Blender's {kind.label} exporter wrote no file")
+    if kind.name == "bvh" and options.y_up:
+        matrix = np.eye(4)
+        matrix[:3, :3] = Y_UP
+        turned = turned_bvh(path.read_text(encoding="utf-8"), matrix @ np.array(armature.matrix_world))
+        path.write_text(turned, encoding="utf-8", newline="\n")  # as Blender writes it, on Windows too
+    return path
+
+
+def _exported(armature: Any, path: Path, kind: ExportFormat, options: ExportOptions) -> set[str]:
+    """Run the exporter on the prepared armature; returns what it says."""
     first, last = action_range(armature)
     if kind.bones_only and _object_moves(armature):
         raise ExportError(
@@ -125,19 +128,16 @@ def export_action(armature: Any, path: Path, options: ExportOptions | None = Non
     chosen = [armature, *(skinned_meshes(armature) if options.with_mesh and not kind.bones_only else [])]
     path.parent.mkdir(parents=True, exist_ok=True)
     _check_engine(armature, path, kind, options)
-    with _selected(chosen), _frame_range(start, end), _any_name_printed(), _named_for(armature, options.engine):
+    with ExitStack() as meanwhile:
+        if options.engine is Engine.UNREAL and kind.name == "fbx":
+            chosen = meanwhile.enter_context(in_centimetres(armature, chosen[1:], range(start, end + 1)))
+        for prepared in (_selected(chosen), _frame_range(start, end), _any_name_printed()):
+            meanwhile.enter_context(prepared)
+        meanwhile.enter_context(_named_for(chosen[0], options.engine))
         try:
-            result = _run_exporter(kind, path, (start, end), options)
+            return _run_exporter(kind, path, (start, end), options)
         except RuntimeError as fault:
             raise ExportError(f"{path.name}: Blender's {kind.label} exporter failed: {fault}") from fault
-    if "FINISHED" not in result or not path.is_file():
-        raise ExportError(f"{path.name}: Blender's {kind.label} exporter wrote no file")
-    if kind.name == "bvh" and options.y_up:
-        matrix = np.eye(4)
-        matrix[:3, :3] = Y_UP
-        turned = turned_bvh(path.read_text(encoding="utf-8"), matrix @ np.array(armature.matrix_world))
-        path.write_text(turned, encoding="utf-8", newline="\n")  # as Blender writes it, on Windows too
-    return path
 
 
 def _check_engine(armature: Any, path: Path, kind: ExportFormat, options: ExportOptions) -> None:
@@ -181,8 +181,7 @@ def _run_exporter(kind: ExportFormat, path: Path, frames: tuple[int, int], optio
         arguments |= {"frame_start": frames[0], "frame_end": frames[1]}
     if kind.deform_only_option:
         arguments[kind.deform_only_option] = options.bones_only_deform
-    if kind.name == "fbx":
-        arguments |= _FBX_ENGINES[options.engine]
+    arguments |= kind.engine_options.get(options.engine, {})
     return getattr(getattr(bpy.ops, group), name)(filepath=str(path), **arguments)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..retarget.baked_pose import BakedPose
+from .bake_shapes import LiveShapes
 from .object_place import local_place
 from .rotation_modes import rotation_values
 from .switches import read_switch, set_switch
@@ -45,6 +46,7 @@ class LivePose:
             bpy.context.view_layer.update()  # where its parent stands
             self._object = local_place(armature, np.asarray(moved.location_m), np.asarray(moved.rotation_wxyz))
         self._properties = pose.properties
+        self._shapes = LiveShapes(pose)
         self._before = _snapshot(armature, {channel.bone for channel in self._channels}, pose)
 
     def replace(self, armature: Any, pose: BakedPose) -> None:
@@ -54,6 +56,14 @@ class LivePose:
         """
         self.restore()
         self.__init__(armature, pose)  # type: ignore[misc]
+
+    def feed(self, pose: BakedPose) -> None:
+        """Hold another pose of the same bones: the next frame of a motion that comes bit by bit."""
+        self._times_s = np.asarray(pose.times_s, dtype=np.float64)
+        self._channels = _bone_values(pose)
+        moved, armature = pose.object_motion, self._armature()
+        if moved is not None and armature is not None:
+            self._object = local_place(armature, np.asarray(moved.location_m), np.asarray(moved.rotation_wxyz))
 
     def show(self, time_s: float) -> bool:
         """Pose the armature as at a time of the clip; False when the armature is gone."""
@@ -74,6 +84,7 @@ class LivePose:
             armature.location = location[frame]
             prop, values = rotation_values(turned[frame : frame + 1], armature.rotation_mode)
             setattr(armature, prop, values[0])
+        self._shapes.show(frame)
         armature.update_tag()  # assignments inside a handler are not always seen without it
         return True
 
@@ -101,6 +112,7 @@ class LivePose:
                 set_switch(armature.pose.bones[bone_name], switch, number)
         for prop, value in self._before.object.items():
             setattr(armature, prop, value)
+        self._shapes.restore()
         armature.update_tag()
         return True
 

@@ -8,44 +8,55 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..motion.clip import MotionClip
+from ..motion.contact_spans import ContactSpans, with_contact_spans
 from ..motion.ground import snap_to_ground
+from ..motion.looping import Loop, find_cycle, loop_clip
+from ..motion.mirroring import mirror_clip
 from ..motion.resampling import trim_clip
 from ..motion.smoothing import PRESETS, PartFilters, SmoothSettings, smooth_clip
 from ..motion.straight_legs import straighten_legs
 from ..motion.temporal import TemporalFilter
 
-# the panel's four parts and the filters that each of them sets
+# the panel's parts and the filters that each of them sets
 PART_FIELDS: dict[str, tuple[str, ...]] = {
     "root": ("root_horizontal", "root_height"),
     "torso": ("torso", "head"),
     "arms": ("arms", "hands"),
     "legs": ("legs", "feet"),
+    "fingers": ("fingers",),
+    "face": ("face",),
 }
+_NOT_BODY = ("fingers", "face")
 _STRENGTH = ("off", "light", "medium", "heavy")
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareSettings:
     """`smooth` as `smooth_clip` takes it; `ground` puts standing feet on the floor; `trim_s` first and last time;
-    `straighten_deg` as `straighten_legs` takes it.
+    `straighten_deg` as `straighten_legs` takes it. `spans_s` are contacts edited by hand, as `with_contact_spans` takes
+    them (None: the clip's own); `mirror` exchanges left and right, `loop` joins an end to a start.
     """
 
     smooth: SmoothSettings = SmoothSettings()
     ground: bool = False
     trim_s: tuple[float, float] | None = None
     straighten_deg: float = 0.0
+    spans_s: ContactSpans | None = None
+    mirror: bool = False
+    loop: Loop = Loop.OFF
 
 
 def part_settings(strengths: dict[str, str], *, spikes: bool, gap_s: float) -> SmoothSettings:
     """Smoothing out of a preset's name per part (`PART_FIELDS`), with spike removal and gap filling of its own.
 
-    What keeps fast moves and planted feet comes from the strongest preset in use.
+    What keeps fast moves and planted feet comes from the strongest preset in use on the body.
     """
     filters: dict[str, TemporalFilter | None] = {}
     for part, names in PART_FIELDS.items():
         preset = PRESETS[strengths[part]]
         filters |= {name: getattr(preset.filters, name) for name in names}
-    strongest = PRESETS[max(strengths.values(), key=_STRENGTH.index)]
+    body = [strength for part, strength in strengths.items() if part not in _NOT_BODY]
+    strongest = PRESETS[max(body, key=_STRENGTH.index)]
     medium = PRESETS["medium"]
     gaps = replace(medium.gaps, longest_s=gap_s) if gap_s > 0 and medium.gaps is not None else None
     return replace(
@@ -57,10 +68,21 @@ def part_settings(strengths: dict[str, str], *, spikes: bool, gap_s: float) -> S
 
 
 def prepare_clip(clip: MotionClip, settings: PrepareSettings) -> MotionClip:
-    """Smooth, straighten, ground and trim, in this order. Raises ClipError when the trim leaves nothing."""
+    """Contacts, smoothing, straighter legs, ground, trim, mirror and loop, in this order.
+
+    Raises ClipError when the trim leaves nothing, or a loop too little.
+    """
+    trim_s = settings.trim_s
+    if settings.loop is Loop.FIND:  # in the clip as solved: no setting then moves the cycle
+        cycle = find_cycle(clip if trim_s is None else trim_clip(clip, *trim_s))
+        trim_s = cycle.start_s, cycle.end_s
+    if settings.spans_s is not None:
+        clip = with_contact_spans(clip, settings.spans_s)
     out = straighten_legs(smooth_clip(clip, settings.smooth), settings.straighten_deg)
     if settings.ground:
         out = snap_to_ground(out)
-    if settings.trim_s is not None:
-        out = trim_clip(out, *settings.trim_s)
-    return out
+    if trim_s is not None:
+        out = trim_clip(out, *trim_s)
+    if settings.mirror:
+        out = mirror_clip(out)
+    return out if settings.loop is Loop.OFF else loop_clip(out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,12 @@ from .backend import AccessError, clip_dir, is_loopback
 from .extension import preferences
 
 _ASSUMED_HEIGHT_M = 1.70
+# what can be solved beside the body: names of settings, request options and capabilities of a backend
+DETAILS = ("hands", "face")
+# how much of a video before and after a pose is solved with it: motion tells what one image leaves open
+_AROUND_POSE_S = 0.5
+# the clip of an image is short and still
+_IN_STILL_S = 0.2
 
 
 def why_not_ready(capture: Any) -> str:
@@ -33,9 +39,16 @@ def why_not_ready(capture: Any) -> str:
         return "Choose a clip that is open in the Movie Clip Editor"
     if capture.source == "SEQUENCE" and not capture.folder:
         return "Choose the folder that holds the images"
-    if capture.use_range and capture.end_s <= capture.start_s:
+    if capture.source == "IMAGE" and not capture.image:
+        return "Choose the image"
+    if uses_range(capture) and capture.end_s <= capture.start_s:
         return "The part to solve ends before it starts"
     return ""
+
+
+def uses_range(capture: Any) -> bool:
+    """Whether only a range of the video is solved; an image has none."""
+    return bool(capture.use_range) and capture.source != "IMAGE"
 
 
 def source_path(capture: Any) -> Path:
@@ -44,7 +57,8 @@ def source_path(capture: Any) -> Path:
         path = Path(bpy.path.abspath(capture.movie_clip.filepath))
         path = path.parent if capture.movie_clip.source == "SEQUENCE" else path
     else:
-        path = Path(bpy.path.abspath(capture.video if capture.source == "FILE" else capture.folder))
+        named = {"FILE": capture.video, "SEQUENCE": capture.folder, "IMAGE": capture.image}
+        path = Path(bpy.path.abspath(named[capture.source]))
     if not path.exists():
         raise AccessError(f"There is no video at {path}. Choose it again")
     return path
@@ -54,18 +68,24 @@ def solve_options(capture: Any) -> SolveOptions:
     """What the settings ask the backend for."""
     width, height = point_image(capture)
     return SolveOptions(
-        start_s=capture.start_s if capture.use_range else None,
-        end_s=capture.end_s if capture.use_range else None,
+        start_s=capture.start_s if uses_range(capture) else None,
+        end_s=capture.end_s if uses_range(capture) else None,
         person=person_word(capture),
         height_m=capture.height_m if capture.know_height else None,
         fov_deg=capture.fov_deg if capture.know_fov else None,
         quality=capture.quality,
         smoothing="off",  # the clip keeps what was solved; smoothing is a setting of the bake
-        slow_motion=capture.slow_motion,
+        slow_motion=1.0 if capture.source == "IMAGE" else capture.slow_motion,
         sequence_fps=capture.sequence_fps if capture.source == "SEQUENCE" else None,
         picture_width_px=width,
         picture_height_px=height,
+        **_details(capture),
     )
+
+
+def _details(capture: Any) -> dict[str, Any]:
+    """Hands and face, where this version's requests can ask for them."""
+    return {field.name: getattr(capture, field.name) for field in fields(SolveOptions) if field.name in DETAILS}
 
 
 def person_word(capture: Any) -> str:
@@ -92,7 +112,7 @@ def make_search(context: Context, link: BackendLink) -> PeopleSearch:
     capture = settings(context).capture
     path = source_path(capture)
     options = replace(solve_options(capture), quality="fast", person="all")
-    return PeopleSearch(link, path, options, _needs_upload(path))
+    return PeopleSearch(link, path, options, needs_upload(path))
 
 
 def make_ticket(context: Context) -> CaptureTicket:
@@ -102,7 +122,7 @@ def make_ticket(context: Context) -> CaptureTicket:
     if reason:
         raise AccessError(reason)
     path = source_path(capture)
-    upload = _needs_upload(path)
+    upload = needs_upload(path)
     stem = re.sub(r"[^\w.-]+", "_", path.stem) or "clip"
     folder = clip_dir(preferences()) / f"{stem}_{datetime.now():%Y%m%d_%H%M%S_%f}"
     request = JobRequest(path, folder, solve_options(capture), upload=upload)
@@ -110,7 +130,21 @@ def make_ticket(context: Context) -> CaptureTicket:
     return CaptureTicket(request, settings(context).id_data.name, path, height)
 
 
-def _needs_upload(path: Path) -> bool:
+def make_pose_ticket(context: Context) -> CaptureTicket:
+    """The request for the pose of one frame: of a video that frame with what goes on around it, else the image.
+
+    Raises AccessError in words.
+    """
+    ticket, capture = make_ticket(context), settings(context).capture
+    if capture.source == "IMAGE":
+        return replace(ticket, pose_s=_IN_STILL_S)
+    start_s = max(capture.pose_s - _AROUND_POSE_S, 0.0)
+    options = replace(ticket.request.options, start_s=start_s, end_s=capture.pose_s + _AROUND_POSE_S)
+    request = replace(ticket.request, options=options)
+    return replace(ticket, request=request, pose_s=(capture.pose_s - start_s) / capture.slow_motion)
+
+
+def needs_upload(path: Path) -> bool:
     """Whether the backend is on another computer, so that the video's bytes have to be sent. Raises AccessError."""
     away = preferences().backend == "REMOTE" and _is_elsewhere(preferences())
     if away and path.is_dir():

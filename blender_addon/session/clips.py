@@ -13,6 +13,7 @@ from ..motion.clip import MotionClip
 from ..properties import active_clip, settings
 from ..rig.prepare_clip import prepare_clip
 from . import session_state
+from .contact_edit import edited_spans, follow_timeline
 from .options import prepare_settings
 from .session_state import LoadedClip, Timing, scene_fps
 
@@ -33,12 +34,15 @@ def loaded_clip(context: Context) -> LoadedClip:
 
 
 def cleaned_clip(context: Context) -> MotionClip:
-    """The clip in use after smoothing and clean-up; made again only when settings or clip changed."""
+    """The clip in use after smoothing and clean-up, with contacts as they were edited; made again only when one of
+    these or the clip changed.
+    """
     loaded = loaded_clip(context)
-    wanted = prepare_settings(settings(context).cleanup)
+    wanted = prepare_settings(settings(context).cleanup, edited_spans(context, loaded.clip))
     if loaded.cleanup_key != wanted:
         loaded.cleaned = prepare_clip(loaded.clip, wanted)
         loaded.cleanup_key = wanted
+    follow_timeline(context, loaded.cleaned)
     return loaded.cleaned
 
 

@@ -22,13 +22,19 @@ from ..retarget.edit_map import CorrectionFile
 from ..retarget.joint_words import sentences
 from ..retarget.map_files import map_from_record, map_to_record
 from ..retarget.map_report import MapReport
-from ..retarget.skeleton_map import SkeletonMap
+from ..retarget.skeleton_map import FINGER_NAMES, SkeletonMap
 from ..retarget.target_rig import TargetRig
 from ..rig.read_armature import read_armature
 from . import session_state
 from .extension import user_dir
 
 BY_HAND = "Chosen by hand"
+# the rows of the list: the body's joints, the fingers after their hand
+ROW_NAMES = tuple(
+    name
+    for joint in canonical_body().joint_names
+    for name in (joint, *(one for one in FINGER_NAMES if joint.endswith("_hand") and one[0] == joint[0]))
+)
 
 
 @contextmanager
@@ -47,7 +53,12 @@ def chosen_map(chosen: Any) -> SkeletonMap | None:
         return None
     base = map_from_record(json.loads(chosen.map_json), "the scene's skeleton map")
     rows = {row.name: tuple(_row_bones(row)) for row in chosen.rows}
-    return replace(base, joints={joint: bones for joint, bones in rows.items() if bones})
+    rows = {**base.fingers, **rows}  # a file of version 0.8 has no rows for fingers
+    return replace(
+        base,
+        joints={joint: bones for joint, bones in rows.items() if bones and joint not in FINGER_NAMES},
+        fingers={finger: rows[finger] for finger in FINGER_NAMES if rows.get(finger)},
+    )
 
 
 def _row_bones(row: Any) -> list[str]:
@@ -68,11 +79,11 @@ def show_detected_map(chosen: Any) -> MapReport:
 
 def fill_rows(chosen: Any, skeleton_map: SkeletonMap, report: MapReport | None, reason: str = BY_HAND) -> None:
     """Show a map in the list; confidence and reasons come from the report where there is one."""
-    matches = {match.joint: match for match in report.matches} if report else {}
+    matches = {match.joint: match for match in (*report.matches, *report.fingers)} if report else {}
     with _filling():
         chosen.rows.clear()
-        for joint in canonical_body().joint_names:
-            bones = tuple(skeleton_map.joints.get(joint, ()))
+        for joint in ROW_NAMES:
+            bones = skeleton_map.row_bones(joint)
             row = chosen.rows.add()
             row.name = joint
             row.bone, row.more = bones[0] if bones else "", ", ".join(bones[1:])
@@ -95,7 +106,7 @@ def apply_edited_map(chosen: Any, skeleton_map: SkeletonMap) -> int:
     """Bring the list to an edited map, remember what changed, and return how many joints did."""
     changed = []
     for row in chosen.rows:
-        bones = tuple(skeleton_map.joints.get(row.name, ()))
+        bones = skeleton_map.row_bones(row.name)
         if tuple(_row_bones(row)) == bones:
             continue
         with _filling():
@@ -116,8 +127,9 @@ def remember_rows(chosen: Any, rows: list[Any]) -> None:
     """Keep corrected joints for every rig with this skeleton; a read-only profile is said and survived."""
     if chosen.armature is None:
         return
-    mapped = sum(bool(row.bone) for row in chosen.rows)
-    chosen.map_summary = f"{chosen.map_label}, corrected by hand: {mapped} of {len(chosen.rows)} joints mapped"
+    joints = [row for row in chosen.rows if row.name not in FINGER_NAMES]
+    mapped = sum(bool(row.bone) for row in joints)
+    chosen.map_summary = f"{chosen.map_label}, corrected by hand: {mapped} of {len(joints)} joints mapped"
     try:
         book = CorrectionFile(corrections_path())
         book.remember(read_armature(chosen.armature), {row.name: tuple(_row_bones(row)) for row in rows})

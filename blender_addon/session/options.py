@@ -7,23 +7,33 @@ from typing import Any
 
 from bpy.types import Context
 
+from ..motion.contact_spans import ContactSpans
+from ..motion.looping import Loop
 from ..properties import active_clip, settings
 from ..retarget.baked_pose import Controls, Placement, RetargetOptions, RootMode, Travel
 from ..retarget.body_parts import BodyPart
 from ..rig.apply_clip import ApplyOptions
 from ..rig.bake import BakeInto, BakeOptions
-from ..rig.prepare_clip import PrepareSettings, part_settings
+from ..rig.prepare_clip import PART_FIELDS, PrepareSettings, part_settings
 from ..rig.prop_targets import HandProp
 from .map_rows import chosen_map
 from .session_state import scene_fps
 
 
-def prepare_settings(cleanup: Any) -> PrepareSettings:
-    """The clean-up panel's settings as `prepare_clip` takes them."""
-    strengths = {part: getattr(cleanup, part) for part in ("root", "torso", "arms", "legs")}
+def prepare_settings(cleanup: Any, spans_s: ContactSpans | None = None) -> PrepareSettings:
+    """The clean-up panel's settings, and contacts edited by hand, as `prepare_clip` takes them."""
+    strengths = {part: getattr(cleanup, part) for part in PART_FIELDS}
     smooth = part_settings(strengths, spikes=cleanup.spikes, gap_s=cleanup.gap_s)
     trim = (cleanup.trim_start_s, cleanup.trim_end_s) if cleanup.use_trim else None
-    return PrepareSettings(smooth, cleanup.ground, trim, math.degrees(cleanup.straighten))
+    return PrepareSettings(
+        smooth,
+        cleanup.ground,
+        trim,
+        math.degrees(cleanup.straighten),
+        spans_s,
+        mirror=cleanup.mirror,
+        loop=Loop[cleanup.loop],
+    )
 
 
 def retarget_options(chosen: Any) -> RetargetOptions:
@@ -36,6 +46,7 @@ def retarget_options(chosen: Any) -> RetargetOptions:
         scale=chosen.scale if chosen.own_scale else None,
         plant_feet=chosen.plant_feet,
         contact_threshold=chosen.contact_threshold,
+        relax_hands=chosen.relax_hands,
     )
 
 
@@ -61,6 +72,8 @@ def apply_options(context: Context) -> ApplyOptions:
         chosen_map(kept.retarget),
         frozenset(BodyPart[name] for name in bake.parts),
         hand_props(kept.retarget),
+        kept.retarget.use_face,
+        kept.retarget.face_table,
     )
 
 

@@ -108,6 +108,17 @@ def show_partial(run: CaptureRun) -> None:
         stop_live()
 
 
+def adopt_active_armature(context: Context) -> None:
+    """Where no armature is chosen, choose the active object if it is one, or the one that deforms it."""
+    chosen, thing = settings(context).retarget, getattr(context, "active_object", None)
+    if chosen.armature is not None or thing is None:
+        return
+    rigs = [thing, *(modifier.object for modifier in thing.modifiers if modifier.type == "ARMATURE")]
+    found = next((rig for rig in rigs if rig is not None and rig.type == "ARMATURE"), None)
+    if found is not None:
+        chosen.armature = found
+
+
 def map_chosen_armature(context: Context) -> None:
     """Map the chosen armature's bones and show the account in the list; a live preview of another rig ends."""
     chosen = settings(context).retarget

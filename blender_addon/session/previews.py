@@ -11,7 +11,9 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
+from ..properties import change_events
 from . import session_state
+from .contact_edit import contact_object
 from .session_state import LiveRetarget
 
 logger = logging.getLogger(__name__)
@@ -46,6 +48,13 @@ def stop_live() -> None:
         _mark_previewed(live, "")
 
 
+def stop_live_view() -> None:
+    """End the view of a live capture; the capture itself goes on."""
+    view, session_state.STATE.live_view = session_state.STATE.live_view, None
+    if view is not None:
+        view.close()
+
+
 def _mark_previewed(live: LiveRetarget, armature: str) -> None:
     """Say in the file which armature holds a preview's pose: undo steps keep it together with the pose."""
     scene: Any = bpy.data.scenes.get(live.scene)
@@ -78,12 +87,25 @@ def on_frame_change(scene: Any, _depsgraph: Any = None) -> None:
 
 
 @persistent
+def on_depsgraph_update(_scene: Any, depsgraph: Any) -> None:
+    """After an edit of the contacts' keys a running preview follows."""
+    state = session_state.STATE
+    if (state.overlay is None and state.live is None) or not depsgraph.id_type_updated("ACTION"):
+        return
+    thing = contact_object(bpy.context)
+    action = thing.animation_data.action if thing is not None and thing.animation_data is not None else None
+    if action is not None and any(update.id.name == action.name for update in depsgraph.updates):
+        change_events.refresh_later()
+
+
+@persistent
 def on_load(_path: Any = None, _other: Any = None) -> None:
     """Another file is to be opened: previews of this one end, and leave no pose in it, for the file may fail to open; a
     running capture goes on.
     """
     stop_overlay()
     stop_live()
+    stop_live_view()
     session_state.STATE.ended_live = None
 
 
@@ -116,6 +138,8 @@ def _show_again() -> None:
 @persistent
 def on_save(_path: Any = None, _other: Any = None) -> None:
     """Before a save the live pose is taken off, so that no file stores a preview."""
+    if session_state.STATE.live_view is not None:
+        session_state.STATE.live_view.put_back()
     if session_state.STATE.live is not None:
         session_state.STATE.live.pose.restore()
         _mark_previewed(session_state.STATE.live, "")
@@ -132,6 +156,7 @@ def on_saved(_path: Any = None, _other: Any = None) -> None:
 
 HANDLERS = (
     ("frame_change_post", on_frame_change),
+    ("depsgraph_update_post", on_depsgraph_update),
     ("load_pre", on_load),
     ("undo_post", on_undo),
     ("redo_post", on_undo),
@@ -148,6 +173,7 @@ def attach() -> None:
 
 def detach() -> None:
     """Take handlers and previews out."""
+    stop_live_view()
     stop_overlay()
     stop_live()
     for name, handler in HANDLERS:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from bpy.types import Context
 
 from ..motion.clip import MotionClip
+from ..motion.resampling import sample_clip
 from ..properties import settings
 from ..rig.apply_clip import Retargeted, bake_prepared_clip, retarget_clip, rig_warnings, scene_from_clip
-from ..rig.bake import BakeReport
+from ..rig.bake import BakeInto, BakeReport
+from ..rig.face_targets import read_face_targets
+from ..rig.read_armature import read_armature
 from . import session_state
 from .clips import cleaned_clip
 from .map_rows import chosen_map
@@ -40,6 +44,23 @@ def bake_active_clip(context: Context) -> BakeReport:
         return bake_prepared_clip(armature, clip, apply_options(context))
 
 
+def apply_pose(context: Context, clip: MotionClip, time_s: float) -> BakeReport:
+    """Put the pose that a clip has at a time onto the chosen armature, keyed at the scene's current frame.
+
+    Keys go into the active action, else into a new one. Raises NoArmatureError, ClipError, and what a bake raises.
+    """
+    armature = _chosen_armature(context)
+    options, frame = apply_options(context), context.scene.frame_current  # type: ignore[union-attr]
+    data = armature.animation_data
+    into = BakeInto.NEW_ACTION if data is None or data.action is None else BakeInto.CURRENT_ACTION
+    keys = replace(options.bake, name="Pose", into=into, frame_start=float(frame))
+    time_s = float(np.clip(time_s, clip.times_s[0], clip.times_s[-1]))
+    at = sample_clip(clip, np.array([time_s]))
+    still = replace(at, header=replace(at.header, is_cyclic=False))
+    with _live_preview_off():
+        return bake_prepared_clip(armature, still, replace(options, bake=keys))
+
+
 def world_matrix(context: Context, clip: MotionClip) -> Any:
     """The matrix (4, 4) from a prepared clip's world, in m, to the scene: to where the chosen armature stands, else as
     the clip has it.
@@ -51,16 +72,23 @@ def world_matrix(context: Context, clip: MotionClip) -> Any:
 
 
 def refresh_warnings(context: Context) -> None:
-    """Read what in the chosen rig's set-up limits the result, for the panel to show before the bake."""
+    """Read what in the chosen rig's set-up limits the result, for the panel to show before the bake.
+
+    While the program fills the map's rows nothing is read: whoever fills them asks once at the end.
+    """
+    if session_state.STATE.filling_map_rows:
+        return
     chosen = settings(context).retarget
-    session_state.STATE.rig_warnings = ()
+    session_state.STATE.rig_warnings, session_state.STATE.face_lines = (), ()
     if chosen.armature is None or not chosen.map_json:
         return
     try:
         skeleton_map = chosen_map(chosen)
         if skeleton_map is not None:
             session_state.STATE.rig_warnings = rig_warnings(chosen.armature, skeleton_map, retarget_options(chosen))
-    except (ValueError, KeyError, TypeError) as fault:
+        found = read_face_targets(chosen.armature, read_armature(chosen.armature), chosen.face_table)
+        session_state.STATE.face_lines = found.lines()
+    except (ValueError, KeyError, TypeError, OSError) as fault:
         session_state.STATE.rig_warnings = (str(fault),)
 
 

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from ..client.backend_setup import SetupRun
 from ..client.capture_run import CaptureRun
 from ..client.link import BackendLink, LinkStatus
+from ..client.live_run import CameraListing, LiveRun
 from ..client.people_search import PeopleSearch
 from ..motion.clip import MotionClip, read_clip
 from ..motion.posing import clip_body, pose_clip
+from ..rig.draw_details import detail_lines
 from ..rig.draw_skeleton import SkeletonOverlay, joint_confidence
 from ..rig.live_pose import LivePose
 
@@ -78,6 +80,8 @@ class ClipOverlay:
         positions = pose_clip(clip).positions_m
         self._joints = positions @ world_matrix[:3, :3].T + world_matrix[:3, 3]
         self._confidence = joint_confidence(clip)
+        lines, self._detail_confidence = detail_lines(clip)
+        self._details = lines @ world_matrix[:3, :3].T + world_matrix[:3, 3]
 
     def show(self, frame: float) -> None:
         """Show the clip's frame nearest to a scene frame; nothing outside the clip."""
@@ -88,6 +92,7 @@ class ClipOverlay:
             return
         row = int(np.abs(self._times_s - time_s).argmin())
         self.overlay.show(self._joints[row], self._confidence[row])
+        self.overlay.show_details(self._details[row], self._detail_confidence[row])
 
 
 @dataclass(slots=True)
@@ -101,7 +106,8 @@ class LiveRetarget:
 
 @dataclass(slots=True)
 class State:
-    """Everything of one Blender run. `capture`, `overlay`, `live` are the running capture and previews, or None.
+    """Everything of one Blender run. `live_capture` is a running live capture, `live_view` its `LiveView`, `cameras`
+    the backend's list. `capture`, `overlay`, `live` are the running capture and previews, or None.
 
     `ended_live` is the last live pose, which knows what was there before it. `finishing` are stopped captures whose
     clip the backend still makes; `news` is what the panel says of the last one. `link_polls` counts how often the link
@@ -114,6 +120,9 @@ class State:
     setup: SetupRun | None = None
     link_polls: int = 0
     capture: CaptureRun | None = None
+    live_capture: LiveRun | None = None
+    live_view: Any = None
+    cameras: CameraListing | None = None
     overlay: ClipOverlay | None = None
     live: LiveRetarget | None = None
     ended_live: LiveRetarget | None = None
@@ -126,6 +135,7 @@ class State:
     bake_lines: list[str] = field(default_factory=list)
     bake_report: Any = None
     rig_warnings: tuple[str, ...] = ()
+    face_lines: tuple[str, ...] = ()
     last_error: str = ""
     link_error: str = ""
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_NOTES))

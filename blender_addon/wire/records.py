@@ -9,13 +9,28 @@ from .fields import unit
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a job's images come from: `kind` is "path", "upload" or (kept free for later) "live"."""
+    """Where a job's images come from: `kind` is "path", "upload" or "live".
+
+    Of a live source `path` is `camera:NAME` or a URL; size and rate are what a camera is asked for, 0: its own choice.
+    """
 
     kind: str
     path: str = ""
     name: str = ""
     size_bytes: int = unit("bytes", 0)
     sha256: str = ""
+    width_px: int = unit("px", 0)
+    height_px: int = unit("px", 0)
+    fps: float = unit("fps", 0.0)
+    record: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInfo:
+    """A camera of the server's machine: `name` for people, `source` for `Source.path`."""
+
+    name: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,10 @@ class SolveOptions:
     """Width of the upright image in which the point of `person` is counted; 0: the video's own."""
     picture_height_px: int = unit("px", 0)
     """Height of that image."""
+    hands: bool = False
+    """Solve the fingers too."""
+    face: bool = False
+    """Solve the face too."""
 
 
 @dataclass(frozen=True, slots=True)

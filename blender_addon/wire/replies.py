@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .fields import Bytes, Floats, Indices, Times, array, unit
-from .records import JobInfo, ResultFile, Worker
+from .records import CameraInfo, JobInfo, ResultFile, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,14 @@ class JobList:
     jobs: tuple[JobInfo, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class CameraList:
+    """The cameras of the server's machine that this client may open."""
+
+    kind: ClassVar[str] = "camera_list"
+    cameras: tuple[CameraInfo, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ResultPart:
     """Bytes of a result file; shorter than asked for at the end of the file."""
@@ -128,6 +136,33 @@ class MotionChunk:
     root_m: Floats = array("float32", ("T", 3), "m")
     joints_camera_m: Floats = array("float32", ("T", 17, 3), "m")
     confidence: Floats = array("float32", ("T",), "1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveFrame:
+    """The newest pose of a live job, or why there is none (NaN then). Frames are dropped, never queued.
+
+    Rotations are local on the canonical body, joint 0 the root orientation in the world (Z up, floor at z = 0).
+    """
+
+    kind: ClassVar[str] = "live_frame"
+    job_id: str
+    number: int
+    state: str
+    frame_index: int
+    rotations_wxyz: Floats = array("float32", ("J", 4), "quaternion")
+    root_m: Floats = array("float32", (3,), "m")
+    joints_camera_m: Floats = array("float32", (17, 3), "m")
+    time_s: float = unit("s", 0.0)
+    arrived_unix_s: float = unit("s", 0.0)
+    confidence: float = 0.0
+    message: str = ""
+    fps: float = unit("fps", 0.0)
+    source_fps: float = unit("fps", 0.0)
+    latency_s: float = unit("s", 0.0)
+    captured: int = 0
+    dropped: int = 0
+    recorded: int = -1
 
 
 @dataclass(frozen=True, slots=True)

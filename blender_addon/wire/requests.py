@@ -56,14 +56,19 @@ class UploadPart:
     data: Bytes = array("uint8", ("N",), "bytes")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LiveFrame:
-    """Kept free for live capture: one upright RGB image. A server without the capability "live" refuses it."""
+@dataclass(frozen=True, slots=True)
+class LiveRecord:
+    """Record a running live job from now on, to its end; the reply is `accepted`."""
 
-    kind: ClassVar[str] = "live_frame"
+    kind: ClassVar[str] = "live_record"
     job_id: str
-    time_s: float
-    image: Bytes = array("uint8", ("H", "W", 3), "sRGB")
+
+
+@dataclass(frozen=True, slots=True)
+class ListCameras:
+    """Ask for the cameras that this client may open; the reply is `camera_list`."""
+
+    kind: ClassVar[str] = "list_cameras"
 
 
 @dataclass(frozen=True, slots=True)

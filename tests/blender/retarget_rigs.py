@@ -40,6 +40,7 @@ def family_armature(family: RigFamily, seed: int) -> BuiltRig:
         _add_bone(armature, truth.root_bone, None, np.zeros(3), np.array([0.0, 0.0, 0.1 * unit]))
     tips = {joint: _joint_bones(armature, truth, joint, places, unit) for joint in truth.joints}
     _add_beside(armature, truth, places, tips, unit)
+    _add_fingers(armature, truth, places, unit)
     for bone in armature.data.edit_bones:
         bone.roll = float(rng.uniform(-math.pi, math.pi))
     bpy.ops.object.mode_set(mode="OBJECT")
@@ -121,7 +122,10 @@ def _add_beside(
             head = places[joint] + (end - places[joint]) * part + aside
             parent = tips[joint] if row.fraction is None else armature.data.edit_bones[tips[joint]].parent.name
             _add_bone(armature, row.bone, parent, head, head + (end - places[joint]) * 0.3)
+    phalanges = set(truth.finger_bones())
     for mark, bone in truth.landmarks.items():
+        if bone in phalanges:
+            continue
         side, finger = mark.split("_")
         hand = places[f"{side}_wrist"]
         along = places[f"{side}_hand"] - hand
@@ -130,6 +134,26 @@ def _add_beside(
         spread = spread if side == "right" else -spread
         head = hand + along * (0.4 if finger == "thumb" else 1.0) + across * spread
         _add_bone(armature, bone, truth.joints[f"{side}_wrist"][-1], head, head + along * 0.3)
+
+
+def _add_fingers(armature: Any, truth: SkeletonMap, places: dict[str, np.ndarray], unit: float) -> None:
+    """Fingers that fan out and are a little bent at rest, the thumb turned into the palm."""
+    for finger, bones in truth.fingers.items():
+        side, _, name = finger.partition("_")
+        hand, along = places[f"{side}_wrist"], places[f"{side}_hand"] - places[f"{side}_wrist"]
+        size = float(np.linalg.norm(along))
+        along = along / size
+        to_thumb = np.cross(along, [0.0, 0.0, 1.0]) * (-1.0 if side == "right" else 1.0)
+        palm = np.cross(along, to_thumb) * (-1.0 if side == "right" else 1.0)
+        aside = {"thumb": 0.5, "index": 0.28, "middle": 0.09, "ring": -0.09, "little": -0.28}[name]
+        head = hand + along * size * (0.35 if name == "thumb" else 0.95) + to_thumb * aside * size
+        direction = along + to_thumb * aside * (1.6 if name == "thumb" else 0.5)
+        above = truth.joints[f"{side}_wrist"][-1]
+        for bone in bones:
+            direction = direction + palm * 0.12
+            tail = head + direction / np.linalg.norm(direction) * 0.03 * unit
+            _add_bone(armature, bone, above, head, tail)
+            head, above = tail, bone
 
 
 def import_character(path: Path, scratch: Path) -> Any:

@@ -14,10 +14,10 @@ from mathutils import Matrix
 from readers import read_bvh, read_glb
 from rigs import canonical_armature
 
-from blender_addon.motion.export_formats import EXPORT_FORMATS
+from blender_addon.motion.export_formats import EXPORT_FORMATS, Engine
 from blender_addon.rig import actions
 from blender_addon.rig.actions import Channel, bone_path
-from blender_addon.rig.export_action import Engine, ExportError, ExportOptions, action_range, export_action
+from blender_addon.rig.export_action import ExportError, ExportOptions, action_range, export_action
 
 FRAMES = 24
 

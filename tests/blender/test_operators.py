@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +291,41 @@ def test_versions_are_compared(addon: Any) -> None:
     assert mismatch("0.1.0", "0.0.0") == ""  # from a checkout
     assert mismatch("0.2.0", "0.1.7").endswith("update the backend")
     assert mismatch("0.1.0", "1.0.0").endswith("update the extension")
+
+
+def test_a_face_goes_in_and_out_as_a_table(ready: Any, tmp_path: Path) -> None:
+    from blender_addon.motion.face import FACE_WEIGHT_NAMES
+    from blender_addon.motion.live_link import read_live_link, write_live_link
+    from tests.retarget.hand_motion import face_of
+
+    wave = 0.5 - 0.5 * np.cos(np.arange(60) * 0.2)
+    table = tmp_path / "talk.csv"
+    table.write_text(write_live_link(np.arange(60) / 60, face_of({"jawOpen": wave}, 60), 60.0), encoding="utf-8")
+    with pytest.raises(RuntimeError, match="no face"):
+        bpy.ops.marionet.export_face(filepath=str(tmp_path / "none.csv"))
+    assert bpy.ops.marionet.import_face(filepath=str(table)) == {"FINISHED"}
+    assert len(ready.clips) == 2
+    assert ready.clips[ready.clip_index].name.endswith("talk")
+    assert bpy.ops.marionet.export_face(filepath=str(tmp_path / "out.csv")) == {"FINISHED"}
+    times_s, face = read_live_link((tmp_path / "out.csv").read_text(encoding="utf-8"))
+    jaw = face.weights[:, FACE_WEIGHT_NAMES.index("jawOpen")]
+    assert np.abs(jaw[1:20] - np.interp(times_s[1:20], np.arange(60) / 60, wave)).max() < 0.01
+    bad = tmp_path / "bad.csv"
+    bad.write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="no weight"):
+        bpy.ops.marionet.import_face(filepath=str(bad))
+
+
+def test_the_preview_draws_fingers_and_a_face(ready: Any, state: Any, tmp_path: Path) -> None:
+    from blender_addon.motion.clip import read_clip, write_clip
+    from tests.retarget.hand_motion import face_of, random_hands
+
+    clip = read_clip(Path(ready.clips[0].filepath))
+    path = tmp_path / "full.npz"
+    write_clip(replace(clip, hands=random_hands(1, len(clip)), face=face_of({"jawOpen": 0.5}, len(clip))), path)
+    bpy.ops.marionet.toggle_skeleton()
+    assert state.overlay.overlay.visible_lines == 0
+    bpy.ops.marionet.import_clip(filepath=str(path))
+    bpy.ops.marionet.toggle_skeleton()
+    bpy.ops.marionet.toggle_skeleton()
+    assert state.overlay.overlay.visible_lines == 40 + 14

@@ -69,7 +69,16 @@ def test_lists_draw_and_search(extension: str, clip_file: Path) -> None:
     clips = bpy.types.MARIONET_UL_clips
     clips.draw_item(SimpleNamespace(), bpy.context, StandInLayout(log), kept, kept.clips[0], 0, kept, "clip_index")
     shown = [arguments["text"] for name, _, arguments in log if name == "label"]
-    assert len(rows) == 24
+    assert len(rows) == 34
+    everything = SimpleNamespace(filter_name="", bitflag_filter_item=1 << 30)
+    for left, expected in ((False, 24), (True, 29)):
+        kept.retarget.show_left_fingers = left
+        flags, _ = panel.filter_items(everything, bpy.context, kept.retarget, "rows")
+        assert sum(map(bool, flags)) == expected
+    names = [row.name for row in rows]
+    assert names[names.index("left_hand") + 1 :][:5] == [
+        f"left_{f}" for f in ("thumb", "index", "middle", "ring", "little")
+    ]
     assert {"L Upper Arm", "R Shin", "Hips", "left_shoulder"} <= set(shown)
     search = SimpleNamespace(filter_name="knee", bitflag_filter_item=1 << 30)
     flags, _ = panel.filter_items(search, bpy.context, kept.retarget, "rows")

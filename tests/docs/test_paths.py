@@ -21,6 +21,16 @@ def test_named_files_exist(page: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_modules_that_are_named_without_their_folder_exist(page: Path) -> None:
+    if page.name == "CHANGELOG.md":
+        pytest.skip("it names what was there")
+    known = {path.name for folder in ("backend", "blender_addon", "tools", "tests", "benchmarks") for path in
+             (ROOT / folder).rglob("*.py")}  # fmt: skip
+    named = set(re.findall(r"`([a-z0-9_]+\.py)`", page.read_text(encoding="utf-8")))
+    assert sorted(named - known) == []
+
+
 def test_the_pages_name_files_at_all() -> None:
     assert sum(len(NAMED.findall(page.read_text(encoding="utf-8"))) for page in PAGES) > 40
 

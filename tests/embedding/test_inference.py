@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from backend.camera.virtual_camera import roll_matrix
 from backend.embedding.features import WINDOW, LandmarkWindow, tower_input
+from backend.embedding.fit_terms import Evidence, RefineSettings
 from backend.embedding.keypoints import KEYPOINT_NAMES, MIRROR
-from backend.embedding.refine import Evidence, RefineSettings, initial_root, refine_poses
+from backend.embedding.refine import initial_root, refine_poses
 from backend.embedding.shape import bone_scales_from_proportions
 from backend.embedding.skeleton import make_skeleton, point_jacobian, pose_skeleton, rotvec_to_matrix, turned
 from backend.embedding.smooth_evidence import smoothed

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from backend.embedding.fit_terms import Evidence, RefineSettings
 from backend.embedding.keypoint_weights import steady_weight
 from backend.embedding.pose_model import PoseOptions, load_model
-from backend.embedding.refine import Evidence, RefineSettings
 from backend.embedding.skeleton import Skeleton, make_skeleton, pose_skeleton, rotvec_to_matrix
 from backend.types import Intrinsics, PersonTrack
 from blender_addon.motion.body import BodyShape, canonical_body

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from backend.embedding.features import PROPORTIONS, pose_features
-from backend.embedding.refine import Evidence, RefineSettings, refine_poses
+from backend.embedding.fit_terms import Evidence, RefineSettings
+from backend.embedding.refine import refine_poses
 from backend.embedding.shape import bone_scales_from_proportions, reshaped_joints
 from backend.embedding.skeleton import joint_limits, make_skeleton, matrix_to_rotvec, pose_skeleton
 from blender_addon.motion.body import BodyShape, canonical_body

@@ -66,7 +66,7 @@ def _walker(frames: int = 60) -> tuple[PersonTrack, Intrinsics, np.ndarray]:
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_onnx_and_torch_give_the_same_embedding(device: str) -> None:
     pytest.importorskip("torch")
-    from backend.embedding.towers_torch import torch_towers
+    from backend.embedding.torch_runtime import torch_towers
 
     weights = read_towers(_TOWERS)
     rng = np.random.default_rng(0)

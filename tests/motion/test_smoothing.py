@@ -140,7 +140,9 @@ def test_every_joint_and_every_field_has_a_part() -> None:
     parts = part_joints(canonical_body().joint_names)
     covered = np.sort(np.concatenate(list(parts.values())))
     np.testing.assert_array_equal(covered, np.arange(len(canonical_body().joint_names)))
-    assert set(parts) | {"root_horizontal", "root_height"} == {field.name for field in fields(PartFilters)}
+    assert set(parts) | {"root_horizontal", "root_height", "fingers", "face"} == {
+        field.name for field in fields(PartFilters)
+    }
 
 
 def test_a_part_can_be_smoothed_by_itself() -> None:

@@ -6,17 +6,24 @@ import numpy as np
 
 from backend.networks.graph import (
     Add,
+    ChannelNorm,
     Concat,
     Conv,
     DepthToSpace,
+    FirstRow,
     Flatten,
     MaxPool,
     NetworkGraph,
     PadChannels,
     PadSpace,
+    PRelu,
+    PrependRow,
     Provenance,
+    Relu,
     Resize,
     Sigmoid,
+    SpaceMean,
+    SwapRows,
 )
 
 
@@ -35,6 +42,9 @@ def small_network() -> NetworkGraph:
         "int8_weight": rng.integers(-127, 128, (8, 6, 1, 1), dtype=np.int8),
         "int8_weight.scale": rng.uniform(0.001, 0.01, 8).astype(np.float32),
         "int8_bias": rng.normal(0, 1, 8).astype(np.float32),
+        "slope": normal(8),
+        "gain": normal(8),
+        "row": normal(8),
     }
     operations = (
         Conv(("x",), "first", "first_weight", "first_bias", (2, 2), (0, 0, 1, 1), 1, "relu6"),
@@ -52,8 +62,18 @@ def small_network() -> NetworkGraph:
         Flatten(("sum",), "rows", (96, 4)),
         Flatten(("small",), "few", (24, 4)),
         Concat(("rows", "few"), "pooled", 1),
+        PRelu(("wide",), "bent", "slope"),
+        Relu(("bent",), "clipped"),
+        SwapRows(("clipped",), "swapped"),
+        ChannelNorm(("swapped",), "normed", "gain", 1e-3),
+        SpaceMean(("normed",), "mean"),
+        PrependRow(("mean",), "token", "row"),
+        FirstRow(("token",), "first_row"),
+        Flatten(("token",), "tokens", (2, 8)),
     )
-    outputs = {name: name for name in ("pooled", "spread", "chance", "near", "smooth", "centre")}
+    outputs = {
+        name: name for name in ("pooled", "spread", "chance", "near", "smooth", "centre", "bent", "tokens", "first_row")
+    }
     return NetworkGraph(
         "small", "x", 16, 2 / 255, -1.0, operations, outputs, arrays,
         Provenance("made up", "none", "0" * 64, "Apache-2.0", "nobody"),

@@ -34,6 +34,10 @@ def _images(side: int, count: int = 2) -> np.ndarray:
     return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC) for image in coarse])
 
 
+def _face_points(points: int) -> np.ndarray:
+    return np.random.default_rng(4).normal(0.0, 0.8, (2, points, 2)).astype(np.float32)
+
+
 def _gap(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one - other).max() / max(np.abs(other).max(), 1e-3))
 
@@ -47,8 +51,14 @@ def test_every_operation_is_the_same_in_both_runtimes(small: NetworkGraph) -> No
     assert shapes == {
         "pooled": (3, 120, 4), "spread": (3, 2, 16, 16), "chance": (3, 8, 15, 15),
         "near": (3, 8, 9, 7), "smooth": (3, 8, 7, 9), "centre": (3, 8, 6, 10),
+        "bent": (3, 8, 8, 8), "tokens": (3, 2, 8), "first_row": (3, 8, 1, 1),
     }  # fmt: skip
     assert all(_gap(ours[name], twin[name]) < 1e-5 for name in twin)
+    # the constant row stands before the mean of normalised channels
+    row = small.arrays["row"]
+    assert np.abs(ours["first_row"] - row[None, :, None, None]).max() < 1e-6
+    assert np.abs(ours["tokens"][:, 0] - row).max() < 1e-6
+    assert ours["bent"].min() < 0
 
 
 def test_first_convolution_by_hand(small: NetworkGraph) -> None:
@@ -74,7 +84,8 @@ def test_first_convolution_by_hand(small: NetworkGraph) -> None:
 def test_shipped_networks_agree(name: str, device: str) -> None:
     pytest.importorskip("torch")
     network = load_network(name)
-    images = _images(network.input_size)
+    points = network.graph.input_points
+    images = _face_points(points) if points else _images(network.input_size)
     ours, twin = network.run(images), load_network(name, RuntimeOptions(device)).run(images)
     assert set(ours) == set(twin)
     for output in set(twin) - {"presence"}:  # a probability near 0 on images of nobody: compared absolutely
@@ -108,7 +119,7 @@ def test_wrong_images_and_names_are_refused(small: NetworkGraph) -> None:
         np.zeros((1, 16, 16, 3), np.float32),
         np.zeros((0, 16, 16, 3), np.uint8),
     ):
-        with pytest.raises(BadInputError, match="wants uint8 images"):
+        with pytest.raises(BadInputError, match="wants uint8"):
             network.run(images)
     with pytest.raises(BadInputError, match="no outputs"):
         open_network(small, RuntimeOptions(), ["dreams"])

@@ -48,7 +48,7 @@ _ODD_BYTES = (
     b'{"kind":"hello","id":"1","fields":' + b"[" * 50_000,
     b'{"kind":"hello","id":"1","fields":{"token":' + b'{"a":' * 40_000 + b"1" + b"}" * 40_002,
     b'{"kind":"ping","id":"1","fields":{},"arrays":[],"more":' + b"9" * 200_000 + b"}",
-    b'{"kind":"live_frame","id":"1","fields":{"job_id":"","time_s":1e99999},"arrays":[]}',
+    b'{"kind":"live_record","id":"1","fields":{"job_id":1e99999},"arrays":[]}',
     *(b"", b"\0", b"{", b"}", b"[" * 5000, b"null", b"\xff\xfe", b'{"kind": 1}', b"NaN", b"MRNT", b"\x80" * 300),
 )
 
@@ -64,7 +64,7 @@ def examples() -> list[list[bytes]]:
         wire.Submit(_JOB, source),
         wire.Submit(_JOB, wire.Source("upload", "", "v.mp4", 64, "0" * 64)),
         wire.UploadPart(_JOB, 0, data),
-        wire.LiveFrame(_JOB, 0.5, data[:48].reshape(4, 4, 3)),
+        wire.LiveRecord(_JOB),
         wire.Watch(_JOB, 1, 2),
         wire.Cancel(_JOB),
         wire.ListJobs(),

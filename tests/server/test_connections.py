@@ -7,7 +7,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,8 +15,11 @@ import pytest
 import zmq
 
 from backend.server.connections import Connections, connection_limit, raise_descriptor_limit
+from backend.server.job_store import JobStore
+from backend.server.upload_cache import UploadCache
 from blender_addon.wire import messages as wire
 from tests.server.harness import Backend, Peer, running, script, wait_for
+from tests.server.test_lasting import done_job
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="descriptors are limited on POSIX systems only")
 
@@ -51,7 +54,8 @@ def is_closed(raw: socket.socket) -> bool:
 
 def solves(peer: Peer, video: Path) -> bool:
     job_id = uuid.uuid4().hex
-    peer.submit(job_id, video)
+    reply = peer.submit(job_id, video)
+    assert not isinstance(reply, wire.Refused), reply
     return isinstance(peer.until_end(job_id)[1], wire.Done)
 
 
@@ -152,3 +156,38 @@ def test_limits_leave_descriptors_for_the_server() -> None:
     import resource
 
     assert raise_descriptor_limit() == resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 1024
+
+
+def test_a_job_is_kept_although_a_flood_took_every_descriptor(tmp_path: Path) -> None:
+    """The store has descriptors freed and goes on, from the record to the result."""
+    import resource
+
+    store = JobStore(tmp_path / "jobs", UploadCache(tmp_path / "uploads", 0.0, 0))
+    flood: list[int] = []
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    freed = []
+
+    def take_all() -> None:
+        with suppress(OSError):
+            while True:
+                flood.append(os.open(os.devnull, os.O_RDONLY))
+
+    def free() -> None:
+        take_all()
+        freed.append(len(flood))
+        for _ in range(3):
+            os.close(flood.pop())
+
+    store.free_descriptors = free
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        take_all()
+        record = done_job(store, time.time())
+        read = store.read_result(record.job_id, "clip.npz", 0, 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in flood:
+            os.close(descriptor)
+    assert freed
+    assert read == b"clip"
+    assert store.load() == [record]

@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import pytest
 from backend.bank.bank_file import read_bank
 from backend.bank.large import LargeSettings, build_large_bank
 from backend.embedding.model_files import BANK_FILE, TOWERS_FILE, WEIGHTS_DIR
-from backend.embedding.tower_weights import read_towers
+from backend.embedding.tower_weights import read_towers, write_towers
 from backend.embedding.towers_onnx import Towers
 from blender_addon.motion.clip import read_clip
 from blender_addon.wire import messages as wire
@@ -176,11 +177,18 @@ def _middle_of_the_person(peer: Peer) -> str:
     return f"{x:.1f},{y:.1f}@5"
 
 
-def test_a_backend_with_a_bank_of_ones_own(tmp_path: Path) -> None:
-    towers = Towers(read_towers(WEIGHTS_DIR / TOWERS_FILE))
+def test_a_backend_with_temporal_towers_and_a_bank_of_ones_own(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from backend.embedding.temporal_tower import TemporalSizes, TemporalTower, temporal_weights
+
+    torch.manual_seed(0)
+    shipped = read_towers(WEIGHTS_DIR / TOWERS_FILE)
+    image = temporal_weights(TemporalTower(TemporalSizes(24, 1, 8, 48, 2, 32)))
+    write_towers(replace(shipped, image=image), tmp_path / "towers.safetensors")
     poses = read_bank(WEIGHTS_DIR / BANK_FILE).candidates.rotations_wxyz[:300]
-    build_large_bank(poses, towers, LargeSettings(1500, 5), tmp_path / "bank", {})
-    program = ("-m", "backend", "serve", "--bank", str(tmp_path / "bank"))
+    build_large_bank(poses, Towers(shipped), LargeSettings(1500, 5), tmp_path / "bank", {})
+    own = ("--towers", str(tmp_path / "towers.safetensors"), "--bank", str(tmp_path / "bank"))
+    program = ("-m", "backend", "serve", *own)
     backend, job_id = Backend(tmp_path / "backend", program=program).start(), uuid.uuid4().hex
     try:
         with Peer(backend.info) as peer:
@@ -191,6 +199,7 @@ def test_a_backend_with_a_bank_of_ones_own(tmp_path: Path) -> None:
     finally:
         assert backend.stop() == 0
     assert clip.header.model.endswith("-1500")
+    assert read_towers(tmp_path / "towers.safetensors").image_hash[:8] in clip.header.model
 
 
 def test_a_backend_whose_bank_is_none_does_not_start(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_welcome_says_versions_and_capabilities(backend: Backend) -> None:
         welcome = peer.ask(wire.Hello(backend.info.token, "test"))
     assert isinstance(welcome, wire.Welcome)
     assert (welcome.protocol_major, welcome.protocol_minor) == (wire.PROTOCOL_MAJOR, wire.PROTOCOL_MINOR)
-    assert welcome.capabilities == ("path", "upload", "preview", "people")
+    assert welcome.capabilities == ("path", "upload", "preview", "people", "live")
     assert welcome.max_jobs == 8
     assert welcome.max_frames == 5000
 
@@ -168,9 +168,9 @@ def test_queue_is_bounded(peer: Peer, tmp_path: Path) -> None:
         (wire.Submit("x" * 32, wire.Source("path", "/v.mp4")), "bad_request"),
         (wire.Submit("../../../etc/passwd", wire.Source("path", "/v.mp4")), "bad_request"),
         (wire.Submit("a" * 32, wire.Source("path", "relative.mp4")), "bad_source"),
-        (wire.Submit("a" * 32, wire.Source("live")), "unsupported"),
+        (wire.Submit("a" * 32, wire.Source("live")), "bad_source"),
         (wire.Submit("a" * 32, wire.Source("shell", "rm -rf /")), "unsupported"),
-        (wire.LiveFrame("a" * 32, 0.0, np.zeros((2, 2, 3), np.uint8)), "unsupported"),
+        (wire.LiveRecord("a" * 32), "unknown_job"),
         (wire.Watch("a" * 32), "unknown_job"),
         (wire.Cancel("a" * 32), "unknown_job"),
         (wire.Release("a" * 32), "unknown_job"),

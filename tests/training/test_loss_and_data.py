@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 
-from backend.datasets.motion import Motion, mirror_pose  # noqa: E402
+from backend.datasets.motion import Motion  # noqa: E402
 from backend.embedding.features import WINDOW  # noqa: E402
 from backend.embedding.towers_torch import TowerSizes  # noqa: E402
 from backend.training.checkpoint import folded_weights  # noqa: E402
@@ -21,6 +21,7 @@ from backend.training.simulate import SimulationSettings, simulate_batch  # noqa
 from backend.training.trainer import TrainerSettings, TrainOutputs, load_checkpoint, new_state, train  # noqa: E402
 from backend.training.working_set import WorkingSet  # noqa: E402
 from blender_addon.motion.body import canonical_body, forward_kinematics  # noqa: E402
+from blender_addon.motion.mirroring import mirror_pose  # noqa: E402
 from blender_addon.motion.rotations import rotvec_to_quaternion  # noqa: E402
 
 

@@ -133,7 +133,9 @@ from backend.training.parallel import join_ranks
 from backend.training.trainer import TrainerSettings, new_state
 
 torch.set_num_threads(1)
-with join_ranks("cpu") as ranks:
+
+
+def measure(ranks):
     settings = TrainerSettings()
     state = new_state(TowerSizes(16, 16, 4), settings)
     objective = ranks.joined(Objective(state.image, state.pose, settings, False))
@@ -155,6 +157,10 @@ with join_ranks("cpu") as ranks:
     Objective(alone.image, alone.pose, settings, False)(again, torch.randn(20, 17, 3)).loss.backward()
     own = alone.image.entry.linear.weight.grad
     torch.save((shared, own, ranks.agreed(float(ranks.rank + 7))), f"{sys.argv[1]}/rank{ranks.rank}.pt")
+
+
+with join_ranks("cpu") as ranks:
+    measure(ranks)
 """
 
 

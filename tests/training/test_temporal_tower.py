@@ -16,11 +16,15 @@ from backend.datasets import read_library  # noqa: E402
 from backend.datasets.motion import Motion  # noqa: E402
 from backend.embedding.ray_joints import RAY_VALUES, joint_image_map, ray_joints_m  # noqa: E402
 from backend.embedding.temporal_tower import TOKEN_FRAMES, TemporalSizes, TemporalTower  # noqa: E402
-from backend.embedding.towers_torch import TowerSizes  # noqa: E402
-from backend.embedding.window_offsets import DENSE_OFFSETS, LONG_OFFSETS  # noqa: E402
-from backend.errors import BadInputError  # noqa: E402
+from backend.embedding.tower_weights import POSE_LAYERS, Dense, read_towers, write_towers  # noqa: E402
+from backend.embedding.towers_onnx import Towers  # noqa: E402
+from backend.embedding.towers_torch import PoseTower, TowerSizes  # noqa: E402
+from backend.embedding.window_offsets import DENSE_OFFSETS, LONG_OFFSETS, ImageLayout  # noqa: E402
+from backend.errors import BadInputError, WeightsError  # noqa: E402
 from backend.evaluation.exact_keypoints import exact_keypoint_errors  # noqa: E402
-from backend.training.checkpoint import CheckpointError, read_trained_towers  # noqa: E402
+from backend.training.checkpoint import CheckpointError, new_state, read_trained_towers, start_from  # noqa: E402
+from backend.training.kept_pose_tower import keep_pose_tower  # noqa: E402
+from backend.training.landmark_noise import correlated  # noqa: E402
 from backend.training.motion_truth import joint_motion  # noqa: E402
 from backend.training.pool import motion_pool  # noqa: E402
 from backend.training.run import TrainRequest, run_training  # noqa: E402
@@ -127,7 +131,7 @@ def trained(mocap, tmp_path_factory) -> Path:
     request = TrainRequest(mocap, folder, _SETTINGS, _SIZES, exact_keypoints=True, checkpoint_steps=40)
     done = run_training(request, lambda now, begun: None, lambda text: None)
     assert done.step == 120
-    assert done.weights is None
+    assert done.weights.layout is ImageLayout.TEMPORAL
     return folder
 
 
@@ -154,13 +158,42 @@ def test_checkpoints_of_the_other_tower_are_refused(trained, mocap) -> None:
         run_training(TrainRequest(mocap, trained, _SETTINGS, TowerSizes()), lambda now, begun: None, print)
 
 
-def test_what_the_temporal_tower_cannot_begin_with_is_refused(mocap, tmp_path) -> None:
-    for changes, words in (
-        ({"renders": (tmp_path,)}, "renders"),
-        ({"start": tmp_path / "towers.safetensors"}, "folding image tower"),
-    ):
-        with pytest.raises(BadInputError, match=words):
-            run_training(TrainRequest(mocap, tmp_path, _SETTINGS, _SIZES, **changes), lambda now, begun: None, print)
+def test_a_run_writes_towers_that_a_run_begins_with(trained, mocap, tmp_path) -> None:
+    towers = read_trained_towers(trained / "checkpoint.pt")
+    batch = _batch(16)
+    with torch.no_grad():
+        expected = towers.image(torch.from_numpy(batch.frames), torch.from_numpy(batch.context)).joints_m.numpy()
+    written = Towers(read_towers(trained / "towers.safetensors")).embed_images(batch)
+    assert np.abs(written.joints_m - expected).max() < 2e-3
+    told: list[str] = []
+    request = TrainRequest(mocap, tmp_path, replace(_SETTINGS, steps=1), _SIZES, start=trained / "towers.safetensors")
+    assert run_training(request, lambda now, begun: None, told.append).step == 1
+    assert told == [f"beginning with the towers of {trained / 'towers.safetensors'}"]
+    with pytest.raises(WeightsError, match="temporal image tower"):
+        run_training(replace(request, output=tmp_path / "f", sizes=TowerSizes()), lambda now, begun: None, print)
+
+
+def test_the_pose_tower_of_a_file_is_kept_and_scores_stay(trained, mocap, tmp_path) -> None:
+    other = PoseTower(_SIZES)
+    layers = {name: other.get_submodule(name) for name in POSE_LAYERS}
+    pose = {name: Dense(one.weight.detach().numpy().T, one.bias.detach().numpy()) for name, one in layers.items()}
+    write_towers(replace(read_towers(trained / "towers.safetensors"), pose=pose), tmp_path / "other.safetensors")
+    kept = read_towers(tmp_path / "other.safetensors")
+    state = start_from(new_state(_SIZES, _SETTINGS), trained / "checkpoint.pt")
+    before, batch = read_trained_towers(trained / "checkpoint.pt"), _batch(64)
+    poses = torch.from_numpy(batch.pose_m)
+    explained = keep_pose_tower(state, kept, poses.repeat(4, 1, 1) + 0.05 * torch.randn(256, 17, 3))
+    assert 0.5 < explained <= 1.0
+    seen = torch.from_numpy(batch.frames), torch.from_numpy(batch.context)
+    with torch.no_grad():
+        old = before.image(*seen).embedding @ before.pose(poses).T
+        new = state.image_average.eval()(*seen).embedding @ state.pose_average(poses).T
+    old, new = old - old.mean(1, keepdim=True), new - new.mean(1, keepdim=True)
+    assert float((old * new).sum() / (old.norm() * new.norm())) > 0.8
+    request = TrainRequest(
+        mocap, tmp_path / "run", replace(_SETTINGS, steps=3), _SIZES, pose_tower=tmp_path / "other.safetensors"
+    )
+    assert run_training(request, lambda now, begun: None, lambda text: None).weights.pose_hash == kept.pose_hash
 
 
 def test_the_command_measures_a_checkpoint(trained, mocap, capsys, monkeypatch) -> None:
@@ -175,3 +208,33 @@ def test_the_command_measures_a_checkpoint(trained, mocap, capsys, monkeypatch) 
     table = capsys.readouterr().out
     assert "held-out" in table
     assert "training" in table
+
+
+def test_the_embedding_alone_is_trained_where_that_is_asked(trained, mocap, tmp_path) -> None:
+    start = trained / "towers.safetensors"
+    request = TrainRequest(mocap, tmp_path, replace(_SETTINGS, steps=3), _SIZES, start=start, only_embedding=True)
+    after = run_training(request, lambda now, begun: None, lambda text: None).weights
+    before = read_towers(start)
+    for name, layer in before.image.items():
+        same = np.allclose(after.image[name].weight, layer.weight, atol=1e-6)
+        assert same is (name not in {"embed_hidden", "embed"}), name
+    with pytest.raises(BadInputError, match="no towers"):
+        run_training(replace(request, start=None, output=tmp_path / "new"), lambda now, begun: None, print)
+
+
+def test_errors_of_frames_far_apart_correlate_less() -> None:
+    time = np.array([0, 1, 7])
+    noise = correlated(np.random.default_rng(0), (20_000, 3), 0.8, time)
+    assert noise.std(axis=0) == pytest.approx([1.0, 1.0, 1.0], abs=0.02)
+    assert np.corrcoef(noise.T)[0, 1:] == pytest.approx([0.8, 0.8**7], abs=0.02)
+
+
+def test_windows_with_errors_lack_frames_as_short_clips_do() -> None:
+    batch = _batch(400, exact_keypoints=False)
+    present = batch.frames[..., -1] > 0.5
+    middle = len(LONG_OFFSETS) // 2
+    assert present[:, middle].all()
+    assert 0.15 < present[:, [0, -1]].mean() < 0.9
+    assert (np.abs(np.diff(present, axis=1)).sum(axis=1) <= 2).all()  # without gaps
+    first = present.argmax(axis=1)
+    assert (batch.frames[np.arange(400), 0, :66] == batch.frames[np.arange(400), first, :66]).all()

@@ -20,6 +20,7 @@ from backend.errors import BadInputError, VideoError
 from backend.types import Frame
 from backend.video import CutDetector, VideoOptions, open_video, parse_range, probe
 from backend.video.prefetch import Prefetcher
+from backend.video.sequence import STILL_FRAMES
 
 
 def times_of(path: Path, **options) -> list[float]:
@@ -310,3 +311,12 @@ def test_memory_is_bounded_for_large_images(write_video):
             peak = max(peak, process.memory_info().rss - before)
     # 40 images are 1 GB; the queue may hold 96 MB, the decoder's own references as much again
     assert peak < (600 if sys.platform == "win32" else 450) * 2**20
+
+
+def test_a_single_image_is_a_short_still_video(tmp_path):
+    path = tmp_path / "pose.png"
+    cv2.imwrite(str(path), np.full((48, 64, 3), (10, 120, 200), np.uint8))
+    frames = list(open_video(path).frames())
+    assert probe(path).frame_count == STILL_FRAMES
+    assert [frame.index for frame in frames] == list(range(STILL_FRAMES))
+    assert all(np.array_equal(frame.image, frames[0].image) for frame in frames)

@@ -9,9 +9,9 @@ import bpy
 from bpy.types import Context, Event
 from bpy_extras.io_utils import ExportHelper
 
-from ...motion.export_formats import DEFAULT_FORMAT, EXPORT_FORMATS, all_endings
+from ...motion.export_formats import DEFAULT_FORMAT, EXPORT_FORMATS, Engine, all_endings
 from ...properties import settings
-from ...rig.export_action import Engine, ExportOptions, export_action
+from ...rig.export_action import ExportOptions, export_action
 from ...session import session_state
 from ...session.preview_control import refresh_previews
 from ...session.previews import stop_live
@@ -46,7 +46,8 @@ class MARIONET_OT_bake(bpy.types.Operator):
         state.note(report.headline())
         if settings(context).bake.set_range:
             scene = context.scene
-            scene.frame_start, scene.frame_end = report.frame_start, max(report.frame_end, report.frame_start)
+            last = report.frame_end - 1 if report.is_cyclic else report.frame_end  # a loop's last frame is its first
+            scene.frame_start, scene.frame_end = report.frame_start, max(last, report.frame_start)
         context.scene.frame_set(report.frame_start)
         refresh_previews(context)
         self.report({"WARNING"} if report.warnings else {"INFO"}, report.headline())

@@ -12,18 +12,21 @@ from bpy_extras.io_utils import ImportHelper
 from ...motion.clip import ClipError
 from ...properties import active_clip, settings
 from ...rig.camera_background import CameraError, CameraPlacement, make_camera, show_video
-from ...rig.sample import SAMPLE_VIDEO, SampleError, frame_things, load_sample_rig, sample_clip_path
+from ...rig.sample import SAMPLE_VIDEO, frame_things, load_sample_rig, sample_clip_path
 from ...rig.video_rotation import turns_left_out
 from ...session import session_state
 from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
-from ...session.preview_control import cover_clip, show_live, show_overlay
+from ...session.contact_edit import drop_contacts
+from ...session.motion_sources import ALL_ENDINGS, import_motion
+from ...session.preview_control import adopt_active_armature, cover_clip, show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
-from ...session.retargeting import world_matrix
+from ...session.retargeting import apply_pose, world_matrix
 from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
+from .motion_sources import told_of_clips
 
 
 class MARIONET_OT_import_clip(bpy.types.Operator, ImportHelper):
-    """Import clip files that were solved elsewhere, on the command line or by a colleague"""
+    """Import clips, and motion of other tools: BVH, SMPL and SMPL-X (.npz, .pt), FBX, glTF; several files at once"""
 
     bl_idname = "marionet.import_clip"
     bl_label = "Import Clip"
@@ -33,7 +36,9 @@ class MARIONET_OT_import_clip(bpy.types.Operator, ImportHelper):
         filepath: str  # a property of the helper
 
     filename_ext = ".npz"
-    filter_glob: bpy.props.StringProperty(default="*.npz", options={"HIDDEN"})
+    filter_glob: bpy.props.StringProperty(
+        default=";".join(f"*{ending}" for ending in ALL_ENDINGS), options={"HIDDEN"}, maxlen=255
+    )
     files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
     directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
 
@@ -46,26 +51,26 @@ class MARIONET_OT_import_clip(bpy.types.Operator, ImportHelper):
     def execute(self, context: Context) -> OperatorResult:
         chosen = [Path(self.directory) / item.name for item in self.files if item.name]
         paths = chosen or [Path(bpy.path.abspath(self.filepath))]
-        try:
-            for path in paths:
-                session_state.STATE.forget_clip(path)
-                clip = session_state.STATE.load_clip(path).clip
-                name = enter_clip(context.scene, path, path.stem, clip.header.source)
-        except FileNotFoundError:
-            return report_fault(self, ClipError(f"There is no file {path}"))
-        except FAULTS as fault:
-            return report_fault(self, fault)
-        self.report({"INFO"}, f"{name}: {len(clip)} frames, {clip.times_s[-1] - clip.times_s[0]:.2f} s")
-        return {"FINISHED"}
+        names, faults = [], []
+        for path in paths:
+            try:
+                names += import_motion(context.scene, path)
+            except FileNotFoundError:
+                faults.append(str(ClipError(f"There is no file {path}")))
+            except FAULTS as fault:
+                faults.append(str(fault))
+        if names:
+            adopt_active_armature(context)
+        return told_of_clips(self, context, names, faults)
 
 
 class MARIONET_FH_clip(bpy.types.FileHandler):
     """Clip files dropped into the viewport."""
 
     bl_idname = "MARIONET_FH_clip"
-    bl_label = "Marionet clip"
+    bl_label = "Marionet clip or motion"
     bl_import_operator = "marionet.import_clip"
-    bl_file_extensions = ".npz"
+    bl_file_extensions = ".npz;.bvh;.pt;.pkl"
 
     @classmethod
     def poll_drop(cls, context: Context) -> bool:
@@ -87,6 +92,7 @@ class MARIONET_OT_remove_clip(bpy.types.Operator):
         kept = settings(context)
         stop_overlay()
         stop_live()
+        drop_contacts(context)
         kept.clips.remove(kept.clip_index)
         kept.clip_index = max(0, min(kept.clip_index, len(kept.clips) - 1))
         redraw_viewports()
@@ -139,6 +145,30 @@ class MARIONET_OT_toggle_live(bpy.types.Operator):
             cover_clip(context, cleaned_clip(context))
         except FAULTS as fault:
             return report_fault(self, fault)
+        return {"FINISHED"}
+
+
+class MARIONET_OT_apply_pose(bpy.types.Operator):
+    """Put the pose that the clip has at the current frame onto the chosen armature, keyed at this frame alone"""
+
+    bl_idname = "marionet.apply_pose"
+    bl_label = "Apply Pose"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return require_clip(cls, context) and require_armature(cls, context)
+
+    def execute(self, context: Context) -> OperatorResult:
+        stop_live()
+        try:
+            clip = cleaned_clip(context)
+            time_s = clip_timing(context, clip).time_s(context.scene.frame_current)
+            report = apply_pose(context, clip, time_s)
+        except FAULTS as fault:
+            return report_fault(self, fault)
+        context.scene.frame_set(context.scene.frame_current)
+        self.report({"INFO"}, f"The pose is keyed at frame {report.frame_start} in the action {report.action}")
         return {"FINISHED"}
 
 
@@ -216,8 +246,6 @@ class MARIONET_OT_load_sample(bpy.types.Operator):
                 context.view_layer.update()
                 settings(context).retarget.armature = rig
                 frame_things(context, [rig, *rig.children])
-        except SampleError as fault:
-            return report_fault(self, fault)
         except FAULTS as fault:
             return report_fault(self, fault)
         self.report({"INFO"}, "The sample is loaded: press Live Retarget and play, or Bake")
@@ -230,6 +258,7 @@ CLASSES = (
     MARIONET_OT_remove_clip,
     MARIONET_OT_toggle_skeleton,
     MARIONET_OT_toggle_live,
+    MARIONET_OT_apply_pose,
     MARIONET_OT_make_camera,
     MARIONET_OT_load_sample,
 )

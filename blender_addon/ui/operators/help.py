@@ -55,8 +55,8 @@ class MARIONET_OT_add_preset(AddPresetBase, bpy.types.Operator):
     preset_defines = ["kept = bpy.context.scene.marionet"]
     preset_values = [
         *(f"kept.retarget.{name}" for name in ("root", "travel", "placement", "controls", "own_scale", "scale")),
-        *(f"kept.retarget.{name}" for name in ("plant_feet", "contact_threshold")),
-        *(f"kept.cleanup.{name}" for name in ("root", "torso", "arms", "legs", "spikes", "gap_s")),
+        *(f"kept.retarget.{name}" for name in ("plant_feet", "contact_threshold", "relax_hands", "use_face")),
+        *(f"kept.cleanup.{name}" for name in ("root", "torso", "arms", "legs", "fingers", "face", "spikes", "gap_s")),
         *(f"kept.cleanup.{name}" for name in ("straighten", "ground")),
         *(f"kept.bake.{name}" for name in ("parts", "into", "blend_type", "interpolation")),
         *(f"kept.bake.{name}" for name in ("reduce", "reduce_deg", "reduce_mm")),

@@ -12,6 +12,7 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 from ...motion.body import canonical_body
 from ...properties import settings
 from ...retarget.edit_map import clear_joint, mirror_map, set_joint
+from ...retarget.find_fingers import with_fingers
 from ...retarget.map_files import read_map, write_map
 from ...rig.read_armature import read_armature
 from ...session.map_rows import (
@@ -22,6 +23,7 @@ from ...session.map_rows import (
     remember_rows,
     show_detected_map,
 )
+from ...session.retargeting import refresh_warnings
 from .base import FAULTS, OperatorResult, report_fault, require_armature
 
 
@@ -51,6 +53,7 @@ class MARIONET_OT_detect_map(bpy.types.Operator):
             report = show_detected_map(settings(context).retarget)
         except (*FAULTS, TypeError) as fault:
             return report_fault(self, fault)
+        refresh_warnings(context)
         self.report({"INFO"} if report.usable else {"WARNING"}, settings(context).retarget.map_summary)
         return {"FINISHED"}
 
@@ -76,6 +79,7 @@ class MARIONET_OT_pick_bone(bpy.types.Operator):
         names = selected_bones(chosen.armature)
         row = chosen.rows[chosen.row_index]
         apply_edited_map(chosen, set_joint(chosen_map(chosen), row.name, tuple(names)))
+        refresh_warnings(context)
         self.report({"INFO"}, f"{row.name}: {', '.join(names)}")
         return {"FINISHED"}
 
@@ -110,6 +114,7 @@ class MARIONET_OT_mirror_map(bpy.types.Operator):
         except FAULTS as fault:
             return report_fault(self, fault)
         count = apply_edited_map(chosen, mirrored)
+        refresh_warnings(context)
         self.report({"INFO"}, f"{count} joints mirrored" if count else "Both sides are the same already")
         return {"FINISHED"}
 
@@ -128,6 +133,7 @@ class MARIONET_OT_clear_bone(bpy.types.Operator):
     def execute(self, context: Context) -> OperatorResult:
         chosen = settings(context).retarget
         apply_edited_map(chosen, clear_joint(chosen_map(chosen), chosen.rows[chosen.row_index].name))
+        refresh_warnings(context)
         return {"FINISHED"}
 
 
@@ -153,10 +159,13 @@ class MARIONET_OT_load_map(bpy.types.Operator, ImportHelper):
         path = Path(bpy.path.abspath(self.filepath))
         try:
             loaded = read_map(path)
+            if not loaded.fingers:  # a map of version 0.8 or older knows none
+                loaded = with_fingers(loaded, read_armature(chosen.armature))
         except FAULTS as fault:
             return report_fault(self, fault)
         fill_rows(chosen, loaded, None, f"From {path.name}")
         remember_rows(chosen, list(chosen.rows))
+        refresh_warnings(context)
         absent = [bone for bone in loaded.bones() if bone not in chosen.armature.data.bones]
         if absent:
             self.report({"WARNING"}, f"{len(absent)} bones of the map are not in this rig: {', '.join(absent[:5])}")
@@ -209,6 +218,7 @@ class MARIONET_OT_forget_map(bpy.types.Operator):
             show_detected_map(chosen)
         except (*FAULTS, TypeError) as fault:
             return report_fault(self, fault)
+        refresh_warnings(context)
         self.report({"INFO"}, chosen.map_summary)
         return {"FINISHED"}
 

@@ -7,9 +7,14 @@ from typing import Any
 import bpy
 from bpy.types import Context, UILayout
 
-from ...properties import settings
+from ...properties import active_clip, settings
 from ...retarget.joint_words import joint_label, sentences, short_bone, short_label
+from ...retarget.skeleton_map import FINGER_NAMES
+from ...rig.contact_keys import PROPERTIES, property_path
+from ...rig.offset_layer import base_strip
+from ...rig.prepare_clip import PART_FIELDS
 from ...session import session_state
+from ...session.contact_edit import contact_object
 from ...session.retargeting import last_bake_is_active
 from .sidebar import SidebarPanel, draw_clip_name, wrapped
 
@@ -40,16 +45,28 @@ class MARIONET_PT_cleanup(SidebarPanel, bpy.types.Panel):
         cleanup = settings(context).cleanup
         layout.prop(cleanup, "preset")
         column = layout.column(align=True)
-        for part in ("root", "torso", "arms", "legs"):
+        for part in PART_FIELDS:
             column.prop(cleanup, part)
         layout.prop(cleanup, "spikes")
         layout.prop(cleanup, "gap_s")
         layout.prop(cleanup, "ground")
+        layout.prop(cleanup, "mirror")
+        layout.prop(cleanup, "loop")
+        _draw_loop(layout, context)
         layout.prop(cleanup, "use_trim")
         if cleanup.use_trim:
             pair = layout.column(align=True)
             pair.prop(cleanup, "trim_start_s")
             pair.prop(cleanup, "trim_end_s")
+
+
+def _draw_loop(layout: UILayout, context: Context) -> None:
+    """Which part of the clip is the loop, once it is known."""
+    entry = active_clip(context)
+    loaded = session_state.STATE.clips.get(entry.filepath) if entry else None
+    if loaded is not None and loaded.cleaned.header.is_cyclic:
+        times_s = loaded.cleaned.times_s
+        layout.label(text=f"{times_s[0]:.2f} to {times_s[-1]:.2f} s of the clip", icon="FILE_REFRESH")
 
 
 class MARIONET_PT_retarget(SidebarPanel, bpy.types.Panel):
@@ -89,7 +106,8 @@ class MARIONET_PT_retarget(SidebarPanel, bpy.types.Panel):
         column.use_property_decorate = False
         column.prop(chosen, "plant_feet")
         if chosen.plant_feet:
-            column.prop(chosen, "contact_threshold", slider=True)
+            column.prop(chosen, "contact_threshold", text="Threshold", slider=True)
+        column.prop(chosen, "relax_hands")
         live = session_state.STATE.live is not None
         layout.operator("marionet.toggle_live", icon="PAUSE" if live else "PLAY", depress=live)
 
@@ -100,22 +118,32 @@ class MARIONET_UL_map(bpy.types.UIList):
     bl_idname = "MARIONET_UL_map"
 
     def draw_item(  # type: ignore[override]
-        self, context: Context, layout: UILayout, _data: Any, item: Any, _icon: int, _active: Any, _active_name: str
+        self, context: Context, layout: UILayout, data: Any, item: Any, _icon: int, _active: Any, _active_name: str
     ) -> None:
-        """Draw one joint."""
+        """Draw one joint; the row of a hand folds its fingers."""
         del context
         split = layout.split(factor=0.5)
-        split.label(text=short_label(item.name), icon=confidence_icon(item))
+        side, _, part = item.name.partition("_")
+        if part == "wrist" and any(row.name in FINGER_NAMES for row in data.rows):
+            left = split.row(align=True)
+            fold = f"show_{side}_fingers"
+            icon: Any = "TRIA_DOWN" if getattr(data, fold) else "TRIA_RIGHT"
+            left.prop(data, fold, text="", icon=icon, emboss=False)
+            left.label(text=short_label(item.name), icon=confidence_icon(item))
+        else:
+            split.label(text=short_label(item.name), icon=confidence_icon(item))
         split.label(text=short_bone(item.bone))
 
     def filter_items(  # type: ignore[override]
         self, _context: Context, data: Any, prop: str
     ) -> tuple[list[int], list[int]]:
-        """Keep joints whose own or whose bone's name holds the search text."""
+        """Keep joints whose own or whose bone's name holds the search text; else all but folded fingers."""
         rows = getattr(data, prop)
         wanted = self.filter_name.lower()
         if not wanted:
-            return [], []
+            shown = {"left": data.show_left_fingers, "right": data.show_right_fingers}
+            folded = [row.name in FINGER_NAMES and not shown[row.name.partition("_")[0]] for row in rows]
+            return [0 if hidden else self.bitflag_filter_item for hidden in folded], []
         found = [wanted in f"{joint_label(row.name)} {row.name} {row.bone} {row.more}".lower() for row in rows]
         return [self.bitflag_filter_item if hit else 0 for hit in found], []
 
@@ -155,6 +183,30 @@ class MARIONET_PT_map(SidebarPanel, bpy.types.Panel):
             wrapped(layout, context, f"{item.confidence:.0%}: {item.reason}")
 
 
+class MARIONET_PT_face(SidebarPanel, bpy.types.Panel):
+    """What of the character takes a face, and faces from other programs."""
+
+    bl_idname = "MARIONET_PT_face"
+    bl_label = "Face"
+    bl_parent_id = "MARIONET_PT_retarget"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw_header(self, context: Context) -> None:
+        """The switch."""
+        self.layout.prop(settings(context).retarget, "use_face", text="")
+
+    def draw(self, context: Context) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        chosen = settings(context).retarget
+        layout.prop(chosen, "face_table")
+        for number, line in enumerate(session_state.STATE.face_lines):
+            wrapped(layout, context, sentences((line,)), "NONE" if number else "INFO")
+        row = layout.row(align=True)
+        row.operator("marionet.import_face", icon="IMPORT")
+        row.operator("marionet.export_face", icon="EXPORT")
+
+
 class MARIONET_PT_props(SidebarPanel, bpy.types.Panel):
     """Objects that the hands hold."""
 
@@ -177,6 +229,30 @@ class MARIONET_PT_props(SidebarPanel, bpy.types.Panel):
             if prop.thing is not None and prop.use_range:
                 column.prop(prop, "first")
                 column.prop(prop, "last")
+
+
+class MARIONET_PT_contacts(SidebarPanel, bpy.types.Panel):
+    """When the feet stand, as keys on the timeline."""
+
+    bl_idname = "MARIONET_PT_contacts"
+    bl_label = "Contacts"
+    bl_parent_id = "MARIONET_PT_retarget"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        """Draw the panel."""
+        layout, thing = self.layout, contact_object(context)
+        row = layout.row(align=True)
+        row.operator("marionet.edit_contacts", icon="ACTION")
+        row.operator("marionet.reset_contacts", text="", icon="LOOP_BACK")
+        if thing is None:
+            wrapped(layout, context, "The feet stand where the clip says")
+            return
+        column = layout.column()
+        column.use_property_split = True
+        for name in PROPERTIES:
+            column.prop(thing, property_path(name), text=name)
+        wrapped(layout, context, "Move the keys in the Dope Sheet; checked is a foot that stands")
 
 
 class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
@@ -220,6 +296,27 @@ class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
             wrapped(layout, context, session_state.STATE.bake_lines[0], "CHECKMARK")
 
 
+class MARIONET_PT_finish(SidebarPanel, bpy.types.Panel):
+    """What is done with a finished action."""
+
+    bl_idname = "MARIONET_PT_finish"
+    bl_label = "Finish"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        armature = settings(context).retarget.armature
+        strip = base_strip(armature) if armature is not None else None
+        if strip is None:
+            layout.operator("marionet.add_offsets", icon="NLA")
+        else:
+            offsets = armature.animation_data.action
+            wrapped(layout, context, f"{offsets.name if offsets else 'No action'} over {strip.action.name}", "NLA")
+            layout.operator("marionet.merge_offsets", icon="NLA_PUSHDOWN")
+        layout.operator("marionet.extract_root_motion", icon="CON_FOLLOWPATH")
+
+
 def _draw_warnings(layout: Any, context: Any) -> None:
     """What the last bake warned of while it stands, else what the rig's set-up gives to expect."""
     armature = settings(context).retarget.armature
@@ -234,6 +331,9 @@ CLASSES = (
     MARIONET_PT_retarget,
     MARIONET_UL_map,
     MARIONET_PT_map,
+    MARIONET_PT_face,
+    MARIONET_PT_contacts,
     MARIONET_PT_props,
     MARIONET_PT_bake,
+    MARIONET_PT_finish,
 )

@@ -7,9 +7,11 @@ from typing import Any
 import bpy
 from bpy.types import Context, UILayout
 
+from ...motion.clip import SOURCE_SETTING
 from ...motion.quality_words import Grade, quality_lines
 from ...properties import active_clip, settings
 from ...session import session_state
+from ...session.capture_request import DETAILS
 from ..panel_words import in_panel_words
 from .sidebar import SidebarPanel, wrapped
 
@@ -35,11 +37,22 @@ class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
         _draw_options(column, capture)
         if run is None:
             _draw_people(layout, context)
-            layout.operator("marionet.capture", icon="PLAY")
+            _draw_start(layout, capture)
             draw_finishing(layout, context)
             return
         layout.progress(factor=run.fraction(), type="BAR", text=run.text())
         layout.operator("marionet.cancel_capture", icon="CANCEL")
+
+
+def _draw_start(layout: UILayout, capture: Any) -> None:
+    """The buttons that start a capture: of the motion, and of one pose."""
+    if capture.source == "IMAGE":
+        layout.operator("marionet.capture_pose", icon="ARMATURE_DATA")
+        return
+    layout.operator("marionet.capture", icon="PLAY")
+    row = layout.row(align=True)
+    row.prop(capture, "pose_s")
+    row.operator("marionet.capture_pose", icon="ARMATURE_DATA")
 
 
 def _draw_source(column: UILayout, capture: Any) -> None:
@@ -48,6 +61,9 @@ def _draw_source(column: UILayout, capture: Any) -> None:
         column.prop(capture, "video")
     elif capture.source == "MOVIE_CLIP":
         column.prop(capture, "movie_clip")
+    elif capture.source == "IMAGE":
+        column.prop(capture, "image")
+        return
     else:
         column.prop(capture, "folder")
         column.prop(capture, "sequence_fps")
@@ -72,7 +88,16 @@ def _draw_options(column: UILayout, capture: Any) -> None:
         inner.enabled = getattr(capture, switch)
         inner.prop(capture, value, text="")
     column.prop(capture, "quality")
-    column.prop(capture, "slow_motion")
+    row = column.row(heading="Also Solve")
+    for name in DETAILS:
+        row.prop(capture, name, toggle=True)
+    link = session_state.STATE.link
+    if link is not None and link.status.state == "open":
+        lacking = [name for name in DETAILS if getattr(capture, name) and name not in link.status.capabilities]
+        if lacking:
+            column.label(text=f"This backend solves no {' and no '.join(lacking)}: update it", icon="ERROR")
+    if capture.source != "IMAGE":
+        column.prop(capture, "slow_motion")
 
 
 def _draw_people(layout: UILayout, context: Context) -> None:
@@ -106,6 +131,41 @@ def draw_finishing(layout: UILayout, context: Context) -> None:
         row.operator("marionet.forget_finishing", text="", icon="CANCEL")
     if session_state.STATE.news:
         wrapped(layout, context, session_state.STATE.news, "INFO")
+
+
+class MARIONET_PT_live(SidebarPanel, bpy.types.Panel):
+    """A camera or a stream, and how it goes."""
+
+    bl_idname = "MARIONET_PT_live"
+    bl_label = "Live"
+    bl_parent_id = "MARIONET_PT_capture"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        """Draw the panel."""
+        layout, state = self.layout, session_state.STATE
+        capture, run = settings(context).capture, state.live_capture
+        column = layout.column()
+        column.enabled = run is None
+        row = column.row(align=True)
+        row.prop(capture, "live_source", text="")
+        row.operator("marionet.list_cameras", text="", icon="VIEWZOOM")
+        for camera in (state.cameras.cameras or ()) if state.cameras is not None else ():
+            column.operator("marionet.pick_camera", text=camera.name, icon="CAMERA_DATA").source = camera.source
+        if state.cameras is not None and state.cameras.message:
+            wrapped(column, context, state.cameras.message, "INFO")
+        column.prop(capture, "live_character")
+        column.prop(capture, "live_record")
+        if run is None:
+            layout.operator("marionet.live", icon="PLAY")
+            return
+        words, rate = run.lines()
+        wrapped(layout, context, words, "INFO")
+        if rate:
+            layout.label(text=rate, icon="TIME")
+        row = layout.row(align=True)
+        row.operator("marionet.live_record", icon="REC", depress=run.recording)
+        row.operator("marionet.live_stop", icon="SNAP_FACE")
 
 
 class MARIONET_PT_movie_clip(bpy.types.Panel):
@@ -162,11 +222,13 @@ class MARIONET_PT_clips(SidebarPanel, bpy.types.Panel):
         side = row.column(align=True)
         side.operator("marionet.import_clip", text="", icon="FILE_FOLDER")
         side.operator("marionet.remove_clip", text="", icon="REMOVE")
+        layout.operator("marionet.use_armature_motion", icon="ARMATURE_DATA")
         state = session_state.STATE
         shown = state.overlay is not None
         column = layout.column(align=True)
         column.operator("marionet.toggle_skeleton", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
         column.operator("marionet.make_camera", icon="CAMERA_DATA")
+        column.operator("marionet.apply_pose", icon="ARMATURE_DATA")
         _draw_clip(layout, context)
 
 
@@ -179,13 +241,20 @@ def _draw_clip(layout: UILayout, context: Context) -> None:
     header = clip.header
     column = layout.column(align=True)
     column.label(text=f"{len(clip)} frames, {clip.times_s[-1] - clip.times_s[0]:.2f} s, {header.source_fps:.5g} fps")
-    column.label(
-        text=f"Height {header.body_height_m:.2f} m ({header.body_height_source}), lens {header.intrinsics_source}"
-    )
+    origin = header.settings.get(SOURCE_SETTING, "")
+    if origin:
+        wrapped(layout, context, f"From {header.source} ({origin})")
+        wrapped(layout, context, f"Height {header.body_height_m:.2f} m")
+    else:
+        wrapped(layout, context, f"Height {header.body_height_m:.2f} m ({header.body_height_source})")
+        wrapped(layout, context, f"Lens: {header.intrinsics_source}")
+    for name, group in (("Fingers", clip.hands), ("Face", clip.face)):
+        if group is not None:
+            wrapped(layout, context, f"{name} seen in {(group.confidence > 0.0).mean():.0%} of the frames")
     for text, grade in quality_lines(header.figures):
         wrapped(layout, context, text, _GRADE_ICONS[grade])
     for warning in header.warnings:
         wrapped(layout, context, in_panel_words(warning.text), "ERROR")
 
 
-CLASSES = (MARIONET_PT_capture, MARIONET_PT_movie_clip, MARIONET_UL_clips, MARIONET_PT_clips)
+CLASSES = (MARIONET_PT_capture, MARIONET_PT_live, MARIONET_PT_movie_clip, MARIONET_UL_clips, MARIONET_PT_clips)

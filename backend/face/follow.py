@@ -1,0 +1,202 @@
+"""Follows the face of one person through a video: crops, landmarks and raw weights.
+
+May import numpy, `backend.networks`, `backend.people`, `backend.hands`, `backend.types` and its own room.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.face.points import MIXER_ORDER, mixer_points
+from backend.hands.crops import pixels_per_metre
+from backend.hands.palms import anchor_centres
+from backend.networks import Network, RuntimeOptions, load_network
+from backend.people.region import Roi, cut
+from backend.types import Array, Image
+from blender_addon.motion.face import FACE_WEIGHT_NAMES
+
+LANDMARKS = 478
+LEAST_PRESENCE = 0.5
+_NOSE, _EYES, _EARS, _MOUTH = 0, (2, 5), (7, 8), (9, 10)  # BlazePose; left first
+_LEFT_EYE, _RIGHT_EYE = 263, 33  # outer corners, of the person's own left and right
+_FACE_M, _SEARCH_M = 0.27, 0.6
+_SCALE = 1.5
+_FARTHEST_M = 0.12
+_LEAST_VISIBILITY = 0.3
+_SEARCH_INTERVAL_S = 0.5
+_DETECTOR_SIDE, _LEAST_SCORE = 128, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class FaceNetworks:
+    """The networks that see faces, ready to run."""
+
+    landmarks: Network
+    weights: Network
+    detector: Network
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTrack:
+    """One person's face over T frames.
+
+    weights (T, 52) as the network gives them, in ARKit's order, NaN where no face was found; presence (T,) 0..1;
+    eyes_px (T,) between the outer corners; yaw (T,) -1..1, how far the nose stands off the middle; searches: how often
+    the detector ran.
+    """
+
+    weights: Array
+    presence: Array
+    eyes_px: Array
+    yaw: Array
+    searches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """A face in one frame: landmarks_px (478, 2), presence 0..1."""
+
+    landmarks_px: Array
+    presence: float
+
+
+def load_face_networks(device: str = "cpu", threads: int = 2) -> FaceNetworks:
+    """Load the three networks. WeightsError, DeviceError."""
+    runtime = RuntimeOptions(device, threads=threads)
+    names = ("face_landmarks", "face_blendshapes", "face_detector")
+    landmarks, weights, detector = (load_network(name, runtime) for name in names)
+    return FaceNetworks(landmarks, weights, detector)
+
+
+class FaceFollower:
+    """One person's face, frame by frame, in order."""
+
+    def __init__(self, networks: FaceNetworks, frames: int) -> None:
+        self._networks = networks
+        blank = np.full(frames, np.nan)
+        self._track = FaceTrack(
+            np.full((frames, len(FACE_WEIGHT_NAMES)), np.nan), np.zeros(frames), blank, np.zeros(frames)
+        )
+        self._last: FoundFace | None = None
+        self._searched_s = -math.inf
+        self._searches = 0
+
+    def cut(self) -> None:
+        """A new shot begins: nothing of the last frame is a hint any more."""
+        self._last = None
+
+    def update(
+        self, row: int, image: Image, time_s: float, keypoints_px: Array, visibility: Array, others_px: Array
+    ) -> None:
+        """Look for the face in the frame that is kept as `row`.
+
+        keypoints_px (33, 2) and visibility (33,) of the person's body; `others_px` (N, 2) the noses of other people.
+        """
+        scale, nose = pixels_per_metre(keypoints_px), keypoints_px[_NOSE]
+        last, self._last = self._last, None
+        if not (np.isfinite(nose).all() and math.isfinite(scale) and visibility[_NOSE] >= _LEAST_VISIBILITY):
+            return
+        face = None if last is None else self._fitting(image, roi_from_landmarks(last.landmarks_px), nose, scale)
+        if face is None:
+            face = self._fitting(image, roi_from_body(keypoints_px, scale), nose, scale)
+        if face is None and time_s - self._searched_s >= _SEARCH_INTERVAL_S:
+            self._searched_s = time_s
+            face = self._searched(image, nose, scale)
+        if face is None or _is_strangers(face, nose, others_px):
+            return
+        self._last = face
+        self._keep(row, face)
+
+    def track(self) -> FaceTrack:
+        """What was seen so far."""
+        kept = self._track
+        return FaceTrack(kept.weights, kept.presence, kept.eyes_px, kept.yaw, self._searches)
+
+    def _keep(self, row: int, face: FoundFace) -> None:
+        points = face.landmarks_px
+        raw = self._networks.weights.run(mixer_points(points[None]))["weights"][0]
+        self._track.weights[row] = np.where(MIXER_ORDER >= 0, raw[MIXER_ORDER], 0.0)
+        self._track.presence[row] = face.presence
+        across = points[_LEFT_EYE] - points[_RIGHT_EYE]
+        span = max(float(np.linalg.norm(across)), 1e-6)
+        self._track.eyes_px[row] = span
+        middle = (points[_LEFT_EYE] + points[_RIGHT_EYE]) / 2.0
+        self._track.yaw[row] = float(np.clip((points[1] - middle) @ across / span**2 * 2.0, -1.0, 1.0))
+
+    def _fitting(self, image: Image, roi: Roi, nose: Array, scale: float) -> FoundFace | None:
+        """The face in a region, unless there is none, or not at this person's nose."""
+        if not roi.is_finite:
+            return None
+        face = landmarks_on_crop(image, roi, self._networks.landmarks)
+        if face.presence < LEAST_PRESENCE:
+            return None
+        extent = float(np.ptp(face.landmarks_px, axis=0).max())
+        off = float(np.linalg.norm(face.landmarks_px[1] - nose))
+        return face if off < max(_FARTHEST_M * scale, 0.5 * extent) and extent > 0.05 * scale else None
+
+    def _searched(self, image: Image, nose: Array, scale: float) -> FoundFace | None:
+        self._searches += 1
+        area = Roi(float(nose[0]), float(nose[1]), _SEARCH_M * scale)
+        found = find_faces(image, area, self._networks.detector)
+        if not found:
+            return None
+        nearest = min(found, key=lambda roi: math.hypot(roi.x_px - nose[0], roi.y_px - nose[1]))
+        return self._fitting(image, nearest, nose, scale)
+
+
+def landmarks_on_crop(image: Image, roi: Roi, network: Network) -> FoundFace:
+    """Landmarks of the face in a region."""
+    side = network.input_size
+    outputs = network.run(cut(image, roi, side)[None])
+    crop = outputs["landmarks"].reshape(LANDMARKS, 3)[:, :2].astype(np.float64)
+    matrix = roi.frame_from_crop(side)
+    logit = float(outputs["presence"].reshape(-1)[0])
+    return FoundFace(crop @ matrix[:, :2].T + matrix[:, 2], 0.5 + 0.5 * math.tanh(0.5 * logit))
+
+
+def roi_from_body(keypoints_px: Array, scale: float) -> Roi:
+    """Region of a face from the body's keypoints (33, 2); `scale` px per metre."""
+    eyes, mouth = keypoints_px[list(_EYES)], keypoints_px[list(_MOUTH)]
+    middle = (keypoints_px[_NOSE] + eyes.mean(axis=0) + mouth.mean(axis=0)) / 3.0
+    # upright is from the mouth to the eyes: it does not shrink when the head turns aside
+    up = eyes.mean(axis=0) - mouth.mean(axis=0)
+    size = _FACE_M * scale
+    return Roi(float(middle[0]), float(middle[1]), size, math.atan2(float(up[0]), -float(up[1])))
+
+
+def roi_from_landmarks(landmarks_px: Array) -> Roi:
+    """Region of the same face for the next frame: its box and a half, upright by the eyes."""
+    across = landmarks_px[_LEFT_EYE] - landmarks_px[_RIGHT_EYE]
+    angle = math.atan2(float(across[1]), float(across[0]))
+    x_axis, y_axis = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
+    x, y = landmarks_px @ x_axis, landmarks_px @ y_axis
+    centre = x_axis * (x.min() + x.max()) / 2.0 + y_axis * (y.min() + y.max()) / 2.0
+    return Roi(float(centre[0]), float(centre[1]), _SCALE * max(float(np.ptp(x)), float(np.ptp(y))), angle)
+
+
+def find_faces(image: Image, area: Roi, network: Network) -> list[Roi]:
+    """Regions of the faces in an upright area of an image, the surest first; several anchors may give one face."""
+    outputs = network.run(cut(image, area, _DETECTOR_SIDE)[None])
+    score = 0.5 + 0.5 * np.tanh(0.5 * outputs["scores"].reshape(-1))
+    matrix = area.frame_from_crop(_DETECTOR_SIDE)
+    regions: list[Roi] = []
+    for row in np.argsort(-score)[:4]:
+        if score[row] < _LEAST_SCORE:
+            break
+        values = outputs["boxes"].reshape(-1, 8, 2)[row].astype(np.float64)
+        points = values[[0, 2, 3]] + anchor_centres(_DETECTOR_SIDE)[row] * _DETECTOR_SIDE
+        centre, right, left = points @ matrix[:, :2].T + matrix[:, 2]
+        angle = math.atan2(float(left[1] - right[1]), float(left[0] - right[0]))
+        size = _SCALE * float(values[1].max()) * area.size_px / _DETECTOR_SIDE
+        regions.append(Roi(float(centre[0]), float(centre[1]), size, angle))
+    return regions
+
+
+def _is_strangers(face: FoundFace, nose: Array, others_px: Sequence[Array] | Array) -> bool:
+    mine = float(np.linalg.norm(face.landmarks_px[1] - nose))
+    others = [float(np.linalg.norm(face.landmarks_px[1] - other)) for other in others_px if np.isfinite(other).all()]
+    return bool(others) and min(others) < mine

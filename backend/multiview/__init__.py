@@ -1,0 +1,1 @@
+"""Several videos of one performance, solved together: clocks, cameras, people, poses."""

@@ -1,0 +1,144 @@
+"""Where two cameras stand to each other, roughly, and who is who in them, from the people's own 3D. numpy, scipy.
+
+One rotation and one translation carry everybody's joints from one camera into the other; the people who fit are the
+same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from backend.multiview.bundle import LANDMARKS
+from backend.multiview.samples import Samples, Sighting, middle_of_hips, samples_at
+from backend.multiview.synchronise import ClockMatch, MotionSignal, clock_matches
+from backend.multiview.types import Offset
+from backend.types import Array
+
+_ROUNDS = 6
+_OFF_M = 0.15
+_MOST_TIMES = 150
+# the same person's joints lie so near each other (median), and the pelvis, whose depth one camera hardly sees
+_SAME_POSE_M = 0.20
+_SAME_PLACE_M = 1.2
+_LEAST_STRENGTH = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """From the first camera to the second: rotation (3, 3), translation (3,); how far the joints are off (median, m);
+    how well the motion correlates, and over how long; the pairs of people (place in the first, place in the second).
+    """
+
+    offset_s: float
+    rotation: Array
+    translation: Array
+    off_m: float
+    correlation: float
+    overlap_s: float
+    pairs: tuple[tuple[int, int], ...]
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """One person of one view: what is seen of the person, and the motion."""
+
+    seen: Sighting
+    signal: MotionSignal | None
+
+
+def rigid(first: Samples, second: Samples) -> tuple[Array, Array, float] | None:
+    """Rotation (3, 3) and translation (3,) from the first camera to the second by everybody's landmarks, and how far
+    these are off (median, m); None where fewer than three times show the person in both.
+    """
+    both = first.seen & second.seen
+    if both.sum() < 3:
+        return None
+    from_middle, to_middle = middle_of_hips(first.landmarks_m[both]), middle_of_hips(second.landmarks_m[both])
+    source = first.landmarks_m[both][:, LANDMARKS] - from_middle[:, None]
+    target = second.landmarks_m[both][:, LANDMARKS] - to_middle[:, None]
+    weight = np.ones(source.shape[:2])
+    rotation, off = np.eye(3), weight
+    for _ in range(_ROUNDS):
+        spread = np.einsum("tlc,tld,tl->cd", source, target, weight)
+        left, _, right = np.linalg.svd(spread)
+        flip = np.diag([1.0, 1.0, np.sign(np.linalg.det(right.T @ left.T))])
+        rotation = right.T @ flip @ left.T
+        off = np.linalg.norm(source @ rotation.T - target, axis=-1)
+        weight = 1.0 / (1.0 + np.square(off / _OFF_M))
+    return rotation, np.median(to_middle - from_middle @ rotation.T, axis=0), float(np.median(off))
+
+
+def shared_times_s(first: Sequence[Actor], second: Sequence[Actor], offset_s: float) -> Array:
+    """Times of the first clock at which both views show somebody, evenly spread."""
+    begin = max(min(one.seen.times_s[0] for one in first), min(one.seen.times_s[0] for one in second) + offset_s)
+    end = min(max(one.seen.times_s[-1] for one in first), max(one.seen.times_s[-1] for one in second) + offset_s)
+    if end <= begin:
+        return np.zeros(0)
+    return np.linspace(begin, end, int(np.clip((end - begin) * 15, 5, _MOST_TIMES)))
+
+
+def align(first: Sequence[Actor], second: Sequence[Actor], given_s: float | None = None) -> Alignment | None:
+    """The best alignment of two views over the likeliest shifts of their clocks (or the given one) and all pairs of
+    people; None where nobody moves alike.
+    """
+    best: Alignment | None = None
+    for match in _matches(first, second, given_s):
+        times_s = shared_times_s(first, second, match.start_s)
+        if len(times_s) < 5:
+            continue
+        here = [samples_at(one.seen, Offset(), times_s) for one in first]
+        there = [samples_at(one.seen, Offset(match.start_s), times_s) for one in second]
+        for a, one in enumerate(here):
+            for b, other in enumerate(there):
+                found = rigid(one, other)
+                if found is None or found[2] > _SAME_POSE_M:
+                    continue
+                tried = _with_everybody(here, there, match, found[0], found[1])
+                if tried.pairs and (a, b) in tried.pairs and (best is None or tried.score > best.score):
+                    best = tried
+    return best
+
+
+def _matches(first: Sequence[Actor], second: Sequence[Actor], given_s: float | None) -> list[ClockMatch]:
+    if given_s is not None:
+        return [ClockMatch(given_s, 1.0, 1e3)]
+    found: list[ClockMatch] = []
+    for one in first:
+        for other in second:
+            if one.signal is not None and other.signal is not None:
+                found += [m for m in clock_matches(one.signal, other.signal) if m.strength > _LEAST_STRENGTH]
+    return sorted(found, key=lambda match: -match.strength)[:12]
+
+
+def _with_everybody(
+    here: Sequence[Samples], there: Sequence[Samples], match: ClockMatch, rotation: Array, translation: Array
+) -> Alignment:
+    cost = np.full((len(here), len(there)), 1e3)
+    share = np.zeros_like(cost)
+    for a, one in enumerate(here):
+        for b, other in enumerate(there):
+            both = one.seen & other.seen
+            share[a, b] = both.mean()
+            if both.sum() >= 3:
+                cost[a, b] = _cost(one, other, rotation, translation)
+    rows, columns = linear_sum_assignment(cost)
+    pairs = tuple((int(a), int(b)) for a, b in zip(rows, columns, strict=True) if cost[a, b] < 1.0)
+    score = sum((1.0 - cost[a, b]) * share[a, b] for a, b in pairs) * max(match.strength, 0.0)
+    off = float(np.mean([cost[a, b] for a, b in pairs])) * _SAME_POSE_M if pairs else np.inf
+    return Alignment(match.start_s, rotation, translation, off, match.correlation, match.overlap_s, pairs, float(score))
+
+
+def _cost(one: Samples, other: Samples, rotation: Array, translation: Array) -> float:
+    """How unlike two people are: 1 and more for different ones."""
+    both = one.seen & other.seen
+    from_middle, to_middle = middle_of_hips(one.landmarks_m[both]), middle_of_hips(other.landmarks_m[both])
+    source = one.landmarks_m[both][:, LANDMARKS] - from_middle[:, None]
+    target = other.landmarks_m[both][:, LANDMARKS] - to_middle[:, None]
+    pose = float(np.median(np.linalg.norm(source @ rotation.T - target, axis=-1)))
+    place = float(np.median(np.linalg.norm(from_middle @ rotation.T + translation - to_middle, axis=-1)))
+    return max(pose / _SAME_POSE_M, place / _SAME_PLACE_M)

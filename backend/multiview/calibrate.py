@@ -1,0 +1,274 @@
+"""Cameras, lenses and clocks of views that belong together, adjusted to everything that is seen. numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.multiview.bundle import (
+    BONES,
+    LANDMARKS,
+    BundleProblem,
+    BundleResult,
+    BundleSettings,
+    BundleState,
+    CameraPrior,
+    ViewEvidence,
+    adjust,
+)
+from backend.multiview.chain import FEWEST_FRAMES, Chained, Known
+from backend.multiview.samples import Samples, middle_of_hips, samples_at, sighting
+from backend.multiview.types import CameraEstimate, CameraSource, CameraUncertainty, CameraView, Offset, OffsetSource
+from backend.types import Array, Intrinsics
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationSettings:
+    """How a take is set up: frames that are adjusted (spread over all people), prior (log) of a focal length that was
+    assumed, told (by a flag or the file) and calibrated with its camera's place; how closely known poses of cameras are
+    kept; how far a view may be off before it does not fit (all of it, or to one side with a known pose), and how near
+    two cameras count as in one place.
+    """
+
+    frames: int = 80
+    assumed_focal_log: float = 0.08
+    told_focal_log: float = 0.03
+    known_focal_log: float = 0.005
+    known_pose_deg: float = 0.02
+    known_pose_m: float = 0.002
+    misfit_m: float = 0.06
+    longest_focal_log: float = 1.0
+    known_misfit_m: float = 0.007
+    same_place_deg: float = 6.0
+    bundle: BundleSettings = field(default_factory=BundleSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """Cameras and clocks after the adjustment, in the order of `links`; `size` of the people over what was assumed."""
+
+    links: tuple[Chained, ...]
+    result: BundleResult
+    offsets: tuple[Offset, ...]
+    size: float
+
+
+def adjust_views(
+    views: Sequence[CameraView],
+    links: Sequence[Chained],
+    known: Sequence[Known],
+    settings: CalibrationSettings,
+) -> Adjusted | None:
+    """Adjust cameras, lenses and clocks together; None where the views share too few moments."""
+    use_rig = all(known[link.view].camera_from_rig is not None for link in links)
+    offsets = [link.offset for link in links]
+    result: BundleResult | None = None
+    size = 1.0
+    for _ in range(2):
+        problem = _problem(views, links, offsets, known, settings, result if result is None else result.state)
+        if problem is None:
+            return None
+        result = adjust(problem)
+        size = float(np.exp((result.state.length_log - problem.start.length_log).mean())) if use_rig else 1.0
+        shift = result.state.clock_s
+        offsets = [
+            replace(offset, start_s=offset.start_s + float(shift[place]), uncertainty_s=0.004)
+            if offset.source is OffsetSource.MOTION
+            else offset
+            for place, offset in enumerate(offsets)
+        ]
+    assert result is not None
+    return Adjusted(tuple(links), result, tuple(offsets), size)
+
+
+def _problem(
+    views: Sequence[CameraView],
+    links: Sequence[Chained],
+    offsets: Sequence[Offset],
+    known: Sequence[Known],
+    settings: CalibrationSettings,
+    before: BundleState | None,
+) -> BundleProblem | None:
+    people = [p for p in links[0].people if any(p in link.people for link in links[1:])]
+    samples, person = _samples(views, links, offsets, people, settings.frames)
+    if len(person) < FEWEST_FRAMES:
+        return None
+    evidence = tuple(_evidence(sample) for sample in samples)
+    rotations, translations, fixed = _poses(links, known)
+    if before is not None and not fixed:
+        rotations, translations = before.rotations, before.translations
+    count = len(links)
+    focal = np.zeros(count) if before is None else before.focal_log
+    lengths, order = _lengths(samples, person, people), np.searchsorted(np.unique(person), person)
+    down = views[links[0].view].down
+    state = BundleState(
+        rotations,
+        translations,
+        focal,
+        np.zeros(count),
+        _common_points(samples, rotations, translations),
+        lengths,
+        np.array([0.0, 1.0, 0.0]) if down is None else np.asarray(down, np.float64),
+    )
+    priors = [_prior(views[link.view], offsets[at], at == 0, fixed, settings) for at, link in enumerate(links)]
+    bundle = replace(settings.bundle, size_share=0.3, length_share=0.3) if fixed else settings.bundle
+    return BundleProblem(evidence, order, state, tuple(priors), bundle)
+
+
+def _prior(view: CameraView, offset: Offset, first: bool, fixed: bool, settings: CalibrationSettings) -> CameraPrior:
+    pose = (0.0, 0.0) if first else (np.inf, np.inf)
+    if fixed and not first:
+        pose = settings.known_pose_deg, settings.known_pose_m
+    told = settings.known_focal_log if fixed else settings.told_focal_log
+    focal = settings.assumed_focal_log if view.intrinsics.is_assumed else told
+    clock_s = 0.05 if offset.source is OffsetSource.MOTION and not first else 0.0
+    return CameraPrior(focal, *pose, clock_s, view.down, max(1.0, view.down_deg))
+
+
+def _poses(links: Sequence[Chained], known: Sequence[Known]) -> tuple[Array, Array, bool]:
+    """Rotations and translations from the take frame, and whether they were calibrated beforehand."""
+    rigs = [known[link.view].camera_from_rig for link in links]
+    if any(rig is None for rig in rigs):
+        return np.array([link.rotation for link in links]), np.array([link.translation for link in links]), False
+    whole = [np.asarray(rig, np.float64) for rig in rigs]
+    to_first = np.linalg.inv(whole[0])
+    poses = [rig @ to_first for rig in whole]
+    return np.array([pose[:3, :3] for pose in poses]), np.array([pose[:3, 3] for pose in poses]), True
+
+
+def _samples(
+    views: Sequence[CameraView],
+    links: Sequence[Chained],
+    offsets: Sequence[Offset],
+    people: Sequence[int],
+    frames: int,
+) -> tuple[list[Samples], NDArray[np.intp]]:
+    """What every view says of the people at shared moments, and whose moments these are."""
+    parts: list[list[Samples]] = [[] for _ in links]
+    person: list[NDArray[np.intp]] = []
+    blank = None
+    for one in people:
+        sights = [sighting(views[link.view], link.people[one]) if one in link.people else None for link in links]
+        here = [(sight, offset) for sight, offset in zip(sights, offsets, strict=True) if sight is not None]
+        begin = sorted(float(offset.take_time_s(sight.times_s[:1])[0]) for sight, offset in here)
+        end = sorted(float(offset.take_time_s(sight.times_s[-1:])[0]) for sight, offset in here)
+        times_s = np.linspace(begin[0], end[-1], 4 * frames // max(1, len(people)))
+        found = [
+            samples_at(sight, offset, times_s) if sight is not None else None
+            for sight, offset in zip(sights, offsets, strict=True)
+        ]
+        shown = np.sum([sample.seen for sample in found if sample is not None], axis=0)
+        rows = np.flatnonzero(shown >= 2)
+        rows = (
+            rows[np.unique(np.linspace(0, len(rows) - 1, frames // max(1, len(people))).astype(int))]
+            if len(rows)
+            else rows
+        )
+        blank = next(sample for sample in found if sample is not None)
+        for place, sample in enumerate(found):
+            parts[place].append(_rows(sample, rows) if sample is not None else _nothing(_rows(blank, rows)))
+        person.append(np.full(len(rows), one))
+    if not person:
+        return [], np.zeros(0, np.intp)
+    names = Samples.__dataclass_fields__
+    whole = [Samples(*(np.concatenate([getattr(part, name) for part in own]) for name in names)) for own in parts]
+    return whole, np.concatenate(person)
+
+
+def _spread(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """At most `count` of the rows, evenly spread."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(int))] if len(rows) else rows
+
+
+def _rows(sample: Samples, rows: NDArray[np.intp]) -> Samples:
+    return Samples(*(getattr(sample, name)[rows] for name in Samples.__dataclass_fields__))
+
+
+def _nothing(sample: Samples) -> Samples:
+    return Samples(*(np.zeros_like(getattr(sample, name)) for name in Samples.__dataclass_fields__))
+
+
+def _evidence(sample: Samples) -> ViewEvidence:
+    middle = np.where(sample.seen[:, None], middle_of_hips(sample.landmarks_m), [0.0, 0.0, 1.0])
+    return ViewEvidence(
+        sample.points[:, LANDMARKS],
+        sample.velocity[:, LANDMARKS],
+        sample.weight[:, LANDMARKS],
+        sample.landmarks_m[:, LANDMARKS] - middle[:, None],
+        middle / np.linalg.norm(middle, axis=1, keepdims=True),
+        np.maximum(middle[:, 2], 0.3),
+        sample.seen,
+    )
+
+
+def _common_points(samples: Sequence[Samples], rotations: Array, translations: Array) -> Array:
+    """The views' own landmarks (F, L, 3) in the take frame, averaged."""
+    total, count = np.zeros((len(samples[0].seen), len(LANDMARKS), 3)), np.zeros(len(samples[0].seen))
+    for sample, rotation, translation in zip(samples, rotations, translations, strict=True):
+        points = (sample.landmarks_m[:, LANDMARKS] - translation) @ rotation
+        total += points * sample.seen[:, None, None]
+        count += sample.seen
+    return total / np.maximum(count, 1)[:, None, None]
+
+
+def _lengths(samples: Sequence[Samples], person: NDArray[np.intp], people: Sequence[int]) -> Array:
+    """Log bone lengths (P, B) of each person, as the views' own solves have them on average."""
+    out = []
+    for one in people:
+        if not (person == one).any():
+            continue
+        logs = []
+        for sample in samples:
+            rows = sample.seen & (person == one)
+            if rows.any():
+                points = sample.landmarks_m[rows][:, LANDMARKS]
+                length = np.linalg.norm(points[:, BONES[:, 0]] - points[:, BONES[:, 1]], axis=-1)
+                logs.append(np.log(np.maximum(length, 1e-3)).mean(axis=0))
+        out.append(np.mean(logs, axis=0))
+    return np.array(out)
+
+
+def estimates(views: Sequence[CameraView], adjusted: Adjusted, source: CameraSource) -> dict[int, CameraEstimate]:
+    """The cameras by their views' places."""
+    out, state = {}, adjusted.result.state
+    for place, link in enumerate(adjusted.links):
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = state.rotations[place], state.translations[place]
+        intrinsics = scaled(views[link.view].intrinsics, float(np.exp(state.focal_log[place])))
+        residual_px = adjusted.result.residual_m[place] / _distance_m(adjusted, place) * intrinsics.matrix[0, 0]
+        uncertainty = CameraUncertainty(
+            float(adjusted.result.rotation_deg[place]),
+            float(adjusted.result.position_m[place]),
+            float(adjusted.result.focal_share[place]),
+        )
+        out[link.view] = CameraEstimate(intrinsics, pose, source, uncertainty, float(residual_px))
+    return out
+
+
+def _distance_m(adjusted: Adjusted, place: int) -> float:
+    state = adjusted.result.state
+    seen = state.points_m @ state.rotations[place].T + state.translations[place]
+    return max(0.3, float(np.median(seen[..., 2])))
+
+
+def scaled(intrinsics: Intrinsics, factor: float) -> Intrinsics:
+    """The intrinsics with another focal length."""
+    matrix = np.asarray(intrinsics.matrix, np.float64).copy()
+    matrix[0, :2] *= factor
+    matrix[1, 1] *= factor
+    return replace(intrinsics, matrix=matrix)
+
+
+def viewing_angle_deg(adjusted: Adjusted, first: int, second: int) -> float:
+    """The usual angle at the people between the lines of sight of two cameras."""
+    state = adjusted.result.state
+    people = state.points_m.mean(axis=1)
+    lines = []
+    for place in (first, second):
+        center = -state.rotations[place].T @ state.translations[place]
+        line = people - center
+        lines.append(line / np.linalg.norm(line, axis=1, keepdims=True))
+    return float(np.degrees(np.median(np.arccos(np.clip((lines[0] * lines[1]).sum(axis=1), -1, 1)))))

@@ -1,0 +1,369 @@
+"""From several videos of one performance to motion clips: the way of `backend.pipeline` with many eyes.
+
+Each video is watched once, as by itself; quick poses of everybody say when and from where each was recorded; then each
+person is solved from all views together. A video that cannot take part is named and left out; with one left, the take
+is solved as that video alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from backend.embedding.augmented_views import TWO_VIEWS
+from backend.embedding.fit_terms import RefineSettings
+from backend.embedding.pose_model import PoseOptions
+from backend.embedding.windows import solvable_frames
+from backend.errors import BadInputError
+from backend.multiview.chain import Known
+from backend.multiview.clip_header import clip_cameras, take_header
+from backend.multiview.find_take import FoundTake, find_take
+from backend.multiview.joint_poses import JointOptions
+from backend.multiview.take_person import clip_of, solve_in_views
+from backend.multiview.take_request import TakeRequest, TakeResult
+from backend.multiview.types import (
+    CameraSource,
+    CameraView,
+    KnownCamera,
+    OffsetSource,
+    PersonInViews,
+    Take,
+    TakeSetup,
+)
+from backend.people.choose import choose_tracks
+from backend.people.options import Choice, Selection
+from backend.pipeline import (
+    OpenedVideo,
+    SolveModels,
+    StageClock,
+    WatchedVideo,
+    fitting_models,
+    open_request,
+    pose_options,
+    solve_watched,
+    watch_video,
+)
+from backend.solving.outputs import check_output, write_clips
+from backend.solving.request import SolveRequest
+from backend.types import Array, CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback, SceneEdges
+from backend.world import Gravity, RootSettings, WorldOptions, WorldTrack
+from backend.world.gravity import estimate_gravity, gravity_hints, world_axes
+from backend.world.world_track import GravitySettings
+from blender_addon.motion.clip import MotionClip
+from blender_addon.motion.clip_warning import ClipWarning, WarningCode
+from blender_addon.motion.quality import clip_figures
+from blender_addon.motion.smoothing import PRESETS, smooth_clip
+
+log = logging.getLogger(__name__)
+
+# several views see the depth of the pelvis: it may accelerate as it does across the image
+_ROOT = RootSettings(depth_m_s2=10.0, keypoint_sigma_m=0.03)
+_QUICK = RefineSettings(iterations=3)
+
+
+def solve_take(
+    request: TakeRequest,
+    progress: ProgressCallback | None = None,
+    cancel: CancelToken | None = None,
+    models: SolveModels | None = None,
+) -> TakeResult:
+    """Solve several videos of one performance into clip files.
+
+    The clip has the frames of the first video that takes part. Raises VideoError, NoPersonError, BadInputError,
+    WeightsError, DeviceError, OutputError; Cancelled when nothing was done by then.
+    """
+    clock = StageClock()
+    progress, cancel = progress or _ignore, cancel or CancelToken()
+    with clock.stage("open"):
+        check_output(request.output)
+        opened = open_take(request)
+    with clock.stage("load"):
+        models = fitting_models(models, request.videos[0])
+    watched = []
+    for one in opened:
+        watched.append(solvable(watch_video(one, models, clock, (progress, cancel))))
+        if watched[-1].tracked.stopped:
+            break
+    if cancel.cancelled:
+        return _finish(request, _alone(request, watched[0], models, clock, progress), watched, models, clock)
+    return solve_watched_take(request, watched, models, clock, progress)
+
+
+def solve_watched_take(
+    request: TakeRequest,
+    watched: Sequence[WatchedVideo],
+    models: SolveModels,
+    clock: StageClock,
+    progress: ProgressCallback,
+) -> TakeResult:
+    """The clips of a take whose videos were all watched, with cameras as `open_take` gives them."""
+    with clock.stage("take"):
+        views = [_view(one, models, progress, place) for place, one in enumerate(watched)]
+        found = find_take(views, _known(request, views), source=_source(request))
+    for excluded in found.take.excluded:
+        log.warning("%s", excluded.text)
+    if len(found.take.used) < 2:
+        if not found.take.used:
+            texts = "; ".join(one.text for one in found.take.excluded)
+            raise BadInputError(f"No video can be used: {texts}", "Record with cameras that stand still")
+        only = _alone(request, watched[found.take.used[0]], models, clock, progress)
+        return _finish(request, replace(only, found=found), watched, models, clock)
+    return _finish(request, _together(request, found, watched, models, clock, progress), watched, models, clock)
+
+
+def open_take(request: TakeRequest) -> list[OpenedVideo]:
+    """The take's videos with their cameras. Raises VideoError, BadInputError."""
+    return [_opened(request, place, one) for place, one in enumerate(request.each())]
+
+
+def _opened(request: TakeRequest, place: int, one: SolveRequest) -> OpenedVideo:
+    """A video with its camera: of the set-up, of a calibration, or as for one video. People of all but the first video
+    are all followed: who is solved is decided in the first.
+    """
+    if place:
+        one = replace(one, person=Selection(Choice.ALL))
+    opened = open_request(one)
+    camera_file = request.cameras[place] if request.cameras else None
+    given = None if camera_file is None else camera_file.intrinsics
+    if request.setup is not None and (camera := request.setup.cameras[place]) is not None:
+        given = camera.intrinsics
+    return opened if given is None else replace(opened, intrinsics=_at_size(given, opened))
+
+
+def _at_size(given: Intrinsics, opened: OpenedVideo) -> Intrinsics:
+    """Intrinsics for the video's size. Raises BadInputError for another image shape."""
+    info = opened.reader.info
+    scale = info.width / given.width
+    if abs(info.height / given.height - scale) > 0.02 * scale:
+        raise BadInputError(
+            f"{info.path.name} is {info.width}x{info.height}, its calibration is for {given.width}x{given.height}",
+            "Calibrate with the same image shape, upright as the video is shown, and name the videos in its order",
+        )
+    matrix = np.asarray(given.matrix, np.float64).copy()
+    matrix[:2] *= scale
+    return replace(given, matrix=matrix, width=info.width, height=info.height)
+
+
+def solvable(watched: WatchedVideo) -> WatchedVideo:
+    """The video with the people that can be solved."""
+    tracks = tuple(track for track in watched.tracked.tracks if solvable_frames(track).any())
+    return replace(watched, tracked=replace(watched.tracked, tracks=tracks))
+
+
+def _view(watched: WatchedVideo, models: SolveModels, progress: ProgressCallback, place: int) -> CameraView:
+    """The video as a view of the take: quick poses of everybody, and where down is."""
+    tracked, poses = watched.tracked, []
+    options = _quick_options(watched.request)
+    for done, track in enumerate(tracked.tracks):
+        progress(Progress("poses", done, len(tracked.tracks)))
+        poses.append(models.poses.solve(track, watched.intrinsics, options))
+    down, down_deg = _down(watched, poses)
+    info = watched.reader.info
+    return CameraView(
+        _name(info.path.name, place),
+        info,
+        watched.intrinsics,
+        tracked.tracks,
+        tuple(poses),
+        tracked.camera_moves,
+        down,
+        down_deg,
+    )
+
+
+def _name(file: str, place: int) -> str:
+    return f"video {place + 1} ({file})"
+
+
+def _quick_options(request: SolveRequest) -> PoseOptions:
+    return replace(pose_options(request), views=TWO_VIEWS, parts=None, neighbours=100, refine=_QUICK)
+
+
+def _down(watched: WatchedVideo, poses: Sequence[PoseTrack]) -> tuple[Array | None, float]:
+    """Gravity in the camera from the scene's edges and everybody's poses, or as given."""
+    given = watched.request.gravity_camera
+    if given is not None:
+        down = np.asarray(given, np.float64)
+        return down / np.linalg.norm(down), 1.0
+    if not poses:
+        return None, 15.0
+    longest = max(poses, key=lambda one: int((one.confidence > 0).sum()))
+    hints = gravity_hints(longest.gravity_camera, longest.gravity_spread_deg, watched.edges())
+    gravity = estimate_gravity(hints, GravitySettings())
+    return gravity.down, gravity.uncertainty_deg
+
+
+def _known(request: TakeRequest, views: Sequence[CameraView]) -> list[Known]:
+    known = []
+    for place in range(len(views)):
+        offset = request.offsets[place] if request.offsets else None
+        camera: KnownCamera | None = request.cameras[place] if request.cameras else None
+        pose = None if camera is None else camera.camera_from_rig
+        setup = request.setup
+        if setup is not None:
+            estimate = setup.cameras[place]
+            pose = None if estimate is None else estimate.camera_from_take
+            if request.keep_offsets and len(setup.offsets) == len(views):
+                offset = offset or replace(setup.offsets[place], source=OffsetSource.SETUP)
+        known.append(Known(offset, pose))
+    return known
+
+
+def _source(request: TakeRequest) -> CameraSource:
+    return CameraSource.SETUP if request.setup is not None else CameraSource.FILE
+
+
+@dataclass(frozen=True, slots=True)
+class _Solved:
+    """Clips, what they were found from, and the last person's world."""
+
+    clips: tuple[MotionClip, ...]
+    found: FoundTake
+    world: WorldTrack | None = None
+
+
+def _alone(
+    request: TakeRequest, watched: WatchedVideo, models: SolveModels, clock: StageClock, progress: ProgressCallback
+) -> _Solved:
+    """One video of the take by itself; it is asked for who the first one is asked for."""
+    watched = replace(watched, request=replace(watched.request, person=request.videos[0].person))
+    clips = solve_watched(watched, models, watched.chosen(), clock, (progress, CancelToken()))
+    return _Solved(clips, FoundTake(Take((), (), (), ())))
+
+
+def _together(
+    request: TakeRequest,
+    found: FoundTake,
+    watched: Sequence[WatchedVideo],
+    models: SolveModels,
+    clock: StageClock,
+    progress: ProgressCallback,
+) -> _Solved:
+    take = found.take
+    reference = take.used[0]
+    base = watched[reference]
+    people = _people(request, take, base)
+    options = _world_options(request, found, watched)
+    poses = replace(pose_options(base.request), gravity_camera=None)
+    if base.request.height_m is None and found.size != 1.0:
+        poses = replace(poses, height_m=float(np.clip(poses.height_m * found.size, 1.2, 2.2)))
+    tracked = {view: watched[view].tracked for view in take.used}
+    clips: list[MotionClip] = []
+    world: WorldTrack | None = None
+    for number, person in enumerate(people):
+        progress(Progress("poses", number, len(people)))
+        with clock.stage("poses"):
+            solved = solve_in_views(models.poses, take, person, tracked, (JointOptions(poses), options))
+        with clock.stage("smooth"):
+            if options.world_from_camera is None:  # everybody stands in the first person's world
+                options = replace(
+                    options, world_from_camera=solved.world.world_from_camera[0], gravity=solved.world.gravity
+                )
+            world = solved.world
+            camera = take.cameras[reference]
+            assert camera is not None
+            header = take_header(base, models, take, number, solved)
+            clip = smooth_clip(
+                clip_of(solved, base.tracked, camera.intrinsics, header), PRESETS[base.request.smoothing]
+            )
+            clips.append(replace(clip, header=replace(clip.header, figures=clip_figures(clip))))
+    progress(Progress("poses", len(people), len(people)))
+    return _Solved(tuple(clips), found, world)
+
+
+def _people(request: TakeRequest, take: Take, base: WatchedVideo) -> list[PersonInViews]:
+    """The people that the request asks for, by the first view's tracks."""
+    chosen: list[PersonTrack] = choose_tracks(base.tracked.tracks, request.videos[0].person)
+    by_track = {person.tracks[take.used[0]]: person for person in take.people}
+    found = []
+    for track in chosen:
+        place = next(place for place, one in enumerate(base.tracked.tracks) if one is track)
+        alone = PersonInViews(place, tuple(place if view == take.used[0] else None for view in range(len(take.videos))))
+        found.append(by_track.get(place, alone))
+    return found
+
+
+def _world_options(request: TakeRequest, found: FoundTake, watched: Sequence[WatchedVideo]) -> WorldOptions:
+    """Gravity of all views together, and the set-up's floor where it is known."""
+    setup, take = request.setup, found.take
+    if setup is not None and setup.down is not None and setup.floor_m is not None and take.used[0] == 0:
+        return WorldOptions(world_from_camera=_setup_pose(setup), root=_ROOT)
+    rays, lengths, frames = [], [], 0
+    for view in take.used:
+        camera = take.cameras[view]
+        assert camera is not None
+        edges = watched[view].edges()
+        rays.append(edges.rays @ camera.rotation)
+        lengths.append(edges.length)
+        frames += edges.frames
+    edges = SceneEdges(np.concatenate(rays), np.concatenate(lengths), frames)
+    gravity = None if found.down is None else Gravity(found.down, found.down_deg)
+    return WorldOptions(gravity=gravity, edges=edges, root=_ROOT)
+
+
+def _setup_pose(setup: TakeSetup) -> Array:
+    assert setup.down is not None
+    assert setup.floor_m is not None
+    pose = np.eye(4)
+    pose[:3, :3] = world_axes(np.asarray(setup.down))
+    pose[2, 3] = setup.floor_m
+    return pose
+
+
+def _finish(
+    request: TakeRequest, solved: _Solved, watched: Sequence[WatchedVideo], models: SolveModels, clock: StageClock
+) -> TakeResult:
+    """Warnings and cameras into the clips, files, checkpoints away."""
+    take = solved.found.take
+    told = tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, one.text) for one in take.excluded)
+    told += tuple(ClipWarning(WarningCode.CALIBRATION_MISFIT, note) for note in solved.found.notes)
+    infos = tuple(one.reader.info for one in watched)
+    clips = []
+    for clip in solved.clips:
+        warnings = tuple(dict.fromkeys((*clip.header.warnings, *told)))
+        cameras = clip_cameras(take, infos, clip.world_from_camera[0]) if take.videos else ()
+        clips.append(replace(clip, header=replace(clip.header, warnings=warnings, cameras=cameras)))
+    with clock.stage("write"):
+        files = write_clips(clips, request.output)
+    stopped = any(one.tracked.stopped for one in watched)
+    if not stopped:
+        for one in watched:
+            one.checkpoint.discard()
+    return TakeResult(
+        clips=tuple(clips),
+        files=files,
+        take=take,
+        setup=_setup(solved),
+        figures=clips[0].header.figures,
+        warnings=tuple(dict.fromkeys(warning for clip in clips for warning in clip.header.warnings)),
+        cancelled=stopped,
+        frames=sum(len(one.tracked.frame_index) for one in watched),
+        stage_s=clock.stage_s,
+        device=models.device,
+        infos=infos,
+        view_times_s=tuple(one.tracked.times_s for one in watched),
+    )
+
+
+def _setup(solved: _Solved) -> TakeSetup:
+    """Cameras, clocks, gravity and floor to use again."""
+    take = solved.found.take
+    names = tuple(video.name for video in take.videos)
+    if solved.world is None:
+        return TakeSetup(names, take.cameras, take.offsets)
+    pose = solved.world.world_from_camera[0]
+    down = -pose[2, :3]
+    return TakeSetup(
+        names,
+        take.cameras,
+        take.offsets,
+        (float(down[0]), float(down[1]), float(down[2])),
+        float(pose[2, 3]),
+    )
+
+
+def _ignore(_: Progress) -> None:
+    return None

@@ -1,0 +1,113 @@
+"""One person of a take, from the tracks in all views to a clip in the first view's frames. numpy.
+
+The stages after the joint fit are those of one video: they get the fitted skeleton as that view would see it, so that
+what another view shows counts too. Keypoints of the clip are the first view's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from backend.embedding.pose_model import PoseModel
+from backend.multiview.joint_poses import JointOptions, PersonView, solve_person
+from backend.multiview.resample import resampled_track
+from backend.multiview.types import PersonInViews, Take
+from backend.solving.clip_assembly import assemble_clip
+from backend.solving.video_pass import TrackedVideo
+from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
+from backend.world import WorldOptions, WorldTrack, place_in_world
+from blender_addon.motion.body import BodyShape, canonical_body, points_m
+from blender_addon.motion.clip import ClipHeader, MotionClip
+from blender_addon.motion.posing import pose_body
+
+# every point in front of the camera lies in the image of this camera, so that no limb counts as outside of it
+_WIDE_PX = 1_000_000.0
+_WIDE_FOCAL_PX = 1_000.0
+_NEAREST_M = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class SolvedPerson:
+    """Poses in the reference camera and in the world, with the tracks that they are from: the reference view's own, and
+    the one that all views make together.
+    """
+
+    own: PersonTrack
+    poses: PoseTrack
+    world: WorldTrack
+
+
+def solve_in_views(
+    model: PoseModel,
+    take: Take,
+    person: PersonInViews,
+    tracked: dict[int, TrackedVideo],
+    options: tuple[JointOptions, WorldOptions],
+) -> SolvedPerson:
+    """Solve one person at every frame of the take's first view."""
+    reference = take.used[0]
+    base = tracked[reference]
+    take_s = take.offsets[reference].take_time_s(base.times_s)
+    views: list[PersonView] = []
+    own: PersonTrack | None = None
+    for view in take.used:
+        camera, place = take.cameras[view], person.tracks[view]
+        if camera is None or place is None:
+            continue
+        track = replace(resampled_track(tracked[view].tracks[place], take.offsets[view], take_s), times_s=base.times_s)
+        own = track if view == reference else own
+        views.append(PersonView(track, camera.intrinsics, camera.rotation, camera.translation_m))
+    poses = solve_person(model, views, options[0])
+    if own is None:
+        own = _hidden(views[0].track)
+    together, wide = _together(views, poses)
+    own = replace(own, frame_index=base.frame_index)
+    world = place_in_world(poses, replace(together, frame_index=base.frame_index), wide, options[1])
+    return SolvedPerson(own, poses, world)
+
+
+def clip_of(solved: SolvedPerson, base: TrackedVideo, intrinsics: Intrinsics, header: ClipHeader) -> MotionClip:
+    """The clip over every frame of the reference video."""
+    return assemble_clip(base, solved.own, solved.poses, solved.world, intrinsics, header)
+
+
+def _hidden(track: PersonTrack) -> PersonTrack:
+    return replace(
+        track,
+        presence=np.zeros_like(track.presence),
+        keypoints_px=np.full_like(track.keypoints_px, np.nan),
+        visibility=np.zeros_like(track.visibility),
+    )
+
+
+def _together(views: Sequence[PersonView], poses: PoseTrack) -> tuple[PersonTrack, Intrinsics]:
+    """The fitted landmarks as the reference camera would see them, as visible as in the view that shows each best, and
+    a camera whose image holds them all.
+    """
+    body, shape = canonical_body(), BodyShape(poses.height_m, poses.bone_scales)
+    posed = pose_body(body, shape, poses.rotations_wxyz, poses.root_camera_m)
+    landmarks = points_m(body, "blazepose33", posed.positions_m, posed.world_wxyz, shape)
+    matrix = np.array([[_WIDE_FOCAL_PX, 0, _WIDE_PX / 2], [0, _WIDE_FOCAL_PX, _WIDE_PX / 2], [0, 0, 1.0]])
+    wide = Intrinsics(matrix, int(_WIDE_PX), int(_WIDE_PX), "several cameras")
+    points = landmarks[..., :2] / np.maximum(landmarks[..., 2:], _NEAREST_M) * _WIDE_FOCAL_PX + _WIDE_PX / 2
+    visible = np.max([_visible(view) for view in views], axis=0)
+    presence = np.max([view.track.presence for view in views], axis=0)
+    known = np.isfinite(points).all(axis=(1, 2))
+    return replace(
+        views[0].track,
+        keypoints_px=points,
+        visibility=visible,
+        presence=np.where(known, presence, 0.0),
+    ), wide
+
+
+def _visible(view: PersonView) -> Array:
+    """How visible each landmark is (T, 33) within the view's image; 0 outside of it."""
+    track, inside = view.track, view.intrinsics
+    with np.errstate(invalid="ignore"):
+        points = track.keypoints_px
+        shown = (points >= 0).all(axis=-1) & (points[..., 0] < inside.width) & (points[..., 1] < inside.height)
+    return np.where(shown, np.nan_to_num(track.visibility) * (track.presence > 0)[:, None], 0.0)

@@ -1,0 +1,100 @@
+"""What the solve of a take is asked for and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from backend.errors import BadInputError
+from backend.multiview.types import KnownCamera, Offset, OffsetSource, Take, TakeSetup
+from backend.solving.request import SolveRequest
+from backend.types import Array, VideoInfo
+from blender_addon.motion.clip import MotionClip
+from blender_addon.motion.clip_warning import ClipWarning
+
+MOST_VIDEOS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class TakeRequest:
+    """Several videos of one performance. `videos` are requests of one video each, the first of which says who is solved
+    and how; `output` is the clip to write.
+
+    offsets: what is known of the clocks, against the first video (None: to be found); cameras: what is known of the
+    cameras; both empty or one for each video. setup: cameras (and, with `keep_offsets`, clocks) of an earlier take.
+    """
+
+    videos: tuple[SolveRequest, ...]
+    output: Path
+    offsets: tuple[Offset | None, ...] = ()
+    cameras: tuple[KnownCamera | None, ...] = ()
+    setup: TakeSetup | None = None
+    keep_offsets: bool = False
+
+    def __post_init__(self) -> None:
+        count = len(self.videos)
+        if not 2 <= count <= MOST_VIDEOS:
+            raise BadInputError(f"A take has 2 to {MOST_VIDEOS} videos, not {count}", "Name each video of the take")
+        for what, values in (("offsets", self.offsets), ("cameras", self.cameras)):
+            if values and len(values) != count:
+                raise BadInputError(f"There are {len(values)} {what} for {count} videos", "Give one for each video")
+        if self.setup is not None and len(self.setup.cameras) != count:
+            raise BadInputError(
+                f"The set-up has {len(self.setup.cameras)} cameras, the take {count} videos",
+                "Name the videos in the order of the cameras, one for each",
+            )
+
+    def each(self) -> tuple[SolveRequest, ...]:
+        """One request for each video, with a checkpoint of its own beside the output."""
+        stem, ending = self.output.stem, self.output.suffix
+        return tuple(
+            replace(video, output=self.output.with_name(f"{stem}.view{place}{ending}"))
+            for place, video in enumerate(self.videos)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TakeResult:
+    """Clips and their files, as of one video; the take and its set-up, to be saved; `frames` of all videos together.
+
+    `infos` are the videos in order, `view_times_s` the times of their frames (fewer where the solve was stopped).
+    """
+
+    clips: tuple[MotionClip, ...]
+    files: tuple[Path, ...]
+    take: Take
+    setup: TakeSetup
+    figures: dict[str, float]
+    warnings: tuple[ClipWarning, ...]
+    cancelled: bool
+    frames: int
+    stage_s: dict[str, float]
+    device: str
+    infos: tuple[VideoInfo, ...]
+    view_times_s: tuple[Array, ...] = ()
+
+
+def parse_offsets(texts: Sequence[str], count: int) -> tuple[Offset | None, ...]:
+    """Offsets from the command line: one number of seconds for each video but the first, `-` or `?` for one to find.
+
+    Raises BadInputError.
+    """
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    if not parts:
+        return ()
+    if len(parts) != count - 1:
+        raise BadInputError(
+            f"--offset has {len(parts)} values for {count} videos",
+            "Give one for each video but the first, for example --offset 1.25,? for three videos",
+        )
+    return (Offset(), *(_offset(part) for part in parts))
+
+
+def _offset(part: str) -> Offset | None:
+    if part in {"?", "-", "auto"}:
+        return None
+    try:
+        return Offset(float(part.removesuffix("s")), 1.0, 0.002, OffsetSource.GIVEN)
+    except ValueError as fault:
+        raise BadInputError(f"{part!r} is no number of seconds", "Give, for example, --offset 1.25") from fault

@@ -1,0 +1,126 @@
+"""A second look at the video, for hands and faces of the people who are solved: their tracks say where to look.
+
+May import `backend.video`, `backend.people`, `backend.hands`, `backend.face` and `backend.types`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from backend.face import FaceFollower, FaceNetworks, FaceTrack, load_face_networks
+from backend.hands import HandFollower, HandNetworks, HandTrack, load_hand_networks
+from backend.solving.video_pass import TrackedVideo
+from backend.types import Array, CancelToken, Frame, PersonTrack, Progress, ProgressCallback
+from backend.video import VideoReader
+
+STAGE: Final = "details"
+_WRISTS, _NOSE = (15, 16), 0
+
+
+@dataclass(frozen=True, slots=True)
+class DetailNetworks:
+    """The networks of what was asked for."""
+
+    hands: HandNetworks | None = None
+    face: FaceNetworks | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What was seen of one person, over the frames of the track; None for what was not asked for."""
+
+    hands: HandTrack | None = None
+    face: FaceTrack | None = None
+
+
+def load_details(hands: bool, face: bool, device: str) -> DetailNetworks:
+    """Load what is asked for. WeightsError, DeviceError."""
+    return DetailNetworks(load_hand_networks(device) if hands else None, load_face_networks(device) if face else None)
+
+
+class DetailPass:
+    """Goes through a video once more and follows hands and faces of several people."""
+
+    def __init__(self, reader: VideoReader, tracked: TrackedVideo, networks: DetailNetworks) -> None:
+        self._reader, self._tracked, self._networks = reader, tracked, networks
+
+    def watch(
+        self, tracks: Sequence[PersonTrack], progress: ProgressCallback, cancel: CancelToken
+    ) -> tuple[Details, ...]:
+        """Details of each of `tracks`. A cancel ends the pass; later frames then show relaxed hands and a resting face.
+
+        Raises VideoError for a video that has become unreadable.
+        """
+        people = [_Follower(track, self._others(track), self._networks) for track in tracks]
+        wanted = set(self._tracked.frame_index.tolist())
+        total, begun, done = len(wanted), time.monotonic(), 0
+        cuts = list(self._tracked.cuts_s)
+        for frame, _ in self._reader.studied_frames(lambda _: None, 0, cancel):
+            if cancel.cancelled or done >= total:
+                break
+            if frame.index not in wanted:
+                continue
+            while cuts and frame.time_s >= cuts[0]:
+                cuts.pop(0)
+                for person in people:
+                    person.cut()
+            for person in people:
+                person.update(frame)
+            done += 1
+            rate = done / max(time.monotonic() - begun, 1e-6)
+            progress(Progress(STAGE, done, total, (total - done) / rate))
+        return tuple(person.details() for person in people)
+
+    def _others(self, track: PersonTrack) -> list[PersonTrack]:
+        return [other for other in self._tracked.tracks if other.track_id != track.track_id]
+
+
+class _Follower:
+    """One person's hands and face."""
+
+    def __init__(self, track: PersonTrack, others: Sequence[PersonTrack], networks: DetailNetworks) -> None:
+        self._track, self._others = track, others
+        self._rows = {int(index): row for row, index in enumerate(track.frame_index)}
+        self._other_rows = [{int(index): row for row, index in enumerate(other.frame_index)} for other in others]
+        frames = len(track.frame_index)
+        self._hands = None if networks.hands is None else HandFollower(networks.hands, frames)
+        self._face = None if networks.face is None else FaceFollower(networks.face, frames)
+
+    def cut(self) -> None:
+        """A new shot begins."""
+        for follower in (self._hands, self._face):
+            if follower is not None:
+                follower.cut()
+
+    def update(self, frame: Frame) -> None:
+        """Look at one frame, where the person is in it."""
+        row = self._rows.get(frame.index)
+        if row is None or not self._track.presence[row] > 0:
+            return
+        keypoints, visibility = self._track.keypoints_px[row].astype(np.float64), self._track.visibility[row]
+        if self._hands is not None:
+            strangers = self._points(frame.index, _WRISTS)
+            self._hands.update(row, frame.image, frame.time_s, keypoints, visibility, strangers)
+        if self._face is not None:
+            strangers = self._points(frame.index, (_NOSE,))
+            self._face.update(row, frame.image, frame.time_s, keypoints, visibility, strangers)
+
+    def details(self) -> Details:
+        """What was seen."""
+        return Details(
+            None if self._hands is None else self._hands.track(), None if self._face is None else self._face.track()
+        )
+
+    def _points(self, index: int, landmarks: Sequence[int]) -> Array:
+        """The given landmarks (N, 2) of everyone else who is in the frame."""
+        points = [
+            other.keypoints_px[rows[index], list(landmarks)]
+            for other, rows in zip(self._others, self._other_rows, strict=True)
+            if index in rows
+        ]
+        return np.concatenate(points).astype(np.float64) if points else np.zeros((0, 2))

@@ -1,0 +1,82 @@
+"""Hands and face of one person, from what the video showed to what goes into the clip, with figures and warnings.
+
+May import `backend.hands`, `backend.face`, `backend.solving.detail_pass`, `backend.types`, `blender_addon.motion`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from backend.face import solve_face
+from backend.hands import solve_hands, with_wrists
+from backend.networks import load_network
+from backend.solving.detail_pass import Details
+from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
+from blender_addon.motion.clip_warning import ClipWarning, WarningCode
+from blender_addon.motion.face import FaceMotion
+from blender_addon.motion.hands import HandMotion
+from blender_addon.motion.quality import SEEN
+
+_LEAST_SEEN = 0.3
+_LEAST_HAND_PX, _LEAST_EYES_PX = 40.0, 30.0
+_HAND_IN_PALMS = 1.8  # from wrist to fingertips
+
+
+@dataclass(frozen=True, slots=True)
+class SolvedDetails:
+    """poses with the wrists' evidence; hands and face over the track's frames, None where not asked for; `sizes_px`
+    the median size in the image by figure name.
+    """
+
+    poses: PoseTrack
+    hands: HandMotion | None = None
+    face: FaceMotion | None = None
+    sizes_px: dict[str, float] = field(default_factory=dict)
+
+
+def solve_details(
+    details: Details, track: PersonTrack, poses: PoseTrack, intrinsics: Intrinsics, cuts_s: tuple[float, ...]
+) -> SolvedDetails:
+    """Fingers, wrists and face of a person whose body is solved; without details the poses as they are."""
+    hands, face, sizes = None, None, dict[str, float]()
+    if details.hands is not None:
+        network = load_network("hand_pose")
+        solved = solve_hands(details.hands, track.times_s, cuts_s, poses, intrinsics, network)
+        hands, poses = solved.hands, with_wrists(poses, solved)
+        sizes["hand_size_px"] = _HAND_IN_PALMS * _median(solved.pixels)
+    if details.face is not None:
+        there = np.isfinite(poses.rotations_wxyz).all(axis=(1, 2))
+        expression = solve_face(details.face, track.times_s, cuts_s, there)
+        face, sizes["face_size_px"] = expression.face, 1.6 * _median(expression.pixels)
+    return SolvedDetails(poses, hands, face, sizes)
+
+
+def detail_figures(solved: SolvedDetails) -> dict[str, float]:
+    """Sizes in the image; how much was seen is measured on the clip."""
+    return {name: round(size, 1) for name, size in solved.sizes_px.items()}
+
+
+def detail_warnings(solved: SolvedDetails) -> tuple[ClipWarning, ...]:
+    """What the user should know of hands and face that are small or seldom seen."""
+    warnings = []
+    there = np.isfinite(solved.poses.rotations_wxyz).all(axis=(1, 2))
+    if solved.hands is not None:
+        seen = float((solved.hands.confidence[there] >= SEEN).mean()) if there.any() else 0.0
+        size = solved.sizes_px["hand_size_px"]
+        if seen < _LEAST_SEEN or size < _LEAST_HAND_PX:
+            text = f"the hands are {size:.0f} px long and seen in {100 * seen:.0f} % of the frames: fingers are rough; "
+            warnings.append(ClipWarning(WarningCode.HANDS_SMALL, text + "film closer, or in a higher resolution"))
+    if solved.face is not None:
+        seen = float((solved.face.confidence[there] >= SEEN).mean()) if there.any() else 0.0
+        size = solved.sizes_px["face_size_px"]
+        if seen < _LEAST_SEEN or size < 1.6 * _LEAST_EYES_PX:
+            text = f"the face is {size:.0f} px wide and seen in {100 * seen:.0f} % of the frames: its expression is "
+            warnings.append(ClipWarning(WarningCode.FACE_SMALL, text + "rough; film closer, or in a higher resolution"))
+    return tuple(warnings)
+
+
+def _median(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else 0.0

@@ -1,0 +1,134 @@
+"""A live capture from Blender's side: the job, its newest frame, and what is left at its end. Free of bpy.
+
+May import `client`, `wire`, `motion`. A timer ticks it; it never waits.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..wire import messages as wire
+from .capture_run import CaptureRun, CaptureTicket
+from .job import CaptureJob, JobRequest, JobSnapshot
+from .link import BackendLink
+
+CAPABILITY = "live"
+TICK_BUDGET_S = 0.002
+_MOST_TICKS_KEPT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTicket:
+    """What started a live capture: the request, the scene that gets the clip, and the options of the full solve."""
+
+    request: JobRequest
+    scene: str
+    height_m: float
+
+
+class LiveRun:
+    """Call `tick` until `over`; `newest` is the last frame that came, with or without a person."""
+
+    def __init__(self, link: BackendLink, ticket: LiveTicket) -> None:
+        self.ticket = ticket
+        self.job = CaptureJob(link, ticket.request)
+        self.newest: wire.LiveFrame | None = None
+        self.recording = bool(ticket.request.source and ticket.request.source.record)
+        self.tick_s: list[float] = []
+        self.shown = 0
+
+    @property
+    def snapshot(self) -> JobSnapshot:
+        """Where the job stands."""
+        return self.job.snapshot
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.job.snapshot.over
+
+    def tick(self, budget_s: float = TICK_BUDGET_S) -> wire.LiveFrame | None:
+        """Do what can be done now; the newest frame where one came."""
+        self.job.tick(budget_s)
+        frame = self.job.take_live()
+        if frame is not None:
+            self.newest = frame
+        return frame
+
+    def note_tick(self, seconds: float) -> None:
+        """Keep how long a tick took that showed a frame."""
+        if len(self.tick_s) < _MOST_TICKS_KEPT:
+            self.tick_s.append(seconds)
+
+    def record(self) -> None:
+        """Record from now on, to the end."""
+        if not self.recording:
+            self.recording = True
+            self.job.record()
+
+    def stop(self) -> None:
+        """End the capture; what was recorded comes as files."""
+        self.job.cancel()
+
+    def lines(self) -> tuple[str, str]:
+        """What the panel says: the state in words, and rate with latency."""
+        frame = self.newest
+        if frame is None or self.over or self.snapshot.state in ("fetching", "finishing"):
+            return self.snapshot.words or self.snapshot.state.capitalize(), ""
+        state = frame.message or {"live": "Live", "no_person": "Nobody in sight"}.get(frame.state, frame.state)
+        kept = f", {frame.recorded} images recorded" if frame.recorded >= 0 else ""
+        rate = f"{frame.fps:.0f} poses/s of {frame.source_fps:.0f}, {frame.latency_s * 1000.0:.0f} ms{kept}"
+        return state, rate
+
+    @property
+    def clip_path(self) -> Path | None:
+        """The clip of the live poses, once the files are there."""
+        return next((path for path in self.snapshot.paths if path.suffix == ".npz"), None)
+
+    @property
+    def recordings(self) -> tuple[Path, ...]:
+        """The recorded videos, once the files are there."""
+        return tuple(path for path in self.snapshot.paths if path.suffix == ".mkv")
+
+    def full_solve(self, link: BackendLink, upload: bool, quality: str) -> CaptureRun | None:
+        """The solve of the recording, whose clip takes the place of the live one; None without a recording."""
+        if not self.recordings or self.clip_path is None:
+            return None
+        request = self.ticket.request
+        options = replace(request.options, quality=quality)
+        solve = JobRequest(self.recordings[0], request.result_dir / "full", options, upload)
+        run = CaptureRun(link, CaptureTicket(solve, self.ticket.scene, self.recordings[0], self.ticket.height_m))
+        run.rough = self.clip_path
+        return run
+
+
+class CameraListing:
+    """Asks the backend once for its cameras; `cameras` is None until the answer came."""
+
+    def __init__(self, link: BackendLink) -> None:
+        self.cameras: tuple[wire.CameraInfo, ...] | None = None
+        self.message = ""
+        self._link = link
+        self._key = link.ask(wire.ListCameras(), self._on_reply)
+
+    def _on_reply(self, message: object) -> None:
+        self._link.drop(self._key)
+        if isinstance(message, wire.CameraList):
+            self.cameras = message.cameras
+            self.message = "" if message.cameras else "No camera is connected, or the system shows none to the backend"
+        elif isinstance(message, wire.Refused):
+            self.message = message.message
+
+
+def has_pose(frame: wire.LiveFrame) -> bool:
+    """Whether a frame shows a person."""
+    return bool(np.isfinite(frame.root_m).all())
+
+
+def wall_s() -> float:
+    """The clock that ticks are timed by."""
+    return time.perf_counter()

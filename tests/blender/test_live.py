@@ -1,0 +1,117 @@
+"""Live capture in Blender: a real backend, a camera in another process, the panel's operators and their timer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from rigs import canonical_armature
+
+REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+BACKEND_PYTHON = Path(os.environ.get("MARIONET_TEST_PYTHON", REPOSITORY_ROOT / ".venv" / "bin" / "python"))
+PATIENCE_S = 180.0
+
+pytestmark = pytest.mark.skipif(not BACKEND_PYTHON.is_file(), reason="no backend environment: make dev-venv")
+
+
+@pytest.fixture
+def camera() -> Iterator[str]:
+    """The address of a stream of a person who stands still for a long time."""
+    command = (str(BACKEND_PYTHON), "tools/paced_stream.py", "assets/demo_clip.mp4", "--hold", "600")
+    process = subprocess.Popen(command, cwd=REPOSITORY_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    yield f"http://127.0.0.1:{process.stdout.readline().strip()}/video"
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def state(extension: str, addon: Any, tmp_path: Path) -> Iterator[Any]:
+    access, process = addon("session.backend"), addon("client.backend_process")
+    runtime = addon("session.session_state")
+    preferences = bpy.context.preferences.addons[extension].preferences
+    preferences.clip_dir = str(tmp_path / "clips")
+    plan = process.LaunchPlan(BACKEND_PYTHON, REPOSITORY_ROOT, tmp_path / "state")
+    runtime.STATE.link = addon("client.link").BackendLink(process.BackendProcess(plan), None, "test")
+    runtime.STATE.link_key = access._link_key(preferences)
+    yield runtime.STATE
+    if runtime.STATE.live_capture is not None:
+        runtime.STATE.live_capture.stop()
+        runtime.STATE.live_capture = None
+    addon("session.previews").stop_live_view()
+    runtime.STATE.finishing.clear()
+    access.close_link()
+    runtime.STATE.clips.clear()
+    runtime.STATE.last_error = runtime.STATE.news = ""
+    preferences.clip_dir = ""
+
+
+def tick_until(tick: Any, condition: Any, what: str) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until_s:
+        tick()
+        if condition():
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"waited for {what}")
+
+
+@pytest.mark.slow
+def test_live_moves_the_character_records_and_leaves_the_full_clip(state: Any, addon: Any, camera: str) -> None:
+    operators, finishing = addon("ui.operators.live"), addon("ui.operators.finishing")
+    kept = bpy.context.scene.marionet
+    armature = canonical_armature()
+    kept.retarget.armature = armature
+    before = [tuple(bone.rotation_quaternion) for bone in armature.pose.bones]
+    kept.capture.live_source, kept.capture.quality = camera, "fast"
+    assert bpy.ops.marionet.live() == {"FINISHED"}
+    run = state.live_capture
+    assert not bpy.ops.marionet.capture.poll()
+    tick_until(
+        operators.tick_live, lambda: run.over or (run.newest is not None and run.newest.state == "live"), "live poses"
+    )
+    assert not run.over, run.snapshot
+    moved = [tuple(bone.rotation_quaternion) for bone in armature.pose.bones]
+    assert not np.allclose(moved, before, atol=1e-3)
+    words, rate = run.lines()
+    assert words == "Live"
+    assert "poses/s" in rate
+    assert "ms" in rate
+    assert bpy.ops.marionet.live_record() == {"FINISHED"}
+    tick_until(operators.tick_live, lambda: run.newest.recorded > 40, "recorded images")
+    assert run.shown > 20
+    logging.getLogger(__name__).info("tick %.2f ms", np.median(run.tick_s) * 1e3)
+    assert state.live_view.shown > 20
+    assert np.median(run.tick_s) < 0.005 * max(1.0, os.getloadavg()[0])
+    assert bpy.ops.marionet.live_stop() == {"FINISHED"}
+    begun = time.monotonic()
+    tick_until(operators.tick_live, lambda: state.live_view is None, "the stop")
+    assert time.monotonic() - begun < 1.0 * max(1.0, os.getloadavg()[0])
+    tick_until(operators.tick_live, lambda: state.live_capture is None, "the files")
+    assert np.allclose([tuple(bone.rotation_quaternion) for bone in armature.pose.bones], before, atol=1e-6)
+    entry = kept.clips[kept.clip_index]
+    assert entry.name.startswith("Live")
+    live = entry.filepath
+    assert Path(live).name == "live.npz"
+    assert len(state.finishing) == 1
+    tick_until(finishing.tick_finishing, lambda: not state.finishing, "the full solve")
+    assert kept.clips[kept.clip_index].filepath != live, (state.news, state.last_error)
+    assert len(state.load_clip(Path(kept.clips[kept.clip_index].filepath)).clip) > 30
+
+
+def test_a_camera_that_is_not_there_is_told(state: Any, addon: Any) -> None:
+    operators = addon("ui.operators.live")
+    bpy.context.scene.marionet.retarget.armature = None
+    bpy.context.scene.marionet.capture.live_source = "camera:no such camera"
+    assert bpy.ops.marionet.live() == {"FINISHED"}
+    tick_until(operators.tick_live, lambda: state.live_capture is None, "the end")
+    assert "There is no camera" in state.last_error
+    assert "List the cameras" in state.last_error
+    assert state.live_view is None

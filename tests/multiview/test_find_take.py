@@ -1,0 +1,141 @@
+"""Takes are found in simulated views, and views that cannot take part are named with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from backend.embedding.pose_model import PoseModel, load_model
+from backend.evaluation.simulated_takes import SimulatedCamera, SimulatedView
+from backend.multiview.chain import Known
+from backend.multiview.find_take import find_take
+from backend.multiview.joint_poses import JointOptions, PersonView, solve_person
+from backend.multiview.resample import resampled_track
+from backend.multiview.types import CameraSource, CameraView, Exclusion, Offset, OffsetSource
+from tests.multiview.motions import take_of, views_of
+
+START_S = 0.43
+
+
+@pytest.fixture(scope="module")
+def model() -> PoseModel:
+    return load_model()
+
+
+@pytest.fixture(scope="module")
+def take() -> tuple[SimulatedView, ...]:
+    cameras = [
+        SimulatedCamera(10.0, start_s=0.2, seconds=4.0),
+        SimulatedCamera(75.0, start_s=0.2 + START_S, fps=60.0, seconds=4.0, roll_deg=12.0),
+    ]
+    return take_of(cameras, people=2)
+
+
+@pytest.fixture(scope="module")
+def views(model: PoseModel, take: tuple[SimulatedView, ...]) -> list[CameraView]:
+    return views_of(model, take)
+
+
+def _rotation(take: tuple[SimulatedView, ...]) -> np.ndarray:
+    return take[1].camera_from_world[:3, :3] @ take[0].camera_from_world[:3, :3].T
+
+
+def test_clock_people_and_camera_are_found(take: tuple[SimulatedView, ...], views: list[CameraView]) -> None:
+    found = find_take(views).take
+    assert found.used == (0, 1)
+    assert abs(found.offsets[1].start_s - START_S) < 0.01
+    assert [person.tracks for person in found.people] == [(0, 0), (1, 1)]
+    camera = found.cameras[1]
+    assert camera is not None
+    off = np.arccos(np.clip((np.trace(camera.rotation @ _rotation(take).T) - 1) / 2, -1, 1))
+    assert np.degrees(off) < 4.0
+    assert camera.source is CameraSource.PEOPLE
+
+
+def test_two_views_together_are_nearer_to_the_truth_than_the_better_one(
+    model: PoseModel, take: tuple[SimulatedView, ...], views: list[CameraView]
+) -> None:
+    found = find_take(views).take
+    track = views[0].tracks[0]
+    seen = []
+    for view, camera, offset in zip(views, found.cameras, found.offsets, strict=True):
+        assert camera is not None
+        own = resampled_track(view.tracks[0], offset, track.times_s)
+        seen.append(PersonView(own, camera.intrinsics, camera.rotation, camera.translation_m))
+    together = solve_person(model, seen, JointOptions()).joints_camera_m
+    alone = [_error_mm(view.poses[0].joints_camera_m, one.joints_m[0]) for view, one in zip(views, take, strict=True)]
+    assert _error_mm(together, take[0].joints_m[0]) < 0.8 * min(alone)
+
+
+def test_a_person_hidden_in_the_first_view_is_carried_by_the_second(
+    model: PoseModel, take: tuple[SimulatedView, ...], views: list[CameraView]
+) -> None:
+    found = find_take(views).take
+    track = views[0].tracks[0]
+    hidden = replace(track, presence=np.where((track.times_s > 1.0) & (track.times_s < 2.0), 0.0, track.presence))
+    seen = []
+    for place, (camera, offset) in enumerate(zip(found.cameras, found.offsets, strict=True)):
+        assert camera is not None
+        own = resampled_track(hidden if place == 0 else views[1].tracks[0], offset, track.times_s)
+        seen.append(PersonView(own, camera.intrinsics, camera.rotation, camera.translation_m))
+    joints = solve_person(model, seen, JointOptions()).joints_camera_m
+    rows = (track.times_s > 1.2) & (track.times_s < 1.8)
+    assert np.isfinite(joints[rows]).all()
+    assert _error_mm(joints[rows], take[0].joints_m[0][rows]) < 120.0
+
+
+def _error_mm(joints_m: np.ndarray, truth_m: np.ndarray) -> float:
+    known = np.isfinite(joints_m).all(axis=(1, 2))
+    joints, truth = joints_m[known] - joints_m[known][:, :1], truth_m[known] - truth_m[known][:, :1]
+    scale = (joints * truth).sum() / (joints * joints).sum()
+    return float(1000 * np.linalg.norm(scale * joints - truth, axis=-1).mean())
+
+
+def test_given_cameras_and_clock_are_kept(take: tuple[SimulatedView, ...], views: list[CameraView]) -> None:
+    known = [
+        Known(None if place == 0 else Offset(START_S, source=OffsetSource.GIVEN), view.camera_from_world)
+        for place, view in enumerate(take)
+    ]
+    calibrated = [replace(view, intrinsics=one.true) for view, one in zip(views, take, strict=True)]
+    found = find_take(calibrated, known)
+    camera = found.take.cameras[1]
+    assert camera is not None
+    assert camera.source is CameraSource.FILE
+    assert np.abs(camera.rotation - _rotation(take)).max() < 0.01
+    assert found.take.offsets[1] == Offset(START_S, source=OffsetSource.GIVEN)
+
+
+def test_the_same_video_twice_is_told(views: list[CameraView]) -> None:
+    found = find_take([views[0], replace(views[0], name="copy")]).take
+    assert found.used == (0,)
+    assert [one.reason for one in found.excluded] == [Exclusion.SAME_VIDEO]
+    assert "same recording" in found.excluded[0].text
+
+
+def test_a_moving_camera_is_refused_in_words(views: list[CameraView]) -> None:
+    found = find_take([views[0], replace(views[1], camera_moves=True)]).take
+    assert found.used == (0,)
+    assert found.excluded[0].reason is Exclusion.MOVES
+    assert "moves" in found.excluded[0].text
+
+
+def test_other_people_are_told(model: PoseModel, views: list[CameraView]) -> None:
+    other = views_of(model, take_of([SimulatedCamera(40.0, seconds=4.0)], seed=77))
+    found = find_take([views[0], other[0]]).take
+    assert found.used == (0,)
+    assert found.excluded[0].reason in {Exclusion.NOBODY_IN_COMMON, Exclusion.DOES_NOT_FIT}
+
+
+def test_two_cameras_in_one_place_are_told(model: PoseModel) -> None:
+    near = take_of([SimulatedCamera(10.0, seconds=4.0), SimulatedCamera(11.0, seconds=4.0, lens_mm=38.0)], seed=9)
+    found = find_take(views_of(model, near)).take
+    assert found.used == (0,)
+    assert found.excluded[0].reason in {Exclusion.SAME_PLACE, Exclusion.SAME_VIDEO}
+
+
+def test_a_view_without_people_leaves_the_others(views: list[CameraView]) -> None:
+    found = find_take([views[0], replace(views[1], tracks=(), poses=()), views[1]]).take
+    assert found.used == (0, 2)
+    assert [one.view for one in found.excluded] == [1]

@@ -1,0 +1,376 @@
+"""Measures fingers, gestures, exchanged hands and wrists on renders of the CC0 body whose hands are known.
+
+    python -m tools.measure_hands [--size-px 96] [--images 60] [--assets FOLDER] [--panoramas FOLDER] [--sheet PNG]
+    python -m tools.measure_hands --video [--assets FOLDER] ...
+
+Needs the extra `train`. The first form gives the follower the body's true keypoints with errors of 2 cm, and prints the
+median error of all finger joints, the gestures told apart and the hands exchanged. `--video` renders a moving person,
+solves the video twice, without and with hands, and prints the wrists' rotation errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.hands import HandFollower, load_hand_networks, solve_hands
+from backend.hands.model import ANGLES, HIGH, LOW, RELAXED, bends, hand_points, hand_rotations, seen_shape
+from backend.pipeline import SolveRequest, solve
+from backend.synthesis.assets import AssetLibrary, read_assets
+from backend.synthesis.body_model import body_model
+from backend.synthesis.fingers import hand_points_m
+from backend.synthesis.panoramas import panorama_paths
+from backend.synthesis.posing import PosedBody, pose_body
+from backend.synthesis.renderer import Actor, Renderer
+from backend.synthesis.scene import Camera, look_at, sample_backdrop, sample_light
+from backend.synthesis.truth import subset_points_m
+from backend.synthesis.wardrobe import Person, sample_person
+from backend.types import Array, Intrinsics, PoseTrack
+from blender_addon.motion.body import canonical_body, forward_kinematics
+from blender_addon.motion.clip import MotionClip
+from blender_addon.motion.rotations import (
+    matrix_to_quaternion,
+    quaternion_between,
+    quaternion_multiply,
+    quaternion_rotate,
+    rotvec_to_quaternion,
+)
+
+IMAGE_PX, HAND_M, DISTANCE_M = 768, 0.18, 2.5
+_SHARE_EACH = 6  # images a person
+_NOISE_M = 0.01
+_FACING = 0.6  # cosine between a palm and the way to the camera
+_OPEN, _SHUT = (0.0, 0.05, 0.08), (0.0, 1.3, 1.55)
+_THUMB_OUT, _THUMB_IN = (0.0, 0.1, 0.1, 0.1), (0.4, 0.5, 0.7, 0.9)
+# fingers from index to little, and the thumb
+GESTURES: dict[str, Array] = {
+    "fist": np.array([*_SHUT * 4, *_THUMB_IN]),
+    "point": np.array([*_OPEN, *_SHUT * 3, *_THUMB_IN]),
+    "two": np.array([0.1, *_OPEN[1:], -0.1, *_OPEN[1:], *_SHUT * 2, *_THUMB_IN]),
+    "three": np.array([*_OPEN * 3, *_SHUT, *_THUMB_IN]),
+    "four": np.array([*_OPEN * 4, *_THUMB_IN]),
+    "spread": np.array([0.2, 0.0, 0.05, 0.05, 0.0, 0.05, -0.12, 0.0, 0.05, -0.25, 0.0, 0.05, *_THUMB_OUT]),
+    "pinch": np.array([0.0, 0.75, 0.85, *_OPEN * 3, 0.15, 0.5, 0.3, 0.45]),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One rendered frame: the image, local rotations (24, 4), hinge angles (2, 16), the camera, points (2, 21, 3) of
+    both hands, keypoints (33, 3) and joints (24, 3) in the camera, and the gesture of both hands, if any.
+    """
+
+    image: NDArray[np.uint8]
+    rotations_wxyz: Array
+    angles: Array
+    camera: Camera
+    hands_m: Array
+    keypoints_m: Array
+    gesture: str
+
+
+class Studio:
+    """Renders people from the waist up, with hands `size_px` long."""
+
+    def __init__(self, size_px: float, assets: Path | None, panoramas: Path | None, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self._focal_px = size_px / HAND_M * DISTANCE_M
+        self._library: AssetLibrary = read_assets(assets, body_model())
+        self._panoramas = panorama_paths(panoramas)
+        self._renderer = Renderer(IMAGE_PX)
+
+    def person(self) -> Person:
+        """Somebody new."""
+        return sample_person(self.random, self._library)
+
+    def shots(self, person: Person, poses: list[tuple[Array, Array, str]], yaw_rad: float) -> list[Shot]:
+        """Frames of one person before one still camera; poses are local rotations, angles and a gesture."""
+        parts, shots = self._renderer.upload(person.parts), []
+        camera = backdrop = light = None
+        for rotations, angles, gesture in poses:
+            posed = posed_person(person, rotations, angles)
+            if camera is None or backdrop is None or light is None:
+                camera = self._camera(posed, yaw_rad)
+                backdrop = sample_backdrop(self.random, self._panoramas, camera, posed.joints_m[0])
+                light = sample_light(self.random, backdrop)
+            rendered = self._renderer.render(camera, light, backdrop, (Actor(parts, posed.bone_matrices, 1.0),))
+            hands = [hand_points_m(body_model(), person.body.rest, posed.bone_matrices, side) for side in (0, 1)]
+            keypoints = subset_points_m("blazepose33", posed.joints_m, posed.sites_m)
+            shots.append(
+                Shot(
+                    rendered.image.copy(),
+                    rotations,
+                    angles,
+                    camera,
+                    camera.camera_from_world(np.stack(hands)),
+                    camera.camera_from_world(keypoints),
+                    gesture,
+                )
+            )
+        self._renderer.release(parts)
+        return shots
+
+    def _camera(self, posed: PosedBody, yaw_rad: float) -> Camera:
+        target = posed.joints_m[canonical_body().joint_index("neck")] + np.array([0.0, 0.0, 0.05])
+        eye = target + DISTANCE_M * np.array([np.sin(yaw_rad), -np.cos(yaw_rad), self.random.uniform(-0.1, 0.2)])
+        world_from_camera = np.eye(4)
+        world_from_camera[:3, :3], world_from_camera[:3, 3] = look_at(eye, target).T, eye
+        half = IMAGE_PX / 2
+        matrix = np.array([[self._focal_px, 0.0, half], [0.0, self._focal_px, half], [0.0, 0.0, 1.0]])
+        return Camera(matrix, world_from_camera, IMAGE_PX)
+
+
+def posed_person(person: Person, rotations: Array, angles: Array) -> PosedBody:
+    """The person in a pose, with fingers."""
+    fingers = np.stack([hand_rotations(angles[side], side) for side in (0, 1)])
+    return pose_body(person.body, rotations, np.array([0.0, 0.0, 1.0]), fingers_wxyz=fingers)
+
+
+def random_pose(random: np.random.Generator, calm: bool) -> Array:
+    """Arms lifted before the body, hands anywhere from beside the head to crossing; `calm`: palms to the camera."""
+    turn = canonical_body().joint_index
+    rotations = np.tile([1.0, 0.0, 0.0, 0.0], (24, 1))
+    inward = random.uniform(0.5, 1.0) if calm else random.uniform(0.5, 1.7)
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        out = rotvec_to_quaternion(np.array([0.0, 0.0, -sign * (inward + random.normal(0, 0.1))]))
+        down = rotvec_to_quaternion(np.array([0.0, sign * random.uniform(0.4, 1.0), 0.0]))
+        rotations[turn(f"{side}_shoulder")] = quaternion_multiply(out, down)
+        bend = rotvec_to_quaternion(np.array([0.0, -sign * random.uniform(1.5, 2.2), 0.0]))
+        twist = rotvec_to_quaternion(np.array([random.uniform(-0.3, 0.3) if calm else random.uniform(-1.2, 1.2), 0, 0]))
+        rotations[turn(f"{side}_elbow")] = quaternion_multiply(bend, twist)
+        rotations[turn(f"{side}_wrist")] = rotvec_to_quaternion(random.normal(0.0, 0.2, 3) * [0.3, 1.0, 1.0])
+    return rotations
+
+
+def random_angles(random: np.random.Generator) -> Array:
+    """A relaxed hand, or fingers that bend together or one by one (16,)."""
+    angles = RELAXED + random.normal(0.0, 0.1, ANGLES)
+    kind = random.integers(4)
+    if kind < 3:
+        for finger in range(4):
+            bend = random.uniform() if kind == 0 else float(random.random() < 0.5)
+            angles[3 * finger + 1] = bend * random.uniform(0.9, 1.4) + (1 - bend) * random.uniform(-0.1, 0.2)
+            angles[3 * finger + 2] = bend * random.uniform(1.0, 1.6) + (1 - bend) * random.uniform(0.0, 0.25)
+        angles[12:] = random.uniform([-0.2, 0.0, 0.0, 0.0], [0.5, 0.7, 0.7, 0.9])
+    return np.clip(angles, LOW, HIGH)
+
+
+def drawn_shots(studio: Studio, images: int, gestures: bool) -> list[Shot]:
+    """Random hands, or gestures with some jitter before the camera, of ever new people."""
+    random, shots = studio.random, list[Shot]()
+    names = list(GESTURES)
+    while len(shots) < images:
+        poses, yaw_rad = [], float(random.uniform(-0.5, 0.5))
+        while len(poses) < _SHARE_EACH:
+            pose = random_pose(random, gestures)
+            if gestures and not faces_camera(pose, yaw_rad):
+                continue
+            name = names[int(random.integers(len(names)))] if gestures else ""
+            both = [random_angles(random) for _ in (0, 1)]
+            if name:
+                both = [np.clip(GESTURES[name] + random.normal(0.0, 0.06, ANGLES), LOW, HIGH) for _ in (0, 1)]
+            poses.append((pose, np.stack(both), name))
+        shots += studio.shots(studio.person(), poses, yaw_rad)
+    return shots[:images]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Angles (N, 2, 16), wrists (N, 2, 4) in the camera, found (N, 2), exchanged (N, 2)."""
+
+    angles: Array
+    wrist_wxyz: Array
+    found: NDArray[np.bool_]
+    exchanged: NDArray[np.bool_]
+    landmarks_px: Array
+
+
+def found_hands(shots: list[Shot], random: np.random.Generator) -> Found:
+    """What the follower and the lifting network make of single frames."""
+    networks = load_hand_networks()
+    follower = HandFollower(networks, len(shots))
+    camera = shots[0].camera
+    truth = np.stack([camera.project_px(shot.hands_m) for shot in shots])
+    for row, shot in enumerate(shots):
+        follower.cut()
+        keypoints = camera.project_px(shot.keypoints_m + random.normal(0.0, _NOISE_M, (33, 3)))
+        follower.update(row, shot.image, float(row), keypoints, np.ones(33), np.zeros((0, 2)))
+    track = follower.track()
+    body = canonical_body()
+    turns = np.stack([shot.rotations_wxyz for shot in shots])
+    turns[:, 0] = matrix_to_quaternion(np.stack([shot.camera.world_from_camera[:3, :3].T for shot in shots]))
+    blank = np.zeros(len(shots))
+    poses = PoseTrack(
+        turns, np.zeros((len(shots), 3)), np.zeros((len(shots), 17, 3)), blank, blank, blank, np.zeros(3), 1.7,
+        np.ones(len(body.joint_names)),
+    )  # fmt: skip
+    times_s = np.arange(len(shots)) * 10.0  # far apart: nothing is averaged
+    solved = solve_hands(
+        track, times_s, tuple(times_s[1:].tolist()), poses, Intrinsics(camera.intrinsics, IMAGE_PX, IMAGE_PX, "render"),
+        networks.poses,
+    )  # fmt: skip
+    found = track.presence > 0
+    own = np.linalg.norm(track.landmarks_px - truth, axis=-1).mean(axis=-1)
+    other = np.linalg.norm(track.landmarks_px - truth[:, ::-1], axis=-1).mean(axis=-1)
+    return Found(solved.angles, solved.wrist_wxyz, found, found & (other < own), track.landmarks_px)
+
+
+def gesture_of(angles: Array) -> str:
+    """The gesture (of `GESTURES`) that is nearest: by the bend of each finger, the thumb, and the gap of a pinch."""
+    names = list(GESTURES)
+    known = np.stack([_features(GESTURES[name]) for name in names])
+    return names[int(np.argmin(np.linalg.norm(known - _features(angles), axis=-1)))]
+
+
+def _features(angles: Array) -> Array:
+    points = hand_points(angles, seen_shape(), 0)
+    _, flexion = bends(angles)
+    gap = float(np.linalg.norm(points[4] - points[8]))
+    thumb = float(np.linalg.norm(points[4] - points[17]))
+    return np.array([*flexion[1:, :2].sum(axis=-1) / 2.9, 1.2 * gap, 0.6 * thumb])
+
+
+def faces_camera(rotations: Array, yaw_rad: float) -> bool:
+    """Whether both palms, or their backs, look at a camera that stands `yaw_rad` beside the front."""
+    body = canonical_body()
+    _, world = forward_kinematics(body, rotations, np.zeros(3))
+    view = np.array([np.sin(yaw_rad), -np.cos(yaw_rad), 0.0])
+    wrists = world[[body.joint_index(f"{side}_wrist") for side in ("left", "right")]]
+    return bool((np.abs(quaternion_rotate(wrists, np.array([0.0, 0.0, 1.0])) @ view) > _FACING).all())
+
+
+def report(size_px: float, studio: Studio, images: int, sheet: Path | None) -> str:
+    """Rows of a Markdown table for hands of one size."""
+    shots = drawn_shots(studio, images, gestures=False)
+    found = found_hands(shots, studio.random)
+    truth = np.stack([shot.angles for shot in shots])
+    error = np.degrees(np.abs(bends(found.angles)[1] - bends(truth)[1]))[found.found]
+    body = canonical_body()
+    turns = np.stack([shot.rotations_wxyz for shot in shots])
+    turns[:, 0] = matrix_to_quaternion(np.stack([shot.camera.world_from_camera[:3, :3].T for shot in shots]))
+    _, world = forward_kinematics(body, turns, np.zeros((len(shots), 3)))
+    wrists = np.stack([world[:, body.joint_index(f"{side}_wrist")] for side in ("left", "right")], axis=1)
+    wrist = np.degrees(quaternion_between(found.wrist_wxyz, wrists))[found.found]
+    posed = drawn_shots(studio, images, gestures=True)
+    seen = found_hands(posed, studio.random)
+    told = [
+        gesture_of(seen.angles[row, side]) == shot.gesture
+        for row, shot in enumerate(posed)
+        for side in (0, 1)
+        if seen.found[row, side]
+    ]
+    exchanged = np.concatenate([found.exchanged[found.found], seen.exchanged[seen.found]])
+    if sheet is not None:
+        write_sheet(posed, seen, sheet)
+    return (
+        f"| {size_px:.0f} | {np.median(error):.1f} | {np.percentile(error, 90):.1f} | {np.median(error[:, 0]):.1f} | "
+        f"{np.median(wrist):.1f} | {100 * np.mean(told):.1f} % ({len(told)}) | "
+        f"{100 * exchanged.mean():.2f} % ({len(exchanged)}) | {100 * found.found.mean():.0f} % |"
+    )
+
+
+def write_sheet(shots: list[Shot], found: Found, path: Path) -> None:
+    """Crops of gestures with the landmarks and what they were taken for."""
+    tiles = []
+    for row, shot in enumerate(shots[:24]):
+        for side in (0, 1):
+            centre = shot.camera.project_px(shot.hands_m[side]).mean(axis=0).astype(int)
+            image = np.pad(shot.image, ((100, 100), (100, 100), (0, 0)))
+            tile = image[centre[1] + 20 : centre[1] + 180, centre[0] + 20 : centre[0] + 180].copy()
+            told = gesture_of(found.angles[row, side]) if found.found[row, side] else "-"
+            if found.found[row, side]:
+                for x, y in found.landmarks_px[row, side] - centre + 80:
+                    cv2.circle(tile, (int(x), int(y)), 1, (255, 0, 0), -1)
+            cv2.putText(tile, f"{shot.gesture}: {told}", (3, 12), 0, 0.4, (255, 255, 0), 1)
+            tiles.append(cv2.resize(tile, (160, 160)))
+    rows = [np.hstack(tiles[start : start + 8]) for start in range(0, len(tiles) // 8 * 8, 8)]
+    cv2.imwrite(str(path), np.vstack(rows)[..., ::-1])
+
+
+def video_report(size_px: float, studio: Studio, frames: int) -> str:
+    """Wrist rotation errors of a solved video, without and with hands."""
+    random = studio.random
+    keys = [(random_pose(random, True), random_angles(random)) for _ in range(6)]
+    keys = [(pose, np.stack([fingers, random_angles(random)])) for pose, fingers in keys]
+    poses = []
+    for frame in range(frames):
+        place = frame / frames * (len(keys) - 1)
+        first, share = int(place), place - int(place)
+        share = share * share * (3 - 2 * share)
+        (pose, hands), (next_pose, next_hands) = keys[first], keys[first + 1]
+        mixed = pose * (1 - share) + next_pose * np.sign((pose * next_pose).sum(-1, keepdims=True)) * share
+        mixed /= np.linalg.norm(mixed, axis=-1, keepdims=True)
+        poses.append((mixed, hands * (1 - share) + next_hands * share, ""))
+    shots = studio.shots(studio.person(), poses, 0.2)
+    with tempfile.TemporaryDirectory() as scratch:
+        video = Path(scratch) / "hands.mp4"
+        write_video(shots, video)
+        rows = []
+        for name, hands in (("without hands", False), ("with hands", True)):
+            result = solve(SolveRequest(video=video, output=Path(scratch) / f"{hands}.npz", hands=hands))
+            rows.append(f"| {name} | {_wrist_errors(result.clips[0], shots)} | {sum(result.stage_s.values()):.1f} |")
+    return "\n".join(rows)
+
+
+def _wrist_errors(clip: MotionClip, shots: list[Shot]) -> str:
+    body = canonical_body()
+    solved, true = clip.rotations_wxyz.astype(np.float64), np.stack([shot.rotations_wxyz for shot in shots])
+    solved, true = solved.copy(), true.copy()
+    camera = matrix_to_quaternion(np.swapaxes(clip.world_from_camera[:, :3, :3], 1, 2))
+    solved[:, 0] = quaternion_multiply(camera, solved[:, 0])
+    true[:, 0] = matrix_to_quaternion(np.stack([shot.camera.world_from_camera[:3, :3].T for shot in shots]))
+    zero = np.zeros((len(shots), 3))
+    wrists = [body.joint_index(f"{side}_wrist") for side in ("left", "right")]
+    error = quaternion_between(
+        forward_kinematics(body, solved, zero)[1][:, wrists], forward_kinematics(body, true, zero)[1][:, wrists]
+    )
+    error = np.degrees(error[np.isfinite(error)])
+    return f"{np.median(error):.1f} | {np.percentile(error, 90):.1f}"
+
+
+def write_video(shots: list[Shot], path: Path) -> None:
+    """The shots as a video of 30 frames a second."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width = stream.height = IMAGE_PX
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "16"}
+        for shot in shots:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(shot.image, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size-px", type=float, nargs="+", default=[96.0, 48.0], help="length of a hand in the image")
+    parser.add_argument("--images", type=int, default=60)
+    parser.add_argument("--assets", type=Path)
+    parser.add_argument("--panoramas", type=Path)
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--sheet", type=Path, help="image of gestures, with what they were taken for")
+    parser.add_argument("--video", action="store_true", help="a moving person, solved without and with hands")
+    parser.add_argument("--frames", type=int, default=90)
+    arguments = parser.parse_args()
+    if arguments.video:
+        print("| | wrist median deg | 90 % | s |\n|---|---|---|---|")
+        studio = Studio(arguments.size_px[0], arguments.assets, arguments.panoramas, arguments.seed)
+        print(video_report(arguments.size_px[0], studio, arguments.frames))
+        return 0
+    columns = ("hand px", "joints median deg", "90 %", "thumb", "wrist", "gestures", "exchanged", "found")
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+    for size_px in arguments.size_px:
+        studio = Studio(size_px, arguments.assets, arguments.panoramas, arguments.seed)
+        print(report(size_px, studio, arguments.images, arguments.sheet))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
