@@ -18,7 +18,7 @@ import numpy as np
 
 from backend.camera import choose_intrinsics
 from backend.camera.edges import scene_edges
-from backend.camera.path import follow_camera, still_track
+from backend.camera.path import follow_camera, still_track, turned_poses
 from backend.embedding.augmented_views import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
 from backend.embedding.fit_terms import RefineSettings
 from backend.embedding.model_files import SHIPPED, ModelFiles
@@ -220,9 +220,9 @@ def solve_watched(
 ) -> tuple[MotionClip, ...]:
     """Clips of some of the people of a video that was watched; `control` as in `watch_video`."""
     progress, cancel = control
-    job = _Job(watched.request, watched.reader, watched.tracked, watched.intrinsics, models, clock, progress)
     with clock.stage("camera"):
-        job = replace(job, tracked=_followed(job.reader, job.tracked, job.intrinsics))
+        tracked = _followed(watched.reader, watched.tracked, watched.intrinsics)
+    job = _Job(watched.request, watched.reader, tracked, watched.intrinsics, models, clock, progress)
     with clock.stage("details"):
         details = _details(job, tracks, cancel)
     return _solve_tracks(job, tracks, details)
@@ -244,9 +244,12 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack], details: Sequence[De
         job.progress(Progress("poses", person, len(tracks)))
         with job.clock.stage("poses"):
             poses = solver.solve(still[person])
+            if path is not None:  # hands are seen in each frame's own axes
+                poses = turned_poses(poses, path.turns[path.rows(track.frame_index)].swapaxes(-1, -2))
             found = solve_details(details[person], track, poses, job.intrinsics, job.tracked.cuts_s)
-            # what the hands say of the wrists is in each frame's own camera: where that turns, the body's wrists stay
-            solved.append(found if path is None else replace(found, poses=poses))
+            if path is not None:
+                found = replace(found, poses=turned_poses(found.poses, path.turns[path.rows(track.frame_index)]))
+            solved.append(found)
     with job.clock.stage("world"):
         placed = place_people([one.poses for one in solved], still, job.intrinsics, options)
     with job.clock.stage("smooth"):

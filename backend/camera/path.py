@@ -16,8 +16,13 @@ from numpy.typing import NDArray
 
 from backend.camera.lens import normalised_points, project_m
 from backend.camera.people_mask import on_people, poses_px
-from backend.types import Array, Frame, Image, Intrinsics, PersonTrack
-from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
+from backend.types import Array, Frame, Image, Intrinsics, PersonTrack, PoseTrack
+from blender_addon.motion.rotations import (
+    matrix_to_quaternion,
+    quaternion_multiply,
+    quaternion_to_matrix,
+    rotvec_to_quaternion,
+)
 
 _WIDTH_PX: Final = 640
 _FEATURES: Final = 300
@@ -83,6 +88,18 @@ def still_track(track: PersonTrack, path: CameraPath, intrinsics: Intrinsics) ->
         keypoints_px=points.astype(track.keypoints_px.dtype),
         keypoint_depth=track.keypoint_depth / path.zoom[rows, None],
         world_m=np.asarray(np.einsum("tij,tkj->tki", turns, track.world_m), track.world_m.dtype),
+    )
+
+
+def turned_poses(poses: PoseTrack, turns: Array) -> PoseTrack:
+    """The same poses in other camera axes; `turns` (T, 3, 3) take the present axes to those."""
+    rotations = poses.rotations_wxyz.copy()
+    rotations[:, 0] = quaternion_multiply(matrix_to_quaternion(turns), rotations[:, 0])
+    return replace(
+        poses,
+        rotations_wxyz=rotations,
+        root_camera_m=np.einsum("tij,tj->ti", turns, poses.root_camera_m),
+        joints_camera_m=np.einsum("tij,tkj->tki", turns, poses.joints_camera_m),
     )
 
 
