@@ -105,6 +105,7 @@ def _stop_work() -> None:
         backend.poll_setup,
         capture.tick_orphaned_capture,
         live.tick_live,
+        live.tick_recovery,
         finishing.tick_finishing,
         people.poll_people,
     )

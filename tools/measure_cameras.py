@@ -23,7 +23,6 @@ import numpy as np
 
 from backend.evaluation.metrics import PoseErrors
 from backend.evaluation.recording import Recording, read_recording, score_recording
-from backend.multiview.rig_file import read_rig
 from backend.multiview.solve_take import open_take, solvable, solve_watched_take
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.people.options import Choice, Selection
@@ -77,9 +76,11 @@ class Bench:
     def take(self, names: Sequence[str], calibration: Path | None = None) -> tuple[TakeResult, float]:
         """Solve some of the videos together; the seconds on top of watching them."""
         videos = [self.work / f"{name}.mp4" for name in names]
-        cameras = () if calibration is None else read_rig(calibration, videos)
         request = TakeRequest(
-            tuple(SolveRequest(video, self.work / "one.npz") for video in videos), self.work / "take.npz", (), cameras
+            tuple(SolveRequest(video, self.work / "one.npz") for video in videos),
+            self.work / "take.npz",
+            (),
+            calibration,
         )
         watched = []
         for name, opened in zip(names, open_take(request), strict=True):
@@ -134,7 +135,7 @@ def single(bench: Bench, name: str) -> tuple[PoseErrors, float]:
     began = time.monotonic()
     watched = bench.watched[name]
     watched = replace(watched, request=replace(watched.request, person=Selection()))
-    clip = solve_watched(watched, bench.models, watched.chosen(), StageClock(), _silent)[0]
+    clip = solve_watched(watched, bench.models, watched.chosen(), StageClock(), (_silent, CancelToken()))[0]
     camera = next(one for one in bench.recording.cameras if one.video.stem == name)
     errors = score_recording(bench.recording, camera, clip.times_s + bench.start_s(name), clip.joints_camera_m)
     return errors, time.monotonic() - began

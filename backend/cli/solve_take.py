@@ -11,11 +11,9 @@ from pathlib import Path
 from backend.camera import CameraOptions
 from backend.cli.output import Terminal, cancel_on_interrupt, clock_text
 from backend.errors import BadInputError, Cancelled
-from backend.multiview.rig_file import read_rig
 from backend.multiview.setup_file import read_setup, write_setup
 from backend.multiview.solve_take import solve_take
 from backend.multiview.take_request import TakeRequest, TakeResult, parse_offsets
-from backend.multiview.types import KnownCamera
 from backend.multiview.view_clips import clips_in_view
 from backend.solving.outputs import check_apart, check_ending, check_writable
 from backend.solving.request import SolveRequest
@@ -69,15 +67,13 @@ def _request(args: argparse.Namespace, videos: Sequence[SolveRequest]) -> TakeRe
         raise BadInputError(
             "--camera picks one camera, a take has several", "Leave it out: cameras go by name or order"
         )
-    cameras: tuple[KnownCamera | None, ...] = ()
     if args.calibration is not None:
-        cameras = read_rig(args.calibration, [video.video for video in videos])
         videos = [replace(video, camera=CameraOptions()) for video in videos]
     if args.gravity:
         videos = [videos[0], *(replace(video, gravity_camera=None) for video in videos[1:])]
     setup = None if args.setup is None else read_setup(args.setup)
     offsets = parse_offsets(args.offset, len(videos))
-    return TakeRequest(tuple(videos), args.output, offsets, cameras, setup)
+    return TakeRequest(tuple(videos), args.output, offsets, args.calibration, setup)
 
 
 def _overlays(overlay: Path | None, count: int) -> tuple[Path, ...]:

@@ -14,8 +14,8 @@ from backend.hands.over_time import averaged, fade
 from backend.types import Array
 from blender_addon.motion.face import FACE_WEIGHT_NAMES, FaceMotion
 
-_REST_PERCENTILE = 15.0
-_MOST_REST = 0.6
+_REST_PERCENTILE = 30.0
+_MOST_REST = 0.7
 _LEAST_CALIBRATION_S = 1.0
 _WHOLE_PX, _NO_PX = 60.0, 16.0  # between the outer corners of the eyes: full trust, and none
 _MOST_YAW = 0.75

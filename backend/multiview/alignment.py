@@ -25,6 +25,8 @@ _MOST_TIMES = 150
 _SAME_POSE_M = 0.20
 _SAME_PLACE_M = 1.2
 _LEAST_STRENGTH = 0.2
+KNOWN_OVERLAP_S = 1e6
+"""The overlap of an alignment at a shift that was known: nothing had to be correlated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def align(first: Sequence[Actor], second: Sequence[Actor], given_s: float | None
 
 def _matches(first: Sequence[Actor], second: Sequence[Actor], given_s: float | None) -> list[ClockMatch]:
     if given_s is not None:
-        return [ClockMatch(given_s, 1.0, 1e3)]
+        return [ClockMatch(given_s, 1.0, KNOWN_OVERLAP_S)]
     found: list[ClockMatch] = []
     for one in first:
         for other in second:

@@ -24,6 +24,9 @@ from backend.multiview.samples import Samples, middle_of_hips, samples_at, sight
 from backend.multiview.types import CameraEstimate, CameraSource, CameraUncertainty, CameraView, Offset, OffsetSource
 from backend.types import Array, Intrinsics
 
+# how far a clock may be off before the adjustment; others are taken as they are. Sound needs 3 ms for each metre.
+_CLOCK_S = {OffsetSource.MOTION: 0.05, OffsetSource.SOUND: 0.015, OffsetSource.TIME_CODE: 0.03}
+
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSettings:
@@ -76,7 +79,7 @@ def adjust_views(
         shift = result.state.clock_s
         offsets = [
             replace(offset, start_s=offset.start_s + float(shift[place]), uncertainty_s=0.004)
-            if offset.source is OffsetSource.MOTION
+            if offset.source in _CLOCK_S
             else offset
             for place, offset in enumerate(offsets)
         ]
@@ -124,7 +127,7 @@ def _prior(view: CameraView, offset: Offset, first: bool, fixed: bool, settings:
         pose = settings.known_pose_deg, settings.known_pose_m
     told = settings.known_focal_log if fixed else settings.told_focal_log
     focal = settings.assumed_focal_log if view.intrinsics.is_assumed else told
-    clock_s = 0.05 if offset.source is OffsetSource.MOTION and not first else 0.0
+    clock_s = 0.0 if first else _CLOCK_S.get(offset.source, 0.0)
     return CameraPrior(focal, *pose, clock_s, view.down, max(1.0, view.down_deg))
 
 

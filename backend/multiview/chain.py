@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.multiview.alignment import Actor, Alignment, align
+from backend.multiview.alignment import KNOWN_OVERLAP_S, Actor, Alignment, align
 from backend.multiview.samples import sighting
 from backend.multiview.synchronise import drifting_offset, grid_step_s, motion_signal
 from backend.multiview.types import CameraView, Offset, OffsetSource, PersonInViews
@@ -18,6 +18,7 @@ FEWEST_FRAMES = 5
 # chance does more
 _LEAST_CORRELATION = 0.35
 _BY_CHANCE_S = 0.5
+_HINTS = (OffsetSource.SOUND, OffsetSource.TIME_CODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,18 @@ def chain(
 def _link(
     actors: dict[int, list[tuple[int, Actor]]], known: Sequence[Known], link: Chained, view: int
 ) -> Alignment | None:
+    """How a view lies to one that is joined, at the known offset or at whatever shift their motion agrees.
+
+    What sound or time code say is a hint: where the motion contradicts it, the motion counts.
+    """
     given = known[view].offset
-    # both clocks in the take's: what is given is the offset to the take, what is asked is that to the linked view
-    start_s = None if given is None else (given.start_s - link.offset.start_s) / link.offset.rate
-    found = align([one for _, one in actors[link.view]], [one for _, one in actors[view]], start_s)
+    here, there = [one for _, one in actors[link.view]], [one for _, one in actors[view]]
+    if given is not None:
+        # both clocks in the take's: what is given is the offset to the take, what is asked is that to the linked view
+        found = align(here, there, (given.start_s - link.offset.start_s) / link.offset.rate)
+        if found is not None or given.source not in _HINTS:
+            return found
+    found = align(here, there)
     if found is None or found.correlation < _LEAST_CORRELATION + _BY_CHANCE_S / found.overlap_s:
         return None
     return found
@@ -94,7 +103,8 @@ def _joined(
         if place in to_first:
             people[to_first[place]] = actors[view][b][0]
     offset = known[view].offset
-    if offset is None:
+    by_motion = found.overlap_s < KNOWN_OVERLAP_S
+    if offset is None or by_motion:
         a, b = found.pairs[0]
         one, other = actors[link.view][a][1].signal, actors[view][b][1].signal
         local = Offset(found.offset_s)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from backend.camera.calibration import read_rig
 from backend.embedding.augmented_views import TWO_VIEWS
 from backend.embedding.fit_terms import RefineSettings
 from backend.embedding.pose_model import PoseOptions
@@ -22,12 +23,12 @@ from backend.multiview.chain import Known
 from backend.multiview.clip_header import clip_cameras, take_header
 from backend.multiview.find_take import FoundTake, find_take
 from backend.multiview.joint_poses import JointOptions
+from backend.multiview.recorded_clocks import recorded_offsets
 from backend.multiview.take_person import clip_of, solve_in_views
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.multiview.types import (
     CameraSource,
     CameraView,
-    KnownCamera,
     OffsetSource,
     PersonInViews,
     Take,
@@ -115,22 +116,25 @@ def solve_watched_take(
 
 
 def open_take(request: TakeRequest) -> list[OpenedVideo]:
-    """The take's videos with their cameras. Raises VideoError, BadInputError."""
-    return [_opened(request, place, one) for place, one in enumerate(request.each())]
-
-
-def _opened(request: TakeRequest, place: int, one: SolveRequest) -> OpenedVideo:
-    """A video with its camera: of the set-up, of a calibration, or as for one video. People of all but the first video
-    are all followed: who is solved is decided in the first.
+    """The take's videos with their cameras: of a calibration, of the set-up, or as for one video. Raises VideoError,
+    BadInputError.
     """
-    if place:
-        one = replace(one, person=Selection(Choice.ALL))
-    opened = open_request(one)
-    camera_file = request.cameras[place] if request.cameras else None
-    given = None if camera_file is None else camera_file.intrinsics
-    if request.setup is not None and (camera := request.setup.cameras[place]) is not None:
-        given = camera.intrinsics
-    return opened if given is None else replace(opened, intrinsics=_at_size(given, opened))
+    opened = [_opened(place, one) for place, one in enumerate(request.each())]
+    if request.calibration is not None:
+        rig = read_rig(request.calibration, [one.reader.info for one in opened])
+        return [replace(one, intrinsics=inside) for one, (_, inside) in zip(opened, rig, strict=True)]
+    if request.setup is not None:
+        cameras = request.setup.cameras
+        return [
+            one if camera is None else replace(one, intrinsics=_at_size(camera.intrinsics, one))
+            for one, camera in zip(opened, cameras, strict=True)
+        ]
+    return opened
+
+
+def _opened(place: int, one: SolveRequest) -> OpenedVideo:
+    """People of all but the first video are all followed: who is solved is decided in the first."""
+    return open_request(replace(one, person=Selection(Choice.ALL)) if place else one)
 
 
 def _at_size(given: Intrinsics, opened: OpenedVideo) -> Intrinsics:
@@ -197,18 +201,21 @@ def _down(watched: WatchedVideo, poses: Sequence[PoseTrack]) -> tuple[Array | No
 
 
 def _known(request: TakeRequest, views: Sequence[CameraView]) -> list[Known]:
-    known = []
-    for place in range(len(views)):
-        offset = request.offsets[place] if request.offsets else None
-        camera: KnownCamera | None = request.cameras[place] if request.cameras else None
-        pose = None if camera is None else camera.camera_from_rig
-        setup = request.setup
-        if setup is not None:
-            estimate = setup.cameras[place]
-            pose = None if estimate is None else estimate.camera_from_take
-            if request.keep_offsets and len(setup.offsets) == len(views):
-                offset = offset or replace(setup.offsets[place], source=OffsetSource.SETUP)
-        known.append(Known(offset, pose))
+    """What is known of clocks and places beforehand: given, of the calibration or the set-up, heard, or stamped."""
+    setup, known = request.setup, []
+    poses: list[Array | None] = [None for _ in views]
+    if request.calibration is not None:
+        rig = read_rig(request.calibration, [view.info for view in views])
+        poses = [camera.camera_from_rig for camera, _ in rig]
+    elif setup is not None:
+        poses = [None if camera is None else camera.camera_from_take for camera in setup.cameras]
+    clocks = list(request.offsets) or [None for _ in views]
+    if setup is not None and request.keep_offsets and len(setup.offsets) == len(views):
+        kept = [replace(one, source=OffsetSource.SETUP) for one in setup.offsets]
+        clocks = [one or other for one, other in zip(clocks, kept, strict=True)]
+    recorded = recorded_offsets(request.videos, clocks)
+    for clock, heard, pose in zip(clocks, recorded, poses, strict=True):
+        known.append(Known(clock or heard, pose))
     return known
 
 

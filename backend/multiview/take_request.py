@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backend.errors import BadInputError
-from backend.multiview.types import KnownCamera, Offset, OffsetSource, Take, TakeSetup
+from backend.multiview.types import Offset, OffsetSource, Take, TakeSetup
 from backend.solving.request import SolveRequest
 from backend.types import Array, VideoInfo
 from blender_addon.motion.clip import MotionClip
@@ -21,14 +21,15 @@ class TakeRequest:
     """Several videos of one performance. `videos` are requests of one video each, the first of which says who is solved
     and how; `output` is the clip to write.
 
-    offsets: what is known of the clocks, against the first video (None: to be found); cameras: what is known of the
-    cameras; both empty or one for each video. setup: cameras (and, with `keep_offsets`, clocks) of an earlier take.
+    offsets: what is known of the clocks, against the first video (None: to be found), empty or one for each video;
+    calibration: a file of cameras with their places; setup: cameras (and, with `keep_offsets`, clocks) of an earlier
+    take.
     """
 
     videos: tuple[SolveRequest, ...]
     output: Path
     offsets: tuple[Offset | None, ...] = ()
-    cameras: tuple[KnownCamera | None, ...] = ()
+    calibration: Path | None = None
     setup: TakeSetup | None = None
     keep_offsets: bool = False
 
@@ -36,9 +37,15 @@ class TakeRequest:
         count = len(self.videos)
         if not 2 <= count <= MOST_VIDEOS:
             raise BadInputError(f"A take has 2 to {MOST_VIDEOS} videos, not {count}", "Name each video of the take")
-        for what, values in (("offsets", self.offsets), ("cameras", self.cameras)):
-            if values and len(values) != count:
-                raise BadInputError(f"There are {len(values)} {what} for {count} videos", "Give one for each video")
+        if any(video.hands or video.face for video in self.videos):
+            raise BadInputError(
+                "Hands and faces are not solved from several videos yet",
+                "Leave --hands and --face out, or solve the video that shows them best by itself",
+            )
+        if self.offsets and len(self.offsets) != count:
+            raise BadInputError(f"There are {len(self.offsets)} offsets for {count} videos", "Give one for each video")
+        if self.calibration is not None and self.setup is not None:
+            raise BadInputError("The cameras are given twice", "Use one of --calibration and --setup")
         if self.setup is not None and len(self.setup.cameras) != count:
             raise BadInputError(
                 f"The set-up has {len(self.setup.cameras)} cameras, the take {count} videos",

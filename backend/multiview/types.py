@@ -83,17 +83,6 @@ class Offset:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownCamera:
-    """A camera that was calibrated beforehand: `name` as its file calls it, intrinsics, and `camera_from_rig` (4, 4)
-    in metres from a frame that all cameras of the file share; None where the file has intrinsics only.
-    """
-
-    name: str
-    intrinsics: Intrinsics
-    camera_from_rig: Array | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class CameraUncertainty:
     """One sigma of what was estimated: rotation in degrees, position in m, focal length as a share of itself."""
 

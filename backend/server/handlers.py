@@ -30,8 +30,6 @@ from blender_addon.wire.transport import KEEP_ALIVE_S, MAX_PART_BYTES
 MAX_LISTED = 256
 TASKS = ("solve", "people")
 
-_CAPABILITIES = ("path", "upload", "preview", "hands", "face")
-
 
 @dataclass(frozen=True, slots=True)
 class ServerPolicy:

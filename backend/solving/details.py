@@ -20,8 +20,9 @@ from blender_addon.motion.hands import HandMotion
 from blender_addon.motion.quality import SEEN
 
 _LEAST_SEEN = 0.3
-_LEAST_HAND_PX, _LEAST_EYES_PX = 40.0, 30.0
+_LEAST_HAND_PX, _LEAST_FACE_PX = 40.0, 50.0
 _HAND_IN_PALMS = 1.8  # from wrist to fingertips
+_FACE_IN_EYES = 1.6  # the face's width over that between the outer corners of the eyes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def solve_details(
     if details.face is not None:
         there = np.isfinite(poses.rotations_wxyz).all(axis=(1, 2))
         expression = solve_face(details.face, track.times_s, cuts_s, there)
-        face, sizes["face_size_px"] = expression.face, 1.6 * _median(expression.pixels)
+        face, sizes["face_size_px"] = expression.face, _FACE_IN_EYES * _median(expression.pixels)
     return SolvedDetails(poses, hands, face, sizes)
 
 
@@ -60,21 +61,28 @@ def detail_figures(solved: SolvedDetails) -> dict[str, float]:
 
 def detail_warnings(solved: SolvedDetails) -> tuple[ClipWarning, ...]:
     """What the user should know of hands and face that are small or seldom seen."""
-    warnings = []
     there = np.isfinite(solved.poses.rotations_wxyz).all(axis=(1, 2))
+    remedy = "move the camera closer, or record in a higher resolution"
+    warnings = []
     if solved.hands is not None:
-        seen = float((solved.hands.confidence[there] >= SEEN).mean()) if there.any() else 0.0
-        size = solved.sizes_px["hand_size_px"]
-        if seen < _LEAST_SEEN or size < _LEAST_HAND_PX:
-            text = f"the hands are {size:.0f} px long and seen in {100 * seen:.0f} % of the frames: fingers are rough; "
-            warnings.append(ClipWarning(WarningCode.HANDS_SMALL, text + "film closer, or in a higher resolution"))
+        size, share = solved.sizes_px["hand_size_px"], _trusted(solved.hands.confidence[there])
+        if not size:
+            warnings.append(ClipWarning(WarningCode.HANDS_SMALL, f"no hand was found, so hands are relaxed; {remedy}"))
+        elif share < _LEAST_SEEN or size < _LEAST_HAND_PX:
+            text = f"fingers are rough: hands are {size:.0f} px long and trusted in {share:.0%} of the frames; {remedy}"
+            warnings.append(ClipWarning(WarningCode.HANDS_SMALL, text))
     if solved.face is not None:
-        seen = float((solved.face.confidence[there] >= SEEN).mean()) if there.any() else 0.0
-        size = solved.sizes_px["face_size_px"]
-        if seen < _LEAST_SEEN or size < 1.6 * _LEAST_EYES_PX:
-            text = f"the face is {size:.0f} px wide and seen in {100 * seen:.0f} % of the frames: its expression is "
-            warnings.append(ClipWarning(WarningCode.FACE_SMALL, text + "rough; film closer, or in a higher resolution"))
+        size, share = solved.sizes_px["face_size_px"], _trusted(solved.face.confidence[there])
+        if not size:
+            warnings.append(ClipWarning(WarningCode.FACE_SMALL, f"no face was found, so the face rests; {remedy}"))
+        elif share < _LEAST_SEEN or size < _LEAST_FACE_PX:
+            text = f"the face is rough: it is {size:.0f} px wide and trusted in {share:.0%} of the frames; {remedy}"
+            warnings.append(ClipWarning(WarningCode.FACE_SMALL, text))
     return tuple(warnings)
+
+
+def _trusted(confidence: Array) -> float:
+    return float((confidence >= SEEN).mean()) if confidence.size else 0.0
 
 
 def _median(values: Array) -> float:

@@ -33,9 +33,9 @@ class LiveTicket:
 class LiveRun:
     """Call `tick` until `over`; `newest` is the last frame that came, with or without a person."""
 
-    def __init__(self, link: BackendLink, ticket: LiveTicket) -> None:
+    def __init__(self, link: BackendLink, ticket: LiveTicket, job_id: str = "") -> None:
         self.ticket = ticket
-        self.job = CaptureJob(link, ticket.request)
+        self.job = CaptureJob(link, ticket.request, job_id)
         self.newest: wire.LiveFrame | None = None
         self.recording = bool(ticket.request.source and ticket.request.source.record)
         self.tick_s: list[float] = []
@@ -104,6 +104,23 @@ class LiveRun:
         run = CaptureRun(link, CaptureTicket(solve, self.ticket.scene, self.recordings[0], self.ticket.height_m))
         run.rough = self.clip_path
         return run
+
+
+class LostRecordings:
+    """Asks the backend once for live captures that ended with their backend or their Blender: `job_ids`, oldest first,
+    is None until the answer came.
+    """
+
+    def __init__(self, link: BackendLink) -> None:
+        self.job_ids: tuple[str, ...] | None = None
+        self._link = link
+        self._key = link.ask(wire.ListJobs(), self._on_reply)
+
+    def _on_reply(self, message: object) -> None:
+        self._link.drop(self._key)
+        jobs = message.jobs if isinstance(message, wire.JobList) else ()
+        live = [job for job in jobs if job.label.startswith("camera:") or "://" in job.label]
+        self.job_ids = tuple(job.job_id for job in live if job.state in ("failed", "done", "cancelled"))
 
 
 class CameraListing:

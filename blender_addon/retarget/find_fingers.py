@@ -37,18 +37,17 @@ _BY_COUNT = {
     5: FINGERS,
 }
 # numbered fingers without names: Finger0, or Finger1 where there is no 0, is the thumb, and a hand may end early
-_NUMBERED = re.compile(r"(?:finger|fingr|digit|dedo|doigt|palec)[ _.-]?(\d+)", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?:finger|fingr|digit|dedo|doigt|palec)[ _.-]?(?:left|right|l|r)?[ _.-]?(\d+)", re.IGNORECASE)
+# two numbered bones are fingers only where a thumb stands out
+_FEWEST_NUMBERS = 3
 # without names, the thumb's root lies nearer to the wrist than this part of the others'
 _THUMB_BACK = 0.8
 
 
 def with_fingers(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
     """The map with the fingers that it lacks. Those that it has keep their bones, less those that the rig has not."""
-    names = set(rig.bone_names)
     fingers = {
-        finger: kept
-        for finger, bones in skeleton_map.fingers.items()
-        if (kept := tuple(bone for bone in bones if bone in names))
+        finger: kept for finger, bones in skeleton_map.fingers.items() if (kept := _hanging_together(rig, bones))
     }
     taken = {bone for bones in (*fingers.values(), *skeleton_map.joints.values()) for bone in bones}
     for side in ("left", "right"):
@@ -63,11 +62,21 @@ def with_fingers(skeleton_map: SkeletonMap, rig: TargetRig) -> SkeletonMap:
     return replace(skeleton_map, fingers=ordered, landmarks=landmarks)
 
 
+def _hanging_together(rig: TargetRig, bones: tuple[str, ...]) -> tuple[str, ...]:
+    """A finger's bones that the rig has and that hang from the first one: in another spelling a name may fit another
+    finger's bone (Finger01 is no Finger1).
+    """
+    there = [rig.index(bone) for bone in bones if bone in rig.bone_names]
+    return tuple(rig.bone_names[bone] for bone in there if there[0] in ancestors(rig, bone))
+
+
 def _side_fingers(rig: TargetRig, skeleton_map: SkeletonMap, side: str, taken: set[str]) -> Fingers:
     """A hand's fingers by their names, else by numbers in them, else by their shape."""
     wrist = skeleton_map.joints.get(f"{side}_wrist", ())
     hand = rig.index(wrist[-1]) if wrist and wrist[-1] in rig.bone_names else -1
-    roots = _named_roots(rig, side, hand) or (_numbered_roots(rig, hand) if hand >= 0 else {})
+    roots = _named_roots(rig, side, hand)
+    if set(roots) <= {"thumb"} and hand >= 0:
+        roots |= _numbered_roots(rig, hand, FINGERS[len(roots) :])
     if not roots and hand >= 0:
         roots = _roots_by_shape(rig, hand)
     found = {}
@@ -132,8 +141,8 @@ def _past_metacarpal(rig: TargetRig, hand: int, bone: int, finger: str) -> int:
     return past_palm(rig, hand, bone) if hand >= 0 else bone
 
 
-def _numbered_roots(rig: TargetRig, hand: int) -> dict[str, int]:
-    """First bones of fingers that are called by numbers: Finger0, Finger1 or digit_1, the thumb first."""
+def _numbered_roots(rig: TargetRig, hand: int, fingers: tuple[str, ...]) -> dict[str, int]:
+    """First bones of `fingers`, in order, that are called by numbers: Finger0, Finger1 or digit_1."""
     numbers: dict[int, int] = {}
     for bone, name in enumerate(rig.bone_names):
         found = _NUMBERED.search(name)
@@ -141,10 +150,12 @@ def _numbered_roots(rig: TargetRig, hand: int) -> dict[str, int]:
         if found and hand in above and not set(above) & set(numbers) and not _END_WORDS & set(read_name(name).words):
             numbers[bone] = int(found.group(1))
     roots = sorted(numbers, key=lambda bone: numbers[bone])
-    if not 2 <= len(roots) <= len(FINGERS):
+    if not 2 <= len(roots) <= len(fingers):
         return {}
-    by_shape = _ordered_by_shape(rig, hand, roots)
-    return dict(zip(FINGERS, by_shape if by_shape and by_shape[0] != roots[0] else roots, strict=False))
+    by_shape = _ordered_by_shape(rig, hand, roots) if fingers == FINGERS else roots
+    if len(roots) < _FEWEST_NUMBERS and not by_shape:
+        return {}
+    return dict(zip(fingers, by_shape if by_shape and by_shape[0] != roots[0] else roots, strict=False))
 
 
 def _roots_by_shape(rig: TargetRig, hand: int) -> dict[str, int]:

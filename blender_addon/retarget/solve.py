@@ -67,7 +67,31 @@ def retarget(
     object's rotation and scale, bones in between are all taken as found.
     Raises RetargetError for a map without pelvis or without sides, or a clip without the person.
     """
-    return retarget_with(clip, measure_rig(rig, skeleton_map), options or RetargetOptions())
+    options = options or RetargetOptions()
+    skeleton_map = fitted_map(_present_bones(skeleton_map, rig), rig)
+    if clip.header.is_cyclic:
+        return _one_cycle(unroll(clip), rig, skeleton_map, options)
+    return _solved(source_motion(clip, options.contact_threshold, options.relax_hands), rig, skeleton_map, options)
+
+
+def _one_cycle(several: Unrolled, rig: TargetRig, skeleton_map: SkeletonMap, options: RetargetOptions) -> BakedPose:
+    """The middle one of several cycles: what looks at neighbouring frames finds the same ones at either end."""
+    hands = {joint: target[several.rows] for joint, target in options.hand_targets_m.items()}
+    source = source_motion(several.clip, options.contact_threshold, options.relax_hands)
+    middle = several.middle
+    source = replace(source, first=middle.start)
+    pose = _solved(source, rig, skeleton_map, replace(options, hand_targets_m=hands))
+    counts = {name: value / several.cycles for name, value in pose.report.figures.items() if "frames" in name}
+    motion = pose.object_motion
+    return replace(
+        pose,
+        times_s=pose.times_s[middle],
+        rotations_wxyz=pose.rotations_wxyz[:, middle],
+        locations=tuple(replace(moved, location=moved.location[middle]) for moved in pose.locations),
+        object_motion=motion and ObjectMotion(motion.location_m[middle], motion.rotation_wxyz[middle]),
+        present=pose.present[middle],
+        report=replace(pose.report, figures={**pose.report.figures, **counts}),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +107,19 @@ class MeasuredRig:
 
 def measure_rig(rig: TargetRig, skeleton_map: SkeletonMap) -> MeasuredRig:
     """Measure a rig once for many retargets. Raises RetargetError."""
-    skeleton_map = fitted_map(_present_bones(skeleton_map, rig), rig)
+    return _measured(rig, fitted_map(_present_bones(skeleton_map, rig), rig))
+
+
+def retarget_in_steps(
+    clip: MotionClip, measured: MeasuredRig, options: RetargetOptions
+) -> Generator[None, None, BakedPose]:
+    """As `retarget`, in parts of a few milliseconds for a single frame: what comes between them is not held up."""
+    source = source_motion(clip, options.contact_threshold, options.relax_hands)
+    yield
+    return (yield from _solve_in_steps(source, measured, options))
+
+
+def _measured(rig: TargetRig, skeleton_map: SkeletonMap) -> MeasuredRig:
     rest = rest_world(rig, skeleton_map.carried_by)
     try:
         return MeasuredRig(rig, skeleton_map, rest, measure_target(rest, skeleton_map), align_rest(rest, skeleton_map))
@@ -91,44 +127,8 @@ def measure_rig(rig: TargetRig, skeleton_map: SkeletonMap) -> MeasuredRig:
         raise RetargetError(f"{rig.name!r} cannot be retargeted: {fault}") from fault
 
 
-def retarget_with(clip: MotionClip, measured: MeasuredRig, options: RetargetOptions) -> BakedPose:
-    """As `retarget`, for a rig that was measured before."""
-    if clip.header.is_cyclic:
-        return _one_cycle(unroll(clip), measured, options)
-    source = source_motion(clip, options.contact_threshold, options.relax_hands)
-    return _at_once(_in_steps(source, measured, options))
-
-
-def retarget_in_steps(
-    clip: MotionClip, measured: MeasuredRig, options: RetargetOptions
-) -> Generator[None, None, BakedPose]:
-    """As `retarget_with`, in parts of a few milliseconds for a single frame: what comes between them is not held up."""
-    source = source_motion(clip, options.contact_threshold, options.relax_hands)
-    yield
-    return (yield from _in_steps(source, measured, options))
-
-
-def _one_cycle(several: Unrolled, measured: MeasuredRig, options: RetargetOptions) -> BakedPose:
-    """The middle one of several cycles: what looks at neighbouring frames finds the same ones at either end."""
-    hands = {joint: target[several.rows] for joint, target in options.hand_targets_m.items()}
-    source = source_motion(several.clip, options.contact_threshold, options.relax_hands)
-    middle = several.middle
-    source = replace(source, first=middle.start)
-    pose = _at_once(_in_steps(source, measured, replace(options, hand_targets_m=hands)))
-    counts = {name: value / several.cycles for name, value in pose.report.figures.items() if "frames" in name}
-    motion = pose.object_motion
-    return replace(
-        pose,
-        times_s=pose.times_s[middle],
-        rotations_wxyz=pose.rotations_wxyz[:, middle],
-        locations=tuple(replace(moved, location=moved.location[middle]) for moved in pose.locations),
-        object_motion=motion and ObjectMotion(motion.location_m[middle], motion.rotation_wxyz[middle]),
-        present=pose.present[middle],
-        report=replace(pose.report, figures={**pose.report.figures, **counts}),
-    )
-
-
-def _at_once(steps: Generator[None, None, BakedPose]) -> BakedPose:
+def _solved(source: SourceMotion, rig: TargetRig, skeleton_map: SkeletonMap, options: RetargetOptions) -> BakedPose:
+    steps = _solve_in_steps(source, _measured(rig, skeleton_map), options)
     while True:
         try:
             next(steps)
@@ -137,7 +137,7 @@ def _at_once(steps: Generator[None, None, BakedPose]) -> BakedPose:
             return pose
 
 
-def _in_steps(
+def _solve_in_steps(
     source: SourceMotion, measured: MeasuredRig, options: RetargetOptions
 ) -> Generator[None, None, BakedPose]:
     skeleton_map, rest = measured.skeleton_map, measured.rest
@@ -146,10 +146,10 @@ def _in_steps(
     if scale is None:
         scale = target.leg_length_m / source.leg_length_m if target.leg_length_m > 0 else 1.0
     source, floor_m = place_source(source, target, options.placement, scale)
-    driven = drive_bones(rest, skeleton_map, source, aligned)
-    driven |= drive_fingers(rest, skeleton_map, source, aligned)
+    deltas = drive_bones(rest, skeleton_map, source, aligned)
     yield
-    body = BodyInWorld(rest, skeleton_map, target, driven)
+    deltas |= drive_fingers(rest, skeleton_map, source, aligned)
+    body = BodyInWorld(rest, skeleton_map, target, deltas)
     body.put_pelvis(source.positions_m[:, 0])
     figures = {"scale": float(scale), "frames": float(source.present.sum())}
     if options.plant_feet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from .backend import AccessError, clip_dir, is_loopback
 from .extension import preferences
 
 _ASSUMED_HEIGHT_M = 1.70
-# what can be solved beside the body: names of settings, request options and capabilities of a backend
+# what can be solved beside the body: names of settings and of capabilities of a backend
 DETAILS = ("hands", "face")
 # how much of a video before and after a pose is solved with it: motion tells what one image leaves open
 _AROUND_POSE_S = 0.5
@@ -79,13 +79,9 @@ def solve_options(capture: Any) -> SolveOptions:
         sequence_fps=capture.sequence_fps if capture.source == "SEQUENCE" else None,
         picture_width_px=width,
         picture_height_px=height,
-        **_details(capture),
+        hands=capture.hands,
+        face=capture.face,
     )
-
-
-def _details(capture: Any) -> dict[str, Any]:
-    """Hands and face, where this version's requests can ask for them."""
-    return {field.name: getattr(capture, field.name) for field in fields(SolveOptions) if field.name in DETAILS}
 
 
 def person_word(capture: Any) -> str:
@@ -111,7 +107,7 @@ def make_search(context: Context, link: BackendLink) -> PeopleSearch:
     """A search for the people in the panel's video. Raises AccessError in words."""
     capture = settings(context).capture
     path = source_path(capture)
-    options = replace(solve_options(capture), quality="fast", person="all")
+    options = replace(solve_options(capture), quality="fast", person="all", hands=False, face=False)
     return PeopleSearch(link, path, options, needs_upload(path))
 
 

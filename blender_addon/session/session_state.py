@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..client.backend_setup import SetupRun
 from ..client.capture_run import CaptureRun
 from ..client.link import BackendLink, LinkStatus
-from ..client.live_run import CameraListing, LiveRun
+from ..client.live_run import CameraListing, LiveRun, LostRecordings
 from ..client.people_search import PeopleSearch
 from ..motion.clip import MotionClip, read_clip
 from ..motion.posing import clip_body, pose_clip
@@ -106,13 +106,15 @@ class LiveRetarget:
 
 @dataclass(slots=True)
 class State:
-    """Everything of one Blender run. `live_capture` is a running live capture, `live_view` its `LiveView`, `cameras`
-    the backend's list. `capture`, `overlay`, `live` are the running capture and previews, or None.
+    """Everything of one Blender run.
 
-    `ended_live` is the last live pose, which knows what was there before it. `finishing` are stopped captures whose
-    clip the backend still makes; `news` is what the panel says of the last one. `link_polls` counts how often the link
-    was polled since it was last asked for; while `filling_map_rows` the rows' update callbacks do nothing; `thumbnails`
-    is Blender's collection of small images of people, made for the first contact sheet.
+    `live_capture` is a running live capture, `live_view` its `LiveView`, `cameras` the backend's list,
+    `lost_recordings` what it still has of live captures that were cut off. `capture`, `overlay`, `live` are the
+    running capture and previews, or None. `ended_live` is the last live pose, which knows what was there before
+    it. `finishing` are stopped captures whose clip the backend still makes; `news` is what the panel says of the
+    last one. `link_polls` counts how often the link was polled since it was last asked for; while
+    `filling_map_rows` the rows' update callbacks do nothing; `thumbnails` is Blender's collection of small images
+    of people, made for the first contact sheet.
     """
 
     link: BackendLink | None = None
@@ -123,6 +125,7 @@ class State:
     live_capture: LiveRun | None = None
     live_view: Any = None
     cameras: CameraListing | None = None
+    lost_recordings: LostRecordings | None = None
     overlay: ClipOverlay | None = None
     live: LiveRetarget | None = None
     ended_live: LiveRetarget | None = None

@@ -362,3 +362,14 @@ def test_results_that_cannot_be_written_are_said(state: Any, addon: Any, extensi
     hand = Hand(addon)
     assert hand.invoke() == {"CANCELLED"}
     assert "Clips cannot be written to" in hand.reports[0][1]
+
+
+def test_hands_and_face_are_asked_for_only_where_they_are_switched_on(addon: Any, extension: str) -> None:
+    capture = bpy.context.scene.marionet.capture
+    requests = addon("session.capture_request")
+    assert not requests.solve_options(capture).hands
+    assert not requests.solve_options(capture).face
+    capture.hands, capture.face = True, True
+    asked = requests.solve_options(capture)
+    assert asked.hands
+    assert asked.face

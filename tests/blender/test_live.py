@@ -86,9 +86,9 @@ def test_live_moves_the_character_records_and_leaves_the_full_clip(state: Any, a
     assert "ms" in rate
     assert bpy.ops.marionet.live_record() == {"FINISHED"}
     tick_until(operators.tick_live, lambda: run.newest.recorded > 40, "recorded images")
-    assert run.shown > 20
+    assert run.shown > 5
     logging.getLogger(__name__).info("tick %.2f ms", np.median(run.tick_s) * 1e3)
-    assert state.live_view.shown > 20
+    assert state.live_view.shown > 5
     assert np.median(run.tick_s) < 0.005 * max(1.0, os.getloadavg()[0])
     assert bpy.ops.marionet.live_stop() == {"FINISHED"}
     begun = time.monotonic()
@@ -104,6 +104,26 @@ def test_live_moves_the_character_records_and_leaves_the_full_clip(state: Any, a
     tick_until(finishing.tick_finishing, lambda: not state.finishing, "the full solve")
     assert kept.clips[kept.clip_index].filepath != live, (state.news, state.last_error)
     assert len(state.load_clip(Path(kept.clips[kept.clip_index].filepath)).clip) > 30
+
+
+@pytest.mark.slow
+def test_a_recording_outlives_its_backend(state: Any, addon: Any, camera: str) -> None:
+    operators = addon("ui.operators.live")
+    kept = bpy.context.scene.marionet
+    kept.retarget.armature, kept.capture.live_source, kept.capture.live_record = None, camera, True
+    assert bpy.ops.marionet.live() == {"FINISHED"}
+    run = state.live_capture
+    tick_until(operators.tick_live, lambda: run.newest is not None and run.newest.recorded > 40, "recorded images")
+    state.link.process._process.kill()  # the backend; the run is forgotten, as in a Blender that ended with it
+    state.live_capture = None
+    addon("session.previews").stop_live_view()
+    kept.capture.live_record = False
+    assert bpy.ops.marionet.recover_live() == {"FINISHED"}
+    tick_until(operators.tick_recovery, lambda: state.live_capture is not None, "the backend's list")
+    tick_until(operators.tick_live, lambda: state.live_capture is None, "the files")
+    entry = kept.clips[kept.clip_index]
+    assert Path(entry.filepath).name == "live.npz"
+    assert Path(entry.video).name == "recording.mkv"
 
 
 def test_a_camera_that_is_not_there_is_told(state: Any, addon: Any) -> None:

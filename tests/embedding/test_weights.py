@@ -81,7 +81,9 @@ def test_onnx_and_torch_give_the_same_embedding(device: str) -> None:
 
 
 def test_shipped_files_are_small_and_load_quickly() -> None:
-    assert sum(path.stat().st_size for path in WEIGHTS_DIR.glob("*.safetensors")) < 80e6
+    sizes = {path.stem: path.stat().st_size for path in WEIGHTS_DIR.glob("*.safetensors")}
+    assert sizes["towers"] + sizes["bank"] < 100e6
+    assert sum(sizes.values()) < 115e6, "with the networks of bodies, hands and faces"
     started = time.process_time()
     load_model()
     assert time.process_time() - started < 4.0  # 2 s of wall clock on an idle machine; benchmarks measure that

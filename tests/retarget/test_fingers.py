@@ -62,6 +62,14 @@ SPELLINGS = {
         finger: [f"Finger{n}_{{side}}", f"Finger{n}1_{{side}}", f"Finger{n}2_{{side}}"] for n, finger in enumerate(FIVE)
     },
     "numbers from 1": {finger: [f"finger{n + 1}-{k}.{{side}}" for k in (1, 2, 3)] for n, finger in enumerate(FIVE)},
+    "numbers that a biped glues": {
+        finger: [f"Bip001 {{side}} Finger{n}", f"Bip001 {{side}} Finger{n}1", f"Bip001 {{side}} Finger{n}2"]
+        for n, finger in enumerate(FIVE)
+    },
+    "numbers behind the side, the thumb by name": {
+        finger: [f"{'thumb' if n == 0 else 'finger'}_{{side}}{max(n - 1, 0)}_{k}_jnt" for k in range(3)]
+        for n, finger in enumerate(FIVE)
+    },
     "words": {finger: [f"{{side}}_{finger}_{k}_jnt" for k in (1, 2, 3)] for finger in FIVE},
     "german": {
         finger: [f"{word}{k}_{{side}}" for k in (1, 2, 3)]

@@ -11,7 +11,7 @@ from bpy.props import StringProperty
 from bpy.types import Context
 
 from ...client.job import JobRequest
-from ...client.live_run import CameraListing, LiveRun, LiveTicket, wall_s
+from ...client.live_run import TICK_BUDGET_S, CameraListing, LiveRun, LiveTicket, LostRecordings, wall_s
 from ...properties import settings
 from ...session import session_state
 from ...session.backend import AccessError, clip_dir, ensure_link
@@ -143,6 +143,50 @@ class MARIONET_OT_pick_camera(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class MARIONET_OT_recover_live(bpy.types.Operator):
+    """Fetch the recording of a live capture that ended because Blender or the backend did"""
+
+    bl_idname = "marionet.recover_live"
+    bl_label = "Recover Recording"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        del context
+        if session_state.STATE.live_capture is not None:
+            cls.poll_message_set(BUSY)
+            return False
+        return True
+
+    def execute(self, context: Context) -> OperatorResult:
+        del context
+        state = session_state.STATE
+        try:
+            state.lost_recordings = LostRecordings(ensure_link())
+        except (*FAULTS, AccessError) as fault:
+            return report_fault(self, fault)
+        state.news = "Looking for recordings"
+        start_timer(tick_recovery)
+        return {"FINISHED"}
+
+
+def tick_recovery() -> float | None:
+    """Wait for the backend's answer, then fetch the newest recording that it has."""
+    state = session_state.STATE
+    if state.lost_recordings is None or state.link is None or state.live_capture is not None:
+        return None
+    state.link.tick(TICK_BUDGET_S)
+    found = state.lost_recordings.job_ids
+    if found is None:
+        return _CALM_S
+    state.lost_recordings = None
+    state.news = "" if found else "The backend has no recording that was cut off"
+    if found:
+        state.live_capture = LiveRun(state.link, _ticket(bpy.context), found[-1])
+        start_timer(tick_live)
+    redraw_sidebars()
+    return None
+
+
 def _ticket(context: Context) -> LiveTicket:
     """The request for a live capture with the panel's settings. Raises AccessError."""
     capture = settings(context).capture
@@ -220,6 +264,7 @@ CLASSES = (
     MARIONET_OT_live,
     MARIONET_OT_live_record,
     MARIONET_OT_live_stop,
+    MARIONET_OT_recover_live,
     MARIONET_OT_list_cameras,
     MARIONET_OT_pick_camera,
 )

@@ -158,6 +158,7 @@ class MARIONET_PT_live(SidebarPanel, bpy.types.Panel):
         column.prop(capture, "live_record")
         if run is None:
             layout.operator("marionet.live", icon="PLAY")
+            layout.operator("marionet.recover_live", icon="RECOVER_LAST")
             return
         words, rate = run.lines()
         wrapped(layout, context, words, "INFO")
