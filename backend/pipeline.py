@@ -220,9 +220,9 @@ def solve_watched(
 ) -> tuple[MotionClip, ...]:
     """Clips of some of the people of a video that was watched; `control` as in `watch_video`."""
     progress, cancel = control
+    job = _Job(watched.request, watched.reader, watched.tracked, watched.intrinsics, models, clock, progress)
     with clock.stage("camera"):
-        tracked = _followed(watched.reader, watched.tracked, watched.intrinsics)
-    job = _Job(watched.request, watched.reader, tracked, watched.intrinsics, models, clock, progress)
+        job = replace(job, tracked=_followed(job.reader, job.tracked, job.intrinsics))
     with clock.stage("details"):
         details = _details(job, tracks, cancel)
     return _solve_tracks(job, tracks, details)

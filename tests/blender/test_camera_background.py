@@ -57,6 +57,18 @@ def test_a_moving_camera_gets_keys() -> None:
     assert camera.matrix_world.translation.x == pytest.approx(1.0, abs=1e-5)
 
 
+def test_a_lens_that_zooms_gets_keys_and_one_that_does_not_gets_none() -> None:
+    clip = smooth_clip(20)
+    still = make_camera(replace(clip, focal_scale=np.ones(20)), CameraPlacement(np.eye(4), 11.0, 30.0))
+    assert still.data.animation_data is None
+    zooming = replace(clip, focal_scale=np.linspace(1.0, 1.5, 20))
+    camera = make_camera(zooming, CameraPlacement(np.eye(4), 11.0, 30.0))
+    bpy.context.scene.frame_set(30)
+    assert camera.data.lens == pytest.approx(1.5 * still.data.lens, rel=1e-4)
+    bpy.context.scene.frame_set(11)
+    assert camera.data.lens == pytest.approx(still.data.lens, rel=1e-4)
+
+
 def test_a_clip_without_a_lens_is_refused_in_words() -> None:
     clip = smooth_clip(3)
     blind = replace(clip, header=replace(clip.header, source_width=0))
