@@ -100,6 +100,16 @@ BENCHMARKS = (
         quick=(PYTHON, "benchmarks/memory.py", VIDEO, "--minutes", "1"),
     ),
     Benchmark(
+        "live capture: poses a second, latency, memory",
+        (PYTHON, "benchmarks/live.py", "--seconds", "600", "--way", "http"),
+        quick=(PYTHON, "benchmarks/live.py", "--seconds", "20", "--way", "http"),
+    ),
+    Benchmark(
+        "live capture against the solve of the same video",
+        (PYTHON, "benchmarks/live.py", "--recording", str(SHARED / "real" / "balancing")),
+        needs=(SHARED / "real" / "balancing",),
+    ),
+    Benchmark(
         "cost of the service",
         (PYTHON, "benchmarks/service.py", VIDEO),
         quick=(PYTHON, "benchmarks/service.py", VIDEO, "--quality", "fast", "--rounds", "1"),

@@ -118,10 +118,10 @@ def test_an_output_in_use_fails_its_clip_alone(batch, video, tmp_path: Path) -> 
 
 
 def test_a_full_disk_is_named_and_the_rest_finishes(batch, video, tmp_path: Path) -> None:
-    """Two clips on a disk of 400 kB: one of 16 frames as clip fits, a contact sheet of another does not."""
+    """Two clips on a disk of 500 kB: one of 16 frames as clip fits, a contact sheet of another does not."""
     (tmp_path / "out").mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "none", str(tmp_path / "out")], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=500k", "none", str(tmp_path / "out")], capture_output=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip("mounting a small disk needs root")
