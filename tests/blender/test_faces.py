@@ -179,7 +179,7 @@ def test_files_hold_the_shape_keys_animation(armature, tmp_path, ending):
     bpy.context.scene.render.fps = 30
     apply_clip(armature, clip, options())
     path = export_action(armature, tmp_path / f"face.{ending}")
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, app_template="")
     bpy.context.scene.render.fps = 30
     importer = {"fbx": bpy.ops.import_scene.fbx, "glb": bpy.ops.import_scene.gltf, "usdc": bpy.ops.wm.usd_import}[
         ending
