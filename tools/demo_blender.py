@@ -154,6 +154,7 @@ def prepare_images(stage: Stage) -> None:
     shading = scene.display.shading
     shading.light = "STUDIO"
     shading.color_type = "TEXTURE" if has_textures(stage.armature) else "OBJECT"
+    shading.show_backface_culling = True  # a camera below the floor, as before a stage or a roof, looks through it
     shading.show_shadows = True
     shading.shadow_intensity = 0.45
     scene.display.render_aa = stage.look.samples
