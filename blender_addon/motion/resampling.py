@@ -23,6 +23,8 @@ from .temporal import bracket, finite_runs, interpolate_cubic, median_interval_s
 _LINEAR = ("joints_camera_m", "keypoints_px", "keypoint_confidence", "confidence", "score", "margin", "contacts")
 _LINEAR_OPTIONAL = ("body_contacts", "joint_confidence", "focal_scale")
 _ZERO_WHEN_ABSENT = ("keypoint_confidence", "confidence", "contacts", "body_contacts", "joint_confidence")
+# Times closer together than this part of the frames' interval have several between two frames.
+_DENSER = 0.67
 # A time this close to a source frame, in parts of a frame, takes that frame and no neighbour. Rates come rounded:
 # Blender keeps 1.001 in 32 bits, which puts frame 10,000 of a 23.976 fps clip 5e-4 of a frame off.
 _ON_FRAME = 1e-3
@@ -103,11 +105,14 @@ def sample_clip(clip: MotionClip, times_s: Array) -> MotionClip:
     if not len(times_s) or (np.diff(times_s) <= 0).any():
         raise ClipError("sample times must increase and there must be at least one")
     before, weight, present = _places(clip, times_s)
-    after = np.minimum(before + 1, len(clip) - 1)
+    # where a time is a frame's own, the next frame has no say: it may be the first without the person
+    after = np.where(weight == 0.0, before, np.minimum(before + 1, len(clip) - 1))
     linear = {
         name: _masked(_linear(getattr(clip, name), before, after, weight), present, name)
         for name in _linear_names(clip)
     }
+    if _is_denser(clip, times_s):
+        linear["contacts"] = _masked(_lesser(clip.contacts, before, after, weight), present, "contacts")
     rotations = quaternion_slerp(clip.rotations_wxyz[before], clip.rotations_wxyz[after], weight[:, None])
     rotations = np.where(present[:, None, None], rotations, np.nan)
     sampled = replace(
@@ -121,6 +126,19 @@ def sample_clip(clip: MotionClip, times_s: Array) -> MotionClip:
         world_from_camera=_camera_poses(clip.world_from_camera, before, after, weight),
     )
     return _with_arrays(sampled, {name: value.astype(getattr(clip, name).dtype) for name, value in linear.items()})
+
+
+def _is_denser(clip: MotionClip, times_s: Array) -> bool:
+    """Whether several of the times lie between two frames of the clip."""
+    if len(clip) < 2 or len(times_s) < 2:
+        return False
+    return float(np.median(np.diff(times_s))) < _DENSER * median_interval_s(clip.times_s)
+
+
+def _lesser(values: Array, before: NDArray[np.intp], after: NDArray[np.intp], weight: Array) -> Array:
+    """Between two frames the lesser of both: a foot that stands in the later one still swings until then."""
+    between = (weight > 0.0)[:, None]
+    return np.where(between, np.minimum(values[before], values[after]), values[before])
 
 
 def trim_clip(clip: MotionClip, start_s: float, end_s: float) -> MotionClip:

@@ -148,3 +148,24 @@ def test_contacts_of_the_body_are_kept_resampled_and_trimmed_and_may_be_missing(
     assert len(trim_clip(clip, 0.5, 1.0).body_contacts) == len(trim_clip(clip, 0.5, 1.0))
     with pytest.raises(ClipError, match="body_contacts"):
         check_clip(replace(clip, body_contacts=contacts[:, :5]))
+
+
+def test_the_last_frame_before_the_person_leaves_keeps_its_pose() -> None:
+    """Sampled exactly there, the absent frame after it has no say."""
+    clip = _clip(10.0)
+    gone = np.arange(len(clip)) >= 20
+    rotations = np.where(gone[:, None, None], np.nan, clip.rotations_wxyz)
+    clip = replace(clip, rotations_wxyz=rotations, root_world_m=np.where(gone[:, None], np.nan, clip.root_world_m))
+    fine = resample_clip(clip, 30.0)
+    last = int(np.flatnonzero(np.isfinite(fine.root_world_m).all(axis=1))[-1])
+    assert fine.times_s[last] == pytest.approx(clip.times_s[19])
+    np.testing.assert_allclose(fine.rotations_wxyz[last], clip.rotations_wxyz[19], atol=1e-6)
+
+
+def test_a_foot_stands_no_earlier_than_its_first_frame_that_stands() -> None:
+    clip = _clip(10.0)
+    fine = resample_clip(clip, 60.0)
+    for point in range(4):
+        stands = np.interp(fine.times_s, clip.times_s, clip.contacts[:, point] > 0.5) == 1.0
+        assert not (fine.contacts[~stands, point] > 0.5).any()
+        np.testing.assert_array_equal(fine.contacts[::6, point], clip.contacts[: len(fine.contacts[::6]), point])
