@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backend.camera import CameraOptions
 from backend.cli.output import Terminal, cancel_on_interrupt, clock_text
-from backend.cli.solve_take import add_take, refuse_take_options, run_take
+from backend.cli.solve_take import add_take, refuse_take_options, report_end, run_take
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, Cancelled
 from backend.pipeline import ChunkCallback, SolvedChunk, SolveRequest, SolveResult, solve
@@ -206,18 +206,7 @@ def _report(terminal: Terminal, request: SolveRequest, result: SolveResult, took
         terminal.line(f"  {name:<28} {value:.4g}")
     rate = result.frames / max(took_s, 1e-6)
     terminal.line(f"{clock_text(took_s)} for {result.frames} frames: {rate:.1f} frames/s on {result.device}")
-    if result.cancelled:
-        terminal.warn(f"stopped after {result.frames} frames; `--resume` goes on from here")
-    terminal.event(
-        "result",
-        files=[str(path) for path in result.files],
-        frames=result.frames,
-        cancelled=result.cancelled,
-        figures=result.figures,
-        seconds=took_s,
-        stage_seconds=result.stage_s,
-        device=result.device,
-    )
+    report_end(terminal, result, took_s)
 
 
 def _look(

@@ -16,7 +16,7 @@ from backend.multiview.solve_take import solve_take
 from backend.multiview.take_request import TakeRequest, TakeResult, parse_offsets
 from backend.multiview.view_clips import clips_in_view
 from backend.solving.outputs import check_apart, check_ending, check_writable
-from backend.solving.request import SolveRequest
+from backend.solving.request import SolveRequest, SolveResult
 from backend.types import CancelToken
 from backend.video import open_video
 
@@ -114,6 +114,11 @@ def _report(terminal: Terminal, result: TakeResult, took_s: float) -> None:
     for name, value in result.figures.items():
         terminal.line(f"  {name:<28} {value:.4g}")
     terminal.line(f"{clock_text(took_s)} for {result.frames} frames of all videos on {result.device}")
+    report_end(terminal, result, took_s)
+
+
+def report_end(terminal: Terminal, result: SolveResult | TakeResult, took_s: float) -> None:
+    """Whether a solve was stopped, and the event with its result: the same for one video and for several."""
     if result.cancelled:
         terminal.warn(f"stopped after {result.frames} frames; `--resume` goes on from here")
     terminal.event(

@@ -157,16 +157,12 @@ def _provider_options(provider: Provider, number: int, threads: int) -> dict[str
     return {}
 
 
+@cache
 def try_providers() -> tuple[ProviderTrial, ...]:
     """Every provider but the CPU that is there, tried on a network against the CPU with all its cores; once a process.
 
     Takes a second or two a provider, and no time where there is only the CPU.
     """
-    return _try_providers()
-
-
-@cache
-def _try_providers() -> tuple[ProviderTrial, ...]:
     others = [provider for provider in available_providers() if provider is not Provider.CPU]
     if not others:
         return ()

@@ -51,7 +51,7 @@ def mirror_clip(clip: MotionClip) -> MotionClip:
         world_from_camera=camera,
         bone_scales=clip.bone_scales[body.mirror],
         body_contacts=_mirrored_columns(clip.body_contacts, _partners(CONTACT_PARTS)),
-        joint_confidence=_mirrored_columns(clip.joint_confidence, joints),
+        joint_confidence=_mirrored_columns(clip.joint_confidence, body.mirror),
         hands=mirror_hands(clip.hands) if clip.hands is not None else None,
         face=mirror_face(clip.face) if clip.face is not None else None,
     )

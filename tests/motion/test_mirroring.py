@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from blender_addon.motion.body import canonical_body
+from blender_addon.motion.body_contacts import CONTACT_PARTS
 from blender_addon.motion.clip import check_clip, read_clip
 from blender_addon.motion.face import FACE_WEIGHT_NAMES
 from blender_addon.motion.mirroring import mirror_clip
@@ -60,3 +62,17 @@ def test_fingers_and_face_change_sides() -> None:
     assert np.array_equal(mirrored.face.weights[:, left], clip.face.weights[:, right])
     assert mirrored.hands is not None
     assert np.array_equal(mirrored.hands.confidence, clip.hands.confidence[:, ::-1])
+
+
+def test_confidences_of_joints_and_contacts_of_parts_change_sides() -> None:
+    clip, body = read_clip(SAMPLE), canonical_body()
+    confidence = np.tile(np.linspace(0.0, 1.0, len(body.joint_names), dtype=np.float32), (len(clip), 1))
+    parts = np.tile(np.linspace(0.0, 1.0, len(CONTACT_PARTS), dtype=np.float32), (len(clip), 1))
+    mirrored = mirror_clip(replace(clip, joint_confidence=confidence, body_contacts=parts))
+    check_clip(mirrored)
+    assert mirrored.joint_confidence is not None
+    assert mirrored.body_contacts is not None
+    left, right = (body.joint_index(f"{side}_wrist") for side in ("left", "right"))
+    assert np.array_equal(mirrored.joint_confidence[:, left], confidence[:, right])
+    left, right = (CONTACT_PARTS.index(f"{side}_knee") for side in ("left", "right"))
+    assert np.array_equal(mirrored.body_contacts[:, left], parts[:, right])

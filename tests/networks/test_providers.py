@@ -21,9 +21,9 @@ from backend.solving.device import choose_device, cuda_devices, matrix_device
 @pytest.fixture
 def untried() -> Iterator[None]:
     """What was measured before is forgotten, and what is measured in the test too."""
-    providers._try_providers.cache_clear()
+    providers.try_providers.cache_clear()
     yield
-    providers._try_providers.cache_clear()
+    providers.try_providers.cache_clear()
 
 
 @pytest.fixture
