@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.hands.model import ANGLES, HIGH, LOW, RELAXED, hand_rotations
+from backend.keypoint_layouts import CANONICAL_BODY
 from backend.synthesis.assets import AssetLibrary, read_assets
 from backend.synthesis.body_model import body_model
 from backend.synthesis.fingers import hand_points_m
@@ -114,7 +115,7 @@ def posed_person(person: Person, rotations: Array, angles: Array) -> PosedBody:
 def random_pose(random: np.random.Generator, calm: bool) -> Array:
     """Arms lifted before the body, hands anywhere from beside the head to crossing; `calm`: palms to the camera."""
     turn = canonical_body().joint_index
-    rotations = np.tile([1.0, 0.0, 0.0, 0.0], (24, 1))
+    rotations = np.tile([1.0, 0.0, 0.0, 0.0], (CANONICAL_BODY.count, 1))
     inward = random.uniform(0.5, 1.0) if calm else random.uniform(0.5, 1.7)
     for side, sign in (("left", 1.0), ("right", -1.0)):
         out = rotvec_to_quaternion(np.array([0.0, 0.0, -sign * (inward + random.normal(0, 0.1))]))

@@ -18,6 +18,7 @@ from backend.embedding.ray_values import (
     WIDEST_LOG_SIZE,
     joint_image_table,
 )
+from backend.keypoint_layouts import HUMAN36M
 
 __all__ = ["RAY_VALUES", "joint_image_map", "ray_joints_m"]
 
@@ -33,10 +34,10 @@ def ray_joints_m(values: Tensor, image: Tensor, hips: Tensor, half_size: Tensor)
     image (..., 17, 2) joints in the image relative to the mid-hip, hips (..., 2) the mid-hip, both in units of the
     virtual camera's half size; half_size (..., 1) tangent of its half angle.
     """
-    depth, log_size, shift = values.split([17, 1, 34], dim=-1)
+    depth, log_size, shift = values.split([HUMAN36M.count, 1, HUMAN36M.count * 2], dim=-1)
     depth = DEPTH_M * (depth - depth[..., :1])
     size_m = TYPICAL_HALF_SIZE_M * torch.exp(0.5 * log_size.clamp(-WIDEST_LOG_SIZE, WIDEST_LOG_SIZE))
-    shift = SHIFT * shift.unflatten(-1, (17, 2))
+    shift = SHIFT * shift.unflatten(-1, (HUMAN36M.count, 2))
     place = image + shift - shift[..., :1, :]
     nearer = (half_size * depth)[..., None]
     across = place * (size_m[..., None] + nearer) + hips[..., None, :] * nearer

@@ -21,6 +21,7 @@ from backend.embedding.tower_weights import Dense, image_layers
 from backend.embedding.towers_torch import ImageOutput
 from backend.embedding.window_offsets import LONG_OFFSETS, ImageLayout
 from backend.errors import WeightsError
+from backend.keypoint_layouts import CANONICAL_BODY, HUMAN36M
 from backend.types import Array
 
 _INPUTS = FRAME_FEATURES + CONTEXT_FEATURES
@@ -138,17 +139,17 @@ class TemporalTower(nn.Module):
         rays, rotations, gravity, spread, proportions, velocity, standing = auxiliary.split(_HEADS, dim=-1)
         half = torch.exp(context[:, :1] - 1.0)
         image, hips = self._joints_in_image(frames)
-        spread = spread.reshape(rows, 17, 3).clamp(-WIDEST_SPREAD, WIDEST_SPREAD)
+        spread = spread.reshape(rows, HUMAN36M.count, 3).clamp(-WIDEST_SPREAD, WIDEST_SPREAD)
         told = list(TOKEN_FRAMES)
         return TemporalOutput(
             embedding,
             ray_joints_m(rays, image[:, CENTER_FRAME], hips[:, CENTER_FRAME], half),
-            rotations.reshape(rows, 24, 6),
+            rotations.reshape(rows, CANONICAL_BODY.count, 6),
             gravity,
             0.5 * torch.logsumexp(2.0 * spread, dim=-1),
             proportions,
             spread,
-            velocity.reshape(rows, 17, 3),
+            velocity.reshape(rows, HUMAN36M.count, 3),
             standing,
             ray_joints_m(token_rays, image[:, told], hips[:, told], half[:, None]),
         )

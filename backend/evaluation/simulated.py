@@ -19,6 +19,7 @@ from backend.embedding.towers_onnx import Towers
 from backend.evaluation.metrics import PoseErrors, pose_errors
 from backend.evaluation.report import Scored
 from backend.evaluation.wide_parts import WIDE_HITS, WIDE_PARTS
+from backend.keypoint_layouts import HUMAN36M
 from backend.training.batch import TrainingBatch
 from backend.training.pool import Variation, motion_pool
 from backend.training.simulate import SimulationSettings, simulate_batch
@@ -138,7 +139,7 @@ def nearest_in_bank(joints_m: Array, bank: PoseBank, block: int = 8192) -> Neare
         if distance.shape[1] > _DONORS:
             kept = np.argpartition(distance, _DONORS, axis=1)[:, :_DONORS]
             distance, place = np.take_along_axis(distance, kept, 1), np.take_along_axis(place, kept, 1)
-    donated = bank.candidates.joints_m(place.reshape(-1)).reshape(*place.shape, 17, 3)
+    donated = bank.candidates.joints_m(place.reshape(-1)).reshape(*place.shape, HUMAN36M.count, 3)
     whole = distance.min(axis=1).mean() / joints_m.shape[1]
     return Nearest(float(whole * 1000), _mpjpe(_nearest_parts(joints_m, donated), joints_m))
 

@@ -14,12 +14,13 @@ import numpy as np
 from backend.face.points import MIXER_ORDER, mixer_points
 from backend.hands.crops import pixels_per_metre
 from backend.hands.palms import anchor_centres
+from backend.keypoint_layouts import FACE
 from backend.networks import Network, RuntimeOptions, load_network
 from backend.people.region import Roi, cut
 from backend.types import Array, Image
 from blender_addon.motion.face import FACE_WEIGHT_NAMES
 
-LANDMARKS = 478
+LANDMARKS = FACE.count
 LEAST_PRESENCE = 0.5
 _NOSE, _EYES, _EARS, _MOUTH = 0, (2, 5), (7, 8), (9, 10)  # BlazePose; left first
 _LEFT_EYE, _RIGHT_EYE = 263, 33  # outer corners, of the person's own left and right

@@ -13,19 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import BadInputError
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.networks import Network
 from backend.people.left_right import PAIRS
 from backend.people.region import Roi, cut, roi_from_alignment
 from backend.types import Array, Image
 
-LANDMARKS = 33
-HIP_CENTRE, ALIGNMENT = 33, 34
+LANDMARKS = BLAZEPOSE.count
+HIP_CENTRE, ALIGNMENT = LANDMARKS, LANDMARKS + 1
 ALL_LANDMARKS = 39
 LANDMARK_OUTPUTS = ("landmarks", "presence", "heatmaps", "world")
 _WINDOW = 7  # heatmap cells, and the least peak that refines: MediaPipe's values
 _LEAST_PEAK = 0.5
 _CELL_PX = 4
-_BODY = [0, *range(11, 33)]
+_BODY = [0, *range(11, LANDMARKS)]
 _MOST_VISIBLE_OUTSIDE = 0.25
 # Where a heatmap cell lies in the crop: found by mirroring images (a landmark and its mirror image sum to 256 px
 # in the regressed values, to 255 px in 4 x heatmap cells).

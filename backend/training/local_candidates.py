@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from backend.embedding.keypoints import LIMBS
+from backend.keypoint_layouts import HUMAN36M
 
 LOCAL_CANDIDATES = 13
 
@@ -27,7 +28,7 @@ def local_candidates(joints_m: Tensor, others_m: Tensor, regressed_m: Tensor) ->
     bent = []
     for reach in (0.15, 0.4):
         other = others_m[torch.randint(len(others_m), (batch,), device=joints_m.device)]
-        share = reach * torch.rand(batch, 17, 1, device=joints_m.device)
+        share = reach * torch.rand(batch, HUMAN36M.count, 1, device=joints_m.device)
         bent.append(joints_m + share * (other - joints_m))
     regressed = regressed_m.detach()
     limbs = [

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from backend.embedding.features import ERROR_UNIT_M
 from backend.embedding.temporal_tower import TemporalOutput, TemporalTower
 from backend.embedding.towers_torch import ImageOutput, ImageTower, PoseTower
+from backend.keypoint_layouts import CANONICAL_BODY
 from backend.training.batch import TrainingBatch
 from backend.training.local_candidates import local_candidates
 from backend.training.loss import LocalCandidates, MarginLoss, max_margin_loss, mpjpe
@@ -80,7 +81,7 @@ class Objective(nn.Module):
         softly = self._softly(output, batch, donors) if donors is not None else joints.new_zeros(())
         error = (output.joints_m - joints).norm(dim=-1)
         turned = batch.rotations[..., :2].transpose(-1, -2)
-        rotation = (output.rotations.view(-1, 24, 2, 3) - turned).abs().mean()
+        rotation = (output.rotations.view(-1, CANONICAL_BODY.count, 2, 3) - turned).abs().mean()
         down = nn.functional.normalize(output.gravity, dim=-1)
         fall = 1.0 - (down * batch.gravity).sum(-1).mean()
         if isinstance(output, TemporalOutput):
