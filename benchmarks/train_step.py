@@ -18,14 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.keypoint_layouts import CANONICAL_BODY, HUMAN36M
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, WINDOW
 from backend.embedding.towers_torch import TowerSizes
+from backend.keypoint_layouts import CANONICAL_BODY, HUMAN36M
 from backend.training.batch import TrainingBatch
 from backend.training.objective import Objective
 from backend.training.parallel import half_precision_pays

@@ -263,9 +263,11 @@ class Player:
         try:
             next(self.steps)
         except StopIteration:
-            return self.end("passed")
+            self.end("passed")
+            return None
         except Exception:
-            return self.end("failed", traceback.format_exc())
+            self.end("failed", traceback.format_exc())
+            return None
         return TICK_S
 
     def end(self, outcome: str, trace: str = "") -> None:

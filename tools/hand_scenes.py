@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +147,8 @@ def drawn_shots(studio: Studio, images: int, gestures: bool) -> list[Shot]:
     random, shots = studio.random, list[Shot]()
     names = list(GESTURES)
     while len(shots) < images:
-        poses, yaw_rad = [], float(random.uniform(-0.5, 0.5))
+        poses: list[Any] = []
+        yaw_rad = float(random.uniform(-0.5, 0.5))
         while len(poses) < _SHARE_EACH:
             pose = random_pose(random, gestures)
             if gestures and not faces_camera(pose, yaw_rad):

@@ -165,8 +165,8 @@ def video_report(size_px: float, studio: Studio, frames: int) -> str:
         video = Path(scratch) / "hands.mp4"
         write_video(shots, video)
         rows = []
-        for name, hands in (("without hands", False), ("with hands", True)):
-            result = solve(SolveRequest(video=video, output=Path(scratch) / f"{hands}.npz", hands=hands))
+        for name, wanted in (("without hands", False), ("with hands", True)):
+            result = solve(SolveRequest(video=video, output=Path(scratch) / f"{wanted}.npz", hands=wanted))
             rows.append(f"| {name} | {_wrist_errors(result.clips[0], shots)} | {sum(result.stage_s.values()):.1f} |")
     return "\n".join(rows)
 

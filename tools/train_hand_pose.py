@@ -65,7 +65,7 @@ def trained(model: nn.Sequential, random: np.random.Generator, steps: int) -> No
         angles = (out[:, 6:] - target[:, 6:]).abs().mean()
         loss = rotation + angles
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         if step % 200 == 199:
             degrees = float(torch.rad2deg((out[:, 6:] - target[:, 6:]).detach().abs()).median())

@@ -75,6 +75,7 @@ def test_no_count_is_written_out(repository: Path) -> None:
         f"{path.relative_to(repository)}:{row}"
         for folder in ("backend", "benchmarks", "tools")
         for path in sorted((repository / folder).rglob("*.py"))
+        if path.name != "keypoint_layouts.py"
         for row in counts_written_out(path.read_text(encoding="utf-8"))
     ]
     assert not found, "take the count from backend/keypoint_layouts.py:\n" + "\n".join(found)
