@@ -1,6 +1,6 @@
 """What the temporal tower's joint head says, and the joints it means, where training is not needed. numpy only.
 
-The head's values are depths along the rays of keypoints; `ray_joints` holds the same arithmetic in torch.
+The head's values are depths along the rays of keypoints; `temporal_tower` holds the same arithmetic in torch.
 """
 
 from __future__ import annotations
