@@ -136,6 +136,9 @@ def _ticket_of_take(ticket: CaptureTicket, capture: Any) -> CaptureTicket:
     videos = tuple(video_paths(capture))
     try:
         take = take_options(given_offsets(capture), setup_path(capture))
+    except UnicodeDecodeError as fault:
+        words = f"{capture.setup_file} is not a set-up. Choose a file that Save Set-up has written"
+        raise AccessError(words) from fault
     except (OSError, ValueError) as fault:
         raise AccessError(f"The set-up cannot be used: {fault}") from fault
     request = replace(ticket.request, more_videos=videos[1:], take=take)

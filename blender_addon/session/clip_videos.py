@@ -1,4 +1,4 @@
-"""Where the videos of a clip lie on this computer, and the search for those that are no longer there. May import bpy."""
+"""Where the videos of a clip lie on this computer, and the search for those that are gone. May import bpy."""
 
 from __future__ import annotations
 

@@ -143,11 +143,16 @@ def _show(row: Any, camera: ClipCamera, video: Path | None, how: tuple[ClipSpan,
         return [str(fault)]
     turns = turns_left_out(video)
     if turns:
-        return [
-            f"{video.name} is marked as turned by {90 * turns}°, which this Blender ignores: "
-            "it is shown on its side. Blender 4.5 and later show it upright"
-        ]
+        return [turned_words(video, turns)]
     return []
+
+
+def turned_words(video: Path, turns: int) -> str:
+    """That this Blender shows a video on its side."""
+    return (
+        f"{video.name} is marked as turned by {90 * turns}°, which this Blender ignores: "
+        "it is shown on its side. Blender 4.5 and later show it upright"
+    )
 
 
 def _distortion_warning(camera: ClipCamera) -> list[str]:

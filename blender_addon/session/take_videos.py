@@ -10,11 +10,9 @@ from typing import Any
 
 import bpy
 
+from ..client.take_options import MOST_VIDEOS, SETUP_NAME
 from ..motion.clip_cameras import ClipCamera
 
-CAPABILITY = "take"
-MOST_VIDEOS = 16
-SETUP_NAME = "setup.json"
 _LOOK_AGAIN_S = 2.0  # panels draw often, and a file on a server is slow to ask for
 
 _looked: dict[str, tuple[float, str, tuple[int, int] | str]] = {}

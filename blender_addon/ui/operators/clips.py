@@ -22,7 +22,7 @@ from ...session.motion_sources import ALL_ENDINGS, import_motion
 from ...session.preview_control import adopt_active_armature, cover_clip, show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
 from ...session.retargeting import apply_pose, world_matrix
-from ...session.take_cameras import look_through, make_take_cameras, take_camera_rows
+from ...session.take_cameras import look_through, make_take_cameras, take_camera_rows, turned_words
 from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
 from .motion_sources import told_of_clips
 
@@ -245,11 +245,7 @@ class MARIONET_OT_make_camera(bpy.types.Operator):
             self.report({"WARNING"}, str(fault))
             return ""
         if turns_left_out(video):
-            self.report(
-                {"WARNING"},
-                f"{video.name} is marked as turned by {90 * turns_left_out(video)}°, which this Blender ignores: "
-                "it is shown on its side. Blender 4.5 and later show it upright",
-            )
+            self.report({"WARNING"}, turned_words(video, turns_left_out(video)))
         return f", {video.name} behind it"
 
 

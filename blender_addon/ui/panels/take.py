@@ -8,11 +8,12 @@ from typing import Any
 import bpy
 from bpy.types import Context, UILayout
 
+from ...client.take_options import CAPABILITY
 from ...motion.clip import MotionClip
 from ...session import session_state
 from ...session.clip_videos import clip_videos, file_name
 from ...session.take_cameras import take_camera_rows
-from ...session.take_videos import CAPABILITY, video_faults
+from ...session.take_videos import video_faults
 from ..panel_words import in_panel_words
 from .sidebar import wrapped
 
