@@ -28,6 +28,9 @@ class MARIONET_PG_settings(bpy.types.PropertyGroup):
     bake: PointerProperty(type=MARIONET_PG_bake)
     clips: CollectionProperty(type=MARIONET_PG_clip)
     take_cameras: CollectionProperty(type=MARIONET_PG_take_camera)
+    camera_collection: PointerProperty(
+        type=bpy.types.Collection, description="The collection that was made for these cameras", options={"HIDDEN"}
+    )
     clip_index: IntProperty(name="Clip", description="The clip in use", update=change_events.clip_changed)
 
 

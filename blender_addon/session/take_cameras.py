@@ -121,14 +121,12 @@ def _row_for(scene: Any, place: int, camera: ClipCamera, video: Path | None) -> 
 
 
 def _collection(scene: Any) -> Any:
-    """The collection that our cameras lie in: that of one which is there, else a new one."""
-    for row in take_camera_rows(scene):
-        for collection in row.thing.users_collection:
-            if collection.name.startswith(COLLECTION) and collection in scene.collection.children_recursive:
-                return collection
-    collection = bpy.data.collections.new(COLLECTION)
-    scene.collection.children.link(collection)
-    return collection
+    """The collection that was made for our cameras; a new one where the scene no longer has it."""
+    kept = settings_of(scene)
+    if kept.camera_collection is None or kept.camera_collection not in scene.collection.children_recursive:
+        kept.camera_collection = bpy.data.collections.new(COLLECTION)
+        scene.collection.children.link(kept.camera_collection)
+    return kept.camera_collection
 
 
 def _show(row: Any, camera: ClipCamera, video: Path | None, how: tuple[ClipSpan, CameraPlacement, float]) -> list[str]:
