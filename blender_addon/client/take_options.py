@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..wire import messages as wire
+from ..wire.records import MAX_SETUP_CHARS
 from ..wire.schema import MAX_TEXT_CHARS
 
 CAPABILITY = "take"
 SETUP_NAME = "setup.json"
-MOST_VIDEOS = 16
-MAX_SETUP_CHARS = 128 << 10
 
 
 def take_options(offsets_s: Sequence[float | None] = (), setup: Path | None = None) -> wire.TakeOptions:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from .fields import unit
 
+MOST_TAKE_VIDEOS = 16
+MAX_SETUP_CHARS = 128 << 10
+"""Of all texts of a take's set-up together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
