@@ -23,6 +23,27 @@ class Found:
     missing: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ClipVideo:
+    """A video of a clip: the path that is known of it, and its file, None where there is none."""
+
+    path: str
+    file: Path | None
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return file_name(self.path)
+
+
+def videos_of(entry: Any, clip: MotionClip) -> list[ClipVideo]:
+    """The videos of a clip in the order of its cameras, or its only one."""
+    sources = source_names(clip)
+    named = _named(entry, len(sources))
+    paths = [bpy.path.abspath(path) if path else source for path, source in zip(named, sources, strict=True)]
+    return [ClipVideo(*video) for video in zip(paths, clip_videos(entry, clip), strict=True)]
+
+
 def source_names(clip: MotionClip) -> list[str]:
     """The videos of a clip as it names them: one for each camera, or its only one."""
     return [camera.source for camera in clip.header.cameras] or [clip.header.source]

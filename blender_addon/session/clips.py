@@ -71,6 +71,17 @@ def enter_captured_clips(paths: list[Path], ticket: CaptureTicket) -> list[str]:
     return names
 
 
+def keep_finished_results(path: Path, ticket: CaptureTicket) -> None:
+    """Write what the final solve of a stopped capture found out about several videos into the scene's list.
+
+    Raises ClipError or OSError when the clip cannot be read.
+    """
+    videos = ticket.request.videos
+    if len(videos) > 1:
+        scene = bpy.data.scenes.get(ticket.scene) or bpy.context.scene
+        keep_results(settings_of(scene).capture, videos, session_state.STATE.load_clip(path).clip.header.cameras)
+
+
 def enter_clip(scene: Any, path: Path, name: str, video: str = "") -> str:
     """Add a clip to a scene's list and make it the one in use; returns its unique name."""
     kept = scene.marionet

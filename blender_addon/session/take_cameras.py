@@ -5,7 +5,7 @@ The scene keeps which camera objects were made here. Nothing else is changed or 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,20 @@ from ..properties import settings_of
 from ..rig.camera_background import CameraError, CameraPlacement, set_frame_size
 from ..rig.take_cameras import ClipSpan, camera_check, hide_take_video, set_camera, show_take_video
 from ..rig.video_rotation import turns_left_out
-from .clip_videos import file_name
+from .clip_videos import ClipVideo, file_name
 
 COLLECTION = "Marionet Cameras"
 _DISTORTED_PX = 4.0
 
 
 def make_take_cameras(
-    scene: Any, clip: MotionClip, videos: Sequence[Path | None], placement: CameraPlacement, alpha: float
+    scene: Any, clip: MotionClip, videos: Sequence[ClipVideo], placement: CameraPlacement, alpha: float
 ) -> list[str]:
     """Make or bring up to date a camera for each video that takes part; returns warnings.
 
-    `videos` are the files of the clip's cameras; None leaves the camera without an image. Cameras of other videos that
-    were made here before are removed. Raises CameraError, before anything is changed, when the clip has no camera.
+    `videos` are those of the clip's cameras; one without a file leaves its camera without an image. Cameras of other
+    videos that were made here before are removed. Raises CameraError, before anything is changed, when the clip has no
+    camera.
     """
     used = [(place, camera) for place, camera in enumerate(clip.header.cameras) if camera.used]
     if not used:
@@ -38,14 +39,15 @@ def make_take_cameras(
     for _, camera in used:
         camera_check(camera)
     _forget_gone(scene)
-    _remove_others(scene, [(camera.source, videos[place]) for place, camera in used])
+    own = _own_things(scene, used, videos)
+    _remove_others(scene, own.values())
     slow_motion = float(clip.header.settings.get("slow_motion", "1"))
     span = ClipSpan(float(clip.times_s[0]), float(clip.times_s[-1]), slow_motion)
     warnings = []
     for place, camera in used:
-        row = _row_for(scene, place, camera, videos[place])
+        row = _row_for(scene, own.get(place), (place, camera), videos[place])
         row.pixel_aspect = set_camera(row.thing, camera, placement.world_matrix)
-        warnings += _show(row, camera, videos[place], (span, placement, alpha))
+        warnings += _show(row, camera, videos[place].file, (span, placement, alpha))
         warnings += _distortion_warning(camera)
     return warnings
 
@@ -80,16 +82,32 @@ def _forget_gone(scene: Any) -> None:
             rows.remove(index)
 
 
-def _is_of(row: Any, source: str, video: Path | None) -> bool:
-    """Whether a camera is that of a video, by its name in the clip or by its file; a server has names of its own."""
-    return bool(row.source == source or (video is not None and row.video == str(video)))
+def _own_things(scene: Any, used: Sequence[tuple[int, ClipCamera]], videos: Sequence[ClipVideo]) -> dict[int, Any]:
+    """Which of our camera objects is that of each video: by its file, else by its name in the clip.
+
+    A server knows videos by their file names alone, which two of them may share: then the place decides.
+    """
+    rows = list(settings_of(scene).take_cameras)
+    tests: tuple[Callable[[Any, int, ClipCamera], bool], ...] = (
+        lambda row, place, _camera: row.video == videos[place].path,
+        lambda row, place, camera: row.source == camera.source and row.number == place + 1,
+        lambda row, _place, camera: row.source == camera.source,
+    )
+    found: dict[int, Any] = {}
+    for test in tests:
+        for place, camera in used:
+            free = [row for row in rows if row.thing not in found.values()]
+            row = next((row for row in free if test(row, place, camera)), None)
+            if place not in found and row is not None:
+                found[place] = row.thing
+    return found
 
 
-def _remove_others(scene: Any, videos: Sequence[tuple[str, Path | None]]) -> None:
-    """Remove our cameras of other videos than these; where another scene uses one too, from this scene alone."""
+def _remove_others(scene: Any, kept: Collection[Any]) -> None:
+    """Remove our cameras beside those kept; where another scene uses one too, from this scene alone."""
     rows = settings_of(scene).take_cameras
     for index in reversed(range(len(rows))):
-        if any(_is_of(rows[index], *video) for video in videos):
+        if rows[index].thing in kept:
             continue
         thing = rows[index].thing
         rows.remove(index)
@@ -104,18 +122,20 @@ def _remove_others(scene: Any, videos: Sequence[tuple[str, Path | None]]) -> Non
             bpy.data.cameras.remove(data)
 
 
-def _row_for(scene: Any, place: int, camera: ClipCamera, video: Path | None) -> Any:
-    """The row of a video's camera, found by the video or new; its number and frame size are set."""
-    rows = settings_of(scene).take_cameras
-    row = next((row for row in rows if _is_of(row, camera.source, video)), None)
+def _row_for(scene: Any, thing: Any, view: tuple[int, ClipCamera], video: ClipVideo) -> Any:
+    """The row of a camera object, or of a new one where there is none; what it says of the video is brought up to
+    date.
+    """
+    rows, (place, camera) = settings_of(scene).take_cameras, view
+    row = next((row for row in rows if thing is not None and row.thing == thing), None)
     if row is None:
-        name = f"Camera {place + 1} {Path(file_name(str(video or camera.source))).stem}".strip()
+        name = f"Camera {place + 1} {Path(video.name).stem}".strip()
         thing = bpy.data.objects.new(name, bpy.data.cameras.new(name))
         thing.rotation_mode = "QUATERNION"
         _collection(scene).objects.link(thing)
         row = rows.add()
         row.name, row.thing = name, thing
-    row.source, row.video = camera.source, str(video or "")
+    row.source, row.video = camera.source, video.path
     row.number, row.width_px, row.height_px = place + 1, camera.width, camera.height
     return row
 

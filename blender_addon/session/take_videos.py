@@ -10,8 +10,9 @@ from typing import Any
 
 import bpy
 
-from ..client.take_options import MOST_VIDEOS, SETUP_NAME
+from ..client.take_options import SETUP_NAME
 from ..motion.clip_cameras import ClipCamera
+from ..wire.records import MOST_TAKE_VIDEOS
 
 _LOOK_AGAIN_S = 2.0  # panels draw often, and a file on a server is slow to ask for
 
@@ -49,8 +50,8 @@ def why_no_take(capture: Any) -> str:
     for number, fault in enumerate(video_faults(capture), 1):
         if fault:
             return f"Video {number}: {fault}"
-    if len(capture.more_videos) >= MOST_VIDEOS:
-        return f"At most {MOST_VIDEOS} videos can be solved together: remove some"
+    if len(capture.more_videos) >= MOST_TAKE_VIDEOS:
+        return f"At most {MOST_TAKE_VIDEOS} videos can be solved together: remove some"
     if capture.hands or capture.face:
         what = " and ".join(word for word, on in (("Hands", capture.hands), ("Face", capture.face)) if on)
         return f"{what}: not available with several videos yet. Switch off, or remove the further videos"
@@ -72,7 +73,7 @@ def _look_at(path: str) -> tuple[str, tuple[int, int] | str]:
     now = time.monotonic()
     seen = _looked.get(path)
     if seen is None or now - seen[0] > _LOOK_AGAIN_S:
-        if len(_looked) > 10 * MOST_VIDEOS:
+        if len(_looked) > 10 * MOST_TAKE_VIDEOS:
             _looked.clear()
         seen = _looked[path] = (now, *_examine(path))
     return seen[1], seen[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from ...rig.camera_background import CameraError, CameraPlacement, make_camera, 
 from ...rig.sample import SAMPLE_VIDEO, frame_things, load_sample_rig, sample_clip_path
 from ...rig.video_rotation import turns_left_out
 from ...session import session_state
-from ...session.clip_videos import clip_videos, file_name, main_video
+from ...session.clip_videos import main_video, videos_of
 from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
 from ...session.contact_edit import drop_contacts
 from ...session.motion_sources import ALL_ENDINGS, import_motion
@@ -218,13 +219,15 @@ class MARIONET_OT_make_camera(bpy.types.Operator):
 
     def _make_all(self, context: Context, clip: MotionClip, placement: CameraPlacement) -> OperatorResult:
         """A camera for each video of a take; the one that was looked through stays so, else it is the first."""
-        videos = clip_videos(active_clip(context), clip) if self.show_video else [None] * len(clip.header.cameras)
+        videos = videos_of(active_clip(context), clip)
+        if not self.show_video:
+            videos = [replace(video, file=None) for video in videos]
         warnings = make_take_cameras(context.scene, clip, videos, placement, self.alpha)
         rows = take_camera_rows(context.scene)
         look_through(context, next((row for row in rows if row.thing == context.scene.camera), rows[0]))
         if self.show_video:
             views = zip(clip.header.cameras, videos, strict=True)
-            gone = [file_name(camera.source) for camera, video in views if camera.used and video is None]
+            gone = [video.name for camera, video in views if camera.used and video.file is None]
             if gone:
                 warnings.append(f"No image behind the camera of {', '.join(gone)}: use Find Videos")
         for text in warnings:

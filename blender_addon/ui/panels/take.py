@@ -11,7 +11,7 @@ from bpy.types import Context, UILayout
 from ...client.take_options import CAPABILITY
 from ...motion.clip import MotionClip
 from ...session import session_state
-from ...session.clip_videos import clip_videos, file_name
+from ...session.clip_videos import file_name, videos_of
 from ...session.take_cameras import take_camera_rows
 from ...session.take_videos import video_faults
 from ..panel_words import in_panel_words
@@ -129,10 +129,11 @@ def draw_take(layout: UILayout, context: Context, entry: Any, clip: MotionClip) 
     if not clip.header.cameras:
         return
     made = {row.number: row.thing for row in take_camera_rows(context.scene)}
-    videos = clip_videos(entry, clip)
+    videos = videos_of(entry, clip)
     column = layout.column(align=True)
     for number, camera in enumerate(clip.header.cameras, 1):
-        name = file_name(str(videos[number - 1] or camera.source))
+        video = videos[number - 1]
+        name = video.name
         if not camera.used:
             wrapped(column, context, f"{number}  {name}: {left_out_words(camera.reason)}", "CANCEL")
             continue
@@ -143,11 +144,11 @@ def draw_take(layout: UILayout, context: Context, entry: Any, clip: MotionClip) 
         button.enabled = thing is not None
         icon: Any = "OUTLINER_OB_CAMERA" if looked else "CAMERA_DATA"
         button.operator("marionet.look_through", text="", icon=icon, depress=looked).number = number
-        row.label(text=f"{number}  {name}", icon="NONE" if videos[number - 1] else "ERROR")
+        row.label(text=f"{number}  {name}", icon="NONE" if video.file else "ERROR")
         words = row.row()
         words.alignment = "RIGHT"
         words.label(text=f"{camera.start_s:+.2f} s, {camera.reprojection_px:.1f} px")
-    if not all(videos):
+    if not all(video.file for video in videos):
         layout.operator("marionet.find_videos", icon="VIEWZOOM")
     layout.operator("marionet.save_setup", icon="FILE_TICK")
 
