@@ -46,6 +46,7 @@ class MARIONET_PG_video(bpy.types.PropertyGroup):
         soft_min=-60.0,
         soft_max=60.0,
         precision=3,
+        unit="TIME_ABSOLUTE",
         step=1,
     )
     result: PointerProperty(type=MARIONET_PG_view_result)
