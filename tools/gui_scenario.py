@@ -42,6 +42,7 @@ from gui_hands import (
     until,
     window_context,
 )
+from gui_take import TAKE
 
 
 def install() -> Iterator[None]:
@@ -246,6 +247,8 @@ def scenario() -> Iterator[None]:
         *FINISH,
         *FAULTS,
     )
+    if TAKE:
+        every = (install, connect, *TAKE)
     wanted = set(filter(None, sys.argv[sys.argv.index("--") + 6 :]))
     for step in every:
         if not wanted or step.__name__ in wanted:

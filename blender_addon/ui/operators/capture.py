@@ -46,10 +46,11 @@ class _Captures:
 
     report: Any
     _timer: Any = None
+    _reason = staticmethod(capture_request.why_not_ready)
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        reason = capture_request.why_not_ready(settings(context).capture)
+        reason = cls._reason(settings(context).capture)
         if session_state.STATE.capture is not None or session_state.STATE.live_capture is not None:
             reason = BUSY
         elif EXTENSION_ID not in context.preferences.addons:
@@ -86,6 +87,7 @@ class MARIONET_OT_capture(_Captures, bpy.types.Operator):
     bl_idname = "marionet.capture"
     bl_label = "Start Capture"
     bl_options = {"REGISTER", "UNDO"}
+    _reason = staticmethod(capture_request.why_no_capture)
 
     def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event

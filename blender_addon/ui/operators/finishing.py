@@ -10,7 +10,7 @@ from bpy.types import Context
 from ...client.capture_run import CaptureRun
 from ...properties import settings_of
 from ...session import session_state
-from ...session.clips import enter_captured_clips
+from ...session.clips import enter_captured_clips, keep_finished_results
 from ...session.preview_control import refresh_previews
 from .base import OperatorResult, push_undo, redraw_sidebars, start_timer
 
@@ -47,6 +47,7 @@ def take_over_finished(run: CaptureRun) -> None:
         return
     try:
         entered = _replace_rough(run, clips[0])
+        keep_finished_results(clips[0], run.ticket)
         added = enter_captured_clips(clips[1:] if run.rough else clips, run.ticket)
     except (ValueError, OSError) as fault:
         state.fail(f"The finished clip cannot be read: {fault}")
