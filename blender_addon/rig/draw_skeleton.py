@@ -39,8 +39,9 @@ _POINT_OF_JOINT = {
 
 
 def confidence_colour(confidence: Array) -> Array:
-    """Colours (..., 4) RGBA for confidences (...) in 0..1: red is doubtful, amber fair, turquoise sure; what is not seen
-    at all is dimmed.
+    """Colours (..., 4) RGBA for confidences (...) in 0..1: red is doubtful, amber fair, turquoise sure.
+
+    What is not seen at all is dimmed.
     """
     level = np.clip(np.nan_to_num(np.asarray(confidence, dtype=np.float64)), 0.0, 1.0)
     channels = [np.interp(level, _COLOUR_STOPS, _COLOURS[:, channel]) for channel in range(3)]
