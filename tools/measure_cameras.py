@@ -86,7 +86,7 @@ class Bench:
         for name, opened in zip(names, open_take(request), strict=True):
             watched.append(replace(self.watched[name], request=opened.request, intrinsics=opened.intrinsics))
         began = time.monotonic()
-        result = solve_watched_take(request, watched, self.models, StageClock(), _silent)
+        result = solve_watched_take(request, watched, self.models, StageClock(), (_silent, CancelToken()))
         return result, time.monotonic() - began
 
     def start_s(self, name: str) -> float:

@@ -101,7 +101,8 @@ def progress_line(now: Progress) -> str:
     filled = round(share * _BAR)
     left = "" if now.remaining_s is None else f"   {clock_text(now.remaining_s)} left"
     bar = "#" * filled + "-" * (_BAR - filled)
-    return f"{now.stage:<8} [{bar}] {now.done}/{now.total}  {share:4.0%}{left}"
+    video = f"video {now.video} " if now.video else ""
+    return f"{video}{now.stage:<8} [{bar}] {now.done}/{now.total}  {share:4.0%}{left}"
 
 
 def clock_text(seconds: float) -> str:

@@ -24,6 +24,7 @@ from backend.multiview.clip_header import clip_cameras, take_header
 from backend.multiview.find_take import FoundTake, find_take
 from backend.multiview.joint_poses import JointOptions
 from backend.multiview.recorded_clocks import recorded_offsets
+from backend.multiview.take_news import about_video, tell_poses
 from backend.multiview.take_person import clip_of, solve_in_views
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.multiview.types import (
@@ -48,7 +49,7 @@ from backend.pipeline import (
     watch_video,
 )
 from backend.solving.outputs import check_output, write_clips
-from backend.solving.request import SolveRequest
+from backend.solving.request import ChunkCallback, SolveRequest
 from backend.types import Array, CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback, SceneEdges
 from backend.world import Gravity, RootSettings, WorldOptions, WorldTrack
 from backend.world.gravity import estimate_gravity, gravity_hints, world_axes
@@ -63,6 +64,8 @@ log = logging.getLogger(__name__)
 # several views see the depth of the pelvis: it may accelerate as it does across the image
 _ROOT = RootSettings(depth_m_s2=10.0, keypoint_sigma_m=0.03)
 _QUICK = RefineSettings(iterations=3)
+_STOPPED_ALONE = "stopped early: these poses are from the first video alone"
+_STOPPED_TAKE = "stopped early: not everybody was solved"
 
 
 def solve_take(
@@ -70,11 +73,15 @@ def solve_take(
     progress: ProgressCallback | None = None,
     cancel: CancelToken | None = None,
     models: SolveModels | None = None,
+    on_chunk: ChunkCallback | None = None,
 ) -> TakeResult:
     """Solve several videos of one performance into clip files.
 
-    The clip has the frames of the first video that takes part. Raises VideoError, NoPersonError, BadInputError,
-    WeightsError, DeviceError, OutputError; Cancelled when nothing was done by then.
+    The clip has the frames of the first video that takes part. `on_chunk` gets previews of the first video while it is
+    tracked, and the common poses at the end. After a cancel the frames that were seen are solved from the first video,
+    or, where the cameras are known by then, from all; the checkpoints stay for a request with `resume`. Raises
+    VideoError, NoPersonError, BadInputError, WeightsError, DeviceError, OutputError; Cancelled when nothing was done
+    by then.
     """
     clock = StageClock()
     progress, cancel = progress or _ignore, cancel or CancelToken()
@@ -84,13 +91,15 @@ def solve_take(
     with clock.stage("load"):
         models = fitting_models(models, request.videos[0])
     watched = []
-    for one in opened:
-        watched.append(solvable(watch_video(one, models, clock, (progress, cancel))))
-        if watched[-1].tracked.stopped:
+    for place, one in enumerate(opened):
+        control = about_video(progress, place), cancel
+        watched.append(solvable(watch_video(one, models, clock, control, None if place else on_chunk)))
+        if cancel.cancelled:
             break
-    if cancel.cancelled:
-        return _finish(request, _alone(request, watched[0], models, clock, progress), watched, models, clock)
-    return solve_watched_take(request, watched, models, clock, progress)
+    result = solve_watched_take(request, watched, models, clock, (progress, cancel))
+    if on_chunk is not None:
+        tell_poses(result, watched, on_chunk)
+    return result
 
 
 def solve_watched_take(
@@ -98,11 +107,22 @@ def solve_watched_take(
     watched: Sequence[WatchedVideo],
     models: SolveModels,
     clock: StageClock,
-    progress: ProgressCallback,
+    control: tuple[ProgressCallback, CancelToken],
 ) -> TakeResult:
-    """The clips of a take whose videos were all watched, with cameras as `open_take` gives them."""
+    """The clips of a take whose videos were all watched, with cameras as `open_take` gives them; `control` tells the
+    progress and can stop the work: what is known of the take by then is used, at least the first video.
+    """
+    progress, cancel = control
     with clock.stage("take"):
-        views = [_view(one, models, progress, place) for place, one in enumerate(watched)]
+        views = []
+        for place, one in enumerate(watched):
+            if not cancel.cancelled:
+                views.append(_view(one, models, about_video(progress, place), place))
+    if cancel.cancelled:
+        first = watched[0]
+        solved = replace(_alone(request, first, models, clock, control), stopped=True)
+        return _finish(request, solved, watched, models, clock)
+    with clock.stage("take"):
         found = find_take(views, _known(request, views), source=_source(request))
     for excluded in found.take.excluded:
         log.warning("%s", excluded.text)
@@ -110,9 +130,9 @@ def solve_watched_take(
         if not found.take.used:
             texts = "; ".join(one.text for one in found.take.excluded)
             raise BadInputError(f"No video can be used: {texts}", "Record with cameras that stand still")
-        only = _alone(request, watched[found.take.used[0]], models, clock, progress)
+        only = _alone(request, watched[found.take.used[0]], models, clock, control)
         return _finish(request, replace(only, found=found), watched, models, clock)
-    return _finish(request, _together(request, found, watched, models, clock, progress), watched, models, clock)
+    return _finish(request, _together(request, found, watched, models, clock, control), watched, models, clock)
 
 
 def open_take(request: TakeRequest) -> list[OpenedVideo]:
@@ -225,19 +245,24 @@ def _source(request: TakeRequest) -> CameraSource:
 
 @dataclass(frozen=True, slots=True)
 class _Solved:
-    """Clips, what they were found from, and the last person's world."""
+    """Clips, what they were found from, the last person's world, and whether something was left out after a stop."""
 
     clips: tuple[MotionClip, ...]
     found: FoundTake
     world: WorldTrack | None = None
+    stopped: bool = False
 
 
 def _alone(
-    request: TakeRequest, watched: WatchedVideo, models: SolveModels, clock: StageClock, progress: ProgressCallback
+    request: TakeRequest,
+    watched: WatchedVideo,
+    models: SolveModels,
+    clock: StageClock,
+    control: tuple[ProgressCallback, CancelToken],
 ) -> _Solved:
     """One video of the take by itself; it is asked for who the first one is asked for."""
     watched = replace(watched, request=replace(watched.request, person=request.videos[0].person))
-    clips = solve_watched(watched, models, watched.chosen(), clock, (progress, CancelToken()))
+    clips = solve_watched(watched, models, watched.chosen(), clock, control)
     return _Solved(clips, FoundTake(Take((), (), (), ())))
 
 
@@ -247,9 +272,9 @@ def _together(
     watched: Sequence[WatchedVideo],
     models: SolveModels,
     clock: StageClock,
-    progress: ProgressCallback,
+    control: tuple[ProgressCallback, CancelToken],
 ) -> _Solved:
-    take = found.take
+    (progress, cancel), take = control, found.take
     reference = take.used[0]
     base = watched[reference]
     people = _people(request, take, base)
@@ -261,6 +286,8 @@ def _together(
     clips: list[MotionClip] = []
     world: WorldTrack | None = None
     for number, person in enumerate(people):
+        if clips and cancel.cancelled:
+            return _Solved(tuple(clips), found, world, stopped=True)
         progress(Progress("poses", number, len(people)))
         with clock.stage("poses"):
             solved = solve_in_views(models.poses, take, person, tracked, (JointOptions(poses), options))
@@ -327,6 +354,8 @@ def _finish(
     take = solved.found.take
     told = tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, one.text) for one in take.excluded)
     told += tuple(ClipWarning(WarningCode.CALIBRATION_MISFIT, note) for note in solved.found.notes)
+    if solved.stopped:
+        told += (ClipWarning(WarningCode.STOPPED_EARLY, _STOPPED_TAKE if take.used else _STOPPED_ALONE),)
     infos = tuple(one.reader.info for one in watched)
     clips = []
     for clip in solved.clips:
@@ -335,7 +364,7 @@ def _finish(
         clips.append(replace(clip, header=replace(clip.header, warnings=warnings, cameras=cameras)))
     with clock.stage("write"):
         files = write_clips(clips, request.output)
-    stopped = any(one.tracked.stopped for one in watched)
+    stopped = solved.stopped or any(one.tracked.stopped for one in watched)
     if not stopped:
         for one in watched:
             one.checkpoint.discard()

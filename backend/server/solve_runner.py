@@ -1,6 +1,6 @@
 """The product's runner: a wire request becomes a `SolveRequest`, and the pipeline's chunks become previews.
 
-May import `backend.pipeline` and what its request is made of; runs inside a worker process only.
+May import `backend.pipeline`, `backend.multiview` and what its request is made of; runs inside a worker process only.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from backend.people.options import Selection
 from backend.pipeline import SolveModels, SolveRequest, load_models, solve
 from backend.server.job_runner import JobOutcome, JobSink
 from backend.server.live_jobs import run_live_job
+from backend.server.take_jobs import run_take_job
 from backend.server.worker_protocol import RunJob
 from backend.solving.option_parsing import parse_person, parse_quality
 from backend.solving.people_listing import PeopleListingRequest, find_everyone, summarise, write_sheet
@@ -42,11 +43,14 @@ class SolveRunner:
         """Solve the order's video, or look who is in it. A second attempt goes on from the checkpoint of the first."""
         if order.live.kind:
             return run_live_job(order, sink, self._load(parse_quality(order.options.quality)))
-        check_source(Path(order.source))
+        for source in [video.path for video in order.videos] or [order.source]:
+            check_source(Path(source))
         if order.task == "people":
             models = self._load(parse_quality(order.options.quality))
             return find_people(order, sink, models.device, models.people)
         request = replace(request_of(order, self._device), model=self._files)
+        if order.videos:
+            return run_take_job(order, sink, request, self._load(request.quality))
         result = solve(
             request,
             progress=sink.progress,

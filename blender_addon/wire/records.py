@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from .fields import unit
 
+MOST_TAKE_VIDEOS = 16
+MAX_SETUP_CHARS = 128 << 10
+"""Of all texts of a take's set-up together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -72,6 +76,29 @@ class SolveOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoOffset:
+    """A known clock of a take; `source` is the place among the job's sources, from 1: the first one is the clock.
+
+    The video's time 0 is `start_s` of the first video's time: positive where its recording began later.
+    """
+
+    source: int
+    start_s: float = unit("s", 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOptions:
+    """What is known of a take beforehand; it has a meaning only where a job has several sources.
+
+    `offsets` may leave sources out: their clocks are found. `setup` is the text of a set-up file (`setup.json` of an
+    earlier take of the same cameras, in the same order), cut into texts that fit the wire; empty: cameras are found.
+    """
+
+    offsets: tuple[VideoOffset, ...] = ()
+    setup: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ResultFile:
     """One file of a result, fetched by its place in the list."""
 
@@ -96,7 +123,8 @@ class JobInfo:
     """One job as the server knows it.
 
     `state` is "receiving", "queued", "running", "done", "failed" or "cancelled". `attempt` counts the runs: chunks
-    of an earlier attempt are void. `position` is the place in the queue, 0 when not queued.
+    of an earlier attempt are void. `position` is the place in the queue, 0 when not queued. `upload_offset` counts in
+    the source at place `upload_source`, the first one that is not there yet.
     """
 
     job_id: str
@@ -112,3 +140,5 @@ class JobInfo:
     done: int = 0
     total: int = 0
     remaining_s: float | None = unit("s", None)
+    upload_source: int = 0
+    video: int = 0

@@ -103,7 +103,10 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """Where a job stands: stage, done and total in the stage's unit, estimated seconds left."""
+    """Where a job stands: stage, done and total in the stage's unit, estimated seconds left.
+
+    `video` is the video of a take that the stage is about, counted from 1; 0: all of them, or the only one.
+    """
 
     kind: ClassVar[str] = "progress"
     job_id: str
@@ -113,6 +116,7 @@ class JobProgress:
     total: int
     remaining_s: float | None = unit("s", None)
     worker: str = ""
+    video: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

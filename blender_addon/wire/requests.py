@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .fields import Bytes, array
-from .records import SolveOptions, Source
+from .records import SolveOptions, Source, TakeOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Status:
 class Submit:
     """Ask for a job under an id that the client made (32 hex digits): sent twice, it is still one job.
 
-    `task` is "solve", or "people" (with the capability of that name) to be told who is in the video.
+    `task` is "solve", or "people" (with the capability of that name) to be told who is in the video. With
+    `more_sources` (and the capability "take") the job is a take: `source` and these are videos of one performance.
     """
 
     kind: ClassVar[str] = "submit"
@@ -44,16 +45,19 @@ class Submit:
     source: Source
     options: SolveOptions = SolveOptions()
     task: str = "solve"
+    more_sources: tuple[Source, ...] = ()
+    take: TakeOptions = TakeOptions()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UploadPart:
-    """The next bytes of an uploaded video; `offset` is where they belong."""
+    """The next bytes of an uploaded video; `offset` is where they belong, in the job's source at place `source`."""
 
     kind: ClassVar[str] = "upload_part"
     job_id: str
     offset: int
     data: Bytes = array("uint8", ("N",), "bytes")
+    source: int = 0
 
 
 @dataclass(frozen=True, slots=True)

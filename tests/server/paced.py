@@ -125,7 +125,11 @@ class PacedRunner:
         path = Path(order.output_dir) / "clip.npz"
         with path.open("wb") as stream:
             np.savez(stream, rotations_wxyz=frame_rotations(0, done))
-        return JobOutcome((path,), {"frames": float(done)}, ("made up",), cancelled)
+        figures = {"frames": float(done)}
+        if order.videos:
+            figures["videos"] = float(len(order.videos))
+            figures["bytes"] = float(sum(Path(video.path).stat().st_size for video in order.videos))
+        return JobOutcome((path,), figures, ("made up",), cancelled)
 
 
 def main() -> None:
