@@ -28,6 +28,7 @@ from blender_addon.rig.bake import BakeInto, BakeOptions
 from blender_addon.rig.read_armature import read_armature
 from blender_addon.rig.sample_armature import FrameSpan, own_actions, playing_span, sample_armature
 from tests.retarget.hand_motion import face_of, finger_directions, with_poses
+from tests.retarget.random_motion import walk_clip
 
 FPS = 30.0
 SAMPLE = read_clip(Path(__file__).resolve().parents[2] / "assets" / "sample_clip.npz")
@@ -305,10 +306,11 @@ def test_a_real_character_is_a_source(shared: Path, tmp_path: Path) -> None:
 
 def test_fingers_and_shape_keys_of_an_armature_come_along() -> None:
     source = family_armature(next(family for family in rig_families() if family.family == "mixamo"), seed=3).armature
-    frames = len(SAMPLE)
+    walk = walk_clip(steps=3)
+    frames = len(walk)
     wave = 0.5 + 0.4 * np.sin(np.arange(frames) / 5.0)
     face = face_of({"jawOpen": wave, "eyeBlinkLeft": 1.0 - wave}, frames)
-    clip = replace(with_poses(SAMPLE, ["flat", "fist", "point"]), face=face)
+    clip = replace(with_poses(walk, ["flat", "fist", "point"]), face=face)
     mesh = face_mesh(source, ["jawOpen", "eyeBlinkLeft", "mouthSmileLeft"])
     apply_clip(source, clip, options(plant=False))
     found = playing_clip(source, FPS).clip
