@@ -42,6 +42,7 @@ from gui_hands import (
     until,
     window_context,
 )
+from gui_live import LIVE
 from gui_take import TAKE
 
 
@@ -233,7 +234,7 @@ def bake_and_undo() -> Iterator[None]:
     note("bake", report=report)
 
 
-def scenario() -> Iterator[None]:
+def scenario() -> Iterator[float | None]:
     """Everything, in order, or the steps that the command line names."""
     every = (
         install,
@@ -245,6 +246,7 @@ def scenario() -> Iterator[None]:
         preview,
         bake_and_undo,
         *FINISH,
+        *LIVE,
         *FAULTS,
     )
     if TAKE:
@@ -264,14 +266,14 @@ class Player:
     def __call__(self) -> float | None:
         """One tick."""
         try:
-            next(self.steps)
+            wait_s = next(self.steps)
         except StopIteration:
             self.end("passed")
             return None
         except Exception:
             self.end("failed", traceback.format_exc())
             return None
-        return TICK_S
+        return TICK_S if wait_s is None else wait_s
 
     def end(self, outcome: str, trace: str = "") -> None:
         """Write what was found and leave Blender."""

@@ -22,6 +22,7 @@ from ...session.extension import EXTENSION_ID
 from ...session.preview_control import adopt_active_armature, refresh_previews, show_partial
 from ...session.previews import stop_live
 from ...session.retargeting import apply_pose
+from ..panel_words import told
 from .base import (
     FAULTS,
     CancelsRunning,
@@ -218,7 +219,7 @@ def _result_clips(run: CaptureRun) -> list[Path]:
 def _outcome(run: CaptureRun, added: list[str]) -> tuple[str, str]:
     """The level and the text of the report on a capture that has ended, with the names of the clips it added."""
     snapshot = run.snapshot
-    message = " ".join(part for part in (snapshot.words, snapshot.remedy) if part)
+    message = told(snapshot.words, snapshot.remedy)
     first = f"the clip {added[0]}" if added else ""
     if snapshot.state == "failed":
         kept = f" The clip {added[0]} holds what was finished." if added else ""

@@ -12,6 +12,7 @@ from ...properties import settings_of
 from ...session import session_state
 from ...session.clips import enter_captured_clips, keep_finished_results
 from ...session.preview_control import refresh_previews
+from ..panel_words import told
 from .base import OperatorResult, push_undo, redraw_sidebars, start_timer
 
 _TIMER_S = 0.1
@@ -41,7 +42,7 @@ def take_over_finished(run: CaptureRun) -> None:
     state, name = session_state.STATE, run.ticket.video.name
     clips = [path for path in run.snapshot.paths if path.suffix == ".npz"]
     if not clips:
-        reason = " ".join(part for part in (run.snapshot.words, run.snapshot.remedy) if part)
+        reason = told(run.snapshot.words, run.snapshot.remedy)
         state.news = f"The kept part of {name} could not be finished; the rough clip stays. {reason}"
         state.note(state.news)
         return
