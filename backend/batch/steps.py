@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from backend.batch import solve_cache
-from backend.batch.solve_order import clip_facts, is_from_elsewhere, open_source, solve_request
+from backend.batch.solve_order import clip_facts, is_from_elsewhere, open_source
+from backend.batch.solve_videos import solve_videos
 from backend.batch.storage import Storage, named_full_disk, open_storage, output_error
+from backend.batch.take_order import camera_rows
 from backend.batch.tasks import (
     ClipTask,
     Fault,
@@ -38,7 +40,9 @@ from backend.export.animate_request import ExportOrder, ReadOrder
 from backend.export.blender_process import BlenderProcess, BlenderSettings
 from backend.export.find_blender import find_blender
 from backend.files import sha256_of
-from backend.pipeline import SolveModels, load_models, solve
+from backend.multiview.clip_setup import setup_of_clip
+from backend.multiview.setup_file import write_setup
+from backend.pipeline import SolveModels, load_models
 from backend.solving.request import SolveQuality
 from backend.types import Progress, ProgressCallback
 from backend.visualization import make_thumbnail, write_overlay, write_sheet
@@ -105,11 +109,9 @@ def solve_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> S
     # a folder of its own name, not of this attempt: the checkpoint in it outlives a killed worker
     folder = bench.storage.scratch() / f"solve-{clip.solve_key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
-    request = solve_request(order, folder / "clip.npz", bench.settings.device)
-    result = solve(request, progress, models=bench.models(request.quality, request.model))
-    solve_cache.keep_solved(bench.storage, clip.solve_key, result.files)
+    made, facts = solve_videos(order, folder / "clip.npz", bench, progress)
+    solve_cache.keep_solved(bench.storage, clip.solve_key, made)
     shutil.rmtree(folder, ignore_errors=True)
-    facts = {"people": str(len(result.files)), "device": result.device, "frames": str(result.frames)}
     return StepOutcome(facts=facts)
 
 
@@ -183,6 +185,7 @@ def look_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> St
         warnings=tuple(dict.fromkeys(warnings)),
         facts=clip_facts(clips),
         faults=tuple(faults),
+        cameras=camera_rows(clips[0]),
     )
 
 
@@ -248,11 +251,13 @@ def _export_person(
 def _views(
     order: ClipTask, clips: list[MotionClip], progress: ProgressCallback
 ) -> Iterator[tuple[OutputKind, Callable[[Path], None]]]:
-    """The videos and images that are wanted, with what writes them."""
+    """The videos, images and set-ups that are wanted, with what writes them."""
     if OutputKind.OVERLAY in order.kinds:
         yield OutputKind.OVERLAY, lambda path: write_overlay(open_source(order, clips), clips, path, progress)
     if OutputKind.SHEET in order.kinds:
         yield OutputKind.SHEET, lambda path: write_sheet(open_source(order, clips), clips, path)
+    if OutputKind.SETUP in order.kinds and sum(camera.used for camera in clips[0].header.cameras) > 1:
+        yield OutputKind.SETUP, lambda path: write_setup(setup_of_clip(clips[0]), path)
 
 
 def _cache_thumbnail(clip: PlannedClip, storage: Storage, clips: list[MotionClip]) -> None:
