@@ -20,10 +20,12 @@ from backend.synthesis.truth import subset_points_m
 from backend.synthesis.wardrobe import Person, sample_person
 from backend.types import Array
 from blender_addon.motion.body import canonical_body, forward_kinematics
+from blender_addon.motion.hands import HAND_SIDES
 from blender_addon.motion.rotations import quaternion_multiply, quaternion_rotate, rotvec_to_quaternion
 
 IMAGE_PX, HAND_M, DISTANCE_M = 768, 0.18, 2.5
 _SHARE_EACH = 6  # images a person
+_SHUTTER_S, _MOMENTS, _FOREARM_M = 1.0 / 60.0, 7, 0.33  # from elbow to the middle of the hand
 _FACING = 0.6  # cosine between a palm and the way to the camera
 _OPEN, _SHUT = (0.0, 0.05, 0.08), (0.0, 1.3, 1.55)
 _THUMB_OUT, _THUMB_IN = (0.0, 0.1, 0.1, 0.1), (0.4, 0.5, 0.7, 0.9)
@@ -57,8 +59,12 @@ class Shot:
 class Studio:
     """Renders people from the waist up, with hands `size_px` long."""
 
-    def __init__(self, size_px: float, assets: Path | None, panoramas: Path | None, seed: int) -> None:
+    def __init__(
+        self, size_px: float, assets: Path | None, panoramas: Path | None, seed: int, speed_m_s: float = 0.0
+    ) -> None:
+        """`speed_m_s`: hands move so fast at most while the shutter of 1/60 s is open."""
         self.random = np.random.default_rng(seed)
+        self._speed_m_s = speed_m_s
         self._focal_px = size_px / HAND_M * DISTANCE_M
         self._library: AssetLibrary = read_assets(assets, body_model())
         self._panoramas = panorama_paths(panoramas)
@@ -78,12 +84,15 @@ class Studio:
                 camera = self._camera(posed, yaw_rad)
                 backdrop = sample_backdrop(self.random, self._panoramas, camera, posed.joints_m[0])
                 light = sample_light(self.random, backdrop)
-            rendered = self._renderer.render(camera, light, backdrop, (Actor(parts, posed.bone_matrices, 1.0),))
+            images = [
+                self._renderer.render(camera, light, backdrop, (Actor(parts, bones, 1.0),)).image.astype(np.float32)
+                for bones in self._while_open(person, posed, rotations, angles)
+            ]
             hands = [hand_points_m(body_model(), person.body.rest, posed.bone_matrices, side) for side in (0, 1)]
             keypoints = subset_points_m("blazepose33", posed.joints_m, posed.sites_m)
             shots.append(
                 Shot(
-                    rendered.image.copy(),
+                    np.mean(images, axis=0).round().astype(np.uint8),
                     rotations,
                     angles,
                     camera,
@@ -94,6 +103,22 @@ class Studio:
             )
         self._renderer.release(parts)
         return shots
+
+    def _while_open(self, person: Person, posed: PosedBody, rotations: Array, angles: Array) -> list[Array]:
+        """Bone matrices of the moments that a shutter sees: the pose alone, or turns of both elbows about it."""
+        if self._speed_m_s <= 0.0:
+            return [posed.bone_matrices]
+        body, moments = canonical_body(), list[Array]()
+        turns = self.random.normal(size=(2, 3))
+        turns *= self.random.uniform(0.3, 1.0, (2, 1)) / np.linalg.norm(turns, axis=1, keepdims=True)
+        turns *= self._speed_m_s * _SHUTTER_S / _FOREARM_M
+        for share in np.linspace(-0.5, 0.5, _MOMENTS):
+            moved = rotations.copy()
+            for side, name in enumerate(HAND_SIDES):
+                elbow = body.joint_index(f"{name}_elbow")
+                moved[elbow] = quaternion_multiply(rotations[elbow], rotvec_to_quaternion(share * turns[side]))
+            moments.append(posed_person(person, moved, angles).bone_matrices)
+        return moments
 
     def _camera(self, posed: PosedBody, yaw_rad: float) -> Camera:
         target = posed.joints_m[canonical_body().joint_index("neck")] + np.array([0.0, 0.0, 0.05])

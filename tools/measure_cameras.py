@@ -23,7 +23,8 @@ import numpy as np
 
 from backend.evaluation.metrics import PoseErrors
 from backend.evaluation.recording import Recording, read_recording, score_recording
-from backend.multiview.solve_take import open_take, solvable, solve_watched_take
+from backend.multiview.solve_take import solve_watched_take
+from backend.multiview.take_inputs import open_take, solvable
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.people.options import Choice, Selection
 from backend.pipeline import (

@@ -1,16 +1,19 @@
 """From raw weights of a face to an animator's: calibrated to the person, over time, at rest where nothing is seen.
 
-May import numpy, `backend.hands.over_time`, `backend.types`, its own room and `blender_addon.motion`.
+May import numpy, `over_time` and `timing` of `backend.hands`, `backend.types`, its own room and `blender_addon.motion`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.face.follow import FaceTrack
 from backend.hands.over_time import averaged, fade
+from backend.hands.timing import between
 from backend.types import Array
 from blender_addon.motion.face import FACE_WEIGHT_NAMES, FaceMotion
 
@@ -19,6 +22,7 @@ _MOST_REST = 0.7
 _LEAST_CALIBRATION_S = 1.0
 _WHOLE_PX, _NO_PX = 60.0, 16.0  # between the outer corners of the eyes: full trust, and none
 _MOST_YAW = 0.75
+_ENOUGH_PX = 120.0  # eyes further apart than this show nothing more
 # gain and dead zone by region, by the beginning of the weight's name
 _REGIONS: tuple[tuple[str, float, float], ...] = (
     ("eyeBlink", 1.4, 0.06),
@@ -34,6 +38,18 @@ _REGIONS: tuple[tuple[str, float, float], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
+class FaceEvidence:
+    """What one video says of a face over T frames: calibrated weights (T, 52), NaN where none was found; confidence
+    (T,) 0..1; pixels (T,) between the eyes; rest (52,) what was taken off each raw weight.
+    """
+
+    weights: Array
+    confidence: Array
+    pixels: Array
+    rest: Array
+
+
+@dataclass(frozen=True, slots=True)
 class SolvedFace:
     """The face of every frame, and rest (52,) what was taken off each raw weight; pixels (T,) between the eyes."""
 
@@ -42,23 +58,64 @@ class SolvedFace:
     pixels: Array
 
 
-def solve_face(track: FaceTrack, times_s: Array, cuts_s: tuple[float, ...], there: Array) -> SolvedFace:
-    """Weights over the T frames; `there` (T,) says in which of them the person was solved."""
-    shots = np.searchsorted(np.asarray(cuts_s, dtype=np.float64), times_s, side="right")
+def solve_face(track: FaceTrack, times_s: Array, cuts_s: tuple[float, ...], there: NDArray[np.bool_]) -> SolvedFace:
+    """Weights over the T frames of one video; `there` (T,) says in which of them the person was solved."""
+    found = seen_face(track, times_s, there)
+    return SolvedFace(face_over_time(found, times_s, cuts_s, there), found.rest, track.eyes_px)
+
+
+def seen_face(track: FaceTrack, times_s: Array, there: NDArray[np.bool_]) -> FaceEvidence:
+    """The face of a track, calibrated to the person as this video shows the person."""
     found = np.isfinite(track.weights).all(axis=1) & there
     size = np.clip((np.nan_to_num(track.eyes_px) - _NO_PX) / (_WHOLE_PX - _NO_PX), 0.05, 1.0)
     aside = np.clip((1.0 - np.abs(track.yaw)) / (1.0 - _MOST_YAW), 0.0, 1.0)
     confidence = np.where(found, track.presence * size * aside, 0.0)
     rest = resting_weights(track.weights, confidence, times_s)
     weights = calibrated(np.where(found[:, None], track.weights, 0.0), rest)
-    weights = averaged(times_s, shots, weights, confidence + 1e-6 * found)
+    return FaceEvidence(np.where(found[:, None], weights, np.nan), confidence, track.eyes_px, rest)
+
+
+def face_at(found: FaceEvidence, times_s: Array, at_s: Array) -> FaceEvidence:
+    """The evidence, whose frames are at `times_s` (N,), at other times (T,)."""
+    near = between(times_s, np.isfinite(found.weights).all(axis=1), at_s)
+    return FaceEvidence(
+        near.values(found.weights), near.values(found.confidence, 0.0), near.values(found.pixels), found.rest
+    )
+
+
+def faces_together(views: Sequence[FaceEvidence], times_s: Array, shots: NDArray[np.intp]) -> FaceEvidence:
+    """One face of what several videos show at the same T moments, most from the one that shows it best.
+
+    A view counts by its confidence and the face's size; weights change smoothly over time.
+    """
+    if len(views) == 1:
+        return views[0]
+    known = np.stack([np.isfinite(view.weights).all(axis=1) for view in views])
+    size = np.stack([np.clip(np.nan_to_num(view.pixels), 1.0, _ENOUGH_PX) / _ENOUGH_PX for view in views])
+    raw = np.square(np.stack([view.confidence for view in views])) * size
+    smooth = averaged(times_s, shots, raw.T, np.ones(len(times_s))).T
+    share = np.where(known, smooth + 1e-9, 0.0)
+    total = np.maximum(share.sum(axis=0), 1e-12)
+    weights = np.einsum("vt,vtw->tw", share, np.stack([np.nan_to_num(view.weights) for view in views]))
+    confidence = (share * np.stack([view.confidence for view in views])).sum(axis=0) / total
+    best = share.argmax(axis=0)
+    pixels = np.stack([view.pixels for view in views])[best, np.arange(len(times_s))]
+    return FaceEvidence(
+        np.where(known.any(axis=0)[:, None], weights / total[:, None], np.nan), confidence, pixels, views[0].rest
+    )
+
+
+def face_over_time(
+    found: FaceEvidence, times_s: Array, cuts_s: tuple[float, ...], there: NDArray[np.bool_]
+) -> FaceMotion:
+    """The face of T frames: averaged over neighbouring frames, at rest where nothing is seen, faded between the two."""
+    shots = np.searchsorted(np.asarray(cuts_s, dtype=np.float64), times_s, side="right")
+    known = np.isfinite(found.weights).all(axis=1) & there
+    confidence = np.where(known, found.confidence, 0.0)
+    weights = averaged(times_s, shots, np.where(known[:, None], found.weights, 0.0), confidence + 1e-6 * known)
     shown = fade(times_s, shots, confidence)[:, None] * weights
-    return SolvedFace(
-        FaceMotion(
-            np.where(there[:, None], np.clip(shown, 0.0, 1.0), np.nan).astype(np.float32), confidence.astype(np.float32)
-        ),
-        rest,
-        track.eyes_px,
+    return FaceMotion(
+        np.where(there[:, None], np.clip(shown, 0.0, 1.0), np.nan).astype(np.float32), confidence.astype(np.float32)
     )
 
 

@@ -6,10 +6,11 @@ May import numpy, `backend.networks`, `backend.people`, `backend.hands`, `backen
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.face.points import MIXER_ORDER, mixer_points
 from backend.hands.crops import pixels_per_metre
@@ -29,6 +30,7 @@ _FARTHEST_M = 0.12
 _LEAST_VISIBILITY = 0.3
 _SEARCH_INTERVAL_S = 0.5
 _DETECTOR_SIDE, _LEAST_SCORE = 128, 0.5
+_KEPT = ("weights", "presence", "eyes_px", "yaw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +118,31 @@ class FaceFollower:
         kept = self._track
         return FaceTrack(kept.weights, kept.presence, kept.eyes_px, kept.yaw, self._searches)
 
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Everything that later frames depend on, to go on from with `restore`."""
+        last, kept = self._last, self._track
+        return {
+            **{name: getattr(kept, name).copy() for name in _KEPT},
+            "last": np.full((LANDMARKS, 2), np.nan) if last is None else last.landmarks_px,
+            "last_presence": np.array(-1.0 if last is None else last.presence),
+            "searched_s": np.array(self._searched_s),
+            "searches": np.array(self._searches),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on from where `state` was taken."""
+        for name in _KEPT:
+            getattr(self._track, name)[:] = arrays[name]
+        presence = float(arrays["last_presence"])
+        self._last = None if presence < 0 else FoundFace(arrays["last"].astype(np.float64), presence)
+        self._searched_s = float(arrays["searched_s"])
+        self._searches = int(arrays["searches"])
+
     def _keep(self, row: int, face: FoundFace) -> None:
-        points = face.landmarks_px
-        raw = self._networks.weights.run(mixer_points(points[None]))["weights"][0]
-        self._track.weights[row] = np.where(MIXER_ORDER >= 0, raw[MIXER_ORDER], 0.0)
-        self._track.presence[row] = face.presence
-        across = points[_LEFT_EYE] - points[_RIGHT_EYE]
-        span = max(float(np.linalg.norm(across)), 1e-6)
-        self._track.eyes_px[row] = span
-        middle = (points[_LEFT_EYE] + points[_RIGHT_EYE]) / 2.0
-        self._track.yaw[row] = float(np.clip((points[1] - middle) @ across / span**2 * 2.0, -1.0, 1.0))
+        kept = self._track
+        kept.weights[row], kept.presence[row], kept.eyes_px[row], kept.yaw[row] = measured_face(
+            face, self._networks.weights
+        )
 
     def _fitting(self, image: Image, roi: Roi, nose: Array, scale: float) -> FoundFace | None:
         """The face in a region, unless there is none, or not at this person's nose."""
@@ -146,6 +163,17 @@ class FaceFollower:
             return None
         nearest = min(found, key=lambda roi: math.hypot(roi.x_px - nose[0], roi.y_px - nose[1]))
         return self._fitting(image, nearest, nose, scale)
+
+
+def measured_face(face: FoundFace, network: Network) -> tuple[Array, float, float, float]:
+    """Raw weights (52,), presence, px between the outer corners of the eyes, and yaw, as in `FaceTrack`."""
+    points = face.landmarks_px
+    raw = network.run(mixer_points(points[None]))["weights"][0]
+    across = points[_LEFT_EYE] - points[_RIGHT_EYE]
+    span = max(float(np.linalg.norm(across)), 1e-6)
+    middle = (points[_LEFT_EYE] + points[_RIGHT_EYE]) / 2.0
+    yaw = float(np.clip((points[1] - middle) @ across / span**2 * 2.0, -1.0, 1.0))
+    return np.where(MIXER_ORDER >= 0, raw[MIXER_ORDER], 0.0), face.presence, span, yaw
 
 
 def landmarks_on_crop(image: Image, roi: Roi, network: Network) -> FoundFace:

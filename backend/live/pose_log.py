@@ -16,6 +16,7 @@ from backend.errors import NoPersonError
 from backend.files import write_whole
 from backend.live.smoothing import SmoothPose
 from backend.types import Array
+from backend.world import seen_joints
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.clip import ClipHeader, MotionClip, write_clip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
@@ -162,4 +163,11 @@ def _clip(rows: Any, facts: SharedFacts, source: str) -> MotionClip:
         joint_names=body.subsets["h36m17"],
         keypoint_names=body.subsets["blazepose33"],
         header=header,
+        joint_confidence=_joints_seen(rows, times_s, facts),
     )
+
+
+def _joints_seen(rows: Any, times_s: Array, facts: SharedFacts) -> Array:
+    """How far each joint is seen (T, J)."""
+    seen = seen_joints(times_s, rows["keypoints"], rows["seen"], (facts.width_px, facts.height_px))
+    return np.asarray(seen * (rows["figures"][:, :1] > 0), np.float32)

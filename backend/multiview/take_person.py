@@ -14,8 +14,10 @@ import numpy as np
 from backend.embedding.pose_model import PoseModel
 from backend.multiview.joint_poses import JointOptions, PersonView, solve_person
 from backend.multiview.resample import resampled_track
+from backend.multiview.take_details import PersonDetails
 from backend.multiview.types import PersonInViews, Take
-from backend.solving.clip_assembly import assemble_clip
+from backend.solving.clip_assembly import assemble_clip, with_details
+from backend.solving.details import SolvedDetails, detail_figures, detail_warnings
 from backend.solving.video_pass import TrackedVideo
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world import WorldOptions, WorldTrack, place_in_world
@@ -32,12 +34,13 @@ _NEAREST_M = 0.1
 @dataclass(frozen=True, slots=True)
 class SolvedPerson:
     """Poses in the reference camera and in the world, with the tracks that they are from: the reference view's own, and
-    the one that all views make together.
+    the one that all views make together; `details` are hands and face over the frames, where they were asked for.
     """
 
     own: PersonTrack
     poses: PoseTrack
     world: WorldTrack
+    details: SolvedDetails | None = None
 
 
 def solve_in_views(
@@ -46,8 +49,9 @@ def solve_in_views(
     person: PersonInViews,
     tracked: dict[int, TrackedVideo],
     options: tuple[JointOptions, WorldOptions],
+    details: PersonDetails | None = None,
 ) -> SolvedPerson:
-    """Solve one person at every frame of the take's first view."""
+    """Solve one person at every frame of the take's first view, with hands and face where there are `details`."""
     reference = take.used[0]
     base = tracked[reference]
     take_s = take.offsets[reference].take_time_s(base.times_s)
@@ -61,17 +65,28 @@ def solve_in_views(
         own = track if view == reference else own
         views.append(PersonView(track, camera.intrinsics, camera.rotation, camera.translation_m))
     poses = solve_person(model, views, options[0])
+    more = None if details is None else details.solve(poses)
+    poses = poses if more is None else more.poses
     if own is None:
         own = _hidden(views[0].track)
     together, wide = _together(views, poses)
     own = replace(own, frame_index=base.frame_index)
     world = place_in_world(poses, replace(together, frame_index=base.frame_index), wide, options[1])
-    return SolvedPerson(own, poses, world)
+    return SolvedPerson(own, poses, world, more)
 
 
 def clip_of(solved: SolvedPerson, base: TrackedVideo, intrinsics: Intrinsics, header: ClipHeader) -> MotionClip:
     """The clip over every frame of the reference video."""
-    return assemble_clip(base, solved.own, solved.poses, solved.world, intrinsics, header)
+    more = solved.details
+    if more is None:
+        return assemble_clip(base, solved.own, solved.poses, solved.world, intrinsics, header)
+    header = replace(
+        header,
+        figures={**header.figures, **detail_figures(more)},
+        warnings=(*header.warnings, *detail_warnings(more)),
+    )
+    clip = assemble_clip(base, solved.own, solved.poses, solved.world, intrinsics, header)
+    return with_details(clip, base.frame_index, solved.own, more.hands, more.face)
 
 
 def _hidden(track: PersonTrack) -> PersonTrack:

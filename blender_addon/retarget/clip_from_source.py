@@ -163,7 +163,7 @@ def _clip(
         warnings=warnings,
     )
     clip = _empty_clip(source.times_s, motion, header)
-    clip = replace(clip, root_world_m=motion.root_m * scale)
+    clip = replace(clip, root_world_m=motion.root_m * scale, hands=motion.hands, face=source.face)
     feet = motion.feet_m * scale if motion.feet_m is not None else find_feet(body, pose_clip(clip)).positions_m
     ground = find_ground(source.times_s, feet, size * scale)
     floor = lowest_floor(ground.floor, pose_clip(clip).positions_m, size * scale)

@@ -125,6 +125,18 @@ def shape_values(weights: Array, factors: Mapping[str, float]) -> Array:
     return np.clip(total, 0.0, 1.0)
 
 
+def face_weights(values: Array, shapes: Mapping[str, Mapping[str, float]]) -> Array:
+    """A face's weights (T, 52) from the values (T, K) of the shape keys `shapes`: `shape_values` the other way round.
+
+    Where several keys take part in a weight, the smallest weights that give their values.
+    """
+    factors = np.zeros((len(shapes), len(FACE_WEIGHT_NAMES)))
+    for row, own in enumerate(shapes.values()):
+        for name, factor in own.items():
+            factors[row, FACE_WEIGHT_NAMES.index(name)] = factor
+    return np.clip(values @ np.linalg.pinv(factors).T, 0.0, 1.0)
+
+
 @cache
 def arkit_weight(name: str) -> str:
     """ARKit's weight that a shape key is named after, in any spelling (`jaw_open`, `Eye_Blink_L`); empty: none."""

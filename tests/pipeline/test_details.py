@@ -1,5 +1,6 @@
 """`--hands` and `--face` through the whole pipeline: the body stays as it is, the clip has the groups."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +78,17 @@ def test_a_cancel_during_the_second_look_keeps_the_clip(walk: Rendered, models: 
     assert result.clips[0].hands is not None
     assert not result.clips[0].hands.confidence[10:].any()
     assert list(tmp_path.glob("*.partial")), "the checkpoint stays for --resume"
+    looked: list[int] = []
+
+    def count(where: Progress) -> None:
+        if where.stage == "details":
+            looked.append(where.done)
+
+    again = solve(replace(request, resume=True), count, models=models)
+    assert min(looked) > 3, "frames that were looked at before are not looked at again"
+    whole = solve(walk.request(tmp_path / "whole.npz", hands=True), models=models)
+    assert again.clips[0].hands is not None
+    assert whole.clips[0].hands is not None
+    np.testing.assert_array_equal(again.clips[0].hands.rotations_wxyz, whole.clips[0].hands.rotations_wxyz)
+    np.testing.assert_array_equal(again.clips[0].hands.confidence, whole.clips[0].hands.confidence)
+    assert not list(tmp_path.glob("*.partial"))

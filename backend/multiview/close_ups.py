@@ -1,0 +1,183 @@
+"""Close-ups beside a take: whose they are, how their clocks run, and what they say at the frames of the clip. numpy.
+
+A close-up shows a face or hands and no body, so it takes no part in cameras and poses. May import the backend's
+requests and its own room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from backend.camera import CameraOptions, choose_intrinsics
+from backend.face import face_at
+from backend.hands import HandEvidence, between
+from backend.multiview.detail_motion import DetailMotion, best_match, detail_motion, is_convincing
+from backend.multiview.recorded_clocks import recorded_offsets
+from backend.multiview.synchronise import ClockMatch
+from backend.multiview.take_request import CloseUp
+from backend.multiview.types import Offset, OffsetSource
+from backend.pipeline import SolveModels
+from backend.solving.checkpoint import TRACKED, open_checkpoint
+from backend.solving.close_up_pass import SeenCloseUp, watch_close_up
+from backend.solving.detail_pass import DetailEvidence, load_details
+from backend.solving.request import SolveRequest
+from backend.types import Array, CancelToken, Intrinsics, ProgressCallback
+from backend.video import open_video
+
+_LEAST_SHARE = 0.1  # of the frames must show a hand or a face
+_CLEAR_LEAD = 1.2  # of the best person's match over the next one's
+_REMEDY = "give --close-up-offset, the seconds by which it begins later than the first video"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedCloseUp:
+    """A close-up after one look at it."""
+
+    given: CloseUp
+    path: Path
+    intrinsics: Intrinsics
+    seen: SeenCloseUp
+
+    @property
+    def shows_hands(self) -> bool:
+        """Whether hands are seen often enough to be used."""
+        return self.seen.hand_share >= _LEAST_SHARE
+
+    @property
+    def shows_face(self) -> bool:
+        """Whether a face is seen often enough to be used."""
+        return self.seen.face_share >= _LEAST_SHARE
+
+    def evidence(self) -> DetailEvidence:
+        """What it shows, at its own frames."""
+        whole = self.seen.evidence(self.intrinsics)
+        return DetailEvidence(whole.hands if self.shows_hands else None, whole.face if self.shows_face else None)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCloseUps:
+    """What close-ups say of each person (by number), at the frames of the clip; sentences about those left out."""
+
+    others: Mapping[int, tuple[DetailEvidence, ...]]
+    notes: tuple[str, ...]
+
+
+def watch_close_ups(
+    close_ups: Sequence[CloseUp],
+    request: SolveRequest,
+    models: SolveModels,
+    control: tuple[ProgressCallback, CancelToken],
+) -> tuple[WatchedCloseUp, ...]:
+    """Look at all close-ups of a take whose first video is asked for by `request`. Without `hands` and `face` in the
+    request both are looked for. Raises VideoError.
+    """
+    if not close_ups:
+        return ()
+    either = request.hands or request.face
+    networks = load_details(request.hands or not either, request.face or not either, models.device)
+    watched = []
+    for number, one in enumerate(close_ups):
+        asked = close_up_request(request, one, number)
+        reader = open_video(asked.video, asked.video_options)
+        checkpoint = open_checkpoint(asked, reader.info, models.device)
+        kept = checkpoint.beside(TRACKED, f"close-up {networks.hands is not None} {networks.face is not None}")
+        seen = watch_close_up(reader, networks, kept, *control)
+        watched.append(WatchedCloseUp(one, asked.video, choose_intrinsics(reader.info, CameraOptions()), seen))
+    return tuple(watched)
+
+
+def close_up_request(request: SolveRequest, close_up: CloseUp, number: int) -> SolveRequest:
+    """How a close-up is read: whole, as fast as the first video, with a checkpoint of its own beside the output."""
+    name = f"{request.output.stem}.close{number}{request.output.suffix}"
+    plain = SolveRequest(close_up.video, request.output.with_name(name), resume=request.resume)
+    return replace(plain, slow_motion=request.slow_motion, sequence_fps=request.sequence_fps)
+
+
+def place_close_ups(
+    close_ups: Sequence[WatchedCloseUp],
+    first: SolveRequest,
+    take_s: Array,
+    people: Mapping[int, Sequence[DetailMotion]],
+) -> PlacedCloseUps:
+    """Whose each close-up is and what it says at the times `take_s` (T,) of the first video's clock.
+
+    `people` is the motion of hands and face of everybody who is solved, as each view shows them, by number. A close-up
+    that cannot be placed surely is left out.
+    """
+    others: dict[int, tuple[DetailEvidence, ...]] = {}
+    notes: list[str] = []
+    for one in close_ups:
+        if not (one.shows_hands or one.shows_face):
+            notes.append(f"{one.path.name} is left out: neither a hand nor a face was found in it")
+            continue
+        evidence = one.evidence()
+        motion = detail_motion(one.seen.times_s, evidence)
+        known = _known(one, first)
+        matches = {number: best_match(views, motion, known) for number, views in people.items()}
+        found = _chosen(matches, known)
+        if found is None:
+            notes.append(_unplaced(one, known))
+            continue
+        person, offset = found
+        at_s = offset.video_time_s(take_s)
+        if not ((at_s >= one.seen.times_s[0]) & (at_s <= one.seen.times_s[-1])).any():
+            notes.append(f"{one.path.name} is left out: at {offset.start_s:+.2f} s it shows another time. {_REMEDY}")
+            continue
+        others[person] = (*others.get(person, ()), evidence_at(evidence, one.seen.times_s, at_s))
+    return PlacedCloseUps(others, tuple(notes))
+
+
+def evidence_at(found: DetailEvidence, times_s: Array, at_s: Array) -> DetailEvidence:
+    """Evidence whose frames are at `times_s` (N,), at other times (T,)."""
+    hands = None if found.hands is None else _hands_at(found.hands, times_s, at_s)
+    return DetailEvidence(hands, None if found.face is None else face_at(found.face, times_s, at_s))
+
+
+def _hands_at(found: HandEvidence, times_s: Array, at_s: Array) -> HandEvidence:
+    """Fingers at other times; the wrists of a close-up are not known."""
+    near = [between(times_s, np.isfinite(found.angles[:, side]).all(axis=1), at_s) for side in (0, 1)]
+
+    def both(values: Array, blank: float) -> Array:
+        return np.stack([near[side].values(values[:, side], blank) for side in (0, 1)], axis=1)
+
+    frames = len(at_s)
+    return HandEvidence(
+        both(found.angles, np.nan),
+        np.full((frames, 2, 4), np.nan),
+        both(found.confidence, 0.0),
+        np.zeros((frames, 2)),
+        both(found.pixels, np.nan),
+    )
+
+
+def _known(one: WatchedCloseUp, first: SolveRequest) -> Offset | None:
+    """The given clock, or the one that sound or time codes tell."""
+    if one.given.offset is not None:
+        return one.given.offset
+    return recorded_offsets((first, replace(first, video=one.path)), (Offset(), None))[1]
+
+
+def _chosen(matches: Mapping[int, ClockMatch | None], known: Offset | None) -> tuple[int, Offset] | None:
+    """The person who moves like the close-up, and its clock; with one person and a known clock, that one."""
+    if known is not None and len(matches) == 1:
+        return next(iter(matches)), known
+    ranked = sorted(
+        ((match.strength, number, match) for number, match in matches.items() if match is not None), reverse=True,
+        key=lambda item: item[0],
+    )  # fmt: skip
+    if not ranked or not is_convincing(ranked[0][2], known is not None):
+        return None
+    if len(ranked) > 1 and ranked[0][0] < _CLEAR_LEAD * ranked[1][0]:
+        return None
+    _, number, match = ranked[0]
+    return number, known or Offset(match.start_s, 1.0, 0.03, OffsetSource.MOTION)
+
+
+def _unplaced(one: WatchedCloseUp, known: Offset | None) -> str:
+    if known is None:
+        return f"{one.path.name} is left out: nobody's face or hands move like it, and no sound fits; {_REMEDY}"
+    return f"{one.path.name} is left out: whose face or hands it shows is not clear; solve one person with --person"
