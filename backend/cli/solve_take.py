@@ -25,6 +25,12 @@ _ONLY_TAKES = (("offset", "--offset"), ("setup", "--setup"), ("save_setup", "--s
 
 def add_take(group: argparse._ArgumentGroup) -> None:
     """The options of a take with several videos."""
+    add_known(group)
+    group.add_argument("--save-setup", type=Path, metavar="JSON", help="keep the cameras for the next take")
+
+
+def add_known(group: argparse._ArgumentGroup) -> None:
+    """The options that say what is known of a take beforehand."""
     group.add_argument(
         "--offset",
         action="append",
@@ -33,13 +39,12 @@ def add_take(group: argparse._ArgumentGroup) -> None:
         help="seconds by which each video but the first begins later than the first (? to find it): 1.25 or 1.25,?",
     )
     group.add_argument("--setup", type=Path, metavar="JSON", help="cameras of an earlier take of the same set-up")
-    group.add_argument("--save-setup", type=Path, metavar="JSON", help="keep the cameras for the next take")
 
 
 def refuse_take_options(args: argparse.Namespace) -> None:
     """Raise BadInputError for options of several videos where there is one."""
     for name, flag in _ONLY_TAKES:
-        if getattr(args, name):
+        if getattr(args, name, None):
             raise BadInputError(f"{flag} is for several videos, and there is one", "Name every video of the take")
 
 
