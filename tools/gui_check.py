@@ -88,7 +88,7 @@ def make_root(root: Path) -> None:
 
 def shown_folders(run: Run) -> list[Path]:
     """Folders that the chroot has to see at the same paths: the repository, the backend's Python, video and output."""
-    command = [run.backend_python, "-c", "import sys; print(sys.base_prefix)"]
+    command = [str(run.backend_python), "-c", "import sys; print(sys.base_prefix)"]
     home = Path(subprocess.check_output(command, text=True).strip())
     environment = run.backend_python.parents[1].resolve()  # a link to an environment elsewhere has to lead somewhere
     videos = [path.parent for path in (run.video, *run.take)]

@@ -97,7 +97,12 @@ def open_live_panel() -> Iterator[float | None]:
     panel = sys.modules[f"{EXTENSION_ID}.blender_addon.ui.panels.capture"].MARIONET_PT_live
     drawn: list[bool] = []
     before = panel.draw
-    panel.draw = lambda self, context: (drawn.append(True), before(self, context))[1]
+
+    def draw(self: Any, context: Any) -> None:
+        drawn.append(True)
+        before(self, context)
+
+    panel.draw = draw
     try:
         yield from open_panel_below("marionet.capture_pose", lambda: bool(drawn))
     finally:

@@ -56,11 +56,11 @@ def move(window: Any, x: int, y: int) -> None:
 def press_at(window: Any, x: int, y: int, what: str) -> Iterator[float | None]:
     """Click, and count it."""
     move(window, x, y)
-    yield
+    yield None
     for value in ("PRESS", "RELEASE"):
         window.event_simulate(type="LEFTMOUSE", value=value, x=x, y=y)
     clicks.names.append(what)
-    yield
+    yield None
 
 
 def under_mouse(window: Any, area: Any, region: Any) -> str:
@@ -69,7 +69,7 @@ def under_mouse(window: Any, area: Any, region: Any) -> str:
     manager = bpy.context.window_manager
     with bpy.context.temp_override(window=window, area=area, region=region):
         for operator in (bpy.ops.ui.copy_python_command_button, bpy.ops.ui.copy_data_path_button):
-            if operator.poll():
+            if operator.poll():  # type: ignore[call-arg]  # the stub takes it for an unbound function
                 manager.clipboard = ""
                 operator()
                 found += " " + manager.clipboard
@@ -112,7 +112,7 @@ def open_panel_below(name: str, drawn: Callable[[], bool]) -> Iterator[float | N
     window, x_px, y_px = yield from find_button(name)
     for below in range(18, 60, 6):
         yield from press_at(window, x_px, y_px - below, "panel header")
-        yield
+        yield None
         if drawn():
             return
         clicks.names.pop()

@@ -268,9 +268,11 @@ class Player:
         try:
             wait_s = next(self.steps)
         except StopIteration:
-            return self.end("passed")
+            self.end("passed")
+            return None
         except Exception:
-            return self.end("failed", traceback.format_exc())
+            self.end("failed", traceback.format_exc())
+            return None
         return TICK_S if wait_s is None else wait_s
 
     def end(self, outcome: str, trace: str = "") -> None:

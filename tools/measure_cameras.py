@@ -192,7 +192,8 @@ def run(folder: Path, other: Path | None, work: Path) -> None:
         trimmed(other, work / "other.mp4", (0, 120, 1))
         names.append("other")
     seen = {name: watch(name, work / f"{name}.mp4", models, work) for name in names}
-    watched, seconds = ({name: one[place] for name, one in seen.items()} for place in (0, 1))
+    watched = {name: video for name, (video, _) in seen.items()}
+    seconds = {name: took_s for name, (_, took_s) in seen.items()}
     bench = Bench(recording, folder, work, models, watched, seconds)
     alone = {name: single(bench, name) for name in ("cam1", "cam2", "cam4")}
     for name, (errors, spent_s) in alone.items():

@@ -102,8 +102,8 @@ def _scale(properties: dict[str, list[Any]]) -> Array:
 
 
 def _fbx_matrix(properties: dict[str, list[Any]]) -> Any:
-    turn = Euler(np.radians(properties.get("Lcl Rotation", (0.0, 0.0, 0.0))), "XYZ")
-    return Matrix.LocRotScale(properties.get("Lcl Translation", (0.0, 0.0, 0.0)), turn, _scale(properties))
+    turn = Euler(np.radians(properties.get("Lcl Rotation", (0.0, 0.0, 0.0))).tolist(), "XYZ")
+    return Matrix.LocRotScale(properties.get("Lcl Translation", (0.0, 0.0, 0.0)), turn, _scale(properties).tolist())
 
 
 def read_glb(path: Path) -> RawFile:
@@ -132,7 +132,9 @@ def read_glb(path: Path) -> RawFile:
 
 def read_bvh(path: Path) -> RawFile:
     """The hierarchy of a BVH file, taken to be in metres, as it was exported."""
-    heads, parents, stack = {}, {}, []
+    heads: dict[str, Array] = {}
+    parents: dict[str, str | None] = {}
+    stack: list[str] = []
     for words in map(str.split, path.read_text(encoding="utf-8").partition("MOTION")[0].splitlines()):
         if words[0] in ("ROOT", "JOINT", "End"):
             opened = words[1] if words[0] != "End" else ""

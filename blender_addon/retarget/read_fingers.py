@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.body import canonical_body
-from ..motion.hands import FINGERS, HAND_SIDES, PHALANGES, HandMotion, canonical_hand
-from ..motion.relaxed_hand import relaxed_hands
+from ..motion.hands import FINGERS, HAND_SIDES, PHALANGES, HandMotion, canonical_hand, relaxed_hands
 from ..motion.rotations import (
     quaternion_conjugate,
     quaternion_continuous,
