@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from backend.batch.solve_cache import record_name
 from backend.batch.storage import Storage
-from backend.batch.tasks import CameraRow, Fault, OutputFile, PlannedClip, StepOutcome
+from backend.batch.tasks import CameraRow, Fault, OutputFile, OutputKind, PlannedClip, StepOutcome
 from backend.errors import MarionetError, OutputError
 from blender_addon.motion.clip_warning import ClipWarning, warnings_from_record
 
@@ -93,6 +93,8 @@ def claims_of(clip: PlannedClip) -> tuple[str, ...]:
     if order.solve.person == "all":
         each = [kind for kind in order.kinds if kind.for_each_person]
         names += [clip.output_name(kind, person, 2) for kind in each for person in range(order.solve.max_people)]
+    if order.is_take and OutputKind.OVERLAY in order.kinds:
+        names += [clip.view_name(OutputKind.OVERLAY, place) for place in range(len(order.videos))]
     return tuple(dict.fromkeys(names))
 
 

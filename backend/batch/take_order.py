@@ -20,6 +20,7 @@ from backend.multiview.types import Offset, TakeSetup
 from backend.solving.outputs import write_clips
 from backend.video import open_video
 from blender_addon.motion.clip import MotionClip
+from blender_addon.motion.clip_cameras import ClipCamera
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 
 
@@ -85,6 +86,15 @@ def tell_left_out(clips: Sequence[MotionClip], warnings: Sequence[ClipWarning], 
         listed = tuple(dict.fromkeys((*clip.header.warnings, *warnings)))
         told.append(replace(clip, header=replace(clip.header, warnings=listed)))
     return write_clips(told, output)
+
+
+def other_views(order: ClipTask, clip: MotionClip) -> list[tuple[int, ClipCamera]]:
+    """The cameras of a take that are used beside the clip's own, with the places of their videos in the order."""
+    return [
+        (order.videos.index(camera.source), camera)
+        for camera in clip.header.cameras
+        if camera.used and camera.source != clip.header.source and camera.source in order.videos
+    ]
 
 
 def camera_rows(clip: MotionClip) -> tuple[CameraRow, ...]:

@@ -185,6 +185,10 @@ class PlannedClip:
         numbered = kind.for_each_person and people > 1
         return f"{self.base}.{person}{kind.ending}" if numbered else f"{self.base}{kind.ending}"
 
+    def view_name(self, kind: OutputKind, place: int) -> str:
+        """The name of what shows the video at a place of a take, where it is not the clip's own video."""
+        return f"{self.base}.{place}{kind.ending}"
+
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:

@@ -174,7 +174,7 @@ def test_a_take_of_two_cameras_and_the_next_one_with_its_set_up(shared: Path, tm
         for name, begin in FIRST_FRAME.items():
             video = tmp_path / "shoot" / take / f"{name}.mp4"
             _trimmed(folder / f"{name}.mp4", video, begin + later, begin + later + 75)
-    words = ("--takes", "--format", "clip", "--device", "cpu")
+    words = ("--takes", "--format", "clip,overlay", "--device", "cpu")
     done = Running(tmp_path / "out", (tmp_path / "shoot" / "one", *words, "--save-setup")).finish(900)
     assert done.code == 0, done.report
     (entry,) = done.report.values()
@@ -184,6 +184,9 @@ def test_a_take_of_two_cameras_and_the_next_one_with_its_set_up(shared: Path, tm
     assert abs(second["start_s"] - 17 / 60) < 0.012
     assert 0 < second["reprojection_px"] < 30
     setup = done.out / "one" / "one.setup.json"
+    assert {path.name for path in setup.parent.iterdir()} == {
+        *("one.npz", "one.overlay.mp4", "one.1.overlay.mp4", "one.setup.json")
+    }
     assert [camera is not None for camera in read_setup(setup).cameras] == [True, True]
     after = Running(tmp_path / "next", (tmp_path / "shoot" / "two", *words, "--setup", setup)).finish(900)
     assert after.code == 0, after.report
