@@ -18,7 +18,7 @@ import pytest
 from blender_addon.motion.clip import MotionClip, read_clip
 from blender_addon.wire import messages as wire
 from tests.multiview.test_real_take import FIRST_FRAME, _trimmed
-from tests.server.harness import REPOSITORY, Backend, Peer
+from tests.server.harness import REPOSITORY, Backend, Peer, kill_hard
 
 VIDEO = REPOSITORY / "assets" / "demo_clip.mp4"
 FAST = wire.SolveOptions(quality="fast")
@@ -161,3 +161,29 @@ def test_a_stop_in_the_second_video_keeps_the_first(backend: Backend, shared: Pa
     assert seconds < 1.0
     assert len(clip) == 60, "the first video was seen whole"
     assert any(warning.code == "stopped_early" for warning in clip.header.warnings)
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_a_worker_killed_in_the_second_video_does_not_watch_the_first_again(
+    backend: Backend, shared: Path, tmp_path: Path
+) -> None:
+    folder = shared / "real" / "balancing"
+    videos = {
+        f"{name}.mp4": _trimmed(folder / f"{name}.mp4", tmp_path / f"{name}.mp4", start, start + 40)
+        for name, start in FIRST_FRAME.items()
+    }
+    with Peer(backend.info) as peer:
+        job_id = submit(peer, videos, FAST)
+        while True:
+            envelope = peer.hear(300.0)
+            assert envelope is not None
+            message = envelope.message
+            if isinstance(message, wire.JobProgress) and message.video == 2 and message.done > 5:
+                break
+        kill_hard(backend.worker_pid())
+        told, done = follow(peer, job_id)
+        assert isinstance(done, wire.Done), done
+        assert len(clip_of(peer, job_id, done)) == 40
+    again = [one for one in told if isinstance(one, wire.JobProgress) and one.attempt == 2 and one.stage == "people"]
+    assert {one.video for one in again} == {2}
