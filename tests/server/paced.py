@@ -3,8 +3,8 @@
 A job's video is a JSON file: `frames`, `pace_s`, `chunk` (frames a chunk), and at a frame: `crash_at`, `fail_at`,
 `bug_at`, `deaf_from` (cancel goes unheard), `eat_mb` (memory taken at the start), `start_s` (before the first frame),
 `finish_s` (from a cancel to the clip of what was finished), `stall_at` (nothing comes any more), `busy_s` (computing
-without a word before the first frame), `crash_once` (`crash_at` counts in the first attempt only), `video` (of a take, which the progress
-names).
+without a word before the first frame), `crash_once` (`crash_at` counts in the first attempt only), `video` (the video
+of a take that the progress names).
 """
 
 from __future__ import annotations
