@@ -60,7 +60,7 @@ class Camera:
 
     def begin(self) -> None:
         """Start sending."""
-        command = [BACKEND_PYTHON, "tools/paced_stream.py", "assets/demo_clip.mp4", "--hold", "5"]
+        command = [BACKEND_PYTHON, "tools/paced_stream.py", "assets/demo_clip.mp4", "--hold", "12"]
         command += ["--http", str(self.port)]
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(command, cwd=BACKEND_FOLDER, stdin=subprocess.PIPE, text=True, env=environment)
