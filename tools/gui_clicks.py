@@ -37,7 +37,7 @@ def file_browser() -> Any:
 def choose_file(path: Path) -> Iterator[float | None]:
     """Type a file's name into the browser that is open, and click its button."""
     yield from until(lambda: file_browser() is not None and file_browser().params is not None, "the file browser")
-    yield from pause(1)
+    yield from settle()
     params = file_browser().params
     params.directory, params.filename = str(path.parent).encode(), path.name
     yield from settle()

@@ -35,6 +35,7 @@ from gui_mouse import open_panel_below
 
 LEAST_FPS, MOST_TICK_MS = 20.0, 5.0
 MEASURED_S = 8.0
+IDLE_LOAD = 2.0  # a processor: backend, camera and window alone are more than one
 _COUNT = """
 import json, sys, av
 sys.path.insert(0, "tools")
@@ -160,9 +161,11 @@ def measure() -> Iterator[None]:
     note("live", **found, tick_most_ms=ms[-1], blender_cpu=blender_cpu, source=run.lines()[1], load=os.getloadavg()[0])
     yield from shown("24_live")
     require(turned_rad > 0.05, "the character does not move")
-    room = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # what else runs on the machine takes its part
-    require(rate * room > LEAST_FPS, f"{rate:.1f} poses a second reach the character at load {room:.1f}")
-    require(found["tick_median_ms"] < MOST_TICK_MS * room, f"a tick takes {found['tick_median_ms']:.1f} ms")
+    if os.getloadavg()[0] > IDLE_LOAD * (os.cpu_count() or 1):
+        note("live on a busy machine", held="nothing: the figures are lower bounds")
+        return
+    require(rate > LEAST_FPS, f"{rate:.1f} poses a second reach the character")
+    require(found["tick_median_ms"] < MOST_TICK_MS, f"a tick takes {found['tick_median_ms']:.1f} ms")
 
 
 def record_and_stall(camera: Camera) -> Iterator[float | None]:

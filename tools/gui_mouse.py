@@ -39,7 +39,7 @@ def area_of(kind: str = "VIEW_3D", window: Any = None) -> tuple[Any, Any]:
         for area in one.screen.areas:
             if area.type == kind:
                 return one, area
-    raise AssertionError(f"no area of the kind {kind}")
+    raise AssertionError(f"no area of the kind {kind}")  # not a StopIteration, which would end a step silently
 
 
 def region_of(kind: str, area_kind: str = "VIEW_3D") -> tuple[Any, Any, Any]:

@@ -30,7 +30,8 @@ from ..retarget.source_motion import source_motion
 from ..retarget.target_body import measure_target
 from ..retarget.target_rig import TargetRig
 from .actions import OBJECT_PATHS
-from .bake import BakeError, BakeOptions, BakeReport, bake
+from .bake import BakeError, BakeOptions, bake
+from .bake_report import BakeReport
 from .face_targets import read_face_targets, with_face
 from .prepare_clip import PrepareSettings, prepare_clip
 from .prop_targets import HandProp, hand_targets
