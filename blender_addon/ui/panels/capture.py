@@ -162,9 +162,10 @@ class MARIONET_PT_live(SidebarPanel, bpy.types.Panel):
             return
         words, rate, recorded = run.lines()
         wrapped(layout, context, words, "ERROR" if run.in_trouble else "INFO")
-        for text, icon in ((rate, "TIME"), (recorded, "REC")):
-            if text:
-                layout.label(text=text, icon=icon)
+        if rate:
+            layout.label(text=rate, icon="TIME")
+        if recorded:
+            layout.label(text=recorded, icon="REC")
         row = layout.row(align=True)
         row.operator("marionet.live_record", icon="REC", depress=run.recording)
         row.operator("marionet.live_stop", icon="SNAP_FACE")
