@@ -89,9 +89,7 @@ def test_videos_that_the_backend_reads_itself_and_words_about_each(tmp_path: Pat
 def test_a_video_that_is_not_there_is_named(tmp_path: Path) -> None:
     link = BackendLink(None, tmp_path / "none.json", "test")
     there = script(tmp_path, frames=1)
-    job = CaptureJob(
-        link, JobRequest(there, tmp_path / "clips", upload=True, more_videos=(tmp_path / "nowhere.mp4",))
-    )
+    job = CaptureJob(link, JobRequest(there, tmp_path / "clips", upload=True, more_videos=(tmp_path / "nowhere.mp4",)))
     link.close()
     assert job.snapshot.code == "video"
     assert "nowhere.mp4" in job.snapshot.words

@@ -1,10 +1,12 @@
 """Faces: the mixer's order and input, calibration to the person, fading, and whose face it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from backend.face.expression import calibrated, region_settings, resting_weights, solve_face
-from backend.face.follow import FaceFollower, FaceTrack, load_face_networks, roi_from_body, roi_from_landmarks
+from backend.face.follow import FaceFollower, FaceTrack, load_face_networks, no_faces, roi_from_body, roi_from_landmarks
 from backend.face.points import MIXER_LANDMARKS, MIXER_ORDER, mixer_points
 from backend.networks import load_network
 from blender_addon.motion.face import FACE_WEIGHT_NAMES
@@ -15,7 +17,8 @@ TIMES_S = np.arange(120) / 30.0
 
 def track_of(weights: np.ndarray, eyes_px: float = 80.0) -> FaceTrack:
     frames = len(weights)
-    return FaceTrack(weights, np.ones(frames), np.full(frames, eyes_px), np.zeros(frames))
+    blank = no_faces(frames)
+    return replace(blank, weights=weights, presence=np.ones(frames), eyes_px=np.full(frames, eyes_px))
 
 
 def test_every_weight_of_arkit_but_the_tongue_has_a_place_in_the_mixer() -> None:
