@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.hands.model import ANGLES, HIGH, LOW, RELAXED, hand_rotations
+from backend.keypoint_layouts import CANONICAL_BODY
 from backend.synthesis.assets import AssetLibrary, read_assets
 from backend.synthesis.body_model import body_model
 from backend.synthesis.fingers import hand_points_m
@@ -139,7 +141,7 @@ def posed_person(person: Person, rotations: Array, angles: Array) -> PosedBody:
 def random_pose(random: np.random.Generator, calm: bool) -> Array:
     """Arms lifted before the body, hands anywhere from beside the head to crossing; `calm`: palms to the camera."""
     turn = canonical_body().joint_index
-    rotations = np.tile([1.0, 0.0, 0.0, 0.0], (24, 1))
+    rotations = np.tile([1.0, 0.0, 0.0, 0.0], (CANONICAL_BODY.count, 1))
     inward = random.uniform(0.5, 1.0) if calm else random.uniform(0.5, 1.7)
     for side, sign in (("left", 1.0), ("right", -1.0)):
         out = rotvec_to_quaternion(np.array([0.0, 0.0, -sign * (inward + random.normal(0, 0.1))]))
@@ -184,7 +186,8 @@ def drawn_shots(studio: Studio, images: int, gestures: bool) -> list[Shot]:
     random, shots = studio.random, list[Shot]()
     names = list(GESTURES)
     while len(shots) < images:
-        poses, yaw_rad = [], float(random.uniform(-0.5, 0.5))
+        poses: list[Any] = []
+        yaw_rad = float(random.uniform(-0.5, 0.5))
         while len(poses) < _SHARE_EACH:
             pose = random_pose(random, gestures)
             if gestures and not faces_camera(pose, yaw_rad):

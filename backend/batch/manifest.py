@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from backend.batch.tasks import AnimateSettings, ClipTask, Fault, OutputKind, SolveSettings
 from backend.errors import BadInputError
+from blender_addon.motion.looping import Loop
 from blender_addon.motion.straight_legs import MOST_DEG
 
 _PATHS: Final = frozenset({"clip", "rig", "calibration", "towers", "bank"})
@@ -49,10 +50,15 @@ def _bend(text: str) -> float:
     return degrees
 
 
+def _loop(text: str) -> str:
+    return Loop(text.strip().lower()).value
+
+
 _ANIMATE: Final[dict[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("rig", "armature", "smooth", "rate"), str),
-    **dict.fromkeys(("ground", "in_place"), _yes),
+    **dict.fromkeys(("ground", "in_place", "mirror"), _yes),
     "straighten_deg": _bend,
+    "loop": _loop,
 }
 # column -> field of SolveSettings or AnimateSettings
 _SOLVE: Final[dict[str, Callable[[str], Any]]] = {

@@ -13,7 +13,7 @@ from backend.camera import CameraOptions
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError
 from backend.pipeline import SolveRequest
-from backend.solving.option_parsing import parse_direction, parse_person, parse_quality
+from backend.solving.option_parsing import RequestOptions, request_from_options
 from backend.video import FrameRange, VideoOptions, VideoReader, open_video, parse_range
 from backend.video.sequence import is_sequence
 from blender_addon.motion.clip import SOURCE_SETTING, MotionClip
@@ -23,24 +23,21 @@ def solve_request(order: ClipTask, output: Path, device: str) -> SolveRequest:
     """The pipeline's request. Raises BadInputError for an option that cannot be."""
     settings = order.solve
     calibration = Path(settings.calibration) if settings.calibration else None
-    return SolveRequest(
-        video=Path(order.source),
-        output=output,
-        range=parse_range(settings.range) if settings.range else FrameRange(),
-        person=parse_person(settings.person),
+    options = RequestOptions(
+        range=settings.range,
+        person=settings.person,
         max_people=settings.max_people,
         height_m=settings.height_m,
         camera=CameraOptions(settings.focal_px, settings.fov_deg, calibration, settings.camera or None),
-        gravity_camera=parse_direction(settings.gravity) if settings.gravity else None,
-        quality=parse_quality(settings.quality),
+        gravity=settings.gravity,
+        quality=settings.quality,
         model=model_files(settings),
-        device=device,
         hands=settings.hands,
         face=settings.face,
         slow_motion=settings.slow_motion,
         sequence_fps=_sequence_fps(order),
-        resume=True,
     )
+    return request_from_options(Path(order.source), output, options, device, resume=True)
 
 
 def model_files(settings: SolveSettings) -> ModelFiles:

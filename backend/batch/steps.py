@@ -231,6 +231,8 @@ def _export_person(
         ground=animate.ground,
         in_place=animate.in_place,
         straighten_deg=animate.straighten_deg,
+        loop=animate.loop,
+        mirror=animate.mirror,
     )
     reply = bench.blender().export(order, lambda what, done, total: progress(Progress(what, done, total)))
     outputs = [made.publish(path, kind) for kind, path in paths.items() if path.is_file()]

@@ -104,6 +104,8 @@ class AnimateSettings:
     ground: bool = False
     in_place: bool = False
     straighten_deg: float = 0.0
+    loop: str = "off"
+    mirror: bool = False
     rate: str = "source"
 
 

@@ -34,6 +34,7 @@ from backend.solving.request import SolveQuality
 from backend.types import CancelToken
 from backend.video.sequence import is_sequence
 from blender_addon.motion.export_formats import DEFAULT_FORMAT
+from blender_addon.motion.looping import Loop
 from blender_addon.motion.read_motion_file import MOTION_ENDINGS, is_clip_file
 from blender_addon.motion.smoothing import PRESETS
 from blender_addon.motion.straight_legs import MOST_DEG
@@ -184,6 +185,9 @@ def _add_rig(group: argparse._ArgumentGroup) -> None:
     add("--smooth", choices=list(PRESETS), default="light", help="smoothing preset for the rig (default light)")
     add("--ground", action="store_true", help="move feet in contact onto the floor")
     add("--straighten", type=float, default=0.0, metavar="DEG", help="reduce knee flexion by up to DEG (0 to 40)")
+    add("--mirror", action="store_true", help="exchange left and right")
+    loops = [loop.value for loop in Loop]
+    add("--loop", nargs="?", choices=loops, const="find", default="off", help="a cycle: find (the best) or range (all)")
     add("--in-place", action="store_true", help="remove horizontal root motion")
     add("--rate", default="source", metavar="FPS", help="source (default), rig (the file's scene), or frames a second")
 
@@ -259,6 +263,8 @@ def _template(args: argparse.Namespace) -> ClipTask:
             ground=args.ground,
             in_place=args.in_place,
             straighten_deg=args.straighten,
+            loop=args.loop,
+            mirror=args.mirror,
             rate=rate,
         ),
     )

@@ -13,11 +13,11 @@ from backend.cli.solve_take import add_take, refuse_take_options, report_end, ru
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, Cancelled
 from backend.pipeline import ChunkCallback, SolvedChunk, SolveRequest, SolveResult, solve
-from backend.solving.option_parsing import parse_direction, parse_person, parse_quality
+from backend.solving.option_parsing import RequestOptions, request_from_options
 from backend.solving.outputs import check_apart, check_ending, check_writable
 from backend.solving.request import SolveQuality
 from backend.types import CancelToken
-from backend.video import FrameRange, open_video, parse_range
+from backend.video import open_video
 from blender_addon.motion.smoothing import PRESETS
 
 VIDEOS, SHEETS, PLOTS = (".mp4",), (".png", ".jpg", ".jpeg"), (".png", ".svg", ".pdf")
@@ -38,7 +38,7 @@ examples:
   marionet solve left.mp4 right.mp4 -o take.npz --save-setup room.json
       two phones, one performance: clocks and cameras are found; --setup room.json for the next take
   marionet solve body.mp4 --close-up face.mp4 -o take.npz
-      expression from a second camera that films the face alone
+      expression from a second camera that shows the face alone
   marionet solve dance.mp4 -o dance.npz --bank bank1m.safetensors
       with a larger bank; --towers trained/towers.safetensors with towers of your own
 
@@ -169,25 +169,22 @@ def _add_looking(group: argparse._ArgumentGroup) -> None:
 
 
 def _request(args: argparse.Namespace, video: Path) -> SolveRequest:
-    return SolveRequest(
-        video=video,
-        output=args.output,
-        range=parse_range(args.range) if args.range else FrameRange(),
-        person=parse_person(args.person),
+    options = RequestOptions(
+        range=args.range,
+        person=args.person,
         max_people=args.max_people,
         height_m=args.height,
         camera=camera_options(args),
-        gravity_camera=parse_direction(args.gravity) if args.gravity else None,
-        quality=parse_quality(args.quality),
+        gravity=args.gravity,
+        quality=args.quality,
         model=ModelFiles(args.towers, args.bank),
-        device=args.device,
         smoothing=args.smooth,
         hands=args.hands,
         face=args.face,
         slow_motion=args.slow_motion,
         sequence_fps=args.fps,
-        resume=args.resume,
     )
+    return request_from_options(video, args.output, options, args.device, args.resume)
 
 
 def _chunk_events(terminal: Terminal) -> ChunkCallback:

@@ -10,10 +10,11 @@ import math
 
 import numpy as np
 
+from backend.keypoint_layouts import HAND
 from backend.people.region import Roi
 from backend.types import Array
 
-LANDMARKS = 21
+LANDMARKS = HAND.count
 WRIST, MIDDLE_KNUCKLE = 0, 9
 KNUCKLES = (5, 9, 13, 17)
 _PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)

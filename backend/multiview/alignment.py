@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from backend.multiview.bundle import LANDMARKS
+from backend.multiview.bundle_problem import LANDMARKS
 from backend.multiview.samples import Samples, Sighting, middle_of_hips, samples_at
 from backend.multiview.synchronise import ClockMatch, MotionSignal, clock_matches
 from backend.multiview.types import Offset

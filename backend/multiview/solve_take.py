@@ -13,49 +13,36 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backend.camera.calibration import read_rig
-from backend.embedding.augmented_views import TWO_VIEWS
-from backend.embedding.fit_terms import RefineSettings
-from backend.embedding.pose_model import PoseOptions
-from backend.embedding.windows import solvable_frames
 from backend.errors import BadInputError
-from backend.multiview.chain import Known
 from backend.multiview.clip_header import clip_cameras, take_header
 from backend.multiview.close_ups import WatchedCloseUp, watch_close_ups
 from backend.multiview.find_take import FoundTake, find_take
 from backend.multiview.joint_poses import JointOptions
-from backend.multiview.recorded_clocks import recorded_offsets
 from backend.multiview.take_details import CloseUpsOfOne, PersonDetails, asked_for, watch_take
+from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
 from backend.multiview.take_news import about_video, tell_poses
 from backend.multiview.take_person import clip_of, solve_in_views
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.multiview.types import (
-    CameraSource,
-    CameraView,
-    OffsetSource,
     PersonInViews,
     Take,
     TakeSetup,
 )
 from backend.people.choose import choose_tracks
-from backend.people.options import Choice, Selection
 from backend.pipeline import (
-    OpenedVideo,
     SolveModels,
     StageClock,
     WatchedVideo,
     fitting_models,
-    open_request,
     pose_options,
     solve_watched,
     watch_video,
 )
 from backend.solving.outputs import check_output, write_clips
-from backend.solving.request import ChunkCallback, SolveRequest
-from backend.types import Array, CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback, SceneEdges
+from backend.solving.request import ChunkCallback
+from backend.types import Array, CancelToken, PersonTrack, Progress, ProgressCallback, SceneEdges
 from backend.world import Gravity, RootSettings, WorldOptions, WorldTrack
-from backend.world.gravity import estimate_gravity, gravity_hints, world_axes
-from backend.world.world_track import GravitySettings
+from backend.world.gravity import world_axes
 from blender_addon.motion.clip import MotionClip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.quality import clip_figures
@@ -65,7 +52,6 @@ log = logging.getLogger(__name__)
 
 # several views see the depth of the pelvis: it may accelerate as it does across the image
 _ROOT = RootSettings(depth_m_s2=10.0, keypoint_sigma_m=0.03)
-_QUICK = RefineSettings(iterations=3)
 _STOPPED_ALONE = "stopped early: these poses are from the first video alone"
 _STOPPED_TAKE = "stopped early: not everybody was solved"
 
@@ -130,13 +116,13 @@ def solve_watched_take(
         views = []
         for place, one in enumerate(watched):
             if not cancel.cancelled:
-                views.append(_view(one, models, about_video(progress, place), place))
+                views.append(camera_view(one, models, about_video(progress, place), place))
     if cancel.cancelled:
         first = watched[0]
         solved = replace(_alone(request, first, models, clock, control), stopped=True)
         return _finish(request, solved, watched, models, clock)
     with clock.stage("take"):
-        found = find_take(views, _known(request, views), source=_source(request))
+        found = find_take(views, known_beforehand(request, views), source=camera_source(request))
     for excluded in found.take.excluded:
         log.warning("%s", excluded.text)
     if len(found.take.used) < 2:
@@ -147,114 +133,6 @@ def solve_watched_take(
         return _finish(request, replace(only, found=found), watched, models, clock)
     seen = _Watched(watched, close_ups)
     return _finish(request, _together(request, found, seen, models, clock, control), watched, models, clock)
-
-
-def open_take(request: TakeRequest) -> list[OpenedVideo]:
-    """The take's videos with their cameras: of a calibration, of the set-up, or as for one video. Raises VideoError,
-    BadInputError.
-    """
-    opened = [_opened(place, one) for place, one in enumerate(request.each())]
-    if request.calibration is not None:
-        rig = read_rig(request.calibration, [one.reader.info for one in opened])
-        return [replace(one, intrinsics=inside) for one, (_, inside) in zip(opened, rig, strict=True)]
-    if request.setup is not None:
-        cameras = request.setup.cameras
-        return [
-            one if camera is None else replace(one, intrinsics=_at_size(camera.intrinsics, one))
-            for one, camera in zip(opened, cameras, strict=True)
-        ]
-    return opened
-
-
-def _opened(place: int, one: SolveRequest) -> OpenedVideo:
-    """People of all but the first video are all followed: who is solved is decided in the first."""
-    return open_request(replace(one, person=Selection(Choice.ALL)) if place else one)
-
-
-def _at_size(given: Intrinsics, opened: OpenedVideo) -> Intrinsics:
-    """Intrinsics for the video's size. Raises BadInputError for another image shape."""
-    info = opened.reader.info
-    scale = info.width / given.width
-    if abs(info.height / given.height - scale) > 0.02 * scale:
-        raise BadInputError(
-            f"{info.path.name} is {info.width}x{info.height}, its calibration is for {given.width}x{given.height}",
-            "Calibrate with the same image shape, upright as the video is shown, and name the videos in its order",
-        )
-    matrix = np.asarray(given.matrix, np.float64).copy()
-    matrix[:2] *= scale
-    return replace(given, matrix=matrix, width=info.width, height=info.height)
-
-
-def solvable(watched: WatchedVideo) -> WatchedVideo:
-    """The video with the people that can be solved."""
-    tracks = tuple(track for track in watched.tracked.tracks if solvable_frames(track).any())
-    return replace(watched, tracked=replace(watched.tracked, tracks=tracks))
-
-
-def _view(watched: WatchedVideo, models: SolveModels, progress: ProgressCallback, place: int) -> CameraView:
-    """The video as a view of the take: quick poses of everybody, and where down is."""
-    tracked, poses = watched.tracked, []
-    options = _quick_options(watched.request)
-    for done, track in enumerate(tracked.tracks):
-        progress(Progress("poses", done, len(tracked.tracks)))
-        poses.append(models.poses.solve(track, watched.intrinsics, options))
-    down, down_deg = _down(watched, poses)
-    info = watched.reader.info
-    return CameraView(
-        _name(info.path.name, place),
-        info,
-        watched.intrinsics,
-        tracked.tracks,
-        tuple(poses),
-        tracked.camera_moves,
-        down,
-        down_deg,
-    )
-
-
-def _name(file: str, place: int) -> str:
-    return f"video {place + 1} ({file})"
-
-
-def _quick_options(request: SolveRequest) -> PoseOptions:
-    return replace(pose_options(request), views=TWO_VIEWS, parts=None, neighbours=100, refine=_QUICK)
-
-
-def _down(watched: WatchedVideo, poses: Sequence[PoseTrack]) -> tuple[Array | None, float]:
-    """Gravity in the camera from the scene's edges and everybody's poses, or as given."""
-    given = watched.request.gravity_camera
-    if given is not None:
-        down = np.asarray(given, np.float64)
-        return down / np.linalg.norm(down), 1.0
-    if not poses:
-        return None, 15.0
-    longest = max(poses, key=lambda one: int((one.confidence > 0).sum()))
-    hints = gravity_hints(longest.gravity_camera, longest.gravity_spread_deg, watched.edges())
-    gravity = estimate_gravity(hints, GravitySettings())
-    return gravity.down, gravity.uncertainty_deg
-
-
-def _known(request: TakeRequest, views: Sequence[CameraView]) -> list[Known]:
-    """What is known of clocks and places beforehand: given, of the calibration or the set-up, heard, or stamped."""
-    setup, known = request.setup, []
-    poses: list[Array | None] = [None for _ in views]
-    if request.calibration is not None:
-        rig = read_rig(request.calibration, [view.info for view in views])
-        poses = [camera.camera_from_rig for camera, _ in rig]
-    elif setup is not None:
-        poses = [None if camera is None else camera.camera_from_take for camera in setup.cameras]
-    clocks = list(request.offsets) or [None for _ in views]
-    if setup is not None and request.keep_offsets and len(setup.offsets) == len(views):
-        kept = [replace(one, source=OffsetSource.SETUP) for one in setup.offsets]
-        clocks = [one or other for one, other in zip(clocks, kept, strict=True)]
-    recorded = recorded_offsets(request.videos, clocks)
-    for clock, heard, pose in zip(clocks, recorded, poses, strict=True):
-        known.append(Known(clock or heard, pose))
-    return known
-
-
-def _source(request: TakeRequest) -> CameraSource:
-    return CameraSource.SETUP if request.setup is not None else CameraSource.FILE
 
 
 @dataclass(frozen=True, slots=True)

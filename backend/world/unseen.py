@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
+from backend.world.seen_joints import outside_image, seen_joints
 from blender_addon.motion.body import BodyShape, CanonicalBody, bare_name, canonical_body, points_m
 from blender_addon.motion.body_contacts import CONTACT_PARTS
 from blender_addon.motion.contacts import true_runs
@@ -27,7 +28,6 @@ from blender_addon.motion.rotations import (
 from blender_addon.motion.temporal import Gaussian, filter_positions
 
 _LEAST_VISIBILITY = 0.25
-_OUTSIDE = 0.01  # a keypoint this far beyond the frame's edge (of its longer side) is not in it
 # shorter absences are an occlusion, which the pose's own evidence bridges better
 _SHORTEST_S = 0.4
 _BLEND_S = 0.25
@@ -47,10 +47,11 @@ _ARM = (("shoulder", "elbow"), ("elbow", "wrist"))
 @dataclass(frozen=True, slots=True)
 class Unseen:
     """`limbs` (T, 4): how far (0 to 1) the left and right leg, left and right arm are not in the frame; legs count
-    from the knee down.
+    from the knee down. `joints` (T, J): how far each joint of the body is seen; 0 where its pose is a guess.
     """
 
     limbs: Array
+    joints: Array
 
     @property
     def feet(self) -> NDArray[np.bool_]:
@@ -89,7 +90,7 @@ def settle_unseen(
         for joint, end in (*_LEG, *_ARM)
     }
     names = ("left_knee", "right_knee", "left_elbow", "right_elbow")
-    unseen = Unseen(np.stack([hidden[name] for name in names], axis=1))
+    unseen = Unseen(np.stack([hidden[name] for name in names], axis=1), _seen(track, intrinsics, frames, hidden))
     if not any(weight.any() for weight in hidden.values()):
         return poses, unseen
     shape = BodyShape(poses.height_m, poses.bone_scales)
@@ -103,16 +104,33 @@ def settle_unseen(
     return _changed(poses, shape, frames, (before, after)), unseen
 
 
+def _seen(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp], hidden: dict[str, Array]) -> Array:
+    """How far (N, J) each joint is seen; ends of limbs that are out of the frame are not, whatever the network says."""
+    body, size = canonical_body(), (intrinsics.width, intrinsics.height)
+    seen = seen_joints(track.times_s[frames], track.keypoints_px[frames], track.visibility[frames], size)
+    for name, weight in hidden.items():
+        joint = body.joint_index(name)
+        ends = [end for end in range(len(body.parents)) if joint in _above(body, end)]
+        seen[:, ends] *= (1.0 - weight)[:, None]
+    return seen
+
+
+def _above(body: CanonicalBody, joint: int) -> list[int]:
+    """The joints that a joint hangs on."""
+    found: list[int] = []
+    while body.parents[joint] >= 0:
+        joint = int(body.parents[joint])
+        found.append(joint)
+    return found
+
+
 def _out_of_frame(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp]) -> dict[str, NDArray[np.bool_]]:
     """For each knee, ankle, elbow and wrist in which frames (N,) it is beyond the edge and not believed to be seen."""
     names = canonical_body().subsets["blazepose33"]
-    margin = _OUTSIDE * max(intrinsics.width, intrinsics.height)
-    size = np.array([intrinsics.width, intrinsics.height], np.float64)
     found = {}
     for name in (f"{side}_{end}" for side in ("left", "right") for _, end in (*_LEG, *_ARM)):
         place = names.index(name)
-        point = track.keypoints_px[frames, place]
-        outside = ((point < -margin) | (point > size + margin)).any(axis=-1) | ~np.isfinite(point).all(axis=-1)
+        outside = outside_image(track.keypoints_px[frames, place], (intrinsics.width, intrinsics.height))
         found[name] = outside & (np.nan_to_num(track.visibility[frames, place]) < _LEAST_VISIBILITY)
     return found
 

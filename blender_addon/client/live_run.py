@@ -39,6 +39,7 @@ class LiveRun:
         self.newest: wire.LiveFrame | None = None
         self.recording = bool(ticket.request.source and ticket.request.source.record)
         self.tick_s: list[float] = []
+        self.ticked_s = 0.0
         self.shown = 0
 
     @property

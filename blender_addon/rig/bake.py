@@ -254,9 +254,10 @@ def _check_action(armature: Any, options: BakeOptions) -> None:
 
 def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOptions) -> Iterable[Channel]:
     present = np.asarray(pose.present, dtype=bool)
-    at = frames[present]
     for bone, mode, wxyz in zip(pose.bone_names, pose.rotation_modes, pose.rotations_wxyz, strict=True):
-        prop, values = rotation_values(np.asarray(wxyz)[present], mode)
+        rows = present & pose.keyed.get(bone, present)
+        at = frames[rows]
+        prop, values = rotation_values(np.asarray(wxyz)[rows], mode)
         if bone in pose.still and len(at) > 1:
             yield Channel(bone_path(bone, prop), bone, at[[0, -1]], values[[0, -1]], options.interpolation)
             continue
@@ -265,10 +266,12 @@ def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOption
     scale = float(np.mean(np.abs(armature.matrix_world.to_scale()))) or 1.0
     smooth = options.interpolation == "BEZIER"
     for moved in pose.locations:
-        values = np.asarray(moved.location)[present]
+        rows = present & pose.keyed.get(moved.bone, present)
+        at, values = frames[rows], np.asarray(moved.location)[rows]
         bound = options.reduce_mm / scale
         curve = reduce_position_keys(at, values, bound, smooth) if bound > 0 else None
         yield _channel(bone_path(moved.bone, "location"), moved.bone, at, values, curve, options)
+    at = frames[present]
     for switch in pose.properties:
         ends = at[[0, -1]] if len(at) > 1 else at  # at the end too, so that keys in between do not switch it back
         values = np.full((len(ends), 1), switch.value)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 import pytest
+from face_rigs import face_mesh
 from retarget_rigs import family_armature, generate_rigify, import_character
 from rigs import canonical_armature
 
@@ -21,9 +23,12 @@ from blender_addon.retarget.clip_from_source import ARMATURE, SourceOptions, cli
 from blender_addon.retarget.map_files import rig_families
 from blender_addon.retarget.skeleton_map import SkeletonMap
 from blender_addon.rig.apply_clip import ApplyOptions, apply_clip
+from blender_addon.rig.armature_clips import playing_clip
 from blender_addon.rig.bake import BakeInto, BakeOptions
 from blender_addon.rig.read_armature import read_armature
 from blender_addon.rig.sample_armature import FrameSpan, own_actions, playing_span, sample_armature
+from tests.retarget.hand_motion import face_of, finger_directions, with_poses
+from tests.retarget.random_motion import walk_clip
 
 FPS = 30.0
 SAMPLE = read_clip(Path(__file__).resolve().parents[2] / "assets" / "sample_clip.npz")
@@ -297,3 +302,21 @@ def test_a_real_character_is_a_source(shared: Path, tmp_path: Path) -> None:
     frames = apply_clip(rig, SAMPLE, options()).frame_end
     truth = limb_directions(rig, map_of(rig), frames)
     assert worst_deg(clip_directions(used(rig))[:frames], truth) < 0.05
+
+
+def test_fingers_and_shape_keys_of_an_armature_come_along() -> None:
+    source = family_armature(next(family for family in rig_families() if family.family == "mixamo"), seed=3).armature
+    walk = walk_clip(steps=3)
+    frames = len(walk)
+    wave = 0.5 + 0.4 * np.sin(np.arange(frames) / 5.0)
+    face = face_of({"jawOpen": wave, "eyeBlinkLeft": 1.0 - wave}, frames)
+    clip = replace(with_poses(walk, ["flat", "fist", "point"]), face=face)
+    mesh = face_mesh(source, ["jawOpen", "eyeBlinkLeft", "mouthSmileLeft"])
+    apply_clip(source, clip, options(plant=False))
+    found = playing_clip(source, FPS).clip
+    assert found.hands is not None
+    angles = np.sum(finger_directions(found) * finger_directions(clip), axis=-1)
+    assert np.degrees(np.arccos(np.clip(angles, -1.0, 1.0))).max() < 0.5
+    assert found.face is not None
+    np.testing.assert_allclose(found.face.weights, face.weights, atol=1e-3)
+    assert mesh.data.shape_keys.key_blocks["jawOpen"].value >= 0.0

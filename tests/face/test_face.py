@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 
 from backend.face.expression import calibrated, region_settings, resting_weights, solve_face
-from backend.face.follow import FaceFollower, FaceTrack, load_face_networks, no_faces, roi_from_body, roi_from_landmarks
-from backend.face.points import MIXER_LANDMARKS, MIXER_ORDER, mixer_points
+from backend.face.follow import (
+    MIXER_LANDMARKS,
+    MIXER_ORDER,
+    FaceFollower,
+    FaceTrack,
+    load_face_networks,
+    mixer_points,
+    no_faces,
+    roi_from_body,
+    roi_from_landmarks,
+)
 from backend.networks import load_network
 from blender_addon.motion.face import FACE_WEIGHT_NAMES
 
