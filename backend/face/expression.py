@@ -30,6 +30,8 @@ _MOST_REST = 0.7
 _LEAST_CALIBRATION_S = 1.0
 _WHOLE_PX, _NO_PX = 60.0, 16.0  # between the outer corners of the eyes: full trust, and none
 _MOST_YAW = 0.75
+_WHOLE_TURN_PX, _NO_TURN_PX = 30.0, 10.0  # the same, for the head's direction
+_NARROWED = 0.7  # of the eyes' distance that is lost to the sight from the side
 _ENOUGH_PX = 120.0  # eyes further apart than this show nothing more
 # gain and dead zone by region, by the beginning of the weight's name
 _REGIONS: tuple[tuple[str, float, float], ...] = (
@@ -49,7 +51,8 @@ _REGIONS: tuple[tuple[str, float, float], ...] = (
 class FaceEvidence:
     """What one video says of a face over T frames: calibrated weights (T, 52), NaN where none was found; confidence
     (T,) 0..1; pixels (T,) between the eyes; rest (52,) what was taken off each raw weight; turn_wxyz (T, 4) the head in
-    the camera of the body's poses, NaN where it is not known.
+    the camera of the body's poses, NaN where it is not known, with its own turn_confidence (T,): a face that is turned
+    aside tells its direction well, and its expression badly.
     """
 
     weights: Array
@@ -57,6 +60,7 @@ class FaceEvidence:
     pixels: Array
     rest: Array
     turn_wxyz: Array
+    turn_confidence: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,10 @@ def seen_face(
     turns = np.full((len(found), 4), np.nan)
     if intrinsics is not None:
         turns[found] = _turns(track, found, intrinsics, from_body)
-    return FaceEvidence(np.where(found[:, None], weights, np.nan), confidence, track.eyes_px, rest, turns)
+    width = np.nan_to_num(track.eyes_px) / (1.0 - _NARROWED * np.abs(track.yaw))
+    sure = track.presence * np.clip((width - _NO_TURN_PX) / (_WHOLE_TURN_PX - _NO_TURN_PX), 0.0, 1.0)
+    sure = np.where(np.isfinite(turns).all(axis=1), sure, 0.0)
+    return FaceEvidence(np.where(found[:, None], weights, np.nan), confidence, track.eyes_px, rest, turns, sure)
 
 
 def _turns(track: FaceTrack, found: NDArray[np.bool_], intrinsics: Intrinsics, from_body: Array | None) -> Array:
@@ -116,6 +123,7 @@ def face_at(found: FaceEvidence, times_s: Array, at_s: Array) -> FaceEvidence:
         near.values(found.pixels),
         found.rest,
         near.turns(found.turn_wxyz),
+        near.values(found.turn_confidence, 0.0),
     )
 
 
@@ -141,16 +149,17 @@ def faces_together(views: Sequence[FaceEvidence], times_s: Array, shots: NDArray
         confidence,
         pixels,
         views[0].rest,
-        _turns_together(views, share),
+        *_turns_together(views),
     )
 
 
-def _turns_together(views: Sequence[FaceEvidence], share: Array) -> Array:
-    """The head's mean rotation (T, 4) of the views that know it, by their shares (V, T)."""
-    turns = np.stack([view.turn_wxyz for view in views])
-    placed = np.where(np.isfinite(turns).all(axis=-1), share, 0.0)
+def _turns_together(views: Sequence[FaceEvidence]) -> tuple[Array, Array]:
+    """The head's mean rotation (T, 4) of the views that know it, and how sure it is (T,)."""
+    turns, sure = np.stack([view.turn_wxyz for view in views]), np.stack([view.turn_confidence for view in views])
+    placed = np.where(np.isfinite(turns).all(axis=-1), np.square(sure), 0.0)
     mean = quaternion_mean(np.where(placed[..., None] > 0, turns, [1.0, 0.0, 0.0, 0.0]).swapaxes(0, 1), placed.T)
-    return np.where(placed.sum(axis=0)[:, None] > 0, mean, np.nan)
+    total = placed.sum(axis=0)
+    return np.where(total[:, None] > 0, mean, np.nan), (placed * sure).sum(axis=0) / np.maximum(total, 1e-12)
 
 
 def head_over_time(
@@ -159,7 +168,7 @@ def head_over_time(
     """The head's rotations (T, 4), averaged over neighbouring frames, and how much each is worth (T,), 0 to 1."""
     shots = np.searchsorted(np.asarray(cuts_s, dtype=np.float64), times_s, side="right")
     known = np.isfinite(found.turn_wxyz).all(axis=1) & there
-    confidence = np.where(known, found.confidence, 0.0)
+    confidence = np.where(known, found.turn_confidence, 0.0)
     turns = averaged_turns(times_s, shots, np.where(known[:, None], found.turn_wxyz, np.nan), confidence)
     return turns, fade(times_s, shots, confidence) * np.clip(2.0 * confidence, 0.0, 1.0)
 

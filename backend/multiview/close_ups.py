@@ -171,7 +171,8 @@ def _hands_at(found: HandEvidence, times_s: Array, at_s: Array) -> HandEvidence:
 
 def _face_at(found: FaceEvidence, times_s: Array, at_s: Array) -> FaceEvidence:
     """The expression at other times; the head's direction in the body's camera is not known."""
-    return replace(face_at(found, times_s, at_s), turn_wxyz=np.full((len(at_s), 4), np.nan))
+    unknown = np.full((len(at_s), 4), np.nan)
+    return replace(face_at(found, times_s, at_s), turn_wxyz=unknown, turn_confidence=np.zeros(len(at_s)))
 
 
 def _known(one: WatchedCloseUp, first: SolveRequest) -> Offset | None:

@@ -39,7 +39,7 @@ def performance(seed: int, times_s: np.ndarray, noise: float, hands: bool = True
     rng, frames = np.random.default_rng(seed + 100), len(times_s)
     turns = rotvec_to_quaternion(0.6 * wander(seed + 1, times_s, 3))
     weights = wander(seed, times_s, 52) + rng.normal(0, noise, (frames, 52))
-    seen = FaceEvidence(weights, np.full(frames, 0.9), np.full(frames, 80.0), np.zeros(52), turns)
+    seen = FaceEvidence(weights, np.full(frames, 0.9), np.full(frames, 80.0), np.zeros(52), turns, np.full(frames, 0.9))
     fingers = no_hands(frames)
     for side in (0, 1):
         fingers.angles[:, side] = wander(seed + 2 + side, times_s, ANGLES) + rng.normal(0, noise, (frames, ANGLES))
