@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -200,6 +200,10 @@ class _Job:
     progress: ProgressCallback
 
 
+AddDetails = Callable[[Sequence[PersonTrack], Sequence[Details]], tuple[Details, ...]]
+"""Takes the people who are solved with their details, and gives these with more."""
+
+
 def watch_details(
     watched: WatchedVideo,
     models: SolveModels,
@@ -224,13 +228,17 @@ def solve_watched(
     tracks: Sequence[PersonTrack],
     clock: StageClock,
     control: tuple[ProgressCallback, CancelToken],
+    add_details: AddDetails | None = None,
 ) -> tuple[MotionClip, ...]:
-    """Clips of some of the people of a video that was watched; `control` as in `watch_video`."""
+    """Clips of some of the people of a video that was watched; `control` as in `watch_video`. `add_details` gives the
+    people's details with what other videos show.
+    """
     job = _Job(watched.request, watched.reader, watched.tracked, watched.intrinsics, models, clock, control[0])
     with clock.stage("camera"):
         job = replace(job, tracked=_followed(job.reader, job.tracked, job.intrinsics))
     with clock.stage("details"):
         details = watch_details(watched, models, tracks, control)
+        details = details if add_details is None else add_details(tracks, details)
     return _solve_tracks(job, tracks, details)
 
 
