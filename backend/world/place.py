@@ -215,10 +215,16 @@ def _warnings(
     if doubt is not None:
         found.append(doubt)
     if options.camera_turns:
-        text = "The camera moves; its turns and zoom were followed. Where it also travels, the path will drift"
+        text = (
+            "The camera moves; only its turns and zoom could be followed. Where it also travels, the path through the "
+            "world drifts with it"
+        )
         found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     elif options.camera_moves:
-        text = "The camera moves; Marionet takes it as still, so the path through the world will drift"
+        text = (
+            "The camera travels; Marionet takes it as still, so the path through the world drifts with it. A camera on "
+            "a tripod, or one that only turns and zooms on one spot, gives a path that holds"
+        )
         found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     if not scene.seen.weights.any():
         found.append(ClipWarning(WarningCode.NOT_PLACED, "No keypoint was seen well enough to place the person"))
