@@ -16,11 +16,14 @@ import numpy as np
 from backend.errors import BadInputError
 from backend.multiview.clip_header import clip_cameras, take_header
 from backend.multiview.find_take import FoundTake, find_take
+from backend.multiview.guard import solve_guarded
+from backend.multiview.identities import with_people_told_apart
 from backend.multiview.joint_poses import JointOptions
 from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
-from backend.multiview.take_person import clip_of, solve_in_views
+from backend.multiview.take_person import clip_of
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.multiview.types import (
+    CameraView,
     PersonInViews,
     Take,
     TakeSetup,
@@ -88,7 +91,10 @@ def solve_watched_take(
     """The clips of a take whose videos were all watched, with cameras as `open_take` gives them."""
     with clock.stage("take"):
         views = [camera_view(one, models, progress, place) for place, one in enumerate(watched)]
-        found = find_take(views, known_beforehand(request, views), source=camera_source(request))
+        known = known_beforehand(request, views)
+        apart = with_people_told_apart(views, known)
+        watched = [_with_tracks(one, view) for one, view in zip(watched, apart, strict=True)]
+        found = find_take(apart, known, source=camera_source(request))
     for excluded in found.take.excluded:
         log.warning("%s", excluded.text)
     if len(found.take.used) < 2:
@@ -97,7 +103,14 @@ def solve_watched_take(
             raise BadInputError(f"No video can be used: {texts}", "Record with cameras that stand still")
         only = _alone(request, watched[found.take.used[0]], models, clock, progress)
         return _finish(request, replace(only, found=found), watched, models, clock)
-    return _finish(request, _together(request, found, watched, models, clock, progress), watched, models, clock)
+    return _finish(
+        request, _together(request, found, watched, apart, models, (clock, progress)), watched, models, clock
+    )
+
+
+def _with_tracks(watched: WatchedVideo, view: CameraView) -> WatchedVideo:
+    """The video with the tracks of the view."""
+    return replace(watched, tracked=replace(watched.tracked, tracks=view.tracks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +135,11 @@ def _together(
     request: TakeRequest,
     found: FoundTake,
     watched: Sequence[WatchedVideo],
+    apart: Sequence[CameraView],
     models: SolveModels,
-    clock: StageClock,
-    progress: ProgressCallback,
+    control: tuple[StageClock, ProgressCallback],
 ) -> _Solved:
-    take = found.take
+    take, (clock, progress) = found.take, control
     reference = take.used[0]
     base = watched[reference]
     people = _people(request, take, base)
@@ -140,7 +153,7 @@ def _together(
     for number, person in enumerate(people):
         progress(Progress("poses", number, len(people)))
         with clock.stage("poses"):
-            solved = solve_in_views(models.poses, take, person, tracked, (JointOptions(poses), options))
+            solved, told = solve_guarded(models.poses, take, person, (tracked, apart), (JointOptions(poses), options))
         with clock.stage("smooth"):
             if options.world_from_camera is None:  # everybody stands in the first person's world
                 options = replace(
@@ -150,6 +163,7 @@ def _together(
             camera = take.cameras[reference]
             assert camera is not None
             header = take_header(base, models, take, number, solved)
+            header = replace(header, warnings=(*header.warnings, *told))
             clip = smooth_clip(
                 clip_of(solved, base.tracked, camera.intrinsics, header), PRESETS[base.request.smoothing]
             )
