@@ -12,7 +12,9 @@ from typing import Any
 
 import bpy
 from gui_hands import OUTPUT, call, note, pause, require, screenshot, state, until
-from gui_mouse import click_button, clicks
+from gui_mouse import click_button, clicks, region_of, scroll
+
+_PAGES_TO_BAKE = 10
 
 VIDEOS = [Path(path) for path in os.environ.get("MARIONET_GUI_TAKE", "").split(os.pathsep) if path]
 
@@ -68,6 +70,10 @@ def character_over_every_video() -> Iterator[None]:
     """Bake, make the cameras, look through each of them at the same frame; one undo takes them all back."""
     scene = bpy.context.scene
     scene.marionet.retarget.placement = "WORLD"
+    window, _area, region = region_of("UI")
+    for _ in range(_PAGES_TO_BAKE):
+        yield from scroll(window, region, down=True)
+    screenshot("t4_cameras_of_clip")
     yield from click_button("marionet.bake(")
     yield from until(lambda: state().bake_report is not None, "the bake")
     note("clicks after the drop of the videos", count=len(clicks.names), clicks=list(clicks.names))

@@ -13,7 +13,7 @@ from ...motion.clip import MotionClip
 from ...session import session_state
 from ...session.clip_videos import file_name, videos_of
 from ...session.take_cameras import take_camera_rows
-from ...session.take_videos import video_faults
+from ...session.take_videos import video_faults, why_no_take
 from ..panel_words import in_panel_words
 from .sidebar import wrapped
 
@@ -85,6 +85,9 @@ def draw_videos(layout: UILayout, context: Context, capture: Any) -> None:
     if 0 <= capture.more_index < len(capture.more_videos):
         _draw_video(layout, context, capture.more_videos[capture.more_index])
     _draw_setup(layout, capture)
+    reason = "" if any(faults) else why_no_take(capture)
+    if reason:
+        wrapped(layout, context, reason, "ERROR")
     link = session_state.STATE.link
     if link is not None and link.status.state == "open" and CAPABILITY not in link.status.capabilities:
         text = "This backend cannot solve several cameras together: update it, or capture one video"
