@@ -12,9 +12,7 @@ from typing import Any
 
 import bpy
 from gui_hands import OUTPUT, call, note, pause, require, screenshot, state, until
-from gui_mouse import click_button, clicks, region_of, scroll
-
-_PAGES_TO_BAKE = 10
+from gui_mouse import click_button, clicks, find_button
 
 VIDEOS = [Path(path) for path in os.environ.get("MARIONET_GUI_TAKE", "").split(os.pathsep) if path]
 
@@ -70,10 +68,6 @@ def character_over_every_video() -> Iterator[None]:
     """Bake, make the cameras, look through each of them at the same frame; one undo takes them all back."""
     scene = bpy.context.scene
     scene.marionet.retarget.placement = "WORLD"
-    window, _area, region = region_of("UI")
-    for _ in range(_PAGES_TO_BAKE):
-        yield from scroll(window, region, down=True)
-    screenshot("t4_cameras_of_clip")
     yield from click_button("marionet.bake(")
     yield from until(lambda: state().bake_report is not None, "the bake")
     note("clicks after the drop of the videos", count=len(clicks.names), clicks=list(clicks.names))
@@ -84,6 +78,9 @@ def character_over_every_video() -> Iterator[None]:
     require(len(bpy.context.scene.marionet.take_cameras) == 0, "one undo did not take the cameras back")
     call(bpy.ops.ed.redo)
     require(len(bpy.context.scene.marionet.take_cameras) == made, "redo did not bring the cameras back")
+    yield from find_button("marionet.look_through")
+    yield from pause(2)
+    screenshot("t5_cameras_of_clip")
     if state().overlay is None:
         call(bpy.ops.marionet.toggle_skeleton)
     numbers = [row.number for row in bpy.context.scene.marionet.take_cameras]
