@@ -14,6 +14,7 @@ import numpy as np
 
 from backend.errors import NoPersonError
 from backend.files import write_whole
+from backend.keypoint_layouts import BLAZEPOSE, HUMAN36M
 from backend.live.smoothing import SmoothPose
 from backend.types import Array
 from backend.world import seen_joints
@@ -28,9 +29,9 @@ ROW: Final = np.dtype(
         ("time_s", "<f8"),
         ("rotations", "<f4", (_JOINTS, 4)),
         ("root", "<f4", (3,)),
-        ("joints", "<f4", (17, 3)),
-        ("keypoints", "<f4", (33, 2)),
-        ("seen", "<f4", (33,)),
+        ("joints", "<f4", (HUMAN36M.count, 3)),
+        ("keypoints", "<f4", (BLAZEPOSE.count, 2)),
+        ("seen", "<f4", (BLAZEPOSE.count,)),
         ("figures", "<f4", (4,)),  # confidence, score, margin, lift
     ]
 )

@@ -13,19 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import BadInputError
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.networks import Network
 from backend.people.left_right import PAIRS
 from backend.people.region import Roi, cut, roi_from_alignment
 from backend.types import Array, Image
 
-LANDMARKS = 33
-HIP_CENTRE, ALIGNMENT = 33, 34
+LANDMARKS = BLAZEPOSE.count
+HIP_CENTRE, ALIGNMENT = LANDMARKS, LANDMARKS + 1
 ALL_LANDMARKS = 39
 LANDMARK_OUTPUTS = ("landmarks", "presence", "heatmaps", "world")
 _WINDOW = 7  # heatmap cells, and the least peak that refines: MediaPipe's values
 _LEAST_PEAK = 0.5
 _CELL_PX = 4
-_BODY = [0, *range(11, 33)]
+_BODY = [0, *range(11, LANDMARKS)]
 _HEAD_AND_SHOULDERS = [*range(13)]
 # what a head with shoulders, all of it surely seen, counts of a whole body
 _HEAD_COUNTS = 0.4
