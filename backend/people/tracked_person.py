@@ -55,10 +55,10 @@ class MotionFilter:
         moved = self._place.copy()
         moved[:2] += shift_px
         surprise = moved - expected
-        guess = _vector(roi) - moved
+        guess = np.asarray(_vector(roi) - moved, np.float64)
         guess[2] += _WIDER
         guess[3] = (guess[3] + math.pi) % (2 * math.pi) - math.pi
-        pull = _FOLLOW_GUESS * guess
+        pull = np.asarray(_FOLLOW_GUESS * guess, np.float64)
         pull[2] = max(pull[2], _GROW * guess[2])
         self._place = expected + _FOLLOW * surprise + pull
         self._speed = self._speed + _FOLLOW_SPEED * surprise

@@ -200,8 +200,9 @@ def _upright_turns(
     if legs.any() and np.linalg.norm(ahead) >= 0.2:  # a camera that looks straight down sees nothing of a lean
         ahead = ahead / np.linalg.norm(ahead)
         trunk = posed.positions_m[:, body.joint_index("neck")] - posed.positions_m[:, 0]
-        along = _steady_lean(times_s, trunk @ ahead, trunk @ up)
-        across = _steady_lean(times_s, trunk @ np.cross(ahead, up), trunk @ up)
+        upwards = np.asarray(trunk @ up, np.float64)
+        along = _steady_lean(times_s, np.asarray(trunk @ ahead, np.float64), upwards)
+        across = _steady_lean(times_s, np.asarray(trunk @ np.cross(ahead, up), np.float64), upwards)
         off = (legs - hips) * (along - _less(along, *_LEGLESS_LEAN)) + hips * (along - _less(along, *_HIPLESS_LEAN))
         # turning about up x way by a positive angle leads `up` towards it
         turn -= off[:, None] * np.cross(up, ahead)
