@@ -17,9 +17,9 @@ from backend.embedding.keypoints import HIPS
 from backend.multiview.types import CameraView
 from backend.types import PersonTrack, PoseTrack
 
-# people nearer than this, in heights of the larger one, may be confused; a longer meeting is a fragment of its own
+# people nearer than this, in heights of the larger one, may be confused; a longer meeting is cut into pieces
 _NEAR = 0.35
-_LONG_MEETING_S = 0.7
+_PIECE_S = 0.6
 _GAP_S = 0.12
 _LEAST_S = 0.25
 
@@ -47,9 +47,10 @@ def fragments_of(view: CameraView, place: int) -> list[Fragment]:
     for first in range(len(view.tracks)):
         for second in range(first + 1, len(view.tracks)):
             for begin_s, end_s in _meetings(view.tracks[first], view.tracks[second]):
-                both = [begin_s, end_s] if end_s - begin_s > _LONG_MEETING_S else [(begin_s + end_s) / 2]
-                cuts[first] += both
-                cuts[second] += both
+                pieces = int(np.ceil((end_s - begin_s) / _PIECE_S))
+                both = np.linspace(begin_s, end_s, pieces + 1) if pieces > 1 else [(begin_s + end_s) / 2]
+                cuts[first] += [float(cut) for cut in both]
+                cuts[second] += [float(cut) for cut in both]
     found = []
     for track, own in enumerate(cuts):
         found += _cut(view.tracks[track], place, track, sorted(own), len(view.tracks) > 1)
