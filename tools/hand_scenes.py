@@ -167,6 +167,20 @@ def random_angles(random: np.random.Generator) -> Array:
     return np.clip(angles, LOW, HIGH)
 
 
+def between_keys(keys: list[tuple[Array, Array]], frames: int) -> list[tuple[Array, Array, str]]:
+    """Poses with fingers of `frames` frames that go from key to key, slowly at each."""
+    poses = []
+    for frame in range(frames):
+        place = frame / frames * (len(keys) - 1)
+        first, share = int(place), place - int(place)
+        share = share * share * (3 - 2 * share)
+        (pose, hands), (next_pose, next_hands) = keys[first], keys[first + 1]
+        mixed = pose * (1 - share) + next_pose * np.sign((pose * next_pose).sum(-1, keepdims=True)) * share
+        mixed /= np.linalg.norm(mixed, axis=-1, keepdims=True)
+        poses.append((mixed, hands * (1 - share) + next_hands * share, ""))
+    return poses
+
+
 def drawn_shots(studio: Studio, images: int, gestures: bool) -> list[Shot]:
     """Random hands, or gestures with some jitter before the camera, of ever new people."""
     random, shots = studio.random, list[Shot]()

@@ -34,7 +34,7 @@ from blender_addon.motion.rotations import (
     quaternion_between,
     quaternion_multiply,
 )
-from tools.hand_scenes import GESTURES, IMAGE_PX, Shot, Studio, drawn_shots, random_angles, random_pose
+from tools.hand_scenes import GESTURES, IMAGE_PX, Shot, Studio, between_keys, drawn_shots, random_angles, random_pose
 
 _NOISE_M = 0.01
 
@@ -151,15 +151,7 @@ def video_report(size_px: float, studio: Studio, frames: int) -> str:
     random = studio.random
     keys = [(random_pose(random, True), random_angles(random)) for _ in range(6)]
     keys = [(pose, np.stack([fingers, random_angles(random)])) for pose, fingers in keys]
-    poses = []
-    for frame in range(frames):
-        place = frame / frames * (len(keys) - 1)
-        first, share = int(place), place - int(place)
-        share = share * share * (3 - 2 * share)
-        (pose, hands), (next_pose, next_hands) = keys[first], keys[first + 1]
-        mixed = pose * (1 - share) + next_pose * np.sign((pose * next_pose).sum(-1, keepdims=True)) * share
-        mixed /= np.linalg.norm(mixed, axis=-1, keepdims=True)
-        poses.append((mixed, hands * (1 - share) + next_hands * share, ""))
+    poses = between_keys(keys, frames)
     shots = studio.shots(studio.person(), poses, 0.2)
     with tempfile.TemporaryDirectory() as scratch:
         video = Path(scratch) / "hands.mp4"

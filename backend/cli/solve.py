@@ -37,6 +37,8 @@ examples:
       go on where an interrupted run stopped
   marionet solve left.mp4 right.mp4 -o take.npz --save-setup room.json
       two phones, one performance: clocks and cameras are found; --setup room.json for the next take
+  marionet solve body.mp4 --close-up face.mp4 -o take.npz
+      expression from a second camera that shows the face alone
   marionet solve dance.mp4 -o dance.npz --bank bank1m.safetensors
       with a larger bank; --towers trained/towers.safetensors with towers of your own
 
@@ -110,9 +112,10 @@ def run(args: argparse.Namespace) -> int:
     """Solve, write, and look. Returns 0, or 130 when stopped early with a clip of what was done."""
     if args.no_preview and not args.json:
         raise BadInputError("--no-preview leaves out events of --json, which is not given", "Leave it out")
-    if len(args.video) > 1:
+    if len(args.video) == 1:
+        refuse_take_options(args)
+    if len(args.video) > 1 or args.close_up:
         return run_take(args, [_request(args, video) for video in args.video])
-    refuse_take_options(args)
     (args.video,) = args.video
     request = _request(args, args.video)
     check_images(args.video, ((args.overlay, VIDEOS), (args.sheet, SHEETS), (args.plot, PLOTS)), args.output)

@@ -13,7 +13,7 @@ from backend.cli.output import Terminal, cancel_on_interrupt, clock_text
 from backend.errors import BadInputError, Cancelled
 from backend.multiview.setup_file import read_setup, write_setup
 from backend.multiview.solve_take import solve_take
-from backend.multiview.take_request import TakeRequest, TakeResult, parse_offsets
+from backend.multiview.take_request import TakeRequest, TakeResult, parse_close_ups, parse_offsets
 from backend.multiview.view_clips import clips_in_view
 from backend.solving.outputs import check_apart, check_ending, check_writable
 from backend.solving.request import ChunkCallback, SolvedChunk, SolveRequest, SolveResult
@@ -26,6 +26,21 @@ _ONLY_TAKES = (("offset", "--offset"), ("setup", "--setup"), ("save_setup", "--s
 def add_take(group: argparse._ArgumentGroup) -> None:
     """The options of a take with several videos."""
     add_known(group)
+    group.add_argument(
+        "--close-up",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="VIDEO",
+        help="a video of the face or the hands alone, for expression and fingers; repeat it for more",
+    )
+    group.add_argument(
+        "--close-up-offset",
+        action="append",
+        default=[],
+        metavar="S,...",
+        help="seconds by which each close-up begins later than the first video (? to find it)",
+    )
     group.add_argument("--save-setup", type=Path, metavar="JSON", help="keep the cameras for the next take")
 
 
@@ -79,7 +94,8 @@ def _request(args: argparse.Namespace, videos: Sequence[SolveRequest]) -> TakeRe
         videos = [videos[0], *(replace(video, gravity_camera=None) for video in videos[1:])]
     setup = None if args.setup is None else read_setup(args.setup)
     offsets = parse_offsets(args.offset, len(videos))
-    return TakeRequest(tuple(videos), args.output, offsets, args.calibration, setup)
+    close_ups = parse_close_ups(args.close_up, args.close_up_offset)
+    return TakeRequest(tuple(videos), args.output, offsets, args.calibration, setup, close_ups=close_ups)
 
 
 def _overlays(overlay: Path | None, count: int) -> tuple[Path, ...]:
@@ -97,7 +113,7 @@ def _check_outputs(args: argparse.Namespace, overlays: Sequence[Path]) -> None:
     for path, endings in named:
         check_ending(path, endings)
         check_writable(path)
-    for video in args.video:
+    for video in (*args.video, *args.close_up):
         check_apart(video, [args.output, *(path for path, _ in named)])
 
 

@@ -10,10 +10,12 @@ from backend.face.expression import (
     face_at,
     face_over_time,
     faces_together,
+    head_over_time,
     seen_face,
     solve_face,
 )
 from backend.face.follow import FaceFollower, FaceNetworks, FaceTrack, load_face_networks
+from backend.face.head import with_head
 
 __all__ = [
     "CloseUpFace",
@@ -25,7 +27,9 @@ __all__ = [
     "face_at",
     "face_over_time",
     "faces_together",
+    "head_over_time",
     "load_face_networks",
     "seen_face",
     "solve_face",
+    "with_head",
 ]

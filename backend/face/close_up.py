@@ -6,6 +6,7 @@ May import numpy, `backend.networks`, `backend.people`, `backend.types` and its 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,14 +15,16 @@ from backend.face.follow import (
     FaceNetworks,
     FaceTrack,
     FoundFace,
+    MeasuredFace,
     find_faces,
+    keep_face,
     landmarks_on_crop,
     measured_face,
+    no_faces,
     roi_from_landmarks,
 )
 from backend.people.region import Roi
-from backend.types import Array, Image
-from blender_addon.motion.face import FACE_WEIGHT_NAMES
+from backend.types import Image
 
 _SEARCH_INTERVAL_S = 0.25
 _FARTHEST_STEP = 0.5  # of its size that a face moves between two frames
@@ -36,7 +39,7 @@ class CloseUpFace:
         self._last: FoundFace | None = None
         self._size_px = 0.0
         self._searched_s = -math.inf
-        self._rows: list[tuple[Array, float, float, float]] = []
+        self._rows: list[MeasuredFace | None] = []
         self._searches = 0
 
     def cut(self) -> None:
@@ -53,16 +56,18 @@ class CloseUpFace:
             self._searched_s = time_s
             face = self._searched(image)
         if face is None:
-            self._rows.append((np.full(len(FACE_WEIGHT_NAMES), np.nan), 0.0, math.nan, 0.0))
+            self._rows.append(None)
             return
         self._last, self._size_px = face, _size(face)
         self._rows.append(measured_face(face, self._networks.weights))
 
     def track(self) -> FaceTrack:
         """What was seen so far."""
-        weights = np.array([row[0] for row in self._rows], np.float64).reshape(-1, len(FACE_WEIGHT_NAMES))
-        presence, eyes, yaw = (np.array([row[column] for row in self._rows], np.float64) for column in (1, 2, 3))
-        return FaceTrack(weights, presence, eyes, yaw, self._searches)
+        track = replace(no_faces(len(self._rows)), searches=self._searches)
+        for row, face in enumerate(self._rows):
+            if face is not None:
+                keep_face(track, row, face)
+        return track
 
     def _searched(self, image: Image) -> FoundFace | None:
         """The largest face of the frame, or the one of the size that the person's had."""

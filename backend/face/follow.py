@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.face.head import head_turn
 from backend.hands.crops import pixels_per_metre
 from backend.hands.palms import anchor_centres
 from backend.keypoint_layouts import FACE
@@ -69,7 +70,8 @@ _FARTHEST_M = 0.12
 _LEAST_VISIBILITY = 0.3
 _SEARCH_INTERVAL_S = 0.5
 _DETECTOR_SIDE, _LEAST_SCORE = 128, 0.5
-_KEPT = ("weights", "presence", "eyes_px", "yaw")
+KEPT = ("weights", "presence", "eyes_px", "yaw", "turn_wxyz", "middle_px")
+"""What a track holds for each frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +89,62 @@ class FaceTrack:
 
     weights (T, 52) as the network gives them, in ARKit's order, NaN where no face was found; presence (T,) 0..1;
     eyes_px (T,) between the outer corners; yaw (T,) -1..1, how far the nose stands off the middle; searches: how often
-    the detector ran.
+    the detector ran. turn_wxyz (T, 4): the head in a camera that looks straight at it, and middle_px (T, 2) where it is
+    in the frame.
     """
 
     weights: Array
     presence: Array
     eyes_px: Array
     yaw: Array
+    turn_wxyz: Array
+    middle_px: Array
     searches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFace:
-    """A face in one frame: landmarks_px (478, 2), presence 0..1."""
+    """A face in one frame: landmarks_px (478, 2), presence 0..1, and depth_px (478,) away from the camera."""
 
     landmarks_px: Array
     presence: float
+    depth_px: Array
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredFace:
+    """What is kept of a face in one frame: see `FaceTrack`."""
+
+    weights: Array
+    presence: float
+    eyes_px: float
+    yaw: float
+    turn_wxyz: Array
+    middle_px: Array
+
+
+def no_faces(frames: int) -> FaceTrack:
+    """The track of a face that is seen nowhere."""
+    return FaceTrack(
+        np.full((frames, len(FACE_WEIGHT_NAMES)), np.nan),
+        np.zeros(frames),
+        np.full(frames, np.nan),
+        np.zeros(frames),
+        np.full((frames, 4), np.nan),
+        np.full((frames, 2), np.nan),
+    )
+
+
+def face_track(arrays: Mapping[str, Array]) -> FaceTrack:
+    """A track of the arrays of `KEPT`."""
+    weights, presence, eyes, yaw, turns, middle = (arrays[name] for name in KEPT)
+    return FaceTrack(weights, presence, eyes, yaw, turns, middle)
+
+
+def keep_face(track: FaceTrack, row: int, face: MeasuredFace) -> None:
+    """Write a frame's face into the track, in place."""
+    for name in KEPT:
+        getattr(track, name)[row] = getattr(face, name)
 
 
 def load_face_networks(device: str = "cpu", threads: int = 2) -> FaceNetworks:
@@ -118,10 +160,7 @@ class FaceFollower:
 
     def __init__(self, networks: FaceNetworks, frames: int) -> None:
         self._networks = networks
-        blank = np.full(frames, np.nan)
-        self._track = FaceTrack(
-            np.full((frames, len(FACE_WEIGHT_NAMES)), np.nan), np.zeros(frames), blank, np.zeros(frames)
-        )
+        self._track = no_faces(frames)
         self._last: FoundFace | None = None
         self._searched_s = -math.inf
         self._searches = 0
@@ -154,14 +193,13 @@ class FaceFollower:
 
     def track(self) -> FaceTrack:
         """What was seen so far."""
-        kept = self._track
-        return FaceTrack(kept.weights, kept.presence, kept.eyes_px, kept.yaw, self._searches)
+        return replace(self._track, searches=self._searches)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Everything that later frames depend on, to go on from with `restore`."""
         last, kept = self._last, self._track
         return {
-            **{name: getattr(kept, name).copy() for name in _KEPT},
+            **{name: getattr(kept, name).copy() for name in KEPT},
             "last": np.full((LANDMARKS, 2), np.nan) if last is None else last.landmarks_px,
             "last_presence": np.array(-1.0 if last is None else last.presence),
             "searched_s": np.array(self._searched_s),
@@ -170,18 +208,17 @@ class FaceFollower:
 
     def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on from where `state` was taken."""
-        for name in _KEPT:
+        for name in KEPT:
             getattr(self._track, name)[:] = arrays[name]
         presence = float(arrays["last_presence"])
-        self._last = None if presence < 0 else FoundFace(arrays["last"].astype(np.float64), presence)
+        self._last = (
+            None if presence < 0 else FoundFace(arrays["last"].astype(np.float64), presence, np.zeros(LANDMARKS))
+        )
         self._searched_s = float(arrays["searched_s"])
         self._searches = int(arrays["searches"])
 
     def _keep(self, row: int, face: FoundFace) -> None:
-        kept = self._track
-        kept.weights[row], kept.presence[row], kept.eyes_px[row], kept.yaw[row] = measured_face(
-            face, self._networks.weights
-        )
+        keep_face(self._track, row, measured_face(face, self._networks.weights))
 
     def _fitting(self, image: Image, roi: Roi, nose: Array, scale: float) -> FoundFace | None:
         """The face in a region, unless there is none, or not at this person's nose."""
@@ -204,25 +241,28 @@ class FaceFollower:
         return self._fitting(image, nearest, nose, scale)
 
 
-def measured_face(face: FoundFace, network: Network) -> tuple[Array, float, float, float]:
-    """Raw weights (52,), presence, px between the outer corners of the eyes, and yaw, as in `FaceTrack`."""
+def measured_face(face: FoundFace, network: Network) -> MeasuredFace:
+    """Raw weights, size and direction of a face."""
     points = face.landmarks_px
     raw = network.run(mixer_points(points[None]))["weights"][0]
     across = points[_LEFT_EYE] - points[_RIGHT_EYE]
     span = max(float(np.linalg.norm(across)), 1e-6)
     middle = (points[_LEFT_EYE] + points[_RIGHT_EYE]) / 2.0
     yaw = float(np.clip((points[1] - middle) @ across / span**2 * 2.0, -1.0, 1.0))
-    return np.where(MIXER_ORDER >= 0, raw[MIXER_ORDER], 0.0), face.presence, span, yaw
+    weights = np.where(MIXER_ORDER >= 0, raw[MIXER_ORDER], 0.0)
+    turn = head_turn(np.concatenate([points, face.depth_px[:, None]], axis=1))
+    return MeasuredFace(weights, face.presence, span, yaw, turn, middle)
 
 
 def landmarks_on_crop(image: Image, roi: Roi, network: Network) -> FoundFace:
     """Landmarks of the face in a region."""
     side = network.input_size
     outputs = network.run(cut(image, roi, side)[None])
-    crop = outputs["landmarks"].reshape(LANDMARKS, 3)[:, :2].astype(np.float64)
+    points = outputs["landmarks"].reshape(LANDMARKS, 3).astype(np.float64)
     matrix = roi.frame_from_crop(side)
     logit = float(outputs["presence"].reshape(-1)[0])
-    return FoundFace(crop @ matrix[:, :2].T + matrix[:, 2], 0.5 + 0.5 * math.tanh(0.5 * logit))
+    flat = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    return FoundFace(flat, 0.5 + 0.5 * math.tanh(0.5 * logit), points[:, 2] * roi.size_px / side)
 
 
 def roi_from_body(keypoints_px: Array, scale: float) -> Roi:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from backend.hands.evidence import HandEvidence, forearms, seen_hands
 from backend.hands.follow import HandTrack
 from backend.hands.model import RELAXED, hand_rotations
-from backend.hands.over_time import LEAST_CONFIDENCE, SIGMA_S, averaged, fade
+from backend.hands.over_time import LEAST_CONFIDENCE, averaged, averaged_turns, fade
 from backend.networks import Network
 from backend.types import Array, Intrinsics, PoseTrack
 from blender_addon.motion.body import canonical_body, forward_kinematics
@@ -22,7 +22,6 @@ from blender_addon.motion.gaps import Gap, fill_positions, fill_rotations, filla
 from blender_addon.motion.hands import HAND_SIDES, HandMotion
 from blender_addon.motion.rotations import (
     quaternion_conjugate,
-    quaternion_mean,
     quaternion_multiply,
     quaternion_slerp,
     quaternion_to_rotvec,
@@ -81,7 +80,7 @@ def hands_over_time(
         for sure in (confidence, turned):
             sure[:, side] = _steady(times_s, shots, sure[:, side])
         angles[:, side] = _blurred(times_s, shots, angles[:, side], confidence[:, side])
-        wrists[:, side] = _blurred_turns(times_s, shots, wrists[:, side], turned[:, side])
+        wrists[:, side] = averaged_turns(times_s, shots, wrists[:, side], turned[:, side])
     weight, weight_of_turn = (
         np.stack([fade(times_s, shots, sure[:, side]) for side in (0, 1)], axis=1) for sure in (confidence, turned)
     )
@@ -167,19 +166,6 @@ def _blurred(times_s: Array, shots: NDArray[np.intp], values: Array, confidence:
     known = np.isfinite(values).all(axis=1)
     mean = averaged(times_s, shots, np.nan_to_num(values), np.where(known, confidence + 1e-3, 0.0))
     out[known] = mean[known]
-    return out
-
-
-def _blurred_turns(times_s: Array, shots: NDArray[np.intp], wxyz: Array, confidence: Array) -> Array:
-    """Rotations (T, 4) averaged over neighbouring frames by confidence."""
-    out = wxyz.copy()
-    known = np.isfinite(wxyz).all(axis=1)
-    for row in np.flatnonzero(known):
-        low, high = np.searchsorted(times_s, [times_s[row] - 3 * SIGMA_S, times_s[row] + 3 * SIGMA_S])
-        near = np.arange(low, high)
-        near = near[known[near] & (shots[near] == shots[row])]
-        weights = np.exp(-0.5 * ((times_s[near] - times_s[row]) / SIGMA_S) ** 2) * (confidence[near] + 1e-3)
-        out[row] = quaternion_mean(wxyz[near], weights)
     return out
 
 

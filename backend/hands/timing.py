@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from backend.types import Array
 from blender_addon.motion.rotations import quaternion_slerp
 
-# frames further apart than this are not interpolated between; a frame this near is taken as it is
-_LONGEST_GAP_S = 0.12
+# frames further apart than this (or than a frame and a half) are not interpolated between; a frame this near is taken
+# as it is
+_LONGEST_GAP_S, _LONGEST_GAP_FRAMES = 0.12, 1.5
 _SAME_S = 0.02
 
 
@@ -55,5 +56,11 @@ def between(times_s: Array, found: NDArray[np.bool_], at_s: Array) -> Between:
     share = np.clip((at_s - own_s[before]) / np.maximum(span, 1e-9), 0.0, 1.0)
     nearest_s = np.minimum(np.abs(at_s - own_s[before]), np.abs(at_s - own_s[after]))
     inside = (at_s >= own_s[0] - _SAME_S) & (at_s <= own_s[-1] + _SAME_S)
-    known = inside & ((span <= _LONGEST_GAP_S) | (nearest_s < _SAME_S))
+    known = inside & ((span <= longest_gap_s(times_s)) | (nearest_s < _SAME_S))
     return Between(rows[before], rows[after], share, known)
+
+
+def longest_gap_s(times_s: Array) -> float:
+    """How far apart two of the frames at `times_s` (N,) may lie for what is between them to be known."""
+    usual_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
+    return max(_LONGEST_GAP_S, _LONGEST_GAP_FRAMES * usual_s)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from backend.camera import CameraOptions, choose_intrinsics
-from backend.face import face_at
+from backend.face import FaceEvidence, face_at
 from backend.hands import HandEvidence, between
 from backend.multiview.detail_motion import DetailMotion, best_match, detail_motion, is_convincing
 from backend.multiview.recorded_clocks import recorded_offsets
@@ -21,7 +21,7 @@ from backend.multiview.synchronise import ClockMatch
 from backend.multiview.take_request import CloseUp
 from backend.multiview.types import Offset, OffsetSource
 from backend.pipeline import SolveModels
-from backend.solving.checkpoint import TRACKED, open_checkpoint
+from backend.solving.checkpoint import TRACKED, Checkpoint, open_checkpoint
 from backend.solving.close_up_pass import SeenCloseUp, watch_close_up
 from backend.solving.detail_pass import DetailEvidence, load_details
 from backend.solving.request import SolveRequest
@@ -41,6 +41,7 @@ class WatchedCloseUp:
     path: Path
     intrinsics: Intrinsics
     seen: SeenCloseUp
+    checkpoint: Checkpoint
 
     @property
     def shows_hands(self) -> bool:
@@ -59,11 +60,33 @@ class WatchedCloseUp:
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedCloseUps:
-    """What close-ups say of each person (by number), at the frames of the clip; sentences about those left out."""
+class PlacedCloseUp:
+    """What a close-up says of a person, at its own frames, times_s (N,), and how its clock runs."""
 
-    others: Mapping[int, tuple[DetailEvidence, ...]]
-    notes: tuple[str, ...]
+    evidence: DetailEvidence
+    times_s: Array
+    offset: Offset
+
+    def at(self, take_s: Array) -> DetailEvidence:
+        """The evidence at times of the take (T,)."""
+        at_s = self.offset.video_time_s(take_s)
+        hands, face = self.evidence.hands, self.evidence.face
+        return DetailEvidence(
+            None if hands is None else _hands_at(hands, self.times_s, at_s),
+            None if face is None else _face_at(face, self.times_s, at_s),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCloseUps:
+    """The close-ups of each person (by number), and sentences about those that are left out."""
+
+    by_person: Mapping[int, tuple[PlacedCloseUp, ...]]
+    notes: tuple[str, ...] = ()
+
+    def at(self, person: int, take_s: Array) -> tuple[DetailEvidence, ...]:
+        """What the close-ups of a person say at times of the take (T,)."""
+        return tuple(one.at(take_s) for one in self.by_person.get(person, ()))
 
 
 def watch_close_ups(
@@ -86,7 +109,7 @@ def watch_close_ups(
         checkpoint = open_checkpoint(asked, reader.info, models.device)
         kept = checkpoint.beside(TRACKED, f"close-up {networks.hands is not None} {networks.face is not None}")
         seen = watch_close_up(reader, networks, kept, *control)
-        watched.append(WatchedCloseUp(one, asked.video, choose_intrinsics(reader.info, CameraOptions()), seen))
+        watched.append(WatchedCloseUp(one, asked.video, choose_intrinsics(reader.info, CameraOptions()), seen, kept))
     return tuple(watched)
 
 
@@ -100,41 +123,33 @@ def close_up_request(request: SolveRequest, close_up: CloseUp, number: int) -> S
 def place_close_ups(
     close_ups: Sequence[WatchedCloseUp],
     first: SolveRequest,
-    take_s: Array,
+    span_s: tuple[float, float],
     people: Mapping[int, Sequence[DetailMotion]],
 ) -> PlacedCloseUps:
-    """Whose each close-up is and what it says at the times `take_s` (T,) of the first video's clock.
+    """Whose each close-up is, and how its clock runs against that of `first`, which shows the times `span_s`.
 
     `people` is the motion of hands and face of everybody who is solved, as each view shows them, by number. A close-up
     that cannot be placed surely is left out.
     """
-    others: dict[int, tuple[DetailEvidence, ...]] = {}
+    placed: dict[int, tuple[PlacedCloseUp, ...]] = {}
     notes: list[str] = []
     for one in close_ups:
         if not (one.shows_hands or one.shows_face):
             notes.append(f"{one.path.name} is left out: neither a hand nor a face was found in it")
             continue
-        evidence = one.evidence()
+        evidence, known = one.evidence(), _known(one, first)
         motion = detail_motion(one.seen.times_s, evidence)
-        known = _known(one, first)
-        matches = {number: best_match(views, motion, known) for number, views in people.items()}
-        found = _chosen(matches, known)
+        found = _chosen({number: best_match(views, motion, known) for number, views in people.items()}, known)
         if found is None:
             notes.append(_unplaced(one, known))
             continue
         person, offset = found
-        at_s = offset.video_time_s(take_s)
-        if not ((at_s >= one.seen.times_s[0]) & (at_s <= one.seen.times_s[-1])).any():
+        begin_s, end_s = offset.video_time_s(np.array(span_s))
+        if end_s < one.seen.times_s[0] or begin_s > one.seen.times_s[-1]:
             notes.append(f"{one.path.name} is left out: at {offset.start_s:+.2f} s it shows another time. {_REMEDY}")
             continue
-        others[person] = (*others.get(person, ()), evidence_at(evidence, one.seen.times_s, at_s))
-    return PlacedCloseUps(others, tuple(notes))
-
-
-def evidence_at(found: DetailEvidence, times_s: Array, at_s: Array) -> DetailEvidence:
-    """Evidence whose frames are at `times_s` (N,), at other times (T,)."""
-    hands = None if found.hands is None else _hands_at(found.hands, times_s, at_s)
-    return DetailEvidence(hands, None if found.face is None else face_at(found.face, times_s, at_s))
+        placed[person] = (*placed.get(person, ()), PlacedCloseUp(evidence, one.seen.times_s, offset))
+    return PlacedCloseUps(placed, tuple(notes))
 
 
 def _hands_at(found: HandEvidence, times_s: Array, at_s: Array) -> HandEvidence:
@@ -152,6 +167,12 @@ def _hands_at(found: HandEvidence, times_s: Array, at_s: Array) -> HandEvidence:
         np.zeros((frames, 2)),
         both(found.pixels, np.nan),
     )
+
+
+def _face_at(found: FaceEvidence, times_s: Array, at_s: Array) -> FaceEvidence:
+    """The expression at other times; the head's direction in the body's camera is not known."""
+    unknown = np.full((len(at_s), 4), np.nan)
+    return replace(face_at(found, times_s, at_s), turn_wxyz=unknown, turn_confidence=np.zeros(len(at_s)))
 
 
 def _known(one: WatchedCloseUp, first: SolveRequest) -> Offset | None:

@@ -12,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from backend.hands import longest_gap_s
 from backend.multiview.synchronise import ClockMatch, MotionSignal, clock_matches
 from backend.multiview.types import Offset
 from backend.solving.detail_pass import DetailEvidence
 from backend.types import Array
 from blender_addon.motion.face import FACE_WEIGHT_NAMES
+from blender_addon.motion.rotations import quaternion_between
 
 _GRID_S = 1.0 / 60.0
 _SMOOTH_S = 0.05
-_LONGEST_GAP_S = 0.15
 _FEWEST = 15  # frames in which a part is seen
 _LEAST_CORRELATION, _BY_CHANCE_S = 0.35, 0.5
 _LEAST_LEAD = 1.15
@@ -49,12 +50,14 @@ def detail_motion(times_s: Array, found: DetailEvidence) -> DetailMotion:
     """The motion of what is seen at N frames, `times_s` (N,)."""
     parts: dict[str, MotionSignal | None] = {}
     if found.face is not None:
-        parts["face"] = _signal(times_s, _face_values(found.face.weights), found.face.confidence)
+        face = found.face
+        parts["face"] = _signal(times_s, (_face_values(face.weights), face.turn_wxyz), face.confidence)
     if found.hands is not None:
         for side, name in enumerate(("left", "right")):
             angles = found.hands.angles[:, side]
             bends = angles[:, [1, 4, 7, 10, 12]] + angles[:, [2, 5, 8, 11, 14]]
-            parts[name] = _signal(times_s, bends, found.hands.confidence[:, side])
+            turns = found.hands.wrist_wxyz[:, side]
+            parts[name] = _signal(times_s, (bends, turns), found.hands.confidence[:, side])
     return DetailMotion({name: one for name, one in parts.items() if one is not None})
 
 
@@ -63,9 +66,12 @@ def _face_values(weights: Array) -> Array:
     return np.stack([weights[:, places].mean(axis=1) for places in columns], axis=1)
 
 
-def _signal(times_s: Array, values: Array, confidence: Array) -> MotionSignal | None:
-    """Velocities on an even grid, 0 where nothing is seen; None where hardly anything is."""
-    seen = np.isfinite(values).all(axis=1) & (confidence > 0)
+def _signal(times_s: Array, found: tuple[Array, Array], confidence: Array) -> MotionSignal | None:
+    """Velocities of values (N, F) and how fast rotations (N, 4) turn, on an even grid, 0 where nothing is seen; None
+    where hardly anything is.
+    """
+    values, turns = found
+    seen = np.isfinite(values).all(axis=1) & np.isfinite(turns).all(axis=1) & (confidence > 0)
     if seen.sum() < _FEWEST:
         return None
     own_s = np.asarray(times_s, np.float64)[seen]
@@ -74,16 +80,26 @@ def _signal(times_s: Array, values: Array, confidence: Array) -> MotionSignal | 
         return None
     even = np.stack([np.interp(grid, own_s, column) for column in values[seen].T], axis=1)
     velocity = gaussian_filter1d(even, _SMOOTH_S / _GRID_S, axis=0, order=1, mode="nearest")
-    trust = np.interp(grid, own_s, confidence[seen]) * _near_a_frame(own_s, grid)
+    velocity = np.concatenate([velocity, _turning(own_s, turns[seen], grid)], axis=1)
+    trust = np.interp(grid, own_s, confidence[seen]) * _near_a_frame(own_s, grid, longest_gap_s(times_s))
     spread = np.sqrt((np.square(velocity) * trust[:, None]).sum(axis=0) / max(float(trust.sum()), 1e-9))
     limit = 4.0 * np.maximum(spread, 1e-6)
     velocity = np.clip(velocity, -limit, limit) / np.maximum(spread, 1e-4)
     return MotionSignal(float(grid[0]), _GRID_S, velocity * trust[:, None])
 
 
-def _near_a_frame(own_s: Array, grid: Array) -> NDArray[np.bool_]:
+def _turning(own_s: Array, wxyz: Array, grid: Array) -> Array:
+    """How much faster or slower than usual rotations (N, 4) turn (G, 1)."""
+    before, after = np.maximum(np.searchsorted(own_s, grid + 1e-9) - 1, 0), np.searchsorted(own_s, grid)
+    after = np.clip(np.maximum(after, before + 1), 0, len(own_s) - 1)
+    span_s = np.maximum(own_s[after] - own_s[before], 1e-3)
+    speed = gaussian_filter1d(quaternion_between(wxyz[before], wxyz[after]) / span_s, _SMOOTH_S / _GRID_S)
+    return np.asarray(np.minimum(speed, 4.0 * np.median(speed) + 1e-6) - speed.mean())[:, None]
+
+
+def _near_a_frame(own_s: Array, grid: Array, longest_s: float) -> NDArray[np.bool_]:
     after = np.clip(np.searchsorted(own_s, grid), 1, max(1, len(own_s) - 1))
-    return np.asarray(own_s[after] - own_s[after - 1] <= _LONGEST_GAP_S)
+    return np.asarray(own_s[after] - own_s[after - 1] <= longest_s)
 
 
 def best_match(views: Sequence[DetailMotion], close_up: DetailMotion, known: Offset | None) -> ClockMatch | None:

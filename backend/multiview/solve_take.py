@@ -15,8 +15,10 @@ import numpy as np
 
 from backend.errors import BadInputError
 from backend.multiview.clip_header import clip_cameras, take_header
+from backend.multiview.close_ups import WatchedCloseUp, watch_close_ups
 from backend.multiview.find_take import FoundTake, find_take
 from backend.multiview.joint_poses import JointOptions
+from backend.multiview.take_details import CloseUpsOfOne, PersonDetails, asked_for, watch_take
 from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
 from backend.multiview.take_news import about_video, tell_poses
 from backend.multiview.take_person import clip_of, solve_in_views
@@ -82,7 +84,15 @@ def solve_take(
         watched.append(solvable(watch_video(one, models, clock, control, None if place else on_chunk)))
         if cancel.cancelled:
             break
-    result = solve_watched_take(request, watched, models, clock, (progress, cancel))
+    with clock.stage("details"):
+        first = replace(request.videos[0], output=request.output)
+        control = about_video(progress, len(watched)), cancel
+        close_ups = () if cancel.cancelled else watch_close_ups(request.close_ups, first, models, control)
+    watched = asked_for(watched, close_ups)
+    result = solve_watched_take(request, watched, models, clock, (progress, cancel), close_ups)
+    if not result.cancelled:
+        for close_up in close_ups:
+            close_up.checkpoint.discard()
     if on_chunk is not None:
         tell_poses(result, watched, on_chunk)
     return result
@@ -94,11 +104,14 @@ def solve_watched_take(
     models: SolveModels,
     clock: StageClock,
     control: tuple[ProgressCallback, CancelToken],
+    close_ups: Sequence[WatchedCloseUp] = (),
 ) -> TakeResult:
     """The clips of a take whose videos were all watched, with cameras as `open_take` gives them; `control` tells the
     progress and can stop the work: what is known of the take by then is used, at least the first video.
     """
     progress, cancel = control
+    if len(watched) == 1 and len(request.videos) == 1:
+        return _finish(request, _alone(request, watched[0], models, clock, control, close_ups), watched, models, clock)
     with clock.stage("take"):
         views = []
         for place, one in enumerate(watched):
@@ -116,19 +129,23 @@ def solve_watched_take(
         if not found.take.used:
             texts = "; ".join(one.text for one in found.take.excluded)
             raise BadInputError(f"No video can be used: {texts}", "Record with cameras that stand still")
-        only = _alone(request, watched[found.take.used[0]], models, clock, control)
+        only = _alone(request, watched[found.take.used[0]], models, clock, control, close_ups)
         return _finish(request, replace(only, found=found), watched, models, clock)
-    return _finish(request, _together(request, found, watched, models, clock, control), watched, models, clock)
+    seen = _Watched(watched, close_ups)
+    return _finish(request, _together(request, found, seen, models, clock, control), watched, models, clock)
 
 
 @dataclass(frozen=True, slots=True)
 class _Solved:
-    """Clips, what they were found from, the last person's world, and whether something was left out after a stop."""
+    """Clips, what they were found from, the last person's world, whether something was left out after a stop, and which
+    close-ups were left out.
+    """
 
     clips: tuple[MotionClip, ...]
     found: FoundTake
     world: WorldTrack | None = None
     stopped: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def _alone(
@@ -137,22 +154,32 @@ def _alone(
     models: SolveModels,
     clock: StageClock,
     control: tuple[ProgressCallback, CancelToken],
+    close_ups: Sequence[WatchedCloseUp] = (),
 ) -> _Solved:
-    """One video of the take by itself; it is asked for who the first one is asked for."""
+    """One video of the take by itself, with close-ups; it is asked for who the first one is asked for."""
     watched = replace(watched, request=replace(watched.request, person=request.videos[0].person))
-    clips = solve_watched(watched, models, watched.chosen(), clock, control)
-    return _Solved(clips, FoundTake(Take((), (), (), ())))
+    beside = CloseUpsOfOne(close_ups, watched, of_first=watched.request.video == request.videos[0].video)
+    clips = solve_watched(watched, models, watched.chosen(), clock, control, beside.add)
+    return _Solved(clips, FoundTake(Take((), (), (), ())), notes=tuple(beside.notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """All videos of a take after one pass over each."""
+
+    videos: Sequence[WatchedVideo]
+    close_ups: Sequence[WatchedCloseUp]
 
 
 def _together(
     request: TakeRequest,
     found: FoundTake,
-    watched: Sequence[WatchedVideo],
+    seen: _Watched,
     models: SolveModels,
     clock: StageClock,
     control: tuple[ProgressCallback, CancelToken],
 ) -> _Solved:
-    (progress, cancel), take = control, found.take
+    (progress, cancel), take, watched = control, found.take, seen.videos
     reference = take.used[0]
     base = watched[reference]
     people = _people(request, take, base)
@@ -161,6 +188,8 @@ def _together(
     if base.request.height_m is None and found.size != 1.0:
         poses = replace(poses, height_m=float(np.clip(poses.height_m * found.size, 1.2, 2.2)))
     tracked = {view: watched[view].tracked for view in take.used}
+    with clock.stage("details"):
+        details = watch_take(take, people, watched, models, control, seen.close_ups)
     clips: list[MotionClip] = []
     world: WorldTrack | None = None
     for number, person in enumerate(people):
@@ -168,7 +197,8 @@ def _together(
             return _Solved(tuple(clips), found, world, stopped=True)
         progress(Progress("poses", number, len(people)))
         with clock.stage("poses"):
-            solved = solve_in_views(models.poses, take, person, tracked, (JointOptions(poses), options))
+            own = None if details is None else PersonDetails(take, person, watched, details)
+            solved = solve_in_views(models.poses, take, person, tracked, (JointOptions(poses), options), own)
         with clock.stage("smooth"):
             if options.world_from_camera is None:  # everybody stands in the first person's world
                 options = replace(
@@ -183,7 +213,7 @@ def _together(
             )
             clips.append(replace(clip, header=replace(clip.header, figures=clip_figures(clip))))
     progress(Progress("poses", len(people), len(people)))
-    return _Solved(tuple(clips), found, world)
+    return _Solved(tuple(clips), found, world, notes=() if details is None else details.close_ups.notes)
 
 
 def _people(request: TakeRequest, take: Take, base: WatchedVideo) -> list[PersonInViews]:
@@ -232,6 +262,7 @@ def _finish(
     take = solved.found.take
     told = tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, one.text) for one in take.excluded)
     told += tuple(ClipWarning(WarningCode.CALIBRATION_MISFIT, note) for note in solved.found.notes)
+    told += tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, note) for note in solved.notes)
     if solved.stopped:
         told += (ClipWarning(WarningCode.STOPPED_EARLY, _STOPPED_TAKE if take.used else _STOPPED_ALONE),)
     infos = tuple(one.reader.info for one in watched)

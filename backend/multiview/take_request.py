@@ -106,6 +106,20 @@ def parse_offsets(texts: Sequence[str], count: int) -> tuple[Offset | None, ...]
     return (Offset(), *(_offset(part) for part in parts))
 
 
+def parse_close_ups(videos: Sequence[Path], texts: Sequence[str]) -> tuple[CloseUp, ...]:
+    """Close-ups from the command line, with one number of seconds for each, `-` or `?` for one to find. Raises
+    BadInputError.
+    """
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    if parts and len(parts) != len(videos):
+        raise BadInputError(
+            f"--close-up-offset has {len(parts)} values for {len(videos)} close-ups",
+            "Give one for each --close-up, for example --close-up-offset 1.25,? for two",
+        )
+    clocks = [_offset(part) for part in parts] or [None for _ in videos]
+    return tuple(CloseUp(video, clock) for video, clock in zip(videos, clocks, strict=True))
+
+
 def _offset(part: str) -> Offset | None:
     if part in {"?", "-", "auto"}:
         return None

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.face import CloseUpFace, FaceTrack, seen_face
+from backend.face.follow import KEPT, face_track
 from backend.hands import CloseUpHands, HandTrack, seen_hands
 from backend.networks import load_network
 from backend.solving.checkpoint import Arrays, Checkpoint
@@ -22,7 +23,6 @@ from backend.video import CutDetector, VideoReader
 
 STAGE: Final = "details"
 _HAND_ARRAYS: Final = ("landmarks_px", "presence", "scale")
-_FACE_ARRAYS: Final = ("weights", "presence", "eyes_px", "yaw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ class SeenCloseUp:
         return _share(None if self.face is None else self.face.presence)
 
     def evidence(self, intrinsics: Intrinsics) -> DetailEvidence:
-        """Fingers and face at the close-up's own frames. Where the camera stands is not known, so wrists are not."""
+        """Fingers and face at the close-up's own frames; wrists and head are in its own camera."""
         hands, face = None, None
         if self.hands is not None:
             unknown = np.full((len(self.times_s), 2, 3), np.nan)
             hands = seen_hands(self.hands, unknown, intrinsics, load_network("hand_pose"))
         if self.face is not None:
-            face = seen_face(self.face, self.times_s, self.face.presence > 0)
+            face = seen_face(self.face, self.times_s, self.face.presence > 0, intrinsics)
         return DetailEvidence(hands, face)
 
 
@@ -102,7 +102,7 @@ def _as_arrays(seen: SeenCloseUp) -> Arrays:
     if seen.hands is not None:
         arrays |= {f"hands/{name}": getattr(seen.hands, name) for name in _HAND_ARRAYS}
     if seen.face is not None:
-        arrays |= {f"face/{name}": getattr(seen.face, name) for name in _FACE_ARRAYS}
+        arrays |= {f"face/{name}": getattr(seen.face, name) for name in KEPT}
     return arrays
 
 
@@ -111,7 +111,7 @@ def _from_arrays(arrays: Arrays) -> SeenCloseUp:
     return SeenCloseUp(
         np.asarray(arrays["times_s"], np.float64),
         HandTrack(hands["landmarks_px"], hands["presence"], hands["scale"]) if hands else None,
-        FaceTrack(face["weights"], face["presence"], face["eyes_px"], face["yaw"]) if face else None,
+        face_track(face) if face else None,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from backend.face import face_over_time, faces_together, seen_face
+from backend.face import face_over_time, faces_together, head_over_time, seen_face, with_head
 from backend.hands import forearms, hands_over_time, hands_together, seen_hands, with_wrists
 from backend.networks import load_network
 from backend.solving.detail_pass import DetailEvidence, Details
@@ -49,7 +49,7 @@ def solve_details(
     if details.hands is not None:
         hands = seen_hands(details.hands, forearms(poses), intrinsics, load_network("hand_pose"))
     if details.face is not None:
-        face = seen_face(details.face, track.times_s, np.isfinite(poses.rotations_wxyz).all(axis=(1, 2)))
+        face = seen_face(details.face, track.times_s, np.isfinite(poses.rotations_wxyz).all(axis=(1, 2)), intrinsics)
     return solve_evidence((DetailEvidence(hands, face), *details.others), track.times_s, poses, cuts_s)
 
 
@@ -68,6 +68,7 @@ def solve_evidence(
     faces = [view.face for view in views if view.face is not None]
     if faces:
         seen = faces_together(faces, times_s, shots)
+        moved = with_head(moved, *head_over_time(seen, times_s, cuts_s, there))
         face, sizes["face_size_px"] = face_over_time(seen, times_s, cuts_s, there), _FACE_IN_EYES * _median(seen.pixels)
     return SolvedDetails(moved, None if solved is None else solved.hands, face, sizes)
 
