@@ -50,7 +50,7 @@ def settle() -> Iterator[float | None]:
     for _ in range(3):
         for area in bpy.context.window_manager.windows[0].screen.areas:
             area.tag_redraw()
-        yield
+        yield None
 
 
 def baked() -> bool:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 import av
 import numpy as np
@@ -50,7 +50,7 @@ class _Client(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         over = threading.Event()
         with contextlib.suppress(OSError):
-            while not over.is_set() and (request := _request(self.rfile)):
+            while not over.is_set() and (request := _request(cast(BinaryIO, self.rfile))):
                 self._answer(request, over)
         over.set()
 

@@ -13,9 +13,11 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -171,7 +173,7 @@ def main() -> None:
     arguments = parser.parse_args()
     feed = Feed(arguments)
     threading.Thread(target=feed.run, daemon=True).start()
-    send = (serve_http, (feed, arguments.http))
+    send: tuple[Callable[..., None], tuple[Any, ...]] = (serve_http, (feed, arguments.http))
     if arguments.rtsp is not None:
         send = (serve_rtsp, (feed, arguments.rtsp, arguments.fps, lambda port: print(f"rtsp {port}", flush=True)))
     elif arguments.udp:
