@@ -112,10 +112,13 @@ def joined_view(view: CameraView, people: Sequence[Sequence[Fragment]]) -> Camer
         if number in taken:
             number, spare = spare, spare + 1
         taken.add(number)
-        some = sorted(fragments, key=lambda one: one.times_s)
-        tracks.append(replace(_joined([(view.tracks[one.track], one.rows) for one in some]), track_id=number))
+        # fragments may share a frame at their ends: no time stands twice
+        times_s = np.concatenate([view.tracks[one.track].times_s[one.rows] for one in fragments])
+        order = np.unique(times_s, return_index=True)[1]
+        track = _joined([(view.tracks[one.track], one.rows) for one in fragments], order)
+        tracks.append(replace(track, track_id=number))
         body = view.poses[longest.track]
-        joined = _joined([(view.poses[one.track], one.rows) for one in some])
+        joined = _joined([(view.poses[one.track], one.rows) for one in fragments], order)
         poses.append(
             replace(
                 joined,
@@ -137,10 +140,10 @@ def _rows_of(values: Some, rows: NDArray[np.intp]) -> Some:
     return replace(values, **{f.name: getattr(values, f.name)[rows] for f in fields(values) if f.name not in _WHOLE})
 
 
-def _joined(parts: Sequence[tuple[Some, NDArray[np.intp]]]) -> Some:
-    """Frames of several tracks, one after the other."""
+def _joined(parts: Sequence[tuple[Some, NDArray[np.intp]]], order: NDArray[np.intp]) -> Some:
+    """Frames of several tracks in one, in this order of all of them."""
     names = [f.name for f in fields(parts[0][0]) if f.name not in _WHOLE]
     made: dict[str, Any] = {
-        name: np.concatenate([getattr(values, name)[rows] for values, rows in parts]) for name in names
+        name: np.concatenate([getattr(values, name)[rows] for values, rows in parts])[order] for name in names
     }
     return replace(parts[0][0], **made)

@@ -11,7 +11,7 @@ from backend.datasets.motion import Motion
 from backend.embedding.pose_model import PoseModel, load_model
 from backend.evaluation.simulated_takes import SimulatedCamera, SimulatedView, TakeSettings, simulate_take
 from backend.multiview.chain import Known
-from backend.multiview.fragments import fragments_of
+from backend.multiview.fragments import Fragment, fragments_of, joined_view
 from backend.multiview.guard import ViewFit, contradicted, surest
 from backend.multiview.identities import with_people_told_apart
 from backend.multiview.types import CameraView, Offset, OffsetSource
@@ -77,6 +77,7 @@ def test_an_exchange_in_one_view_is_undone(views: list[CameraView]) -> None:
     apart = with_people_told_apart(wrong, known)
     for view, true in zip(apart, views, strict=True):
         assert len(view.tracks) == 2
+        assert all((np.diff(track.times_s) > 0).all() for track in view.tracks)
         best = [
             max(_same_person(t, p, one) for one in true.tracks) for t, p in zip(view.tracks, view.poses, strict=True)
         ]
@@ -98,3 +99,12 @@ def test_a_view_is_contradicted_by_what_its_own_poses_explain_better() -> None:
     assert contradicted([good, bad]) is bad
     assert surest([good, bad]) is bad
     assert contradicted([good, replace(bad, common_m=float("nan"))]) is None
+
+
+def test_fragments_that_share_a_frame_are_joined_without_it_standing_twice(views: list[CameraView]) -> None:
+    frames = np.arange(20)
+    parts = [Fragment(0, 1, frames[10:], (10 / 30, 19 / 30)), Fragment(0, 0, frames[:11], (0.0, 10 / 30))]
+    track = joined_view(views[0], [parts]).tracks[0]
+    np.testing.assert_array_equal(track.frame_index, frames)
+    assert not parts[0].overlaps(parts[1])
+    assert parts[0].overlaps(replace(parts[1], times_s=(0.0, 0.6)))
