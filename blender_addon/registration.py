@@ -28,10 +28,12 @@ from .ui.operators import (
     people,
     pick_point,
     sources,
+    take,
 )
 from .ui.panels import animate as animate_panels
 from .ui.panels import capture as capture_panels
 from .ui.panels import sidebar
+from .ui.panels import take as take_panels
 
 # panels register in the order in which they stand in the sidebar
 MODULES = (
@@ -43,6 +45,7 @@ MODULES = (
     finishing,
     people,
     sources,
+    take,
     pick_point,
     clips,
     contacts,
@@ -53,6 +56,7 @@ MODULES = (
     layers,
     help,
     sidebar,
+    take_panels,
     capture_panels,
     animate_panels,
 )

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from backend.hands import HandFollower, load_hand_networks, solve_hands
 from backend.hands.model import bends, hand_points, seen_shape
+from backend.keypoint_layouts import BLAZEPOSE, HUMAN36M
 from backend.pipeline import SolveRequest, solve
 from backend.types import Array, Intrinsics, PoseTrack
 from blender_addon.motion.body import canonical_body, forward_kinematics
@@ -33,7 +34,7 @@ from blender_addon.motion.rotations import (
     quaternion_between,
     quaternion_multiply,
 )
-from tools.hand_scenes import GESTURES, IMAGE_PX, Shot, Studio, drawn_shots, random_angles, random_pose
+from tools.hand_scenes import GESTURES, IMAGE_PX, Shot, Studio, between_keys, drawn_shots, random_angles, random_pose
 
 _NOISE_M = 0.01
 
@@ -60,15 +61,15 @@ def found_hands(shots: list[Shot], random: np.random.Generator) -> Found:
     truth = np.stack([camera.project_px(shot.hands_m) for shot in shots])
     for row, shot in enumerate(shots):
         follower.cut()
-        keypoints = camera.project_px(shot.keypoints_m + random.normal(0.0, _NOISE_M, (33, 3)))
-        follower.update(row, shot.image, float(row), keypoints, np.ones(33), np.zeros((0, 2)))
+        keypoints = camera.project_px(shot.keypoints_m + random.normal(0.0, _NOISE_M, (BLAZEPOSE.count, 3)))
+        follower.update(row, shot.image, float(row), keypoints, np.ones(BLAZEPOSE.count), np.zeros((0, 2)))
     track = follower.track()
     body = canonical_body()
     turns = np.stack([shot.rotations_wxyz for shot in shots])
     turns[:, 0] = matrix_to_quaternion(np.stack([shot.camera.world_from_camera[:3, :3].T for shot in shots]))
-    blank = np.zeros(len(shots))
+    blank, joints = np.zeros(len(shots)), np.zeros((len(shots), HUMAN36M.count, 3))
     poses = PoseTrack(
-        turns, np.zeros((len(shots), 3)), np.zeros((len(shots), 17, 3)), blank, blank, blank, np.zeros(3), 1.7,
+        turns, np.zeros((len(shots), 3)), joints, blank, blank, blank, np.zeros(3), 1.7,
         np.ones(len(body.joint_names)),
     )  # fmt: skip
     times_s = np.arange(len(shots)) * 10.0  # far apart: nothing is averaged
@@ -150,22 +151,14 @@ def video_report(size_px: float, studio: Studio, frames: int) -> str:
     random = studio.random
     keys = [(random_pose(random, True), random_angles(random)) for _ in range(6)]
     keys = [(pose, np.stack([fingers, random_angles(random)])) for pose, fingers in keys]
-    poses = []
-    for frame in range(frames):
-        place = frame / frames * (len(keys) - 1)
-        first, share = int(place), place - int(place)
-        share = share * share * (3 - 2 * share)
-        (pose, hands), (next_pose, next_hands) = keys[first], keys[first + 1]
-        mixed = pose * (1 - share) + next_pose * np.sign((pose * next_pose).sum(-1, keepdims=True)) * share
-        mixed /= np.linalg.norm(mixed, axis=-1, keepdims=True)
-        poses.append((mixed, hands * (1 - share) + next_hands * share, ""))
+    poses = between_keys(keys, frames)
     shots = studio.shots(studio.person(), poses, 0.2)
     with tempfile.TemporaryDirectory() as scratch:
         video = Path(scratch) / "hands.mp4"
         write_video(shots, video)
         rows = []
-        for name, hands in (("without hands", False), ("with hands", True)):
-            result = solve(SolveRequest(video=video, output=Path(scratch) / f"{hands}.npz", hands=hands))
+        for name, wanted in (("without hands", False), ("with hands", True)):
+            result = solve(SolveRequest(video=video, output=Path(scratch) / f"{wanted}.npz", hands=wanted))
             rows.append(f"| {name} | {_wrist_errors(result.clips[0], shots)} | {sum(result.stage_s.values()):.1f} |")
     return "\n".join(rows)
 

@@ -19,6 +19,7 @@ from torch import nn
 
 from backend.hands.lift import INPUT_POINTS, OUTPUTS, normalised_input
 from backend.hands.model import ANGLES, HIGH, LOW, RELAXED, HandShape, hand_points, seen_shape
+from backend.keypoint_layouts import HAND
 from backend.networks.graph import Conv, Flatten, NetworkGraph, Operation, Provenance
 from backend.networks.weights_file import WEIGHTS_DIRECTORY, write_network
 
@@ -64,7 +65,7 @@ def trained(model: nn.Sequential, random: np.random.Generator, steps: int) -> No
         angles = (out[:, 6:] - target[:, 6:]).abs().mean()
         loss = rotation + angles
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         if step % 200 == 199:
             degrees = float(torch.rad2deg((out[:, 6:] - target[:, 6:]).detach().abs()).median())
@@ -126,7 +127,7 @@ def random_rotations(random: np.random.Generator, count: int) -> Values:
 def landmark_errors(random: np.random.Generator, count: int) -> Values:
     """Errors (N, 21, 2) in palms: of each landmark, of the palm as a whole, and now and then of a hidden finger."""
     level = random.uniform(0.01, 0.06, (count, 1, 1))
-    errors = random.normal(size=(count, 21, 2)) * level
+    errors = random.normal(size=(count, HAND.count, 2)) * level
     lost = random.random((count, 5)) < _OUTLIER * 0.5
     moved = random.normal(0.0, 0.12, (count, 5, 1, 2)) * lost[..., None, None]
     ramp = np.array([0.2, 0.6, 0.9, 1.0])[:, None]

@@ -11,10 +11,11 @@ from typing import Final
 
 import numpy as np
 
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.people.left_right import MIRRORED
 from backend.types import Array
 
-_BODY: Final = np.arange(11, 33)
+_BODY: Final = np.arange(11, BLAZEPOSE.count)
 _HIPS: Final = [23, 24]
 _CLEAR: Final = 0.5  # the smaller of the two distances over the larger
 _OLDEST_S: Final = 0.2  # a reference that is older says nothing

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.multiview.bundle import (
+from backend.multiview.bundle import adjust
+from backend.multiview.bundle_problem import (
     BONES,
     LANDMARKS,
     BundleProblem,
@@ -17,7 +18,6 @@ from backend.multiview.bundle import (
     BundleState,
     CameraPrior,
     ViewEvidence,
-    adjust,
 )
 from backend.multiview.chain import FEWEST_FRAMES, Chained, Known
 from backend.multiview.samples import Samples, middle_of_hips, samples_at, sighting

@@ -13,46 +13,39 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backend.camera.calibration import read_rig
-from backend.embedding.augmented_views import TWO_VIEWS
-from backend.embedding.fit_terms import RefineSettings
-from backend.embedding.pose_model import PoseOptions
-from backend.embedding.windows import solvable_frames
 from backend.errors import BadInputError
-from backend.multiview.chain import Known
 from backend.multiview.clip_header import clip_cameras, take_header
+from backend.multiview.close_ups import WatchedCloseUp, watch_close_ups
 from backend.multiview.find_take import FoundTake, find_take
+from backend.multiview.guard import solve_guarded
+from backend.multiview.identities import with_people_told_apart
 from backend.multiview.joint_poses import JointOptions
-from backend.multiview.recorded_clocks import recorded_offsets
-from backend.multiview.take_person import clip_of, solve_in_views
+from backend.multiview.take_details import CloseUpsOfOne, PersonDetails, asked_for, watch_take
+from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
+from backend.multiview.take_news import about_video, tell_poses
+from backend.multiview.take_person import clip_of
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.multiview.types import (
-    CameraSource,
     CameraView,
-    OffsetSource,
     PersonInViews,
     Take,
     TakeSetup,
 )
 from backend.people.choose import choose_tracks
-from backend.people.options import Choice, Selection
 from backend.pipeline import (
-    OpenedVideo,
     SolveModels,
     StageClock,
     WatchedVideo,
     fitting_models,
-    open_request,
     pose_options,
     solve_watched,
     watch_video,
 )
 from backend.solving.outputs import check_output, write_clips
-from backend.solving.request import SolveRequest
-from backend.types import Array, CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback, SceneEdges
+from backend.solving.request import ChunkCallback
+from backend.types import Array, CancelToken, PersonTrack, Progress, ProgressCallback, SceneEdges
 from backend.world import Gravity, RootSettings, WorldOptions, WorldTrack
-from backend.world.gravity import estimate_gravity, gravity_hints, world_axes
-from backend.world.world_track import GravitySettings
+from backend.world.gravity import world_axes
 from blender_addon.motion.clip import MotionClip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.quality import clip_figures
@@ -62,7 +55,8 @@ log = logging.getLogger(__name__)
 
 # several views see the depth of the pelvis: it may accelerate as it does across the image
 _ROOT = RootSettings(depth_m_s2=10.0, keypoint_sigma_m=0.03)
-_QUICK = RefineSettings(iterations=3)
+_STOPPED_ALONE = "stopped early: these poses are from the first video alone"
+_STOPPED_TAKE = "stopped early: not everybody was solved"
 
 
 def solve_take(
@@ -70,11 +64,15 @@ def solve_take(
     progress: ProgressCallback | None = None,
     cancel: CancelToken | None = None,
     models: SolveModels | None = None,
+    on_chunk: ChunkCallback | None = None,
 ) -> TakeResult:
     """Solve several videos of one performance into clip files.
 
-    The clip has the frames of the first video that takes part. Raises VideoError, NoPersonError, BadInputError,
-    WeightsError, DeviceError, OutputError; Cancelled when nothing was done by then.
+    The clip has the frames of the first video that takes part. `on_chunk` gets previews of the first video while it is
+    tracked, and the common poses at the end. After a cancel the frames that were seen are solved from the first video,
+    or, where the cameras are known by then, from all; the checkpoints stay for a request with `resume`. Raises
+    VideoError, NoPersonError, BadInputError, WeightsError, DeviceError, OutputError; Cancelled when nothing was done
+    by then.
     """
     clock = StageClock()
     progress, cancel = progress or _ignore, cancel or CancelToken()
@@ -84,13 +82,23 @@ def solve_take(
     with clock.stage("load"):
         models = fitting_models(models, request.videos[0])
     watched = []
-    for one in opened:
-        watched.append(solvable(watch_video(one, models, clock, (progress, cancel))))
-        if watched[-1].tracked.stopped:
+    for place, one in enumerate(opened):
+        control = about_video(progress, place), cancel
+        watched.append(solvable(watch_video(one, models, clock, control, None if place else on_chunk)))
+        if cancel.cancelled:
             break
-    if cancel.cancelled:
-        return _finish(request, _alone(request, watched[0], models, clock, progress), watched, models, clock)
-    return solve_watched_take(request, watched, models, clock, progress)
+    with clock.stage("details"):
+        first = replace(request.videos[0], output=request.output)
+        control = about_video(progress, len(watched)), cancel
+        close_ups = () if cancel.cancelled else watch_close_ups(request.close_ups, first, models, control)
+    watched = asked_for(watched, close_ups)
+    result = solve_watched_take(request, watched, models, clock, (progress, cancel), close_ups)
+    if not result.cancelled:
+        for close_up in close_ups:
+            close_up.checkpoint.discard()
+    if on_chunk is not None:
+        tell_poses(result, watched, on_chunk)
+    return result
 
 
 def solve_watched_take(
@@ -98,158 +106,92 @@ def solve_watched_take(
     watched: Sequence[WatchedVideo],
     models: SolveModels,
     clock: StageClock,
-    progress: ProgressCallback,
+    control: tuple[ProgressCallback, CancelToken],
+    close_ups: Sequence[WatchedCloseUp] = (),
 ) -> TakeResult:
-    """The clips of a take whose videos were all watched, with cameras as `open_take` gives them."""
+    """The clips of a take whose videos were all watched, with cameras as `open_take` gives them; `control` tells the
+    progress and can stop the work: what is known of the take by then is used, at least the first video.
+    """
+    progress, cancel = control
+    if len(watched) == 1 and len(request.videos) == 1:
+        return _finish(request, _alone(request, watched[0], models, clock, control, close_ups), watched, models, clock)
     with clock.stage("take"):
-        views = [_view(one, models, progress, place) for place, one in enumerate(watched)]
-        found = find_take(views, _known(request, views), source=_source(request))
+        views = []
+        for place, one in enumerate(watched):
+            if not cancel.cancelled:
+                views.append(camera_view(one, models, about_video(progress, place), place))
+    if cancel.cancelled:
+        first = watched[0]
+        solved = replace(_alone(request, first, models, clock, control), stopped=True)
+        return _finish(request, solved, watched, models, clock)
+    with clock.stage("take"):
+        known = known_beforehand(request, views)
+        apart = with_people_told_apart(views, known)
+        watched = [_with_tracks(one, view) for one, view in zip(watched, apart, strict=True)]
+        found = find_take(apart, known, source=camera_source(request))
     for excluded in found.take.excluded:
         log.warning("%s", excluded.text)
     if len(found.take.used) < 2:
         if not found.take.used:
             texts = "; ".join(one.text for one in found.take.excluded)
             raise BadInputError(f"No video can be used: {texts}", "Record with cameras that stand still")
-        only = _alone(request, watched[found.take.used[0]], models, clock, progress)
+        only = _alone(request, watched[found.take.used[0]], models, clock, control, close_ups)
         return _finish(request, replace(only, found=found), watched, models, clock)
-    return _finish(request, _together(request, found, watched, models, clock, progress), watched, models, clock)
+    seen = _Watched(watched, apart, close_ups)
+    return _finish(request, _together(request, found, seen, models, clock, control), watched, models, clock)
 
 
-def open_take(request: TakeRequest) -> list[OpenedVideo]:
-    """The take's videos with their cameras: of a calibration, of the set-up, or as for one video. Raises VideoError,
-    BadInputError.
-    """
-    opened = [_opened(place, one) for place, one in enumerate(request.each())]
-    if request.calibration is not None:
-        rig = read_rig(request.calibration, [one.reader.info for one in opened])
-        return [replace(one, intrinsics=inside) for one, (_, inside) in zip(opened, rig, strict=True)]
-    if request.setup is not None:
-        cameras = request.setup.cameras
-        return [
-            one if camera is None else replace(one, intrinsics=_at_size(camera.intrinsics, one))
-            for one, camera in zip(opened, cameras, strict=True)
-        ]
-    return opened
-
-
-def _opened(place: int, one: SolveRequest) -> OpenedVideo:
-    """People of all but the first video are all followed: who is solved is decided in the first."""
-    return open_request(replace(one, person=Selection(Choice.ALL)) if place else one)
-
-
-def _at_size(given: Intrinsics, opened: OpenedVideo) -> Intrinsics:
-    """Intrinsics for the video's size. Raises BadInputError for another image shape."""
-    info = opened.reader.info
-    scale = info.width / given.width
-    if abs(info.height / given.height - scale) > 0.02 * scale:
-        raise BadInputError(
-            f"{info.path.name} is {info.width}x{info.height}, its calibration is for {given.width}x{given.height}",
-            "Calibrate with the same image shape, upright as the video is shown, and name the videos in its order",
-        )
-    matrix = np.asarray(given.matrix, np.float64).copy()
-    matrix[:2] *= scale
-    return replace(given, matrix=matrix, width=info.width, height=info.height)
-
-
-def solvable(watched: WatchedVideo) -> WatchedVideo:
-    """The video with the people that can be solved."""
-    tracks = tuple(track for track in watched.tracked.tracks if solvable_frames(track).any())
-    return replace(watched, tracked=replace(watched.tracked, tracks=tracks))
-
-
-def _view(watched: WatchedVideo, models: SolveModels, progress: ProgressCallback, place: int) -> CameraView:
-    """The video as a view of the take: quick poses of everybody, and where down is."""
-    tracked, poses = watched.tracked, []
-    options = _quick_options(watched.request)
-    for done, track in enumerate(tracked.tracks):
-        progress(Progress("poses", done, len(tracked.tracks)))
-        poses.append(models.poses.solve(track, watched.intrinsics, options))
-    down, down_deg = _down(watched, poses)
-    info = watched.reader.info
-    return CameraView(
-        _name(info.path.name, place),
-        info,
-        watched.intrinsics,
-        tracked.tracks,
-        tuple(poses),
-        tracked.camera_moves,
-        down,
-        down_deg,
-    )
-
-
-def _name(file: str, place: int) -> str:
-    return f"video {place + 1} ({file})"
-
-
-def _quick_options(request: SolveRequest) -> PoseOptions:
-    return replace(pose_options(request), views=TWO_VIEWS, parts=None, neighbours=100, refine=_QUICK)
-
-
-def _down(watched: WatchedVideo, poses: Sequence[PoseTrack]) -> tuple[Array | None, float]:
-    """Gravity in the camera from the scene's edges and everybody's poses, or as given."""
-    given = watched.request.gravity_camera
-    if given is not None:
-        down = np.asarray(given, np.float64)
-        return down / np.linalg.norm(down), 1.0
-    if not poses:
-        return None, 15.0
-    longest = max(poses, key=lambda one: int((one.confidence > 0).sum()))
-    hints = gravity_hints(longest.gravity_camera, longest.gravity_spread_deg, watched.edges())
-    gravity = estimate_gravity(hints, GravitySettings())
-    return gravity.down, gravity.uncertainty_deg
-
-
-def _known(request: TakeRequest, views: Sequence[CameraView]) -> list[Known]:
-    """What is known of clocks and places beforehand: given, of the calibration or the set-up, heard, or stamped."""
-    setup, known = request.setup, []
-    poses: list[Array | None] = [None for _ in views]
-    if request.calibration is not None:
-        rig = read_rig(request.calibration, [view.info for view in views])
-        poses = [camera.camera_from_rig for camera, _ in rig]
-    elif setup is not None:
-        poses = [None if camera is None else camera.camera_from_take for camera in setup.cameras]
-    clocks = list(request.offsets) or [None for _ in views]
-    if setup is not None and request.keep_offsets and len(setup.offsets) == len(views):
-        kept = [replace(one, source=OffsetSource.SETUP) for one in setup.offsets]
-        clocks = [one or other for one, other in zip(clocks, kept, strict=True)]
-    recorded = recorded_offsets(request.videos, clocks)
-    for clock, heard, pose in zip(clocks, recorded, poses, strict=True):
-        known.append(Known(clock or heard, pose))
-    return known
-
-
-def _source(request: TakeRequest) -> CameraSource:
-    return CameraSource.SETUP if request.setup is not None else CameraSource.FILE
+def _with_tracks(watched: WatchedVideo, view: CameraView) -> WatchedVideo:
+    """The video with the tracks of the view."""
+    return replace(watched, tracked=replace(watched.tracked, tracks=view.tracks))
 
 
 @dataclass(frozen=True, slots=True)
 class _Solved:
-    """Clips, what they were found from, and the last person's world."""
+    """Clips, what they were found from, the last person's world, whether something was left out after a stop, and which
+    close-ups were left out.
+    """
 
     clips: tuple[MotionClip, ...]
     found: FoundTake
     world: WorldTrack | None = None
+    stopped: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def _alone(
-    request: TakeRequest, watched: WatchedVideo, models: SolveModels, clock: StageClock, progress: ProgressCallback
+    request: TakeRequest,
+    watched: WatchedVideo,
+    models: SolveModels,
+    clock: StageClock,
+    control: tuple[ProgressCallback, CancelToken],
+    close_ups: Sequence[WatchedCloseUp] = (),
 ) -> _Solved:
-    """One video of the take by itself; it is asked for who the first one is asked for."""
+    """One video of the take by itself, with close-ups; it is asked for who the first one is asked for."""
     watched = replace(watched, request=replace(watched.request, person=request.videos[0].person))
-    clips = solve_watched(watched, models, watched.chosen(), clock, (progress, CancelToken()))
-    return _Solved(clips, FoundTake(Take((), (), (), ())))
+    beside = CloseUpsOfOne(close_ups, watched, of_first=watched.request.video == request.videos[0].video)
+    clips = solve_watched(watched, models, watched.chosen(), clock, control, beside.add)
+    return _Solved(clips, FoundTake(Take((), (), (), ())), notes=tuple(beside.notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """All videos of a take after one pass over each, and the same as views with each one's own quick poses."""
+
+    videos: Sequence[WatchedVideo]
+    views: Sequence[CameraView]
+    close_ups: Sequence[WatchedCloseUp]
 
 
 def _together(
     request: TakeRequest,
     found: FoundTake,
-    watched: Sequence[WatchedVideo],
+    seen: _Watched,
     models: SolveModels,
     clock: StageClock,
-    progress: ProgressCallback,
+    control: tuple[ProgressCallback, CancelToken],
 ) -> _Solved:
-    take = found.take
+    (progress, cancel), take, watched = control, found.take, seen.videos
     reference = take.used[0]
     base = watched[reference]
     people = _people(request, take, base)
@@ -258,12 +200,19 @@ def _together(
     if base.request.height_m is None and found.size != 1.0:
         poses = replace(poses, height_m=float(np.clip(poses.height_m * found.size, 1.2, 2.2)))
     tracked = {view: watched[view].tracked for view in take.used}
+    with clock.stage("details"):
+        details = watch_take(take, people, watched, models, control, seen.close_ups)
     clips: list[MotionClip] = []
     world: WorldTrack | None = None
     for number, person in enumerate(people):
+        if clips and cancel.cancelled:
+            return _Solved(tuple(clips), found, world, stopped=True)
         progress(Progress("poses", number, len(people)))
         with clock.stage("poses"):
-            solved = solve_in_views(models.poses, take, person, tracked, (JointOptions(poses), options))
+            own = None if details is None else PersonDetails(take, person, watched, details)
+            solved, told = solve_guarded(
+                models.poses, take, person, (tracked, seen.views), (JointOptions(poses), options), own
+            )
         with clock.stage("smooth"):
             if options.world_from_camera is None:  # everybody stands in the first person's world
                 options = replace(
@@ -273,12 +222,13 @@ def _together(
             camera = take.cameras[reference]
             assert camera is not None
             header = take_header(base, models, take, number, solved)
+            header = replace(header, warnings=(*header.warnings, *told))
             clip = smooth_clip(
                 clip_of(solved, base.tracked, camera.intrinsics, header), PRESETS[base.request.smoothing]
             )
             clips.append(replace(clip, header=replace(clip.header, figures=clip_figures(clip))))
     progress(Progress("poses", len(people), len(people)))
-    return _Solved(tuple(clips), found, world)
+    return _Solved(tuple(clips), found, world, notes=() if details is None else details.close_ups.notes)
 
 
 def _people(request: TakeRequest, take: Take, base: WatchedVideo) -> list[PersonInViews]:
@@ -327,6 +277,9 @@ def _finish(
     take = solved.found.take
     told = tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, one.text) for one in take.excluded)
     told += tuple(ClipWarning(WarningCode.CALIBRATION_MISFIT, note) for note in solved.found.notes)
+    told += tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, note) for note in solved.notes)
+    if solved.stopped:
+        told += (ClipWarning(WarningCode.STOPPED_EARLY, _STOPPED_TAKE if take.used else _STOPPED_ALONE),)
     infos = tuple(one.reader.info for one in watched)
     clips = []
     for clip in solved.clips:
@@ -335,7 +288,7 @@ def _finish(
         clips.append(replace(clip, header=replace(clip.header, warnings=warnings, cameras=cameras)))
     with clock.stage("write"):
         files = write_clips(clips, request.output)
-    stopped = any(one.tracked.stopped for one in watched)
+    stopped = solved.stopped or any(one.tracked.stopped for one in watched)
     if not stopped:
         for one in watched:
             one.checkpoint.discard()

@@ -11,11 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from backend.camera.path import turned_poses
 from backend.embedding.pose_model import PoseModel
 from backend.multiview.joint_poses import JointOptions, PersonView, solve_person
 from backend.multiview.resample import resampled_track
+from backend.multiview.take_details import PersonDetails
 from backend.multiview.types import PersonInViews, Take
-from backend.solving.clip_assembly import assemble_clip
+from backend.solving.clip_assembly import assemble_clip, with_details
+from backend.solving.details import SolvedDetails, detail_figures, detail_warnings
 from backend.solving.video_pass import TrackedVideo
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world import WorldOptions, WorldTrack, place_in_world
@@ -32,46 +35,81 @@ _NEAREST_M = 0.1
 @dataclass(frozen=True, slots=True)
 class SolvedPerson:
     """Poses in the reference camera and in the world, with the tracks that they are from: the reference view's own, and
-    the one that all views make together.
+    the one that all views make together; `details` are hands and face over the frames, where they were asked for.
     """
 
     own: PersonTrack
     poses: PoseTrack
     world: WorldTrack
+    details: SolvedDetails | None = None
+
+
+def views_of_person(
+    take: Take, person: PersonInViews, tracked: dict[int, TrackedVideo], only: Sequence[int] | None = None
+) -> dict[int, PersonView]:
+    """The views that show a person, at the times of the take's first view; `only` some of them."""
+    base = tracked[take.used[0]]
+    take_s = take.offsets[take.used[0]].take_time_s(base.times_s)
+    found = {}
+    for view in take.used if only is None else only:
+        camera, place = take.cameras[view], person.tracks[view]
+        if camera is not None and place is not None:
+            track = resampled_track(tracked[view].tracks[place], take.offsets[view], take_s)
+            track = replace(track, times_s=base.times_s)
+            found[view] = PersonView(track, camera.intrinsics, camera.rotation, camera.translation_m)
+    return found
 
 
 def solve_in_views(
     model: PoseModel,
-    take: Take,
-    person: PersonInViews,
-    tracked: dict[int, TrackedVideo],
+    views: dict[int, PersonView],
+    reference: tuple[int, TrackedVideo],
     options: tuple[JointOptions, WorldOptions],
+    details: PersonDetails | None = None,
 ) -> SolvedPerson:
-    """Solve one person at every frame of the take's first view."""
-    reference = take.used[0]
-    base = tracked[reference]
-    take_s = take.offsets[reference].take_time_s(base.times_s)
-    views: list[PersonView] = []
-    own: PersonTrack | None = None
-    for view in take.used:
-        camera, place = take.cameras[view], person.tracks[view]
-        if camera is None or place is None:
-            continue
-        track = replace(resampled_track(tracked[view].tracks[place], take.offsets[view], take_s), times_s=base.times_s)
-        own = track if view == reference else own
-        views.append(PersonView(track, camera.intrinsics, camera.rotation, camera.translation_m))
-    poses = solve_person(model, views, options[0])
-    if own is None:
-        own = _hidden(views[0].track)
-    together, wide = _together(views, poses)
+    """Solve one person at every frame of the take's first view, `reference`, with hands and face where there are
+    `details`; of one view as that video alone.
+    """
+    if len(views) == 1:
+        poses = _of_one_view(model, next(iter(views.values())), options[0])
+    else:
+        poses = solve_person(model, list(views.values()), options[0])
+    more = None if details is None else details.solve(poses)
+    poses = poses if more is None else more.poses
+    place, base = reference
+    own = views[place].track if place in views else _hidden(next(iter(views.values())).track)
+    together, wide = _together(list(views.values()), poses)
     own = replace(own, frame_index=base.frame_index)
     world = place_in_world(poses, replace(together, frame_index=base.frame_index), wide, options[1])
-    return SolvedPerson(own, poses, world)
+    return SolvedPerson(own, poses, world, more)
+
+
+def _of_one_view(model: PoseModel, view: PersonView, options: JointOptions) -> PoseTrack:
+    """Poses as one video gives them, in the take frame."""
+    poses = model.solve(view.track, view.intrinsics, options.poses)
+    turn = view.rotation.T
+    poses = turned_poses(poses, np.broadcast_to(turn, (len(poses.confidence), 3, 3)))
+    center = -turn @ view.translation
+    return replace(
+        poses,
+        root_camera_m=poses.root_camera_m + center,
+        joints_camera_m=poses.joints_camera_m + center,
+        gravity_camera=turn @ poses.gravity_camera,
+    )
 
 
 def clip_of(solved: SolvedPerson, base: TrackedVideo, intrinsics: Intrinsics, header: ClipHeader) -> MotionClip:
     """The clip over every frame of the reference video."""
-    return assemble_clip(base, solved.own, solved.poses, solved.world, intrinsics, header)
+    more = solved.details
+    if more is None:
+        return assemble_clip(base, solved.own, solved.poses, solved.world, intrinsics, header)
+    header = replace(
+        header,
+        figures={**header.figures, **detail_figures(more)},
+        warnings=(*header.warnings, *detail_warnings(more)),
+    )
+    clip = assemble_clip(base, solved.own, solved.poses, solved.world, intrinsics, header)
+    return with_details(clip, base.frame_index, solved.own, more.hands, more.face)
 
 
 def _hidden(track: PersonTrack) -> PersonTrack:

@@ -108,14 +108,22 @@ class Renderer:
             for resource in (part.color, part.shadow, *part.buffers):
                 resource.release()
 
-    def render(self, camera: Camera, light: Light, backdrop: Backdrop, actors: tuple[Actor, ...]) -> RenderedImage:
-        """Draw the actors; the first one gives the coverage and the middle of the shadow map."""
+    def render(
+        self, camera: Camera, light: Light, backdrop: Backdrop | None, actors: tuple[Actor, ...]
+    ) -> RenderedImage:
+        """Draw the actors; the first one gives the coverage and the middle of the shadow map. Without a backdrop the
+        image is black behind them.
+        """
         middle = actors[0].bone_matrices[0] @ np.array([0.0, 0.0, 0.0, 1.0])
         shadow_from_world = _shadow_matrix(light.sun_direction, middle)
         self._draw_shadows(actors, shadow_from_world)
         for program in (self._skin, self._backdrop):
             self._set_light(program, light, shadow_from_world)
-        self._draw_backdrop(camera, backdrop, middle)
+        if backdrop is None:
+            self._target.use()
+            self._target.clear(0.0, 0.0, 0.0, 0.0, 1.0)
+        else:
+            self._draw_backdrop(camera, backdrop, middle)
         self._draw_actors(camera, actors)
         return self._read()
 

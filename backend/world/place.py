@@ -24,7 +24,7 @@ from backend.world.steps import (
     step_places_m,
     touching_points,
 )
-from backend.world.unseen import settle_unseen
+from backend.world.unseen import gravity_doubt_deg, settle_unseen
 from backend.world.world_track import Gravity, WorldOptions, WorldTrack
 from backend.world.world_warnings import gravity_warning, turned_video
 from blender_addon.motion.body import points_m
@@ -63,7 +63,8 @@ def place_in_world(
     if len(solved) < _FEW_FRAMES:
         return _nothing(poses, options)
     given = _given(options)
-    hints = gravity_hints(poses.gravity_camera, poses.gravity_spread_deg, options.edges)
+    spread_deg = float(np.hypot(poses.gravity_spread_deg, gravity_doubt_deg(track, intrinsics, solved)))
+    hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges)
     rough = given or estimate_gravity(hints, options.vertical)
     poses, unseen = settle_unseen(poses, track, intrinsics, rough.down, solved)
     scene = make_scene(poses, track, intrinsics, solved, unseen)
@@ -136,6 +137,7 @@ def _finish(scene: Scene, path: RootPath, gravity: Gravity, probability: Array, 
         joints_camera_m=fill.nan(joints),
         contacts=fill.zero(feet),
         body_contacts=fill.zero(told),
+        joint_confidence=fill.zero(scene.unseen.joints),
         world_from_camera=np.tile(world_from_camera, (frames, 1, 1)),
         gravity=gravity,
         gravity_source=_gravity_source(options),

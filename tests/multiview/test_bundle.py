@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from backend.multiview.bundle import (
+from backend.multiview.bundle import adjust
+from backend.multiview.bundle_problem import (
     BONES,
     LANDMARKS,
     BundleProblem,
     BundleState,
     CameraPrior,
     ViewEvidence,
-    adjust,
 )
 
 FRAMES = 40

@@ -279,6 +279,7 @@ class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
+        column.prop(bake, "unseen")
         column.prop(bake, "frame_start")
         column.prop(bake, "interpolation")
         column.prop(bake, "reduce")
