@@ -88,7 +88,9 @@ def _link(
         if found is not None or given.source not in _HINTS:
             return found
     found = align(here, there)
-    if found is None or found.correlation < _LEAST_CORRELATION + _BY_CHANCE_S / found.overlap_s:
+    # chance seldom lets several people move alike and stand as the others do at one and the same shift
+    least = (_LEAST_CORRELATION + _BY_CHANCE_S / found.overlap_s) / len(found.pairs) if found is not None else 0.0
+    if found is None or found.correlation < least:
         return None
     return found
 

@@ -138,7 +138,8 @@ def place_close_ups(
             notes.append(f"{one.path.name} is left out: neither a hand nor a face was found in it")
             continue
         evidence, known = one.evidence(), _known(one, first)
-        motion = detail_motion(one.seen.times_s, evidence)
+        raw = None if one.seen.face is None else one.seen.face.weights
+        motion = detail_motion(one.seen.times_s, evidence, raw)
         found = _chosen({number: best_match(views, motion, known) for number, views in people.items()}, known)
         if found is None:
             notes.append(_unplaced(one, known))

@@ -46,12 +46,15 @@ class DetailMotion:
         )
 
 
-def detail_motion(times_s: Array, found: DetailEvidence) -> DetailMotion:
-    """The motion of what is seen at N frames, `times_s` (N,)."""
+def detail_motion(times_s: Array, found: DetailEvidence, raw_weights: Array | None = None) -> DetailMotion:
+    """The motion of what is seen at N frames, `times_s` (N,). `raw_weights` (N, 52) of the face serve better than
+    calibrated ones, in which small motion is dead.
+    """
     parts: dict[str, MotionSignal | None] = {}
     if found.face is not None:
         face = found.face
-        parts["face"] = _signal(times_s, (_face_values(face.weights), face.turn_wxyz), face.confidence)
+        values = _face_values(face.weights if raw_weights is None else raw_weights)
+        parts["face"] = _signal(times_s, (values, face.turn_wxyz), face.confidence)
     if found.hands is not None:
         for side, name in enumerate(("left", "right")):
             angles = found.hands.angles[:, side]

@@ -19,7 +19,7 @@ from backend.multiview.synchronise import grid_step_s, motion_signal
 from backend.multiview.types import CameraView
 
 # how much the tracker's word that two neighbouring fragments are one person counts beside the views' (in seconds)
-_TRACKER_S = 0.25
+_TRACKER_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)

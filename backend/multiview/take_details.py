@@ -78,7 +78,8 @@ def motion_of(details: Details, track: PersonTrack, intrinsics: Intrinsics) -> D
         hands = seen_hands(details.hands, unknown, intrinsics, load_network("hand_pose"))
     if details.face is not None:
         face = seen_face(details.face, track.times_s, track.presence > 0, intrinsics)
-    return detail_motion(track.times_s, DetailEvidence(hands, face))
+    raw = None if details.face is None else details.face.weights
+    return detail_motion(track.times_s, DetailEvidence(hands, face), raw)
 
 
 @dataclass(frozen=True, slots=True)
