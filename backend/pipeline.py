@@ -396,6 +396,10 @@ def _chosen(tracked: TrackedVideo, request: SolveRequest) -> list[PersonTrack]:
         raise NoPersonError(
             f"In {len(tracked.frame_index)} frames no person can be tracked", f"Solve at least {_FEWEST_FRAMES} frames"
         )
+    if not tracked.tracks and tracked.is_dark:
+        raise NoPersonError(
+            "No person was found in the video, which is dark", "Record with more light, or brighten the video"
+        )
     click = request.person.click_frame
     indices = tracked.frame_index
     clicked = request.person.click_px is not None and not tracked.stopped
@@ -416,6 +420,9 @@ def _warnings(job: _Job, world: WorldTrack, unseen: PartlySeen) -> tuple[ClipWar
     if job.intrinsics.is_assumed:
         text = f"the camera is not known ({job.intrinsics.source}): distances may be off; give --fov"
         warnings.append(ClipWarning(code.CAMERA_ASSUMED, text))
+    if tracked.is_dark:
+        text = "The video is dark: people are followed less exactly. Record with more light, or brighten the video"
+        warnings.append(ClipWarning(code.VIDEO_DARK, text))
     if tracked.cuts_s:
         warnings.append(ClipWarning(code.CUTS, f"{len(tracked.cuts_s)} cuts were found: nothing is joined across them"))
     if tracked.stopped:

@@ -26,7 +26,8 @@ from mathutils import Vector
 from blender_addon.motion.clip import MotionClip, read_clip
 from blender_addon.motion.smoothing import PRESETS
 from blender_addon.rig.apply_clip import ApplyOptions, retarget_clip, scene_from_clip
-from blender_addon.rig.bake import BakeOptions, BakeReport, bake
+from blender_addon.rig.bake import BakeOptions, bake
+from blender_addon.rig.bake_report import BakeReport
 from blender_addon.rig.camera_background import CameraPlacement, make_camera, show_video
 from blender_addon.rig.export_action import export_action, skinned_meshes
 from blender_addon.rig.prepare_clip import PrepareSettings, prepare_clip

@@ -105,11 +105,12 @@ def play(run: Run) -> dict[str, object]:
     lines += [f"mount -t proc proc {run.root}/proc", f"mount --bind /dev {run.root}/dev"]
     arguments = (run.archive, run.video, run.output, run.backend_python, REPOSITORY_ROOT, *run.steps.split(","))
     scenario = shlex.join(["--", *map(str, arguments)])
+    display = 100 + os.getpid() % 10_000  # two runs on one machine share the names of displays
     inner = f"""
       export LIBGL_ALWAYS_SOFTWARE=1 HOME=/root LANG=C.UTF-8 BLENDER_USER_RESOURCES=$(mktemp -d)
       export MARIONET_GUI_TAKE={shlex.quote(os.pathsep.join(map(str, run.take)))}
-      rm -f /tmp/.X84-lock; Xvfb :84 -screen 0 1600x1000x24 >/dev/null 2>&1 &
-      sleep 2; export DISPLAY=:84; openbox >/dev/null 2>&1 &
+      rm -f /tmp/.X{display}-lock; Xvfb :{display} -screen 0 1600x1000x24 >/dev/null 2>&1 &
+      sleep 2; export DISPLAY=:{display}; openbox >/dev/null 2>&1 &
       timeout {run.timeout_s:.0f} blender --factory-startup -p 0 0 1600 1000 --enable-event-simulate \
         --python {shlex.quote(str(REPOSITORY_ROOT / "tools/gui_scenario.py"))} {scenario}
       kill %1 %2"""

@@ -34,7 +34,8 @@ from gui_hands import (
 from gui_mouse import open_panel_below
 
 LEAST_FPS, MOST_TICK_MS = 20.0, 5.0
-MEASURED_S = 8.0
+MEASURED_S, PATIENT_S = 8.0, 60.0
+IDLE_LOAD = 2.0  # a processor: backend, camera and window alone are more than one
 _COUNT = """
 import json, sys, av
 sys.path.insert(0, "tools")
@@ -60,7 +61,7 @@ class Camera:
 
     def begin(self) -> None:
         """Start sending."""
-        command = [BACKEND_PYTHON, "tools/paced_stream.py", "assets/demo_clip.mp4", "--hold", "5"]
+        command = [BACKEND_PYTHON, "tools/paced_stream.py", "assets/demo_clip.mp4", "--hold", "12"]
         command += ["--http", str(self.port)]
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(command, cwd=BACKEND_FOLDER, stdin=subprocess.PIPE, text=True, env=environment)
@@ -154,20 +155,29 @@ def measure() -> Iterator[None]:
     yield from until(lambda: view.shown > 10, "poses on the character")
     poses, ticks, began = view.shown, len(run.tick_s), time.monotonic()
     cpu, turned_rad = time.process_time(), 0.0
-    while time.monotonic() - began < MEASURED_S:
+    while (seconds := time.monotonic() - began) < MEASURED_S or (view.shown - poses < 10 and seconds < PATIENT_S):
         turned_rad = max(turned_rad, stood.rotation_difference(bone.matrix.to_quaternion()).angle)
         yield
     seconds = time.monotonic() - began
     rate = (view.shown - poses) / seconds
     ms = sorted(1000.0 * tick for tick in run.tick_s[ticks:])
     found = {"poses_a_second": rate, "tick_median_ms": ms[len(ms) // 2], "tick_95_ms": ms[int(0.95 * len(ms))]}
-    blender_cpu = (time.process_time() - cpu) / seconds
-    note("live", **found, tick_most_ms=ms[-1], blender_cpu=blender_cpu, source=run.lines()[1], load=os.getloadavg()[0])
+    cpu_ms = 1000.0 * (time.process_time() - cpu) / max(view.shown - poses, 1)  # drawing included
+    note(
+        "live",
+        **found,
+        tick_most_ms=ms[-1],
+        blender_cpu_ms_a_pose=cpu_ms,
+        source=run.lines()[1],
+        load=os.getloadavg()[0],
+    )
     yield from shown("24_live")
     require(turned_rad > 0.05, "the character does not move")
-    room = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # what else runs on the machine takes its part
-    require(rate * room > LEAST_FPS, f"{rate:.1f} poses a second reach the character at load {room:.1f}")
-    require(found["tick_median_ms"] < MOST_TICK_MS * room, f"a tick takes {found['tick_median_ms']:.1f} ms")
+    if os.getloadavg()[0] > IDLE_LOAD * (os.cpu_count() or 1):
+        note("live on a busy machine", held="nothing: the figures are lower bounds")
+        return
+    require(rate > LEAST_FPS, f"{rate:.1f} poses a second reach the character")
+    require(found["tick_median_ms"] < MOST_TICK_MS, f"a tick takes {found['tick_median_ms']:.1f} ms")
 
 
 def record_and_stall(camera: Camera) -> Iterator[float | None]:

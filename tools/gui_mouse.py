@@ -15,8 +15,8 @@ from gui_hands import require
 
 _STEP_PX = 10
 _LOOK_S = 0.02
-_MOST_PAGES = 4
-_INSET_PX = (110, 18, 200)  # from the sidebar's left edge; small icons stand at its right one
+_MOST_PAGES = 9
+_INSET_PX = (110,)  # from the sidebar's left edge; small icons stand at its right one
 
 
 Found = Generator[float | None, None, tuple[Any, int, int]]
@@ -39,7 +39,7 @@ def area_of(kind: str = "VIEW_3D", window: Any = None) -> tuple[Any, Any]:
         for area in one.screen.areas:
             if area.type == kind:
                 return one, area
-    raise AssertionError(f"no area of the kind {kind}")
+    raise AssertionError(f"no area of the kind {kind}")  # not a StopIteration, which would end a step silently
 
 
 def region_of(kind: str, area_kind: str = "VIEW_3D") -> tuple[Any, Any, Any]:
@@ -79,7 +79,11 @@ def under_mouse(window: Any, area: Any, region: Any) -> str:
 def find_button(name: str, kind: str = "UI", area_kind: str = "VIEW_3D") -> Found:
     """Where in a region the button is whose operator or property contains `name`; scrolled to if out of sight."""
     window, area, region = region_of(kind, area_kind)
-    for pages in range(_MOST_PAGES):
+    for page in range(_MOST_PAGES):
+        if page:  # not in sight: from the top on, page by page
+            yield from scroll(
+                window, region, "WHEELUPMOUSE" if page == 1 else "WHEELDOWNMOUSE", 60 if page == 1 else 10
+            )
         for inset in (*_INSET_PX, *(region.width - far for far in (40, 60))):
             for y in range(region.height - 12, 6, -_STEP_PX):
                 x_px, y_px = region.x + inset, region.y + y
@@ -87,17 +91,16 @@ def find_button(name: str, kind: str = "UI", area_kind: str = "VIEW_3D") -> Foun
                 yield _LOOK_S
                 if name in under_mouse(window, area, region):
                     return window, x_px, y_px
-        yield from scroll(window, region, down=pages < _MOST_PAGES // 2)
     raise AssertionError(f"no button for {name} in {area_kind} {kind}")
 
 
-def scroll(window: Any, region: Any, down: bool) -> Iterator[float | None]:
-    """Turn the wheel over a region by half of its height or so."""
+def scroll(window: Any, region: Any, wheel: str, steps: int) -> Iterator[float | None]:
+    """Turn the wheel over a region."""
     x_px, y_px = region.x + _INSET_PX[0], region.y + region.height // 2
     move(window, x_px, y_px)
     yield _LOOK_S
-    for _ in range(8):
-        window.event_simulate(type="WHEELDOWNMOUSE" if down else "WHEELUPMOUSE", value="PRESS", x=x_px, y=y_px)
+    for _ in range(steps):
+        window.event_simulate(type=wheel, value="PRESS", x=x_px, y=y_px)
         yield _LOOK_S
 
 

@@ -19,6 +19,7 @@ import bpy
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from gui_clicks import CLICKS
 from gui_faults import FAULTS
 from gui_finish import FINISH
 from gui_hands import (
@@ -238,6 +239,7 @@ def scenario() -> Iterator[float | None]:
     """Everything, in order, or the steps that the command line names."""
     every = (
         install,
+        *CLICKS,
         connect,
         find_people,
         cancel_with_escape,

@@ -12,6 +12,7 @@ from typing import Any
 
 import bpy
 from gui_hands import OUTPUT, call, note, pause, require, screenshot, state, until
+from gui_mouse import click_button, clicks
 
 VIDEOS = [Path(path) for path in os.environ.get("MARIONET_GUI_TAKE", "").split(os.pathsep) if path]
 
@@ -34,8 +35,10 @@ def list_of_videos() -> Iterator[None]:
 
 
 def capture_take() -> Iterator[None]:
-    """Solve them together."""
-    require(call(bpy.ops.marionet.capture, "INVOKE_DEFAULT") == {"RUNNING_MODAL"}, "the capture did not start")
+    """Solve them together, by a click."""
+    clicks.names.clear()
+    yield from click_button("marionet.capture(")
+    yield from until(lambda: state().capture is not None, "the start of the capture")
     run = state().capture
     yield from until(lambda: run.over or run.partial is not None, "a preview of the take")
     yield from pause(2)
@@ -65,7 +68,10 @@ def character_over_every_video() -> Iterator[None]:
     """Bake, make the cameras, look through each of them at the same frame; one undo takes them all back."""
     scene = bpy.context.scene
     scene.marionet.retarget.placement = "WORLD"
-    require(call(bpy.ops.marionet.bake) == {"FINISHED"}, f"no bake: {state().last_error}")
+    yield from click_button("marionet.bake(")
+    yield from until(lambda: state().bake_report is not None, "the bake")
+    note("clicks after the drop of the videos", count=len(clicks.names), clicks=list(clicks.names))
+    require(len(clicks.names) == 2, f"clicks: {clicks.names}")
     require(call(bpy.ops.marionet.make_camera) == {"FINISHED"}, f"no cameras: {state().last_error}")
     made = len(bpy.context.scene.marionet.take_cameras)
     call(bpy.ops.ed.undo)

@@ -34,7 +34,12 @@ from backend.synthesis.wardrobe import Material, Part, sample_person
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.clip import MotionClip
 from blender_addon.motion.posing import clip_body, pose_clip, world_to_camera
-from blender_addon.motion.rotations import quaternion_multiply, quaternion_rotate, rotvec_to_quaternion
+from blender_addon.motion.rotations import (
+    quaternion_from_to,
+    quaternion_multiply,
+    quaternion_rotate,
+    rotvec_to_quaternion,
+)
 
 _SIZE_PX, _HEIGHT_PX, _FPS, _FRAMES = 640, 480, 15, 30
 # lowest and highest point in the image, m over the floor
@@ -257,7 +262,7 @@ def _measure(path: Path, models: SolveModels, quality: SolveQuality) -> Measured
     other = _solved(whole, models, quality)
     if other is None:
         return None
-    return Measured("crop", _figures(clip, _joints_m(other), -other.world_from_camera[0, 2, :3]))
+    return Measured("crop", _figures(clip, *_seen_alike(other, clip)))
 
 
 def _solved(path: Path, models: SolveModels, quality: SolveQuality) -> MotionClip | None:
@@ -271,6 +276,17 @@ def _solved(path: Path, models: SolveModels, quality: SolveQuality) -> MotionCli
 def _joints_m(clip: MotionClip) -> np.ndarray:
     """Joints (T, J, 3) in the camera."""
     return world_to_camera(clip.world_from_camera, pose_clip(clip).positions_m)
+
+
+def _seen_alike(whole: MotionClip, cropped: MotionClip) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (T, J, 3) and the direction down (3,) of the whole video's solve, turned as the cropped one sees the same
+    neck: the middle of the image, and with it the assumed optical axis, is another one.
+    """
+    joints, neck = _joints_m(whole), clip_body(whole).joint_index("neck")
+    rays = [np.nanmean(points[:, neck], axis=0) for points in (joints, _joints_m(cropped))]
+    turn = quaternion_from_to(rays[0] / np.linalg.norm(rays[0]), rays[1] / np.linalg.norm(rays[1]))
+    down = -whole.world_from_camera[0, 2, :3]
+    return quaternion_rotate(turn, joints), quaternion_rotate(turn, down)
 
 
 def _figures(clip: MotionClip, truth_m: np.ndarray, down: np.ndarray) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Measure the solve of rendered takes: errors beside the single views, identities, clocks, cameras, warnings.
 
-usage: measure_takes.py TAKES [--takes FIRST:LAST] [--quality QUALITY] [--again]
+usage: measure_takes.py TAKES [--takes FIRST:LAST,NUMBER,...] [--quality QUALITY] [--again]
 
 TAKES is a folder that `tools.render_takes` wrote. Every video is watched once; what that gave is kept beside it, and
 so are the figures of the single views (`--again` makes them anew). Figures of the takes go to `result.json` of each.
@@ -38,6 +38,7 @@ from backend.pipeline import (
 from backend.solving.request import SolveQuality
 from backend.types import Array, CancelToken, Progress
 from blender_addon.motion.clip import MotionClip
+from tools.render_takes import numbers
 
 _UPPER = [8, 9, 10, 11, 12, 13, 14, 15, 16]  # Human3.6M joints from the thorax up
 _SHOULDERS = [11, 14]
@@ -330,8 +331,7 @@ def main() -> None:
     parser.add_argument("--quality", type=SolveQuality, default=SolveQuality.BEST)
     parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
-    first, last = (int(part) for part in args.which.split(":"))
-    folders = [args.takes / f"take{number:02d}" for number in range(first, last)]
+    folders = [args.takes / f"take{number:02d}" for number in numbers(args.which)]
     models = load_models(args.quality)
     results = []
     for folder in folders:

@@ -1,6 +1,6 @@
 """Render takes with truth: one or two people before two to four cameras, for `tools.measure_takes`.
 
-usage: render_takes.py OUTPUT --mocap MOCAP --assets ASSETS [--takes FIRST:LAST] [--seed SEED]
+usage: render_takes.py OUTPUT --mocap MOCAP --assets ASSETS [--takes FIRST:LAST,NUMBER,...] [--seed SEED]
 
 Every take is a folder: `video0.mp4` ..., `truth.npz` and `take.json`. Motion is of held-out subjects. Lenses are 24 to
 70 mm, baselines 15 to 120 degrees, start offsets and frame rates differ; there is sound, none, or silence. Takes with
@@ -198,6 +198,12 @@ class Studio:
     renderer: Renderer
 
 
+def numbers(text: str) -> list[int]:
+    """Numbers of takes from `0:12,20,31`."""
+    parts = [part.partition(":") for part in text.split(",")]
+    return [n for first, _, last in parts for n in range(int(first), int(last) if last else int(first) + 1)]
+
+
 def main() -> None:
     """Render what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -207,8 +213,7 @@ def main() -> None:
     parser.add_argument("--takes", default=f"0:{SPECIAL}")
     parser.add_argument("--seed", type=int, default=16)
     args = parser.parse_args()
-    first, last = (int(part) for part in args.takes.split(":"))
-    missing = [n for n in range(first, last) if not (args.output / f"take{n:02d}" / "truth.npz").exists()]
+    missing = [n for n in numbers(args.takes) if not (args.output / f"take{n:02d}" / "truth.npz").exists()]
     if not missing:
         return
     motions = read_library(args.mocap).held_out()

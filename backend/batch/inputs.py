@@ -12,39 +12,21 @@ from pathlib import Path
 from typing import Final
 
 from backend.batch.manifest import read_manifest
+from backend.batch.take_folders import VIDEO_SUFFIXES, folders_of_takes, take_of_folder
 from backend.batch.tasks import ClipTask, Fault
 from backend.errors import BadInputError
 from backend.video.image_file import IMAGE_SUFFIXES
 from blender_addon.motion.read_motion_file import MOTION_ENDINGS, SCENE_ENDINGS
 
-VIDEO_SUFFIXES: Final = frozenset(
-    [
-        ".mp4",
-        ".mov",
-        ".m4v",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".mts",
-        ".m2ts",
-        ".ts",
-        ".mxf",
-        ".wmv",
-        ".flv",
-        ".ogv",
-        ".3gp",
-    ]
-)
 _MANIFESTS: Final = frozenset({".csv", ".json"})
 # motion that a folder is searched for: there are many other .pt and .pkl files
 _IN_FOLDERS: Final = frozenset({".npz", ".bvh"})
 _WILD: Final = frozenset("*?[")
 
 
-def collect(words: Sequence[str], template: ClipTask, out: str) -> list[ClipTask]:
-    """The orders of all words, each once, in a stable order. `template` holds what they share.
+def collect(words: Sequence[str], template: ClipTask, out: str, takes: bool = False) -> list[ClipTask]:
+    """The orders of all words, each once, in a stable order. `template` holds what they share. With `takes` the videos
+    that lie together in one folder are one take.
 
     Files below the output folder are no input. Raises BadInputError for a manifest that cannot be read and where
     there is nothing to convert at all.
@@ -52,7 +34,7 @@ def collect(words: Sequence[str], template: ClipTask, out: str) -> list[ClipTask
     outside = None if "://" in out else Path(out).resolve()
     found: dict[ClipTask, None] = {}
     for word in words:
-        orders = list(_orders_of(word, template))
+        orders = list(_orders_of(word, template, takes))
         kept = [order for order in orders if outside is None or outside not in Path(order.source).resolve().parents]
         if not kept:
             fault = Fault("bad_input", f"{word} holds no clip", f"Give videos ({', '.join(sorted(VIDEO_SUFFIXES))})")
@@ -63,29 +45,36 @@ def collect(words: Sequence[str], template: ClipTask, out: str) -> list[ClipTask
     return list(found)
 
 
-def _orders_of(word: str, template: ClipTask) -> Iterator[ClipTask]:
+def _orders_of(word: str, template: ClipTask, takes: bool) -> Iterator[ClipTask]:
     path = Path(word).expanduser()
     if path.suffix.lower() in _MANIFESTS and path.is_file():
         yield from read_manifest(path, template)
     elif path.is_dir():
-        yield from _in_folder(path, template)
+        yield from _in_folder(path, template, takes)
     elif _WILD & set(word) and not path.exists():
-        yield from _matching(path, template)
+        yield from _matching(path, template, takes)
     else:
         yield replace(template, source=str(path.absolute()))
 
 
-def _in_folder(folder: Path, template: ClipTask) -> Iterator[ClipTask]:
+def _in_folder(folder: Path, template: ClipTask, takes: bool) -> Iterator[ClipTask]:
     """Videos, solved clips and BVH below a folder, and folders that hold images and no video, as sequences."""
     videos = sorted(path for path in folder.rglob("*") if _is_video(path, folder))
     holders = {path.parent for path in videos}
-    yield from (_below(path, folder, template) for path in videos)
+    shared = folders_of_takes(videos) if takes else []
+    for place in shared:
+        yield take_of_folder(place, _below(place, folder, template))
+    yield from (
+        _below(path, folder, template)
+        for path in videos
+        if path.parent not in shared or path.suffix.lower() not in VIDEO_SUFFIXES
+    )
     for place in sorted({folder, *(path for path in folder.rglob("*") if path.is_dir())}):
         if place not in holders and not _is_hidden(place, folder) and _holds_images(place):
             yield _below(place, folder, template)
 
 
-def _matching(pattern: Path, template: ClipTask) -> Iterator[ClipTask]:
+def _matching(pattern: Path, template: ClipTask, takes: bool) -> Iterator[ClipTask]:
     text = str(pattern)
     fixed = Path(*_before_wild(pattern.parts))
     found = sorted(Path(match) for match in glob.glob(text, recursive=True))
@@ -95,7 +84,7 @@ def _matching(pattern: Path, template: ClipTask) -> Iterator[ClipTask]:
     for path in found:
         if path.is_dir():
             yield from (
-                replace(order, folder=_joined(path, fixed, order.folder)) for order in _in_folder(path, template)
+                replace(order, folder=_joined(path, fixed, order.folder)) for order in _in_folder(path, template, takes)
             )
         elif path.suffix.lower() in VIDEO_SUFFIXES or path.suffix.lower() in (*MOTION_ENDINGS, *SCENE_ENDINGS):
             yield _below(path, fixed, template)

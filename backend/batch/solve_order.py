@@ -6,6 +6,7 @@ May import `backend.batch.tasks`, `backend.pipeline` and what its request is mad
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backend.batch.tasks import ClipTask, SolveSettings
@@ -56,6 +57,8 @@ def open_source(order: ClipTask, clips: Sequence[MotionClip]) -> VideoReader:
         raise BadInputError(f"{order.source} is motion without a video", "Leave overlay and sheet out of --format")
     if order.is_solved:
         return open_video(Path(clips[0].header.source), _options_of(clips[0]))
+    if order.is_take:  # the clip has the frames of the first video that could be used
+        order = replace(order, source=clips[0].header.source, more_videos=())
     settings = order.solve
     chosen = parse_range(settings.range) if settings.range else FrameRange()
     options = VideoOptions(range=chosen, sequence_fps=_sequence_fps(order), slow_motion=settings.slow_motion)
@@ -96,9 +99,17 @@ def clip_facts(clips: Sequence[MotionClip]) -> dict[str, str]:
     } | (
         {"motion from": header.source}
         if is_from_elsewhere(clips[0])
-        else {
+        else _camera_facts(clips[0])
+        | {
             "image": f"{header.source_width} x {header.source_height}",
             "camera": header.intrinsics_source,
             "quality": header.quality,
         }
     )
+
+
+def _camera_facts(clip: MotionClip) -> dict[str, str]:
+    """How many of a take's cameras are used; nothing for one video."""
+    cameras = clip.header.cameras
+    used = sum(camera.used for camera in cameras)
+    return {"cameras": f"{used} of {len(cameras)}"} if cameras else {}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from backend.camera import CameraOptions
 from backend.cli.output import Terminal, cancel_on_interrupt, clock_text
-from backend.cli.solve_take import add_take, refuse_take_options, report_end, run_take
+from backend.cli.solve_take import add_take, chunk_events, refuse_take_options, report_end, run_take
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, Cancelled
-from backend.pipeline import ChunkCallback, SolvedChunk, SolveRequest, SolveResult, solve
+from backend.pipeline import SolveRequest, SolveResult, solve
 from backend.solving.option_parsing import RequestOptions, request_from_options
 from backend.solving.outputs import check_apart, check_ending, check_writable
 from backend.solving.request import SolveQuality
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     terminal = Terminal(as_json=args.json, quiet=args.quiet)
     began = time.monotonic()
     with cancel_on_interrupt() as cancel:
-        on_chunk = _chunk_events(terminal) if args.json and not args.no_preview else None
+        on_chunk = chunk_events(terminal) if args.json and not args.no_preview else None
         result = solve(request, terminal.progress, cancel, on_chunk)
         _report(terminal, request, result, time.monotonic() - began)
         if result.cancelled:
@@ -185,14 +185,6 @@ def _request(args: argparse.Namespace, video: Path) -> SolveRequest:
         sequence_fps=args.fps,
     )
     return request_from_options(video, args.output, options, args.device, args.resume)
-
-
-def _chunk_events(terminal: Terminal) -> ChunkCallback:
-    def send(chunk: SolvedChunk) -> None:
-        first, last = int(chunk.frame_index[0]), int(chunk.frame_index[-1])
-        terminal.event("preview", person=chunk.person, first_frame=first, last_frame=last)
-
-    return send
 
 
 def _report(terminal: Terminal, request: SolveRequest, result: SolveResult, took_s: float) -> None:

@@ -82,7 +82,8 @@ from blender_addon.retarget.skeleton_map import SkeletonMap  # noqa: E402
 from blender_addon.retarget.source_motion import RetargetError  # noqa: E402
 from blender_addon.rig.apply_clip import ApplyOptions, apply_clip  # noqa: E402
 from blender_addon.rig.armature_clips import scene_file_clips  # noqa: E402
-from blender_addon.rig.bake import BakeError, BakeOptions, BakeReport  # noqa: E402
+from blender_addon.rig.bake import BakeError, BakeOptions  # noqa: E402
+from blender_addon.rig.bake_report import BakeReport  # noqa: E402
 from blender_addon.rig.export_action import ExportError, export_action  # noqa: E402
 from blender_addon.rig.prepare_clip import PrepareSettings  # noqa: E402
 

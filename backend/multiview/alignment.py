@@ -25,6 +25,7 @@ _MOST_TIMES = 150
 _SAME_POSE_M = 0.20
 _SAME_PLACE_M = 1.2
 _LEAST_STRENGTH = 0.2
+_MOST_MATCHES, _MOST_POSES = 6, 8
 KNOWN_OVERLAP_S = 1e6
 """The overlap of an alignment at a shift that was known: nothing had to be correlated."""
 
@@ -144,3 +145,52 @@ def _cost(one: Samples, other: Samples, rotation: Array, translation: Array) -> 
     pose = float(np.median(np.linalg.norm(source @ rotation.T - target, axis=-1)))
     place = float(np.median(np.linalg.norm(from_middle @ rotation.T + translation - to_middle, axis=-1)))
     return max(pose / _SAME_POSE_M, place / _SAME_PLACE_M)
+
+
+def align_parts(
+    first: Sequence[Actor], second: Sequence[Actor], given_s: float | None = None
+) -> list[tuple[int, int, float]]:
+    """Pairs of fragments (place in the first, place in the second, seconds that they agree over) that show one person,
+    at the best rotation, translation and shift of the clocks; a person may have several fragments in each view.
+    """
+    best: list[tuple[int, int, float]] = []
+    best_score = 0.0
+    for match in _matches(first, second, given_s)[:_MOST_MATCHES]:
+        times_s = shared_times_s(first, second, match.start_s)[::2]
+        if len(times_s) < 5:
+            continue
+        step_s = float(times_s[1] - times_s[0])
+        here = [samples_at(one.seen, Offset(), times_s) for one in first]
+        there = [samples_at(one.seen, Offset(match.start_s), times_s) for one in second]
+        poses = [(found, one, other) for one in here for other in there if (found := rigid(one, other)) is not None]
+        likely = [item for item in poses if item[0][2] < _SAME_POSE_M]
+        likely.sort(key=lambda item: item[0][2] / np.sqrt((item[1].seen & item[2].seen).sum()))
+        for (rotation, translation, _), _, _ in likely[:_MOST_POSES]:
+            pairs = _many_pairs(here, there, rotation, translation, step_s)
+            score = sum(weight for _, _, weight in pairs) * max(match.strength, 0.0)
+            if score > best_score:
+                best, best_score = pairs, score
+    return best
+
+
+def _many_pairs(
+    here: Sequence[Samples], there: Sequence[Samples], rotation: Array, translation: Array, step_s: float
+) -> list[tuple[int, int, float]]:
+    """Pairs of fragments that fit, the surest first; whoever is taken is not taken again at the same time."""
+    tried = []
+    for a, one in enumerate(here):
+        for b, other in enumerate(there):
+            both = one.seen & other.seen
+            if both.sum() >= 3:
+                fit = 1.0 - _cost(one, other, rotation, translation)
+                tried.append((fit * float(both.sum()) * step_s, a, b, both))
+    taken_here = np.zeros((len(here), len(here[0].seen)), bool)
+    taken_there = np.zeros((len(there), len(there[0].seen)), bool)
+    pairs = []
+    for weight, a, b, both in sorted(tried, key=lambda item: -item[0]):
+        if weight <= 0 or (taken_here[a] & both).mean() > 0.02 or (taken_there[b] & both).mean() > 0.02:
+            continue
+        taken_here[a] |= both
+        taken_there[b] |= both
+        pairs.append((a, b, weight))
+    return pairs

@@ -22,6 +22,7 @@ from blender_addon.motion.rotations import quaternion_between
 
 _GRID_S = 1.0 / 60.0
 _SMOOTH_S = 0.05
+_TURNING = 2.0  # what the speed of turning counts against any other value: small faces and hands still show it
 _FEWEST = 15  # frames in which a part is seen
 _LEAST_CORRELATION, _BY_CHANCE_S = 0.35, 0.5
 _LEAST_LEAD = 1.15
@@ -88,6 +89,7 @@ def _signal(times_s: Array, found: tuple[Array, Array], confidence: Array) -> Mo
     spread = np.sqrt((np.square(velocity) * trust[:, None]).sum(axis=0) / max(float(trust.sum()), 1e-9))
     limit = 4.0 * np.maximum(spread, 1e-6)
     velocity = np.clip(velocity, -limit, limit) / np.maximum(spread, 1e-4)
+    velocity[:, -1] *= _TURNING
     return MotionSignal(float(grid[0]), _GRID_S, velocity * trust[:, None])
 
 

@@ -17,13 +17,16 @@ from backend.errors import BadInputError
 from backend.multiview.clip_header import clip_cameras, take_header
 from backend.multiview.close_ups import WatchedCloseUp, watch_close_ups
 from backend.multiview.find_take import FoundTake, find_take
+from backend.multiview.guard import solve_guarded
+from backend.multiview.identities import with_people_told_apart
 from backend.multiview.joint_poses import JointOptions
 from backend.multiview.take_details import CloseUpsOfOne, PersonDetails, asked_for, watch_take
 from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
 from backend.multiview.take_news import about_video, tell_poses
-from backend.multiview.take_person import clip_of, solve_in_views
+from backend.multiview.take_person import clip_of
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.multiview.types import (
+    CameraView,
     PersonInViews,
     Take,
     TakeSetup,
@@ -122,7 +125,10 @@ def solve_watched_take(
         solved = replace(_alone(request, first, models, clock, control), stopped=True)
         return _finish(request, solved, watched, models, clock)
     with clock.stage("take"):
-        found = find_take(views, known_beforehand(request, views), source=camera_source(request))
+        known = known_beforehand(request, views)
+        apart = with_people_told_apart(views, known)
+        watched = [_with_tracks(one, view) for one, view in zip(watched, apart, strict=True)]
+        found = find_take(apart, known, source=camera_source(request))
     for excluded in found.take.excluded:
         log.warning("%s", excluded.text)
     if len(found.take.used) < 2:
@@ -131,8 +137,13 @@ def solve_watched_take(
             raise BadInputError(f"No video can be used: {texts}", "Record with cameras that stand still")
         only = _alone(request, watched[found.take.used[0]], models, clock, control, close_ups)
         return _finish(request, replace(only, found=found), watched, models, clock)
-    seen = _Watched(watched, close_ups)
+    seen = _Watched(watched, apart, close_ups)
     return _finish(request, _together(request, found, seen, models, clock, control), watched, models, clock)
+
+
+def _with_tracks(watched: WatchedVideo, view: CameraView) -> WatchedVideo:
+    """The video with the tracks of the view."""
+    return replace(watched, tracked=replace(watched.tracked, tracks=view.tracks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +176,10 @@ def _alone(
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """All videos of a take after one pass over each."""
+    """All videos of a take after one pass over each, and the same as views with each one's own quick poses."""
 
     videos: Sequence[WatchedVideo]
+    views: Sequence[CameraView]
     close_ups: Sequence[WatchedCloseUp]
 
 
@@ -198,7 +210,9 @@ def _together(
         progress(Progress("poses", number, len(people)))
         with clock.stage("poses"):
             own = None if details is None else PersonDetails(take, person, watched, details)
-            solved = solve_in_views(models.poses, take, person, tracked, (JointOptions(poses), options), own)
+            solved, told = solve_guarded(
+                models.poses, take, person, (tracked, seen.views), (JointOptions(poses), options), own
+            )
         with clock.stage("smooth"):
             if options.world_from_camera is None:  # everybody stands in the first person's world
                 options = replace(
@@ -208,6 +222,7 @@ def _together(
             camera = take.cameras[reference]
             assert camera is not None
             header = take_header(base, models, take, number, solved)
+            header = replace(header, warnings=(*header.warnings, *told))
             clip = smooth_clip(
                 clip_of(solved, base.tracked, camera.intrinsics, header), PRESETS[base.request.smoothing]
             )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from backend.camera.path import turned_poses
 from backend.embedding.pose_model import PoseModel
 from backend.multiview.joint_poses import JointOptions, PersonView, solve_person
 from backend.multiview.resample import resampled_track
@@ -43,36 +44,58 @@ class SolvedPerson:
     details: SolvedDetails | None = None
 
 
+def views_of_person(
+    take: Take, person: PersonInViews, tracked: dict[int, TrackedVideo], only: Sequence[int] | None = None
+) -> dict[int, PersonView]:
+    """The views that show a person, at the times of the take's first view; `only` some of them."""
+    base = tracked[take.used[0]]
+    take_s = take.offsets[take.used[0]].take_time_s(base.times_s)
+    found = {}
+    for view in take.used if only is None else only:
+        camera, place = take.cameras[view], person.tracks[view]
+        if camera is not None and place is not None:
+            track = resampled_track(tracked[view].tracks[place], take.offsets[view], take_s)
+            track = replace(track, times_s=base.times_s)
+            found[view] = PersonView(track, camera.intrinsics, camera.rotation, camera.translation_m)
+    return found
+
+
 def solve_in_views(
     model: PoseModel,
-    take: Take,
-    person: PersonInViews,
-    tracked: dict[int, TrackedVideo],
+    views: dict[int, PersonView],
+    reference: tuple[int, TrackedVideo],
     options: tuple[JointOptions, WorldOptions],
     details: PersonDetails | None = None,
 ) -> SolvedPerson:
-    """Solve one person at every frame of the take's first view, with hands and face where there are `details`."""
-    reference = take.used[0]
-    base = tracked[reference]
-    take_s = take.offsets[reference].take_time_s(base.times_s)
-    views: list[PersonView] = []
-    own: PersonTrack | None = None
-    for view in take.used:
-        camera, place = take.cameras[view], person.tracks[view]
-        if camera is None or place is None:
-            continue
-        track = replace(resampled_track(tracked[view].tracks[place], take.offsets[view], take_s), times_s=base.times_s)
-        own = track if view == reference else own
-        views.append(PersonView(track, camera.intrinsics, camera.rotation, camera.translation_m))
-    poses = solve_person(model, views, options[0])
+    """Solve one person at every frame of the take's first view, `reference`, with hands and face where there are
+    `details`; of one view as that video alone.
+    """
+    if len(views) == 1:
+        poses = _of_one_view(model, next(iter(views.values())), options[0])
+    else:
+        poses = solve_person(model, list(views.values()), options[0])
     more = None if details is None else details.solve(poses)
     poses = poses if more is None else more.poses
-    if own is None:
-        own = _hidden(views[0].track)
-    together, wide = _together(views, poses)
+    place, base = reference
+    own = views[place].track if place in views else _hidden(next(iter(views.values())).track)
+    together, wide = _together(list(views.values()), poses)
     own = replace(own, frame_index=base.frame_index)
     world = place_in_world(poses, replace(together, frame_index=base.frame_index), wide, options[1])
     return SolvedPerson(own, poses, world, more)
+
+
+def _of_one_view(model: PoseModel, view: PersonView, options: JointOptions) -> PoseTrack:
+    """Poses as one video gives them, in the take frame."""
+    poses = model.solve(view.track, view.intrinsics, options.poses)
+    turn = view.rotation.T
+    poses = turned_poses(poses, np.broadcast_to(turn, (len(poses.confidence), 3, 3)))
+    center = -turn @ view.translation
+    return replace(
+        poses,
+        root_camera_m=poses.root_camera_m + center,
+        joints_camera_m=poses.joints_camera_m + center,
+        gravity_camera=turn @ poses.gravity_camera,
+    )
 
 
 def clip_of(solved: SolvedPerson, base: TrackedVideo, intrinsics: Intrinsics, header: ClipHeader) -> MotionClip:

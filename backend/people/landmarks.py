@@ -30,7 +30,8 @@ _BODY = [0, *range(11, LANDMARKS)]
 _HEAD_AND_SHOULDERS = [*range(13)]
 # what a head with shoulders, all of it surely seen, counts of a whole body
 _HEAD_COUNTS = 0.4
-_MOST_VISIBLE_OUTSIDE = 0.25
+_LEGS = [25, 26, 27, 28]
+_MOST_VISIBLE_OUTSIDE = 0.1
 # Where a heatmap cell lies in the crop: found by mirroring images (a landmark and its mirror image sum to 256 px
 # in the regressed values, to 255 px in 4 x heatmap cells).
 _CELL_OFFSET_PX = 0.5
@@ -91,6 +92,10 @@ class LandmarkBatch:
         """
         head = _HEAD_COUNTS * self.peak[index, _HEAD_AND_SHOULDERS].mean()
         return float(max(self.peak[index, _BODY].mean(), head))
+
+    def legs(self, index: int) -> float:
+        """Mean heatmap peak 0..1 of knees and ankles: near 0 where the legs are hidden or not in the image."""
+        return float(self.peak[index, _LEGS].mean())
 
     def next_roi(self, index: int) -> Roi:
         """Region of the same person for the next frame."""

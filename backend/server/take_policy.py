@@ -6,6 +6,8 @@ from backend.server.errors import RequestRefused
 from blender_addon.wire.records import MAX_SETUP_CHARS, MOST_TAKE_VIDEOS
 from blender_addon.wire.requests import Submit
 
+_MOST_OFFSET_S = 86_400.0
+
 
 def check_take(request: Submit, most_upload_bytes: int) -> None:
     """Raise RequestRefused for a take that no worker could solve, before its videos are uploaded."""
@@ -31,6 +33,8 @@ def check_take(request: Submit, most_upload_bytes: int) -> None:
 
 
 def _check_known(request: Submit, count: int) -> None:
+    if any(abs(offset.start_s) > _MOST_OFFSET_S for offset in request.take.offsets):
+        raise RequestRefused("bad_request", "An offset is a number of seconds within a day", "Check the offsets")
     places = [offset.source for offset in request.take.offsets]
     if len(set(places)) != len(places) or not all(0 < place < count for place in places):
         raise RequestRefused("bad_request", f"Offsets are for the videos 1 to {count - 1}, each at most once")

@@ -63,7 +63,7 @@ class GravitySettings:
     usual_share: float = 0.74
     tilted_deg: float = 25.0
     tilted_share: float = 0.25
-    floor_sigma_m: float = 0.04
+    floor_sigma_m: float = 0.07
     most_steps: float = 12.0
 
 

@@ -54,7 +54,9 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
         update=change_events.source_changed,
     )
-    first_result: PointerProperty(type=MARIONET_PG_view_result)
+    first_result: PointerProperty(
+        description="What the last capture found out about the first video", type=MARIONET_PG_view_result
+    )
     more_videos: CollectionProperty(
         name="More Videos", description="Further videos of the same performance", type=MARIONET_PG_video
     )

@@ -31,7 +31,8 @@ from ..retarget.target_body import measure_target
 from ..retarget.target_rig import TargetRig
 from ..retarget.unseen_keys import UnseenJoints, key_seen_joints
 from .actions import OBJECT_PATHS
-from .bake import BakeError, BakeOptions, BakeReport, bake
+from .bake import BakeError, BakeOptions, bake
+from .bake_report import BakeReport
 from .face_targets import read_face_targets, with_face
 from .prepare_clip import PrepareSettings, prepare_clip
 from .prop_targets import HandProp, hand_targets

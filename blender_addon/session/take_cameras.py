@@ -68,6 +68,17 @@ def look_through(context: Context, row: Any) -> None:
             view: Any = area.spaces.active
             view.camera = row.thing
             view.region_3d.view_perspective = "CAMERA"
+            _fit_view(context, area)
+
+
+def _fit_view(context: Context, area: Any) -> None:
+    """Bring the whole frame of the camera into the viewport: that of a phone held upright would stick out of it."""
+    region = next((region for region in area.regions if region.type == "WINDOW"), None)
+    if bpy.app.background or region is None:
+        return
+    with context.temp_override(area=area, region=region):
+        if bpy.ops.view3d.view_center_camera.poll():  # type: ignore[call-arg]  # the stub takes it for an unbound function
+            bpy.ops.view3d.view_center_camera()
 
 
 def _is_here(scene: Any, thing: Any) -> bool:

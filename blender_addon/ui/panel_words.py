@@ -7,8 +7,8 @@ from ..retarget.joint_words import sentences
 _FLAGS = {
     "give --fov": "set Field of View under Capture",
     "give --height": "set Body Height under Capture",
-    "use --gravity": "video level, or give the gravity on the command line (--gravity)",
-    "give --gravity": "video level, or give the gravity on the command line (--gravity)",
+    "use --gravity": "use the direction down on the command line, --gravity",
+    "give --gravity": "give the direction down on the command line, --gravity",
     "use --person": "choose the person under Capture",
     "give --person": "choose the person under Capture",
     "List the cameras: python -m backend live --list": "Click the lens icon under Live (Find Cameras)",

@@ -82,7 +82,7 @@ def test_live_moves_the_character_records_and_leaves_the_full_clip(state: Any, a
     assert not run.over, run.snapshot
     moved = [tuple(bone.rotation_quaternion) for bone in armature.pose.bones]
     assert not np.allclose(moved, before, atol=1e-3)
-    words, rate = run.lines()
+    words, rate, _ = run.lines()
     assert words == "Live"
     assert "poses/s" in rate
     assert "ms" in rate

@@ -135,6 +135,7 @@ PATH = wire.Source("path", "/videos/a.mp4")
         (take_of(PATH, PATH, task="people"), "bad_request", "is about one video"),
         (take_of(PATH, PATH, take=wire.TakeOptions((wire.VideoOffset(2, 1.0),))), "bad_request", "videos 1 to 1"),
         (take_of(PATH, PATH, take=wire.TakeOptions((wire.VideoOffset(1),) * 2)), "bad_request", "at most once"),
+        (take_of(PATH, PATH, take=wire.TakeOptions((wire.VideoOffset(1, 1e300),))), "bad_request", "within a day"),
         (take_of(PATH, take=wire.TakeOptions((wire.VideoOffset(1),))), "bad_request", "there is one"),
         (take_of(PATH, PATH, take=wire.TakeOptions((), ("x" * 4096,) * 33)), "too_large", "set-up"),
         (take_of(*[replace(upload_of(b"x", "a.mp4"), size_bytes=3 << 30)] * 3), "too_large", "of a take"),

@@ -87,7 +87,7 @@ def test_fields_are_as_the_page_says(message: type[Any]) -> None:
 
 @pytest.mark.parametrize(
     ("title", "messages"),
-    [("What a client says", wire.CLIENT_MESSAGES), ("What the server says", wire.SERVER_MESSAGES)],
+    [("Messages from the client", wire.CLIENT_MESSAGES), ("Messages from the server", wire.SERVER_MESSAGES)],
 )
 def test_page_has_these_messages_and_no_others(title: str, messages: tuple[type[Any], ...]) -> None:
     headings = re.findall(r"^### `(\w+)`$", section(title, 2), re.MULTILINE)

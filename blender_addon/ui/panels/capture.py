@@ -167,10 +167,12 @@ class MARIONET_PT_live(SidebarPanel, bpy.types.Panel):
             layout.operator("marionet.live", icon="PLAY")
             layout.operator("marionet.recover_live", icon="RECOVER_LAST")
             return
-        words, rate = run.lines()
-        wrapped(layout, context, words, "INFO")
+        words, rate, recorded = run.lines()
+        wrapped(layout, context, words, "ERROR" if run.in_trouble else "INFO")
         if rate:
             layout.label(text=rate, icon="TIME")
+        if recorded:
+            layout.label(text=recorded, icon="REC")
         row = layout.row(align=True)
         row.operator("marionet.live_record", icon="REC", depress=run.recording)
         row.operator("marionet.live_stop", icon="SNAP_FACE")

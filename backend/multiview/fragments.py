@@ -1,0 +1,145 @@
+"""Tracks cut where people come near each other in the image, since a tracker may go on with the other one; and joined.
+
+numpy only. A fragment is a track with the frames between two such places, with its poses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.embedding.keypoints import HIPS
+from backend.multiview.types import CameraView
+from backend.types import PersonTrack, PoseTrack
+
+# people nearer than this, in heights of the larger one, may be confused; a longer meeting is a fragment of its own
+_NEAR = 0.35
+_LONG_MEETING_S = 0.7
+_GAP_S = 0.12
+_LEAST_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """Rows (n,) of a view's track with this place; times_s (2,) of the first and the last on the video's clock."""
+
+    view: int
+    track: int
+    rows: NDArray[np.intp]
+    times_s: tuple[float, float]
+
+    def overlaps(self, other: Fragment) -> bool:
+        """Whether both show somebody in one view at one time: they are different people."""
+        if self.view != other.view:
+            return False
+        begin, end = max(self.times_s[0], other.times_s[0]), min(self.times_s[1], other.times_s[1])
+        return end - begin > 0.05
+
+
+def fragments_of(view: CameraView, place: int) -> list[Fragment]:
+    """The fragments of everybody in a view, whose place among the views this is."""
+    cuts: list[list[float]] = [[] for _ in view.tracks]
+    for first in range(len(view.tracks)):
+        for second in range(first + 1, len(view.tracks)):
+            for begin_s, end_s in _meetings(view.tracks[first], view.tracks[second]):
+                both = [begin_s, end_s] if end_s - begin_s > _LONG_MEETING_S else [(begin_s + end_s) / 2]
+                cuts[first] += both
+                cuts[second] += both
+    found = []
+    for track, own in enumerate(cuts):
+        found += _cut(view.tracks[track], place, track, sorted(own), len(view.tracks) > 1)
+    return found
+
+
+def _shown(track: PersonTrack) -> NDArray[np.bool_]:
+    return np.asarray((track.presence > 0) & np.isfinite(track.keypoints_px).all(axis=(1, 2)))
+
+
+def _meetings(first: PersonTrack, second: PersonTrack) -> list[tuple[float, float]]:
+    """When two tracks are near each other, or one of them is lost where they were."""
+    times_s, here, there = np.intersect1d(first.times_s, second.times_s, return_indices=True)
+    both = _shown(first)[here] & _shown(second)[there]
+    times_s, here, there = times_s[both], here[both], there[both]
+    if len(times_s) < 2:
+        return []
+    a, b = first.keypoints_px[here], second.keypoints_px[there]
+    size = np.maximum(np.ptp(a, axis=1).max(axis=1), np.ptp(b, axis=1).max(axis=1))
+    apart = np.linalg.norm(a[:, HIPS].mean(axis=1) - b[:, HIPS].mean(axis=1), axis=-1) / np.maximum(size, 1.0)
+    near = apart < _NEAR
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], near, [False]]).astype(int)))
+    return [(float(times_s[begin]), float(times_s[end - 1])) for begin, end in edges.reshape(-1, 2)]
+
+
+def _cut(track: PersonTrack, view: int, place: int, cuts_s: Sequence[float], at_gaps: bool) -> list[Fragment]:
+    rows = np.flatnonzero(_shown(track))
+    if not len(rows):
+        return []
+    times_s = np.asarray(track.times_s)[rows]
+    breaks = np.searchsorted(times_s, cuts_s)
+    gaps = np.flatnonzero(np.diff(times_s) > _GAP_S) + 1 if at_gaps else np.zeros(0, int)
+    places = np.unique(np.concatenate([breaks, gaps, [0, len(rows)]])).astype(int)
+    kept: list[tuple[int, int]] = []
+    for begin, end in pairwise(places):
+        short = times_s[end - 1] - times_s[begin] < _LEAST_S
+        if short and kept and times_s[begin] - times_s[kept[-1][1] - 1] < _GAP_S:
+            kept[-1] = (kept[-1][0], int(end))
+        else:
+            kept.append((int(begin), int(end)))
+    return [
+        Fragment(view, place, rows[begin:end], (float(times_s[begin]), float(times_s[end - 1]))) for begin, end in kept
+    ]
+
+
+def as_view(view: CameraView, fragments: Sequence[Fragment]) -> CameraView:
+    """The view with the fragments as its people."""
+    tracks = tuple(_rows_of(view.tracks[one.track], one.rows) for one in fragments)
+    return replace(view, tracks=tracks, poses=tuple(_rows_of(view.poses[one.track], one.rows) for one in fragments))
+
+
+def joined_view(view: CameraView, people: Sequence[Sequence[Fragment]]) -> CameraView:
+    """The view with one track for each person, made of the person's fragments; numbers stay where they can."""
+    tracks, poses, taken = [], [], set[int]()
+    spare = 1 + max((track.track_id for track in view.tracks), default=0)
+    for fragments in people:
+        longest = max(fragments, key=lambda one: len(one.rows))
+        number = view.tracks[longest.track].track_id
+        if number in taken:
+            number, spare = spare, spare + 1
+        taken.add(number)
+        some = sorted(fragments, key=lambda one: one.times_s)
+        tracks.append(replace(_joined([(view.tracks[one.track], one.rows) for one in some]), track_id=number))
+        body = view.poses[longest.track]
+        joined = _joined([(view.poses[one.track], one.rows) for one in some])
+        poses.append(
+            replace(
+                joined,
+                gravity_camera=body.gravity_camera,
+                height_m=body.height_m,
+                bone_scales=body.bone_scales,
+                gravity_spread_deg=body.gravity_spread_deg,
+            )
+        )
+    return replace(view, tracks=tuple(tracks), poses=tuple(poses))
+
+
+Some = TypeVar("Some", PersonTrack, PoseTrack)
+_WHOLE = {"track_id", "gravity_camera", "height_m", "bone_scales", "gravity_spread_deg"}
+
+
+def _rows_of(values: Some, rows: NDArray[np.intp]) -> Some:
+    """Some of the frames."""
+    return replace(values, **{f.name: getattr(values, f.name)[rows] for f in fields(values) if f.name not in _WHOLE})
+
+
+def _joined(parts: Sequence[tuple[Some, NDArray[np.intp]]]) -> Some:
+    """Frames of several tracks, one after the other."""
+    names = [f.name for f in fields(parts[0][0]) if f.name not in _WHOLE]
+    made: dict[str, Any] = {
+        name: np.concatenate([getattr(values, name)[rows] for values, rows in parts]) for name in names
+    }
+    return replace(parts[0][0], **made)
