@@ -32,7 +32,7 @@ def errors_of(shots: list[Shot]) -> tuple[list[Array], list[Array]]:
     for row, shot in enumerate(shots):
         follower.cut()
         keypoints = shot.camera.project_px(shot.keypoints_m + random.normal(0.0, _NOISE_M, (BLAZEPOSE.count, 3)))
-        follower.update(row, shot.image, float(row), keypoints, np.ones(33), np.zeros((0, 2)))
+        follower.update(row, shot.image, float(row), keypoints, np.ones(BLAZEPOSE.count), np.zeros((0, 2)))
     track, errors, angles = follower.track(), list[Array](), list[Array]()
     for row, shot in enumerate(shots):
         for side in np.flatnonzero(track.presence[row] > 0):
