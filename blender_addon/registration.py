@@ -80,6 +80,7 @@ def register() -> None:
     )
     previews.attach()
     translations.attach()
+    take_panels.attach()
     _attach_keymap()
 
 
@@ -87,6 +88,7 @@ def unregister() -> None:
     """Called by Blender when the extension is disabled: the backend stops, everything registered goes."""
     _stop_work()
     _detach_keymap()
+    take_panels.detach()
     translations.detach()
     previews.detach()
     people.forget_thumbnails()

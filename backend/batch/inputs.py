@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from backend.batch.manifest import read_manifest
-from backend.batch.take_folders import VIDEO_SUFFIXES, folders_of_takes, take_of_folder
+from backend.batch.take_folders import VIDEO_SUFFIXES, joined_takes
 from backend.batch.tasks import ClipTask, Fault
 from backend.errors import BadInputError
 from backend.video.image_file import IMAGE_SUFFIXES
@@ -25,56 +25,55 @@ _WILD: Final = frozenset("*?[")
 
 
 def collect(words: Sequence[str], template: ClipTask, out: str, takes: bool = False) -> list[ClipTask]:
-    """The orders of all words, each once, in a stable order. `template` holds what they share. With `takes` the videos
-    that lie together in one folder are one take.
+    """The orders of all words, each once, in a stable order. `template` holds what they share. With `takes` those
+    videos that lie together in one folder are one take; a manifest says for itself which are.
 
     Files below the output folder are no input. Raises BadInputError for a manifest that cannot be read and where
     there is nothing to convert at all.
     """
     outside = None if "://" in out else Path(out).resolve()
     found: dict[ClipTask, None] = {}
+    of_manifests: set[ClipTask] = set()
     for word in words:
-        orders = list(_orders_of(word, template, takes))
+        orders = list(_orders_of(word, template))
         kept = [order for order in orders if outside is None or outside not in Path(order.source).resolve().parents]
         if not kept:
             fault = Fault("bad_input", f"{word} holds no clip", f"Give videos ({', '.join(sorted(VIDEO_SUFFIXES))})")
             kept = [replace(template, source=word, trouble=fault)]
         found |= dict.fromkeys(kept)
+        of_manifests |= set(kept) if _is_manifest(Path(word).expanduser()) else set()
     if not found:
         raise BadInputError("There is nothing to convert", "Name files, folders, patterns or a manifest")
-    return list(found)
+    return joined_takes(list(found), of_manifests) if takes else list(found)
 
 
-def _orders_of(word: str, template: ClipTask, takes: bool) -> Iterator[ClipTask]:
+def _orders_of(word: str, template: ClipTask) -> Iterator[ClipTask]:
     path = Path(word).expanduser()
-    if path.suffix.lower() in _MANIFESTS and path.is_file():
+    if _is_manifest(path):
         yield from read_manifest(path, template)
     elif path.is_dir():
-        yield from _in_folder(path, template, takes)
+        yield from _in_folder(path, template)
     elif _WILD & set(word) and not path.exists():
-        yield from _matching(path, template, takes)
+        yield from _matching(path, template)
     else:
         yield replace(template, source=str(path.absolute()))
 
 
-def _in_folder(folder: Path, template: ClipTask, takes: bool) -> Iterator[ClipTask]:
+def _is_manifest(path: Path) -> bool:
+    return path.suffix.lower() in _MANIFESTS and path.is_file()
+
+
+def _in_folder(folder: Path, template: ClipTask) -> Iterator[ClipTask]:
     """Videos, solved clips and BVH below a folder, and folders that hold images and no video, as sequences."""
     videos = sorted(path for path in folder.rglob("*") if _is_video(path, folder))
     holders = {path.parent for path in videos}
-    shared = folders_of_takes(videos) if takes else []
-    for place in shared:
-        yield take_of_folder(place, _below(place, folder, template))
-    yield from (
-        _below(path, folder, template)
-        for path in videos
-        if path.parent not in shared or path.suffix.lower() not in VIDEO_SUFFIXES
-    )
+    yield from (_below(path, folder, template) for path in videos)
     for place in sorted({folder, *(path for path in folder.rglob("*") if path.is_dir())}):
         if place not in holders and not _is_hidden(place, folder) and _holds_images(place):
             yield _below(place, folder, template)
 
 
-def _matching(pattern: Path, template: ClipTask, takes: bool) -> Iterator[ClipTask]:
+def _matching(pattern: Path, template: ClipTask) -> Iterator[ClipTask]:
     text = str(pattern)
     fixed = Path(*_before_wild(pattern.parts))
     found = sorted(Path(match) for match in glob.glob(text, recursive=True))
@@ -84,7 +83,7 @@ def _matching(pattern: Path, template: ClipTask, takes: bool) -> Iterator[ClipTa
     for path in found:
         if path.is_dir():
             yield from (
-                replace(order, folder=_joined(path, fixed, order.folder)) for order in _in_folder(path, template, takes)
+                replace(order, folder=_joined(path, fixed, order.folder)) for order in _in_folder(path, template)
             )
         elif path.suffix.lower() in VIDEO_SUFFIXES or path.suffix.lower() in (*MOTION_ENDINGS, *SCENE_ENDINGS):
             yield _below(path, fixed, template)

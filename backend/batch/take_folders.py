@@ -6,10 +6,9 @@ stdlib and `backend.batch.tasks` only.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from backend.batch.tasks import ClipTask, Fault
@@ -23,10 +22,33 @@ VIDEO_SUFFIXES: Final = frozenset(
 )
 
 
-def folders_of_takes(videos: Sequence[Path]) -> list[Path]:
-    """The folders that directly hold two videos or more, in order."""
-    held = Counter(path.parent for path in videos if path.suffix.lower() in VIDEO_SUFFIXES)
-    return sorted(folder for folder, count in held.items() if count > 1)
+def joined_takes(orders: Sequence[ClipTask], apart: Collection[ClipTask] = ()) -> list[ClipTask]:
+    """The orders with the videos of each folder joined to one take, in the place of the first; `apart` stay apart.
+
+    A take has the folder's name, and lies where the folder does.
+    """
+    folders: dict[Path, list[ClipTask]] = {}
+    for order in orders:
+        if order not in apart and Path(order.source).suffix.lower() in VIDEO_SUFFIXES and order.trouble is None:
+            folders.setdefault(Path(order.source).parent, []).append(order)
+    takes = {folder: _joined(folder, held) for folder, held in folders.items()}
+    joined = [
+        take
+        if (take := takes.get(Path(order.source).parent)) and order in folders[Path(order.source).parent]
+        else order
+        for order in orders
+    ]
+    return list(dict.fromkeys(joined))
+
+
+def _joined(folder: Path, held: Sequence[ClipTask]) -> ClipTask:
+    """The one order of a folder: a take, or the only video as it was."""
+    videos = sorted({Path(order.source) for order in held}, key=_by_name)
+    if len(videos) == 1:
+        return held[0]
+    above = PurePosixPath(held[0].folder).parent.as_posix()
+    template = replace(held[0], source=str(folder), folder="" if above == "." else above)
+    return replace(take_of(videos, template), word=folder.name)
 
 
 def take_of_folder(folder: Path, template: ClipTask) -> ClipTask:

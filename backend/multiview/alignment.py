@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 from backend.multiview.bundle_problem import LANDMARKS
 from backend.multiview.samples import Samples, Sighting, middle_of_hips, samples_at
-from backend.multiview.synchronise import ClockMatch, MotionSignal, clock_matches
+from backend.multiview.synchronise import ClockMatch, MotionSignal, clock_matches, correlation_at
 from backend.multiview.types import Offset
 from backend.types import Array
 
@@ -25,6 +25,7 @@ _MOST_TIMES = 150
 _SAME_POSE_M = 0.20
 _SAME_PLACE_M = 1.2
 _LEAST_STRENGTH = 0.2
+_MOSTLY = 0.6
 _MOST_MATCHES, _MOST_POSES = 6, 8
 KNOWN_OVERLAP_S = 1e6
 """The overlap of an alignment at a shift that was known: nothing had to be correlated."""
@@ -33,7 +34,8 @@ KNOWN_OVERLAP_S = 1e6
 @dataclass(frozen=True, slots=True)
 class Alignment:
     """From the first camera to the second: rotation (3, 3), translation (3,); how far the joints are off (median, m);
-    how well the motion correlates, and over how long; the pairs of people (place in the first, place in the second).
+    how well the motion correlates (the mean of all pairs), and over how long; the pairs of people (place in the first,
+    place in the second); how many people both views show most of the time.
     """
 
     offset_s: float
@@ -44,6 +46,7 @@ class Alignment:
     overlap_s: float
     pairs: tuple[tuple[int, int], ...]
     score: float
+    people: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,15 @@ def rigid(first: Samples, second: Samples) -> tuple[Array, Array, float] | None:
     return rotation, np.median(to_middle - from_middle @ rotation.T, axis=0), float(np.median(off))
 
 
-def shared_times_s(first: Sequence[Actor], second: Sequence[Actor], offset_s: float) -> Array:
-    """Times of the first clock at which both views show somebody, evenly spread."""
+def shared_times_s(
+    first: Sequence[Actor], second: Sequence[Actor], offset_s: float, rate: float = 15.0, most: int = _MOST_TIMES
+) -> Array:
+    """Times of the first clock at which both views show somebody, `rate` a second and `most` in all."""
     begin = max(min(one.seen.times_s[0] for one in first), min(one.seen.times_s[0] for one in second) + offset_s)
     end = min(max(one.seen.times_s[-1] for one in first), max(one.seen.times_s[-1] for one in second) + offset_s)
     if end <= begin:
         return np.zeros(0)
-    return np.linspace(begin, end, int(np.clip((end - begin) * 15, 5, _MOST_TIMES)))
+    return np.linspace(begin, end, int(np.clip((end - begin) * rate, 5, most)))
 
 
 def align(first: Sequence[Actor], second: Sequence[Actor], given_s: float | None = None) -> Alignment | None:
@@ -101,7 +106,7 @@ def align(first: Sequence[Actor], second: Sequence[Actor], given_s: float | None
                 found = rigid(one, other)
                 if found is None or found[2] > _SAME_POSE_M:
                     continue
-                tried = _with_everybody(here, there, match, found[0], found[1])
+                tried = _with_everybody((first, second), (here, there), match, found[0], found[1])
                 if tried.pairs and (a, b) in tried.pairs and (best is None or tried.score > best.score):
                     best = tried
     return best
@@ -119,8 +124,13 @@ def _matches(first: Sequence[Actor], second: Sequence[Actor], given_s: float | N
 
 
 def _with_everybody(
-    here: Sequence[Samples], there: Sequence[Samples], match: ClockMatch, rotation: Array, translation: Array
+    actors: tuple[Sequence[Actor], Sequence[Actor]],
+    samples: tuple[Sequence[Samples], Sequence[Samples]],
+    match: ClockMatch,
+    rotation: Array,
+    translation: Array,
 ) -> Alignment:
+    here, there = samples
     cost = np.full((len(here), len(there)), 1e3)
     share = np.zeros_like(cost)
     for a, one in enumerate(here):
@@ -131,9 +141,23 @@ def _with_everybody(
                 cost[a, b] = _cost(one, other, rotation, translation)
     rows, columns = linear_sum_assignment(cost)
     pairs = tuple((int(a), int(b)) for a, b in zip(rows, columns, strict=True) if cost[a, b] < 1.0)
-    score = sum((1.0 - cost[a, b]) * share[a, b] for a, b in pairs) * max(match.strength, 0.0)
-    off = float(np.mean([cost[a, b] for a, b in pairs])) * _SAME_POSE_M if pairs else np.inf
-    return Alignment(match.start_s, rotation, translation, off, match.correlation, match.overlap_s, pairs, float(score))
+    moved = [_moves_alike(actors[0][a], actors[1][b], match) for a, b in pairs]
+    score = sum((1.0 - cost[pair]) * share[pair] for pair in pairs) * max(sum(moved), 0.0) * match.reliability
+    off = float(np.mean([cost[pair] for pair in pairs])) * _SAME_POSE_M if pairs else np.inf
+    correlation = float(np.mean(moved)) if pairs else 0.0
+    people = min(sum(bool(one.seen.mean() > _MOSTLY) for one in side) for side in samples)
+    return Alignment(
+        match.start_s, rotation, translation, off, correlation, match.overlap_s, pairs, float(score), max(1, people)
+    )
+
+
+def _moves_alike(first: Actor, second: Actor, match: ClockMatch) -> float:
+    """How the motion of two people correlates at the shift; 1 where the shift was known."""
+    if match.overlap_s == KNOWN_OVERLAP_S:
+        return 1.0
+    if first.signal is None or second.signal is None:
+        return 0.0
+    return correlation_at(first.signal, second.signal, match.start_s)
 
 
 def _cost(one: Samples, other: Samples, rotation: Array, translation: Array) -> float:
@@ -150,13 +174,14 @@ def _cost(one: Samples, other: Samples, rotation: Array, translation: Array) -> 
 def align_parts(
     first: Sequence[Actor], second: Sequence[Actor], given_s: float | None = None
 ) -> list[tuple[int, int, float]]:
-    """Pairs of fragments (place in the first, place in the second, seconds that they agree over) that show one person,
-    at the best rotation, translation and shift of the clocks; a person may have several fragments in each view.
+    """Pairs of fragments (place in the first, place in the second, how sure: seconds that they agree over, less where
+    somebody else fits about as well) that show one person, at the best rotation, translation and shift of the clocks; a
+    person may have several fragments in each view.
     """
     best: list[tuple[int, int, float]] = []
     best_score = 0.0
     for match in _matches(first, second, given_s)[:_MOST_MATCHES]:
-        times_s = shared_times_s(first, second, match.start_s)[::2]
+        times_s = shared_times_s(first, second, match.start_s, 25.0, 2 * _MOST_TIMES)
         if len(times_s) < 5:
             continue
         step_s = float(times_s[1] - times_s[0])
@@ -167,30 +192,38 @@ def align_parts(
         likely.sort(key=lambda item: item[0][2] / np.sqrt((item[1].seen & item[2].seen).sum()))
         for (rotation, translation, _), _, _ in likely[:_MOST_POSES]:
             pairs = _many_pairs(here, there, rotation, translation, step_s)
-            score = sum(weight for _, _, weight in pairs) * max(match.strength, 0.0)
+            score = sum(weight for _, _, weight, _ in pairs) * max(match.strength, 0.0)
             if score > best_score:
-                best, best_score = pairs, score
+                best, best_score = [(a, b, sure) for a, b, _, sure in pairs], score
     return best
 
 
 def _many_pairs(
     here: Sequence[Samples], there: Sequence[Samples], rotation: Array, translation: Array, step_s: float
-) -> list[tuple[int, int, float]]:
-    """Pairs of fragments that fit, the surest first; whoever is taken is not taken again at the same time."""
-    tried = []
+) -> list[tuple[int, int, float, float]]:
+    """Pairs of fragments that fit, the surest first; whoever is taken is not taken again at the same time. With each
+    how well it fits (times seconds), and how much better than the next best.
+    """
+    fit = np.zeros((len(here), len(there)))
+    shared = np.zeros_like(fit)
     for a, one in enumerate(here):
         for b, other in enumerate(there):
-            both = one.seen & other.seen
-            if both.sum() >= 3:
-                fit = 1.0 - _cost(one, other, rotation, translation)
-                tried.append((fit * float(both.sum()) * step_s, a, b, both))
+            count = int((one.seen & other.seen).sum())
+            if count >= 3:
+                fit[a, b] = max(0.0, 1.0 - _cost(one, other, rotation, translation))
+                shared[a, b] = count * step_s
     taken_here = np.zeros((len(here), len(here[0].seen)), bool)
     taken_there = np.zeros((len(there), len(there[0].seen)), bool)
     pairs = []
-    for weight, a, b, both in sorted(tried, key=lambda item: -item[0]):
-        if weight <= 0 or (taken_here[a] & both).mean() > 0.02 or (taken_there[b] & both).mean() > 0.02:
+    for place in np.argsort(-(fit * shared), axis=None):
+        a, b = (int(index) for index in np.unravel_index(place, fit.shape))
+        rows = here[a].seen & there[b].seen
+        if fit[a, b] <= 0 or (taken_here[a] & rows).mean() > 0.02 or (taken_there[b] & rows).mean() > 0.02:
             continue
-        taken_here[a] |= both
-        taken_there[b] |= both
-        pairs.append((a, b, weight))
+        taken_here[a] |= rows
+        taken_there[b] |= rows
+        rivals = [fit[a, k] for k in range(len(there)) if k != b and (there[k].seen & rows).sum() >= 3]
+        rivals += [fit[k, b] for k in range(len(here)) if k != a and (here[k].seen & rows).sum() >= 3]
+        sure = (fit[a, b] - max(rivals, default=0.0)) * shared[a, b]
+        pairs.append((a, b, float(fit[a, b] * shared[a, b]), float(max(sure, 0.0))))
     return pairs

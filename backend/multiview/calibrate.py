@@ -24,7 +24,9 @@ from backend.multiview.samples import Samples, middle_of_hips, samples_at, sight
 from backend.multiview.types import CameraEstimate, CameraSource, CameraUncertainty, CameraView, Offset, OffsetSource
 from backend.types import Array, Intrinsics
 
-# how far a clock may be off before the adjustment; others are taken as they are. Sound needs 3 ms for each metre.
+# how far a clock may be off before the adjustment; others are taken as they are. Sound needs 3 ms for each metre, which
+# is known once the cameras are.
+_SOUND_S, _SOUND_M_S = 0.006, 343.0
 _CLOCK_S = {OffsetSource.MOTION: 0.05, OffsetSource.SOUND: 0.015, OffsetSource.TIME_CODE: 0.03}
 
 
@@ -70,7 +72,7 @@ def adjust_views(
     offsets = [link.offset for link in links]
     result: BundleResult | None = None
     size = 1.0
-    for _ in range(2):
+    for turn in range(2):
         problem = _problem(views, links, offsets, known, settings, result if result is None else result.state)
         if problem is None:
             return None
@@ -83,8 +85,24 @@ def adjust_views(
             else offset
             for place, offset in enumerate(offsets)
         ]
+        if turn == 0:
+            offsets = _without_travel(links, offsets, result.state)
     assert result is not None
     return Adjusted(tuple(links), result, tuple(offsets), size)
+
+
+def _without_travel(links: Sequence[Chained], offsets: Sequence[Offset], state: BundleState) -> list[Offset]:
+    """Clocks that were heard, less what the sound needed to the cameras: a farther one hears later."""
+    away_m = [
+        float(np.median(np.linalg.norm(state.points_m @ rotation.T + translation, axis=-1)))
+        for rotation, translation in zip(state.rotations, state.translations, strict=True)
+    ]
+    return [
+        replace(offset, start_s=link.offset.start_s + (away_m[at] - away_m[0]) / _SOUND_M_S, uncertainty_s=_SOUND_S)
+        if offset.source is OffsetSource.SOUND
+        else offset
+        for at, (link, offset) in enumerate(zip(links, offsets, strict=True))
+    ]
 
 
 def _problem(
@@ -117,6 +135,11 @@ def _problem(
         np.array([0.0, 1.0, 0.0]) if down is None else np.asarray(down, np.float64),
     )
     priors = [_prior(views[link.view], offsets[at], at == 0, fixed, settings) for at, link in enumerate(links)]
+    if before is not None:
+        priors = [
+            replace(prior, clock_s=min(prior.clock_s, _SOUND_S)) if offset.source is OffsetSource.SOUND else prior
+            for prior, offset in zip(priors, offsets, strict=True)
+        ]
     bundle = replace(settings.bundle, size_share=0.3, length_share=0.3) if fixed else settings.bundle
     return BundleProblem(evidence, order, state, tuple(priors), bundle)
 

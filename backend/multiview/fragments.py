@@ -17,9 +17,9 @@ from backend.embedding.keypoints import HIPS
 from backend.multiview.types import CameraView
 from backend.types import PersonTrack, PoseTrack
 
-# people nearer than this, in heights of the larger one, may be confused; a longer meeting is a fragment of its own
+# people nearer than this, in heights of the larger one, may be confused; a longer meeting is cut into pieces
 _NEAR = 0.35
-_LONG_MEETING_S = 0.7
+_PIECE_S = 0.6
 _GAP_S = 0.12
 _LEAST_S = 0.25
 
@@ -47,9 +47,10 @@ def fragments_of(view: CameraView, place: int) -> list[Fragment]:
     for first in range(len(view.tracks)):
         for second in range(first + 1, len(view.tracks)):
             for begin_s, end_s in _meetings(view.tracks[first], view.tracks[second]):
-                both = [begin_s, end_s] if end_s - begin_s > _LONG_MEETING_S else [(begin_s + end_s) / 2]
-                cuts[first] += both
-                cuts[second] += both
+                pieces = int(np.ceil((end_s - begin_s) / _PIECE_S))
+                both = np.linspace(begin_s, end_s, pieces + 1) if pieces > 1 else [(begin_s + end_s) / 2]
+                cuts[first] += [float(cut) for cut in both]
+                cuts[second] += [float(cut) for cut in both]
     found = []
     for track, own in enumerate(cuts):
         found += _cut(view.tracks[track], place, track, sorted(own), len(view.tracks) > 1)
@@ -111,10 +112,13 @@ def joined_view(view: CameraView, people: Sequence[Sequence[Fragment]]) -> Camer
         if number in taken:
             number, spare = spare, spare + 1
         taken.add(number)
-        some = sorted(fragments, key=lambda one: one.times_s)
-        tracks.append(replace(_joined([(view.tracks[one.track], one.rows) for one in some]), track_id=number))
+        # fragments may share a frame at their ends: no time stands twice
+        times_s = np.concatenate([view.tracks[one.track].times_s[one.rows] for one in fragments])
+        order = np.unique(times_s, return_index=True)[1]
+        track = _joined([(view.tracks[one.track], one.rows) for one in fragments], order)
+        tracks.append(replace(track, track_id=number))
         body = view.poses[longest.track]
-        joined = _joined([(view.poses[one.track], one.rows) for one in some])
+        joined = _joined([(view.poses[one.track], one.rows) for one in fragments], order)
         poses.append(
             replace(
                 joined,
@@ -136,10 +140,10 @@ def _rows_of(values: Some, rows: NDArray[np.intp]) -> Some:
     return replace(values, **{f.name: getattr(values, f.name)[rows] for f in fields(values) if f.name not in _WHOLE})
 
 
-def _joined(parts: Sequence[tuple[Some, NDArray[np.intp]]]) -> Some:
-    """Frames of several tracks, one after the other."""
+def _joined(parts: Sequence[tuple[Some, NDArray[np.intp]]], order: NDArray[np.intp]) -> Some:
+    """Frames of several tracks in one, in this order of all of them."""
     names = [f.name for f in fields(parts[0][0]) if f.name not in _WHOLE]
     made: dict[str, Any] = {
-        name: np.concatenate([getattr(values, name)[rows] for values, rows in parts]) for name in names
+        name: np.concatenate([getattr(values, name)[rows] for values, rows in parts])[order] for name in names
     }
     return replace(parts[0][0], **made)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from backend.errors import Cancelled, NoPersonError
 from backend.multiview.find_take import find_take
+from backend.multiview.identities import with_people_told_apart
 from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
 from backend.multiview.take_news import about_video
 from backend.multiview.take_request import TakeRequest
@@ -59,8 +60,10 @@ def find_people_of_take(
     if not any(one.tracked.tracks for one in watched):
         raise NoPersonError("Nobody is in these videos", "Check that they show a person, large enough and lit")
     views = [camera_view(one, models, about_video(progress, place), place) for place, one in enumerate(watched)]
-    found = find_take(views, known_beforehand(request, views), source=camera_source(request))
-    return PeopleOfTake(tuple(tuple(one.tracked.tracks) for one in watched), found.take)
+    known = known_beforehand(request, views)
+    apart = with_people_told_apart(views, known)  # as the solve does, so that the numbers are its own
+    found = find_take(apart, known, source=camera_source(request))
+    return PeopleOfTake(tuple(view.tracks for view in apart), found.take)
 
 
 def _ignore(_: Progress) -> None:

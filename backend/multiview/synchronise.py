@@ -23,6 +23,7 @@ _SMOOTH_S = 0.06
 _LEAST_OVERLAP_S = 0.8
 _SHORT_OVERLAP_S = 0.7
 _PEAKS = 4
+_FEWEST_SAMPLES = 12
 _PEAKS_APART_S = 0.25
 _HEIGHTS = (3, 6, 2, 5, 13, 16, 12, 15, 8, 10)
 _DISTANCES = (3, 6, 2, 5, 13, 16, 12, 15, 0, 8)
@@ -64,7 +65,12 @@ class ClockMatch:
     @property
     def strength(self) -> float:
         """The correlation, less where little overlaps."""
-        return self.correlation * self.overlap_s / (self.overlap_s + _SHORT_OVERLAP_S)
+        return self.correlation * self.reliability
+
+    @property
+    def reliability(self) -> float:
+        """How much a correlation over this overlap says, 0 to 1."""
+        return self.overlap_s / (self.overlap_s + _SHORT_OVERLAP_S)
 
 
 def motion_signal(view: CameraView, place: int, step_s: float = _GRID_S) -> MotionSignal | None:
@@ -119,6 +125,17 @@ def clock_matches(first: MotionSignal, second: MotionSignal) -> list[ClockMatch]
         found.append(ClockMatch(float(start_s), float(correlation[best]), float(overlap[best] * step_s)))
         weighted = np.where(np.abs(lags - lags[best]) * step_s < _PEAKS_APART_S, -1.0, weighted)
     return found
+
+
+def correlation_at(first: MotionSignal, second: MotionSignal, start_s: float) -> float:
+    """The normalised correlation (-1 to 1) at one shift; 0 where they hardly overlap."""
+    lag = round((start_s - first.start_s + second.start_s) / first.step_s)
+    begin, end = max(0, lag), min(len(first.velocity), lag + len(second.velocity))
+    if end - begin < _FEWEST_SAMPLES:
+        return 0.0
+    here, there = first.velocity[begin:end], second.velocity[begin - lag : end - lag]
+    scale = np.sqrt(np.square(here).sum() * np.square(there).sum())
+    return float((here * there).sum() / max(float(scale), 1e-9))
 
 
 def _parabola(values: Array, best: int) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,7 @@ Box = tuple[float, float, float, float]
 _BOX_MARGIN = 1.5  # side of the region in which the pose detector searches, over the box's longer side
 _BODY_MARGIN = 1.25  # side of a first crop over the longer side of a box without known hips
 _LEAST_PRESENCE, _LEAST_SURENESS = 0.7, 0.55  # to start a track, stricter than to keep one
-_SURE_BOX, _TURNS = 0.4, (0.0, math.pi / 2, -math.pi / 2, math.pi)
+_SURE_BOX, _TURNS = 0.4, (math.pi / 2, -math.pi / 2, math.pi)
 _KNOWN_OVERLAP, _KNOWN_COVER = 0.45, 0.85
 _REFUSED_S, _SAME_BOX = 3.0, 0.7  # so long a box is not tested again, and boxes that overlap so much are the same
 _NEAR_SIZE = 1.5  # side of the region in which a lost person is looked for, over the person's own
@@ -31,7 +31,7 @@ _LEAST_SIZE_PX = 24.0
 _HIPS_BELOW = 1.3
 # a box that ends this close to the image's lower edge, in parts of its height, may be half a person
 _AT_EDGE, _HALF_MARGIN = 0.02, 2.2
-_LEAST_FIRST_PRESENCE = 0.4  # on a region that is only a first guess
+_LEAST_FIRST_PRESENCE = 0.3  # on a region that is only a first guess
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +125,13 @@ class PersonSearch:
         for some in (inside, below):
             if some and self._add(found, image, some[0], None, known):
                 return
+        whole, half = Roi(x, y, _BODY_MARGIN * longer), Roi(x, box[3], _HALF_MARGIN * longer)
         at_edge = box[3] > image.shape[0] - _AT_EDGE * (box[3] - box[1])
-        if at_edge and self._add_roi(found, image, Roi(x, box[3], _HALF_MARGIN * longer), known):
-            return
-        turns = _TURNS if person.score > _SURE_BOX else _TURNS[:1]
-        for turn in turns:  # lying or upside down, which the pose detector rarely sees
-            if self._add_roi(found, image, Roi(x, y, _BODY_MARGIN * longer, turn), known):
+        tries = [half, whole] if at_edge else [whole, half]
+        if person.score > _SURE_BOX:  # lying or upside down, which the pose detector rarely sees
+            tries += [replace(whole, rotation_rad=turn) for turn in _TURNS]
+        for roi in tries:
+            if self._add_roi(found, image, roi, known):
                 return
 
     def _add(

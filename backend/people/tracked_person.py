@@ -24,7 +24,7 @@ _FOLLOW_SPEED = 0.25  # and its speed
 _FEW_LEGS, _SURE_LEGS, _LEGS_COME = 0.25, 0.55, 0.2
 _FOLLOW_GUESS = np.array([0.08, 0.08, 0.03, 0.05])
 # a region that is too large does no harm, one that is too small does: it is wider, and grows faster than it shrinks
-_WIDER, _GROW = math.log(1.12), 0.15
+_WIDER, _GROW = math.log(1.07), 0.15
 _SHOULDERS = [11, 12]
 _FADE = 0.85  # of the speed, each frame out of sight
 _LEAST_LOG_SIZE, _MOST_LOG_SIZE = math.log(8.0), math.log(32_000.0)
@@ -55,10 +55,10 @@ class MotionFilter:
         moved = self._place.copy()
         moved[:2] += shift_px
         surprise = moved - expected
-        guess = _vector(roi) - moved
+        guess = np.asarray(_vector(roi) - moved, np.float64)
         guess[2] += _WIDER
         guess[3] = (guess[3] + math.pi) % (2 * math.pi) - math.pi
-        pull = _FOLLOW_GUESS * guess
+        pull = np.asarray(_FOLLOW_GUESS * guess, np.float64)
         pull[2] = max(pull[2], _GROW * guess[2])
         self._place = expected + _FOLLOW * surprise + pull
         self._speed = self._speed + _FOLLOW_SPEED * surprise

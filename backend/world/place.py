@@ -224,8 +224,8 @@ def _warnings(
         found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     elif options.camera_moves:
         text = (
-            "The camera travels; Marionet takes it as still, so the path through the world drifts with it. A camera on "
-            "a tripod, or one that only turns and zooms on one spot, gives a path that holds"
+            "The camera seems to travel; Marionet takes it as still, so the path through the world drifts with it. A "
+            "camera on a tripod, or one that only turns and zooms on one spot, gives a path that holds"
         )
         found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     if not scene.seen.weights.any():

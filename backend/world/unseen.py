@@ -43,17 +43,12 @@ _BLEND_S = 0.25
 # how long a limb stays as it was last seen, and how slowly it goes to rest then
 _KEEP_S = 0.5
 _REST_S = 1.0
-# what is left of the slow lean along the view when no leg is seen, and along and across it when the hips are not either
-_LEAN_KEPT, _HIPLESS_KEPT = 0.5, (0.25, 0.6)
-_LEAN_SIGMA_S = 1.0
+# what is left of a small lean along the view, and how much of a large one at most, when no leg is seen, and when no
+# hip is seen either; what is left of a lean across the view then
+_LEGLESS_LEAN, _HIPLESS_LEAN, _HIPLESS_ACROSS = (0.5, 12.0), (0.35, 8.0), 0.8
+_LEAN_SIGMA_S, _LYING_SIGMA_S, _LYING_DEG = 0.15, 1.0, 60.0
 # how far off the poses' direction down may be, besides its spread, where no leg is seen, and where no hip is either
 _LEGLESS_DEG, _HIPLESS_DEG = 8.0, 20.0
-import os as _os
-
-_KEEP = _os.environ.get("KEEP", "1") == "1"
-_LEAN_KEPT = float(_os.environ.get("LK", _LEAN_KEPT))
-_HIPLESS_KEPT = tuple(float(x) for x in _os.environ.get("HK", "0.25,0.6").split(","))
-_LEAN_SIGMA_S = float(_os.environ.get("LS", "1.0"))
 _UP = np.array([0.0, 0.0, 1.0])
 _ARM_REST_DEG = 78.0
 _SITS_DEG = 50.0
@@ -193,7 +188,11 @@ def _hipless(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp
 def _upright_turns(
     body: CanonicalBody, posed: PosedBody, times_s: Array, down: Array, unseen: tuple[Array, Array]
 ) -> Array:
-    """Turns (N, 4) in the camera that take most of the trunk's slow lean out where legs (N,), or hips too, are unseen."""
+    """Turns (N, 4) in the camera that take most of the trunk's lean out where legs (N,), or hips too, are unseen.
+
+    How far somebody leans towards the camera shows in the legs: without them the towers' lean is hardly more than a
+    guess, and a trunk that is cut off by a desk looks like one that leans.
+    """
     legs, hips = unseen
     up = -down
     ahead = np.array([0.0, 0.0, 1.0]) - up[2] * up
@@ -201,23 +200,34 @@ def _upright_turns(
     if legs.any() and np.linalg.norm(ahead) >= 0.2:  # a camera that looks straight down sees nothing of a lean
         ahead = ahead / np.linalg.norm(ahead)
         trunk = posed.positions_m[:, body.joint_index("neck")] - posed.positions_m[:, 0]
-        share = (
-            (1.0 - _LEAN_KEPT) * (legs - hips) + (1.0 - _HIPLESS_KEPT[0]) * hips,
-            (1.0 - _HIPLESS_KEPT[1]) * hips,
-        )
-        for way, part in zip((ahead, np.cross(ahead, up)), share, strict=True):
-            lean = np.arctan2(trunk @ way, trunk @ up)
-            upper = np.abs(lean) < np.deg2rad(60.0)  # somebody who lies is not set upright
-            slow = filter_positions(Gaussian(_LEAN_SIGMA_S), times_s, np.clip(lean, -1.0, 1.0)[:, None])
-            # turning about up x way by a positive angle leads `up` towards it
-            turn -= np.where(upper[:, None], slow * part[:, None], 0.0) * np.cross(up, way)
+        upwards = np.asarray(trunk @ up, np.float64)
+        along = _steady_lean(times_s, np.asarray(trunk @ ahead, np.float64), upwards)
+        across = _steady_lean(times_s, np.asarray(trunk @ np.cross(ahead, up), np.float64), upwards)
+        off = (legs - hips) * (along - _less(along, *_LEGLESS_LEAN)) + hips * (along - _less(along, *_HIPLESS_LEAN))
+        # turning about up x way by a positive angle leads `up` towards it
+        turn -= off[:, None] * np.cross(up, ahead)
+        turn -= (hips * (1.0 - _HIPLESS_ACROSS) * across)[:, None] * np.cross(up, np.cross(ahead, up))
     return np.asarray(rotvec_to_quaternion(turn))
+
+
+def _steady_lean(times_s: Array, sideways: Array, upwards: Array) -> Array:
+    """A lean (N,) in rad, without its jitter; 0 for somebody who lies, whom nothing sets upright."""
+    lean = np.arctan2(sideways, upwards)[:, None]
+    slow = filter_positions(Gaussian(_LYING_SIGMA_S), times_s, lean)[:, 0]
+    steady = filter_positions(Gaussian(_LEAN_SIGMA_S), times_s, lean)[:, 0]
+    return np.where(np.abs(slow) < np.deg2rad(_LYING_DEG), steady, 0.0)
+
+
+def _less(lean: Array, part: float, most_deg: float) -> Array:
+    """A part of a small lean (N,), and no more than `most_deg` of a large one."""
+    most = np.deg2rad(most_deg)
+    return np.asarray(most * np.tanh(part * lean / most))
 
 
 def _set_upright(body: CanonicalBody, rotations: Array, turns: Array) -> None:
     """Turn the trunk, in place, about the pelvis in the camera; head and arms keep their directions in it."""
     world = forward_kinematics(body, rotations, np.zeros((len(rotations), 3)))[1]
-    for name in ("neck", "left_shoulder", "right_shoulder") if _KEEP else ():
+    for name in ("neck", "left_shoulder", "right_shoulder"):
         joint = body.joint_index(name)
         above = quaternion_multiply(turns, world[:, int(body.parents[joint])])
         rotations[:, joint] = quaternion_multiply(quaternion_conjugate(above), world[:, joint])

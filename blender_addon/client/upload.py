@@ -104,6 +104,8 @@ class Upload:
             raise UploadError(self._fault)
         while not self.complete and len(self._keys) < _WINDOW and self._place < len(self._videos):
             data = self._videos[self._place].part(self._offset)
+            if not data and self._offset < self._videos[self._place].size_bytes:
+                raise UploadError("A video became shorter while it was sent")
             if not data:
                 self._place, self._offset = self._place + 1, 0
                 continue

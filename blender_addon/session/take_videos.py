@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ import bpy
 
 from ..client.take_options import SETUP_NAME
 from ..motion.clip_cameras import ClipCamera
-from ..wire.records import MOST_TAKE_VIDEOS
+from ..wire.records import MAX_SETUP_CHARS, MOST_TAKE_VIDEOS
 
+_SETUP_FORMAT = "marionet-setup"
 _LOOK_AGAIN_S = 2.0  # panels draw often, and a file on a server is slow to ask for
 
 _looked: dict[str, tuple[float, str, tuple[int, int] | str]] = {}
@@ -65,7 +68,25 @@ def _why_no_setup(capture: Any) -> str:
         return "Choose the set-up file, or switch Use Set-up off"
     path = bpy.path.abspath(capture.setup_file)
     fault, _identity = _look_at(path)
-    return f"Set-up {Path(path).name}: {fault}" if fault else ""
+    if fault:
+        return f"Set-up {Path(path).name}: {fault}"
+    cameras, videos = _cameras_of_setup(path, os.stat(path).st_mtime_ns), 1 + len(capture.more_videos)
+    if cameras is None:
+        return f"{Path(path).name} is not a set-up. Choose a file that Save Set-up has written"
+    if cameras != videos:
+        return f"The set-up has {cameras} cameras, and there are {videos} videos: one for each, in the same order"
+    return ""
+
+
+@lru_cache(maxsize=8)
+def _cameras_of_setup(path: str, _changed_ns: int) -> int | None:
+    """How many cameras a set-up file has; None for a file that is none. What is in them the backend checks."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            record = json.loads(stream.read(MAX_SETUP_CHARS))
+        return len(record["cameras"]) if record["format"] == _SETUP_FORMAT else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _look_at(path: str) -> tuple[str, tuple[int, int] | str]:

@@ -55,6 +55,20 @@ def test_videos_that_lie_together_are_a_take_where_takes_are_asked_for(shoot: Pa
     assert (one.base, names(one.order)) == ("take2/take2", ["cam9.mp4", "cam10.mp4"])
     both = name_clips(collect([str(shoot / "day?")], TEMPLATE, "out", takes=True))
     assert [clip.base for clip in both] == ["day1/take1/take1", "day1/take2/take2"]
+    pattern = name_clips(collect([str(shoot / "day1" / "*" / "cam*.mp4")], TEMPLATE, "out", takes=True))
+    assert {clip.base: names(clip.order) for clip in pattern} == {"take2/take2": ["cam9.mp4", "cam10.mp4"]}
+    words = [str(shoot / "day1" / "take2" / name) for name in ("cam10.mp4", "cam9.mp4")]
+    (named,) = name_clips(collect([*words, words[0]], TEMPLATE, "out", takes=True))
+    assert (named.base, names(named.order)) == ("take2/take2", ["cam9.mp4", "cam10.mp4"])
+
+
+def test_a_folder_with_too_many_videos_is_told(tmp_path: Path) -> None:
+    for number in range(17):
+        (tmp_path / "crowd" / f"{number}.mp4").parent.mkdir(exist_ok=True)
+        (tmp_path / "crowd" / f"{number}.mp4").touch()
+    (order,) = collect([str(tmp_path / "crowd")], TEMPLATE, "out", takes=True)
+    assert order.trouble is not None
+    assert "crowd names 17" in order.trouble.message
 
 
 def test_a_manifest_names_takes(shoot: Path) -> None:

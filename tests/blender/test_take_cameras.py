@@ -242,3 +242,19 @@ def test_cameras_survive_saving_and_loading(state: Any, tmp_path: Path) -> None:
     assert bpy.ops.marionet.make_camera() == {"FINISHED"}
     assert [thing.name for thing in cameras()] == ["Camera 1 one", "Camera 2 two", "Camera 3 three"]
     assert bpy.context.scene.camera.name == "Camera 3 three"
+
+
+def test_videos_of_one_name_keep_their_own_cameras(state: Any, tmp_path: Path) -> None:
+    clip = take_clip(sources=("cam.mp4", "cam.mp4"))  # as a server names them
+    for name in ("first", "again"):
+        entry = load(tmp_path, clip, name)
+        for folder in ("a", "b"):
+            entry.videos.add().filepath = with_videos(tmp_path / folder, ("cam.mp4",))[0]
+        assert bpy.ops.marionet.make_camera() == {"FINISHED"}
+    shown = [Path(thing.data.background_images[0].image.filepath).parent.name for thing in cameras()]
+    assert [thing.name for thing in cameras()] == ["Camera 1 cam", "Camera 2 cam"]
+    assert shown == ["a", "b"]
+    entry.videos[0].filepath, entry.videos[1].filepath = entry.videos[1].filepath, entry.videos[0].filepath
+    bpy.ops.marionet.make_camera()  # the files decide which camera is whose
+    assert [row.thing.name for row in bpy.context.scene.marionet.take_cameras if row.number == 1] == ["Camera 2 cam"]
+    assert [len(thing.data.background_images) for thing in cameras()] == [1, 1]

@@ -125,8 +125,8 @@ def test_faults_of_files_stand_in_the_list_and_stop_the_capture(requests: Any, a
         bpy.ops.marionet.capture()
     del capture
     kept = bpy.context.scene.marionet.capture
-    kept.more_videos.clear()
     assert bpy.ops.marionet.choose_video(filepath=str(left)) == {"FINISHED"}
+    assert not kept.more_videos, "a single video that is chosen is the whole capture"
     assert not requests.why_no_capture(kept)
 
 
@@ -140,10 +140,15 @@ def test_what_a_take_cannot_do_is_said_before_anything_starts(requests: Any, add
     assert "Choose the set-up file" in requests.why_no_capture(capture)
     capture.setup_file = str(tmp_path / "room.json")
     assert "there is no file" in requests.why_no_capture(capture)
-    (tmp_path / "room.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(addon("session.backend").AccessError, match="set-up"):
-        requests.make_ticket(bpy.context)
-    (tmp_path / "room.json").write_text('{"format": "marionet-setup"}')
+    for content in (b"\xff\xfe\x00", b"[]", b"{}", b"[" * 99_999, b'{"format": "marionet-setup", "cameras": 3}'):
+        (tmp_path / "room.json").write_bytes(content)
+        with pytest.raises(addon("session.backend").AccessError, match="is not a set-up"):
+            requests.make_ticket(bpy.context)
+    (tmp_path / "room.json").write_text('{"format": "marionet-setup", "cameras": [{}, {}, {}]}')
+    addon("session.take_videos").look_again()
+    assert "has 3 cameras, and there are 2 videos" in requests.why_no_capture(capture)
+    assert "has 3 cameras" in texts(draw(bpy.types.MARIONET_PT_capture)).replace("\n", " ")
+    (tmp_path / "room.json").write_text('{"format": "marionet-setup", "cameras": [{}, {}]}')
     assert "".join(requests.make_ticket(bpy.context).request.take.setup).startswith("{")
     capture.use_setup = False
     for _ in range(15):
@@ -160,7 +165,7 @@ def test_results_stand_in_the_list_until_the_video_changes(requests: Any, addon:
     capture.more_index = 1
     shown = texts(draw(bpy.types.MARIONET_PT_capture)).replace("\n", " ")
     assert "Set Field of View" in shown or "set Field of View" in shown
-    assert "keypoints within 3.0 px" in shown
+    assert "keypoints 3.0 px off" in shown
     capture.more_videos[0].filepath = str(third)
     capture.video = str(right)
     assert not capture.more_videos[0].result.solved

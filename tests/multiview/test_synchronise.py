@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.multiview.synchronise import MotionSignal, clock_matches, drifting_offset
+from backend.multiview.synchronise import MotionSignal, clock_matches, correlation_at, drifting_offset
 
 STEP_S = 1.0 / 60.0
 
@@ -45,3 +45,11 @@ def test_short_videos_get_no_drift() -> None:
     first, second = _signal(0.0, 20.0), _signal(1.0, 20.0, noise=2)
     offset = drifting_offset(first, second, 1.0)
     assert (offset.rate, offset.start_s) == (1.0, 1.0)
+
+
+def test_the_correlation_at_a_shift_is_that_of_the_peak() -> None:
+    first, second = _signal(0.0, 12.0), _signal(1.5, 11.0)
+    best = clock_matches(first, second)[0]
+    assert correlation_at(first, second, best.start_s) > 0.95 * best.correlation
+    assert correlation_at(first, second, best.start_s + 0.7) < 0.7 * best.correlation
+    assert correlation_at(first, second, 1e3) == 0.0

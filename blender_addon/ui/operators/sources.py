@@ -49,9 +49,11 @@ class MARIONET_OT_choose_video(bpy.types.Operator):
             capture.source, capture.folder = "SEQUENCE", str(path.parent)
             self.report({"INFO"}, f"The images in {path.parent} are the next capture's video")
             return {"FINISHED"}
-        capture.source = "FILE"
-        capture.video = str(path)
-        self.report({"INFO"}, f"{path.name} is the next capture's video")
+        further = len(capture.more_videos)
+        capture.source, capture.video = "FILE", str(path)
+        capture.more_videos.clear()
+        alone = f" alone; use Add Video for those of other cameras ({further} removed)" if further else ""
+        self.report({"INFO"}, f"{path.name} is the next capture's video{alone}")
         return {"FINISHED"}
 
 

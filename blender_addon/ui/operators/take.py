@@ -164,20 +164,6 @@ class MARIONET_OT_look_through(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class MARIONET_MT_look_through(bpy.types.Menu):
-    """The cameras made of the clip's videos."""
-
-    bl_idname = "MARIONET_MT_look_through"
-    bl_label = "Look Through Camera"
-
-    def draw(self, context: Context) -> None:
-        """Draw the menu."""
-        for row in take_camera_rows(context.scene):
-            shown = context.scene.camera == row.thing
-            icon: Any = "OUTLINER_OB_CAMERA" if shown else "CAMERA_DATA"
-            self.layout.operator("marionet.look_through", text=row.thing.name, icon=icon).number = row.number
-
-
 class MARIONET_OT_find_videos(bpy.types.Operator):
     """Look for videos of the clip that are no longer there, by name, in a folder and all folders in it"""
 
@@ -223,6 +209,5 @@ CLASSES = (
     MARIONET_OT_move_video,
     MARIONET_OT_save_setup,
     MARIONET_OT_look_through,
-    MARIONET_MT_look_through,
     MARIONET_OT_find_videos,
 )

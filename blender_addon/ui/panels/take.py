@@ -13,9 +13,11 @@ from ...motion.clip import MotionClip
 from ...session import session_state
 from ...session.clip_videos import file_name, videos_of
 from ...session.take_cameras import take_camera_rows
-from ...session.take_videos import video_faults
+from ...session.take_videos import video_faults, why_no_take
 from ..panel_words import in_panel_words
 from .sidebar import wrapped
+
+_CAMERAS_MENU = "VIEW3D_MT_view_cameras"
 
 
 class MARIONET_UL_videos(bpy.types.UIList):
@@ -83,6 +85,9 @@ def draw_videos(layout: UILayout, context: Context, capture: Any) -> None:
     if 0 <= capture.more_index < len(capture.more_videos):
         _draw_video(layout, context, capture.more_videos[capture.more_index])
     _draw_setup(layout, capture)
+    reason = "" if any(faults) else why_no_take(capture)
+    if reason:
+        wrapped(layout, context, reason, "ERROR")
     link = session_state.STATE.link
     if link is not None and link.status.state == "open" and CAPABILITY not in link.status.capabilities:
         text = "This backend cannot solve several cameras together: update it, or capture one video"
@@ -116,7 +121,7 @@ def result_words(result: Any) -> str:
     """What the last capture found out about a video."""
     if not result.used:
         return left_out_words(result.reason)
-    return f"Begins at {result.start_s:.3f} s; keypoints within {result.error_px:.1f} px"
+    return f"Begins at {result.start_s:.3f} s; keypoints {result.error_px:.1f} px off"
 
 
 def left_out_words(reason: str) -> str:
@@ -153,4 +158,38 @@ def draw_take(layout: UILayout, context: Context, entry: Any, clip: MotionClip) 
     layout.operator("marionet.save_setup", icon="FILE_TICK")
 
 
-CLASSES = (MARIONET_UL_videos,)
+class MARIONET_MT_look_through(bpy.types.Menu):
+    """The cameras made of the clip's videos."""
+
+    bl_idname = "MARIONET_MT_look_through"
+    bl_label = "Look Through Camera of Video"
+
+    def draw(self, context: Context) -> None:
+        """Draw the menu."""
+        for row in take_camera_rows(context.scene):
+            icon: Any = "OUTLINER_OB_CAMERA" if context.scene.camera == row.thing else "CAMERA_DATA"
+            self.layout.operator("marionet.look_through", text=row.thing.name, icon=icon).number = row.number
+
+
+def draw_cameras_menu(menu: Any, context: Context) -> None:
+    """The entry in the viewport's View > Cameras, where there are such cameras."""
+    if take_camera_rows(context.scene):
+        menu.layout.separator()
+        menu.layout.menu("MARIONET_MT_look_through", icon="CAMERA_DATA")
+
+
+def attach() -> None:
+    """Add the entry to View > Cameras."""
+    menu: Any = getattr(bpy.types, _CAMERAS_MENU, None)
+    if menu is not None:
+        menu.append(draw_cameras_menu)
+
+
+def detach() -> None:
+    """Take it out again."""
+    menu: Any = getattr(bpy.types, _CAMERAS_MENU, None)
+    if menu is not None:
+        menu.remove(draw_cameras_menu)
+
+
+CLASSES = (MARIONET_UL_videos, MARIONET_MT_look_through)
