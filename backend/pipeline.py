@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -200,15 +200,26 @@ class _Job:
     progress: ProgressCallback
 
 
-def _details(job: _Job, tracks: Sequence[PersonTrack], cancel: CancelToken) -> tuple[Details, ...]:
-    """Hands and faces of the people who are solved, where they are asked for."""
-    request = job.request
-    if not (request.hands or request.face) or job.tracked.stopped:
+AddDetails = Callable[[Sequence[PersonTrack], Sequence[Details]], tuple[Details, ...]]
+"""Takes the people who are solved with their details, and gives these with more."""
+
+
+def watch_details(
+    watched: WatchedVideo,
+    models: SolveModels,
+    tracks: Sequence[PersonTrack],
+    control: tuple[ProgressCallback, CancelToken],
+) -> tuple[Details, ...]:
+    """Hands and faces of some of the people of a video that was watched, where its request asks for them, from the
+    checkpoint where there is one. Raises VideoError.
+    """
+    request = watched.request
+    if not (request.hands or request.face) or watched.tracked.stopped:
         return tuple(Details() for _ in tracks)
-    networks = job.models.details
+    networks = models.details
     if (networks.hands is not None, networks.face is not None) != (request.hands, request.face):
-        networks = load_details(request.hands, request.face, job.models.device)
-    return DetailPass(job.reader, job.tracked, networks).watch(tracks, job.progress, cancel)
+        networks = load_details(request.hands, request.face, models.device)
+    return DetailPass(watched.reader, watched.tracked, networks, watched.checkpoint).watch(tracks, *control)
 
 
 def solve_watched(
@@ -217,14 +228,17 @@ def solve_watched(
     tracks: Sequence[PersonTrack],
     clock: StageClock,
     control: tuple[ProgressCallback, CancelToken],
+    add_details: AddDetails | None = None,
 ) -> tuple[MotionClip, ...]:
-    """Clips of some of the people of a video that was watched; `control` as in `watch_video`."""
-    progress, cancel = control
-    job = _Job(watched.request, watched.reader, watched.tracked, watched.intrinsics, models, clock, progress)
+    """Clips of some of the people of a video that was watched; `control` as in `watch_video`. `add_details` gives the
+    people's details with what other videos show.
+    """
+    job = _Job(watched.request, watched.reader, watched.tracked, watched.intrinsics, models, clock, control[0])
     with clock.stage("camera"):
         job = replace(job, tracked=_followed(job.reader, job.tracked, job.intrinsics))
     with clock.stage("details"):
-        details = _details(job, tracks, cancel)
+        details = watch_details(watched, models, tracks, control)
+        details = details if add_details is None else add_details(tracks, details)
     return _solve_tracks(job, tracks, details)
 
 
@@ -382,6 +396,10 @@ def _chosen(tracked: TrackedVideo, request: SolveRequest) -> list[PersonTrack]:
         raise NoPersonError(
             f"In {len(tracked.frame_index)} frames no person can be tracked", f"Solve at least {_FEWEST_FRAMES} frames"
         )
+    if not tracked.tracks and tracked.is_dark:
+        raise NoPersonError(
+            "No person was found in the video, which is dark", "Record with more light, or brighten the video"
+        )
     click = request.person.click_frame
     indices = tracked.frame_index
     clicked = request.person.click_px is not None and not tracked.stopped
@@ -402,6 +420,9 @@ def _warnings(job: _Job, world: WorldTrack, unseen: PartlySeen) -> tuple[ClipWar
     if job.intrinsics.is_assumed:
         text = f"the camera is not known ({job.intrinsics.source}): distances may be off; give --fov"
         warnings.append(ClipWarning(code.CAMERA_ASSUMED, text))
+    if tracked.is_dark:
+        text = "The video is dark: people are followed less exactly. Record with more light, or brighten the video"
+        warnings.append(ClipWarning(code.VIDEO_DARK, text))
     if tracked.cuts_s:
         warnings.append(ClipWarning(code.CUTS, f"{len(tracked.cuts_s)} cuts were found: nothing is joined across them"))
     if tracked.stopped:

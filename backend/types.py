@@ -133,12 +133,16 @@ class PoseTrack:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where long work stands: stage name, done and total in that stage's unit, estimated seconds left or None."""
+    """Where long work stands: stage name, done and total in that stage's unit, estimated seconds left or None.
+
+    `video` is the video of a take that the stage is about, counted from 1; 0: all of them, or the only one.
+    """
 
     stage: str
     done: int
     total: int
     remaining_s: float | None = None
+    video: int = 0
 
 
 ProgressCallback = Callable[[Progress], None]

@@ -24,6 +24,7 @@ import torch
 
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, WINDOW
 from backend.embedding.towers_torch import TowerSizes
+from backend.keypoint_layouts import CANONICAL_BODY, HUMAN36M
 from backend.training.batch import TrainingBatch
 from backend.training.objective import Objective
 from backend.training.parallel import half_precision_pays
@@ -67,15 +68,15 @@ def _step_s(settings: TrainerSettings, half: bool, repeats: int) -> float:
     batch = TrainingBatch(
         frames=draw(rows, WINDOW, FRAME_FEATURES),
         context=draw(rows, CONTEXT_FEATURES),
-        joints_m=draw(rows, 17, 3),
-        pose_m=draw(rows, 17, 3),
-        rotations=draw(rows, 24, 3, 3),
+        joints_m=draw(rows, HUMAN36M.count, 3),
+        pose_m=draw(rows, HUMAN36M.count, 3),
+        rotations=draw(rows, CANONICAL_BODY.count, 3, 3),
         gravity=draw(rows, 3),
         proportions=draw(rows, 7),
         virtual_from_camera=draw(rows, 3, 3),
     )
-    candidates = draw(settings.candidates, 17, 3)
-    donors = Candidates(draw(settings.soft_bank, 17, 3), draw(settings.soft_bank, TowerSizes().embedding))
+    candidates = draw(settings.candidates, HUMAN36M.count, 3)
+    donors = Candidates(draw(settings.soft_bank, HUMAN36M.count, 3), draw(settings.soft_bank, TowerSizes().embedding))
     spent = []
     for _ in range(repeats + 1):
         begun = time.perf_counter()

@@ -28,10 +28,12 @@ from .ui.operators import (
     people,
     pick_point,
     sources,
+    take,
 )
 from .ui.panels import animate as animate_panels
 from .ui.panels import capture as capture_panels
 from .ui.panels import sidebar
+from .ui.panels import take as take_panels
 
 # panels register in the order in which they stand in the sidebar
 MODULES = (
@@ -43,6 +45,7 @@ MODULES = (
     finishing,
     people,
     sources,
+    take,
     pick_point,
     clips,
     contacts,
@@ -53,6 +56,7 @@ MODULES = (
     layers,
     help,
     sidebar,
+    take_panels,
     capture_panels,
     animate_panels,
 )
@@ -76,6 +80,7 @@ def register() -> None:
     )
     previews.attach()
     translations.attach()
+    take_panels.attach()
     _attach_keymap()
 
 
@@ -83,6 +88,7 @@ def unregister() -> None:
     """Called by Blender when the extension is disabled: the backend stops, everything registered goes."""
     _stop_work()
     _detach_keymap()
+    take_panels.detach()
     translations.detach()
     previews.detach()
     people.forget_thumbnails()

@@ -38,7 +38,7 @@ def look_at(path: Path) -> dict[str, Any]:
     places = []
     for frame in np.unique(np.linspace(first, last, _SAMPLES).round().astype(int)):
         bpy.context.scene.frame_set(int(frame))
-        places.append([list(armature.matrix_world @ bone.head) for bone in armature.pose.bones])
+        places.append([(armature.matrix_world @ bone.head)[:] for bone in armature.pose.bones])
     travelled = float(np.ptp(np.array(places), axis=0).max())
     if travelled < 1e-3:
         raise RuntimeError(f"{path}: nothing moves")

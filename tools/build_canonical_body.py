@@ -28,7 +28,7 @@ def main() -> int:
     """Measure, symmetrise, write."""
     text = BODY_FILE.read_text(encoding="utf-8")
     record = json.loads(text)
-    points = {"joints": [], "sites": []}
+    points: dict[str, list[NDArray[np.float64]]] = {"joints": [], "sites": []}
     for gender in (0.0, 1.0):
         joints, sites = measured_t_pose(gender, float(record["height_m"]))
         points["joints"].append(joints)
@@ -64,7 +64,7 @@ def with_positions(text: str, names: list[str], points: NDArray[np.float64]) -> 
     for name, point in zip(names, points, strict=True):
         numbers = ", ".join(f"{value:.{_DECIMALS}f}" for value in point + 0.0).replace("-0.0000", "0.0000")
         pattern = re.compile(r'(\{"name": "' + name + r'",[^}]*"rest_position_m": )\[[^\]]*\]')
-        text, count = pattern.subn(lambda match, numbers=numbers: f"{match.group(1)}[{numbers}]", text)
+        text, count = pattern.subn(rf"\g<1>[{numbers}]", text)
         if count != 1:
             raise ValueError(f"{BODY_FILE} has {count} entries with a rest position named {name}, expected 1")
     return text

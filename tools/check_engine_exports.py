@@ -3,20 +3,18 @@
     .venv-bpy-4.5/bin/python tools/check_engine_exports.py [--rig character.blend] [--output out/engines]
 
 Each file is read twice: raw (FBX with Blender's own parser, glTF as JSON, BVH as text) for axes, units, the root's
-name, bone names and bones that deform nothing; and by Blender's importer, for the motion itself. Conventions:
-Unreal (FBX Content Pipeline; FBX Import Options): centimetres; one root bone; an armature object called Armature is
-skipped, any other becomes the root bone. Unity (Model import; ModelImporter.useFileUnits): Y up, +Z forward, metres,
-objects without scale. Godot (Importing 3D scenes; Skeleton3D): glTF 2.0, Y up, +Z front, metres; ':' and '/' in bone
-names are replaced. BVH: Y up. The engines themselves are not run. Exit code 1 with a list of what does not hold.
+name, bone names and bones that deform nothing; and by Blender's importer, for the motion itself. The conventions,
+with the page or the source of each: docs/decisions/finishing.md. Unreal: centimetres; one root bone; a top object
+called Armature, in a file that says Blender made it, is skipped, any other becomes the root bone; ' ' '.' ',' '/' '`'
+'%' in bone names are replaced, capitals are not told apart. Unity: Y up, +Z forward, the file's unit in metres, objects
+without scale. Godot: Y up, +Z front, metres; ':' and '/' in bone names are replaced. BVH: right-handed, Y up. The
+engines themselves are not run. Exit code 1 with a list of what does not hold.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import struct
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,43 +24,24 @@ sys.path.insert(0, str(REPOSITORY_ROOT))
 
 import bpy  # noqa: E402
 import numpy as np  # noqa: E402
-from mathutils import Euler, Matrix, Quaternion  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from blender_addon.motion.clip import read_clip  # noqa: E402
-from blender_addon.motion.export_formats import Engine  # noqa: E402
+from blender_addon.motion.export_formats import Engine, names_that_meet  # noqa: E402
 from blender_addon.retarget.baked_pose import RetargetOptions, RootMode  # noqa: E402
 from blender_addon.rig.apply_clip import ApplyOptions, apply_clip, detected_map  # noqa: E402
 from blender_addon.rig.export_action import ExportOptions, action_range, export_action, skinned_meshes  # noqa: E402
 from blender_addon.rig.read_armature import read_armature  # noqa: E402
+from tools.read_engine_files import CM, READERS, RawFile  # noqa: E402
 
 Array = NDArray[np.floating]
 
 CHARACTER = REPOSITORY_ROOT / "assets" / "demo_character.blend"
 CLIP = REPOSITORY_ROOT / "assets" / "sample_clip.npz"
 FRONT, UP = np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0])
-_CM = 100.0
 # how well axes and height have to agree where the bones stand at rest, and where they stand in some frame
 _ALONG = {True: 0.999, False: 0.7}
 _TALL = {True: 0.02, False: 0.3}
-
-
-@dataclass(frozen=True, slots=True)
-class RawFile:
-    """A file as it is written: bones with their rest place in file units, what else stands in it.
-
-    `unit_cm` is how many centimetres a unit is; `heads` (3,) by bone at rest in the file's world; `parents` by bone
-    (None: no bone above); `holder` is the node that holds the skeleton, "" without one; `scales` (3,) of the nodes
-    that hold or are bones. Without `at_rest` the places are those of some frame: an FBX without a mesh has no other.
-    """
-
-    unit_cm: float
-    heads: dict[str, Array]
-    parents: dict[str, str | None]
-    holder: str
-    scales: dict[str, Array]
-    up_axis: int = 1
-    at_rest: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,109 +72,6 @@ class Account:
         (self.good if condition else self.bad).append(sentence)
 
 
-def read_fbx(path: Path) -> RawFile:
-    """A binary FBX with the parser that comes with Blender."""
-    from io_scene_fbx import parse_fbx
-
-    root, _ = parse_fbx.parse(str(path))
-    parts = {element.id: element for element in root.elems}
-    settings = _properties(parts[b"GlobalSettings"])
-    models = {one.props[0]: one for one in parts[b"Objects"].elems if one.id == b"Model"}
-    links = [one.props for one in parts[b"Connections"].elems]
-    above = {link[1]: link[2] for link in links if link[1] in models and link[2] in models}
-    names = {uid: one.props[1].split(b"\x00")[0].decode() for uid, one in models.items()}
-    world: dict[int, Any] = {}
-
-    def matrix(uid: int) -> Any:
-        if uid not in world:
-            parent = above.get(uid)
-            own = _fbx_matrix(_properties(models[uid]))
-            world[uid] = matrix(parent) @ own if parent in models else own
-        return world[uid]
-
-    bones = [uid for uid, one in models.items() if one.props[2] == b"LimbNode"]
-    parents = {names[uid]: names.get(above.get(uid)) if above.get(uid) in bones else None for uid in bones}
-    holders = {above.get(uid) for uid in bones} - set(bones)
-    holder = next((names[uid] for uid in holders if uid in models), "")
-    scales = {
-        names[uid]: _scale(_properties(models[uid])) for uid in [*bones, *(uid for uid in holders if uid in models)]
-    }
-    bound = _bind_pose(parts[b"Objects"])
-    heads = {names[uid]: bound[uid] if uid in bound else np.array(matrix(uid).translation) for uid in bones}
-    return RawFile(
-        float(settings["UnitScaleFactor"][0]), heads, parents, holder, scales, int(settings["UpAxis"][0]), bool(bound)
-    )
-
-
-def _bind_pose(objects: Any) -> dict[int, Array]:
-    """Places (3,) of the bind pose's nodes in the file's world; the nodes themselves stand in some frame's pose."""
-    nodes = [node for pose in objects.elems if pose.id == b"Pose" for node in pose.elems if node.id == b"PoseNode"]
-    found = {}
-    for node in nodes:
-        parts = {one.id: one.props[0] for one in node.elems}
-        found[parts[b"Node"]] = np.array(parts[b"Matrix"]).reshape(4, 4)[3, :3]
-    return found
-
-
-def _properties(element: Any) -> dict[str, list[Any]]:
-    block = next((one for one in element.elems if one.id == b"Properties70"), None)
-    return {one.props[0].decode(): list(one.props[4:]) for one in block.elems} if block is not None else {}
-
-
-def _scale(properties: dict[str, list[Any]]) -> Array:
-    return np.array(properties.get("Lcl Scaling", (1.0, 1.0, 1.0)))
-
-
-def _fbx_matrix(properties: dict[str, list[Any]]) -> Any:
-    turn = Euler(np.radians(properties.get("Lcl Rotation", (0.0, 0.0, 0.0))), "XYZ")
-    return Matrix.LocRotScale(properties.get("Lcl Translation", (0.0, 0.0, 0.0)), turn, _scale(properties))
-
-
-def read_glb(path: Path) -> RawFile:
-    """A .glb file: its JSON chunk; the unit of glTF is the metre. A skin's joints are the bones."""
-    data = path.read_bytes()
-    length = struct.unpack_from("<I", data, 12)[0]
-    document = json.loads(data[20 : 20 + length])
-    nodes = document["nodes"]
-    above = {child: place for place, node in enumerate(nodes) for child in node.get("children", ())}
-    joints = list(dict.fromkeys(joint for skin in document["skins"] for joint in skin["joints"]))
-
-    def matrix(place: int) -> Any:
-        node = nodes[place]
-        x, y, z, w = node.get("rotation", (0.0, 0.0, 0.0, 1.0))
-        own = Matrix.LocRotScale(
-            node.get("translation", (0, 0, 0)), Quaternion((w, x, y, z)), node.get("scale", (1, 1, 1))
-        )
-        return matrix(above[place]) @ own if place in above else own
-
-    parents = {nodes[j]["name"]: nodes[above[j]]["name"] if above.get(j) in joints else None for j in joints}
-    holders = [above[j] for j in joints if j in above and above[j] not in joints]
-    scales = {nodes[j]["name"]: np.array(nodes[j].get("scale", (1.0, 1.0, 1.0))) for j in [*joints, *holders]}
-    heads = {nodes[j]["name"]: np.array(matrix(j).translation) for j in joints}
-    return RawFile(_CM, heads, parents, nodes[holders[0]]["name"] if holders else "", scales)
-
-
-def read_bvh(path: Path) -> RawFile:
-    """The hierarchy of a BVH file, taken to be in metres, as it was exported."""
-    heads, parents, stack = {}, {}, []
-    for words in map(str.split, path.read_text(encoding="utf-8").partition("MOTION")[0].splitlines()):
-        if words[0] in ("ROOT", "JOINT", "End"):
-            opened = words[1] if words[0] != "End" else ""
-        elif words[0] == "{":
-            stack.append(opened)
-        elif words[0] == "}":
-            stack.pop()
-        elif words[0] == "OFFSET" and stack[-1]:
-            above = stack[-2] if len(stack) > 1 else None
-            offset = np.array([float(word) for word in words[1:]])
-            parents[stack[-1]] = above
-            heads[stack[-1]] = offset + (heads[above] if above else 0.0)
-    return RawFile(_CM, heads, parents, "", {})
-
-
-READERS: dict[str, Callable[[Path], RawFile]] = {".fbx": read_fbx, ".glb": read_glb, ".bvh": read_bvh}
-
-
 def check_file(path: Path, engine: Engine, wanted: Wanted) -> Account:
     """Hold one file against the conventions of an engine (NONE: those of BVH)."""
     raw, account = READERS[path.suffix](path), Account()
@@ -221,9 +97,9 @@ def _check_axes(raw: RawFile, wanted: Wanted, account: Account) -> None:
 def _check_units(raw: RawFile, engine: Engine, wanted: Wanted, account: Account) -> None:
     places = np.array([raw.heads[name] for name in wanted.names if name in raw.heads])
     height_cm = float(np.ptp(places[:, 1])) * raw.unit_cm
-    near = abs(height_cm / _CM - wanted.height_m) < _TALL[raw.at_rest] * wanted.height_m
+    near = abs(height_cm / CM - wanted.height_m) < _TALL[raw.at_rest] * wanted.height_m
     account.hold(
-        near, f"the skeleton is {wanted.height_m:.2f} m tall with the file's unit (found {height_cm / _CM:.2f} m)"
+        near, f"the skeleton is {wanted.height_m:.2f} m tall with the file's unit (found {height_cm / CM:.2f} m)"
     )
     if engine is Engine.UNREAL:
         account.hold(abs(raw.unit_cm - 1.0) < 1e-6, "the file's unit is the centimetre")
@@ -231,7 +107,7 @@ def _check_units(raw: RawFile, engine: Engine, wanted: Wanted, account: Account)
         uneven = [name for name, scale in raw.scales.items() if np.abs(scale - 1.0).max() > 1e-3]
         account.hold(not uneven, f"no object and no bone is scaled ({', '.join(uneven[:3]) or 'none is'})")
     if engine is Engine.UNITY:
-        account.hold(abs(raw.unit_cm - _CM) < 1e-4, "the file's unit is the metre, so that the importer's scale is 1")
+        account.hold(abs(raw.unit_cm - CM) < 1e-4, "the file's unit is the metre, so that the importer's scale is 1")
 
 
 def _check_root(raw: RawFile, engine: Engine, wanted: Wanted, account: Account) -> None:
@@ -242,6 +118,8 @@ def _check_root(raw: RawFile, engine: Engine, wanted: Wanted, account: Account) 
     if engine is Engine.UNREAL:
         name = "Armature" if wanted.root_bone else "root"
         account.hold(raw.holder == name, f"the armature object is called {name} (found {raw.holder or 'none'})")
+        account.hold(raw.holder_on_top, "the armature object hangs from nothing")
+        account.hold(raw.creator.startswith("Blender"), f"the file says that Blender made it ({raw.creator})")
 
 
 def _check_bones(raw: RawFile, engine: Engine, wanted: Wanted, account: Account, only_deform: bool) -> None:
@@ -252,7 +130,8 @@ def _check_bones(raw: RawFile, engine: Engine, wanted: Wanted, account: Account,
     if only_deform and engine is not Engine.NONE:
         others = sorted(names - wanted.deform - _ancestors(raw, wanted.deform))
         account.hold(not others, f"no bone is there that deforms nothing ({', '.join(others[:3]) or 'none is'})")
-    account.hold(len({name.casefold() for name in names}) == len(names), "no two bones differ in capitals alone")
+    same = names_that_meet(names, engine)
+    account.hold(not same, f"no two bones are one by the engine's names ({', '.join(same) or 'none are'})")
 
 
 def _ancestors(raw: RawFile, names: frozenset[str]) -> set[str]:

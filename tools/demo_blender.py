@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from mathutils import Vector
 from blender_addon.motion.clip import MotionClip, read_clip
 from blender_addon.motion.smoothing import PRESETS
 from blender_addon.rig.apply_clip import ApplyOptions, retarget_clip, scene_from_clip
-from blender_addon.rig.bake import BakeOptions, BakeReport, bake
+from blender_addon.rig.bake import BakeOptions, bake
+from blender_addon.rig.bake_report import BakeReport
 from blender_addon.rig.camera_background import CameraPlacement, make_camera, show_video
 from blender_addon.rig.export_action import export_action, skinned_meshes
 from blender_addon.rig.prepare_clip import PrepareSettings, prepare_clip
@@ -96,7 +98,8 @@ def add_camera(stage: Stage, placement: CameraPlacement) -> None:
 def add_floor(stage: Stage) -> None:
     """A chequered floor below the feet, so that contact and travel can be seen."""
     tile, count = 0.5, 24
-    vertices, faces = [], []
+    vertices: list[tuple[float, float, float]] = []
+    faces: list[tuple[int, ...]] = []
     for row in range(count):
         for column in range(count):
             if (row + column) % 2:
@@ -203,7 +206,7 @@ def perform(stage: Stage) -> dict[str, Any]:
     files = [blend]
     for ending in (".bvh", ".fbx", ".glb"):
         path = stage.output / f"character{ending}"
-        files.append(timed(times, f"export {ending}", lambda path=path: export_action(stage.armature, path)))
+        files.append(timed(times, f"export {ending}", partial(export_action, stage.armature, path)))
     add_floor(stage)
     images = timed(times, "images", lambda: draw_images(stage))
     return {

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -46,12 +47,12 @@ def video_frames(video: Path, times_s: Sequence[float]) -> Iterator[Image]:
         for frame in container.decode(stream):
             last = frame
             while due is not None and frame.time is not None and frame.time - start >= due - half:
-                yield frame.to_ndarray(format="rgb24")
+                yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
                 due = next(wanted, None)
             if due is None:
                 return
         while due is not None and last is not None:
-            yield last.to_ndarray(format="rgb24")
+            yield last.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
             due = next(wanted, None)
 
 
@@ -88,7 +89,7 @@ def write_comparison(video: Path, clip: MotionClip, character: CharacterImages, 
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     chosen = len(character.paths) // 3
     with av.open(str(output), "w") as container:
-        stream = container.add_stream(codec, rate=Fraction(character.fps).limit_denominator(1001))
+        stream: Any = container.add_stream(codec, rate=Fraction(character.fps).limit_denominator(1001))
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "20"} if codec == "libx264" else {}
         for index, image in enumerate(joined_frames(video, clip, character)):

@@ -47,6 +47,7 @@ class Run:
     backend_python: Path
     timeout_s: float
     steps: str = ""
+    take: tuple[Path, ...] = ()
 
 
 def check_machine() -> None:
@@ -87,10 +88,11 @@ def make_root(root: Path) -> None:
 
 def shown_folders(run: Run) -> list[Path]:
     """Folders that the chroot has to see at the same paths: the repository, the backend's Python, video and output."""
-    command = [run.backend_python, "-c", "import sys; print(sys.base_prefix)"]
+    command = [str(run.backend_python), "-c", "import sys; print(sys.base_prefix)"]
     home = Path(subprocess.check_output(command, text=True).strip())
     environment = run.backend_python.parents[1].resolve()  # a link to an environment elsewhere has to lead somewhere
-    folders = [REPOSITORY_ROOT, environment, home, run.video.parent, run.output, run.archive.parent]
+    videos = [path.parent for path in (run.video, *run.take)]
+    folders = [REPOSITORY_ROOT, environment, home, *videos, run.output, run.archive.parent]
     return [folder for folder in dict.fromkeys(folders) if folder != Path("/usr")]
 
 
@@ -103,10 +105,12 @@ def play(run: Run) -> dict[str, object]:
     lines += [f"mount -t proc proc {run.root}/proc", f"mount --bind /dev {run.root}/dev"]
     arguments = (run.archive, run.video, run.output, run.backend_python, REPOSITORY_ROOT, *run.steps.split(","))
     scenario = shlex.join(["--", *map(str, arguments)])
+    display = 100 + os.getpid() % 10_000  # two runs on one machine share the names of displays
     inner = f"""
       export LIBGL_ALWAYS_SOFTWARE=1 HOME=/root LANG=C.UTF-8 BLENDER_USER_RESOURCES=$(mktemp -d)
-      rm -f /tmp/.X84-lock; Xvfb :84 -screen 0 1600x1000x24 >/dev/null 2>&1 &
-      sleep 2; export DISPLAY=:84; openbox >/dev/null 2>&1 &
+      export MARIONET_GUI_TAKE={shlex.quote(os.pathsep.join(map(str, run.take)))}
+      rm -f /tmp/.X{display}-lock; Xvfb :{display} -screen 0 1600x1000x24 >/dev/null 2>&1 &
+      sleep 2; export DISPLAY=:{display}; openbox >/dev/null 2>&1 &
       timeout {run.timeout_s:.0f} blender --factory-startup -p 0 0 1600 1000 --enable-event-simulate \
         --python {shlex.quote(str(REPOSITORY_ROOT / "tools/gui_scenario.py"))} {scenario}
       kill %1 %2"""
@@ -134,7 +138,8 @@ def prepare(options: argparse.Namespace) -> Run:
     make_root(root)
     archive = build(REPOSITORY_ROOT, output / "dist", find_blender_cli())[0]
     video = demo_clip(output / "video", options.video).path.resolve()
-    return Run(root, archive, video, output, options.backend_python.absolute(), options.timeout, options.steps)
+    take = tuple(path.resolve() for path in options.take or ())
+    return Run(root, archive, video, output, options.backend_python.absolute(), options.timeout, options.steps, take)
 
 
 def main() -> int:
@@ -145,6 +150,7 @@ def main() -> int:
     parser.add_argument("--root", default=root, help=f"folder of the Debian root (${ROOT_VARIABLE})")
     parser.add_argument("--output", type=Path, default=REPOSITORY_ROOT / "out" / "gui", help="screenshots and result")
     parser.add_argument("--video", type=Path, help="a video of your own")
+    parser.add_argument("--take", type=Path, nargs="+", help="videos of one performance: only the steps of a take")
     parser.add_argument("--backend-python", type=Path, default=REPOSITORY_ROOT / ".venv/bin/python")
     parser.add_argument("--steps", default="", metavar="NAME,...", help="only these steps of tools/gui_scenario.py")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for the whole run")

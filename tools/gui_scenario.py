@@ -19,6 +19,7 @@ import bpy
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from gui_clicks import CLICKS
 from gui_faults import FAULTS
 from gui_finish import FINISH
 from gui_hands import (
@@ -42,6 +43,8 @@ from gui_hands import (
     until,
     window_context,
 )
+from gui_live import LIVE
+from gui_take import TAKE
 
 
 def install() -> Iterator[None]:
@@ -232,10 +235,11 @@ def bake_and_undo() -> Iterator[None]:
     note("bake", report=report)
 
 
-def scenario() -> Iterator[None]:
-    """Everything, in order, or the steps that the command line names."""
+def scenario() -> Iterator[float | None]:
+    """Everything but the clicks and live, which take longer, in order; or the steps that the command line names."""
     every = (
         install,
+        *CLICKS,
         connect,
         find_people,
         cancel_with_escape,
@@ -244,11 +248,14 @@ def scenario() -> Iterator[None]:
         preview,
         bake_and_undo,
         *FINISH,
+        *LIVE,
         *FAULTS,
     )
+    if TAKE:
+        every = (install, connect, *TAKE)
     wanted = set(filter(None, sys.argv[sys.argv.index("--") + 6 :]))
     for step in every:
-        if not wanted or step.__name__ in wanted:
+        if step.__name__ in wanted or (not wanted and step not in (*CLICKS, *LIVE)):
             yield from step()
 
 
@@ -261,12 +268,14 @@ class Player:
     def __call__(self) -> float | None:
         """One tick."""
         try:
-            next(self.steps)
+            wait_s = next(self.steps)
         except StopIteration:
-            return self.end("passed")
+            self.end("passed")
+            return None
         except Exception:
-            return self.end("failed", traceback.format_exc())
-        return TICK_S
+            self.end("failed", traceback.format_exc())
+            return None
+        return TICK_S if wait_s is None else wait_s
 
     def end(self, outcome: str, trace: str = "") -> None:
         """Write what was found and leave Blender."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.hands.model import ANGLES, HIGH, LOW, RELAXED, hand_rotations
+from backend.keypoint_layouts import CANONICAL_BODY
 from backend.synthesis.assets import AssetLibrary, read_assets
 from backend.synthesis.body_model import body_model
 from backend.synthesis.fingers import hand_points_m
@@ -20,10 +22,12 @@ from backend.synthesis.truth import subset_points_m
 from backend.synthesis.wardrobe import Person, sample_person
 from backend.types import Array
 from blender_addon.motion.body import canonical_body, forward_kinematics
+from blender_addon.motion.hands import HAND_SIDES
 from blender_addon.motion.rotations import quaternion_multiply, quaternion_rotate, rotvec_to_quaternion
 
 IMAGE_PX, HAND_M, DISTANCE_M = 768, 0.18, 2.5
 _SHARE_EACH = 6  # images a person
+_SHUTTER_S, _MOMENTS, _FOREARM_M = 1.0 / 60.0, 7, 0.33  # from elbow to the middle of the hand
 _FACING = 0.6  # cosine between a palm and the way to the camera
 _OPEN, _SHUT = (0.0, 0.05, 0.08), (0.0, 1.3, 1.55)
 _THUMB_OUT, _THUMB_IN = (0.0, 0.1, 0.1, 0.1), (0.4, 0.5, 0.7, 0.9)
@@ -57,8 +61,12 @@ class Shot:
 class Studio:
     """Renders people from the waist up, with hands `size_px` long."""
 
-    def __init__(self, size_px: float, assets: Path | None, panoramas: Path | None, seed: int) -> None:
+    def __init__(
+        self, size_px: float, assets: Path | None, panoramas: Path | None, seed: int, speed_m_s: float = 0.0
+    ) -> None:
+        """`speed_m_s`: hands move so fast at most while the shutter of 1/60 s is open."""
         self.random = np.random.default_rng(seed)
+        self._speed_m_s = speed_m_s
         self._focal_px = size_px / HAND_M * DISTANCE_M
         self._library: AssetLibrary = read_assets(assets, body_model())
         self._panoramas = panorama_paths(panoramas)
@@ -78,12 +86,15 @@ class Studio:
                 camera = self._camera(posed, yaw_rad)
                 backdrop = sample_backdrop(self.random, self._panoramas, camera, posed.joints_m[0])
                 light = sample_light(self.random, backdrop)
-            rendered = self._renderer.render(camera, light, backdrop, (Actor(parts, posed.bone_matrices, 1.0),))
+            images = [
+                self._renderer.render(camera, light, backdrop, (Actor(parts, bones, 1.0),)).image.astype(np.float32)
+                for bones in self._while_open(person, posed, rotations, angles)
+            ]
             hands = [hand_points_m(body_model(), person.body.rest, posed.bone_matrices, side) for side in (0, 1)]
             keypoints = subset_points_m("blazepose33", posed.joints_m, posed.sites_m)
             shots.append(
                 Shot(
-                    rendered.image.copy(),
+                    np.mean(images, axis=0).round().astype(np.uint8),
                     rotations,
                     angles,
                     camera,
@@ -94,6 +105,22 @@ class Studio:
             )
         self._renderer.release(parts)
         return shots
+
+    def _while_open(self, person: Person, posed: PosedBody, rotations: Array, angles: Array) -> list[Array]:
+        """Bone matrices of the moments that a shutter sees: the pose alone, or turns of both elbows about it."""
+        if self._speed_m_s <= 0.0:
+            return [posed.bone_matrices]
+        body, moments = canonical_body(), list[Array]()
+        turns = self.random.normal(size=(2, 3))
+        turns *= self.random.uniform(0.3, 1.0, (2, 1)) / np.linalg.norm(turns, axis=1, keepdims=True)
+        turns *= self._speed_m_s * _SHUTTER_S / _FOREARM_M
+        for share in np.linspace(-0.5, 0.5, _MOMENTS):
+            moved = rotations.copy()
+            for side, name in enumerate(HAND_SIDES):
+                elbow = body.joint_index(f"{name}_elbow")
+                moved[elbow] = quaternion_multiply(rotations[elbow], rotvec_to_quaternion(share * turns[side]))
+            moments.append(posed_person(person, moved, angles).bone_matrices)
+        return moments
 
     def _camera(self, posed: PosedBody, yaw_rad: float) -> Camera:
         target = posed.joints_m[canonical_body().joint_index("neck")] + np.array([0.0, 0.0, 0.05])
@@ -114,7 +141,7 @@ def posed_person(person: Person, rotations: Array, angles: Array) -> PosedBody:
 def random_pose(random: np.random.Generator, calm: bool) -> Array:
     """Arms lifted before the body, hands anywhere from beside the head to crossing; `calm`: palms to the camera."""
     turn = canonical_body().joint_index
-    rotations = np.tile([1.0, 0.0, 0.0, 0.0], (24, 1))
+    rotations = np.tile([1.0, 0.0, 0.0, 0.0], (CANONICAL_BODY.count, 1))
     inward = random.uniform(0.5, 1.0) if calm else random.uniform(0.5, 1.7)
     for side, sign in (("left", 1.0), ("right", -1.0)):
         out = rotvec_to_quaternion(np.array([0.0, 0.0, -sign * (inward + random.normal(0, 0.1))]))
@@ -140,12 +167,27 @@ def random_angles(random: np.random.Generator) -> Array:
     return np.clip(angles, LOW, HIGH)
 
 
+def between_keys(keys: list[tuple[Array, Array]], frames: int) -> list[tuple[Array, Array, str]]:
+    """Poses with fingers of `frames` frames that go from key to key, slowly at each."""
+    poses = []
+    for frame in range(frames):
+        place = frame / frames * (len(keys) - 1)
+        first, share = int(place), place - int(place)
+        share = share * share * (3 - 2 * share)
+        (pose, hands), (next_pose, next_hands) = keys[first], keys[first + 1]
+        mixed = pose * (1 - share) + next_pose * np.sign((pose * next_pose).sum(-1, keepdims=True)) * share
+        mixed /= np.linalg.norm(mixed, axis=-1, keepdims=True)
+        poses.append((mixed, hands * (1 - share) + next_hands * share, ""))
+    return poses
+
+
 def drawn_shots(studio: Studio, images: int, gestures: bool) -> list[Shot]:
     """Random hands, or gestures with some jitter before the camera, of ever new people."""
     random, shots = studio.random, list[Shot]()
     names = list(GESTURES)
     while len(shots) < images:
-        poses, yaw_rad = [], float(random.uniform(-0.5, 0.5))
+        poses: list[Any] = []
+        yaw_rad = float(random.uniform(-0.5, 0.5))
         while len(poses) < _SHARE_EACH:
             pose = random_pose(random, gestures)
             if gestures and not faces_camera(pose, yaw_rad):

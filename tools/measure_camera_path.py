@@ -87,8 +87,8 @@ def _solved(frames: list[Frame], view: _View, folder: Path, models: SolveModels)
             image = cv2.warpPerspective(
                 frame.image, zoomed @ view.turns[index].T @ np.linalg.inv(lens), (width, height)
             )
-            image = np.ascontiguousarray(image[: stream.height, : stream.width], dtype=np.uint8)
-            shown = av.VideoFrame.from_ndarray(image, format="rgb24")
+            cut = np.asarray(image[: stream.height, : stream.width], np.uint8, order="C")
+            shown = av.VideoFrame.from_ndarray(cut, format="rgb24")
             shown.pts, shown.time_base = index, 1 / rate
             out.mux(stream.encode(shown))
         out.mux(stream.encode(None))

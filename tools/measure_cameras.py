@@ -87,7 +87,7 @@ class Bench:
         for name, opened in zip(names, open_take(request), strict=True):
             watched.append(replace(self.watched[name], request=opened.request, intrinsics=opened.intrinsics))
         began = time.monotonic()
-        result = solve_watched_take(request, watched, self.models, StageClock(), _silent)
+        result = solve_watched_take(request, watched, self.models, StageClock(), (_silent, CancelToken()))
         return result, time.monotonic() - began
 
     def start_s(self, name: str) -> float:
@@ -192,7 +192,8 @@ def run(folder: Path, other: Path | None, work: Path) -> None:
         trimmed(other, work / "other.mp4", (0, 120, 1))
         names.append("other")
     seen = {name: watch(name, work / f"{name}.mp4", models, work) for name in names}
-    watched, seconds = ({name: one[place] for name, one in seen.items()} for place in (0, 1))
+    watched = {name: video for name, (video, _) in seen.items()}
+    seconds = {name: took_s for name, (_, took_s) in seen.items()}
     bench = Bench(recording, folder, work, models, watched, seconds)
     alone = {name: single(bench, name) for name in ("cam1", "cam2", "cam4")}
     for name, (errors, spent_s) in alone.items():

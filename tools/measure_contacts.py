@@ -1,11 +1,12 @@
 """How well contacts of the whole body are found: renders floor motions with truth, solves them and prints figures.
 
-usage: measure_contacts.py render FOLDER COUNT [--motions FOLDER]   (needs the extra 'train')
+usage: measure_contacts.py render FOLDER COUNT [--more] [--motions FOLDER]   (needs the extra 'train')
        measure_contacts.py solve FOLDER
 
 Motions: KayKit's lying, push-ups, sit-ups and sitting on a chair (CC0, keyed by hand), HDM05's lying down and squats,
 and posed figures that kneel, lie, sit and stand on hands and knees while they sway. Bodies have other proportions;
-they lie on the floor by their own weight. The lens is not told.
+they lie on the floor by their own weight. The lens is not told. With `--more`: crawling, sitting down on the floor,
+cartwheels, rolls, a backflip and a playground (KayKit, CMU, SNU), in which the body may be in the air.
 A part of the body is in contact where its lowest vertex is within 2 cm of its support and slower than 0.25 m/s.
 """
 
@@ -36,7 +37,7 @@ from backend.synthesis.rooms import Surroundings, sample_place
 from backend.synthesis.scene import Camera, box_mesh, sample_light
 from backend.synthesis.video import still_camera, take_at
 from backend.synthesis.wardrobe import Material, Part, Person, sample_person
-from blender_addon.motion.body import bare_name, canonical_body
+from blender_addon.motion.body import bare_name, canonical_body, forward_kinematics
 from blender_addon.motion.body_contacts import CONTACT_PARTS, body_parts, contact_parts
 from blender_addon.motion.clip import MotionClip
 from blender_addon.motion.contacts import point_speed_m_s
@@ -55,6 +56,10 @@ _ACTIONS = (
     "Push_Ups", "all_fours", "Sit_Ups", "lie_on_back", "Sit_Chair_Idle", "kneel", "sit_with_legs_out", "Lie_Idle",
     "lie_on_front", "lieDownFloor", "Lie_StandUp", "squat",
 )  # fmt: skip
+_MORE_ACTIONS = (
+    "Crawling", "49_06", "Sit_Floor_Idle", "127_23", "data_motion_cart", "01_09", "49_07", "Sit_Floor_Down", "127_24",
+    "data_motion_backflip", "49_08", "01_13",
+)  # fmt: skip
 # turns about the body's left side (x), back (y) and up (z), degrees, of the rest pose's joints
 _POSES: dict[str, dict[str, tuple[float, float, float]]] = {
     "all_fours": {"pelvis": (85, 0, 0), "hip": (-85, 0, 0), "knee": (90, 0, 0), "ankle": (80, 0, 0),
@@ -66,6 +71,8 @@ _POSES: dict[str, dict[str, tuple[float, float, float]]] = {
 }  # fmt: skip
 _LIMB_MASS = {"shoulder": 0.02, "elbow": 0.02, "wrist": 0.01, "hip": 0.07, "knee": 0.06, "ankle": 0.02}
 _CHAIR = "Sit_Chair_Idle"
+# subject of takes that leave the ground: only the whole of them is put on the floor
+_LEAPS = "leaps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +92,24 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("count", type=int, nargs="?", default=20)
     parser.add_argument("--motions", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--more", action="store_true", help="motions that leave the ground, and others")
     args = parser.parse_args()
     if args.what == "render":
         args.folder.mkdir(parents=True, exist_ok=True)
-        render(args.folder, args.count, args.motions)
+        render(args.folder, args.count, args.motions, args.more)
     else:
         report(args.folder)
 
 
-def render(folder: Path, count: int, motions: Path) -> None:
+def render(folder: Path, count: int, motions: Path, more: bool) -> None:
     """Render videos 0 to `count` that are not there yet, each from its own number."""
-    renderer = Renderer(_SIZE_PX, 1.0)
+    renderer, actions = Renderer(_SIZE_PX, 1.0), _MORE_ACTIONS if more else _ACTIONS
     for number in range(count):
         path = folder / f"{number:03d}.mp4"
         if path.exists():
             continue
-        rng = np.random.default_rng([24, number])
-        action = _ACTIONS[number % len(_ACTIONS)]
+        rng = np.random.default_rng([25 if more else 24, number])
+        action = actions[number % len(actions)]
         take = _take(rng, motions, action)
         _render_one(rng, renderer, path, take, Surroundings.LAWN if number % 3 == 2 else Surroundings.ROOM)
         print(path.name, action, flush=True)
@@ -117,7 +125,11 @@ def _take(rng: np.random.Generator, data: Path, action: str) -> Motion:
         skeletons = (data / "mocap" / "hdm05_asfamc").rglob("*.asf")
         skeleton = next(path for path in skeletons if source.stem.split("_")[1] in path.name)
         return load_motion(source, asf=skeleton, fps=30.0, action=action)
-    found = read_gltf(data / "floor" / "kaykit" / "Med_Simulation.glb", f"Rig_Medium|{action}", "Rig_Medium|T-Pose")
+    takes = sorted(path for ending in ("amc", "bvh") for path in (data / "mocap").rglob(f"{action}.{ending}"))
+    if takes:
+        return load_motion(takes[0], fps=30.0 if takes[0].suffix == ".amc" else None, subject=_LEAPS, action=action)
+    file = "Med_MovementAdvanced.glb" if action == "Crawling" else "Med_Simulation.glb"
+    found = read_gltf(data / "floor" / "kaykit" / file, f"Rig_Medium|{action}", "Rig_Medium|T-Pose")
     return canonical_motion(found, found.fps, "kaykit", action, "kaykit")
 
 
@@ -144,7 +156,9 @@ def _render_one(
     times_s = np.arange(_FRAMES) / _FPS
     length_s = (len(take) - 1) / take.fps
     # cycles go on from their start, others stay at their end
-    cyclic = take.subject == "kaykit" and not take.action.endswith("StandUp")
+    cyclic = take.subject == "kaykit" and not take.action.endswith(("StandUp", "Down"))
+    if take.subject == _LEAPS:
+        times_s = times_s + np.clip(_bent_s(take) - 0.5 * times_s[-1], 0.0, max(0.0, length_s - times_s[-1]))
     if take.action == "lieDownFloor":
         times_s = times_s + max(0.0, length_s - times_s[-1])
     truth = _truth(person, take, np.mod(times_s, length_s) if cyclic else np.minimum(times_s, length_s))
@@ -199,13 +213,15 @@ def _chair(truth: _Truth) -> tuple[Part, ...]:
 
 def _truth(person: Person, take: Motion, times_s: np.ndarray) -> _Truth:
     rotations, root = take_at(take, times_s)
-    posed = _settled(person, rotations, root, take.source.endswith(".amc"))
+    posed = _settled(person, rotations, root, take.source.endswith((".amc", ".bvh")))
     groups = list(_vertex_groups(person))
     chosen = np.concatenate(groups)
     vertices = np.stack([skin_vertices(person.body, frame.bone_matrices, chosen) for frame in posed])
     sizes = np.cumsum([0, *(len(group) for group in groups)])
     low = np.stack([vertices[:, first:last, 2].min(axis=1) for first, last in pairwise(sizes)], axis=1)
     lift = low.min(axis=1)
+    if take.subject == _LEAPS:
+        lift = np.full(len(lift), np.percentile(lift, 5.0))
     posed = [frame.moved(np.array([0.0, 0.0, -up])) for frame, up in zip(posed, lift, strict=True)]
     vertices[..., 2] -= lift[:, None]
     low = low - lift[:, None]
@@ -221,6 +237,13 @@ def _truth(person: Person, take: Motion, times_s: np.ndarray) -> _Truth:
         axis=1,
     )
     return _Truth(low, (low < _NEAR_M) & (speed < _SLOW_M_S), posed, seat_m)
+
+
+def _bent_s(take: Motion) -> float:
+    """When the trunk is least upright."""
+    body = canonical_body()
+    joints, _ = forward_kinematics(body, take.rotations_wxyz.astype(np.float64), take.root_m.astype(np.float64))
+    return float((joints[:, body.joint_index("neck")] - joints[:, 0])[:, 2].argmin() / take.fps)
 
 
 def _settled(person: Person, rotations: np.ndarray, root_m: np.ndarray, as_it_is: bool) -> list[PosedBody]:

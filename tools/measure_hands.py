@@ -1,10 +1,12 @@
 """Measures fingers, gestures, exchanged hands and wrists on renders of the CC0 body whose hands are known.
 
     python -m tools.measure_hands [--size-px 96] [--images 60] [--assets FOLDER] [--panoramas FOLDER] [--sheet PNG]
+                                  [--blur 1.5] [--confusion]
     python -m tools.measure_hands --video [--assets FOLDER] ...
 
 Needs the extra `train`. The first form gives the follower the body's true keypoints with errors of 2 cm, and prints the
-median error of all finger joints, the gestures told apart and the hands exchanged. `--video` renders a moving person,
+median error of all finger joints, the gestures told apart and the hands exchanged; with `--blur` of moving hands, with
+`--confusion` also which gesture was taken for which. `--video` renders a moving person,
 solves the video twice, without and with hands, and prints the wrists' rotation errors.
 """
 
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 
 from backend.hands import HandFollower, load_hand_networks, solve_hands
 from backend.hands.model import bends, hand_points, seen_shape
+from backend.keypoint_layouts import BLAZEPOSE, HUMAN36M
 from backend.pipeline import SolveRequest, solve
 from backend.types import Array, Intrinsics, PoseTrack
 from blender_addon.motion.body import canonical_body, forward_kinematics
@@ -33,7 +36,7 @@ from blender_addon.motion.rotations import (
     quaternion_between,
     quaternion_multiply,
 )
-from tools.hand_scenes import GESTURES, IMAGE_PX, Shot, Studio, drawn_shots, random_angles, random_pose
+from tools.hand_scenes import GESTURES, IMAGE_PX, Shot, Studio, between_keys, drawn_shots, random_angles, random_pose
 
 _NOISE_M = 0.01
 
@@ -60,15 +63,15 @@ def found_hands(shots: list[Shot], random: np.random.Generator) -> Found:
     truth = np.stack([camera.project_px(shot.hands_m) for shot in shots])
     for row, shot in enumerate(shots):
         follower.cut()
-        keypoints = camera.project_px(shot.keypoints_m + random.normal(0.0, _NOISE_M, (33, 3)))
-        follower.update(row, shot.image, float(row), keypoints, np.ones(33), np.zeros((0, 2)))
+        keypoints = camera.project_px(shot.keypoints_m + random.normal(0.0, _NOISE_M, (BLAZEPOSE.count, 3)))
+        follower.update(row, shot.image, float(row), keypoints, np.ones(BLAZEPOSE.count), np.zeros((0, 2)))
     track = follower.track()
     body = canonical_body()
     turns = np.stack([shot.rotations_wxyz for shot in shots])
     turns[:, 0] = matrix_to_quaternion(np.stack([shot.camera.world_from_camera[:3, :3].T for shot in shots]))
-    blank = np.zeros(len(shots))
+    blank, joints = np.zeros(len(shots)), np.zeros((len(shots), HUMAN36M.count, 3))
     poses = PoseTrack(
-        turns, np.zeros((len(shots), 3)), np.zeros((len(shots), 17, 3)), blank, blank, blank, np.zeros(3), 1.7,
+        turns, np.zeros((len(shots), 3)), joints, blank, blank, blank, np.zeros(3), 1.7,
         np.ones(len(body.joint_names)),
     )  # fmt: skip
     times_s = np.arange(len(shots)) * 10.0  # far apart: nothing is averaged
@@ -98,8 +101,20 @@ def _features(angles: Array) -> Array:
     return np.array([*flexion[1:, :2].sum(axis=-1) / 2.9, 1.2 * gap, 0.6 * thumb])
 
 
-def report(size_px: float, studio: Studio, images: int, sheet: Path | None) -> str:
-    """Rows of a Markdown table for hands of one size."""
+def confusion(shots: list[Shot], found: Found) -> str:
+    """A Markdown table: how often each gesture (rows) was taken for which (columns), and how often none was found."""
+    names = list(GESTURES)
+    counts = {name: dict.fromkeys([*names, "not found"], 0) for name in names}
+    for row, shot in enumerate(shots):
+        for side in (0, 1):
+            told = gesture_of(found.angles[row, side]) if found.found[row, side] else "not found"
+            counts[shot.gesture][told] += 1
+    rows = [f"| {name} | {' | '.join(str(count) for count in counts[name].values())} |" for name in names]
+    return "\n".join([f"| | {' | '.join([*names, 'not found'])} |", "|---" * (len(names) + 2) + "|", *rows])
+
+
+def report(size_px: float, studio: Studio, images: int, sheet: Path | None, confused: bool = False) -> str:
+    """Rows of a Markdown table for hands of one size, and the table of gestures that are `confused`."""
     shots = drawn_shots(studio, images, gestures=False)
     found = found_hands(shots, studio.random)
     truth = np.stack([shot.angles for shot in shots])
@@ -119,11 +134,12 @@ def report(size_px: float, studio: Studio, images: int, sheet: Path | None) -> s
     exchanged = np.concatenate([found.exchanged[found.found], seen.exchanged[seen.found]])
     if sheet is not None:
         write_sheet(posed, seen, sheet)
+    table = f"\n\n{confusion(posed, seen)}\n" if confused else ""
     return (
         f"| {size_px:.0f} | {np.median(error):.1f} | {np.percentile(error, 90):.1f} | {np.median(error[:, 0]):.1f} | "
         f"{np.median(wrist):.1f} | {100 * np.mean(told):.1f} % ({len(told)}) | "
         f"{100 * np.mean(sure):.1f} % ({len(sure)}) | "
-        f"{100 * exchanged.mean():.2f} % ({len(exchanged)}) | {100 * found.found.mean():.0f} % |"
+        f"{100 * exchanged.mean():.2f} % ({len(exchanged)}) | {100 * found.found.mean():.0f} % |{table}"
     )
 
 
@@ -150,22 +166,14 @@ def video_report(size_px: float, studio: Studio, frames: int) -> str:
     random = studio.random
     keys = [(random_pose(random, True), random_angles(random)) for _ in range(6)]
     keys = [(pose, np.stack([fingers, random_angles(random)])) for pose, fingers in keys]
-    poses = []
-    for frame in range(frames):
-        place = frame / frames * (len(keys) - 1)
-        first, share = int(place), place - int(place)
-        share = share * share * (3 - 2 * share)
-        (pose, hands), (next_pose, next_hands) = keys[first], keys[first + 1]
-        mixed = pose * (1 - share) + next_pose * np.sign((pose * next_pose).sum(-1, keepdims=True)) * share
-        mixed /= np.linalg.norm(mixed, axis=-1, keepdims=True)
-        poses.append((mixed, hands * (1 - share) + next_hands * share, ""))
+    poses = between_keys(keys, frames)
     shots = studio.shots(studio.person(), poses, 0.2)
     with tempfile.TemporaryDirectory() as scratch:
         video = Path(scratch) / "hands.mp4"
         write_video(shots, video)
         rows = []
-        for name, hands in (("without hands", False), ("with hands", True)):
-            result = solve(SolveRequest(video=video, output=Path(scratch) / f"{hands}.npz", hands=hands))
+        for name, wanted in (("without hands", False), ("with hands", True)):
+            result = solve(SolveRequest(video=video, output=Path(scratch) / f"{wanted}.npz", hands=wanted))
             rows.append(f"| {name} | {_wrist_errors(result.clips[0], shots)} | {sum(result.stage_s.values()):.1f} |")
     return "\n".join(rows)
 
@@ -206,6 +214,8 @@ def main() -> int:
     parser.add_argument("--panoramas", type=Path)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--sheet", type=Path, help="image of gestures, with what they were taken for")
+    parser.add_argument("--blur", type=float, default=0.0, metavar="M_S", help="speed of the hands that blurs, in m/s")
+    parser.add_argument("--confusion", action="store_true", help="also which gesture was taken for which")
     parser.add_argument("--video", action="store_true", help="a moving person, solved without and with hands")
     parser.add_argument("--frames", type=int, default=90)
     arguments = parser.parse_args()
@@ -227,8 +237,8 @@ def main() -> int:
     )
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for size_px in arguments.size_px:
-        studio = Studio(size_px, arguments.assets, arguments.panoramas, arguments.seed)
-        print(report(size_px, studio, arguments.images, arguments.sheet))
+        studio = Studio(size_px, arguments.assets, arguments.panoramas, arguments.seed, arguments.blur)
+        print(report(size_px, studio, arguments.images, arguments.sheet, arguments.confusion))
     return 0
 
 

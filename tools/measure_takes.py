@@ -190,7 +190,7 @@ def solved_take(truth: Truth, watched: Sequence[WatchedVideo], models: SolveMode
     ready = [
         replace(one, request=own.request, intrinsics=own.intrinsics) for one, own in zip(watched, opened, strict=True)
     ]
-    result = solve_watched_take(request, ready, models, StageClock(), _silent)
+    result = solve_watched_take(request, ready, models, StageClock(), (_silent, CancelToken()))
     return result, time.monotonic() - began
 
 

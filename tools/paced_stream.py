@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A stand-in for a camera: a video in a loop at its pace, as MJPEG over HTTP or as MPEG-TS over UDP.
+"""A stand-in for a camera: a video in a loop at its pace, as MJPEG over HTTP, as MPEG-TS over UDP, or over RTSP.
 
 Each image carries its number as blocks at its lower edge (`read_number`), so that whoever gets it can tell which it is.
 `--log` writes a line for each image: its number and when it was taken. Lines on standard input change what is sent:
@@ -13,13 +13,16 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
+from paced_rtsp import serve_rtsp
 
 BITS, BLOCK = 20, 12
 
@@ -161,6 +164,7 @@ def main() -> None:
     parser.add_argument("video", type=Path)
     parser.add_argument("--http", type=int, default=0, metavar="PORT")
     parser.add_argument("--udp", metavar="HOST:PORT")
+    parser.add_argument("--rtsp", type=int, metavar="PORT", help="0: a free one, which is printed")
     parser.add_argument("--fps", type=float, default=30.0)
     parser.add_argument("--size", default="640x480")
     parser.add_argument("--hold", type=float, default=0.0, metavar="S", help="stand still at the start")
@@ -169,7 +173,11 @@ def main() -> None:
     arguments = parser.parse_args()
     feed = Feed(arguments)
     threading.Thread(target=feed.run, daemon=True).start()
-    send = (send_udp, (feed, arguments.udp, arguments.fps)) if arguments.udp else (serve_http, (feed, arguments.http))
+    send: tuple[Callable[..., None], tuple[Any, ...]] = (serve_http, (feed, arguments.http))
+    if arguments.rtsp is not None:
+        send = (serve_rtsp, (feed, arguments.rtsp, arguments.fps, lambda port: print(f"rtsp {port}", flush=True)))
+    elif arguments.udp:
+        send = (send_udp, (feed, arguments.udp, arguments.fps))
     threading.Thread(target=send[0], args=send[1], daemon=True).start()
     for line in sys.stdin:
         word = line.strip()

@@ -93,7 +93,7 @@ def read_mixer(data: bytes, name: str, provenance: Provenance) -> NetworkGraph:
     """The mixer as a graph: points (N, 146, 2), normalised, to `weights` (N, 52)."""
     flat = _Flatbuffer(data)
     builtin = tflite.BuiltinOperator
-    convs = [(*flat.constants(op), _activation(op)) for op in flat.of_kind(builtin.CONV_2D)]
+    convs: list[Any] = [(*flat.constants(op), _activation(op)) for op in flat.of_kind(builtin.CONV_2D)]
     factors = [values[0] for op in flat.of_kind(builtin.MUL) if (values := flat.constants(op))]
     scale, norms = float(factors[0]), factors[1:]
     epsilon = float(next(values[0] for op in flat.of_kind(builtin.ADD) if (values := flat.constants(op))))

@@ -91,7 +91,12 @@ class Machine:
             cwd=cwd or self.home,
         )
         lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        reader = threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()], daemon=True)
+
+        def read() -> None:
+            for line in process.stdout or ():
+                lines.put(line)
+
+        reader = threading.Thread(target=read, daemon=True)
         reader.start()
         try:
             code = process.wait(limit_s)

@@ -14,6 +14,7 @@ import re
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def licence_of(package: str) -> str | None:
     """The licence that an installed package states, in one line."""
     try:
-        about = metadata.metadata(package)
+        about: Any = metadata.metadata(package)
     except metadata.PackageNotFoundError:
         return None
     stated = about.get("License-Expression") or about.get("License") or ""

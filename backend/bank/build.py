@@ -14,6 +14,7 @@ from backend.bank.candidates import Candidates, ViewRange, make_candidates, untu
 from backend.datasets.motion import Motion
 from backend.embedding.towers_onnx import Towers
 from backend.errors import BadInputError
+from backend.keypoint_layouts import HUMAN36M
 from backend.types import Array
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.mirroring import mirror_pose
@@ -87,12 +88,12 @@ def _shapes(rotations: Array) -> Array:
     """Unturned, pelvis-relative Human3.6M joints (N, 51) in m: what makes two poses differ, the heading aside."""
     local = rotations.copy()
     local[:, 0] = (1, 0, 0, 0)
-    return unturned_joints_m(local).reshape(-1, 51)
+    return unturned_joints_m(local).reshape(-1, HUMAN36M.count * 3)
 
 
 def _spread(shapes: Array, count: int, duplicate_m: float, rng: np.random.Generator) -> NDArray[np.intp]:
     """Indices chosen for coverage: one a cell of a random-projection grid, fine enough to leave about `count`."""
-    projection = np.linalg.qr(rng.normal(size=(51, 12)))[0].astype(np.float32)
+    projection = np.linalg.qr(rng.normal(size=(HUMAN36M.count * 3, 12)))[0].astype(np.float32)
     low = shapes @ projection
     cell, chosen = duplicate_m * 4, np.arange(len(shapes))
     for _ in range(30):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera.virtual_camera import look_at_rotation, on_image_plane, roll_matrix, upright_roll
+from backend.keypoint_layouts import HUMAN36M
 from backend.types import Array
 from blender_addon.motion.body import canonical_body, forward_kinematics, points_m
 from blender_addon.motion.rotations import (
@@ -74,7 +75,7 @@ def make_candidates(world_rotations_wxyz: Array, views: int, ranges: ViewRange, 
 def unturned_joints_m(local_wxyz: Array, block: int = 8192) -> Array:
     """Human3.6M joints (P, 17, 3) m of local rotations (P, J, 4), relative to the pelvis, on the canonical body."""
     body = canonical_body()
-    out = np.empty((len(local_wxyz), 17, 3), np.float32)
+    out = np.empty((len(local_wxyz), HUMAN36M.count, 3), np.float32)
     for start in range(0, len(local_wxyz), block):
         rows = slice(start, start + block)
         positions, turns = forward_kinematics(body, local_wxyz[rows], np.zeros(3, np.float32))

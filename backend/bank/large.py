@@ -20,6 +20,7 @@ from backend.bank.bank_file import PoseBank
 from backend.bank.candidates import Candidates, ViewRange, make_candidates
 from backend.embedding.towers_onnx import Towers
 from backend.errors import BadInputError, OutputError, WeightsError
+from backend.keypoint_layouts import CANONICAL_BODY, HUMAN36M
 from backend.types import Array
 
 FORMAT = "marionet-large-bank"
@@ -112,8 +113,8 @@ def open_large_bank(folder: Path, tower_hash: str | None = None) -> PoseBank:
 
 def _make_arrays(folder: Path, candidates: int, poses: int, dimensions: int) -> None:
     shapes: dict[str, tuple[tuple[int, ...], type]] = {
-        "rotations_wxyz": ((poses, 24, 4), np.float32),
-        "pose_joints_m": ((poses, 17, 3), np.float32),
+        "rotations_wxyz": ((poses, CANONICAL_BODY.count, 4), np.float32),
+        "pose_joints_m": ((poses, HUMAN36M.count, 3), np.float32),
         "pose": ((candidates,), np.int32),
         "view_wxyz": ((candidates, 4), np.float16),
         "embeddings": ((candidates, dimensions), np.float16),

@@ -124,6 +124,7 @@ def _card(record: ClipRecord, storage: Storage) -> str:
         f'<p class="source" title="{escape(record.source)}">{escape(_source(record))}</p>',
         f'<div class="reasons">{_faults(record)}</div>' if record.status != DONE and record.fault is not None else "",
         _figures(record),
+        _cameras(record),
         "".join(f'<p class="warning">{escape(warning.text)}</p>' for warning in record.warnings),
         _links(record),
         _details(record),
@@ -145,7 +146,8 @@ def _badge(record: ClipRecord, look: bool) -> str:
 
 def _source(record: ClipRecord) -> str:
     facts = record.facts
-    words = [PurePosixPath(record.source.replace("\\", "/")).name]
+    names = [PurePosixPath(video.replace("\\", "/")).name for video in record.videos or (record.source,)]
+    words = [", ".join(names)]
     if record.range:
         words.append(f"range {record.range}")
     if "seconds of video" in facts:
@@ -183,6 +185,27 @@ def _figures(record: ClipRecord) -> str:
             label = figure.label if graded is None else f"{figure.label}: {graded.value}"
             cells.append(f'<div class="{kind}"><b>{figure.number(value)}</b> {figure.unit}<span>{label}</span></div>')
     return f'<div class="figures">{"".join(cells)}</div>' if cells else ""
+
+
+def _cameras(record: ClipRecord) -> str:
+    """A row for each camera of a take."""
+    if not record.cameras:
+        return ""
+    head = "<tr><th>camera</th><th>starts</th><th>focal length</th><th>rotation</th><th>keypoints off</th></tr>"
+    rows = []
+    for camera in record.cameras:
+        name = escape(PurePosixPath(camera.video.replace("\\", "/")).name)
+        if camera.used:
+            cells = (
+                f"{camera.start_s:+.3f} s",
+                f"{camera.focal_px:.0f} px (±{100 * camera.focal_share:.0f} %)",
+                f"±{camera.rotation_deg:.1f}°",
+                f"{camera.reprojection_px:.1f} px",
+            )
+            rows.append(f"<tr><td>{name}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+        else:
+            rows.append(f'<tr><td>{name}</td><td colspan="4">left out</td></tr>')
+    return f'<table class="cameras">{head}{"".join(rows)}</table>'
 
 
 def _links(record: ClipRecord) -> str:

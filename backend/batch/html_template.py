@@ -61,6 +61,8 @@ nav button[aria-pressed=true] { background: var(--accent); border-color: var(--a
 .figures .bad b { color: var(--look); }
 .warning::before { content: "! "; font-weight: 700; color: var(--look); }
 .warning { overflow-wrap: anywhere; }
+.cameras { font-size: .85em; border-collapse: collapse; margin: .4em 0; }
+.cameras th, .cameras td { text-align: left; padding: .1em .9em .1em 0; font-weight: 400; }
 .reasons b { color: var(--bad); } .reasons { overflow-wrap: anywhere; white-space: pre-line; }
 .links { display: flex; flex-wrap: wrap; gap: 6px; margin-top: 10px; }
 .links a { text-decoration: none; border: 1px solid var(--line); border-radius: 6px; padding: 3px 10px; }

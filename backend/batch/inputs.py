@@ -12,45 +12,28 @@ from pathlib import Path
 from typing import Final
 
 from backend.batch.manifest import read_manifest
+from backend.batch.take_folders import VIDEO_SUFFIXES, joined_takes
 from backend.batch.tasks import ClipTask, Fault
 from backend.errors import BadInputError
 from backend.video.image_file import IMAGE_SUFFIXES
 from blender_addon.motion.read_motion_file import MOTION_ENDINGS, SCENE_ENDINGS
 
-VIDEO_SUFFIXES: Final = frozenset(
-    [
-        ".mp4",
-        ".mov",
-        ".m4v",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".mts",
-        ".m2ts",
-        ".ts",
-        ".mxf",
-        ".wmv",
-        ".flv",
-        ".ogv",
-        ".3gp",
-    ]
-)
 _MANIFESTS: Final = frozenset({".csv", ".json"})
 # motion that a folder is searched for: there are many other .pt and .pkl files
 _IN_FOLDERS: Final = frozenset({".npz", ".bvh"})
 _WILD: Final = frozenset("*?[")
 
 
-def collect(words: Sequence[str], template: ClipTask, out: str) -> list[ClipTask]:
-    """The orders of all words, each once, in a stable order. `template` holds what they share.
+def collect(words: Sequence[str], template: ClipTask, out: str, takes: bool = False) -> list[ClipTask]:
+    """The orders of all words, each once, in a stable order. `template` holds what they share. With `takes` those
+    videos that lie together in one folder are one take; a manifest says for itself which are.
 
     Files below the output folder are no input. Raises BadInputError for a manifest that cannot be read and where
     there is nothing to convert at all.
     """
     outside = None if "://" in out else Path(out).resolve()
     found: dict[ClipTask, None] = {}
+    of_manifests: set[ClipTask] = set()
     for word in words:
         orders = list(_orders_of(word, template))
         kept = [order for order in orders if outside is None or outside not in Path(order.source).resolve().parents]
@@ -58,14 +41,15 @@ def collect(words: Sequence[str], template: ClipTask, out: str) -> list[ClipTask
             fault = Fault("bad_input", f"{word} holds no clip", f"Give videos ({', '.join(sorted(VIDEO_SUFFIXES))})")
             kept = [replace(template, source=word, trouble=fault)]
         found |= dict.fromkeys(kept)
+        of_manifests |= set(kept) if _is_manifest(Path(word).expanduser()) else set()
     if not found:
         raise BadInputError("There is nothing to convert", "Name files, folders, patterns or a manifest")
-    return list(found)
+    return joined_takes(list(found), of_manifests) if takes else list(found)
 
 
 def _orders_of(word: str, template: ClipTask) -> Iterator[ClipTask]:
     path = Path(word).expanduser()
-    if path.suffix.lower() in _MANIFESTS and path.is_file():
+    if _is_manifest(path):
         yield from read_manifest(path, template)
     elif path.is_dir():
         yield from _in_folder(path, template)
@@ -73,6 +57,10 @@ def _orders_of(word: str, template: ClipTask) -> Iterator[ClipTask]:
         yield from _matching(path, template)
     else:
         yield replace(template, source=str(path.absolute()))
+
+
+def _is_manifest(path: Path) -> bool:
+    return path.suffix.lower() in _MANIFESTS and path.is_file()
 
 
 def _in_folder(folder: Path, template: ClipTask) -> Iterator[ClipTask]:

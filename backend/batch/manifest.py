@@ -13,12 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from backend.batch.take_folders import take_of, take_of_folder
 from backend.batch.tasks import AnimateSettings, ClipTask, Fault, OutputKind, SolveSettings
 from backend.errors import BadInputError
+from blender_addon.motion.looping import Loop
 from blender_addon.motion.straight_legs import MOST_DEG
 
-_PATHS: Final = frozenset({"clip", "rig", "calibration", "towers", "bank"})
-_SHORT: Final = {"height": "height_m", "fov": "fov_deg", "formats": "format", "straighten": "straighten_deg"}
+_PATHS: Final = frozenset({"clip", "rig", "calibration", "setup", "towers", "bank"})
+_SHORT: Final = {"height": "height_m", "fov": "fov_deg", "formats": "format", "straighten": "straighten_deg"} | {
+    "offsets": "offset"
+}
+_BETWEEN_VIDEOS: Final = "|"  # which no file name has on Windows, and few have elsewhere
 _YES: Final = frozenset({"1", "yes", "true", "y", "x"})
 _NO: Final = frozenset({"0", "no", "false", "n", "-"})
 
@@ -49,19 +54,25 @@ def _bend(text: str) -> float:
     return degrees
 
 
+def _loop(text: str) -> str:
+    return Loop(text.strip().lower()).value
+
+
 _ANIMATE: Final[dict[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("rig", "armature", "smooth", "rate"), str),
-    **dict.fromkeys(("ground", "in_place"), _yes),
+    **dict.fromkeys(("ground", "in_place", "mirror"), _yes),
     "straighten_deg": _bend,
+    "loop": _loop,
 }
 # column -> field of SolveSettings or AnimateSettings
 _SOLVE: Final[dict[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("range", "person", "calibration", "camera", "gravity", "quality", "towers", "bank"), str),
+    **dict.fromkeys(("offset", "setup"), str),
     **dict.fromkeys(("height_m", "fov_deg", "focal_px", "slow_motion", "fps"), float),
     "max_people": int,
     **dict.fromkeys(("hands", "face"), _yes),
 }
-COLUMNS: Final = ("clip", "name", "format", *_SOLVE, *_ANIMATE)
+COLUMNS: Final = ("clip", "videos", "name", "format", *_SOLVE, *_ANIMATE)
 
 
 def read_manifest(path: Path, template: ClipTask) -> list[ClipTask]:
@@ -98,7 +109,10 @@ def _json_rows(text: str) -> list[dict[str, str]]:
     objects = [entry for entry in plain if isinstance(entry, dict)]
     if len(objects) < len(plain):
         raise ValueError("it holds no list of names or objects")
-    return [{_column(key): _text(value) for key, value in entry.items() if value is not None} for entry in objects]
+    return [
+        {_column(key): _text(value, _column(key)) for key, value in entry.items() if value is not None}
+        for entry in objects
+    ]
 
 
 def _csv_rows(text: str) -> list[dict[str, str]]:
@@ -118,18 +132,22 @@ def _column(name: str) -> str:
     return _SHORT.get(word, word)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, column: str) -> str:
     if isinstance(value, list):
-        return ",".join(str(part) for part in value)
+        between = _BETWEEN_VIDEOS if column == "videos" else ","
+        return between.join("?" if part is None else str(part) for part in value)
     return str(value)
 
 
 def _order(row: Mapping[str, str], number: int, path: Path, template: ClipTask) -> ClipTask:
     given = {name: _absolute(path, value) if name in _PATHS else value for name, value in row.items() if value}
     order = replace(template, source=given.get("clip", f"{path.name} row {number}"))
-    if "clip" not in given:
-        return _troubled(order, f"Row {number} of {path} has no clip")
+    if ("clip" in given) == ("videos" in given):
+        what = "a clip and videos" if "clip" in given else "no clip"
+        return _troubled(order, f"Row {number} of {path} has {what}")
     try:
+        if "videos" in given:
+            order = _take(order, given["videos"], path)
         return replace(
             order,
             name=given.get("name", template.name),
@@ -139,6 +157,14 @@ def _order(row: Mapping[str, str], number: int, path: Path, template: ClipTask) 
         )
     except BadInputError as fault:
         return _troubled(order, f"Row {number} of {path}: {fault.message}", fault.remedy)
+
+
+def _take(order: ClipTask, text: str, path: Path) -> ClipTask:
+    """The order for several videos, or for all videos in the one folder that is named."""
+    videos = [Path(_absolute(path, part.strip())) for part in text.split(_BETWEEN_VIDEOS) if part.strip()]
+    if len(videos) == 1 and videos[0].is_dir():
+        return take_of_folder(videos[0], order)
+    return take_of(videos, order)
 
 
 def _settings(template: Any, given: Mapping[str, str], columns: Mapping[str, Callable[[str], Any]]) -> Any:

@@ -32,6 +32,7 @@ RESULT_VERSION: Final = 4
 DEFAULT_TEMPLATE: Final = "{folder}/{clip}/{clip}"
 # a disk takes 255 bytes; `.12.overlay.mp4` and a mark follow
 _LONGEST_PART: Final = 200
+_OF_TAKES: Final = frozenset({"offset", "setup"})
 _FIELDS: Final = ("clip", "folder", "rig", "range", "person", "quality", "index")
 
 
@@ -65,12 +66,13 @@ def name_clips(orders: Sequence[ClipTask], template: str = "") -> list[PlannedCl
 def with_keys(clip: PlannedClip) -> PlannedClip:
     """The clip with its keys: reads the clip and the rig. Raises VideoError or BadInputError where one is missing."""
     order = clip.order
-    solve = {"source": source_digest(Path(order.source)), "version": RESULT_VERSION}
+    source = take_digests(order.videos) if order.is_take else source_digest(Path(order.source))
+    solve: dict[str, Any] = {"source": source, "version": RESULT_VERSION}
     if order.is_solved:
         solve |= {"fps": order.solve.fps} if order.solve.fps else {}
     else:
-        solve |= {"settings": asdict(order.solve), "weights": weights_digest()}
-        solve |= _digests(order.solve)
+        solve |= {"settings": _settings_of(order), "weights": weights_digest()}
+        solve |= _digests(order.solve if order.is_take else replace(order.solve, setup=""))
     solve_key = _hashed(solve)
     rig = file_digest(Path(order.animate.rig), "rig") if order.animate.rig and order.needs_blender else ""
     rest = {
@@ -88,15 +90,38 @@ def _digests(settings: SolveSettings) -> dict[str, str]:
     the rest is gigabytes.
     """
     digests: dict[str, str] = {}
-    for what in ("calibration", "towers", "bank"):
+    for what in ("calibration", "setup", "towers", "bank"):
         path = Path(getattr(settings, what))
         if path == Path():
             continue
         header = path / HEADER_FILE
         if what == "bank" and header.is_file():
             digests[what] = f"{file_digest(header, what)} {header.stat().st_mtime_ns}"
+        elif what == "calibration" and path.is_dir():  # one file a camera
+            digests[what] = _hashed({one.name: file_digest(one, what) for one in path.iterdir() if one.is_file()})
         else:
             digests[what] = file_digest(path, what)
+    return digests
+
+
+def _settings_of(order: ClipTask) -> dict[str, Any]:
+    """The settings that a solve depends on; those of takes count in takes alone."""
+    settings = asdict(order.solve)
+    return settings if order.is_take else {name: value for name, value in settings.items() if name not in _OF_TAKES}
+
+
+def take_digests(videos: Sequence[str]) -> list[str]:
+    """One digest a video; a video that cannot be read counts by its fault. Raises VideoError where none can be."""
+    digests: list[str] = []
+    faults: list[VideoError] = []
+    for video in videos:
+        try:
+            digests.append(source_digest(Path(video)))
+        except VideoError as fault:
+            faults.append(fault)
+            digests.append(fault.message)
+    if len(faults) == len(digests):
+        raise faults[0]
     return digests
 
 
@@ -188,6 +213,8 @@ def _with_differences(clip: PlannedClip, group: Sequence[PlannedClip]) -> Planne
 
 
 def _clip_word(order: ClipTask) -> str:
+    if order.word:
+        return _word(order.word) or "take"
     name = Path(order.source).name
     stem = name if Path(order.source).is_dir() else Path(name).stem
     return _word(stem) or "clip"

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from backend.batch.solve_cache import record_name
 from backend.batch.storage import Storage
-from backend.batch.tasks import Fault, OutputFile, PlannedClip, StepOutcome
+from backend.batch.tasks import CameraRow, Fault, OutputFile, OutputKind, PlannedClip, StepOutcome
 from backend.errors import MarionetError, OutputError
 from blender_addon.motion.clip_warning import ClipWarning, warnings_from_record
 
@@ -26,7 +26,7 @@ RECORD_VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class ClipRecord:
-    """One clip as it stands in the output folder.
+    """One clip as it stands in the output folder. A take has its `videos` and, once solved, their `cameras`.
 
     `status` in a file is never `waiting`; `claims` are the names that a run under way may write, so that
     the next run knows its own half work; `seconds` by step; `attempts` the most that a step took; `reused` that this
@@ -52,6 +52,8 @@ class ClipRecord:
     attempts: int = 0
     reused: bool = False
     solve_key: str = ""
+    videos: tuple[str, ...] = ()
+    cameras: tuple[CameraRow, ...] = ()
 
     def with_outcome(self, outcome: StepOutcome) -> ClipRecord:
         """The record with what a step left added."""
@@ -62,6 +64,7 @@ class ClipRecord:
             warnings=tuple(dict.fromkeys((*self.warnings, *outcome.warnings))),
             lines=(*self.lines, *outcome.lines),
             facts={**self.facts, **outcome.facts},
+            cameras=outcome.cameras or self.cameras,
         )
 
 
@@ -79,6 +82,7 @@ def new_record(clip: PlannedClip, status: ClipStatus, fault: Fault | None = None
         claims=claims_of(clip),
         fault=fault,
         solve_key=clip.solve_key,
+        videos=order.videos if order.is_take else (),
     )
 
 
@@ -89,6 +93,8 @@ def claims_of(clip: PlannedClip) -> tuple[str, ...]:
     if order.solve.person == "all":
         each = [kind for kind in order.kinds if kind.for_each_person]
         names += [clip.output_name(kind, person, 2) for kind in each for person in range(order.solve.max_people)]
+    if order.is_take and OutputKind.OVERLAY in order.kinds:
+        names += [clip.view_name(OutputKind.OVERLAY, place) for place in range(len(order.videos))]
     return tuple(dict.fromkeys(names))
 
 
@@ -154,7 +160,8 @@ def _from_json(record: dict[str, Any]) -> ClipRecord:
     def fault(value: dict[str, str] | None) -> Fault | None:
         return Fault(**value) if value else None
 
-    lists: dict[str, Any] = {name: tuple(record[name]) for name in ("claims", "lines")}
+    lists: dict[str, Any] = {name: tuple(record.get(name, ())) for name in ("claims", "lines", "videos")}
+    lists["cameras"] = tuple(CameraRow(**row) for row in record.get("cameras", ()))
     lists["warnings"] = warnings_from_record(record["warnings"], record.pop("warning_codes", None))
     outputs = tuple(OutputFile(**output) for output in record["outputs"])
     faults = tuple(Fault(**one) for one in record["faults"])

@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, Final
 
 from backend.batch.html_report import RunFacts, render_page
@@ -27,6 +28,7 @@ def report_entry(record: ClipRecord, storage: Storage) -> dict[str, Any]:
     """One clip for machines; `outputs` are paths or URLs, `error` a sentence or null."""
     return {
         "clip": record.source,
+        "videos": list(record.videos),
         "name": record.base,
         "status": record.status,
         "outputs": [storage.address(output.name) for output in record.outputs if output.kind],
@@ -40,6 +42,7 @@ def report_entry(record: ClipRecord, storage: Storage) -> dict[str, Any]:
         "person": record.person,
         "figures": record.figures,
         **warning_words(record),
+        "cameras": [asdict(camera) for camera in record.cameras],
         "facts": record.facts,
         "account": list(record.lines),
         "seconds": record.seconds,

@@ -6,6 +6,7 @@ May import `backend.batch.tasks`, `backend.pipeline` and what its request is mad
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backend.batch.tasks import ClipTask, SolveSettings
@@ -13,7 +14,7 @@ from backend.camera import CameraOptions
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError
 from backend.pipeline import SolveRequest
-from backend.solving.option_parsing import parse_direction, parse_person, parse_quality
+from backend.solving.option_parsing import RequestOptions, request_from_options
 from backend.video import FrameRange, VideoOptions, VideoReader, open_video, parse_range
 from backend.video.sequence import is_sequence
 from blender_addon.motion.clip import SOURCE_SETTING, MotionClip
@@ -23,24 +24,21 @@ def solve_request(order: ClipTask, output: Path, device: str) -> SolveRequest:
     """The pipeline's request. Raises BadInputError for an option that cannot be."""
     settings = order.solve
     calibration = Path(settings.calibration) if settings.calibration else None
-    return SolveRequest(
-        video=Path(order.source),
-        output=output,
-        range=parse_range(settings.range) if settings.range else FrameRange(),
-        person=parse_person(settings.person),
+    options = RequestOptions(
+        range=settings.range,
+        person=settings.person,
         max_people=settings.max_people,
         height_m=settings.height_m,
         camera=CameraOptions(settings.focal_px, settings.fov_deg, calibration, settings.camera or None),
-        gravity_camera=parse_direction(settings.gravity) if settings.gravity else None,
-        quality=parse_quality(settings.quality),
+        gravity=settings.gravity,
+        quality=settings.quality,
         model=model_files(settings),
-        device=device,
         hands=settings.hands,
         face=settings.face,
         slow_motion=settings.slow_motion,
         sequence_fps=_sequence_fps(order),
-        resume=True,
     )
+    return request_from_options(Path(order.source), output, options, device, resume=True)
 
 
 def model_files(settings: SolveSettings) -> ModelFiles:
@@ -59,6 +57,8 @@ def open_source(order: ClipTask, clips: Sequence[MotionClip]) -> VideoReader:
         raise BadInputError(f"{order.source} is motion without a video", "Leave overlay and sheet out of --format")
     if order.is_solved:
         return open_video(Path(clips[0].header.source), _options_of(clips[0]))
+    if order.is_take:  # the clip has the frames of the first video that could be used
+        order = replace(order, source=clips[0].header.source, more_videos=())
     settings = order.solve
     chosen = parse_range(settings.range) if settings.range else FrameRange()
     options = VideoOptions(range=chosen, sequence_fps=_sequence_fps(order), slow_motion=settings.slow_motion)
@@ -99,9 +99,17 @@ def clip_facts(clips: Sequence[MotionClip]) -> dict[str, str]:
     } | (
         {"motion from": header.source}
         if is_from_elsewhere(clips[0])
-        else {
+        else _camera_facts(clips[0])
+        | {
             "image": f"{header.source_width} x {header.source_height}",
             "camera": header.intrinsics_source,
             "quality": header.quality,
         }
     )
+
+
+def _camera_facts(clip: MotionClip) -> dict[str, str]:
+    """How many of a take's cameras are used; nothing for one video."""
+    cameras = clip.header.cameras
+    used = sum(camera.used for camera in cameras)
+    return {"cameras": f"{used} of {len(cameras)}"} if cameras else {}

@@ -11,15 +11,18 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from backend.batch import solve_cache
-from backend.batch.solve_order import clip_facts, is_from_elsewhere, open_source, solve_request
+from backend.batch.clip_views import clip_views
+from backend.batch.solve_order import clip_facts, is_from_elsewhere, open_source
+from backend.batch.solve_videos import solve_videos
 from backend.batch.storage import Storage, named_full_disk, open_storage, output_error
+from backend.batch.take_order import camera_rows
 from backend.batch.tasks import (
     ClipTask,
     Fault,
@@ -38,10 +41,10 @@ from backend.export.animate_request import ExportOrder, ReadOrder
 from backend.export.blender_process import BlenderProcess, BlenderSettings
 from backend.export.find_blender import find_blender
 from backend.files import sha256_of
-from backend.pipeline import SolveModels, load_models, solve
+from backend.pipeline import SolveModels, load_models
 from backend.solving.request import SolveQuality
 from backend.types import Progress, ProgressCallback
-from backend.visualization import make_thumbnail, write_overlay, write_sheet
+from backend.visualization import make_thumbnail
 from blender_addon.motion.clip import ClipError, MotionClip, read_clip, write_clip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.quality import clip_figures
@@ -105,11 +108,9 @@ def solve_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> S
     # a folder of its own name, not of this attempt: the checkpoint in it outlives a killed worker
     folder = bench.storage.scratch() / f"solve-{clip.solve_key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
-    request = solve_request(order, folder / "clip.npz", bench.settings.device)
-    result = solve(request, progress, models=bench.models(request.quality, request.model))
-    solve_cache.keep_solved(bench.storage, clip.solve_key, result.files)
+    made, facts = solve_videos(order, folder / "clip.npz", bench, progress)
+    solve_cache.keep_solved(bench.storage, clip.solve_key, made)
     shutil.rmtree(folder, ignore_errors=True)
-    facts = {"people": str(len(result.files)), "device": result.device, "frames": str(result.frames)}
     return StepOutcome(facts=facts)
 
 
@@ -162,13 +163,13 @@ def look_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> St
         clips = [read_clip(path) for path in solved]
         faults: list[Fault] = []
         warnings = [warning for one in clips for warning in one.header.warnings]
-        for kind, write in _views(clip.order, clips, progress):
+        for kind, name, write in clip_views(clip, clips, progress):
             path = work / f"view{kind.ending}"
             try:
                 write(path)
-                outputs.append(_Made(clip, storage, 0, len(clips)).publish(path, kind))
+                outputs.append(_Made(clip, storage, 0, len(clips)).publish_as(path, kind, name))
             except MarionetError as fault:
-                error = named_full_disk(fault, clip.output_name(kind, 0, 1))
+                error = named_full_disk(fault, name)
                 faults.append(Fault(error.code, error.message, error.remedy))
         try:
             _cache_thumbnail(clip, storage, clips)
@@ -183,6 +184,7 @@ def look_clip(clip: PlannedClip, bench: Bench, progress: ProgressCallback) -> St
         warnings=tuple(dict.fromkeys(warnings)),
         facts=clip_facts(clips),
         faults=tuple(faults),
+        cameras=camera_rows(clips[0]),
     )
 
 
@@ -200,6 +202,10 @@ class _Made:
 
     def publish(self, path: Path, kind: OutputKind) -> OutputFile:
         return self._put(path, self.clip.output_name(kind, self.person, self.people), kind.value)
+
+    def publish_as(self, path: Path, kind: OutputKind, name: str) -> OutputFile:
+        """A file under a name of its own."""
+        return self._put(path, name, kind.value)
 
     def publish_beside(self, path: Path, below: str) -> OutputFile:
         """A file that an exporter left beside its own, such as textures."""
@@ -231,6 +237,8 @@ def _export_person(
         ground=animate.ground,
         in_place=animate.in_place,
         straighten_deg=animate.straighten_deg,
+        loop=animate.loop,
+        mirror=animate.mirror,
     )
     reply = bench.blender().export(order, lambda what, done, total: progress(Progress(what, done, total)))
     outputs = [made.publish(path, kind) for kind, path in paths.items() if path.is_file()]
@@ -243,16 +251,6 @@ def _export_person(
         facts={"blender": bench.blender().version},
         faults=tuple(Fault("blender", fault.message.replace(str(folder), "").strip()) for fault in reply.faults),
     )
-
-
-def _views(
-    order: ClipTask, clips: list[MotionClip], progress: ProgressCallback
-) -> Iterator[tuple[OutputKind, Callable[[Path], None]]]:
-    """The videos and images that are wanted, with what writes them."""
-    if OutputKind.OVERLAY in order.kinds:
-        yield OutputKind.OVERLAY, lambda path: write_overlay(open_source(order, clips), clips, path, progress)
-    if OutputKind.SHEET in order.kinds:
-        yield OutputKind.SHEET, lambda path: write_sheet(open_source(order, clips), clips, path)
 
 
 def _cache_thumbnail(clip: PlannedClip, storage: Storage, clips: list[MotionClip]) -> None:

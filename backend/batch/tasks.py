@@ -13,9 +13,11 @@ from blender_addon.motion.clip_warning import ClipWarning
 from blender_addon.motion.export_formats import format_named
 from blender_addon.motion.read_motion_file import MOTION_ENDINGS, SCENE_ENDINGS
 
+_ENDINGS = {"clip": ".npz", "overlay": ".overlay.mp4", "sheet": ".sheet.png", "setup": ".setup.json"}
+
 
 class OutputKind(Enum):
-    """What can be made of a clip; the value is its name on the command line."""
+    """What can be made of a clip; the value is its name on the command line. A set-up is of a take alone."""
 
     CLIP = "clip"
     BVH = "bvh"
@@ -25,11 +27,12 @@ class OutputKind(Enum):
     BLEND = "blend"
     OVERLAY = "overlay"
     SHEET = "sheet"
+    SETUP = "setup"
 
     @property
     def ending(self) -> str:
         """The ending of its files."""
-        return {"clip": ".npz", "overlay": ".overlay.mp4", "sheet": ".sheet.png"}.get(self.value, f".{self.value}")
+        return _ENDINGS.get(self.value, f".{self.value}")
 
     @property
     def needs_blender(self) -> bool:
@@ -92,6 +95,10 @@ class SolveSettings:
     """Solve the fingers too."""
     face: bool = False
     """Solve the face too."""
+    offset: str = ""
+    """Of a take: by how many seconds each video but the first begins later, as `--offset` takes them."""
+    setup: str = ""
+    """Of a take: path of the set-up of an earlier one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +111,16 @@ class AnimateSettings:
     ground: bool = False
     in_place: bool = False
     straighten_deg: float = 0.0
+    loop: str = "off"
+    mirror: bool = False
     rate: str = "source"
 
 
 @dataclass(frozen=True, slots=True)
 class ClipTask:
     """One clip to convert: its source (a video, images, a solved `.npz`, a motion file), where it lay below the input
-    that named it, what to make of it. `trouble` says why it cannot even be tried.
+    that named it, what to make of it. `trouble` says why it cannot even be tried. A take has `more_videos`, and a
+    `word` of its own for names: that of its folder.
     """
 
     source: str
@@ -120,11 +130,23 @@ class ClipTask:
     kinds: tuple[OutputKind, ...] = ()
     name: str = ""
     trouble: Fault | None = None
+    more_videos: tuple[str, ...] = ()
+    word: str = ""
+
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """All sources: those of a take in order, else the one."""
+        return (self.source, *self.more_videos)
+
+    @property
+    def is_take(self) -> bool:
+        """Whether several videos are solved together."""
+        return bool(self.more_videos)
 
     @property
     def is_solved(self) -> bool:
         """Whether the source is motion already: a clip, or a motion file of another tool."""
-        return self.source.lower().endswith((*MOTION_ENDINGS, *SCENE_ENDINGS))
+        return not self.is_take and self.source.lower().endswith((*MOTION_ENDINGS, *SCENE_ENDINGS))
 
     @property
     def needs_blender(self) -> bool:
@@ -163,6 +185,10 @@ class PlannedClip:
         numbered = kind.for_each_person and people > 1
         return f"{self.base}.{person}{kind.ending}" if numbered else f"{self.base}{kind.ending}"
 
+    def view_name(self, kind: OutputKind, place: int) -> str:
+        """The name of what shows the video at a place of a take, where it is not the clip's own video."""
+        return f"{self.base}.{place}{kind.ending}"
+
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
@@ -200,8 +226,26 @@ class OutputFile:
 
 
 @dataclass(frozen=True, slots=True)
+class CameraRow:
+    """One camera of a take for the report; `reason` says why one that is not `used` was left out.
+
+    `start_s` counts against the clip's video; focal length and `reprojection_px` in px of the upright frame.
+    """
+
+    video: str
+    used: bool
+    start_s: float = 0.0
+    focal_px: float = 0.0
+    focal_share: float = 0.0
+    rotation_deg: float = 0.0
+    reprojection_px: float = 0.0
+    calibrated_from: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StepOutcome:
-    """What a step leaves. `faults` are outputs that could not be made while others could."""
+    """What a step leaves. `faults` are outputs that could not be made while others could; `cameras` are a take's."""
 
     outputs: tuple[OutputFile, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
@@ -209,6 +253,7 @@ class StepOutcome:
     lines: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    cameras: tuple[CameraRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

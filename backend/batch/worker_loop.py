@@ -77,10 +77,11 @@ def thinned(order: StepTask, worker: str, send: Callable[[StepProgress], None]) 
     def progress(now: Progress) -> None:
         nonlocal last_stage, last_s
         clock = time.monotonic()
-        if now.stage == last_stage and clock - last_s < _PROGRESS_EVERY_S:
+        stage = f"video {now.video} {now.stage}" if now.video else now.stage
+        if stage == last_stage and clock - last_s < _PROGRESS_EVERY_S:
             return
-        last_stage, last_s = now.stage, clock
-        send(StepProgress(worker, order.step, order.clip.base, now.stage, now.done, now.total))
+        last_stage, last_s = stage, clock
+        send(StepProgress(worker, order.step, order.clip.base, stage, now.done, now.total))
 
     return progress
 

@@ -29,6 +29,8 @@ _FIRST_INTERVAL_S: Final = 0.25
 _BORDER_PX: Final = 4.0
 # bars are black; a plain wall beside a door is not
 _BLACK_LEVEL: Final = 24.0
+# a dancer in a spot light on a black stage fills more than the rest of this
+_BRIGHT_PERCENTILE: Final = 99.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,13 @@ class EdgeMeter:
             self._interval_s *= 2.0
             self._kept = self._kept[::2]
         self._next_s = self._kept[-1].time_s + self._interval_s
+
+    @property
+    def bright_level(self) -> float:
+        """How bright (0 to 255) the brightest hundredth of the usual frame is; 255 before there is a frame."""
+        if not self._kept:
+            return 255.0
+        return float(np.median([np.percentile(kept.grey, _BRIGHT_PERCENTILE) for kept in self._kept]))
 
     def segments(self) -> tuple[FrameSegments, ...]:
         """The segments of the frames that were kept."""

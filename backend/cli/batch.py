@@ -34,6 +34,7 @@ from backend.solving.request import SolveQuality
 from backend.types import CancelToken
 from backend.video.sequence import is_sequence
 from blender_addon.motion.export_formats import DEFAULT_FORMAT
+from blender_addon.motion.looping import Loop
 from blender_addon.motion.read_motion_file import MOTION_ENDINGS, is_clip_file
 from blender_addon.motion.smoothing import PRESETS
 from blender_addon.motion.straight_legs import MOST_DEG
@@ -49,6 +50,8 @@ examples:
       a pattern, and a manifest with a line a take: clip, range, person, rig, ...
   marionet batch shoot/ --format clip,bvh,overlay -o out
       without a rig: the motion on a plain armature with the person's own proportions
+  marionet batch shoot/ --takes --rig hero.blend --format fbx -o out
+      each folder below with two videos or more is one take of several cameras
   marionet batch mocap/*.bvh amass.npz hmr4d_results.pt --rig hero.blend --format fbx -o out
       motion of other tools: BVH, SMPL and SMPL-X, MHR
   marionet batch shoot/ --rig hero.blend --format fbx -o s3://studio/out --ray head:6379
@@ -78,6 +81,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_outputs(parser.add_argument_group("outputs"))
     _add_source(parser.add_argument_group("clips (a manifest's cells come first)"))
     add_camera(parser.add_argument_group("camera"))
+    _add_takes(parser.add_argument_group("several cameras"))
     _add_rig(parser.add_argument_group("rig"))
     _add_work(parser.add_argument_group("work"))
 
@@ -88,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     if args.ray is not None and not args.ray.strip():
         raise BadInputError("--ray is empty", "Give the cluster's address, auto, or local")
     settings = run_settings(args)
-    orders = collect(args.clips, _template(args), args.output)
+    orders = collect(args.clips, _template(args), args.output, args.takes)
     _check_used(args, orders)
     clips = name_clips(orders, args.name or "")
     storage = open_storage(args.output)
@@ -109,6 +113,12 @@ def _check_used(args: argparse.Namespace, orders: Sequence[ClipTask]) -> None:
         raise BadInputError(
             "--fps is for image sequences and motion files without a rate, and there is none among the clips",
             "Leave it out: videos have their own",
+        )
+    takes = any(order.is_take for order in orders)
+    if (args.setup or args.save_setup) and orders and not takes:
+        flag = "--setup" if args.setup else "--save-setup"
+        raise BadInputError(
+            f"{flag} is for takes of several cameras, and there is none", "Give --takes, or videos in a manifest"
         )
     if args.armature and not any(order.animate.rig for order in orders):
         raise BadInputError(f"--armature {args.armature} names an armature of no file", "Give --rig FILE too")
@@ -177,6 +187,13 @@ def _add_source(group: argparse._ArgumentGroup) -> None:
     add("--quality", choices=qualities, default=SolveQuality.BEST.value, help="trade-off between speed and accuracy")
 
 
+def _add_takes(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--takes", action="store_true", help="the videos that lie together in a folder are one take, solved together")
+    add("--setup", type=Path, metavar="JSON", help="cameras of an earlier take, for all takes of the run")
+    add("--save-setup", action="store_true", help="keep each take's cameras: as setup in --format")
+
+
 def _add_rig(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--rig", default="", metavar="FILE", help=".blend, .fbx or .glb with a humanoid (default: a plain armature)")
@@ -184,6 +201,9 @@ def _add_rig(group: argparse._ArgumentGroup) -> None:
     add("--smooth", choices=list(PRESETS), default="light", help="smoothing preset for the rig (default light)")
     add("--ground", action="store_true", help="move feet in contact onto the floor")
     add("--straighten", type=float, default=0.0, metavar="DEG", help="reduce knee flexion by up to DEG (0 to 40)")
+    add("--mirror", action="store_true", help="exchange left and right")
+    loops = [loop.value for loop in Loop]
+    add("--loop", nargs="?", choices=loops, const="find", default="off", help="a cycle: find (the best) or range (all)")
     add("--in-place", action="store_true", help="remove horizontal root motion")
     add("--rate", default="source", metavar="FPS", help="source (default), rig (the file's scene), or frames a second")
 
@@ -233,7 +253,7 @@ def _template(args: argparse.Namespace) -> ClipTask:
         raise BadInputError(f"--straighten is {args.straighten:g}", f"Give degrees from 0 to {MOST_DEG:g}")
     return ClipTask(
         source="",
-        kinds=parse_kinds(args.format),
+        kinds=parse_kinds(f"{args.format},setup" if args.save_setup and args.format != "all" else args.format),
         solve=SolveSettings(
             range=args.range,
             person=args.person,
@@ -251,6 +271,7 @@ def _template(args: argparse.Namespace) -> ClipTask:
             fps=args.fps,
             towers=str(args.towers.absolute()) if args.towers else "",
             bank=str(args.bank.absolute()) if args.bank else "",
+            setup=str(args.setup.absolute()) if args.setup else "",
         ),
         animate=AnimateSettings(
             rig=str(Path(args.rig).expanduser().absolute()) if args.rig else "",
@@ -259,6 +280,8 @@ def _template(args: argparse.Namespace) -> ClipTask:
             ground=args.ground,
             in_place=args.in_place,
             straighten_deg=args.straighten,
+            loop=args.loop,
+            mirror=args.mirror,
             rate=rate,
         ),
     )
@@ -321,7 +344,7 @@ def _weights(clips: list[PlannedClip]) -> dict[str, float]:
     weights = {}
     for clip in clips:
         try:
-            weights[clip.base] = float(Path(clip.order.source).stat().st_size)
+            weights[clip.base] = float(sum(Path(video).stat().st_size for video in clip.order.videos))
         except OSError:
             weights[clip.base] = 1.0
     return weights

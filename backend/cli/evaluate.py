@@ -96,8 +96,15 @@ def _model(args: argparse.Namespace) -> PoseModel:
 
 
 def _simulated(args: argparse.Namespace, model: PoseModel) -> str:
-    from backend.evaluation.simulated import held_out_batch, scores_by_action, share_within_mm, simulated_errors
-    from backend.evaluation.simulated_clips import SIX_SECONDS, TWO_SECONDS, clip_errors
+    from backend.evaluation.simulated import (
+        SIX_SECONDS,
+        TWO_SECONDS,
+        clip_errors,
+        held_out_batch,
+        scores_by_action,
+        share_within_mm,
+        simulated_errors,
+    )
     from backend.evaluation.wide_parts import WIDE_NAME
 
     library = read_library(args.mocap)

@@ -45,17 +45,20 @@ class Terminal:
     def progress(self, now: Progress) -> None:
         """Show where the work stands; drawn at most ten times a second, and always when a stage ends."""
         clock = time.monotonic()
-        ended, fresh = now.done >= now.total, now.stage != self._stage
-        self._stage = now.stage
+        about = f"video {now.video} {now.stage}" if now.video else now.stage
+        ended, fresh = now.done >= now.total, about != self._stage
+        self._stage = about
         if self._json:
             if ended or fresh or clock - self._last_s >= _JSON_EVERY_S:
                 self._last_s = clock
-                self.event("progress", stage=now.stage, done=now.done, total=now.total, remaining_s=now.remaining_s)
+                video = {"video": now.video} if now.video else {}
+                known = {"done": now.done, "total": now.total, "remaining_s": now.remaining_s}
+                self.event("progress", stage=now.stage, **known, **video)
         elif self._live and (ended or fresh or clock - self._last_s >= _REDRAW_S):
             self._last_s = clock
             self._draw(progress_line(now))
         elif not self._quiet and not self._live and fresh:
-            print(f"{now.stage} ...", file=sys.stderr, flush=True)
+            print(f"{about} ...", file=sys.stderr, flush=True)
 
     def status(self, text: str) -> None:
         """Show a line that the next one takes the place of; on a terminal only."""
@@ -101,7 +104,8 @@ def progress_line(now: Progress) -> str:
     filled = round(share * _BAR)
     left = "" if now.remaining_s is None else f"   {clock_text(now.remaining_s)} left"
     bar = "#" * filled + "-" * (_BAR - filled)
-    return f"{now.stage:<8} [{bar}] {now.done}/{now.total}  {share:4.0%}{left}"
+    video = f"video {now.video} " if now.video else ""
+    return f"{video}{now.stage:<8} [{bar}] {now.done}/{now.total}  {share:4.0%}{left}"
 
 
 def clock_text(seconds: float) -> str:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from backend.camera import CameraOptions
 from backend.cli.output import Terminal, cancel_on_interrupt, clock_text
-from backend.cli.solve_take import add_take, refuse_take_options, report_end, run_take
+from backend.cli.solve_take import add_take, chunk_events, refuse_take_options, report_end, run_take
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, Cancelled
-from backend.pipeline import ChunkCallback, SolvedChunk, SolveRequest, SolveResult, solve
-from backend.solving.option_parsing import parse_direction, parse_person, parse_quality
+from backend.pipeline import SolveRequest, SolveResult, solve
+from backend.solving.option_parsing import RequestOptions, request_from_options
 from backend.solving.outputs import check_apart, check_ending, check_writable
 from backend.solving.request import SolveQuality
 from backend.types import CancelToken
-from backend.video import FrameRange, open_video, parse_range
+from backend.video import open_video
 from blender_addon.motion.smoothing import PRESETS
 
 VIDEOS, SHEETS, PLOTS = (".mp4",), (".png", ".jpg", ".jpeg"), (".png", ".svg", ".pdf")
@@ -37,6 +37,8 @@ examples:
       go on where an interrupted run stopped
   marionet solve left.mp4 right.mp4 -o take.npz --save-setup room.json
       two phones, one performance: clocks and cameras are found; --setup room.json for the next take
+  marionet solve body.mp4 --close-up face.mp4 -o take.npz
+      expression from a second camera that shows the face alone
   marionet solve dance.mp4 -o dance.npz --bank bank1m.safetensors
       with a larger bank; --towers trained/towers.safetensors with towers of your own
 
@@ -110,16 +112,17 @@ def run(args: argparse.Namespace) -> int:
     """Solve, write, and look. Returns 0, or 130 when stopped early with a clip of what was done."""
     if args.no_preview and not args.json:
         raise BadInputError("--no-preview leaves out events of --json, which is not given", "Leave it out")
-    if len(args.video) > 1:
+    if len(args.video) == 1:
+        refuse_take_options(args)
+    if len(args.video) > 1 or args.close_up:
         return run_take(args, [_request(args, video) for video in args.video])
-    refuse_take_options(args)
     (args.video,) = args.video
     request = _request(args, args.video)
     check_images(args.video, ((args.overlay, VIDEOS), (args.sheet, SHEETS), (args.plot, PLOTS)), args.output)
     terminal = Terminal(as_json=args.json, quiet=args.quiet)
     began = time.monotonic()
     with cancel_on_interrupt() as cancel:
-        on_chunk = _chunk_events(terminal) if args.json and not args.no_preview else None
+        on_chunk = chunk_events(terminal) if args.json and not args.no_preview else None
         result = solve(request, terminal.progress, cancel, on_chunk)
         _report(terminal, request, result, time.monotonic() - began)
         if result.cancelled:
@@ -166,33 +169,22 @@ def _add_looking(group: argparse._ArgumentGroup) -> None:
 
 
 def _request(args: argparse.Namespace, video: Path) -> SolveRequest:
-    return SolveRequest(
-        video=video,
-        output=args.output,
-        range=parse_range(args.range) if args.range else FrameRange(),
-        person=parse_person(args.person),
+    options = RequestOptions(
+        range=args.range,
+        person=args.person,
         max_people=args.max_people,
         height_m=args.height,
         camera=camera_options(args),
-        gravity_camera=parse_direction(args.gravity) if args.gravity else None,
-        quality=parse_quality(args.quality),
+        gravity=args.gravity,
+        quality=args.quality,
         model=ModelFiles(args.towers, args.bank),
-        device=args.device,
         smoothing=args.smooth,
         hands=args.hands,
         face=args.face,
         slow_motion=args.slow_motion,
         sequence_fps=args.fps,
-        resume=args.resume,
     )
-
-
-def _chunk_events(terminal: Terminal) -> ChunkCallback:
-    def send(chunk: SolvedChunk) -> None:
-        first, last = int(chunk.frame_index[0]), int(chunk.frame_index[-1])
-        terminal.event("preview", person=chunk.person, first_frame=first, last_frame=last)
-
-    return send
+    return request_from_options(video, args.output, options, args.device, args.resume)
 
 
 def _report(terminal: Terminal, request: SolveRequest, result: SolveResult, took_s: float) -> None:

@@ -13,10 +13,10 @@ from backend.cli.output import Terminal, cancel_on_interrupt, clock_text
 from backend.errors import BadInputError, Cancelled
 from backend.multiview.setup_file import read_setup, write_setup
 from backend.multiview.solve_take import solve_take
-from backend.multiview.take_request import TakeRequest, TakeResult, parse_offsets
+from backend.multiview.take_request import TakeRequest, TakeResult, parse_close_ups, parse_offsets
 from backend.multiview.view_clips import clips_in_view
 from backend.solving.outputs import check_apart, check_ending, check_writable
-from backend.solving.request import SolveRequest, SolveResult
+from backend.solving.request import ChunkCallback, SolvedChunk, SolveRequest, SolveResult
 from backend.types import CancelToken
 from backend.video import open_video
 
@@ -25,6 +25,27 @@ _ONLY_TAKES = (("offset", "--offset"), ("setup", "--setup"), ("save_setup", "--s
 
 def add_take(group: argparse._ArgumentGroup) -> None:
     """The options of a take with several videos."""
+    add_known(group)
+    group.add_argument(
+        "--close-up",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="VIDEO",
+        help="a video of the face or the hands alone, for expression and fingers; repeat it for more",
+    )
+    group.add_argument(
+        "--close-up-offset",
+        action="append",
+        default=[],
+        metavar="S,...",
+        help="seconds by which each close-up begins later than the first video (? to find it)",
+    )
+    group.add_argument("--save-setup", type=Path, metavar="JSON", help="keep the cameras for the next take")
+
+
+def add_known(group: argparse._ArgumentGroup) -> None:
+    """The options that say what is known of a take beforehand."""
     group.add_argument(
         "--offset",
         action="append",
@@ -33,13 +54,12 @@ def add_take(group: argparse._ArgumentGroup) -> None:
         help="seconds by which each video but the first begins later than the first (? to find it): 1.25 or 1.25,?",
     )
     group.add_argument("--setup", type=Path, metavar="JSON", help="cameras of an earlier take of the same set-up")
-    group.add_argument("--save-setup", type=Path, metavar="JSON", help="keep the cameras for the next take")
 
 
 def refuse_take_options(args: argparse.Namespace) -> None:
     """Raise BadInputError for options of several videos where there is one."""
     for name, flag in _ONLY_TAKES:
-        if getattr(args, name):
+        if getattr(args, name, None):
             raise BadInputError(f"{flag} is for several videos, and there is one", "Name every video of the take")
 
 
@@ -51,7 +71,8 @@ def run_take(args: argparse.Namespace, videos: Sequence[SolveRequest]) -> int:
     terminal = Terminal(as_json=args.json, quiet=args.quiet)
     began = time.monotonic()
     with cancel_on_interrupt() as cancel:
-        result = solve_take(request, terminal.progress, cancel)
+        on_chunk = chunk_events(terminal) if args.json and not args.no_preview else None
+        result = solve_take(request, terminal.progress, cancel, on_chunk=on_chunk)
         _report(terminal, result, time.monotonic() - began)
         if args.save_setup is not None:
             write_setup(result.setup, args.save_setup)
@@ -73,7 +94,8 @@ def _request(args: argparse.Namespace, videos: Sequence[SolveRequest]) -> TakeRe
         videos = [videos[0], *(replace(video, gravity_camera=None) for video in videos[1:])]
     setup = None if args.setup is None else read_setup(args.setup)
     offsets = parse_offsets(args.offset, len(videos))
-    return TakeRequest(tuple(videos), args.output, offsets, args.calibration, setup)
+    close_ups = parse_close_ups(args.close_up, args.close_up_offset)
+    return TakeRequest(tuple(videos), args.output, offsets, args.calibration, setup, close_ups=close_ups)
 
 
 def _overlays(overlay: Path | None, count: int) -> tuple[Path, ...]:
@@ -91,8 +113,18 @@ def _check_outputs(args: argparse.Namespace, overlays: Sequence[Path]) -> None:
     for path, endings in named:
         check_ending(path, endings)
         check_writable(path)
-    for video in args.video:
+    for video in (*args.video, *args.close_up):
         check_apart(video, [args.output, *(path for path, _ in named)])
+
+
+def chunk_events(terminal: Terminal) -> ChunkCallback:
+    """A callback that tells each preview as an event."""
+
+    def send(chunk: SolvedChunk) -> None:
+        first, last = int(chunk.frame_index[0]), int(chunk.frame_index[-1])
+        terminal.event("preview", person=chunk.person, first_frame=first, last_frame=last)
+
+    return send
 
 
 def _report(terminal: Terminal, result: TakeResult, took_s: float) -> None:

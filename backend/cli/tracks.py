@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
 from backend.cli.output import Terminal, cancel_on_interrupt
 from backend.cli.solve import SHEETS, add_source, check_images
+from backend.cli.solve_take import add_known, refuse_take_options
+from backend.cli.tracks_take import list_tracks, run_take
 from backend.solving.device import choose_device
-from backend.solving.people_listing import PeopleListingRequest, find_everyone, summarise, write_sheet
+from backend.solving.people_listing import PeopleListingRequest, find_everyone, write_sheet
 from backend.solving.request import SolveQuality
 from backend.video import FrameRange, VideoOptions, parse_range
 
@@ -17,6 +18,8 @@ _EXAMPLES = """\
 examples:
   marionet tracks street.mp4 --sheet people.png
   marionet solve street.mp4 -o walker.npz --person 2
+  marionet tracks left.mp4 right.mp4 --sheet people.png
+      two cameras: who is in each, and who is the same
 """
 
 
@@ -29,7 +32,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("video", type=Path, help="video file, folder of images, or pattern")
+    parser.add_argument(
+        "video", type=Path, nargs="+", help="video file, folder of images, or pattern; several videos: one performance"
+    )
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="contact sheet: one row a person, with its number")
     add_source(parser)
     parser.add_argument(
@@ -38,10 +43,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--quality", choices=[q.value for q in SolveQuality], default=SolveQuality.BEST.value)
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, directml ...")
     parser.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
+    add_known(parser.add_argument_group("several cameras"))
 
 
 def run(args: argparse.Namespace) -> int:
     """Watch the video and list who is in it. Raises NoPersonError where nobody is."""
+    if len(args.video) > 1:
+        check_images(args.video[0], ((args.sheet, SHEETS),))
+        return run_take(args)
+    refuse_take_options(args)
+    (args.video,) = args.video
     check_images(args.video, ((args.sheet, SHEETS),))
     terminal = Terminal(as_json=args.json)
     chosen = parse_range(args.range) if args.range else FrameRange()
@@ -50,14 +61,7 @@ def run(args: argparse.Namespace) -> int:
     request = PeopleListingRequest(args.video, video, quality, device, args.max_people)
     with cancel_on_interrupt() as cancel:
         tracks = find_everyone(request, terminal.progress, cancel)
-    terminal.line(f"{'person':>6}  {'from s':>8}  {'to s':>8}  {'frames':>6}  {'height px':>9}  {'presence':>8}")
-    for place, track in enumerate(tracks):
-        row = summarise(place, track)
-        terminal.line(
-            f"{row.person:>6}  {row.first_s:>8.2f}  {row.last_s:>8.2f}  {row.frames:>6}"
-            f"  {row.height_px:>9.0f}  {row.presence:>8.2f}"
-        )
-        terminal.event("track", **asdict(row))
+    list_tracks(terminal, tracks)
     if args.sheet is not None:
         write_sheet(request, tracks, args.sheet)
         terminal.line(f"wrote {args.sheet}")

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from backend.datasets.asf_amc import read_asf_amc
-from backend.datasets.bvh import read_bvh
 from backend.datasets.conventions import CONVENTIONS, Convention
 from backend.datasets.motion import MocapError, Motion
 from backend.datasets.source import SourceMotion
 from backend.types import Array
+from blender_addon.motion import bvh
 from blender_addon.motion.body import canonical_body, forward_kinematics
+from blender_addon.motion.motion_file_error import MotionFileError
 from blender_addon.motion.rotations import (
     matrix_to_quaternion,
     quaternion_between,
@@ -26,6 +27,18 @@ from blender_addon.motion.rotations import (
     quaternion_multiply,
     quaternion_to_matrix,
 )
+
+
+def read_bvh(path: Path) -> SourceMotion:
+    """Read a BVH file. Raises MocapError for a truncated or malformed one."""
+    try:
+        read = bvh.read_bvh(path)
+    except MotionFileError as fault:
+        raise MocapError(fault.message, fault.remedy) from fault
+    return SourceMotion(
+        read.names, read.parents, read.rest_positions, read.tips, read.rotations, read.positions, read.fps
+    )
+
 
 _ALIGNED = {"shoulder": "elbow", "elbow": "wrist", "wrist": "hand", "hip": "knee", "knee": "ankle"}
 _REQUIRED = ("pelvis", "left_hip", "right_hip", "left_knee", "right_knee", "left_shoulder", "right_shoulder", "head")

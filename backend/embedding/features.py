@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from backend.camera.virtual_camera import look_at_rotation, roll_matrix, turned_points, upright_roll
 from backend.embedding.keypoints import HIPS, MAIN, SHOULDERS
+from backend.keypoint_layouts import BLAZEPOSE, HUMAN36M
 from backend.types import Array
 
 WINDOW = 27
 WINDOW_STEP_S = 1.0 / 30.0
-KEYPOINTS = 33
+KEYPOINTS = BLAZEPOSE.count
 FRAME_FEATURES = KEYPOINTS * 4 + 3
 PROPORTIONS = ("torso", "shoulder_width", "hip_width", "thigh", "shin", "upper_arm", "forearm")
 """Limbs whose lengths say how a person is built: log of each over the canonical body's, at equal size."""
@@ -29,7 +30,7 @@ CONTEXT_FEATURES = 2
 ERROR_UNIT_M = 0.1
 """The image tower gives the log of its joints' errors in this unit."""
 
-POSE_FEATURES = 17 * 3 + 17
+POSE_FEATURES = HUMAN36M.count * 4
 _CROP_MARGIN = 1.25
 _CLIP = 4.0
 
@@ -118,6 +119,6 @@ def pose_features(joints_m: Array) -> Array:
     With both, a dot product can hold the squared distance between two poses exactly, so that the hidden layers only
     have to learn what differs from it.
     """
-    joints = np.asarray(joints_m, np.float32).reshape(-1, 17, 3) * np.float32(2.0)
+    joints = np.asarray(joints_m, np.float32).reshape(-1, HUMAN36M.count, 3) * np.float32(2.0)
     square = np.square(joints).sum(axis=-1)
-    return np.concatenate([joints.reshape(-1, 51), square], axis=1)
+    return np.concatenate([joints.reshape(-1, HUMAN36M.count * 3), square], axis=1)

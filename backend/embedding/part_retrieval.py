@@ -21,6 +21,7 @@ from backend.bank.search import Hits
 from backend.embedding.features import pose_features
 from backend.embedding.keypoints import LIMBS, PARTS, TRUNK, Part
 from backend.embedding.tower_weights import TowerWeights
+from backend.keypoint_layouts import HUMAN36M
 from backend.types import Array
 
 
@@ -85,7 +86,7 @@ class PartSearch:
         donors = hits.indices[:, self._settings.donors(hits.indices.shape[1])]
         found = []
         for rows in (slice(at, at + _BLOCK) for at in range(0, len(donors), _BLOCK)):
-            donated = bank.candidates.joints_m(donors[rows].reshape(-1)).reshape(*donors[rows].shape, 17, 3)
+            donated = bank.candidates.joints_m(donors[rows].reshape(-1)).reshape(*donors[rows].shape, HUMAN36M.count, 3)
             found.append(self.find(embedding[rows], start_m[rows], donated))
         return np.concatenate(found)
 

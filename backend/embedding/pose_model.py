@@ -23,7 +23,7 @@ from backend.embedding.retrieval import Retrieved, best_path, retrieve
 from backend.embedding.score_gradient import ScoreGradient
 from backend.embedding.shape import bone_scales_from_proportions, reshaped_joints
 from backend.embedding.skeleton import local_from_turns, make_skeleton
-from backend.embedding.smooth_evidence import smoothed
+from backend.embedding.smooth_evidence import smoothed, smoothed_paths
 from backend.embedding.towers_onnx import Towers
 from backend.embedding.windows import solvable_frames, track_windows
 from backend.errors import NoPersonError
@@ -40,7 +40,8 @@ class PoseOptions:
     the search; average: A of Avg(A); retrieval_share: weight of the retrieved joints beside the auxiliary ones;
     parts: retrieval by parts (None: whole poses alone); path: Viterbi over the top K;
     refine: structured inference (None: the retrieved pose as it is);
-    views: how the tower looks at the clip, answers averaged; smooth_s: standard deviation in time of the 3D evidence.
+    views: how the tower looks at the clip, answers averaged; smooth_s: standard deviation in time of the 3D evidence,
+    path_s: of the keypoints (local parabolas).
     """
 
     height_m: float = 1.70
@@ -53,6 +54,7 @@ class PoseOptions:
     step_cost: float = 5.0
     views: tuple[View, ...] = ALL_VIEWS
     smooth_s: float = 0.05
+    path_s: float = 0.04
     refine: RefineSettings | None = field(default_factory=RefineSettings)
 
 
@@ -85,7 +87,7 @@ class PoseModel:
         skeleton = make_skeleton(shape)
         if options.refine is not None:
             weight = steady_weight(skeleton, evidence, track.times_s[seen], settings.shake_share)
-            evidence = replace(evidence, weight=weight)
+            evidence = _without_jitter(replace(evidence, weight=weight), track.times_s[seen], options)
         climb = ScoreGradient(
             self.towers.weights,
             clip.queries[0].embedding,
@@ -164,6 +166,20 @@ def _evidence(
         clip.error_m * scale,
         local,
         clip.half_size,
+    )
+
+
+def _without_jitter(evidence: Evidence, times_s: Array, options: PoseOptions) -> Evidence:
+    """The keypoints and the rotations that the fit starts from, smoothed in time: frames are fitted one by one.
+
+    After the weights, because a keypoint that shakes is one that cannot be trusted.
+    """
+    turns = quaternion_continuous(matrix_to_quaternion(evidence.prior.astype(np.float64)))
+    turns = smoothed(turns, times_s, options.smooth_s)
+    turns /= np.linalg.norm(turns, axis=-1, keepdims=True)
+    points = smoothed_paths(evidence.points, times_s, options.path_s)
+    return replace(
+        evidence, points=points.astype(evidence.points.dtype), prior=quaternion_to_matrix(turns).astype(np.float32)
     )
 
 

@@ -1,6 +1,6 @@
 """What the temporal tower's joint head says, and the joints it means, where training is not needed. numpy only.
 
-The head's values are depths along the rays of keypoints; `ray_joints` holds the same arithmetic in torch.
+The head's values are depths along the rays of keypoints; `temporal_tower` holds the same arithmetic in torch.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from functools import cache
 import numpy as np
 
 from backend.embedding.features import KEYPOINTS
+from backend.keypoint_layouts import HUMAN36M
 from backend.types import Array
 
-RAY_VALUES = 17 + 1 + 17 * 2
+RAY_VALUES = HUMAN36M.count + 1 + HUMAN36M.count * 2
 """Depth of each joint, log of the half size, shift of each joint in the image."""
 
 TYPICAL_HALF_SIZE_M = 0.8
@@ -29,7 +30,7 @@ _FROM_KEYPOINTS: dict[int, tuple[int, ...]] = {
 @cache
 def joint_image_table() -> Array:
     """(33, 17): where joints lie in the image, as means of keypoints; the pelvis at the mid-hip, which is 0."""
-    table = np.zeros((KEYPOINTS, 17), np.float32)
+    table = np.zeros((KEYPOINTS, HUMAN36M.count), np.float32)
     for joint, keypoints in _FROM_KEYPOINTS.items():
         table[list(keypoints), joint] = 1.0 / len(keypoints)
     return table
@@ -44,7 +45,11 @@ def joints_along_rays_m(values: Array, frame: Array, half_size: Array) -> Array:
     points = frame[:, : 2 * KEYPOINTS].reshape(-1, KEYPOINTS, 2)
     image = np.einsum("bkd,kj->bjd", points, joint_image_table(), optimize=True)
     hips = frame[:, 4 * KEYPOINTS : 4 * KEYPOINTS + 2]
-    depth, log_size, shift = values[:, :17], values[:, 17:18], values[:, 18:].reshape(-1, 17, 2)
+    depth, log_size, shift = (
+        values[:, : HUMAN36M.count],
+        values[:, HUMAN36M.count : HUMAN36M.count + 1],
+        values[:, HUMAN36M.count + 1 :].reshape(-1, HUMAN36M.count, 2),
+    )
     depth = DEPTH_M * (depth - depth[:, :1])
     size_m = TYPICAL_HALF_SIZE_M * np.exp(0.5 * np.clip(log_size, -WIDEST_LOG_SIZE, WIDEST_LOG_SIZE))
     shift = SHIFT * shift

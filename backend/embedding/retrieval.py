@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits
+from backend.keypoint_layouts import HUMAN36M
 from backend.types import Array
 from blender_addon.motion.rotations import quaternion_mean
 
@@ -50,7 +51,7 @@ def _retrieve(bank: PoseBank, hits: Hits, average: int) -> Retrieved:
     best = candidates.joints_m(hits.indices[:, 0])
     top = hits.indices[:, : max(1, average)]
     frames = len(top)
-    joints = candidates.joints_m(top.reshape(-1)).reshape(frames, -1, 17, 3).mean(axis=1)
+    joints = candidates.joints_m(top.reshape(-1)).reshape(frames, -1, HUMAN36M.count, 3).mean(axis=1)
     few = top[:, :_FEW]
     rotations = candidates.rotations_wxyz[candidates.pose[few]].copy()
     rotations[:, :, 0] = candidates.view_wxyz[few]
@@ -61,7 +62,7 @@ def _retrieve(bank: PoseBank, hits: Hits, average: int) -> Retrieved:
 def _margin(bank: PoseBank, hits: Hits) -> Array:
     """Score of the best minus that of the best one that is another pose (paper's margin, read as confidence)."""
     frames, count = hits.indices.shape
-    joints = bank.candidates.joints_m(hits.indices.reshape(-1)).reshape(frames, count, 17, 3)
+    joints = bank.candidates.joints_m(hits.indices.reshape(-1)).reshape(frames, count, HUMAN36M.count, 3)
     distance = np.linalg.norm(joints - joints[:, :1], axis=-1).mean(axis=-1)
     other = np.where(distance > _DIFFERENT_M, hits.scores, -np.inf).max(axis=1)
     return np.where(np.isfinite(other), hits.scores[:, 0] - other, hits.scores[:, 0] - hits.scores[:, -1])
@@ -72,7 +73,7 @@ def best_path(bank: PoseBank, hits: Hits, to_camera: Array, step_cost: float) ->
     `step_cost` x MPJPE in m between neighbours, compared in the real camera (to_camera (T, 3, 3) from the virtual).
     """
     frames, count = hits.indices.shape
-    joints = bank.candidates.joints_m(hits.indices.reshape(-1)).reshape(frames, count, 17, 3)
+    joints = bank.candidates.joints_m(hits.indices.reshape(-1)).reshape(frames, count, HUMAN36M.count, 3)
     joints = np.matmul(joints, np.swapaxes(to_camera, -1, -2)[:, None])
     total = hits.scores[0].astype(np.float64)
     came_from = np.zeros((frames, count), np.intp)

@@ -13,6 +13,7 @@ import numpy as np
 from backend.embedding.features import pose_features
 from backend.embedding.shape import reshaped_joints
 from backend.embedding.tower_weights import TowerWeights
+from backend.keypoint_layouts import HUMAN36M
 from backend.types import Array
 
 
@@ -47,7 +48,8 @@ class ScoreGradient:
         back = (back @ layers["second"].weight.T) * (first > 0)
         slope = back @ layers["first"].weight.T + self.embedding @ layers["direct"].weight.T
         # the features are 2 y and |2 y|^2 of each joint
-        own = 2.0 * slope[:, :51].reshape(-1, 17, 3) + 8.0 * slope[:, 51:, None] * pose
+        joint_values = HUMAN36M.count * 3
+        own = 2.0 * slope[:, :joint_values].reshape(-1, HUMAN36M.count, 3) + 8.0 * slope[:, joint_values:, None] * pose
         own[:, 0] = 0.0
         return np.asarray(np.matmul(own, self.virtual_from_camera) / self.size)
 

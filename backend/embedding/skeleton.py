@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.types import Array
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, shaped_offsets_m
 
@@ -85,7 +86,7 @@ def pose_skeleton(skeleton: Skeleton, local: Array, root_m: Array) -> SkeletonPo
         joints[:, skeleton.point_joint]
         + np.matmul(turns[:, skeleton.point_frame], skeleton.point_offset_m[..., None])[..., 0]
     )
-    return SkeletonPose(joints, turns, points[:, :33], points[:, 33:])
+    return SkeletonPose(joints, turns, points[:, : BLAZEPOSE.count], points[:, BLAZEPOSE.count :])
 
 
 def point_jacobian(skeleton: Skeleton, pose: SkeletonPose, turning: NDArray[np.intp]) -> Array:

@@ -15,6 +15,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from backend.keypoint_layouts import HUMAN36M
+
 IMAGE_SIDE = 112
 POSE_UNIT_M = 1.2
 EMBEDDING = 1024
@@ -55,7 +57,7 @@ class StructNetImage(nn.Module):
         self.dropout = nn.Dropout(0.75)
         self.fc_j1 = nn.Linear(256 + 1024, 2048)
         self.fc_img = nn.Linear(2048, embedding)
-        self.fc_j2 = nn.Linear(2048, 51)
+        self.fc_j2 = nn.Linear(2048, HUMAN36M.count * 3)
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """pool2 (B, 64, 24, 24) and pool3 (B, 64, 10, 10); there is no activation after the third convolution."""
@@ -71,7 +73,7 @@ class StructNetImage(nn.Module):
         """Embedding and auxiliary pose from the pooled maps: all that is trained once the convolutions are frozen."""
         h1, h2 = torch.relu(self.fc_p2(pool2.flatten(1))), torch.relu(self.fc_p3(pool3.flatten(1)))
         h3 = torch.relu(self.fc_j1(self.dropout(torch.cat([h1, h2], dim=1))))
-        joints = torch.tanh(self.fc_j2(h3)).reshape(-1, 17, 3) * POSE_UNIT_M
+        joints = torch.tanh(self.fc_j2(h3)).reshape(-1, HUMAN36M.count, 3) * POSE_UNIT_M
         embedding = self.fc_img(h3)
         return StructNetOutput(embedding if self.signed else torch.relu(embedding), joints)
 
@@ -87,7 +89,7 @@ class StructNetPose(nn.Module):
     def __init__(self, branch: PoseBranch = PoseBranch.TWO_LAYERS, embedding: int = EMBEDDING) -> None:
         super().__init__()
         self.branch = branch
-        sizes = [51, embedding, embedding][: branch.value + 1]
+        sizes = [HUMAN36M.count * 3, embedding, embedding][: branch.value + 1]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.size = sizes[-1]
 

@@ -9,6 +9,7 @@ from backend.embedding.onnx_graph import Graph
 from backend.embedding.ray_values import RAY_VALUES
 from backend.embedding.tower_weights import TowerWeights
 from backend.embedding.window_offsets import FAR_FRAMES, LONG_OFFSETS
+from backend.keypoint_layouts import CANONICAL_BODY, HUMAN36M
 
 FOLD = 3
 """Frames of a token."""
@@ -16,7 +17,15 @@ FAR_TOKENS = FAR_FRAMES // FOLD
 TOKENS = len(LONG_OFFSETS) // FOLD
 CENTER_FRAME = len(LONG_OFFSETS) // 2
 STANDING = 2
-TEMPORAL_SPLIT = (RAY_VALUES, 24 * 6, 3, 17 * 3, len(PROPORTIONS), 17 * 3, STANDING)
+TEMPORAL_SPLIT = (
+    RAY_VALUES,
+    CANONICAL_BODY.count * 6,
+    3,
+    HUMAN36M.count * 3,
+    len(PROPORTIONS),
+    HUMAN36M.count * 3,
+    STANDING,
+)
 """Values of the auxiliary heads: rays, rotations, gravity, log error scale by direction, proportions, velocity, feet
 that stand.
 """

@@ -4,6 +4,10 @@ Frames are folded three at a time into tokens; layers that mix tokens exchange w
 MLP-Mixer), and residual blocks read the pose of the centre frame off its token. The outputs are those of the folding
 image tower (embedding f_I, auxiliary joints, rotations, gravity, proportions) plus joints of other frames, uncertainty
 by direction, velocity and feet that stand. The score stays <f_I, f_J>.
+
+Joints come from depths along the rays of keypoints. A keypoint fixes a joint's direction, so the network is asked for
+what the image does not show: how large the virtual camera's half size is at the pelvis (the distance), how much nearer
+or farther each joint is, and how far its centre lies from the keypoint. `ray_values` holds the same in numpy.
 """
 
 from __future__ import annotations
@@ -15,13 +19,45 @@ import torch
 from torch import Tensor, nn
 
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, KEYPOINTS
-from backend.embedding.ray_joints import RAY_VALUES, joint_image_map, ray_joints_m
+from backend.embedding.ray_values import (
+    DEPTH_M,
+    RAY_VALUES,
+    SHIFT,
+    TYPICAL_HALF_SIZE_M,
+    WIDEST_LOG_SIZE,
+    joint_image_table,
+)
 from backend.embedding.temporal_onnx import CENTER_FRAME, FAR_TOKENS, FOLD, TEMPORAL_SPLIT, TOKENS, WIDEST_SPREAD
 from backend.embedding.tower_weights import Dense, image_layers
 from backend.embedding.towers_torch import ImageOutput
 from backend.embedding.window_offsets import LONG_OFFSETS, ImageLayout
 from backend.errors import WeightsError
+from backend.keypoint_layouts import CANONICAL_BODY, HUMAN36M
 from backend.types import Array
+
+__all__ = ["RAY_VALUES", "joint_image_map", "ray_joints_m"]
+
+
+def joint_image_map() -> Tensor:
+    """(33, 17): where joints lie in the image, as means of keypoints; the pelvis at the mid-hip, which is 0."""
+    return torch.from_numpy(joint_image_table().copy())
+
+
+def ray_joints_m(values: Tensor, image: Tensor, hips: Tensor, half_size: Tensor) -> Tensor:
+    """Joints (..., 17, 3) m relative to the pelvis from RAY_VALUES `values` (..., 52).
+
+    image (..., 17, 2) joints in the image relative to the mid-hip, hips (..., 2) the mid-hip, both in units of the
+    virtual camera's half size; half_size (..., 1) tangent of its half angle.
+    """
+    depth, log_size, shift = values.split([HUMAN36M.count, 1, HUMAN36M.count * 2], dim=-1)
+    depth = DEPTH_M * (depth - depth[..., :1])
+    size_m = TYPICAL_HALF_SIZE_M * torch.exp(0.5 * log_size.clamp(-WIDEST_LOG_SIZE, WIDEST_LOG_SIZE))
+    shift = SHIFT * shift.unflatten(-1, (HUMAN36M.count, 2))
+    place = image + shift - shift[..., :1, :]
+    nearer = (half_size * depth)[..., None]
+    across = place * (size_m[..., None] + nearer) + hips[..., None, :] * nearer
+    return torch.cat([across, depth[..., None]], dim=-1)
+
 
 _INPUTS = FRAME_FEATURES + CONTEXT_FEATURES
 TOKEN_FRAMES = tuple(range(1, len(LONG_OFFSETS), FOLD))
@@ -138,17 +174,17 @@ class TemporalTower(nn.Module):
         rays, rotations, gravity, spread, proportions, velocity, standing = auxiliary.split(_HEADS, dim=-1)
         half = torch.exp(context[:, :1] - 1.0)
         image, hips = self._joints_in_image(frames)
-        spread = spread.reshape(rows, 17, 3).clamp(-WIDEST_SPREAD, WIDEST_SPREAD)
+        spread = spread.reshape(rows, HUMAN36M.count, 3).clamp(-WIDEST_SPREAD, WIDEST_SPREAD)
         told = list(TOKEN_FRAMES)
         return TemporalOutput(
             embedding,
             ray_joints_m(rays, image[:, CENTER_FRAME], hips[:, CENTER_FRAME], half),
-            rotations.reshape(rows, 24, 6),
+            rotations.reshape(rows, CANONICAL_BODY.count, 6),
             gravity,
             0.5 * torch.logsumexp(2.0 * spread, dim=-1),
             proportions,
             spread,
-            velocity.reshape(rows, 17, 3),
+            velocity.reshape(rows, HUMAN36M.count, 3),
             standing,
             ray_joints_m(token_rays, image[:, told], hips[:, told], half[:, None]),
         )

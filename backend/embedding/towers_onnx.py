@@ -17,6 +17,7 @@ from backend.embedding.features import (
     ERROR_UNIT_M,
     FRAME_FEATURES,
     POSE_FEATURES,
+    PROPORTIONS,
     WINDOW,
     pose_features,
 )
@@ -26,9 +27,10 @@ from backend.embedding.temporal_onnx import TEMPORAL_SPLIT, WIDEST_SPREAD, tempo
 from backend.embedding.tower_weights import TowerWeights
 from backend.embedding.window_offsets import ImageLayout
 from backend.errors import DeviceError
+from backend.keypoint_layouts import CANONICAL_BODY, HUMAN36M
 from backend.types import Array
 
-_SPLIT = (51, 144, 3, 17, 7)
+_SPLIT = (HUMAN36M.count * 3, CANONICAL_BODY.count * 6, 3, HUMAN36M.count, len(PROPORTIONS))
 _BATCH = 1024
 
 
@@ -85,7 +87,7 @@ class Towers:
         return ImageEmbedding(
             embedding,
             joints,
-            six_to_matrix(six.reshape(-1, 24, 2, 3)),
+            six_to_matrix(six.reshape(-1, CANONICAL_BODY.count, 2, 3)),
             gravity / np.maximum(np.linalg.norm(gravity, axis=-1, keepdims=True), 1e-6),
             ERROR_UNIT_M * np.exp(log_error),
             proportions,
@@ -100,14 +102,14 @@ class Towers:
 def _folding_values(values: Array) -> tuple[Array, ...]:
     """Joints (B, 17, 3) m, rotations (B, 144), gravity (B, 3), log errors (B, 17), proportions (B, 7)."""
     joints, *others = np.split(values, np.cumsum(_SPLIT)[:-1], axis=1)
-    return joints.reshape(-1, 17, 3), *others
+    return joints.reshape(-1, HUMAN36M.count, 3), *others
 
 
 def _temporal_values(values: Array, frames: Array, context: Array) -> tuple[Array, ...]:
     """The same of the temporal tower, whose joints lie along the rays of the centre frame's keypoints."""
     rays, six, gravity, spread, proportions, *_ = np.split(values, np.cumsum(TEMPORAL_SPLIT)[:-1], axis=1)
     joints = joints_along_rays_m(rays, frames[:, frames.shape[1] // 2], np.exp(context[:, :1] - 1.0))
-    spread = np.clip(spread.reshape(-1, 17, 3), -WIDEST_SPREAD, WIDEST_SPREAD)
+    spread = np.clip(spread.reshape(-1, HUMAN36M.count, 3), -WIDEST_SPREAD, WIDEST_SPREAD)
     return joints, six, gravity, 0.5 * np.log(np.exp(2.0 * spread).sum(axis=-1)), proportions
 
 

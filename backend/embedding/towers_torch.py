@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from backend.embedding.features import CONTEXT_FEATURES, FRAME_FEATURES, POSE_FEATURES, PROPORTIONS
+from backend.keypoint_layouts import CANONICAL_BODY, HUMAN36M
 
-JOINT_VALUES = 17 * 3
-ROTATION_VALUES = 24 * 6
-AUXILIARY_SPLIT = [JOINT_VALUES, ROTATION_VALUES, 3, 17, len(PROPORTIONS)]
+JOINT_VALUES = HUMAN36M.count * 3
+ROTATION_VALUES = CANONICAL_BODY.count * 6
+AUXILIARY_SPLIT = [JOINT_VALUES, ROTATION_VALUES, 3, HUMAN36M.count, len(PROPORTIONS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ class ImageTower(nn.Module):
         joints, rotations, gravity, log_error, proportions = values.split(AUXILIARY_SPLIT, dim=-1)
         return ImageOutput(
             self.embed(self.embed_hidden(trunk)),
-            joints.reshape(batch, 17, 3),
-            rotations.reshape(batch, 24, 6),
+            joints.reshape(batch, HUMAN36M.count, 3),
+            rotations.reshape(batch, CANONICAL_BODY.count, 6),
             gravity,
             log_error,
             proportions,

@@ -18,6 +18,7 @@ from backend.embedding.pose_model import PoseModel
 from backend.evaluation.metrics import pose_errors
 from backend.evaluation.real import _methods
 from backend.evaluation.report import Scored
+from backend.keypoint_layouts import HUMAN36M
 from backend.people import PeopleOptions, Quality, track_people
 from backend.people.region import Roi, cut
 from backend.types import Array, Image
@@ -40,7 +41,7 @@ def marionet_scores(
         tracks = track_people(reader.frames(), reader.info, PeopleOptions(quality=quality, max_people=1))
         frames = np.arange(0, len(take.joints_camera_m), every)
         for method, read in _methods(model).items():
-            joints = np.full((len(take.joints_camera_m), 17, 3), np.nan)
+            joints = np.full((len(take.joints_camera_m), HUMAN36M.count, 3), np.nan)
             if tracks:
                 places = tracks[0].frame_index
                 inside = places < len(joints)
@@ -72,7 +73,7 @@ def structnet_scores(takes: Sequence[Human36mTake], weights: Path, every: int) -
         scores, auxiliary = net.scores(np.stack(crops))
         poses = {f"Avg({a})" if a > 1 else "Max": average_m(scores, bank, a) for a in _AVERAGES if a <= len(bank)}
         for method, joints in {**poses, "auxiliary head": auxiliary}.items():
-            whole = np.full((len(frames), 17, 3), np.nan)
+            whole = np.full((len(frames), HUMAN36M.count, 3), np.nan)
             whole[found] = joints
             yield _scored(f"structnet: {method}", take, whole, frames)
 

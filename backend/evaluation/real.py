@@ -15,6 +15,7 @@ from backend.embedding.windows import solvable_frames
 from backend.evaluation.recording import Recording, RecordingCamera, score_recording
 from backend.evaluation.report import Scored
 from backend.evaluation.wide_parts import WIDE_HITS, WIDE_NAME, WIDE_PARTS
+from backend.keypoint_layouts import HUMAN36M
 from backend.people import PeopleOptions, Quality, track_people
 from backend.types import Array, Intrinsics, PersonTrack
 from backend.video import open_video
@@ -109,7 +110,7 @@ def _solving(model: PoseModel, options: PoseOptions) -> Callable[[PersonTrack, I
 
 def landmark_joints(track: PersonTrack, camera: Intrinsics) -> Array:
     """The network's own 3D as Human3.6M's joints (T, 17, 3) m, in the axes of its crop; NaN where nobody is seen."""
-    joints = np.full((len(track.times_s), 17, 3), np.nan)
+    joints = np.full((len(track.times_s), HUMAN36M.count, 3), np.nan)
     for place, name in enumerate(H36M_NAMES):
         bare = f"{_SIDES.get(name[0], '')}_{name[1:]}"
         if bare in KEYPOINT_NAMES:
@@ -137,7 +138,7 @@ def auxiliary_joints(model: PoseModel, track: PersonTrack, camera: Intrinsics, o
 
 def _whole(track: PersonTrack, centres_m: Array) -> Array:
     """Human3.6M's joints of every frame from the joint centres (T, 17, 3) of the frames that show the person."""
-    out = np.full((len(track.times_s), 17, 3), np.nan)
+    out = np.full((len(track.times_s), HUMAN36M.count, 3), np.nan)
     out[solvable_frames(track)] = _with_seen_shoulders(centres_m)
     return out
 

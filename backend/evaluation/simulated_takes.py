@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.datasets.motion import Motion
+from backend.keypoint_layouts import BLAZEPOSE, HUMAN36M
 from backend.training.body_shapes import ShapeSpread, random_offsets
 from backend.training.landmark_noise import LandmarkNoise, noisy_landmarks
 from backend.training.pool import MotionWindows
@@ -96,7 +97,10 @@ class _People:
         length = np.linalg.norm(body.offsets_m, axis=-1)
         own = np.linalg.norm(self.offsets[person], axis=-1) / np.maximum(length, 1e-6)
         found = []
-        for subset, shifts in (("blazepose33", self.sites[person, :33]), ("h36m17", np.zeros((17, 3)))):
+        for subset, shifts in (
+            ("blazepose33", self.sites[person, : BLAZEPOSE.count]),
+            ("h36m17", np.zeros((HUMAN36M.count, 3))),
+        ):
             points = body.points[subset]
             joints, frames = [point.anchor for point in points], [point.frame for point in points]
             rest = np.array([point.offset_m for point in points]) * own[joints, None]

@@ -17,7 +17,7 @@ class ExportOrder:
     `rig` is a file of `RIG_ENDINGS` (empty: the clip's own body as a plain armature), `armature` the object's name in
     it (empty: the one with the most bones). `outputs` are paths whose endings choose the format. `rate` is "source",
     "rig" or frames a second as text; `smooth` a preset's name; `ground` puts standing feet on the floor;
-    `straighten_deg` bends knees by up to so much less.
+    `straighten_deg` bends knees by up to so much less; `loop` is a value of `Loop`, `mirror` exchanges left and right.
     """
 
     clip: str
@@ -30,6 +30,8 @@ class ExportOrder:
     ground: bool = False
     in_place: bool = False
     straighten_deg: float = 0.0
+    loop: str = "off"
+    mirror: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ if bpy.app.version < LEAST_BLENDER:
 
 from blender_addon.motion.body import canonical_body, shaped_offsets_m  # noqa: E402
 from blender_addon.motion.clip import ClipError, MotionClip, read_clip, write_clip  # noqa: E402
+from blender_addon.motion.looping import Loop  # noqa: E402
 from blender_addon.motion.motion_file_error import MotionFileError  # noqa: E402
 from blender_addon.motion.posing import clip_shape  # noqa: E402
 from blender_addon.motion.resampling import shorten_pauses  # noqa: E402
@@ -81,7 +82,8 @@ from blender_addon.retarget.skeleton_map import SkeletonMap  # noqa: E402
 from blender_addon.retarget.source_motion import RetargetError  # noqa: E402
 from blender_addon.rig.apply_clip import ApplyOptions, apply_clip  # noqa: E402
 from blender_addon.rig.armature_clips import scene_file_clips  # noqa: E402
-from blender_addon.rig.bake import BakeError, BakeOptions, BakeReport  # noqa: E402
+from blender_addon.rig.bake import BakeError, BakeOptions  # noqa: E402
+from blender_addon.rig.bake_report import BakeReport  # noqa: E402
 from blender_addon.rig.export_action import ExportError, export_action  # noqa: E402
 from blender_addon.rig.prepare_clip import PrepareSettings  # noqa: E402
 
@@ -226,7 +228,13 @@ def animate(armature: Any, clip: MotionClip, order: ExportOrder, skeleton_map: S
     """Smooth, retarget and bake by the add-on's `apply_clip`, at the rate that was asked for."""
     fps = set_frame_rate(clip, order.rate)
     options = ApplyOptions(
-        prepare=PrepareSettings(PRESETS[order.smooth], order.ground, straighten_deg=order.straighten_deg),
+        prepare=PrepareSettings(
+            PRESETS[order.smooth],
+            order.ground,
+            straighten_deg=order.straighten_deg,
+            mirror=order.mirror,
+            loop=Loop(order.loop),
+        ),
         retarget=RetargetOptions(
             travel=Travel.IN_PLACE if order.in_place else Travel.TRAVEL,
             scale=None if order.rig else 1.0,  # the clip's own body needs none

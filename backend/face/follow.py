@@ -1,25 +1,66 @@
 """Follows the face of one person through a video: crops, landmarks and raw weights.
 
 May import numpy, `backend.networks`, `backend.people`, `backend.hands`, `backend.types` and its own room.
+
+The numbers of the 146 landmarks that the blend shape mixer reads, and the order of its weights, are those of
+MediaPipe's face landmarker.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from backend.face.points import MIXER_ORDER, mixer_points
+from backend.face.head import head_turn
 from backend.hands.crops import pixels_per_metre
 from backend.hands.palms import anchor_centres
+from backend.keypoint_layouts import FACE
 from backend.networks import Network, RuntimeOptions, load_network
 from backend.people.region import Roi, cut
 from backend.types import Array, Image
 from blender_addon.motion.face import FACE_WEIGHT_NAMES
 
-LANDMARKS = 478
+# fmt: off
+MIXER_LANDMARKS: tuple[int, ...] = (
+    0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78, 80,
+    81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146, 148, 149, 150, 152, 153,
+    154, 155, 157, 158, 159, 160, 161, 162, 163, 168, 172, 173, 176, 178, 181, 185, 191, 195, 197, 234, 246, 249, 251,
+    263, 267, 269, 270, 276, 282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300, 308, 310, 311, 312, 314,
+    317, 318, 321, 323, 324, 332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375, 377, 378, 379, 380, 381, 382, 384,
+    385, 386, 387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, 468, 469, 470, 471, 472, 473, 474, 475,
+    476, 477,
+)
+_MIXER_NAMES = (
+    "_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff",
+    "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",
+    "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight",
+    "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight",
+    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
+    "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
+    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft",
+    "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
+    "noseSneerLeft", "noseSneerRight",
+)
+# fmt: on
+MIXER_ORDER: NDArray[np.intp] = np.array(
+    [_MIXER_NAMES.index(name) if name in _MIXER_NAMES else -1 for name in FACE_WEIGHT_NAMES], dtype=np.intp
+)
+"""Place of each of ARKit's weights (52,) among the mixer's; -1 for the tongue, which it does not know."""
+
+
+def mixer_points(landmarks_px: Array) -> NDArray[np.float32]:
+    """The mixer's input (N, 146, 2) of landmarks (N, 478, 2): centred, at a mean distance of 1."""
+    points = landmarks_px[:, list(MIXER_LANDMARKS)]
+    points = points - points.mean(axis=1, keepdims=True)
+    distance = np.linalg.norm(points, axis=-1).mean(axis=1)
+    return np.asarray(points / np.maximum(distance, 1e-9)[:, None, None], dtype=np.float32)
+
+
+LANDMARKS = FACE.count
 LEAST_PRESENCE = 0.5
 _NOSE, _EYES, _EARS, _MOUTH = 0, (2, 5), (7, 8), (9, 10)  # BlazePose; left first
 _LEFT_EYE, _RIGHT_EYE = 263, 33  # outer corners, of the person's own left and right
@@ -29,6 +70,8 @@ _FARTHEST_M = 0.12
 _LEAST_VISIBILITY = 0.3
 _SEARCH_INTERVAL_S = 0.5
 _DETECTOR_SIDE, _LEAST_SCORE = 128, 0.5
+KEPT = ("weights", "presence", "eyes_px", "yaw", "turn_wxyz", "middle_px")
+"""What a track holds for each frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +89,62 @@ class FaceTrack:
 
     weights (T, 52) as the network gives them, in ARKit's order, NaN where no face was found; presence (T,) 0..1;
     eyes_px (T,) between the outer corners; yaw (T,) -1..1, how far the nose stands off the middle; searches: how often
-    the detector ran.
+    the detector ran. turn_wxyz (T, 4): the head in a camera that looks straight at it, and middle_px (T, 2) where it is
+    in the frame.
     """
 
     weights: Array
     presence: Array
     eyes_px: Array
     yaw: Array
+    turn_wxyz: Array
+    middle_px: Array
     searches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFace:
-    """A face in one frame: landmarks_px (478, 2), presence 0..1."""
+    """A face in one frame: landmarks_px (478, 2), presence 0..1, and depth_px (478,) away from the camera."""
 
     landmarks_px: Array
     presence: float
+    depth_px: Array
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredFace:
+    """What is kept of a face in one frame: see `FaceTrack`."""
+
+    weights: Array
+    presence: float
+    eyes_px: float
+    yaw: float
+    turn_wxyz: Array
+    middle_px: Array
+
+
+def no_faces(frames: int) -> FaceTrack:
+    """The track of a face that is seen nowhere."""
+    return FaceTrack(
+        np.full((frames, len(FACE_WEIGHT_NAMES)), np.nan),
+        np.zeros(frames),
+        np.full(frames, np.nan),
+        np.zeros(frames),
+        np.full((frames, 4), np.nan),
+        np.full((frames, 2), np.nan),
+    )
+
+
+def face_track(arrays: Mapping[str, Array]) -> FaceTrack:
+    """A track of the arrays of `KEPT`."""
+    weights, presence, eyes, yaw, turns, middle = (arrays[name] for name in KEPT)
+    return FaceTrack(weights, presence, eyes, yaw, turns, middle)
+
+
+def keep_face(track: FaceTrack, row: int, face: MeasuredFace) -> None:
+    """Write a frame's face into the track, in place."""
+    for name in KEPT:
+        getattr(track, name)[row] = getattr(face, name)
 
 
 def load_face_networks(device: str = "cpu", threads: int = 2) -> FaceNetworks:
@@ -77,10 +160,7 @@ class FaceFollower:
 
     def __init__(self, networks: FaceNetworks, frames: int) -> None:
         self._networks = networks
-        blank = np.full(frames, np.nan)
-        self._track = FaceTrack(
-            np.full((frames, len(FACE_WEIGHT_NAMES)), np.nan), np.zeros(frames), blank, np.zeros(frames)
-        )
+        self._track = no_faces(frames)
         self._last: FoundFace | None = None
         self._searched_s = -math.inf
         self._searches = 0
@@ -113,19 +193,32 @@ class FaceFollower:
 
     def track(self) -> FaceTrack:
         """What was seen so far."""
-        kept = self._track
-        return FaceTrack(kept.weights, kept.presence, kept.eyes_px, kept.yaw, self._searches)
+        return replace(self._track, searches=self._searches)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Everything that later frames depend on, to go on from with `restore`."""
+        last, kept = self._last, self._track
+        return {
+            **{name: getattr(kept, name).copy() for name in KEPT},
+            "last": np.full((LANDMARKS, 2), np.nan) if last is None else last.landmarks_px,
+            "last_presence": np.array(-1.0 if last is None else last.presence),
+            "searched_s": np.array(self._searched_s),
+            "searches": np.array(self._searches),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on from where `state` was taken."""
+        for name in KEPT:
+            getattr(self._track, name)[:] = arrays[name]
+        presence = float(arrays["last_presence"])
+        self._last = (
+            None if presence < 0 else FoundFace(arrays["last"].astype(np.float64), presence, np.zeros(LANDMARKS))
+        )
+        self._searched_s = float(arrays["searched_s"])
+        self._searches = int(arrays["searches"])
 
     def _keep(self, row: int, face: FoundFace) -> None:
-        points = face.landmarks_px
-        raw = self._networks.weights.run(mixer_points(points[None]))["weights"][0]
-        self._track.weights[row] = np.where(MIXER_ORDER >= 0, raw[MIXER_ORDER], 0.0)
-        self._track.presence[row] = face.presence
-        across = points[_LEFT_EYE] - points[_RIGHT_EYE]
-        span = max(float(np.linalg.norm(across)), 1e-6)
-        self._track.eyes_px[row] = span
-        middle = (points[_LEFT_EYE] + points[_RIGHT_EYE]) / 2.0
-        self._track.yaw[row] = float(np.clip((points[1] - middle) @ across / span**2 * 2.0, -1.0, 1.0))
+        keep_face(self._track, row, measured_face(face, self._networks.weights))
 
     def _fitting(self, image: Image, roi: Roi, nose: Array, scale: float) -> FoundFace | None:
         """The face in a region, unless there is none, or not at this person's nose."""
@@ -148,14 +241,28 @@ class FaceFollower:
         return self._fitting(image, nearest, nose, scale)
 
 
+def measured_face(face: FoundFace, network: Network) -> MeasuredFace:
+    """Raw weights, size and direction of a face."""
+    points = face.landmarks_px
+    raw = network.run(mixer_points(points[None]))["weights"][0]
+    across = points[_LEFT_EYE] - points[_RIGHT_EYE]
+    span = max(float(np.linalg.norm(across)), 1e-6)
+    middle = (points[_LEFT_EYE] + points[_RIGHT_EYE]) / 2.0
+    yaw = float(np.clip((points[1] - middle) @ across / span**2 * 2.0, -1.0, 1.0))
+    weights = np.where(MIXER_ORDER >= 0, raw[MIXER_ORDER], 0.0)
+    turn = head_turn(np.concatenate([points, face.depth_px[:, None]], axis=1))
+    return MeasuredFace(weights, face.presence, span, yaw, turn, middle)
+
+
 def landmarks_on_crop(image: Image, roi: Roi, network: Network) -> FoundFace:
     """Landmarks of the face in a region."""
     side = network.input_size
     outputs = network.run(cut(image, roi, side)[None])
-    crop = outputs["landmarks"].reshape(LANDMARKS, 3)[:, :2].astype(np.float64)
+    points = outputs["landmarks"].reshape(LANDMARKS, 3).astype(np.float64)
     matrix = roi.frame_from_crop(side)
     logit = float(outputs["presence"].reshape(-1)[0])
-    return FoundFace(crop @ matrix[:, :2].T + matrix[:, 2], 0.5 + 0.5 * math.tanh(0.5 * logit))
+    flat = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    return FoundFace(flat, 0.5 + 0.5 * math.tanh(0.5 * logit), points[:, 2] * roi.size_px / side)
 
 
 def roi_from_body(keypoints_px: Array, scale: float) -> Roi:

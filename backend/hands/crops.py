@@ -10,10 +10,11 @@ import math
 
 import numpy as np
 
+from backend.keypoint_layouts import HAND
 from backend.people.region import Roi
 from backend.types import Array
 
-LANDMARKS = 21
+LANDMARKS = HAND.count
 WRIST, MIDDLE_KNUCKLE = 0, 9
 KNUCKLES = (5, 9, 13, 17)
 _PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
@@ -23,8 +24,9 @@ _SHOULDERS, _HIPS = (11, 12), (23, 24)
 # lengths of an adult in m, from joint to joint
 _UPPER_ARM_M, _FOREARM_M, _TRUNK_M, _SHOULDERS_M = 0.265, 0.238, 0.48, 0.35
 _SEARCH_M, _TO_MIDDLE_M = 0.32, 0.09
-# MediaPipe's own region around landmarks: twice their box, moved a tenth towards the fingers
-_SCALE, _SHIFT = 2.0, 0.1
+# MediaPipe's own region around landmarks is twice their box, moved a tenth towards the fingers; a little closer is
+# better on renders
+_SCALE, _SHIFT = 1.8, 0.1
 
 
 def pixels_per_metre(keypoints_px: Array) -> float:

@@ -5,7 +5,7 @@ May import numpy, `backend.networks`, `backend.people`, `backend.types` and its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,7 @@ _FARTHEST_WRIST_M = 0.13  # between the body's wrist and the hand's
 _HAND_M = (0.035, 0.30)  # extent of a hand's landmarks
 _SEARCH_INTERVAL_S = 0.5
 _PALM_SEARCH_M = 0.7
+_CROPS = 3  # that lead from the body's keypoints to a hand
 _OTHER_HAND = 0.08  # probability of the wanted hand below which the crop shows the other one
 
 
@@ -119,6 +120,34 @@ class HandFollower:
         """What was seen so far."""
         return HandTrack(self._landmarks, self._presence, self._scale, self._searches)
 
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Everything that later frames depend on, to go on from with `restore`."""
+        blank = (Found(np.full((LANDMARKS, 2), np.nan), 0.0, 0.0), np.full(2, np.nan))
+        last = [one or blank for one in self._last]
+        return {
+            "landmarks": self._landmarks.copy(),
+            "presence": self._presence.copy(),
+            "scale": self._scale.copy(),
+            "last": np.stack([hand.landmarks_px for hand, _ in last]),
+            "last_known": np.array([one is not None for one in self._last]),
+            "last_sure": np.array([[hand.presence, hand.own_hand] for hand, _ in last]),
+            "last_wrist": np.stack([wrist for _, wrist in last]),
+            "searched_s": np.array(self._searched_s),
+            "searches": np.array(self._searches),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on from where `state` was taken."""
+        for own, name in ((self._landmarks, "landmarks"), (self._presence, "presence"), (self._scale, "scale")):
+            own[:] = arrays[name].astype(np.float64)
+        sure, last = arrays["last_sure"].astype(np.float64), arrays["last"].astype(np.float64)
+        wrists = arrays["last_wrist"].astype(np.float64)
+        for side in (0, 1):
+            hand = Found(last[side], float(sure[side, 0]), float(sure[side, 1]))
+            self._last[side] = (hand, wrists[side]) if arrays["last_known"][side] else None
+        self._searched_s = arrays["searched_s"].astype(np.float64).tolist()
+        self._searches = int(arrays["searches"])
+
     def _wanted(self, keypoints_px: Array, visibility: Array, side: int, scale: float) -> bool:
         needed = [WRISTS[side], INDEXES[side], LITTLES[side]]
         return bool(
@@ -129,7 +158,7 @@ class HandFollower:
         )
 
     def _by_regions(self, image: Image, keypoints_px: Array, sides: Sequence[int], scale: float) -> list[Found | None]:
-        """From the last frame's landmarks, moved as the wrist moved; else from the body, with a second, closer crop."""
+        """From the last frame's landmarks, moved as the wrist moved; else from the body, with two closer crops more."""
         found: list[Found | None] = [None, None]
         tracked = [side for side in sides if self._last[side] is not None]
         for side, hand in zip(
@@ -138,7 +167,7 @@ class HandFollower:
             if _fits(hand, side, keypoints_px, scale):
                 found[side] = hand
         fresh = [side for side in sides if found[side] is None]
-        for _ in range(2):
+        for _ in range(_CROPS):
             rois = [
                 roi_from_body(keypoints_px, side, scale)
                 if hand is None
@@ -172,15 +201,7 @@ class HandFollower:
         return hand if _fits(hand, side, keypoints_px, scale) else None
 
     def _run(self, image: Image, rois: Sequence[Roi]) -> list[Found]:
-        if not rois:
-            return []
-        network = self._networks.landmarks
-        side = network.input_size
-        outputs = network.run(np.stack([cut(image, roi, side) for roi in rois]))
-        return [
-            _decoded({name: value[index] for name, value in outputs.items()}, roi, side)
-            for index, roi in enumerate(rois)
-        ]
+        return hands_in(image, rois, self._networks.landmarks)
 
     def _own(self, hand: Found | None, side: int, keypoints_px: Array, others_px: Array, scale: float) -> Found | None:
         """The hand, unless it is somebody else's or this person's other one."""
@@ -190,6 +211,19 @@ class HandFollower:
         mine = float(np.linalg.norm(wrist - keypoints_px[WRISTS[side]]))
         strangers = [float(np.linalg.norm(wrist - other)) for other in others_px if np.isfinite(other).all()]
         return None if strangers and min(strangers) < mine and min(strangers) < _FARTHEST_WRIST_M * scale else hand
+
+
+def hands_in(image: Image, rois: Sequence[Roi], network: Network) -> list[Found]:
+    """What the landmark network sees in regions of an image; a hand's `own_hand` says how much it is the hand that the
+    region is made for.
+    """
+    if not rois:
+        return []
+    side = network.input_size
+    outputs = network.run(np.stack([cut(image, roi, side) for roi in rois]))
+    return [
+        _decoded({name: value[index] for name, value in outputs.items()}, roi, side) for index, roi in enumerate(rois)
+    ]
 
 
 def _decoded(outputs: dict[str, NDArray[np.float32]], roi: Roi, side: int) -> Found:

@@ -11,32 +11,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.camera.lens import normalised_points
-from backend.hands.crops import MIDDLE_KNUCKLE, WRIST
+from backend.hands.evidence import HandEvidence, forearms, seen_hands
 from backend.hands.follow import HandTrack
-from backend.hands.lift import LiftedHands, lift_hands
-from backend.hands.model import ANGLES, RELAXED, SEEN_PALM, hand_rotations
-from backend.hands.over_time import LEAST_CONFIDENCE, SIGMA_S, averaged, fade
+from backend.hands.model import RELAXED, hand_rotations
+from backend.hands.over_time import LEAST_CONFIDENCE, averaged, averaged_turns, fade
 from backend.networks import Network
 from backend.types import Array, Intrinsics, PoseTrack
 from blender_addon.motion.body import canonical_body, forward_kinematics
-from blender_addon.motion.gaps import fill_positions, fill_rotations, fillable_gaps
+from blender_addon.motion.gaps import Gap, fill_positions, fill_rotations, fillable_gaps
 from blender_addon.motion.hands import HAND_SIDES, HandMotion
 from blender_addon.motion.rotations import (
-    matrix_to_quaternion,
     quaternion_conjugate,
-    quaternion_from_to,
-    quaternion_mean,
     quaternion_multiply,
     quaternion_slerp,
-    quaternion_to_matrix,
     quaternion_to_rotvec,
     swing_twist,
 )
 
 _BRIDGE_S = 0.3
-_WORST_RESIDUAL = 0.14  # palms, root mean square
-_WHOLE_PX, _NO_PX = 36.0, 8.0  # palm lengths at which a hand is worth its full trust, and none
 _MOST_BEND_RAD = np.radians(95.0)
 _FOREARM_AXIS = np.array([1.0, 0.0, 0.0])
 
@@ -62,47 +54,45 @@ def solve_hands(
     intrinsics: Intrinsics,
     network: Network,
 ) -> SolvedHands:
-    """Both hands of a person over the T frames of `poses`; `network` is the lifting network `hand_pose`.
+    """Both hands of a person over the T frames of `poses`, seen by one camera; `network` is the lifting network
+    `hand_pose`.
+    """
+    there = np.isfinite(poses.rotations_wxyz).all(axis=(1, 2))
+    return hands_over_time(seen_hands(track, forearms(poses), intrinsics, network), times_s, cuts_s, there)
+
+
+def hands_over_time(
+    found: HandEvidence, times_s: Array, cuts_s: tuple[float, ...], there: NDArray[np.bool_]
+) -> SolvedHands:
+    """Hands of T frames from what was found in each; `there` (T,) says in which of them the person is solved.
 
     Where a hand is not seen it relaxes; between the two it fades.
     """
-    frames = len(times_s)
-    angles = np.full((frames, 2, ANGLES), np.nan)
-    wrists = np.full((frames, 2, 4), np.nan)
-    confidence, pixels = np.zeros((frames, 2)), np.full((frames, 2), np.nan)
-    there = np.isfinite(poses.rotations_wxyz).all(axis=(1, 2))
-    arms = _forearms(poses)
+    angles = np.where(there[:, None, None], found.angles, np.nan)
+    wrists = np.where(there[:, None, None], found.wrist_wxyz, np.nan)
+    confidence, turned = (np.where(there[:, None], one, 0.0) for one in (found.confidence, found.wrist_confidence))
     shots = np.searchsorted(np.asarray(cuts_s, dtype=np.float64), times_s, side="right")
     for side in (0, 1):
-        rows = np.flatnonzero((track.presence[:, side] > 0) & there)
-        if not len(rows):
+        if not np.isfinite(angles[:, side]).any():
             continue
-        fit, rays = _fitted(track, rows, side, arms, intrinsics, network)
-        wrists[rows, side] = matrix_to_quaternion(rays @ fit.turns)
-        angles[rows, side] = fit.angles
-        landmarks = track.landmarks_px[rows, side]
-        spread = np.sqrt(((landmarks - landmarks.mean(axis=1, keepdims=True)) ** 2).sum((1, 2)) / landmarks.shape[1])
-        palm = np.linalg.norm(landmarks[:, MIDDLE_KNUCKLE] - landmarks[:, WRIST], axis=1) / SEEN_PALM
-        pixels[rows, side] = np.maximum(palm, 1.2 * spread)
-        confidence[rows, side] = (
-            track.presence[rows, side]
-            * np.clip(1.0 - (fit.residual / _WORST_RESIDUAL) ** 2, 0.0, 1.0)
-            * np.clip((pixels[rows, side] - _NO_PX) / (_WHOLE_PX - _NO_PX), 0.05, 1.0)
-        )
-        _bridge(times_s, shots, angles[:, side], wrists[:, side], confidence[:, side])
-        confidence[:, side] = _steady(times_s, shots, confidence[:, side])
+        _bridge(times_s, shots, angles[:, side], confidence[:, side])
+        _bridge_turns(times_s, shots, wrists[:, side], turned[:, side])
+        for sure in (confidence, turned):
+            sure[:, side] = _steady(times_s, shots, sure[:, side])
         angles[:, side] = _blurred(times_s, shots, angles[:, side], confidence[:, side])
-        wrists[:, side] = _blurred_turns(times_s, shots, wrists[:, side], confidence[:, side])
-    weight = np.stack([fade(times_s, shots, confidence[:, side]) for side in (0, 1)], axis=1)
+        wrists[:, side] = averaged_turns(times_s, shots, wrists[:, side], turned[:, side])
+    weight, weight_of_turn = (
+        np.stack([fade(times_s, shots, sure[:, side]) for side in (0, 1)], axis=1) for sure in (confidence, turned)
+    )
     shown = _held(times_s, shots, angles, weight)
     turns = np.stack([hand_rotations(shown[:, side], side) for side in (0, 1)], axis=1)
     turns = np.where(there[:, None, None, None], turns, np.nan)
     return SolvedHands(
         HandMotion(turns.astype(np.float32), np.where(there[:, None], confidence, 0.0).astype(np.float32)),
         wrists,
-        np.where(np.isfinite(wrists).all(axis=-1), weight, 0.0),
+        np.where(np.isfinite(wrists).all(axis=-1), weight_of_turn, 0.0),
         shown,
-        pixels,
+        found.pixels,
     )
 
 
@@ -129,46 +119,39 @@ def with_wrists(poses: PoseTrack, hands: SolvedHands) -> PoseTrack:
     return replace(poses, rotations_wxyz=rotations)
 
 
-def _forearms(poses: PoseTrack) -> Array:
-    """Directions (T, 2, 3) from elbow to wrist in the camera."""
-    body = canonical_body()
-    joints, _ = forward_kinematics(body, poses.rotations_wxyz, np.zeros((len(poses.rotations_wxyz), 3)))
-    arms = np.stack(
-        [joints[:, body.joint_index(f"{s}_wrist")] - joints[:, body.joint_index(f"{s}_elbow")] for s in HAND_SIDES], 1
-    )
-    return np.asarray(arms / np.linalg.norm(arms, axis=-1, keepdims=True))
-
-
-def _fitted(
-    track: HandTrack, rows: NDArray[np.intp], side: int, arms: Array, intrinsics: Intrinsics, network: Network
-) -> tuple[LiftedHands, Array]:
-    """The hands of one side in a camera that faces each of them, and that camera's rotations (N, 3, 3)."""
-    points = normalised_points(intrinsics, track.landmarks_px[rows, side]).astype(np.float64)
-    middle = np.concatenate([points.mean(axis=1), np.ones((len(rows), 1))], axis=1)
-    rays = quaternion_to_matrix(quaternion_from_to(np.broadcast_to([0.0, 0.0, 1.0], middle.shape), middle))
-    seen = np.concatenate([points, np.ones((*points.shape[:2], 1))], axis=2) @ rays
-    flat = seen[..., :2] / seen[..., 2:]
-    forearm = np.einsum("nji,nj->ni", rays, arms[rows, side])
-    return lift_hands(flat, forearm, side, network), rays
-
-
-def _bridge(times_s: Array, shots: NDArray[np.intp], angles: Array, wrists: Array, confidence: Array) -> None:
+def _bridge(times_s: Array, shots: NDArray[np.intp], angles: Array, confidence: Array) -> None:
     """Fill short gaps between found frames of a shot, in place: a hand that is missed for a moment does not relax."""
     missing = confidence < LEAST_CONFIDENCE
-    gaps = [gap for gap in fillable_gaps(times_s, missing, _BRIDGE_S) if shots[gap.first - 1] == shots[gap.last + 1]]
-    if not gaps:
-        return
-    filled = np.where(missing[:, None], np.nan, angles)
-    angles[:] = np.where(missing[:, None], fill_positions(times_s, np.nan_to_num(filled), gaps), angles)
+    gaps = _gaps(times_s, shots, missing)
+    if gaps:
+        filled = np.where(missing[:, None], np.nan, angles)
+        angles[:] = np.where(missing[:, None], fill_positions(times_s, np.nan_to_num(filled), gaps), angles)
+        angles[missing & ~_raised(confidence, gaps)] = np.nan
+
+
+def _bridge_turns(times_s: Array, shots: NDArray[np.intp], wrists: Array, confidence: Array) -> None:
+    """As `_bridge`, for rotations (T, 4)."""
+    gaps = _gaps(times_s, shots, confidence < LEAST_CONFIDENCE)
     turns = np.where(np.isfinite(wrists).all(axis=1, keepdims=True), wrists, [1.0, 0.0, 0.0, 0.0])
-    filled_turns = fill_rotations(times_s, turns[:, None], gaps)[:, 0]
-    inside = np.zeros(len(times_s), bool)
+    if gaps:
+        inside = _raised(confidence, gaps)
+        wrists[inside] = fill_rotations(times_s, turns[:, None], gaps)[inside, 0]
+
+
+def _gaps(times_s: Array, shots: NDArray[np.intp], missing: NDArray[np.bool_]) -> list[Gap]:
+    """Gaps that are short enough to be bridged, within a shot."""
+    gaps = fillable_gaps(times_s, missing, _BRIDGE_S)
+    return [gap for gap in gaps if shots[gap.first - 1] == shots[gap.last + 1]]
+
+
+def _raised(confidence: Array, gaps: list[Gap]) -> NDArray[np.bool_]:
+    """The frames of the gaps (T,), which get a confidence a little below that of their sides, in place."""
+    inside = np.zeros(len(confidence), bool)
     for gap in gaps:
         rows = slice(gap.first, gap.last + 1)
         inside[rows] = True
-        wrists[rows] = filled_turns[rows]
         confidence[rows] = np.maximum(confidence[rows], 0.8 * min(confidence[gap.first - 1], confidence[gap.last + 1]))
-    angles[missing & ~inside] = np.nan
+    return inside
 
 
 def _steady(times_s: Array, shots: NDArray[np.intp], confidence: Array) -> Array:
@@ -183,19 +166,6 @@ def _blurred(times_s: Array, shots: NDArray[np.intp], values: Array, confidence:
     known = np.isfinite(values).all(axis=1)
     mean = averaged(times_s, shots, np.nan_to_num(values), np.where(known, confidence + 1e-3, 0.0))
     out[known] = mean[known]
-    return out
-
-
-def _blurred_turns(times_s: Array, shots: NDArray[np.intp], wxyz: Array, confidence: Array) -> Array:
-    """Rotations (T, 4) averaged over neighbouring frames by confidence."""
-    out = wxyz.copy()
-    known = np.isfinite(wxyz).all(axis=1)
-    for row in np.flatnonzero(known):
-        low, high = np.searchsorted(times_s, [times_s[row] - 3 * SIGMA_S, times_s[row] + 3 * SIGMA_S])
-        near = np.arange(low, high)
-        near = near[known[near] & (shots[near] == shots[row])]
-        weights = np.exp(-0.5 * ((times_s[near] - times_s[row]) / SIGMA_S) ** 2) * (confidence[near] + 1e-3)
-        out[row] = quaternion_mean(wxyz[near], weights)
     return out
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.types import Array
+from blender_addon.motion.rotations import quaternion_mean
 from blender_addon.motion.temporal import smooth_step
 
 SIGMA_S = 0.045  # of the average over time: less than an animator sees, more than the networks' jitter
@@ -25,6 +26,19 @@ def averaged(times_s: Array, shots: NDArray[np.intp], values: Array, weights: Ar
         near = near[shots[near] == shots[row]]
         share = np.exp(-0.5 * ((times_s[near] - times_s[row]) / SIGMA_S) ** 2) * weights[near]
         out[row] = share @ values[near] / max(float(share.sum()), 1e-12)
+    return out
+
+
+def averaged_turns(times_s: Array, shots: NDArray[np.intp], wxyz: Array, confidence: Array) -> Array:
+    """Rotations (T, 4) averaged over neighbouring frames of a shot by confidence (T,); NaN stays."""
+    out = wxyz.copy()
+    known = np.isfinite(wxyz).all(axis=1)
+    for row in np.flatnonzero(known):
+        low, high = np.searchsorted(times_s, [times_s[row] - 3 * SIGMA_S, times_s[row] + 3 * SIGMA_S])
+        near = np.arange(low, high)
+        near = near[known[near] & (shots[near] == shots[row])]
+        weights = np.exp(-0.5 * ((times_s[near] - times_s[row]) / SIGMA_S) ** 2) * (confidence[near] + 1e-3)
+        out[row] = quaternion_mean(wxyz[near], weights)
     return out
 
 

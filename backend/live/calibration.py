@@ -12,12 +12,13 @@ from typing import Final
 
 import numpy as np
 
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.live.causal_poses import CausalPose
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world import WorldOptions, place_in_world
 from blender_addon.motion.body import BodyShape
 
-_BODY: Final = np.arange(11, 33)
+_BODY: Final = np.arange(11, BLAZEPOSE.count)
 _ANKLES: Final = [27, 28]
 _STILL_SHARE: Final = 0.03  # of the body's size: how far keypoints wander while a person stands still
 _SEEN: Final = 0.5

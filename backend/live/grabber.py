@@ -2,6 +2,8 @@
 
 A source that ends or stalls is opened again, each time after a longer pause. May import PyAV, `backend.live`,
 `backend.video` and `backend.types`.
+
+Times of frames count from the start of the capture, by the source's stamps or by when images arrive.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final
 
 import av
@@ -19,11 +22,32 @@ from av.video.frame import VideoFrame
 from backend.live.addresses import LiveSource, SourceKind
 from backend.live.cameras import ImageSettings, opening_of
 from backend.live.faults import SourceFault, fault_of
-from backend.live.frame_clock import FrameClock
 from backend.live.recorder import Recorder
 from backend.types import Frame
 from backend.video.orientation import orientation_of
 from backend.video.pixels import Uprighter, grid_of
+
+_MOST_OFF_S: Final = 1.0
+# these formats carry no times: FFmpeg counts frames and makes some up
+UNTIMED_FORMATS: Final = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "jpeg_pipe", "image2pipe"})
+
+
+class FrameClock:
+    """One connection's stamps on the capture's time line; stamps that leap are joined to the arrival again."""
+
+    def __init__(self, format_name: str) -> None:
+        self._timed = not UNTIMED_FORMATS & set(format_name.split(","))
+        self._shift_s: float | None = None
+
+    def shift_s(self, pts: int | None, time_base: Fraction | None, arrival_s: float) -> float | None:
+        """What is added to stamps in seconds to get the capture's time; None where the arrival counts."""
+        if not self._timed or pts is None or time_base is None:
+            return None
+        own_s = float(pts * time_base)
+        if self._shift_s is None or abs(own_s + self._shift_s - arrival_s) > _MOST_OFF_S:
+            self._shift_s = arrival_s - own_s
+        return self._shift_s
+
 
 log = logging.getLogger(__name__)
 _FIRST_PAUSE_S: Final = 0.25

@@ -14,8 +14,10 @@ import numpy as np
 
 from backend.errors import NoPersonError
 from backend.files import write_whole
+from backend.keypoint_layouts import BLAZEPOSE, HUMAN36M
 from backend.live.smoothing import SmoothPose
 from backend.types import Array
+from backend.world import seen_joints
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.clip import ClipHeader, MotionClip, write_clip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
@@ -27,9 +29,9 @@ ROW: Final = np.dtype(
         ("time_s", "<f8"),
         ("rotations", "<f4", (_JOINTS, 4)),
         ("root", "<f4", (3,)),
-        ("joints", "<f4", (17, 3)),
-        ("keypoints", "<f4", (33, 2)),
-        ("seen", "<f4", (33,)),
+        ("joints", "<f4", (HUMAN36M.count, 3)),
+        ("keypoints", "<f4", (BLAZEPOSE.count, 2)),
+        ("seen", "<f4", (BLAZEPOSE.count,)),
         ("figures", "<f4", (4,)),  # confidence, score, margin, lift
     ]
 )
@@ -162,4 +164,11 @@ def _clip(rows: Any, facts: SharedFacts, source: str) -> MotionClip:
         joint_names=body.subsets["h36m17"],
         keypoint_names=body.subsets["blazepose33"],
         header=header,
+        joint_confidence=_joints_seen(rows, times_s, facts),
     )
+
+
+def _joints_seen(rows: Any, times_s: Array, facts: SharedFacts) -> Array:
+    """How far each joint is seen (T, J)."""
+    seen = seen_joints(times_s, rows["keypoints"], rows["seen"], (facts.width_px, facts.height_px))
+    return np.asarray(seen * (rows["figures"][:, :1] > 0), np.float32)

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from backend.camera import CameraOptions, choose_intrinsics
+from backend.keypoint_layouts import HUMAN36M
 from backend.live.causal_poses import CausalPoses, CausalSettings
 from backend.live.follower import Follower
 from backend.live.smoothing import PoseSmoother, SmoothSettings
@@ -70,6 +71,6 @@ def replay(
             rows.append((pose.time_s, smooth.joints_m, smooth.rotations_wxyz))
     return Replay(
         np.array([row[0] for row in rows]),
-        np.array([row[1] for row in rows]).reshape(-1, 17, 3),
+        np.array([row[1] for row in rows]).reshape(-1, HUMAN36M.count, 3),
         np.array([row[2] for row in rows]),
     )

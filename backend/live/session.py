@@ -18,6 +18,7 @@ import numpy as np
 
 from backend.camera import choose_intrinsics
 from backend.embedding.augmented_views import ALL_VIEWS, TWO_VIEWS
+from backend.keypoint_layouts import HUMAN36M
 from backend.live.calibration import Calibration, Calibrator
 from backend.live.causal_poses import CausalPose, CausalPoses, CausalSettings
 from backend.live.control import LiveControl
@@ -294,7 +295,7 @@ class _Session:
             time.time(),
             nothing,
             np.full(3, np.nan),
-            np.full((17, 3), np.nan),
+            np.full((HUMAN36M.count, 3), np.nan),
             0.0,
             words,
         )

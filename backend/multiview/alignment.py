@@ -217,13 +217,13 @@ def _many_pairs(
     pairs = []
     for place in np.argsort(-(fit * shared), axis=None):
         a, b = (int(index) for index in np.unravel_index(place, fit.shape))
-        both = here[a].seen & there[b].seen
-        if fit[a, b] <= 0 or (taken_here[a] & both).mean() > 0.02 or (taken_there[b] & both).mean() > 0.02:
+        rows = here[a].seen & there[b].seen
+        if fit[a, b] <= 0 or (taken_here[a] & rows).mean() > 0.02 or (taken_there[b] & rows).mean() > 0.02:
             continue
-        taken_here[a] |= both
-        taken_there[b] |= both
-        rivals = [fit[a, k] for k in range(len(there)) if k != b and (there[k].seen & both).sum() >= 3]
-        rivals += [fit[k, b] for k in range(len(here)) if k != a and (here[k].seen & both).sum() >= 3]
+        taken_here[a] |= rows
+        taken_there[b] |= rows
+        rivals = [fit[a, k] for k in range(len(there)) if k != b and (there[k].seen & rows).sum() >= 3]
+        rivals += [fit[k, b] for k in range(len(here)) if k != a and (here[k].seen & rows).sum() >= 3]
         sure = (fit[a, b] - max(rivals, default=0.0)) * shared[a, b]
         pairs.append((a, b, float(fit[a, b] * shared[a, b]), float(max(sure, 0.0))))
     return pairs

@@ -48,6 +48,7 @@ def take_header(base: WatchedVideo, models: SolveModels, take: Take, number: int
             "device": models.device,
             "landmarks": request.quality.landmark_network.value,
             "videos": str(len(take.used)),
+            **{name: "on" for name in ("hands", "face") if getattr(request, name)},
         },
         warnings=_warnings(base, take, solved),
     )

@@ -17,6 +17,7 @@ from backend.embedding.pose_model import PoseModel
 from backend.multiview.bundle_problem import LANDMARKS
 from backend.multiview.joint_poses import JointOptions, PersonView
 from backend.multiview.samples import sighting
+from backend.multiview.take_details import PersonDetails
 from backend.multiview.take_person import SolvedPerson, solve_in_views, views_of_person
 from backend.multiview.types import CameraView, PersonInViews, Take
 from backend.solving.video_pass import TrackedVideo
@@ -109,6 +110,7 @@ def solve_guarded(
     person: PersonInViews,
     seen: tuple[dict[int, TrackedVideo], Sequence[CameraView]],
     options: tuple[JointOptions, WorldOptions],
+    details: PersonDetails | None = None,
 ) -> tuple[SolvedPerson, tuple[ClipWarning, ...]]:
     """One person from all views that agree: a view that contradicts the common solution is left out, and of two views
     that contradict each other the surer one is taken alone.
@@ -117,7 +119,7 @@ def solve_guarded(
     reference = (take.used[0], tracked[take.used[0]])
     views = views_of_person(take, person, tracked)
     while True:
-        solved = solve_in_views(model, views, reference, options)
+        solved = solve_in_views(model, views, reference, options, details)
         if len(views) == 1:
             return solved, tuple(told)
         fits = []

@@ -27,6 +27,7 @@ from backend.embedding.smooth_evidence import smoothed, smoothed_paths
 from backend.embedding.towers_onnx import six_to_matrix
 from backend.embedding.windows import solvable_frames
 from backend.errors import NoPersonError
+from backend.keypoint_layouts import HUMAN36M
 from backend.multiview.joint_fit import FitView, JointFitSettings, fit_views
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.body import BodyShape, canonical_body, seen_points_m
@@ -139,7 +140,7 @@ def _retrieved(
 
 def _start(embedded: Sequence[_Embedded]) -> Array:
     """The mean (T, 17, 3) of the views' Avg(A) in the take frame, views alike."""
-    total, count = np.zeros((len(embedded[0].seen), 17, 3)), np.zeros(len(embedded[0].seen))
+    total, count = np.zeros((len(embedded[0].seen), HUMAN36M.count, 3)), np.zeros(len(embedded[0].seen))
     for one in embedded:
         total += np.matmul(one.whole(one.found.joints_m), one.turn()) * one.seen[:, None, None]
         count += one.seen
@@ -149,11 +150,11 @@ def _start(embedded: Sequence[_Embedded]) -> Array:
 def _donors(model: PoseModel, one: _Embedded, keys: NDArray[np.intp], settings: PartSettings, views: int) -> Array:
     """A view's share of the donors (n, k, 17, 3) in the take frame; NaN where it does not show the person."""
     some = PartSettings(candidates=max(8, settings.candidates // views)).donors(one.hits.indices.shape[1])
-    out = np.full((len(keys), len(some), 17, 3), np.nan)
+    out = np.full((len(keys), len(some), HUMAN36M.count, 3), np.nan)
     inside = one.seen[keys]
     rows = np.searchsorted(np.flatnonzero(one.seen), keys[inside])
     chosen = one.hits.indices[rows][:, some]
-    poses = model.bank.candidates.joints_m(chosen.reshape(-1)).reshape(*chosen.shape, 17, 3)
+    poses = model.bank.candidates.joints_m(chosen.reshape(-1)).reshape(*chosen.shape, HUMAN36M.count, 3)
     out[inside] = np.matmul(poses, one.turn()[keys[inside], None])
     return out
 

@@ -15,11 +15,14 @@ import numpy as np
 
 from backend.errors import BadInputError
 from backend.multiview.clip_header import clip_cameras, take_header
+from backend.multiview.close_ups import WatchedCloseUp, watch_close_ups
 from backend.multiview.find_take import FoundTake, find_take
 from backend.multiview.guard import solve_guarded
 from backend.multiview.identities import with_people_told_apart
 from backend.multiview.joint_poses import JointOptions
+from backend.multiview.take_details import CloseUpsOfOne, PersonDetails, asked_for, watch_take
 from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
+from backend.multiview.take_news import about_video, tell_poses
 from backend.multiview.take_person import clip_of
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.multiview.types import (
@@ -39,6 +42,7 @@ from backend.pipeline import (
     watch_video,
 )
 from backend.solving.outputs import check_output, write_clips
+from backend.solving.request import ChunkCallback
 from backend.types import Array, CancelToken, PersonTrack, Progress, ProgressCallback, SceneEdges
 from backend.world import Gravity, RootSettings, WorldOptions, WorldTrack
 from backend.world.gravity import world_axes
@@ -51,6 +55,8 @@ log = logging.getLogger(__name__)
 
 # several views see the depth of the pelvis: it may accelerate as it does across the image
 _ROOT = RootSettings(depth_m_s2=10.0, keypoint_sigma_m=0.03)
+_STOPPED_ALONE = "stopped early: these poses are from the first video alone"
+_STOPPED_TAKE = "stopped early: not everybody was solved"
 
 
 def solve_take(
@@ -58,11 +64,15 @@ def solve_take(
     progress: ProgressCallback | None = None,
     cancel: CancelToken | None = None,
     models: SolveModels | None = None,
+    on_chunk: ChunkCallback | None = None,
 ) -> TakeResult:
     """Solve several videos of one performance into clip files.
 
-    The clip has the frames of the first video that takes part. Raises VideoError, NoPersonError, BadInputError,
-    WeightsError, DeviceError, OutputError; Cancelled when nothing was done by then.
+    The clip has the frames of the first video that takes part. `on_chunk` gets previews of the first video while it is
+    tracked, and the common poses at the end. After a cancel the frames that were seen are solved from the first video,
+    or, where the cameras are known by then, from all; the checkpoints stay for a request with `resume`. Raises
+    VideoError, NoPersonError, BadInputError, WeightsError, DeviceError, OutputError; Cancelled when nothing was done
+    by then.
     """
     clock = StageClock()
     progress, cancel = progress or _ignore, cancel or CancelToken()
@@ -72,13 +82,23 @@ def solve_take(
     with clock.stage("load"):
         models = fitting_models(models, request.videos[0])
     watched = []
-    for one in opened:
-        watched.append(solvable(watch_video(one, models, clock, (progress, cancel))))
-        if watched[-1].tracked.stopped:
+    for place, one in enumerate(opened):
+        control = about_video(progress, place), cancel
+        watched.append(solvable(watch_video(one, models, clock, control, None if place else on_chunk)))
+        if cancel.cancelled:
             break
-    if cancel.cancelled:
-        return _finish(request, _alone(request, watched[0], models, clock, progress), watched, models, clock)
-    return solve_watched_take(request, watched, models, clock, progress)
+    with clock.stage("details"):
+        first = replace(request.videos[0], output=request.output)
+        control = about_video(progress, len(watched)), cancel
+        close_ups = () if cancel.cancelled else watch_close_ups(request.close_ups, first, models, control)
+    watched = asked_for(watched, close_ups)
+    result = solve_watched_take(request, watched, models, clock, (progress, cancel), close_ups)
+    if not result.cancelled:
+        for close_up in close_ups:
+            close_up.checkpoint.discard()
+    if on_chunk is not None:
+        tell_poses(result, watched, on_chunk)
+    return result
 
 
 def solve_watched_take(
@@ -86,11 +106,25 @@ def solve_watched_take(
     watched: Sequence[WatchedVideo],
     models: SolveModels,
     clock: StageClock,
-    progress: ProgressCallback,
+    control: tuple[ProgressCallback, CancelToken],
+    close_ups: Sequence[WatchedCloseUp] = (),
 ) -> TakeResult:
-    """The clips of a take whose videos were all watched, with cameras as `open_take` gives them."""
+    """The clips of a take whose videos were all watched, with cameras as `open_take` gives them; `control` tells the
+    progress and can stop the work: what is known of the take by then is used, at least the first video.
+    """
+    progress, cancel = control
+    if len(watched) == 1 and len(request.videos) == 1:
+        return _finish(request, _alone(request, watched[0], models, clock, control, close_ups), watched, models, clock)
     with clock.stage("take"):
-        views = [camera_view(one, models, progress, place) for place, one in enumerate(watched)]
+        views = []
+        for place, one in enumerate(watched):
+            if not cancel.cancelled:
+                views.append(camera_view(one, models, about_video(progress, place), place))
+    if cancel.cancelled:
+        first = watched[0]
+        solved = replace(_alone(request, first, models, clock, control), stopped=True)
+        return _finish(request, solved, watched, models, clock)
+    with clock.stage("take"):
         known = known_beforehand(request, views)
         apart = with_people_told_apart(views, known)
         watched = [_with_tracks(one, view) for one, view in zip(watched, apart, strict=True)]
@@ -101,11 +135,10 @@ def solve_watched_take(
         if not found.take.used:
             texts = "; ".join(one.text for one in found.take.excluded)
             raise BadInputError(f"No video can be used: {texts}", "Record with cameras that stand still")
-        only = _alone(request, watched[found.take.used[0]], models, clock, progress)
+        only = _alone(request, watched[found.take.used[0]], models, clock, control, close_ups)
         return _finish(request, replace(only, found=found), watched, models, clock)
-    return _finish(
-        request, _together(request, found, watched, apart, models, (clock, progress)), watched, models, clock
-    )
+    seen = _Watched(watched, apart, close_ups)
+    return _finish(request, _together(request, found, seen, models, clock, control), watched, models, clock)
 
 
 def _with_tracks(watched: WatchedVideo, view: CameraView) -> WatchedVideo:
@@ -115,31 +148,50 @@ def _with_tracks(watched: WatchedVideo, view: CameraView) -> WatchedVideo:
 
 @dataclass(frozen=True, slots=True)
 class _Solved:
-    """Clips, what they were found from, and the last person's world."""
+    """Clips, what they were found from, the last person's world, whether something was left out after a stop, and which
+    close-ups were left out.
+    """
 
     clips: tuple[MotionClip, ...]
     found: FoundTake
     world: WorldTrack | None = None
+    stopped: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def _alone(
-    request: TakeRequest, watched: WatchedVideo, models: SolveModels, clock: StageClock, progress: ProgressCallback
+    request: TakeRequest,
+    watched: WatchedVideo,
+    models: SolveModels,
+    clock: StageClock,
+    control: tuple[ProgressCallback, CancelToken],
+    close_ups: Sequence[WatchedCloseUp] = (),
 ) -> _Solved:
-    """One video of the take by itself; it is asked for who the first one is asked for."""
+    """One video of the take by itself, with close-ups; it is asked for who the first one is asked for."""
     watched = replace(watched, request=replace(watched.request, person=request.videos[0].person))
-    clips = solve_watched(watched, models, watched.chosen(), clock, (progress, CancelToken()))
-    return _Solved(clips, FoundTake(Take((), (), (), ())))
+    beside = CloseUpsOfOne(close_ups, watched, of_first=watched.request.video == request.videos[0].video)
+    clips = solve_watched(watched, models, watched.chosen(), clock, control, beside.add)
+    return _Solved(clips, FoundTake(Take((), (), (), ())), notes=tuple(beside.notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """All videos of a take after one pass over each, and the same as views with each one's own quick poses."""
+
+    videos: Sequence[WatchedVideo]
+    views: Sequence[CameraView]
+    close_ups: Sequence[WatchedCloseUp]
 
 
 def _together(
     request: TakeRequest,
     found: FoundTake,
-    watched: Sequence[WatchedVideo],
-    apart: Sequence[CameraView],
+    seen: _Watched,
     models: SolveModels,
-    control: tuple[StageClock, ProgressCallback],
+    clock: StageClock,
+    control: tuple[ProgressCallback, CancelToken],
 ) -> _Solved:
-    take, (clock, progress) = found.take, control
+    (progress, cancel), take, watched = control, found.take, seen.videos
     reference = take.used[0]
     base = watched[reference]
     people = _people(request, take, base)
@@ -148,12 +200,19 @@ def _together(
     if base.request.height_m is None and found.size != 1.0:
         poses = replace(poses, height_m=float(np.clip(poses.height_m * found.size, 1.2, 2.2)))
     tracked = {view: watched[view].tracked for view in take.used}
+    with clock.stage("details"):
+        details = watch_take(take, people, watched, models, control, seen.close_ups)
     clips: list[MotionClip] = []
     world: WorldTrack | None = None
     for number, person in enumerate(people):
+        if clips and cancel.cancelled:
+            return _Solved(tuple(clips), found, world, stopped=True)
         progress(Progress("poses", number, len(people)))
         with clock.stage("poses"):
-            solved, told = solve_guarded(models.poses, take, person, (tracked, apart), (JointOptions(poses), options))
+            own = None if details is None else PersonDetails(take, person, watched, details)
+            solved, told = solve_guarded(
+                models.poses, take, person, (tracked, seen.views), (JointOptions(poses), options), own
+            )
         with clock.stage("smooth"):
             if options.world_from_camera is None:  # everybody stands in the first person's world
                 options = replace(
@@ -169,7 +228,7 @@ def _together(
             )
             clips.append(replace(clip, header=replace(clip.header, figures=clip_figures(clip))))
     progress(Progress("poses", len(people), len(people)))
-    return _Solved(tuple(clips), found, world)
+    return _Solved(tuple(clips), found, world, notes=() if details is None else details.close_ups.notes)
 
 
 def _people(request: TakeRequest, take: Take, base: WatchedVideo) -> list[PersonInViews]:
@@ -218,6 +277,9 @@ def _finish(
     take = solved.found.take
     told = tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, one.text) for one in take.excluded)
     told += tuple(ClipWarning(WarningCode.CALIBRATION_MISFIT, note) for note in solved.found.notes)
+    told += tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, note) for note in solved.notes)
+    if solved.stopped:
+        told += (ClipWarning(WarningCode.STOPPED_EARLY, _STOPPED_TAKE if take.used else _STOPPED_ALONE),)
     infos = tuple(one.reader.info for one in watched)
     clips = []
     for clip in solved.clips:
@@ -226,7 +288,7 @@ def _finish(
         clips.append(replace(clip, header=replace(clip.header, warnings=warnings, cameras=cameras)))
     with clock.stage("write"):
         files = write_clips(clips, request.output)
-    stopped = any(one.tracked.stopped for one in watched)
+    stopped = solved.stopped or any(one.tracked.stopped for one in watched)
     if not stopped:
         for one in watched:
             one.checkpoint.discard()

@@ -15,8 +15,10 @@ from backend.camera.path import turned_poses
 from backend.embedding.pose_model import PoseModel
 from backend.multiview.joint_poses import JointOptions, PersonView, solve_person
 from backend.multiview.resample import resampled_track
+from backend.multiview.take_details import PersonDetails
 from backend.multiview.types import PersonInViews, Take
-from backend.solving.clip_assembly import assemble_clip
+from backend.solving.clip_assembly import assemble_clip, with_details
+from backend.solving.details import SolvedDetails, detail_figures, detail_warnings
 from backend.solving.video_pass import TrackedVideo
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world import WorldOptions, WorldTrack, place_in_world
@@ -33,12 +35,13 @@ _NEAREST_M = 0.1
 @dataclass(frozen=True, slots=True)
 class SolvedPerson:
     """Poses in the reference camera and in the world, with the tracks that they are from: the reference view's own, and
-    the one that all views make together.
+    the one that all views make together; `details` are hands and face over the frames, where they were asked for.
     """
 
     own: PersonTrack
     poses: PoseTrack
     world: WorldTrack
+    details: SolvedDetails | None = None
 
 
 def views_of_person(
@@ -62,18 +65,23 @@ def solve_in_views(
     views: dict[int, PersonView],
     reference: tuple[int, TrackedVideo],
     options: tuple[JointOptions, WorldOptions],
+    details: PersonDetails | None = None,
 ) -> SolvedPerson:
-    """Solve one person at every frame of the take's first view, `reference`; of one view as that video alone."""
+    """Solve one person at every frame of the take's first view, `reference`, with hands and face where there are
+    `details`; of one view as that video alone.
+    """
     if len(views) == 1:
         poses = _of_one_view(model, next(iter(views.values())), options[0])
     else:
         poses = solve_person(model, list(views.values()), options[0])
+    more = None if details is None else details.solve(poses)
+    poses = poses if more is None else more.poses
     place, base = reference
     own = views[place].track if place in views else _hidden(next(iter(views.values())).track)
     together, wide = _together(list(views.values()), poses)
     own = replace(own, frame_index=base.frame_index)
     world = place_in_world(poses, replace(together, frame_index=base.frame_index), wide, options[1])
-    return SolvedPerson(own, poses, world)
+    return SolvedPerson(own, poses, world, more)
 
 
 def _of_one_view(model: PoseModel, view: PersonView, options: JointOptions) -> PoseTrack:
@@ -92,7 +100,16 @@ def _of_one_view(model: PoseModel, view: PersonView, options: JointOptions) -> P
 
 def clip_of(solved: SolvedPerson, base: TrackedVideo, intrinsics: Intrinsics, header: ClipHeader) -> MotionClip:
     """The clip over every frame of the reference video."""
-    return assemble_clip(base, solved.own, solved.poses, solved.world, intrinsics, header)
+    more = solved.details
+    if more is None:
+        return assemble_clip(base, solved.own, solved.poses, solved.world, intrinsics, header)
+    header = replace(
+        header,
+        figures={**header.figures, **detail_figures(more)},
+        warnings=(*header.warnings, *detail_warnings(more)),
+    )
+    clip = assemble_clip(base, solved.own, solved.poses, solved.world, intrinsics, header)
+    return with_details(clip, base.frame_index, solved.own, more.hands, more.face)
 
 
 def _hidden(track: PersonTrack) -> PersonTrack:

@@ -17,13 +17,23 @@ MOST_VIDEOS = 16
 
 
 @dataclass(frozen=True, slots=True)
+class CloseUp:
+    """A video that shows the face or the hands of a person beside the videos of the body; its clock against the first
+    video's, None: to be found.
+    """
+
+    video: Path
+    offset: Offset | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TakeRequest:
     """Several videos of one performance. `videos` are requests of one video each, the first of which says who is solved
     and how; `output` is the clip to write.
 
     offsets: what is known of the clocks, against the first video (None: to be found), empty or one for each video;
     calibration: a file of cameras with their places; setup: cameras (and, with `keep_offsets`, clocks) of an earlier
-    take.
+    take; close_ups: videos that show a face or hands alone. With close-ups one video of the body is enough.
     """
 
     videos: tuple[SolveRequest, ...]
@@ -32,16 +42,14 @@ class TakeRequest:
     calibration: Path | None = None
     setup: TakeSetup | None = None
     keep_offsets: bool = False
+    close_ups: tuple[CloseUp, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.videos)
-        if not 2 <= count <= MOST_VIDEOS:
+        if not 1 <= count <= MOST_VIDEOS or (count == 1 and not self.close_ups):
             raise BadInputError(f"A take has 2 to {MOST_VIDEOS} videos, not {count}", "Name each video of the take")
-        if any(video.hands or video.face for video in self.videos):
-            raise BadInputError(
-                "Hands and faces are not solved from several videos yet",
-                "Leave --hands and --face out, or solve the video that shows them best by itself",
-            )
+        if len(self.close_ups) > MOST_VIDEOS:
+            raise BadInputError(f"A take has {MOST_VIDEOS} close-ups at most", "Leave some out")
         if self.offsets and len(self.offsets) != count:
             raise BadInputError(f"There are {len(self.offsets)} offsets for {count} videos", "Give one for each video")
         if self.calibration is not None and self.setup is not None:
@@ -96,6 +104,20 @@ def parse_offsets(texts: Sequence[str], count: int) -> tuple[Offset | None, ...]
             "Give one for each video but the first, for example --offset 1.25,? for three videos",
         )
     return (Offset(), *(_offset(part) for part in parts))
+
+
+def parse_close_ups(videos: Sequence[Path], texts: Sequence[str]) -> tuple[CloseUp, ...]:
+    """Close-ups from the command line, with one number of seconds for each, `-` or `?` for one to find. Raises
+    BadInputError.
+    """
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    if parts and len(parts) != len(videos):
+        raise BadInputError(
+            f"--close-up-offset has {len(parts)} values for {len(videos)} close-ups",
+            "Give one for each --close-up, for example --close-up-offset 1.25,? for two",
+        )
+    clocks = [_offset(part) for part in parts] or [None for _ in videos]
+    return tuple(CloseUp(video, clock) for video, clock in zip(videos, clocks, strict=True))
 
 
 def _offset(part: str) -> Offset | None:

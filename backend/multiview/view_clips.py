@@ -23,10 +23,11 @@ def clips_in_view(result: TakeResult, place: int) -> tuple[MotionClip, ...]:
         return ()
     if place == result.take.used[0]:
         return result.clips
-    return tuple(_in_view(clip, clip.header.cameras[place], result.view_times_s[place]) for clip in result.clips)
+    return tuple(clip_in_view(clip, clip.header.cameras[place], result.view_times_s[place]) for clip in result.clips)
 
 
-def _in_view(clip: MotionClip, camera: ClipCamera, video_s: Array) -> MotionClip:
+def clip_in_view(clip: MotionClip, camera: ClipCamera, video_s: Array) -> MotionClip:
+    """The clip as another video of its take has it: seen by `camera`, at the times `video_s` (T,) of that video."""
     clip_s = camera.clip_time_s(video_s)
     inside = (clip_s >= clip.times_s[0]) & (clip_s <= clip.times_s[-1])
     nearest = np.clip(np.searchsorted(clip.times_s, clip_s), 1, max(1, len(clip) - 1))

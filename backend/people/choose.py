@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from backend.errors import BadInputError, NoPersonError
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.people.options import Choice, Selection
 from backend.people.subject import prominence
 from backend.types import PersonTrack
 
-_BODY = slice(11, 33)  # landmarks below the neck
+_BODY = slice(11, BLAZEPOSE.count)  # landmarks below the neck
 _NEAR_FRAMES = 15  # a click may fall on a frame shortly before or after the person is seen
 
 

@@ -13,20 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import BadInputError
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.networks import Network
 from backend.people.left_right import PAIRS
 from backend.people.region import Roi, cut, roi_from_alignment
 from backend.types import Array, Image
 
-LANDMARKS = 33
-HIP_CENTRE, ALIGNMENT = 33, 34
+LANDMARKS = BLAZEPOSE.count
+HIP_CENTRE, ALIGNMENT = LANDMARKS, LANDMARKS + 1
 ALL_LANDMARKS = 39
 LANDMARK_OUTPUTS = ("landmarks", "presence", "heatmaps", "world")
 _WINDOW = 7  # heatmap cells, and the least peak that refines: MediaPipe's values
 _LEAST_PEAK = 0.5
 _CELL_PX = 4
-_BODY = [0, *range(11, 33)]
-_MOST_VISIBLE_OUTSIDE = 0.25
+_BODY = [0, *range(11, LANDMARKS)]
+_HEAD_AND_SHOULDERS = [*range(13)]
+# what a head with shoulders, all of it surely seen, counts of a whole body
+_HEAD_COUNTS = 0.4
+_LEGS = [25, 26, 27, 28]
+_MOST_VISIBLE_OUTSIDE = 0.1
 # Where a heatmap cell lies in the crop: found by mirroring images (a landmark and its mirror image sum to 256 px
 # in the regressed values, to 255 px in 4 x heatmap cells).
 _CELL_OFFSET_PX = 0.5
@@ -82,9 +87,15 @@ class LandmarkBatch:
     def evidence(self, index: int) -> float:
         """Mean heatmap peak 0..1 of the body's landmarks, 0 for each outside the image: below 0.25 nobody is there.
 
-        A person who walks out leaves the network with a border to make a body of; half a person keeps 0.35 and more.
+        A person who walks out leaves the network with a border to make a body of; half a person keeps 0.35 and more,
+        and a head with shoulders counts by itself.
         """
-        return float(self.peak[index, _BODY].mean())
+        head = _HEAD_COUNTS * self.peak[index, _HEAD_AND_SHOULDERS].mean()
+        return float(max(self.peak[index, _BODY].mean(), head))
+
+    def legs(self, index: int) -> float:
+        """Mean heatmap peak 0..1 of knees and ankles: near 0 where the legs are hidden or not in the image."""
+        return float(self.peak[index, _LEGS].mean())
 
     def next_roi(self, index: int) -> Roi:
         """Region of the same person for the next frame."""

@@ -11,13 +11,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.types import Array, PersonTrack
 
-PAIRS = ((1, 4), (2, 5), (3, 6), (7, 8), (9, 10), *((left, left + 1) for left in range(11, 33, 2)))
-MIRRORED = np.arange(33)
-for _left, _right in PAIRS:
-    MIRRORED[[_left, _right]] = _right, _left
-_BODY = np.arange(11, 33)
+PAIRS = BLAZEPOSE.pairs
+MIRRORED = BLAZEPOSE.mirror
+_BODY = np.arange(11, BLAZEPOSE.count)
 _HIPS = [23, 24]
 _COST_OF_DOUBT = 0.004  # of the body's size a frame: what it costs to contradict the network
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,11 +22,16 @@ Box = tuple[float, float, float, float]
 _BOX_MARGIN = 1.5  # side of the region in which the pose detector searches, over the box's longer side
 _BODY_MARGIN = 1.25  # side of a first crop over the longer side of a box without known hips
 _LEAST_PRESENCE, _LEAST_SURENESS = 0.7, 0.55  # to start a track, stricter than to keep one
-_SURE_BOX, _TURNS = 0.4, (0.0, math.pi / 2, -math.pi / 2, math.pi)
+_SURE_BOX, _TURNS = 0.4, (math.pi / 2, -math.pi / 2, math.pi)
 _KNOWN_OVERLAP, _KNOWN_COVER = 0.45, 0.85
 _REFUSED_S, _SAME_BOX = 3.0, 0.7  # so long a box is not tested again, and boxes that overlap so much are the same
 _NEAR_SIZE = 1.5  # side of the region in which a lost person is looked for, over the person's own
 _LEAST_SIZE_PX = 24.0
+# the hips of somebody whose legs are not seen lie below the box, by up to this part of its height
+_HIPS_BELOW = 1.3
+# a box that ends this close to the image's lower edge, in parts of its height, may be half a person
+_AT_EDGE, _HALF_MARGIN = 0.02, 2.2
+_LEAST_FIRST_PRESENCE = 0.3  # on a region that is only a first guess
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +119,19 @@ class PersonSearch:
     def _add_from_box(self, found: list[Candidate], image: Image, person: Detection, known: Sequence[Box]) -> None:
         box = person.box_px
         x, y, longer = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, max(box[2] - box[0], box[3] - box[1])
-        inside = [
-            detection
-            for detection in self._networks.poses.detect(image, Roi(x, y, _BOX_MARGIN * longer))
-            if detection.hip_px and _contains(box, detection.hip_px)
-        ]
-        if inside and self._add(found, image, inside[0], None, known):
-            return
-        turns = _TURNS if person.score > _SURE_BOX else _TURNS[:1]
-        for turn in turns:  # lying or upside down, which the pose detector rarely sees
-            if self._add_roi(found, image, Roi(x, y, _BODY_MARGIN * longer, turn), known):
+        detections = self._networks.poses.detect(image, Roi(x, y, _BOX_MARGIN * longer))
+        inside = [one for one in detections if one.hip_px and _contains(box, one.hip_px)]
+        below = [one for one in detections if one.hip_px and _contains(_with_room_below(box), one.hip_px)]
+        for some in (inside, below):
+            if some and self._add(found, image, some[0], None, known):
+                return
+        whole, half = Roi(x, y, _BODY_MARGIN * longer), Roi(x, box[3], _HALF_MARGIN * longer)
+        at_edge = box[3] > image.shape[0] - _AT_EDGE * (box[3] - box[1])
+        tries = [half, whole] if at_edge else [whole, half]
+        if person.score > _SURE_BOX:  # lying or upside down, which the pose detector rarely sees
+            tries += [replace(whole, rotation_rad=turn) for turn in _TURNS]
+        for roi in tries:
+            if self._add_roi(found, image, roi, known):
                 return
 
     def _add(
@@ -139,11 +147,11 @@ class PersonSearch:
     def _add_roi(self, found: list[Candidate], image: Image, roi: Roi, known: Sequence[Box]) -> bool:
         """Landmarks twice, the second time on the region that the first ones say; True when it is a new person."""
         start = roi
-        for _ in range(2):
+        for least in (_LEAST_FIRST_PRESENCE, _LEAST_PRESENCE):
             if not _is_usable(roi, image):
                 return False
             batch = landmarks_on_crops([image], [roi], self._networks.scout)
-            if batch.presence[0] < _LEAST_PRESENCE:
+            if batch.presence[0] < least:
                 return False
             roi = batch.next_roi(0)
         if batch.sureness(0) < _LEAST_SURENESS or not _is_usable(roi, image):
@@ -173,6 +181,12 @@ def _is_known(box: Box, known: Sequence[Box]) -> bool:
 
 def _area(box: Box) -> float:
     return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+
+
+def _with_room_below(box: Box) -> Box:
+    """The box with the place where the hips of half a person may lie."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    return (box[0] - 0.5 * width, box[1], box[2] + 0.5 * width, box[3] + _HIPS_BELOW * height)
 
 
 def _contains(box: Box, point: tuple[float, float]) -> bool:

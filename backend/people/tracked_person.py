@@ -19,6 +19,13 @@ from backend.types import Array
 
 _FOLLOW = 0.75  # share of a surprise that moves the region
 _FOLLOW_SPEED = 0.25  # and its speed
+# Without legs the network guesses where the hips are, and squeezes a whole body into what it sees: the region goes
+# with the shoulders then, and size and turn follow slowly.
+_FEW_LEGS, _SURE_LEGS, _LEGS_COME = 0.25, 0.55, 0.2
+_FOLLOW_GUESS = np.array([0.08, 0.08, 0.03, 0.05])
+# a region that is too large does no harm, one that is too small does: it is wider, and grows faster than it shrinks
+_WIDER, _GROW = math.log(1.07), 0.15
+_SHOULDERS = [11, 12]
 _FADE = 0.85  # of the speed, each frame out of sight
 _LEAST_LOG_SIZE, _MOST_LOG_SIZE = math.log(8.0), math.log(32_000.0)
 
@@ -40,6 +47,20 @@ class MotionFilter:
         surprise = _vector(roi) - expected
         surprise[3] = (surprise[3] + math.pi) % (2 * math.pi) - math.pi
         self._place = expected + _FOLLOW * surprise
+        self._speed = self._speed + _FOLLOW_SPEED * surprise
+
+    def observe_shoulders(self, roi: Roi, shift_px: Array) -> None:
+        """Take in the region seen one frame on where only the shift (2,) of the shoulders is sure."""
+        expected = self._place + self._speed
+        moved = self._place.copy()
+        moved[:2] += shift_px
+        surprise = moved - expected
+        guess = np.asarray(_vector(roi) - moved, np.float64)
+        guess[2] += _WIDER
+        guess[3] = (guess[3] + math.pi) % (2 * math.pi) - math.pi
+        pull = np.asarray(_FOLLOW_GUESS * guess, np.float64)
+        pull[2] = max(pull[2], _GROW * guess[2])
+        self._place = expected + _FOLLOW * surprise + pull
         self._speed = self._speed + _FOLLOW_SPEED * surprise
 
     def go_on(self) -> None:
@@ -84,6 +105,7 @@ class TrackedPerson:
     """State of one person; `last_seen` is a position among the frames given to the tracker, `last_seen_s` its time.
 
     `size_px` is the stature in the image when last seen, whatever the pose; `size_sum_px` its sum over the frames.
+    `is_half`: the legs are hidden or not in the image; `legs` how sharply they were seen lately.
     """
 
     motion: MotionFilter
@@ -96,6 +118,8 @@ class TrackedPerson:
     sureness: float = 1.0
     size_px: float = 0.0
     size_sum_px: float = 0.0
+    is_half: bool = False
+    legs: float = 1.0
 
     @staticmethod
     def from_candidate(candidate: Candidate, position: int, time_s: float) -> TrackedPerson:
@@ -103,11 +127,17 @@ class TrackedPerson:
         person = TrackedPerson(MotionFilter(candidate.roi), TrackLog(position), candidate.appearance, position, time_s)
         person.log.write(position, row_of(candidate.batch, 0))
         person._measure()
+        person._look_for_legs(candidate.batch)
         return person
 
     def see(self, batch: LandmarkBatch, position: int, time_s: float) -> None:
         """Take in the landmarks of the next frame (the first row of `batch`)."""
-        self.motion.observe(batch.next_roi(0))
+        self._look_for_legs(batch)
+        if self.is_half and self.last_seen == position - 1:
+            shift = batch.keypoints_px[0, _SHOULDERS] - self.keypoints(self.last_seen)[_SHOULDERS]
+            self.motion.observe_shoulders(batch.next_roi(0), shift.mean(axis=0))
+        else:
+            self.motion.observe(batch.next_roi(0))
         self.log.write(position, row_of(batch, 0))
         self.sureness = (self.sureness + batch.sureness(0)) / 2
         self.last_seen, self.last_seen_s, self.away = position, time_s, False
@@ -124,9 +154,16 @@ class TrackedPerson:
         self.motion = MotionFilter(candidate.roi)
         self.log.write(position, row_of(candidate.batch, 0))
         self.learn(candidate.appearance)
-        self.sureness = 1.0
+        self.sureness, self.is_half, self.legs = 1.0, False, 1.0
+        self._look_for_legs(candidate.batch)
         self.last_seen, self.last_seen_s, self.away = position, time_s, False
         self._measure()
+
+    def _look_for_legs(self, batch: LandmarkBatch) -> None:
+        """Legs that the network squeezes into the image are seen half: they count once they are surely there."""
+        legs = batch.legs(0)
+        self.legs = legs if legs < _FEW_LEGS else self.legs + _LEGS_COME * (legs - self.legs)
+        self.is_half = self.legs < (_SURE_LEGS if self.is_half else _FEW_LEGS)
 
     def _measure(self) -> None:
         self.size_px = float(stature_px(self.keypoints(self.last_seen).astype(np.float64)))
@@ -187,7 +224,9 @@ class TrackedPerson:
             "motion": self.motion.state(),
             "appearance": np.zeros(0) if self.appearance is None else self.appearance,
             "whole": np.array([self.log.first, self.last_seen, int(self.away), number], np.int64),
-            "real": np.array([self.last_seen_s, self.sureness, self.size_px, self.size_sum_px]),
+            "real": np.array(
+                [self.last_seen_s, self.sureness, self.size_px, self.size_sum_px, self.is_half, self.legs]
+            ),
         }
 
     @staticmethod
@@ -205,4 +244,6 @@ class TrackedPerson:
             sureness=float(state["real"][1]),
             size_px=float(state["real"][2]),
             size_sum_px=float(state["real"][3]),
+            is_half=bool(state["real"][4]),
+            legs=float(state["real"][5]),
         )

@@ -28,6 +28,7 @@ from backend.types import Array, Detection, Frame, PersonTrack, arrays_below
 
 _LOOK_EVERY = 5  # frames between samples of a person's colours
 _LEAST_EVIDENCE = 0.25
+_LEAST_HALF_PRESENCE, _SHARP = 0.15, 0.5
 _NEAR_S = 0.5  # so long a lost person is looked for where the motion would have led
 _SHIFT, _LOG_SIZE, _TURN_RAD = 0.08, 0.12, 0.2  # a region off by more is cut again
 _SMALL_SHARE = 0.4  # people smaller than this share of the largest cannot be the largest
@@ -186,16 +187,21 @@ class PeopleTracker:
             batch = self._runner.now(
                 self._runner.inference(in_flight_frame.frame, roi, number in in_flight_frame.plan.bystander)
             )
-        if batch is None or not self._is_there(batch):
+        if batch is None or not self._is_there(batch, person.is_half):
             person.lose(position, person.last_seen, person.last_seen_s)
             self._occlusions.forget(number)
         else:
             person.see(batch, position, in_flight_frame.frame.time_s)
 
-    def _is_there(self, batch: LandmarkBatch) -> bool:
-        """Whether landmarks (one row) show a person who is in the image, at least in good part."""
-        surely = batch.presence[0] >= self._options.least_presence and batch.evidence(0) >= _LEAST_EVIDENCE
-        return bool(surely) and batch.next_roi(0).is_finite
+    def _is_there(self, batch: LandmarkBatch, is_half: bool) -> bool:
+        """Whether landmarks (one row) show a person who is in the image, at least in good part; or, where only half of
+        them was, that half.
+        """
+        # the network is not sure that half a body is one, but sees its landmarks sharply
+        present = batch.presence[0] >= self._options.least_presence or (
+            is_half and batch.presence[0] >= _LEAST_HALF_PRESENCE and batch.sureness(0) >= _SHARP
+        )
+        return bool(present and batch.evidence(0) >= _LEAST_EVIDENCE) and batch.next_roi(0).is_finite
 
     def _settle(self, frame: Frame, position: int, expected: dict[int, Roi]) -> None:
         """After all people of a frame: doubles, occlusions, colours, numbers."""

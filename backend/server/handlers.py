@@ -22,6 +22,7 @@ from backend.server.jobs import Job
 from backend.server.live_policy import LivePolicy
 from backend.server.logs import RefusalLedger, log_event
 from backend.server.sessions import LOCAL_OWNER, Session
+from backend.server.take_policy import check_take
 from backend.server.uploads import append_part, check_upload
 from backend.server.worker_pool import WorkerPool
 from blender_addon.wire import messages as wire
@@ -102,6 +103,7 @@ class RequestHandlers:
                 *TASKS[1:],
                 "hands",
                 "face",
+                "take",
                 *(("live",) if policy.live.offered else ()),
             ),
             devices=tuple(worker.device for worker in self._pool.workers.values()),
@@ -126,23 +128,29 @@ class RequestHandlers:
             raise RequestRefused("bad_request", "A job id has 32 lower-case hexadecimal digits")
         if request.task not in TASKS:
             raise RequestRefused("unsupported", f"Unknown task {request.task!r}", f"Ask for {' or '.join(TASKS)}")
-        source = request.source
-        state = "queued"
-        if source.kind == "path":
-            source = self._path_source(source)
-        elif source.kind == "live":
-            source = self._policy.live.checked(source, session.owner, request.task)
-        elif source.kind == "upload":
-            check_upload(source, self._policy.limits.upload_bytes)
-            state = "receiving"
-        else:
-            raise RequestRefused(
-                "unsupported", f"Sources of kind {source.kind!r} are not offered", "See the capabilities"
-            )
+        check_take(request, self._policy.limits.client_upload_bytes)
+        source, *more = (
+            self._checked(source, session, request.task) for source in (request.source, *request.more_sources)
+        )
+        state = "receiving" if "upload" in [one.kind for one in (source, *more)] else "queued"
         record = JobRecord(
-            request.job_id, session.owner, state, source, request.options, time.time(), task=request.task
+            *(request.job_id, session.owner, state, source, request.options, time.time()),
+            task=request.task,
+            more_sources=tuple(more),
+            take=request.take,
         )
         return self._accepted(self._scheduler.add(record))
+
+    def _checked(self, source: wire.Source, session: Session, task: str) -> wire.Source:
+        """The source as the job keeps it. Raises RequestRefused for one that this server does not read."""
+        if source.kind == "path":
+            return self._path_source(source)
+        if source.kind == "live":
+            return self._policy.live.checked(source, session.owner, task)
+        if source.kind == "upload":
+            check_upload(source, self._policy.limits.upload_bytes)
+            return source
+        raise RequestRefused("unsupported", f"Sources of kind {source.kind!r} are not offered", "See the capabilities")
 
     def _path_source(self, source: wire.Source) -> wire.Source:
         """The source with its path checked and, on a server with roots, pinned to the file that it names now."""

@@ -50,8 +50,7 @@ class JobScheduler:
         known = self._table.jobs.get(record.job_id)
         if known is not None:
             kept = known.record
-            same = (kept.owner, kept.source, kept.options, kept.task)
-            if same != (record.owner, record.source, record.options, record.task):
+            if _asked(kept) != _asked(record):
                 raise RequestRefused("job_conflict", f"The job id {record.job_id} is taken", "Use a new random id")
             return known
         self._check_share(record)
@@ -64,12 +63,20 @@ class JobScheduler:
         self._table.jobs[record.job_id] = job
         if record.state == "queued":
             self._table.queue.append(record.job_id)
-        elif record.state == "receiving" and self._store.take_kept(record):
-            log_event("upload used again", job_id=record.job_id)
-            job.upload_offset = record.source.size_bytes
-            self.enqueue_upload(job)
+        elif record.state == "receiving":
+            self._begin_receiving(job)
         log_event("job submitted", job_id=record.job_id, owner=record.owner, source=record.source.kind)
         return job
+
+    def _begin_receiving(self, job: Job) -> None:
+        """Uploads that were kept are there already; the first that is not is waited for."""
+        kept = self._store.take_kept(job.record)
+        if kept:
+            log_event("upload used again", job_id=job.record.job_id, videos=kept)
+        place = self._store.next_upload(job.record)
+        job.stand_at(place, 0)
+        if place is None:
+            self.enqueue_upload(job)
 
     def _check_share(self, record: JobRecord) -> None:
         """Raise RequestRefused where a client's own jobs and uploads would take more than its share."""
@@ -81,8 +88,8 @@ class JobScheduler:
             )
         if len(own) >= self._limits.client_jobs * _KEPT_PER_JOB:
             raise RequestRefused("queue_full", f"{len(own)} of your results wait to be taken", "Release some", 10.0)
-        announced = sum(kept.source.size_bytes for kept in (*unfinished, record) if kept.source.kind == "upload")
-        if record.source.kind == "upload" and announced > self._limits.client_upload_bytes:
+        announced = sum(kept.upload_bytes for kept in (*unfinished, record))
+        if record.uploads and announced > self._limits.client_upload_bytes:
             raise RequestRefused(
                 "queue_full",
                 f"Uploads for your jobs would take {announced} bytes, {self._limits.client_upload_bytes} are allowed",
@@ -107,8 +114,7 @@ class JobScheduler:
     def _still_to_come(self, record: JobRecord) -> int:
         """Bytes that uploads were promised room for, the new one's among them."""
         receiving = [job for job in self._table.jobs.values() if job.record.state == "receiving"]
-        promised = sum(job.record.source.size_bytes - job.upload_offset for job in receiving)
-        return promised + (record.source.size_bytes if record.source.kind == "upload" else 0)
+        return sum(job.missing_bytes for job in receiving) + record.upload_bytes
 
     def enqueue_upload(self, job: Job) -> None:
         """An upload is complete: the job may run, or fails where the disk refuses to say so."""
@@ -159,10 +165,16 @@ class JobScheduler:
         except OSError as fault:
             self._table.end(job, "failed", "disk", _cannot_write(fault), "Free space on it")
             return
-        path = str(self._store.upload_path(record)) if record.source.kind == "upload" else record.source.path
-        attempt, most = job.record.attempt, self._limits.max_frames
+        path, attempt, most = self._store.input_path(record), job.record.attempt, self._limits.max_frames
         live = record.source if record.is_live else Source("")
-        worker.order(RunJob(record.job_id, attempt, path, str(work), most, record.options, record.task, live))
+        order = RunJob(record.job_id, attempt, path, str(work), most, record.options, record.task, live)
+        if record.more_sources:
+            videos = tuple(
+                replace(source, path=self._store.input_path(record, place))
+                for place, source in enumerate(record.sources)
+            )
+            order = replace(order, videos=videos, take=record.take)
+        worker.order(order)
 
     def info(self, job: Job) -> JobInfo:
         """A job as clients see it."""
@@ -172,6 +184,11 @@ class JobScheduler:
     def counts(self) -> dict[str, int]:
         """Jobs by state."""
         return dict(Counter(job.record.state for job in self._table.jobs.values()))
+
+
+def _asked(record: JobRecord) -> tuple[object, ...]:
+    """What makes two submits the same job."""
+    return record.owner, record.sources, record.options, record.task, record.take
 
 
 def _cannot_write(fault: OSError) -> str:

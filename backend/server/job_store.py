@@ -1,7 +1,8 @@
 """Jobs on disk: one folder a job, so that nothing is lost with a process. stdlib and `blender_addon.wire`.
 
     <job id>/job.json     what was asked and how it stands, replaced whole
-             upload.part  bytes received so far; renamed to `upload` + suffix when complete
+             upload.part  bytes received so far; renamed to `upload` + suffix when complete; the further videos of
+                          a take are `upload.1` + suffix, `upload.2` + suffix
              chunks/      preview chunks of the current attempt, one file each
              work/        where the worker writes; renamed to result/ when the job ends
              result/      what a client fetches
@@ -31,7 +32,7 @@ from backend.server.upload_cache import UploadCache
 from backend.server.worker_protocol import pack_frames, unpack_frames
 from blender_addon.wire.codec import Buffer
 from blender_addon.wire.errors import WireError
-from blender_addon.wire.messages import ResultFile, SolveOptions, Source
+from blender_addon.wire.messages import ResultFile, SolveOptions, Source, TakeOptions
 from blender_addon.wire.schema import plan_of, record_of, value_from
 
 JOB_ID = re.compile(r"[0-9a-f]{32}")
@@ -71,6 +72,23 @@ class JobRecord:
     figures: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     task: str = "solve"
+    more_sources: tuple[Source, ...] = ()
+    take: TakeOptions = TakeOptions()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All videos of the job; the place of a source is its place here."""
+        return (self.source, *self.more_sources)
+
+    @property
+    def uploads(self) -> tuple[int, ...]:
+        """Places of the sources that are uploaded."""
+        return tuple(place for place, source in enumerate(self.sources) if source.kind == "upload")
+
+    @property
+    def upload_bytes(self) -> int:
+        """Announced bytes of all uploads together."""
+        return sum(self.sources[place].size_bytes for place in self.uploads)
 
     @property
     def is_live(self) -> bool:
@@ -85,7 +103,8 @@ class JobRecord:
     @property
     def label(self) -> str:
         """A name for people."""
-        return self.source.name or Path(self.source.path).name
+        name = self.source.name or Path(self.source.path).name
+        return f"{name} and {len(self.more_sources)} more" if self.more_sources else name
 
 
 class JobStore:
@@ -173,20 +192,26 @@ class JobStore:
         self.retry(_remove, self.folder / job_id / "work")
 
     def drop_input(self, record: JobRecord) -> None:
-        """An uploaded video is not needed once its job is over; one that was only looked through may be soon again."""
-        if record.source.kind != "upload":
-            return
-        self.part_path(record.job_id).unlink(missing_ok=True)
-        path = self.upload_path(record)
-        try:
-            if record.task == "people" and record.state != "failed" and path.exists():
-                self.kept.put(record.owner, record.source, path)
-        finally:
-            path.unlink(missing_ok=True)  # what cannot be kept is not left behind either
+        """Uploaded videos are not needed once their job is over; one that was only looked through may be soon again."""
+        for place in record.uploads:
+            self.part_path(record.job_id, place).unlink(missing_ok=True)
+            path = self.upload_path(record, place)
+            try:
+                if record.task == "people" and record.state != "failed" and path.exists():
+                    self.kept.put(record.owner, record.sources[place], path)
+            finally:
+                path.unlink(missing_ok=True)  # what cannot be kept is not left behind either
 
-    def take_kept(self, record: JobRecord) -> bool:
-        """Whether the upload that a job asks for was kept; it is the job's then, whole."""
-        return self.kept.take(record.owner, record.source, self.upload_path(record))
+    def take_kept(self, record: JobRecord) -> int:
+        """Make the uploads that a job asks for and that were kept the job's, whole; how many they are."""
+        return sum(
+            self.kept.take(record.owner, record.sources[place], self.upload_path(record, place))
+            for place in record.uploads
+        )
+
+    def next_upload(self, record: JobRecord) -> int | None:
+        """The place of the first upload that is not there whole; None when all are."""
+        return next((place for place in record.uploads if not self._is_whole(record, place)), None)
 
     def write_chunk(self, job_id: str, index: int, frames: list[Buffer]) -> None:
         """Keep a chunk's encoded frames."""
@@ -196,13 +221,19 @@ class JobStore:
         """A chunk's encoded frames."""
         return unpack_frames(self.retry((self.folder / job_id / "chunks" / f"{index:06d}").read_bytes))
 
-    def part_path(self, job_id: str) -> Path:
-        """The upload while it comes in."""
-        return self.folder / job_id / "upload.part"
+    def part_path(self, job_id: str, place: int = 0) -> Path:
+        """The upload at a place while it comes in."""
+        return self.folder / job_id / f"{_upload_name(place)}.part"
 
-    def upload_path(self, record: JobRecord) -> Path:
-        """The upload once it is complete; the suffix tells the decoder what it is."""
-        return self.folder / record.job_id / f"upload{Path(record.source.name).suffix.lower()}"
+    def upload_path(self, record: JobRecord, place: int = 0) -> Path:
+        """The upload at a place once it is complete; the suffix tells the decoder what it is."""
+        suffix = Path(record.sources[place].name).suffix.lower()
+        return self.folder / record.job_id / f"{_upload_name(place)}{suffix}"
+
+    def input_path(self, record: JobRecord, place: int = 0) -> str:
+        """What a worker opens for the source at a place."""
+        source = record.sources[place]
+        return str(self.upload_path(record, place)) if source.kind == "upload" else source.path
 
     def read_result(self, job_id: str, name: str, offset: int, size: int) -> bytes:
         """Bytes of a result file."""
@@ -210,19 +241,20 @@ class JobStore:
             stream.seek(offset)
             return stream.read(size)
 
-    def received_bytes(self, job_id: str) -> int:
+    def received_bytes(self, job_id: str, place: int = 0) -> int:
         """Bytes of an unfinished upload that are there."""
         try:
-            return self.part_path(job_id).stat().st_size
+            return self.part_path(job_id, place).stat().st_size
         except FileNotFoundError:
             return 0
 
     def has_input(self, record: JobRecord) -> bool:
-        """Whether the whole upload of a job that waits is there; a path is looked at when the job runs."""
-        if record.source.kind != "upload":
-            return True
+        """Whether all uploads of a job that waits are there; a path is looked at when the job runs."""
+        return self.next_upload(record) is None
+
+    def _is_whole(self, record: JobRecord, place: int) -> bool:
         try:
-            return self.upload_path(record).stat().st_size == record.source.size_bytes
+            return self.upload_path(record, place).stat().st_size == record.sources[place].size_bytes
         except FileNotFoundError:
             return False
 
@@ -249,6 +281,10 @@ class JobStore:
         except (OSError, ValueError, WireError):
             return None
         return job if job.job_id == folder.name else None
+
+
+def _upload_name(place: int) -> str:
+    return f"upload.{place}" if place else "upload"
 
 
 def _remove(path: Path) -> None:

@@ -20,7 +20,8 @@ from blender_addon.wire.messages import JobInfo, JobProgress, LiveFrame
 class Job:
     """A job in memory: its record on disk, and what only matters while it runs.
 
-    `digest` is the SHA-256 of the first `hashed_bytes` of an upload, None where this process did not see them all.
+    `upload_offset` counts in the source at place `upload_place`, of which `digest` is the SHA-256 of the first
+    `hashed_bytes`, None where this process did not see them all.
     """
 
     record: JobRecord
@@ -29,6 +30,7 @@ class Job:
     chunk_count: int = 0
     frames: set[int] = field(default_factory=set)
     worker: str = ""
+    upload_place: int = 0
     upload_offset: int = 0
     digest: hashlib._Hash | None = None
     hashed_bytes: int = 0
@@ -42,6 +44,18 @@ class Job:
     def finishing(self) -> bool:
         """Whether the job was cancelled, and its worker still makes a clip of the frames that were finished."""
         return self.finish_by_s is not None
+
+    @property
+    def missing_bytes(self) -> int:
+        """Bytes of a job that receives that are still to come, as far as the uploads come in order."""
+        sources = self.record.sources
+        ahead = sum(sources[place].size_bytes for place in self.record.uploads if place >= self.upload_place)
+        return ahead - self.upload_offset
+
+    def stand_at(self, place: int | None, offset: int) -> None:
+        """The upload at `place` (None: all are there) has `offset` bytes now."""
+        self.upload_place = self.record.uploads[-1] if place is None else place
+        self.upload_offset = self.record.sources[self.upload_place].size_bytes if place is None else offset
 
     def info(self, position: int) -> JobInfo:
         """As clients see it; `position` is its place in the queue, 0 when it is not there."""
@@ -60,6 +74,8 @@ class Job:
             done=progress.done if progress else 0,
             total=progress.total if progress else 0,
             remaining_s=progress.remaining_s if progress else None,
+            upload_source=self.upload_place,
+            video=progress.video if progress else 0,
         )
 
 
@@ -88,8 +104,8 @@ class JobTable:
     def _take_up(self, record: JobRecord) -> None:
         """A job found on disk at the start: what was under way goes back into the queue."""
         job = self.jobs[record.job_id] = Job(record, touched_s=time.monotonic(), ended_s=time.monotonic())
-        if record.state == "receiving":
-            job.upload_offset = self._store.received_bytes(record.job_id)
+        if record.state == "receiving" and (place := self._store.next_upload(record)) is not None:
+            job.stand_at(place, self._store.received_bytes(record.job_id, place))
         elif not record.over and record.is_live:
             # a camera is never opened again by itself
             self.end_live(job, "server_died", "The server ended during this live capture")
@@ -100,6 +116,8 @@ class JobTable:
         elif not record.over:
             deaths = record.deaths + 1 if record.state == "running" else record.deaths
             self._put_back(job, deaths)
+            if record.uploads:
+                job.stand_at(None, 0)
             self.queue.append(record.job_id)
             log_event("job taken up again", job_id=record.job_id, attempt=record.attempt)
         else:

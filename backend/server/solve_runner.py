@@ -1,6 +1,6 @@
 """The product's runner: a wire request becomes a `SolveRequest`, and the pipeline's chunks become previews.
 
-May import `backend.pipeline` and what its request is made of; runs inside a worker process only.
+May import `backend.pipeline`, `backend.multiview` and what its request is made of; runs inside a worker process only.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from backend.camera import CameraOptions
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.errors import BadInputError
 from backend.people.networks import PeopleNetworks
-from backend.people.options import Selection
 from backend.pipeline import SolveModels, SolveRequest, load_models, solve
 from backend.server.job_runner import JobOutcome, JobSink
 from backend.server.live_jobs import run_live_job
+from backend.server.take_jobs import run_take_job
 from backend.server.worker_protocol import RunJob
-from backend.solving.option_parsing import parse_person, parse_quality
+from backend.solving.option_parsing import RequestOptions, parse_quality, request_from_options
 from backend.solving.people_listing import PeopleListingRequest, find_everyone, summarise, write_sheet
 from backend.solving.request import SolveQuality
 from backend.video import FrameRange, VideoOptions
-from blender_addon.wire.messages import SolveOptions
 
 CLIP_NAME = "clip.npz"
 
@@ -42,11 +41,14 @@ class SolveRunner:
         """Solve the order's video, or look who is in it. A second attempt goes on from the checkpoint of the first."""
         if order.live.kind:
             return run_live_job(order, sink, self._load(parse_quality(order.options.quality)))
-        check_source(Path(order.source))
+        for source in [video.path for video in order.videos] or [order.source]:
+            check_source(Path(source))
         if order.task == "people":
             models = self._load(parse_quality(order.options.quality))
             return find_people(order, sink, models.device, models.people)
         request = replace(request_of(order, self._device), model=self._files)
+        if order.videos:
+            return run_take_job(order, sink, request, self._load(request.quality))
         result = solve(
             request,
             progress=sink.progress,
@@ -72,29 +74,22 @@ def check_source(path: Path) -> None:
 def request_of(order: RunJob, device: str) -> SolveRequest:
     """The pipeline's request for an order. Raises BadInputError for options that it does not know."""
     options = order.options
-    return SolveRequest(
-        video=Path(order.source),
-        output=Path(order.output_dir) / CLIP_NAME,
+    solve_options = RequestOptions(
         range=FrameRange(options.start_s, options.end_s),
-        person=_person(options),
+        person=options.person,
+        point_image_px=(options.picture_width_px, options.picture_height_px),
         max_people=options.max_people,
         height_m=options.height_m,
         camera=CameraOptions(fov_deg=options.fov_deg),
-        quality=parse_quality(order.options.quality),
-        device=device,
+        quality=options.quality,
         smoothing=options.smoothing,
         hands=options.hands,
         face=options.face,
         slow_motion=options.slow_motion,
         sequence_fps=options.sequence_fps,
-        resume=order.attempt > 1,
-        max_frames=order.max_frames,
     )
-
-
-def _person(options: SolveOptions) -> Selection:
-    size = options.picture_width_px, options.picture_height_px
-    return replace(parse_person(options.person), click_in_px=size if min(size) > 0 else None)
+    output = Path(order.output_dir) / CLIP_NAME
+    return request_from_options(Path(order.source), output, solve_options, device, order.attempt > 1, order.max_frames)
 
 
 SHEET_NAME, LIST_NAME = "people.png", "people.json"

@@ -35,33 +35,36 @@ def check_upload(source: Source, max_bytes: int) -> None:
 
 
 def append_part(store: JobStore, job: Job, part: UploadPart) -> bool:
-    """Append bytes; True when the upload is complete and its hash agrees. RequestRefused leaves it unchanged."""
-    record = job.record
+    """Append bytes; True when all uploads are complete and their hashes agree. RequestRefused leaves it unchanged."""
+    record, place = job.record, job.upload_place
     if record.state != "receiving":
         raise RequestRefused("bad_offset", "The upload is complete", "Watch the job")
-    if part.offset != job.upload_offset:
-        raise RequestRefused("bad_offset", f"The upload stands at byte {job.upload_offset}", "Go on from there")
-    if not 0 < len(part.data) <= MAX_PART_BYTES or part.offset + len(part.data) > record.source.size_bytes:
+    if (part.source, part.offset) != (place, job.upload_offset):
+        where = f" of video {place + 1}" if record.more_sources else ""
+        raise RequestRefused("bad_offset", f"The upload stands at byte {job.upload_offset}{where}", "Go on from there")
+    size = record.sources[place].size_bytes
+    if not 0 < len(part.data) <= MAX_PART_BYTES or part.offset + len(part.data) > size:
         raise RequestRefused("bad_request", f"A part has 1 to {MAX_PART_BYTES} bytes, within the announced size")
-    path, data = store.part_path(record.job_id), part.data.tobytes()
+    path, data = store.part_path(record.job_id, place), part.data.tobytes()
     end = part.offset + len(data)
     try:
         with store.retry(path.open, "r+b" if path.exists() else "wb") as stream:
             stream.seek(part.offset)
             stream.write(data)
             stream.truncate()
-            if end == record.source.size_bytes or end // _SYNC_BYTES > part.offset // _SYNC_BYTES:
+            if end == size or end // _SYNC_BYTES > part.offset // _SYNC_BYTES:
                 stream.flush()
                 os.fsync(stream.fileno())  # as it comes: gigabytes at the end would hold everybody else up
         _hash_along(job, part.offset, data)
-        complete = end == record.source.size_bytes and _complete(store, job)
+        whole = end == size and _complete(store, job)
+        following = store.next_upload(record) if whole else place
     except OSError as fault:
         raise RequestRefused(
             "disk", f"The server cannot write to its disk ({fault.strerror})", "Free space on it", 10.0
         ) from fault
-    job.upload_offset = end
+    job.stand_at(following, 0 if whole else end)
     job.touched_s = time.monotonic()
-    return complete
+    return following is None
 
 
 def _hash_along(job: Job, offset: int, data: bytes) -> None:
@@ -78,16 +81,16 @@ def _hash_along(job: Job, offset: int, data: bytes) -> None:
 def _digest(store: JobStore, job: Job) -> str:
     if job.digest is not None:
         return job.digest.hexdigest()
-    return sha256_of(store.part_path(job.record.job_id))
+    return sha256_of(store.part_path(job.record.job_id, job.upload_place))
 
 
 def _complete(store: JobStore, job: Job) -> bool:
-    path, digest = store.part_path(job.record.job_id), _digest(store, job)
-    if digest != job.record.source.sha256:
+    place = job.upload_place
+    path, digest, source = store.part_path(job.record.job_id, place), _digest(store, job), job.record.sources[place]
+    if digest != source.sha256:
         path.unlink()
         job.upload_offset = 0
-        raise RequestRefused(
-            "bad_source", "The uploaded bytes do not have the announced SHA-256", "Upload again from byte 0"
-        )
-    os.replace(path, store.upload_path(job.record))
+        what = f"The uploaded bytes of {source.name}" if job.record.more_sources else "The uploaded bytes"
+        raise RequestRefused("bad_source", f"{what} do not have the announced SHA-256", "Upload again from byte 0")
+    os.replace(path, store.upload_path(job.record, place))
     return True

@@ -189,13 +189,15 @@ class JobReports:
         """Forward progress, thinned to what a person can see."""
         now = time.monotonic()
         stage, sent = self._last
-        if progress.stage == stage and progress.done < progress.total and now - sent < 1.0 / _PROGRESS_RATE:
+        about = f"{progress.stage} {progress.video}"
+        if about == stage and progress.done < progress.total and now - sent < 1.0 / _PROGRESS_RATE:
             return
-        self._last = (progress.stage, now)
+        self._last = (about, now)
         order = self._order
         self._worker.send(
             JobProgress(
-                order.job_id, order.attempt, progress.stage, progress.done, progress.total, progress.remaining_s
+                *(order.job_id, order.attempt, progress.stage, progress.done, progress.total, progress.remaining_s),
+                video=progress.video,
             )
         )
 

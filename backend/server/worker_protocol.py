@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, ClassVar
 
 from blender_addon.wire.codec import Buffer, Registry
-from blender_addon.wire.messages import JobProgress, LiveFrame, MotionChunk, ResultFile, SolveOptions, Source
+from blender_addon.wire.messages import (
+    JobProgress,
+    LiveFrame,
+    MotionChunk,
+    ResultFile,
+    SolveOptions,
+    Source,
+    TakeOptions,
+)
 
 _COUNT = struct.Struct("<I")
 
@@ -21,7 +29,8 @@ class RunJob:
     """To the worker: solve `source` into `output_dir`, which exists and is empty or holds an earlier attempt's work.
 
     `task` is the submit's: "solve", or "people" for who is in the video. `live` is the source of a live capture; its
-    kind is empty in every other job.
+    kind is empty in every other job. `videos` are all sources of a take with the paths that the worker reads, the first
+    of which is `source`; empty in every other job.
     """
 
     kind: ClassVar[str] = "run_job"
@@ -33,6 +42,8 @@ class RunJob:
     options: SolveOptions
     task: str = "solve"
     live: Source = Source("")
+    videos: tuple[Source, ...] = ()
+    take: TakeOptions = TakeOptions()
 
 
 @dataclass(frozen=True, slots=True)

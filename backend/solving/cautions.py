@@ -22,7 +22,7 @@ _PARTS: Final = (
 )
 _VISIBLE: Final = 0.5
 _NEVER: Final = 0.05
-_SELDOM: Final = 0.5
+_SELDOM: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,5 +57,5 @@ def find_unseen(track: PersonTrack, width: int, height: int) -> PartlySeen:
             never.append(name)
             told.append(f"the {words} {verb} never seen: their pose is a guess")
         else:
-            told.append(f"the {words} {verb} seen in {int(seen.sum())} of {len(seen)} frames: elsewhere a guess")
+            told.append(f"the {words} {verb} not seen in {100 * (1 - share):.0f} % of the frames: a guess there")
     return PartlySeen(tuple(never), tuple(told))

@@ -24,20 +24,25 @@ from backend.video.sequence import is_sequence, list_images
 log = logging.getLogger(__name__)
 
 CHECKPOINT_VERSION: Final = 4
-_FILE: Final = "tracked.npz"
+TRACKED: Final = "tracked.npz"
 _SAMPLE_BYTES: Final = 1 << 20
 Arrays = dict[str, NDArray[np.generic]]
 
 
 class Checkpoint:
-    """The state of watching one video, kept in `folder` for the request that `key` stands for."""
+    """The state of one pass over a video, kept as `name` in `folder` for the request that `key` stands for."""
 
-    def __init__(self, folder: Path, key: str, interval_s: float = 15.0) -> None:
+    def __init__(self, folder: Path, key: str, interval_s: float = 15.0, name: str = TRACKED) -> None:
         self.folder = folder
+        self._name = name
         self._key = key
         self._interval_s = interval_s
         self._saved_at_s = time.monotonic()
         self._broken = False
+
+    def beside(self, name: str, what: str) -> Checkpoint:
+        """A checkpoint of another pass of the same run, in the same folder; `what` it depends on besides."""
+        return Checkpoint(self.folder, f"{self._key} {what}", self._interval_s, name)
 
     @property
     def is_due(self) -> bool:
@@ -46,7 +51,7 @@ class Checkpoint:
 
     def load(self) -> Arrays | None:
         """The state of an earlier run of the same request; None where there is none, or it is foreign or damaged."""
-        path = self.folder / _FILE
+        path = self.folder / self._name
         if not path.is_file():
             return None
         try:
@@ -64,7 +69,7 @@ class Checkpoint:
         """Replace the state. A disk that refuses ends the checkpoint with a warning; the solve itself goes on."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with whole_file(self.folder / _FILE) as temporary, temporary.open("wb") as stream:
+            with whole_file(self.folder / self._name) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, key=np.array(self._key), **arrays)
         except OSError as fault:
             self._broken = True

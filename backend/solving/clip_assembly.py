@@ -71,6 +71,7 @@ def assemble_clip(
         joint_names=body.subsets["h36m17"],
         keypoint_names=body.subsets["blazepose33"],
         body_contacts=None if world.body_contacts is None else spread(world.body_contacts, 0.0),
+        joint_confidence=None if world.joint_confidence is None else spread(world.joint_confidence, 0.0),
         header=replace(header, body_height_m=float(poses.height_m)),
     )
 

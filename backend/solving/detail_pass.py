@@ -6,19 +6,21 @@ May import `backend.video`, `backend.people`, `backend.hands`, `backend.face` an
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from backend.face import FaceFollower, FaceNetworks, FaceTrack, load_face_networks
-from backend.hands import HandFollower, HandNetworks, HandTrack, load_hand_networks
+from backend.face import FaceEvidence, FaceFollower, FaceNetworks, FaceTrack, load_face_networks
+from backend.hands import HandEvidence, HandFollower, HandNetworks, HandTrack, load_hand_networks
+from backend.solving.checkpoint import Arrays, Checkpoint
 from backend.solving.video_pass import TrackedVideo
-from backend.types import Array, CancelToken, Frame, PersonTrack, Progress, ProgressCallback
+from backend.types import Array, CancelToken, Frame, PersonTrack, Progress, ProgressCallback, arrays_below
 from backend.video import VideoReader
 
 STAGE: Final = "details"
+_FILE: Final = "details.npz"
 _WRISTS, _NOSE = (15, 16), 0
 
 
@@ -31,11 +33,22 @@ class DetailNetworks:
 
 
 @dataclass(frozen=True, slots=True)
+class DetailEvidence:
+    """What one video says of a person's hands and face; None for what it does not show or was not asked for."""
+
+    hands: HandEvidence | None = None
+    face: FaceEvidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Details:
-    """What was seen of one person, over the frames of the track; None for what was not asked for."""
+    """What was seen of one person, over the frames of the track; None for what was not asked for. `others` is what
+    other videos say at the same frames.
+    """
 
     hands: HandTrack | None = None
     face: FaceTrack | None = None
+    others: tuple[DetailEvidence, ...] = ()
 
 
 def load_details(hands: bool, face: bool, device: str) -> DetailNetworks:
@@ -46,25 +59,27 @@ def load_details(hands: bool, face: bool, device: str) -> DetailNetworks:
 class DetailPass:
     """Goes through a video once more and follows hands and faces of several people."""
 
-    def __init__(self, reader: VideoReader, tracked: TrackedVideo, networks: DetailNetworks) -> None:
+    def __init__(
+        self, reader: VideoReader, tracked: TrackedVideo, networks: DetailNetworks, checkpoint: Checkpoint | None = None
+    ) -> None:
         self._reader, self._tracked, self._networks = reader, tracked, networks
+        self._checkpoint = checkpoint
 
     def watch(
         self, tracks: Sequence[PersonTrack], progress: ProgressCallback, cancel: CancelToken
     ) -> tuple[Details, ...]:
         """Details of each of `tracks`. A cancel ends the pass; later frames then show relaxed hands and a resting face.
+        The pass goes on from its checkpoint where it has one.
 
         Raises VideoError for a video that has become unreadable.
         """
         people = [_Follower(track, self._others(track), self._networks) for track in tracks]
-        wanted = set(self._tracked.frame_index.tolist())
-        total, begun, done = len(wanted), time.monotonic(), 0
-        cuts = list(self._tracked.cuts_s)
-        for frame, _ in self._reader.studied_frames(lambda _: None, 0, cancel):
-            if cancel.cancelled or done >= total:
-                break
-            if frame.index not in wanted:
-                continue
+        total, begun = len(self._tracked.frame_index), time.monotonic()
+        kept = None if self._checkpoint is None else self._kept(tracks)
+        start = done = _restored(kept, people)
+        last_s = float(self._tracked.times_s[done - 1]) if done else -np.inf
+        cuts = [cut for cut in self._tracked.cuts_s if cut > last_s]
+        for frame in self._left(done, cancel):
             while cuts and frame.time_s >= cuts[0]:
                 cuts.pop(0)
                 for person in people:
@@ -72,9 +87,35 @@ class DetailPass:
             for person in people:
                 person.update(frame)
             done += 1
-            rate = done / max(time.monotonic() - begun, 1e-6)
+            rate = (done - start) / max(time.monotonic() - begun, 1e-6)
             progress(Progress(STAGE, done, total, (total - done) / rate))
+            if kept is not None and kept.is_due:
+                kept.save(_state(done, people))
+        if kept is not None and done > start:
+            kept.save(_state(done, people))
         return tuple(person.details() for person in people)
+
+    def _left(self, done: int, cancel: CancelToken) -> Iterator[Frame]:
+        """The frames that are not looked at yet, until a cancel."""
+        wanted = self._tracked.frame_index.tolist()
+        left = set(wanted[done:])
+        if not left:
+            return
+        for frame, _ in self._reader.studied_frames(lambda _: None, wanted[done - 1] + 1 if done else 0, cancel):
+            if cancel.cancelled:
+                return
+            if frame.index in left:
+                left.discard(frame.index)
+                yield frame
+            if not left:
+                return
+
+    def _kept(self, tracks: Sequence[PersonTrack]) -> Checkpoint:
+        """The checkpoint of this pass: it fits the same people, hands and faces only."""
+        assert self._checkpoint is not None
+        who = [(track.track_id, len(track.frame_index)) for track in tracks]
+        asked = (self._networks.hands is not None, self._networks.face is not None)
+        return self._checkpoint.beside(_FILE, f"{who} {asked} {len(self._tracked.frame_index)}")
 
     def _others(self, track: PersonTrack) -> list[PersonTrack]:
         return [other for other in self._tracked.tracks if other.track_id != track.track_id]
@@ -96,6 +137,20 @@ class _Follower:
         for follower in (self._hands, self._face):
             if follower is not None:
                 follower.cut()
+
+    def state(self) -> Arrays:
+        """What later frames depend on."""
+        parts = (("hands/", self._hands), ("face/", self._face))
+        return {
+            under + name: array for under, part in parts if part is not None for name, array in part.state().items()
+        }
+
+    def restore(self, arrays: Arrays) -> None:
+        """Go on from an earlier state."""
+        if self._hands is not None:
+            self._hands.restore(arrays_below(arrays, "hands/"))
+        if self._face is not None:
+            self._face.restore(arrays_below(arrays, "face/"))
 
     def update(self, frame: Frame) -> None:
         """Look at one frame, where the person is in it."""
@@ -124,3 +179,20 @@ class _Follower:
             if index in rows
         ]
         return np.concatenate(points).astype(np.float64) if points else np.zeros((0, 2))
+
+
+def _state(done: int, people: Sequence[_Follower]) -> Arrays:
+    arrays: Arrays = {"done": np.array(done)}
+    for number, person in enumerate(people):
+        arrays |= {f"{number}/{name}": array for name, array in person.state().items()}
+    return arrays
+
+
+def _restored(checkpoint: Checkpoint | None, people: Sequence[_Follower]) -> int:
+    """How many frames were looked at before; the people go on from there."""
+    arrays = None if checkpoint is None else checkpoint.load()
+    if arrays is None:
+        return 0
+    for number, person in enumerate(people):
+        person.restore(arrays_below(arrays, f"{number}/"))
+    return int(arrays["done"])

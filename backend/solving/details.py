@@ -5,14 +5,15 @@ May import `backend.hands`, `backend.face`, `backend.solving.detail_pass`, `back
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from backend.face import solve_face
-from backend.hands import solve_hands, with_wrists
+from backend.face import face_over_time, faces_together, head_over_time, seen_face, with_head
+from backend.hands import forearms, hands_over_time, hands_together, seen_hands, with_wrists
 from backend.networks import load_network
-from backend.solving.detail_pass import Details
+from backend.solving.detail_pass import DetailEvidence, Details
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.face import FaceMotion
@@ -40,18 +41,36 @@ class SolvedDetails:
 def solve_details(
     details: Details, track: PersonTrack, poses: PoseTrack, intrinsics: Intrinsics, cuts_s: tuple[float, ...]
 ) -> SolvedDetails:
-    """Fingers, wrists and face of a person whose body is solved; without details the poses as they are."""
-    hands, face, sizes = None, None, dict[str, float]()
+    """Fingers, wrists and face of a person whose body is solved from one video; without details the poses as they are.
+
+    `details.others` count too.
+    """
+    hands, face = None, None
     if details.hands is not None:
-        network = load_network("hand_pose")
-        solved = solve_hands(details.hands, track.times_s, cuts_s, poses, intrinsics, network)
-        hands, poses = solved.hands, with_wrists(poses, solved)
-        sizes["hand_size_px"] = _HAND_IN_PALMS * _median(solved.pixels)
+        hands = seen_hands(details.hands, forearms(poses), intrinsics, load_network("hand_pose"))
     if details.face is not None:
-        there = np.isfinite(poses.rotations_wxyz).all(axis=(1, 2))
-        expression = solve_face(details.face, track.times_s, cuts_s, there)
-        face, sizes["face_size_px"] = expression.face, _FACE_IN_EYES * _median(expression.pixels)
-    return SolvedDetails(poses, hands, face, sizes)
+        face = seen_face(details.face, track.times_s, np.isfinite(poses.rotations_wxyz).all(axis=(1, 2)), intrinsics)
+    return solve_evidence((DetailEvidence(hands, face), *details.others), track.times_s, poses, cuts_s)
+
+
+def solve_evidence(
+    views: Sequence[DetailEvidence], times_s: Array, poses: PoseTrack, cuts_s: tuple[float, ...]
+) -> SolvedDetails:
+    """Fingers, wrists and face from what several videos say at the frames of `poses`, `times_s` (T,)."""
+    shots = np.searchsorted(np.asarray(cuts_s, dtype=np.float64), times_s, side="right")
+    there = np.isfinite(poses.rotations_wxyz).all(axis=(1, 2))
+    moved, face, solved, sizes = poses, None, None, dict[str, float]()
+    hands = [view.hands for view in views if view.hands is not None]
+    if hands:
+        solved = hands_over_time(hands_together(hands, times_s, shots), times_s, cuts_s, there)
+        moved = with_wrists(poses, solved)
+        sizes["hand_size_px"] = _HAND_IN_PALMS * _median(solved.pixels)
+    faces = [view.face for view in views if view.face is not None]
+    if faces:
+        seen = faces_together(faces, times_s, shots)
+        moved = with_head(moved, *head_over_time(seen, times_s, cuts_s, there))
+        face, sizes["face_size_px"] = face_over_time(seen, times_s, cuts_s, there), _FACE_IN_EYES * _median(seen.pixels)
+    return SolvedDetails(moved, None if solved is None else solved.hands, face, sizes)
 
 
 def detail_figures(solved: SolvedDetails) -> dict[str, float]:

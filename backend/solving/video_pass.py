@@ -26,6 +26,8 @@ from backend.video import CutDetector, VideoReader
 
 STAGE: Final = "people"
 _MOST_ON_THEIR_WAY: Final = 8  # frames that the tracker works on at once, and more
+# videos in a room have 150 to 250; 255 x 0.2 is what is left of a white shirt at a fifth of the light
+_DARK_LEVEL: Final = 50.0
 PreviewCallback = Callable[[PeopleTracker], None]
 
 
@@ -34,7 +36,8 @@ class TrackedVideo:
     """What one pass over the video learnt: all frames of the range, everyone's track, cuts, and the camera.
 
     frame_index (N,), times_s (N,); `stopped` where a cancel ended the pass early; `waited_s` for the decoder;
-    `segments` are the straight edges of a few frames; `camera_path` how a moving camera turned, once it is followed.
+    `segments` are the straight edges of a few frames; `camera_path` how a moving camera turned, once it is followed;
+    `bright_level` (0 to 255) how bright the brightest parts of the frames are.
     """
 
     frame_index: NDArray[np.intp]
@@ -46,6 +49,12 @@ class TrackedVideo:
     waited_s: float
     segments: tuple[FrameSegments, ...] = ()
     camera_path: CameraPath | None = None
+    bright_level: float = 255.0
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether even the brightest parts are darker than people can be followed in."""
+        return self.bright_level < _DARK_LEVEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,10 @@ class _Shots:
     @property
     def segments(self) -> tuple[FrameSegments, ...]:
         return self._edges.segments()
+
+    @property
+    def bright_level(self) -> float:
+        return self._edges.bright_level
 
     @property
     def samples(self) -> tuple[BackgroundSample, ...]:
@@ -164,6 +177,7 @@ class VideoPass:
             stopped=stopped,
             waited_s=self._waited_s,
             segments=self._shots.segments,
+            bright_level=self._shots.bright_level,
         )
 
     def _state(self) -> Arrays:

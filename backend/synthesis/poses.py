@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from backend.datasets import read_library
 from backend.errors import BadInputError
+from backend.keypoint_layouts import CANONICAL_BODY
 from backend.types import Array
 from blender_addon.motion.body import canonical_body, forward_kinematics
 from blender_addon.motion.rotations import (
@@ -55,7 +56,9 @@ class PoseCollection:
 
 def empty_collection() -> PoseCollection:
     """No mocap: every pose will be random."""
-    return PoseCollection(np.zeros((0, 24, 4)), np.zeros(0), np.zeros(0, np.intp), np.zeros(0, np.intp), ())
+    return PoseCollection(
+        np.zeros((0, CANONICAL_BODY.count, 4)), np.zeros(0), np.zeros(0, np.intp), np.zeros(0, np.intp), ()
+    )
 
 
 def collect_poses(mocap: Path, held_out: bool = False) -> PoseCollection:

@@ -21,6 +21,7 @@ from backend.camera.virtual_camera import (
     upright_roll,
 )
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR, SHOULDERS
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.training.landmark_noise import LandmarkNoise, NoisyLandmarks, correlated, frame_times
 from backend.training.render_landmarks import RenderLandmarks
 from backend.types import Array
@@ -105,7 +106,7 @@ def bootstrapped_errors(
     """
     batch, window = camera_points.shape[:2]
     time = frame_times(window, offsets)
-    true = _upright(camera_points.reshape(-1, 33, 3).astype(np.float64))
+    true = _upright(camera_points.reshape(-1, BLAZEPOSE.count, 3).astype(np.float64))
     poses = true.landmarks.reshape(batch, window, -1).astype(np.float32)
     donors, share = _donors(library, poses, time, rng)
 
@@ -115,18 +116,18 @@ def bootstrapped_errors(
 
     # renders are harder than video: the networks' own 3D is off by 130 mm on them, by 99 mm on a real person
     ease = np.repeat(rng.uniform(noise.donor_least, 1.0, batch), window)
-    error = (donated(library.error) * ease[:, None, None]).reshape(batch, window, 33, 2)
+    error = (donated(library.error) * ease[:, None, None]).reshape(batch, window, BLAZEPOSE.count, 2)
     error = error + noise.jitter * correlated(rng, error.shape, noise.correlation, time)
-    moved = true.points + error.reshape(-1, 33, 2) * true.half[:, None, None]
+    moved = true.points + error.reshape(-1, BLAZEPOSE.count, 2) * true.half[:, None, None]
     depth = true.landmarks[..., 2] + donated(library.depth) * ease[:, None]
     plane = (moved - _hips(moved)[:, None]) / true.half[:, None, None] * 1.25 * true.size_m[:, None, None]
     guess = np.concatenate([plane, (depth * true.size_m[:, None])[..., None]], axis=-1)
-    look = look_at_rotation(_hips(on_image_plane(camera_points.reshape(-1, 33, 3).astype(np.float64))))
+    look = look_at_rotation(_hips(on_image_plane(camera_points.reshape(-1, BLAZEPOSE.count, 3).astype(np.float64))))
     points = turned_points(moved @ true.roll, np.swapaxes(look, 1, 2))
     return NoisyLandmarks(
-        points.reshape(batch, window, 33, 2),
-        np.clip(donated(library.visibility), 0.0, 1.0).reshape(batch, window, 33),
-        guess.reshape(batch, window, 33, 3),
+        points.reshape(batch, window, BLAZEPOSE.count, 2),
+        np.clip(donated(library.visibility), 0.0, 1.0).reshape(batch, window, BLAZEPOSE.count),
+        guess.reshape(batch, window, BLAZEPOSE.count, 3),
     )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from backend.camera.virtual_camera import look_at_rotation
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR
 from backend.errors import BadInputError
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.types import Array
 
 _LIMBS = (
@@ -26,7 +27,7 @@ _LIMBS = (
     np.array([25, 27, 29, 31]),
     np.array([26, 28, 30, 32]),
 )
-_END = np.ones(33)
+_END = np.ones(BLAZEPOSE.count)
 _END[[15, 16, 17, 18, 19, 20, 21, 22]] = 1.5
 _END[[27, 28, 29, 30, 31, 32]] = 1.4
 _END[[23, 24]] = 1.2
@@ -95,8 +96,8 @@ def noisy_landmarks(
     if outside is not None:
         lost |= outside
     spread = strength * _END * np.where(lost, noise.lost_factor, 1.0 + (noise.far_limb_factor - 1.0) * doubt)
-    error = noise.bias * rng.normal(size=(batch, 1, 33, 2)) + noise.jitter * correlated(
-        rng, (batch, window, 33, 2), noise.correlation, time
+    error = noise.bias * rng.normal(size=(batch, 1, BLAZEPOSE.count, 2)) + noise.jitter * correlated(
+        rng, (batch, window, BLAZEPOSE.count, 2), noise.correlation, time
     )
     noisy = points + error * (spread * half[..., None])[..., None]
     swap = rng.random(batch) < noise.swap_share
@@ -140,7 +141,7 @@ def _doubt(
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Doubt (B, W, 33) 0..1 for limbs behind the body, and which points are lost behind something."""
     batch, span = len(relative), int(time[-1]) + 1
-    doubt = 1.0 / (1.0 + np.exp(-(relative[..., 2] - 0.12) / 0.06)) * rng.random((batch, 1, 33))
+    doubt = 1.0 / (1.0 + np.exp(-(relative[..., 2] - 0.12) / 0.06)) * rng.random((batch, 1, BLAZEPOSE.count))
     lost = np.zeros(doubt.shape, dtype=bool)
     for limb in _LIMBS:
         start = rng.integers(-span, span, batch)
@@ -161,10 +162,10 @@ def _visibility(doubt: Array, lost: NDArray[np.bool_], rng: np.random.Generator)
     modest = rng.random((batch, 1, 1)) < 0.3
     ceiling = np.where(modest, rng.uniform(0.8, 1.0, (batch, 1, 1)), 1.0)
     blind = rng.random((batch, 1, 1)) < 0.15  # some clips show full confidence whatever lies behind the body
-    drop = doubt * rng.beta(1.5, 1.2, (batch, 1, 33)) * ~blind
+    drop = doubt * rng.beta(1.5, 1.2, (batch, 1, BLAZEPOSE.count)) * ~blind
     jitter = 0.05 * np.abs(rng.normal(size=doubt.shape)) * np.maximum(rng.uniform(-0.7, 1.0, (batch, 1, 1)), 0.0)
     seen = ceiling - drop - jitter
-    return np.clip(np.where(lost, rng.beta(1.5, 4.0, (batch, 1, 33)) + jitter, seen), 0.0, 1.0)
+    return np.clip(np.where(lost, rng.beta(1.5, 4.0, (batch, 1, BLAZEPOSE.count)) + jitter, seen), 0.0, 1.0)
 
 
 def _swapped(points: Array, rng: np.random.Generator, time: NDArray[np.intp]) -> Array:
@@ -172,7 +173,7 @@ def _swapped(points: Array, rng: np.random.Generator, time: NDArray[np.intp]) ->
     count, window = points.shape[:2]
     start = time[rng.integers(0, window, count)]
     frames = (time >= start[:, None]) & (time < (start + rng.integers(1, 6, count))[:, None])
-    legs = np.arange(33) >= 25
+    legs = np.arange(BLAZEPOSE.count) >= 25
     return np.where(frames[..., None, None] & legs[None, None, :, None], points[:, :, MIRROR], points)
 
 
@@ -187,8 +188,8 @@ def _guess(
     batch, window = relative.shape[:2]
     size = np.sqrt(np.square(relative[:, :, MAIN]).sum(-1).max(-1))[..., None]
     gain = rng.uniform(noise.depth_gain_low, noise.depth_gain_high, (batch, 1, 1))
-    pull = noise.depth_bias * rng.normal(size=(batch, 1, 33)) + noise.depth_jitter * correlated(
-        rng, (batch, window, 33), 0.9, time
+    pull = noise.depth_bias * rng.normal(size=(batch, 1, BLAZEPOSE.count)) + noise.depth_jitter * correlated(
+        rng, (batch, window, BLAZEPOSE.count), 0.9, time
     )
     lean = rng.normal(0, 0.10, (batch, 1, 1)) * relative[..., 1]
     z = gain * relative[..., 2] + lean + pull * size * _END

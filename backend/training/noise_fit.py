@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from backend.camera.virtual_camera import look_at_rotation
 from backend.embedding.keypoints import HIPS, MAIN, MIRROR
 from backend.errors import BadInputError
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.training.landmark_noise import _END, _LIMBS, LandmarkNoise, noisy_landmarks
 from backend.training.render_landmarks import RenderLandmarks
 from backend.types import Array
@@ -114,7 +115,7 @@ def _moved(noise: LandmarkNoise, wanted: Statistics, made: Statistics) -> Landma
 
 
 def _limbs() -> NDArray[np.bool_]:
-    limbs = np.zeros(33, dtype=bool)
+    limbs = np.zeros(BLAZEPOSE.count, dtype=bool)
     limbs[np.concatenate(_LIMBS)] = True
     return limbs
 

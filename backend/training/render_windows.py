@@ -17,6 +17,7 @@ from backend.embedding.keypoints import H36M_MIRROR
 from backend.embedding.window_offsets import DENSE_OFFSETS
 from backend.embedding.windows import mirrored
 from backend.errors import BadInputError
+from backend.keypoint_layouts import HUMAN36M
 from backend.training.batch import TrainingBatch
 from backend.training.body_shapes import body_proportions
 from backend.training.motion_truth import FEET, MotionTruth
@@ -130,7 +131,7 @@ def _motion(joints_m: Array, flip: NDArray[np.bool_], virtual: Array) -> MotionT
     """Of the windows' joints (B, W, 17, 3) m in the camera."""
     joints = np.where(flip[:, None, None, None], joints_m[:, :, H36M_MIRROR] * _FLIP, joints_m)
     joints = np.einsum("bij,bwkj->bwki", virtual, joints, optimize=True)
-    unknown = np.full((len(joints), 17, 3), np.nan, np.float32)
+    unknown = np.full((len(joints), HUMAN36M.count, 3), np.nan, np.float32)
     return MotionTruth(joints.astype(np.float16), unknown, unknown[:, : len(FEET), 0])
 
 

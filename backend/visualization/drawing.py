@@ -11,6 +11,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.types import Array, Image
 from blender_addon.motion.clip import MotionClip
 
@@ -36,7 +37,7 @@ BONES: Final = (
     ("relbow", "rwrist"),
 )
 # BlazePose's face and finger points crowd the image and say nothing of the pose
-SHOWN_KEYPOINTS: Final = (0, 7, 8, *range(11, 17), *range(23, 33))
+SHOWN_KEYPOINTS: Final = (0, 7, 8, *range(11, 17), *range(23, BLAZEPOSE.count))
 LEFT_EDGE: Final[Colour] = (70, 150, 255)
 RIGHT_EDGE: Final[Colour] = (255, 140, 40)
 _SHIFT: Final = 4

@@ -24,10 +24,11 @@ from backend.world.steps import (
     step_places_m,
     touching_points,
 )
-from backend.world.unseen import settle_unseen
+from backend.world.unseen import gravity_doubt_deg, settle_unseen
 from backend.world.world_track import Gravity, WorldOptions, WorldTrack
-from backend.world.world_warnings import gravity_warning
+from backend.world.world_warnings import gravity_warning, turned_video
 from blender_addon.motion.body import points_m
+from blender_addon.motion.body_contacts import CONTACT_PARTS
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.contacts import ContactSettings, planted_frames, point_speed_m_s
 from blender_addon.motion.foot_evidence import foot_figures, stands
@@ -44,6 +45,8 @@ _LOOSE = 0.28
 _ANY_HEIGHT_M = 100.0
 # where feet stand in this part of all frames with contacts, they alone say where the floor is
 _FEET_SHARE = 0.8
+# and where hands do in this part of the frames, the person does push-ups or walks on them
+_ON_HANDS_SHARE = 0.4
 
 
 def place_in_world(
@@ -60,7 +63,8 @@ def place_in_world(
     if len(solved) < _FEW_FRAMES:
         return _nothing(poses, options)
     given = _given(options)
-    hints = gravity_hints(poses.gravity_camera, poses.gravity_spread_deg, options.edges)
+    spread_deg = float(np.hypot(poses.gravity_spread_deg, gravity_doubt_deg(track, intrinsics, solved)))
+    hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges)
     rough = given or estimate_gravity(hints, options.vertical)
     poses, unseen = settle_unseen(poses, track, intrinsics, rough.down, solved)
     scene = make_scene(poses, track, intrinsics, solved, unseen)
@@ -133,11 +137,12 @@ def _finish(scene: Scene, path: RootPath, gravity: Gravity, probability: Array, 
         joints_camera_m=fill.nan(joints),
         contacts=fill.zero(feet),
         body_contacts=fill.zero(told),
+        joint_confidence=fill.zero(scene.unseen.joints),
         world_from_camera=np.tile(world_from_camera, (frames, 1, 1)),
         gravity=gravity,
         gravity_source=_gravity_source(options),
         reprojection_px=fill.nan(_reprojection_px(scene, path)),
-        warnings=_warnings(scene, gravity, options),
+        warnings=_warnings(scene, gravity, planted, options),
         figures=_figures_before(scene, before),
     )
 
@@ -201,16 +206,27 @@ def _gravity_source(options: WorldOptions) -> str:
     return "given" if options.gravity_camera is not None else "found"
 
 
-def _warnings(scene: Scene, gravity: Gravity, options: WorldOptions) -> tuple[ClipWarning, ...]:
+def _warnings(
+    scene: Scene, gravity: Gravity, planted: NDArray[np.bool_], options: WorldOptions
+) -> tuple[ClipWarning, ...]:
     found: list[ClipWarning] = []
-    doubt = None if options.gravity_camera is not None else gravity_warning(gravity)
+    # somebody who rests on their hands stands in no turned video
+    hands = planted[:, len(FOOT_POINTS) + np.array([CONTACT_PARTS.index(f"{side}_hand") for side in ("left", "right")])]
+    turned = "" if hands.any(axis=1).mean() > _ON_HANDS_SHARE else turned_video(scene.track, gravity.down)
+    doubt = None if options.gravity_camera is not None else gravity_warning(gravity, turned)
     if doubt is not None:
         found.append(doubt)
     if options.camera_turns:
-        text = "The camera moves; its turns and zoom were followed. Where it also travels, the path will drift"
+        text = (
+            "The camera moves; only its turns and zoom could be followed. Where it also travels, the path through the "
+            "world drifts with it"
+        )
         found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     elif options.camera_moves:
-        text = "The camera moves; Marionet takes it as still, so the path through the world will drift"
+        text = (
+            "The camera seems to travel; Marionet takes it as still, so the path through the world drifts with it. A "
+            "camera on a tripod, or one that only turns and zooms on one spot, gives a path that holds"
+        )
         found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     if not scene.seen.weights.any():
         found.append(ClipWarning(WarningCode.NOT_PLACED, "No keypoint was seen well enough to place the person"))

@@ -40,7 +40,7 @@ _LEAST_VISIBILITY = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One person's solved frames, all in camera axes relative to the pelvis."""
+    """One person's solved frames, all in camera axes relative to the pelvis; `track` is what they were solved from."""
 
     body: CanonicalBody
     shape: BodyShape
@@ -52,6 +52,7 @@ class Scene:
     parts: BodyParts
     part_rays: Array
     unseen: Unseen
+    track: PersonTrack
 
 
 def make_scene(
@@ -76,9 +77,8 @@ def make_scene(
         [known[:, [names.index(name) for name in _PART_KEYPOINTS[part]]].mean(axis=1) for part in CONTACT_PARTS], axis=1
     )
     seen = Sightings(track.times_s[solved], points, np.nan_to_num(rays, nan=0.0), weights)
-    return Scene(
-        body, shape, poses, solved, seen, find_feet(body, posed), foot_rays, body_parts(body, posed), part_rays, unseen
-    )
+    feet, touching = find_feet(body, posed), body_parts(body, posed)
+    return Scene(body, shape, poses, solved, seen, feet, foot_rays, touching, part_rays, unseen, track)
 
 
 def _keypoint_weight(name: str) -> float:

@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
-from blender_addon.motion.body import BodyShape, CanonicalBody, bare_name, canonical_body, points_m
+from backend.world.seen_joints import outside_image, seen_joints
+from blender_addon.motion.body import (
+    BodyShape,
+    CanonicalBody,
+    bare_name,
+    canonical_body,
+    forward_kinematics,
+    points_m,
+)
 from blender_addon.motion.body_contacts import CONTACT_PARTS
 from blender_addon.motion.contacts import true_runs
 from blender_addon.motion.posing import PosedBody, pose_body
@@ -27,18 +35,23 @@ from blender_addon.motion.rotations import (
 from blender_addon.motion.temporal import Gaussian, filter_positions
 
 _LEAST_VISIBILITY = 0.25
-_OUTSIDE = 0.01  # a keypoint this far beyond the frame's edge (of its longer side) is not in it
+# both legs are behind something where the network believes less than this of every knee and ankle
+_HIDDEN_VISIBILITY = 0.15
 # shorter absences are an occlusion, which the pose's own evidence bridges better
 _SHORTEST_S = 0.4
 _BLEND_S = 0.25
 # how long a limb stays as it was last seen, and how slowly it goes to rest then
 _KEEP_S = 0.5
 _REST_S = 1.0
-# what is left of the slow lean along the view when no leg is seen
-_LEAN_KEPT = 0.5
-_LEAN_SIGMA_S = 1.0
+# what is left of a small lean along the view, and how much of a large one at most, when no leg is seen, and when no
+# hip is seen either; what is left of a lean across the view then
+_LEGLESS_LEAN, _HIPLESS_LEAN, _HIPLESS_ACROSS = (0.5, 12.0), (0.35, 8.0), 0.8
+_LEAN_SIGMA_S, _LYING_SIGMA_S, _LYING_DEG = 0.15, 1.0, 60.0
+# how far off the poses' direction down may be, besides its spread, where no leg is seen, and where no hip is either
+_LEGLESS_DEG, _HIPLESS_DEG = 8.0, 20.0
 _UP = np.array([0.0, 0.0, 1.0])
 _ARM_REST_DEG = 78.0
+_SITS_DEG = 50.0
 # each limb: the joints that turn it, and the keypoint that has to be seen for them
 _LEG = (("hip", "knee"), ("knee", "ankle"))
 _ARM = (("shoulder", "elbow"), ("elbow", "wrist"))
@@ -47,10 +60,11 @@ _ARM = (("shoulder", "elbow"), ("elbow", "wrist"))
 @dataclass(frozen=True, slots=True)
 class Unseen:
     """`limbs` (T, 4): how far (0 to 1) the left and right leg, left and right arm are not in the frame; legs count
-    from the knee down.
+    from the knee down. `joints` (T, J): how far each joint of the body is seen; 0 where its pose is a guess.
     """
 
     limbs: Array
+    joints: Array
 
     @property
     def feet(self) -> NDArray[np.bool_]:
@@ -74,6 +88,13 @@ class Unseen:
         return float((self.limbs[:, :2] > 0.5).all(axis=1).mean()) if len(self.limbs) else 0.0
 
 
+def gravity_doubt_deg(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp]) -> float:
+    """How far off the poses' own direction down may be, degrees, for what is not seen of the body in `frames` (N,)."""
+    out = _out_of_frame(track, intrinsics, frames)
+    legs = np.all([out[f"{side}_knee"] for side in ("left", "right")], axis=0)
+    return float(np.hypot(_LEGLESS_DEG * legs.mean(), _HIPLESS_DEG * _hipless(track, intrinsics, frames).mean()))
+
+
 def settle_unseen(
     poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, down: Array, frames: NDArray[np.intp]
 ) -> tuple[PoseTrack, Unseen]:
@@ -89,31 +110,56 @@ def settle_unseen(
         for joint, end in (*_LEG, *_ARM)
     }
     names = ("left_knee", "right_knee", "left_elbow", "right_elbow")
-    unseen = Unseen(np.stack([hidden[name] for name in names], axis=1))
+    unseen = Unseen(np.stack([hidden[name] for name in names], axis=1), _seen(track, intrinsics, frames, hidden))
     if not any(weight.any() for weight in hidden.values()):
         return poses, unseen
     shape = BodyShape(poses.height_m, poses.bone_scales)
     before = poses.rotations_wxyz[frames].astype(np.float64)
     after = before.copy()
     legs = np.minimum(hidden["left_hip"], hidden["right_hip"])
-    after[:, 0] = _upright(body, pose_body(body, shape, before, np.zeros((len(frames), 3))), times_s, down, legs)
+    hips = np.minimum(legs, _weights(times_s, _hipless(track, intrinsics, frames)))
+    posed = pose_body(body, shape, before, np.zeros((len(frames), 3)))
+    _set_upright(body, after, _upright_turns(body, posed, times_s, down, (legs, hips)))
+    sits = {side: _thigh_raised(body, before, side, down) for side in ("left", "right")}
     for name, weight in hidden.items():
         if weight.any():
-            _rest_joint(body, after, (name, weight), times_s, down)
+            keeps = sits[name.partition("_")[0]] & name.endswith(("hip", "knee"))
+            _rest_joint(body, after, _Hidden(name, weight, keeps), times_s, down)
     return _changed(poses, shape, frames, (before, after)), unseen
+
+
+def _seen(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp], hidden: dict[str, Array]) -> Array:
+    """How far (N, J) each joint is seen; ends of limbs that are out of the frame are not, whatever the network says."""
+    body, size = canonical_body(), (intrinsics.width, intrinsics.height)
+    seen = seen_joints(track.times_s[frames], track.keypoints_px[frames], track.visibility[frames], size)
+    for name, weight in hidden.items():
+        joint = body.joint_index(name)
+        ends = [end for end in range(len(body.parents)) if joint in _above(body, end)]
+        seen[:, ends] *= (1.0 - weight)[:, None]
+    return seen
+
+
+def _above(body: CanonicalBody, joint: int) -> list[int]:
+    """The joints that a joint hangs on."""
+    found: list[int] = []
+    while body.parents[joint] >= 0:
+        joint = int(body.parents[joint])
+        found.append(joint)
+    return found
 
 
 def _out_of_frame(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp]) -> dict[str, NDArray[np.bool_]]:
     """For each knee, ankle, elbow and wrist in which frames (N,) it is beyond the edge and not believed to be seen."""
     names = canonical_body().subsets["blazepose33"]
-    margin = _OUTSIDE * max(intrinsics.width, intrinsics.height)
-    size = np.array([intrinsics.width, intrinsics.height], np.float64)
     found = {}
     for name in (f"{side}_{end}" for side in ("left", "right") for _, end in (*_LEG, *_ARM)):
         place = names.index(name)
-        point = track.keypoints_px[frames, place]
-        outside = ((point < -margin) | (point > size + margin)).any(axis=-1) | ~np.isfinite(point).all(axis=-1)
+        outside = outside_image(track.keypoints_px[frames, place], (intrinsics.width, intrinsics.height))
         found[name] = outside & (np.nan_to_num(track.visibility[frames, place]) < _LEAST_VISIBILITY)
+    legs = [f"{side}_{end}" for side in ("left", "right") for _, end in _LEG]
+    visible = np.nan_to_num(track.visibility[frames][:, [names.index(name) for name in legs]]).max(axis=1)
+    # behind a desk they are within the image; one leg that hides the other is not
+    found |= {name: found[name] | (visible < _HIDDEN_VISIBILITY) for name in legs}
     return found
 
 
@@ -130,34 +176,89 @@ def _weights(times_s: Array, hidden: NDArray[np.bool_]) -> Array:
     return np.clip(filter_positions(Gaussian(0.5 * _BLEND_S), times_s, mask[:, None].astype(np.float64))[:, 0], 0, 1)
 
 
-def _upright(body: CanonicalBody, posed: PosedBody, times_s: Array, down: Array, legs: Array) -> Array:
-    """Root rotations (N, 4) whose slow lean along the view is mostly taken out where no leg is seen (`legs` (N,))."""
-    root = posed.world_wxyz[:, 0]
-    if not legs.any():
-        return np.asarray(root)
+def _hipless(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """In which frames (N,) neither hip is in the image."""
+    names = canonical_body().subsets["blazepose33"]
+    hips = [names.index(f"{side}_hip") for side in ("left", "right")]
+    return np.asarray(
+        outside_image(track.keypoints_px[frames][:, hips], (intrinsics.width, intrinsics.height)).all(axis=1)
+    )
+
+
+def _upright_turns(
+    body: CanonicalBody, posed: PosedBody, times_s: Array, down: Array, unseen: tuple[Array, Array]
+) -> Array:
+    """Turns (N, 4) in the camera that take most of the trunk's lean out where legs (N,), or hips too, are unseen.
+
+    How far somebody leans towards the camera shows in the legs: without them the towers' lean is hardly more than a
+    guess, and a trunk that is cut off by a desk looks like one that leans.
+    """
+    legs, hips = unseen
     up = -down
     ahead = np.array([0.0, 0.0, 1.0]) - up[2] * up
-    if np.linalg.norm(ahead) < 0.2:  # a camera that looks straight down sees nothing of a lean
-        return np.asarray(root)
-    ahead = ahead / np.linalg.norm(ahead)
-    trunk = posed.positions_m[:, body.joint_index("neck")] - posed.positions_m[:, 0]
-    lean = np.arctan2(trunk @ ahead, trunk @ up)
-    upper = np.abs(lean) < np.deg2rad(60.0)  # somebody who lies is not set upright
-    slow = filter_positions(Gaussian(_LEAN_SIGMA_S), times_s, np.clip(lean, -1.0, 1.0)[:, None])[:, 0]
-    turn: Array = np.where(upper, -(1.0 - _LEAN_KEPT) * slow * legs, 0.0)
-    # turning about up x ahead by a positive angle leads `up` towards `ahead`
-    return np.asarray(quaternion_multiply(rotvec_to_quaternion(turn[:, None] * np.cross(up, ahead)), root))
+    turn = np.zeros((len(times_s), 3))
+    if legs.any() and np.linalg.norm(ahead) >= 0.2:  # a camera that looks straight down sees nothing of a lean
+        ahead = ahead / np.linalg.norm(ahead)
+        trunk = posed.positions_m[:, body.joint_index("neck")] - posed.positions_m[:, 0]
+        upwards = np.asarray(trunk @ up, np.float64)
+        along = _steady_lean(times_s, np.asarray(trunk @ ahead, np.float64), upwards)
+        across = _steady_lean(times_s, np.asarray(trunk @ np.cross(ahead, up), np.float64), upwards)
+        off = (legs - hips) * (along - _less(along, *_LEGLESS_LEAN)) + hips * (along - _less(along, *_HIPLESS_LEAN))
+        # turning about up x way by a positive angle leads `up` towards it
+        turn -= off[:, None] * np.cross(up, ahead)
+        turn -= (hips * (1.0 - _HIPLESS_ACROSS) * across)[:, None] * np.cross(up, np.cross(ahead, up))
+    return np.asarray(rotvec_to_quaternion(turn))
 
 
-def _rest_joint(body: CanonicalBody, rotations: Array, hidden: tuple[str, Array], times_s: Array, down: Array) -> None:
+def _steady_lean(times_s: Array, sideways: Array, upwards: Array) -> Array:
+    """A lean (N,) in rad, without its jitter; 0 for somebody who lies, whom nothing sets upright."""
+    lean = np.arctan2(sideways, upwards)[:, None]
+    slow = filter_positions(Gaussian(_LYING_SIGMA_S), times_s, lean)[:, 0]
+    steady = filter_positions(Gaussian(_LEAN_SIGMA_S), times_s, lean)[:, 0]
+    return np.where(np.abs(slow) < np.deg2rad(_LYING_DEG), steady, 0.0)
+
+
+def _less(lean: Array, part: float, most_deg: float) -> Array:
+    """A part of a small lean (N,), and no more than `most_deg` of a large one."""
+    most = np.deg2rad(most_deg)
+    return np.asarray(most * np.tanh(part * lean / most))
+
+
+def _set_upright(body: CanonicalBody, rotations: Array, turns: Array) -> None:
+    """Turn the trunk, in place, about the pelvis in the camera; head and arms keep their directions in it."""
+    world = forward_kinematics(body, rotations, np.zeros((len(rotations), 3)))[1]
+    for name in ("neck", "left_shoulder", "right_shoulder"):
+        joint = body.joint_index(name)
+        above = quaternion_multiply(turns, world[:, int(body.parents[joint])])
+        rotations[:, joint] = quaternion_multiply(quaternion_conjugate(above), world[:, joint])
+    rotations[:, 0] = quaternion_multiply(turns, rotations[:, 0])
+
+
+def _thigh_raised(body: CanonicalBody, rotations: Array, side: str, down: Array) -> NDArray[np.bool_]:
+    """In which frames (N,) a thigh is raised, as that of somebody who sits or crouches."""
+    hip = quaternion_multiply(rotations[:, 0], rotations[:, body.joint_index(f"{side}_hip")])
+    return np.asarray(quaternion_rotate(hip, -_UP) @ down < np.cos(np.deg2rad(_SITS_DEG)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hidden:
+    """A joint, how far (N,) it is out of the frame, and in which frames (N,) it is in a pose that it keeps."""
+
+    name: str
+    weight: Array
+    keeps: NDArray[np.bool_]
+
+
+def _rest_joint(body: CanonicalBody, rotations: Array, hidden: _Hidden, times_s: Array, down: Array) -> None:
     """Lead, in place, one joint (N, J, 4) to how it was last seen, and from there to rest, where it is hidden."""
-    name, weight = hidden
+    name, weight = hidden.name, hidden.weight
     joint = body.joint_index(name)
     own, rest = rotations[:, joint].copy(), _rest_wxyz(body, rotations, name, down)
     frames = np.arange(len(own))
     seen = np.maximum.accumulate(np.where(weight < 0.05, frames, -1))
     away_s = np.where(seen >= 0, times_s - times_s[np.maximum(seen, 0)], np.inf)
     share = np.clip((away_s - _KEEP_S) / _REST_S, 0.0, 1.0)
+    share = np.where((seen >= 0) & hidden.keeps[np.maximum(seen, 0)], 0.0, share)
     held = quaternion_slerp(own[np.maximum(seen, 0)], rest, share * share * (3.0 - 2.0 * share))
     rotations[:, joint] = quaternion_slerp(own, held, weight)
     if name.endswith(("knee", "elbow")):

@@ -38,6 +38,9 @@ _MOST_SEGMENTS = 500
 # a segment further off than this many sigmas runs along something else
 _ROBUST_SIGMAS = 1.5
 _ROUNDS = 10
+# as many of the best frames of three axes are refined, each this far from the others
+_FRAMES = 6
+_APART_DEG = 6.0
 # a smaller turn than this ends the refinement
 _SMALL_TURN_RAD = 1e-5
 # a segment further off an axis than this does not run along it, however short it is
@@ -65,7 +68,7 @@ class EdgeLines:
 class EdgeVote:
     """What the edges say: `axes` (G, 3) that were tried as down and the log-likelihood `gain` (G,) of each, over
     that of a scene without order, when two more directions at right angles to it are free; `partner` (G, 2, 3) are
-    these two.
+    these two. The three axes of one scene have the same gain: the edges do not say which of them is down.
     """
 
     lines: EdgeLines
@@ -96,7 +99,45 @@ def vote(edges: SceneEdges) -> EdgeVote:
     best = pairs.argmax(axis=1)
     rows = np.arange(len(axes))
     total = gain + pairs[rows, best]
-    return EdgeVote(lines, axes, total, axes[partners[rows, best]])
+    partner = axes[partners[rows, best]]
+    if not total.any():
+        return EdgeVote(lines, axes, total, partner)
+    # the grid is coarse: it favours one of a scene's axes over the two others by chance
+    frames = np.stack([_settled(lines, frame) for frame in _best_frames(axes, total, partner)])
+    whole = _gains(lines, frames.reshape(-1, 3)).reshape(-1, 3).sum(axis=1)
+    exact = frames.reshape(-1, 3) * np.where(frames.reshape(-1, 1, 3)[..., 2] < 0.0, -1.0, 1.0)
+    others = frames[:, [[1, 2], [2, 0], [0, 1]]].reshape(-1, 2, 3)
+    return EdgeVote(
+        lines,
+        np.concatenate([axes, exact]),
+        np.concatenate([total, np.repeat(whole, 3)]),
+        np.concatenate([partner, others]),
+    )
+
+
+def _best_frames(axes: Array, total: Array, partner: Array) -> list[Array]:
+    """The best frames (3, 3) of three axes as rows, no two of which are nearly the same."""
+    found: list[Array] = []
+    least = np.cos(np.deg2rad(_APART_DEG))
+    for place in np.argsort(-total):
+        if total[place] <= 0.0 or len(found) == _FRAMES:
+            break
+        frame = _square(axes[place], partner[place])
+        if all((np.abs(frame @ other.T).max(axis=1) < least).any() for other in found):
+            found.append(frame)
+    return found
+
+
+def _settled(lines: EdgeLines, frame: Array) -> Array:
+    """A frame (3, 3) turned onto the edges alone."""
+    for _ in range(_ROUNDS):
+        rows = [_edge_rows(lines, axis) for axis in frame]
+        normal = 1e-3 * np.eye(3) + sum(slope.T @ slope for _, slope in rows)
+        turn = -np.linalg.solve(normal, sum(slope.T @ residual for residual, slope in rows))
+        frame = _turned(frame, turn)
+        if np.abs(turn).max() < _SMALL_TURN_RAD:
+            break
+    return frame
 
 
 def refine(lines: EdgeLines, down: Array, level: Array, others: Callable[[Array], Rows]) -> tuple[Array, float]:

@@ -63,7 +63,7 @@ class GravitySettings:
     usual_share: float = 0.74
     tilted_deg: float = 25.0
     tilted_share: float = 0.25
-    floor_sigma_m: float = 0.04
+    floor_sigma_m: float = 0.07
     most_steps: float = 12.0
 
 
@@ -99,7 +99,8 @@ class WorldTrack:
     world, root_world_m (T, 3), root_camera_m (T, 3), joints_camera_m (T, 17, 3), contacts (T, 4),
     world_from_camera (T, 4, 4). gravity is the down direction used, gravity_source where it is from; reprojection_px
     (T,) the weighted median distance between keypoints and the reprojected body; warnings are for the user;
-    figures are measured before feet were planted; body_contacts (T, 9) are those of `CONTACT_PARTS`.
+    figures are measured before feet were planted; body_contacts (T, 9) are those of `CONTACT_PARTS`; joint_confidence
+    (T, J) how far each joint is seen.
     """
 
     rotations_wxyz: Array
@@ -114,6 +115,7 @@ class WorldTrack:
     warnings: tuple[ClipWarning, ...]
     figures: dict[str, float] = field(default_factory=dict)
     body_contacts: Array | None = None
+    joint_confidence: Array | None = None
 
     @property
     def gravity_camera(self) -> Array:

@@ -2,6 +2,9 @@
 
 The process writes its log to a file and ends by itself when this program is gone. It is known by the launch id that it
 repeats in its connection file: a Windows environment's `python.exe`, a store alias or a script may stand between.
+
+Each local backend has a folder of its own: two Blenders share a profile, and one backend holds one folder. The backend
+locks `service/lock` in it for as long as it lives (`backend.files`).
 """
 
 from __future__ import annotations
@@ -19,8 +22,32 @@ from pathlib import Path
 from typing import Literal
 
 from ..wire.connection_file import ConnectionFileError, ConnectionInfo, read_connection_file
+from ..wire.file_lock import LOCK_FILE, lock_now
 from ..wire.interpreter import LAUNCH_ID_VARIABLE, direct_interpreter
-from .state_folder import free_state_dir
+
+_MOST = 32
+
+
+def free_state_dir(first: Path) -> Path:
+    """`first`, or where another backend works in it, the first of `first-2`, `first-3`, ... in which none does.
+
+    With all of them taken it is `first`: the backend then says who holds it.
+    """
+    others = (first.with_name(f"{first.name}-{number}") for number in range(2, _MOST + 1))
+    return next((folder for folder in (first, *others) if not _is_held(folder / "service" / LOCK_FILE)), first)
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a living process holds the lock; a file that a dead one left is free."""
+    try:
+        with lock.open("r+b") as stream:
+            lock_now(stream.fileno())  # closing the file lets it go again
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
 
 _MAX_LOG_BYTES = 4 << 20
 _TAIL_BYTES = 65_536

@@ -140,6 +140,8 @@ class CaptureRun:
         """The progress bar's words: stage, count, time left."""
         snapshot = self.snapshot
         what = snapshot.words or STAGE_WORDS.get(snapshot.stage, snapshot.stage) or snapshot.state.capitalize()
+        if snapshot.video and not snapshot.words:
+            what = f"{what} (video {snapshot.video})"
         if snapshot.over or snapshot.total <= 1:  # one of one is no count
             return what
         parts = [f"{what} {snapshot.done}/{snapshot.total}"]

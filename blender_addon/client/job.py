@@ -17,6 +17,7 @@ from ..wire import messages as wire
 from .download import Download
 from .job_state import JobRequest, JobSnapshot
 from .link import BackendLink, LinkStatus
+from .take_options import CAPABILITY as TAKES
 from .upload import Upload
 
 __all__ = ["CaptureJob", "JobRequest", "JobSnapshot"]
@@ -110,18 +111,24 @@ class CaptureJob:
             self._follow()
             return
         if not self._request.upload:
-            self._submit(self._own_source())
+            if self._request.more_videos:
+                self._retry_submit_s = 0.0  # once it is known what the server can do
+            else:
+                self._submit(self._own_sources())
             return
         try:
-            self._upload = Upload(self._request.video)
+            self._upload = Upload(self._request.videos)
             self.snapshot = JobSnapshot("preparing")
         except OSError as fault:
-            self._fail("video", f"The video cannot be read ({fault.strerror})", "Check that the file is there")
+            name = f"{Path(fault.filename).name} " if fault.filename else ""
+            self._fail("video", f"The video {name}cannot be read ({fault.strerror})", "Check that the file is there")
 
-    def _submit(self, source: wire.Source) -> None:
+    def _submit(self, sources: tuple[wire.Source, ...]) -> None:
         self.snapshot = replace(self.snapshot, state="submitting")
         self._link.drop(self._key)
-        submit = wire.Submit(self.job_id, source, self._request.options, self._request.task)
+        first, *more = sources
+        request = self._request
+        submit = wire.Submit(self.job_id, first, request.options, request.task, tuple(more), request.take)
         self._key = self._link.ask(submit, self._on_message)
 
     def _follow(self) -> None:
@@ -137,7 +144,12 @@ class CaptureJob:
                 if self._cancelling:
                     self._ask_once(wire.Cancel(self.job_id))
             self._epoch = self._link.epoch
-        if status.state == "open":
+        begins = self._request.more_videos and self._key == 0
+        if status.state == "open" and begins and TAKES not in status.capabilities:
+            # it would solve the first video alone, without a word
+            words = f"The backend {status.server_version} cannot solve several cameras together"
+            self._fail("unsupported", words, "Update the backend, or capture one video")
+        elif status.state == "open":
             self._gone_s = None
         elif status.state == "dead":
             self._fail("backend_dead", status.words, status.remedy, status.log_lines)
@@ -163,8 +175,8 @@ class CaptureJob:
 
     def _advance_upload(self, upload: Upload, deadline: float) -> None:
         if self.snapshot.state == "preparing":
-            if upload.prepare(deadline) and upload.source is not None:
-                self._submit(upload.source)
+            if upload.prepare(deadline):
+                self._submit(upload.sources)
         elif self.snapshot.state == "uploading":
             upload.step(self._link, deadline)
             if upload.complete:
@@ -176,15 +188,17 @@ class CaptureJob:
                 stage="upload",
                 done=upload.sent_bytes,
                 total=upload.size_bytes,
-                words="Sending the video",
+                words=f"Sending video {upload.video}" if upload.video else "Sending the video",
+                video=upload.video,
             )
 
     def _start_again(self) -> None:
-        source = self._upload.source if self._upload is not None else None
-        self._submit(source or self._own_source())
+        self._submit((self._upload.sources if self._upload is not None else ()) or self._own_sources())
 
-    def _own_source(self) -> wire.Source:
-        return self._request.source or wire.Source("path", str(self._request.video), self._request.video.name)
+    def _own_sources(self) -> tuple[wire.Source, ...]:
+        if self._request.source is not None:
+            return (self._request.source,)
+        return tuple(wire.Source("path", str(video), video.name) for video in self._request.videos)
 
     def _on_message(self, message: Any) -> None:
         """Whatever answers the submit or the watch."""
@@ -205,7 +219,7 @@ class CaptureJob:
 
     def _on_accepted(self, job: wire.JobInfo) -> None:
         if job.state == "receiving" and self._upload is not None:
-            self._upload.begin(self.job_id, job.upload_offset)
+            self._upload.begin(job)
             self.snapshot = replace(self.snapshot, state="uploading")
         elif job.state == "receiving":
             self._fail("upload", "The upload of this job was not finished", "Submit the video again")
@@ -220,6 +234,7 @@ class CaptureJob:
                 total=job.total,
                 words="",
                 worker=job.worker,
+                video=job.video,
             )
 
     def _on_progress(self, message: wire.JobProgress) -> None:
@@ -235,6 +250,7 @@ class CaptureJob:
             remaining_s=message.remaining_s,
             words=FINISHING if finishing else "Stopping" if self._cancelling else "",
             worker=message.worker,
+            video=message.video,
         )
 
     def _on_chunk(self, chunk: wire.MotionChunk) -> None:

@@ -28,13 +28,23 @@ class JobRequest:
     task: str = "solve"
     source: wire.Source | None = None
     """What is submitted instead of the path of `video`: a live source."""
+    more_videos: tuple[Path, ...] = ()
+    """The further videos of a take, whose first is `video`; `upload` holds for all."""
+    take: wire.TakeOptions = wire.TakeOptions()
+    """What is known of the take: see `take_options`."""
+
+    @property
+    def videos(self) -> tuple[Path, ...]:
+        """All videos in order."""
+        return (self.video, *self.more_videos)
 
 
 @dataclass(frozen=True, slots=True)
 class JobSnapshot:
     """Where a capture stands. `total` 0 means unknown; `words` say it to the user; `paths` are there when it is done.
 
-    `frames_kept` counts the finished frames of a cancelled capture.
+    `frames_kept` counts the finished frames of a cancelled capture. `video` is the video of a take that the stage is
+    about, counted from 1; 0: all of them, or the only one.
     """
 
     state: CaptureState
@@ -51,6 +61,7 @@ class JobSnapshot:
     warnings: tuple[str, ...] = ()
     frames_kept: int = 0
     worker: str = ""
+    video: int = 0
 
     @property
     def over(self) -> bool:

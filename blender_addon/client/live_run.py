@@ -39,6 +39,7 @@ class LiveRun:
         self.newest: wire.LiveFrame | None = None
         self.recording = bool(ticket.request.source and ticket.request.source.record)
         self.tick_s: list[float] = []
+        self.ticked_s = 0.0
         self.shown = 0
 
     @property
@@ -74,15 +75,19 @@ class LiveRun:
         """End the capture; what was recorded comes as files."""
         self.job.cancel()
 
-    def lines(self) -> tuple[str, str]:
-        """What the panel says: the state in words, and rate with latency."""
+    def lines(self) -> tuple[str, str, str]:
+        """What the panel says: the state in words, rate with latency, and how much is recorded; short, for one line."""
         frame = self.newest
         if frame is None or self.over or self.snapshot.state in ("fetching", "finishing"):
-            return self.snapshot.words or self.snapshot.state.capitalize(), ""
+            return self.snapshot.words or self.snapshot.state.capitalize(), "", ""
         state = frame.message or {"live": "Live", "no_person": "Nobody in sight"}.get(frame.state, frame.state)
-        kept = f", {frame.recorded} images recorded" if frame.recorded >= 0 else ""
-        rate = f"{frame.fps:.0f} poses/s of {frame.source_fps:.0f}, {frame.latency_s * 1000.0:.0f} ms{kept}"
-        return state, rate
+        rate = f"{frame.fps:.0f} poses/s of {frame.source_fps:.0f}, {frame.latency_s * 1000.0:.0f} ms"
+        return state, rate, f"{frame.recorded} images recorded" if frame.recorded >= 0 else ""
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether the source gives no images just now."""
+        return self.newest is not None and self.newest.state == "stalled"
 
     @property
     def clip_path(self) -> Path | None:

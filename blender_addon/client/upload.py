@@ -1,9 +1,10 @@
-"""A video on its way to a remote backend, in parts, a few at a time, without ever waiting. stdlib and `wire`."""
+"""Videos on their way to a remote backend, in parts, a few at a time, without ever waiting. stdlib and `wire`."""
 
 from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +21,18 @@ class UploadError(OSError):
     """A video that the server does not take."""
 
 
-class Upload:
-    """Reads and hashes the file first (`source` is there then), then sends parts from where the server stands.
-
-    Every step takes a few milliseconds. Raises OSError when the file cannot be read.
-    """
+class _Video:
+    """One file: hashed first, then read in parts."""
 
     def __init__(self, path: Path) -> None:
         self.size_bytes = path.stat().st_size
-        self.sent_bytes = 0
         self.source: wire.Source | None = None
-        self.complete = False
         self._name = path.name
         self._stream = path.open("rb")
         self._hash = hashlib.sha256()
-        self._keys: set[int] = set()
-        self._job_id = ""
-        self._fault = ""
 
     def prepare(self, deadline_s: float) -> bool:
-        """Hash until the deadline (`time.perf_counter`); True when the source is known."""
+        """Hash until the deadline; True when the source is known."""
         while self.source is None:
             data = self._stream.read(MAX_PART_BYTES)
             self._hash.update(data)
@@ -49,28 +42,91 @@ class Upload:
                 return False
         return True
 
-    def begin(self, job_id: str, offset: int) -> None:
-        """The server has `offset` bytes: go on from there."""
-        self._job_id, self.sent_bytes = job_id, offset
-        self.complete = offset >= self.size_bytes
+    def part(self, offset: int) -> bytes:
+        """The next part from `offset` on; empty at the end."""
+        self._stream.seek(offset)
+        return self._stream.read(MAX_PART_BYTES)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._stream.close()
+
+
+class Upload:
+    """Reads and hashes the files first (`sources` are there then), then sends parts from where the server stands.
+
+    Every step takes a few milliseconds. Raises OSError when a file cannot be read.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._videos: list[_Video] = []
+        try:
+            for path in paths:
+                self._videos.append(_Video(path))
+        except OSError:
+            self._close_files()
+            raise
+        self.size_bytes = sum(video.size_bytes for video in self._videos)
+        self.complete = False
+        self._place, self._offset = 0, 0
+        self._keys: set[int] = set()
+        self._job_id = ""
+        self._fault = ""
+
+    @property
+    def sources(self) -> tuple[wire.Source, ...]:
+        """The videos as they are submitted, in order; empty until all are hashed."""
+        known = tuple(video.source for video in self._videos if video.source is not None)
+        return known if len(known) == len(self._videos) else ()
+
+    @property
+    def video(self) -> int:
+        """The video of a take that is sent now, counted from 1; 0 for the only one."""
+        return min(self._place + 1, len(self._videos)) if len(self._videos) > 1 else 0
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of all videos together."""
+        return sum(video.size_bytes for video in self._videos[: self._place]) + self._offset
+
+    def prepare(self, deadline_s: float) -> bool:
+        """Hash until the deadline (`time.perf_counter`); True when the sources are known."""
+        return all(video.prepare(deadline_s) for video in self._videos)
+
+    def begin(self, job: wire.JobInfo) -> None:
+        """The server says where it stands: go on from there."""
+        self._job_id = job.job_id
+        self._stand_at(job)
 
     def step(self, link: BackendLink, deadline_s: float) -> None:
         """Keep a few parts under way until the deadline. Raises UploadError when the server takes no more."""
         if self._fault:
             raise UploadError(self._fault)
-        while not self.complete and len(self._keys) < _WINDOW and self.sent_bytes < self.size_bytes:
-            self._stream.seek(self.sent_bytes)
-            data = self._stream.read(MAX_PART_BYTES)
-            part = wire.UploadPart(self._job_id, self.sent_bytes, np.frombuffer(data, dtype=np.uint8))
+        while not self.complete and len(self._keys) < _WINDOW and self._place < len(self._videos):
+            data = self._videos[self._place].part(self._offset)
+            if not data and self._offset < self._videos[self._place].size_bytes:
+                raise UploadError("A video became shorter while it was sent")
+            if not data:
+                self._place, self._offset = self._place + 1, 0
+                continue
+            part = wire.UploadPart(self._job_id, self._offset, np.frombuffer(data, dtype=np.uint8), self._place)
             self._send(link, part)
-            self.sent_bytes += len(data)
+            self._offset += len(data)
             if time.perf_counter() >= deadline_s:
                 return
 
     def close(self, link: BackendLink) -> None:
-        """Stop and let the file go."""
+        """Stop and let the files go."""
         self._drop_all(link)
-        self._stream.close()
+        self._close_files()
+
+    def _close_files(self) -> None:
+        for video in self._videos:
+            video.close()
+
+    def _stand_at(self, job: wire.JobInfo) -> None:
+        self._place, self._offset = job.upload_source, job.upload_offset
+        self.complete = job.state != "receiving"
 
     def _send(self, link: BackendLink, part: wire.UploadPart) -> None:
         def on_reply(message: Any) -> None:
@@ -87,7 +143,7 @@ class Upload:
         self._keys.add(key)
 
     def _ask_where(self, link: BackendLink) -> None:
-        """Parts crossed with a lost connection: ask where the server stands and go on from there."""
+        """Parts crossed with a lost connection, or the server has a video already: ask where it stands, go on there."""
         self._drop_all(link)
 
         def on_reply(message: Any) -> None:
@@ -95,8 +151,7 @@ class Upload:
             if isinstance(message, wire.JobList):
                 for job in message.jobs:
                     if job.job_id == self._job_id:
-                        self.sent_bytes = job.upload_offset
-                        self.complete = job.state != "receiving"
+                        self._stand_at(job)
 
         key = link.ask(wire.ListJobs(), on_reply)
         # Until the answer is there the window counts as full, so that no part goes out from a wrong offset.

@@ -75,6 +75,10 @@ def _reader(path: Path) -> Any:
         return _read_torch if any(name.endswith("/data.pkl") for name in names) else _read_npz
     if begin[:1] == b"\x80":
         return _read_pickled
+    if begin[:1] == b"\x78" or begin[:2] in (b"\x1f\x8b", b"BZ"):
+        raise MotionFileError(
+            f"{path.name} is compressed, as joblib.dump does with compress", "Save it again without compress"
+        )
     raise MotionFileError(f"{path.name} is neither .npz nor .pt nor .pkl inside", _KIND_REMEDY)
 
 
@@ -112,14 +116,9 @@ def _read_torch(path: Path) -> Mapping[Any, Any]:
 
 
 def _read_pickled(path: Path) -> Mapping[Any, Any]:
-    if path.stat().st_size > _MOST_PICKLE:
+    if path.stat().st_size > MOST_BYTES:  # WHAM's hold the vertices of every frame
         raise MotionFileError(f"{path.name} is too large for a motion", "Save its arrays with numpy.savez")
     data = path.read_bytes()
-    if any(name in data for name in (b"joblib.numpy_pickle", b"NumpyArrayWrapper")):
-        raise MotionFileError(
-            f"{path.name} was written by joblib, whose arrays lie between the pickle's own bytes",
-            "Load it with joblib where it was made and save its arrays with numpy.savez or torch.save",
-        )
     if data.startswith(_OLD_TORCH):
         raise MotionFileError(
             f"{path.name} was written by a torch older than 1.6", "Load it there and save it again with torch.save"

@@ -50,6 +50,8 @@ class WarningCode(StrEnum):
     """A given calibration does not fit the videos and was not used."""
     VIDEO_DAMAGED = "video_damaged"
     """Parts of the video could not be decoded or were left out."""
+    VIDEO_DARK = "video_dark"
+    """The video is too dark to follow people exactly."""
     OTHER = "other"
     """A code that this version does not know, or a sentence from before there were codes."""
 

@@ -6,7 +6,7 @@ line in the documentation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
@@ -144,3 +144,19 @@ def format_of_ending(ending: str) -> ExportFormat | None:
 def all_endings() -> tuple[str, ...]:
     """Every ending that means a format."""
     return tuple(ending for one in EXPORT_FORMATS for ending in one.endings)
+
+
+def engine_bone_name(name: str, engine: Engine) -> str:
+    """A bone's name as an engine reads it: what it replaces is replaced. Unreal does not tell capitals apart."""
+    if engine is Engine.UNREAL:
+        bare = name.strip().rpartition(":")[2] or name
+        return bare.translate(str.maketrans(" .,/`%", "-_____")).casefold()
+    return name.translate(str.maketrans(":/", "__")) if engine is Engine.GODOT else name
+
+
+def names_that_meet(names: Iterable[str], engine: Engine) -> tuple[str, ...]:
+    """Bones that an engine would take for one, the first such group; empty where each has a name of its own."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(engine_bone_name(name, engine), []).append(name)
+    return next((tuple(group) for group in groups.values() if len(group) > 1), ())

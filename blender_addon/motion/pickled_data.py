@@ -2,11 +2,14 @@
 
 A pickle is a program for a small machine, and `pickle.load` lets that program call anything. Here the program is read
 opcode by opcode with `pickletools`, and of everything that it may name only plain containers, numpy arrays and torch
-tensors have a meaning; any other name is refused.
+tensors have a meaning; any other name is refused. joblib writes an array's bytes between the opcodes, behind the one
+that ends its description (`joblib/numpy_pickle.py`, `NumpyArrayWrapper.write_array`).
 """
 
 from __future__ import annotations
 
+import io
+import math
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -69,7 +72,7 @@ def read_pickle(data: bytes, name: str) -> Any:
     Raises MotionFileError for anything else that the pickle names, and for a damaged one.
     """
     try:
-        value = _Machine(name).run(data)
+        value = _Machine(name, data).run()
         return _Finisher()(value)
     except MotionFileError:
         raise
@@ -106,12 +109,17 @@ class _Machine:
     """The pickle machine's stack and memo."""
 
     file: str
+    data: bytes
     stack: list[Any] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
     count: int = 0
+    stream: io.BytesIO = field(init=False)
 
-    def run(self, data: bytes) -> Any:
-        for opcode, argument, _ in pickletools.genops(data):
+    def __post_init__(self) -> None:
+        self.stream = io.BytesIO(self.data)
+
+    def run(self) -> Any:
+        for opcode, argument, _ in pickletools.genops(self.stream):
             self.count += 1
             if self.count > _MOST_VALUES:
                 raise MotionFileError(f"{self.file} holds more single values than a motion has", _REMEDY)
@@ -175,11 +183,25 @@ class _Machine:
         thing = self.stack[-1]
         if isinstance(thing, _Unbuilt) and thing.kind == "dtype":
             thing.dtype = {"<": "<", ">": ">", "|": "|", "=": "<"}[state[1]] + thing.dtype
+        elif isinstance(thing, _Unbuilt) and thing.kind == "joblib":
+            thing.array = self.array_between(state)
         elif isinstance(thing, _Unbuilt):
             _, shape, dtype, fortran, raw = state[-5:]
             thing.array = _array(shape, dtype, bool(fortran), raw)
         elif not isinstance(thing, dict):  # attributes of a dictionary, which torch gives an OrderedDict
             raise MotionFileError(f"{self.file} holds a Python object, not arrays", _REMEDY)
+
+    def array_between(self, state: dict[str, Any]) -> NDArray[Any]:
+        """The array whose bytes follow here, as joblib describes it; since 1.1 behind a count and so much padding."""
+        if state.get("numpy_array_alignment_bytes") is not None:
+            self.stream.seek(self.stream.read(1)[0], io.SEEK_CUR)
+        dtype, shape, begin = np.dtype(state["dtype"].dtype), tuple(map(int, state["shape"])), self.stream.tell()
+        size = math.prod(shape)
+        if min(shape, default=0) < 0 or begin + size * dtype.itemsize > len(self.data):
+            raise ValueError("it is cut off")
+        self.stream.seek(begin + size * dtype.itemsize)
+        flat = np.frombuffer(self.data, dtype, size, begin) if size else np.zeros(0, dtype)
+        return flat.reshape(shape, order="F" if state["order"] == "F" else "C")
 
     def persistent(self) -> None:
         kind, storage, key, _, _ = self.stack.pop()
@@ -220,6 +242,8 @@ def _encoded(text: str, encoding: str = "latin1") -> bytes:
 _NUMPY_CORES: Final = ("numpy.core.multiarray", "numpy._core.multiarray")
 _MADE: Final[dict[tuple[str, str], Callable[..., Any]]] = {
     ("collections", "OrderedDict"): dict,
+    ("collections", "defaultdict"): lambda *_: {},
+    ("joblib.numpy_pickle", "NumpyArrayWrapper"): lambda: _Unbuilt("joblib"),
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
     ("torch", "Size"): tuple,

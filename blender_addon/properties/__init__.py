@@ -1,7 +1,7 @@
 """The settings that a .blend file keeps, per scene: `scene.marionet`. May import bpy; decides nothing.
 
-Units are in the names' tooltips; what is running now lives in `session`, never here. One module a panel: `capture`,
-`retarget`, `bake`.
+Units are in the names' tooltips; what is running now lives in `session`, never here. One module a panel: `capture`
+with `take`, `retarget`, `bake`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import bpy
 from bpy.props import CollectionProperty, IntProperty, PointerProperty
 from bpy.types import Context
 
-from . import bake, capture, change_events, retarget
+from . import bake, capture, change_events, retarget, take
 from .bake import MARIONET_PG_bake, MARIONET_PG_cleanup
 from .capture import MARIONET_PG_capture, MARIONET_PG_clip
 from .retarget import MARIONET_PG_retarget
+from .take import MARIONET_PG_take_camera
 
 
 class MARIONET_PG_settings(bpy.types.PropertyGroup):
@@ -26,10 +27,14 @@ class MARIONET_PG_settings(bpy.types.PropertyGroup):
     cleanup: PointerProperty(type=MARIONET_PG_cleanup)
     bake: PointerProperty(type=MARIONET_PG_bake)
     clips: CollectionProperty(type=MARIONET_PG_clip)
+    take_cameras: CollectionProperty(type=MARIONET_PG_take_camera)
+    camera_collection: PointerProperty(
+        type=bpy.types.Collection, description="The collection that was made for these cameras", options={"HIDDEN"}
+    )
     clip_index: IntProperty(name="Clip", description="The clip in use", update=change_events.clip_changed)
 
 
-CLASSES = (*capture.CLASSES, *retarget.CLASSES, *bake.CLASSES, MARIONET_PG_settings)
+CLASSES = (*take.CLASSES, *capture.CLASSES, *retarget.CLASSES, *bake.CLASSES, MARIONET_PG_settings)
 
 
 def settings(context: Context) -> Any:

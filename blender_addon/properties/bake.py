@@ -168,6 +168,15 @@ class MARIONET_PG_bake(bpy.types.PropertyGroup):
         default={"HIPS", "TORSO", "HEAD", "LEFT_ARM", "RIGHT_ARM", "LEFT_LEG", "RIGHT_LEG"},
         update=change_events.retarget_changed,
     )
+    unseen: EnumProperty(
+        name="Unseen Joints",
+        description="What becomes of joints that are not in the frame, such as the legs of somebody behind a desk",
+        items=[
+            ("KEY", "Key", "They get keys: at rest, or as they were last seen"),
+            ("LEAVE_OUT", "Leave Out", "They get no keys while they are not seen; their bones stay as they are"),
+        ],
+        update=change_events.retarget_changed,
+    )
     frame_start: IntProperty(
         name="Start Frame",
         description="Scene frame of the clip's first frame",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import (
     BoolProperty,
+    CollectionProperty,
     EnumProperty,
     FloatProperty,
     FloatVectorProperty,
@@ -15,6 +16,7 @@ from bpy.props import (
 
 from ..motion.input_limits import NARROWEST_FOV_DEG, SHORTEST_BODY_M, TALLEST_BODY_M, WIDEST_FOV_DEG
 from . import change_events
+from .take import MARIONET_PG_clip_video, MARIONET_PG_video, MARIONET_PG_view_result
 
 
 class MARIONET_PG_clip(bpy.types.PropertyGroup):
@@ -22,6 +24,7 @@ class MARIONET_PG_clip(bpy.types.PropertyGroup):
 
     filepath: StringProperty(name="File", description="The clip file (.npz)", subtype="FILE_PATH")
     video: StringProperty(name="Video", description="The video it was solved from", subtype="FILE_PATH")
+    videos: CollectionProperty(type=MARIONET_PG_clip_video)
     contacts: PointerProperty(
         name="Contacts", description="Object whose keys say when the feet stand", type=bpy.types.Object
     )
@@ -50,6 +53,19 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         description="The video file; it can also be dropped into the viewport",
         subtype="FILE_PATH",
         update=change_events.source_changed,
+    )
+    first_result: PointerProperty(
+        description="What the last capture found out about the first video", type=MARIONET_PG_view_result
+    )
+    more_videos: CollectionProperty(
+        name="More Videos", description="Further videos of the same performance", type=MARIONET_PG_video
+    )
+    more_index: IntProperty(name="Video", description="The further video whose settings are shown")
+    use_setup: BoolProperty(
+        name="Use Set-up", description="Take cameras, gravity and floor from an earlier take of the same set-up"
+    )
+    setup_file: StringProperty(
+        name="Set-up", description="The set-up file (.json) that Save Set-up has written", subtype="FILE_PATH"
     )
     movie_clip: PointerProperty(
         name="Movie Clip", type=bpy.types.MovieClip, description="A clip of the Movie Clip Editor"

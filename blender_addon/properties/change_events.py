@@ -116,3 +116,9 @@ def source_changed(owner: Any, _context: Context) -> None:
     """Another video was chosen: the people found in the last one are of no use."""
     for handlers in _attached:
         handlers.forget_people(bpy.path.abspath(owner.video))
+    owner.first_result.solved = False
+
+
+def further_video_changed(owner: Any, _context: Context) -> None:
+    """Another file was chosen for a further video: what was found out about the last one is of no use."""
+    owner.result.solved = False

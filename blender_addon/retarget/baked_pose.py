@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -125,7 +126,7 @@ class BakedPose:
     the bone's own `rotation_modes`. `locations` are for roots and IK controls only. `present` (T,) is False where the
     clip has no person: values there hold the nearest known pose and need no key. `properties` are constant,
     and so are the rotations of the bones in `still`, which need keys at both ends alone.
-    `shapes` are the face's shape keys.
+    `shapes` are the face's shape keys. `keyed` (T,) says of some bones in which frames they get keys; others always do.
     """
 
     times_s: Array
@@ -139,3 +140,4 @@ class BakedPose:
     report: RetargetReport
     still: frozenset[str] = frozenset()
     shapes: tuple[ShapeValues, ...] = ()
+    keyed: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)

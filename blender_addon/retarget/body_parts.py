@@ -27,6 +27,8 @@ class BodyPart(Enum):
 
 
 ALL_PARTS = frozenset(BodyPart)
+# words of helper bones that say nothing of the body
+_NOT_BODY = ("mch", "ik", "fk")
 
 
 def joint_part(joint: str) -> BodyPart:
@@ -59,8 +61,10 @@ def bone_parts(skeleton_map: SkeletonMap) -> dict[str, BodyPart]:
 
 
 def _part_of_name(bone: str) -> BodyPart:
-    """The part that a control's name speaks of, such as `upper_arm_parent.L`."""
+    """The part that a control's name speaks of, such as `upper_arm_parent.L` or `MCH-shin_ik.L`."""
     name = read_name(bone)
+    words = tuple(word for word in name.words if word not in _NOT_BODY)
+    name = replace(name, word="".join(words), words=words)
     for kinds, part in ((ARM_KINDS, "arm"), (LEG_KINDS, "leg")):
         if name.side and name_kinds(name, kinds):
             return BodyPart(f"{name.side}_{part}")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.body import canonical_body
+from ..motion.hands import HandMotion
 from ..motion.rotations import (
     quaternion_conjugate,
     quaternion_continuous,
@@ -24,6 +25,7 @@ from ..motion.rotations import (
 from .limb_calibration import calibrated
 from .map_files import SPINE_JOINTS
 from .posed_source import PosedSource
+from .read_fingers import source_hands
 from .rest_alignment import SEGMENT_END, SIDES, align_rest
 from .rest_world import rest_world
 from .skeleton_map import SkeletonMap
@@ -50,7 +52,7 @@ _LEAST_SCALE, _MOST_SCALE = 0.2, 5.0
 class CanonicalMotion:
     """`local_wxyz` (T, J, 4) on the canonical body, `root_m` (T, 3) the middle of the hip joints in the source's own
     length; `bone_scales` (J,); `leg_m` from hip joint to sole; `feet_m` (T, 4, 3) heel and ball of both feet as the
-    source has them, on their soles, None where it has no feet.
+    source has them, on their soles, None where it has no feet; `hands` are None where no finger moves.
     """
 
     local_wxyz: Array
@@ -58,6 +60,7 @@ class CanonicalMotion:
     bone_scales: Array
     leg_m: float
     feet_m: Array | None
+    hands: HandMotion | None
 
 
 def canonical_motion(source: PosedSource, skeleton_map: SkeletonMap) -> CanonicalMotion:
@@ -79,6 +82,7 @@ def canonical_motion(source: PosedSource, skeleton_map: SkeletonMap) -> Canonica
         bone_scales=reader.bone_scales(target),
         leg_m=target.leg_length_m,
         feet_m=None if uneven else reader.feet_m(target),
+        hands=source_hands(source, skeleton_map, rest, aligned, world),
     )
 
 

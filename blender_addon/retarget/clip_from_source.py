@@ -2,6 +2,9 @@
 
 numpy, `motion` and its own room only. Reads as its table of contents: choose the bones, choose the rest pose, read the
 joints, find floor and contacts, write the clip.
+
+Feet that stand still tell the floor: the lowest level at which they do so. The search works in lengths of a body of
+1.70 m, so that a doll and a giant are judged alike.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ from numpy.typing import NDArray
 from ..motion.body import canonical_body
 from ..motion.clip import SOURCE_SETTING, ClipHeader, MotionClip
 from ..motion.clip_warning import ClipWarning, WarningCode
+from ..motion.contacts import ContactSettings, contact_probability, point_speed_m_s
 from ..motion.motion_file_error import MotionFileError
 from ..motion.moving_skeleton import MovingSkeleton
-from ..motion.posing import find_feet, pose_clip
+from ..motion.posing import Feet, find_feet, pose_clip
 from ..motion.quality import clip_figures
 from ..motion.rotations import quaternion_rotate
 from .auto_map import detect_map
@@ -26,7 +30,66 @@ from .map_report import MapReport
 from .posed_source import PosedSource, source_of_skeleton
 from .reference_pose import on_a_standing_frame, set_upright, standing_frame, stands_at_rest
 from .source_bones import following_bones
-from .source_ground import find_ground, lowest_floor
+
+# a foot point slower than this stands; levels this far apart are one floor
+_STILL_M_S, _ONE_LEVEL_M = 0.25, 0.05
+# a joint this far below the floor shows that the floor is lower; a joint lies so far inside the skin
+_FAR_BELOW_M, _SKIN_M = 0.12, 0.03
+# what part of all foot points must stand still for the floor to be known from them
+_ENOUGH = 0.03
+_LOWEST_PERCENT = 5.0
+# a foot point that moves less than this from frame to frame was planted on purpose; a motion in which most contacts
+# are such has its own contacts, and nothing else is one
+_PLANTED_M, _PLANTED_SHARE = 0.00005, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """`floor` is the floor's height in the units of the feet; `contacts` (T, 4) are probabilities; `found` says whether
+    standing feet told it (else it is the lowest place of the feet).
+    """
+
+    floor: float
+    contacts: Array
+    found: bool
+
+
+def find_ground(times_s: Array, feet: Array, size: float) -> Ground:
+    """The floor under heel and ball of both feet (T, 4, 3); `size` is the body's size over that of 1.70 m."""
+    points = feet / size
+    if len(points) < 2:
+        lowest = float(points[..., 2].min())
+        near = (points[..., 2] < lowest + _ONE_LEVEL_M).astype(np.float64)
+        return Ground(lowest * size, near, True)
+    speed = point_speed_m_s(times_s, points)
+    still = points[..., 2][speed < _STILL_M_S]
+    found = still.size > _ENOUGH * speed.size
+    if found:
+        low = float(np.percentile(still, _LOWEST_PERCENT))
+        floor = float(np.median(still[still < low + _ONE_LEVEL_M]))
+    else:
+        floor = float(np.percentile(points[..., 2].min(axis=1), _LOWEST_PERCENT))
+    points = points - np.array([0.0, 0.0, floor])
+    standing = Feet(points, np.zeros((4, 3)), np.zeros(4))
+    contacts = contact_probability(times_s, standing, ContactSettings())
+    planted = _planted(points) & (contacts > 0.0)
+    if planted.sum() > _PLANTED_SHARE * (contacts > 0.5).sum():
+        contacts = planted.astype(np.float64)
+    return Ground(floor * size, contacts, found)
+
+
+def lowest_floor(floor: float, joints: Array, size: float) -> float:
+    """The floor, or a lower one where the body (T, J, 3) reaches far below it: feet in the air tell no floor."""
+    lowest = float(np.percentile(joints[..., 2].min(axis=1), _LOWEST_PERCENT))
+    return lowest - _SKIN_M * size if lowest < floor - _FAR_BELOW_M * size else floor
+
+
+def _planted(points: Array) -> NDArray[np.bool_]:
+    """Which foot points (T, 4) rest exactly: from the frame before, or to the frame after, they do not move."""
+    still = np.linalg.norm(np.diff(points, axis=0), axis=-1) < _PLANTED_M
+    edge = np.zeros((1, still.shape[1]), dtype=bool)
+    return np.concatenate([edge, still]) | np.concatenate([still, edge])
+
 
 Array = NDArray[np.floating]
 
@@ -163,7 +226,7 @@ def _clip(
         warnings=warnings,
     )
     clip = _empty_clip(source.times_s, motion, header)
-    clip = replace(clip, root_world_m=motion.root_m * scale)
+    clip = replace(clip, root_world_m=motion.root_m * scale, hands=motion.hands, face=source.face)
     feet = motion.feet_m * scale if motion.feet_m is not None else find_feet(body, pose_clip(clip)).positions_m
     ground = find_ground(source.times_s, feet, size * scale)
     floor = lowest_floor(ground.floor, pose_clip(clip).positions_m, size * scale)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..motion.face import FaceMotion
 from ..motion.moving_skeleton import MovingSkeleton
 from ..motion.rotations import (
     matrix_to_quaternion,
@@ -36,7 +37,7 @@ _MANY_FRAMES = 20
 class PosedSource:
     """`deltas_wxyz` (T, N, 4) turn each bone of `rig` in world axes from its rest pose; `heads_m` (T, N, 3) are the
     bones' heads in the world (Z up); `times_s` (T,). `has_rest` is False where the rig's rest pose is only a frame,
-    `by_frame` is True where a frame in which nobody holds a T-pose serves as one.
+    `by_frame` is True where a frame in which nobody holds a T-pose serves as one; `face` is None where there is none.
     """
 
     rig: TargetRig
@@ -46,6 +47,7 @@ class PosedSource:
     has_rest: bool = True
     by_frame: bool = False
     notes: tuple[str, ...] = ()
+    face: FaceMotion | None = None
 
     @property
     def frames(self) -> int:

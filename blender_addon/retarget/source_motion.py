@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..motion.body import CanonicalBody, canonical_body, shaped_offsets_m
 from ..motion.clip import MotionClip
 from ..motion.contacts import ContactSettings, planted_frames
+from ..motion.hands import relaxed_hands
 from ..motion.posing import clip_body, clip_shape, find_feet, pose_body
-from ..motion.relaxed_hand import relaxed_hands
 from ..motion.rotations import quaternion_continuous, quaternion_multiply, quaternion_normalize, quaternion_rotate
 
 Array = NDArray[np.floating]

@@ -29,8 +29,10 @@ from ..retarget.solve import fitted_map, retarget
 from ..retarget.source_motion import source_motion
 from ..retarget.target_body import measure_target
 from ..retarget.target_rig import TargetRig
+from ..retarget.unseen_keys import UnseenJoints, key_seen_joints
 from .actions import OBJECT_PATHS
-from .bake import BakeError, BakeOptions, BakeReport, bake
+from .bake import BakeError, BakeOptions, bake
+from .bake_report import BakeReport
 from .face_targets import read_face_targets, with_face
 from .prepare_clip import PrepareSettings, prepare_clip
 from .prop_targets import HandProp, hand_targets
@@ -45,7 +47,8 @@ class ApplyOptions:
     """How a clip goes onto a rig; `skeleton_map` None maps the bones automatically.
 
     `parts` are those that get keys; `props` lead hands to objects of the scene. `face` moves shape keys and
-    face bones with a clip's face; `face_table` is the path of the user's own table.
+    face bones with a clip's face; `face_table` is the path of the user's own table. `unseen` says whether joints that
+    are not in the frame get keys.
     """
 
     prepare: PrepareSettings = PrepareSettings()
@@ -56,6 +59,7 @@ class ApplyOptions:
     props: tuple[HandProp, ...] = ()
     face: bool = True
     face_table: str = ""
+    unseen: UnseenJoints = UnseenJoints.KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ def _retargeted(armature: Any, clip: MotionClip, options: ApplyOptions) -> Retar
         wanted = replace(wanted, hand_targets_m=hand_targets(bpy.context.scene, options.props, frames))
     pose = retarget(at_frames, rig, skeleton_map, wanted)
     pose = keep_parts(pose, skeleton_map, options.parts)
+    pose = key_seen_joints(pose, skeleton_map, at_frames, options.unseen)
     if at_frames.face is not None and options.face and BodyPart.HEAD in options.parts:
         targets = read_face_targets(armature, rig, options.face_table)
         pose = with_face(pose, rig, at_frames.face, targets)

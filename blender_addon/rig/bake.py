@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.keyframes import ReducedCurve, reduce_position_keys, reduce_rotation_keys
-from ..motion.quality_labels import figure_line
-from ..retarget.baked_pose import BakedPose, JointNote
-from ..retarget.joint_words import joint_label
+from ..retarget.baked_pose import BakedPose
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
+from .bake_report import BakeReport
 from .bake_shapes import ShapeOptions, given_back_on_a_fault, write_shapes
 from .baked_mark import mark_baked, untouched_bake
 from .object_place import local_place
@@ -63,49 +62,6 @@ class BakeOptions:
     reduce_mm: float = 0.0
     blend_type: str = "REPLACE"
     is_cyclic: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class BakeReport:
-    """What was written: `bones` keyed, `keys` in all, scene frames from `frame_start` to `frame_end`."""
-
-    armature: str
-    action: str
-    bones: int
-    keys: int
-    frames: int
-    frame_start: int
-    frame_end: int
-    kept_action: str | None
-    mapped: tuple[JointNote, ...]
-    unmapped: tuple[JointNote, ...]
-    warnings: tuple[str, ...]
-    figures: dict[str, float]
-    is_cyclic: bool = False
-
-    def lacking(self) -> tuple[JointNote, ...]:
-        """The joints that have no bone and need one."""
-        return tuple(note for note in self.unmapped if not note.reason.startswith("not needed"))
-
-    def headline(self) -> str:
-        """One line for the status bar."""
-        joints = len(self.mapped) + len(self.lacking())
-        return (
-            f"{self.action}: {self.bones} bones ({len(self.mapped)} of {joints} joints), {self.frames} frames "
-            f"({self.frame_start} to {self.frame_end}), {self.keys} keys"
-        )
-
-    def lines(self) -> list[str]:
-        """The whole account, a sentence a line."""
-        lines = [self.headline()]
-        if self.is_cyclic:
-            lines.append(f"A loop of {self.frame_end - self.frame_start} frames: the last frame is the first one again")
-        if self.kept_action:
-            lines.append(f"The action {self.kept_action} that was active before is kept")
-        lines += [f"Not mapped: {joint_label(note.joint)} ({note.reason})" for note in self.lacking()]
-        lines += [f"Warning: {warning}" for warning in self.warnings]
-        lines += [figure_line(name, value) for name, value in sorted(self.figures.items())]
-        return lines
 
 
 def bake(armature: Any, pose: BakedPose, options: BakeOptions) -> BakeReport:
@@ -254,9 +210,10 @@ def _check_action(armature: Any, options: BakeOptions) -> None:
 
 def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOptions) -> Iterable[Channel]:
     present = np.asarray(pose.present, dtype=bool)
-    at = frames[present]
     for bone, mode, wxyz in zip(pose.bone_names, pose.rotation_modes, pose.rotations_wxyz, strict=True):
-        prop, values = rotation_values(np.asarray(wxyz)[present], mode)
+        rows = present & pose.keyed.get(bone, present)
+        at = frames[rows]
+        prop, values = rotation_values(np.asarray(wxyz)[rows], mode)
         if bone in pose.still and len(at) > 1:
             yield Channel(bone_path(bone, prop), bone, at[[0, -1]], values[[0, -1]], options.interpolation)
             continue
@@ -265,10 +222,12 @@ def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOption
     scale = float(np.mean(np.abs(armature.matrix_world.to_scale()))) or 1.0
     smooth = options.interpolation == "BEZIER"
     for moved in pose.locations:
-        values = np.asarray(moved.location)[present]
+        rows = present & pose.keyed.get(moved.bone, present)
+        at, values = frames[rows], np.asarray(moved.location)[rows]
         bound = options.reduce_mm / scale
         curve = reduce_position_keys(at, values, bound, smooth) if bound > 0 else None
         yield _channel(bone_path(moved.bone, "location"), moved.bone, at, values, curve, options)
+    at = frames[present]
     for switch in pose.properties:
         ends = at[[0, -1]] if len(at) > 1 else at  # at the end too, so that keys in between do not switch it back
         values = np.full((len(ends), 1), switch.value)

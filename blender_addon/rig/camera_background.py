@@ -20,8 +20,8 @@ from .video_rotation import left_out
 
 Array = NDArray[np.floating]
 
-_SENSOR_WIDTH_MM = 36.0
-_BLENDER_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
+SENSOR_WIDTH_MM = 36.0
+BLENDER_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 _STILL_M = 1e-4
 _STILL_ZOOM = 1e-3
 
@@ -52,7 +52,7 @@ def lens_from_intrinsics(matrix: Array, width: int, height: int) -> tuple[float,
     aspect = focal_x / focal_y
     # y is measured in the sensor's horizontal unit, so tall pixels stretch it
     return (
-        float(focal_x * _SENSOR_WIDTH_MM / width),
+        float(focal_x * SENSOR_WIDTH_MM / width),
         float((width / 2 - center_x) / width),
         float((center_y - height / 2) * aspect / width),
         float(aspect),
@@ -72,23 +72,27 @@ def make_camera(clip: MotionClip, placement: CameraPlacement, name: str = "Mario
     scene = bpy.context.scene
     data = bpy.data.cameras.new(name)
     data.sensor_fit = "HORIZONTAL"
-    data.sensor_width = _SENSOR_WIDTH_MM
+    data.sensor_width = SENSOR_WIDTH_MM
     data.lens, data.shift_x, data.shift_y = lens_mm, shift_x, shift_y
     camera = bpy.data.objects.new(name, data)
     scene.collection.objects.link(camera)
-    scene.render.resolution_x, scene.render.resolution_y = width, height
-    scene.render.resolution_percentage = 100
-    scene.render.pixel_aspect_x = 1.0
-    scene.render.pixel_aspect_y = aspect
-    if aspect < 1.0:  # Blender wants both at least 1
-        scene.render.pixel_aspect_x, scene.render.pixel_aspect_y = 1.0 / aspect, 1.0
+    set_frame_size(scene, width, height, aspect)
     _place(camera, clip, placement)
     return camera
 
 
+def set_frame_size(scene: Any, width_px: int, height_px: int, pixel_aspect: float) -> None:
+    """Give a scene the render size of a video, and its pixels the aspect (height / width) that a lens was given for."""
+    render = scene.render
+    render.resolution_x, render.resolution_y, render.resolution_percentage = width_px, height_px, 100
+    # Blender wants both at least 1
+    render.pixel_aspect_x = max(1.0 / pixel_aspect, 1.0)
+    render.pixel_aspect_y = max(pixel_aspect, 1.0)
+
+
 def camera_matrices(clip: MotionClip, placement: CameraPlacement) -> Array:
     """Object matrices (T, 4, 4) of the camera in the scene, without scale."""
-    matrices = placement.world_matrix @ np.asarray(clip.world_from_camera, dtype=np.float64) @ _BLENDER_FROM_OPENCV
+    matrices = placement.world_matrix @ np.asarray(clip.world_from_camera, dtype=np.float64) @ BLENDER_FROM_OPENCV
     scale = np.linalg.norm(matrices[:, :3, :3], axis=1, keepdims=True)
     result = matrices.copy()
     result[:, :3, :3] = matrices[:, :3, :3] / np.maximum(scale, 1e-12)
@@ -131,10 +135,7 @@ def show_video(camera: Any, video: Path, clip: MotionClip, placement: CameraPlac
     Blender shows one video frame a scene frame; where the rates differ, a keyed frame offset follows the time stamps.
     Raises CameraError when Blender cannot read the file.
     """
-    try:
-        image = bpy.data.images.load(str(video), check_existing=True)
-    except RuntimeError as fault:
-        raise CameraError(f"{video} cannot be shown behind the camera: {fault}") from fault
+    image = load_video(video)
     background = camera.data.background_images.new()
     background.image = image
     background.alpha = alpha
@@ -143,15 +144,31 @@ def show_video(camera: Any, video: Path, clip: MotionClip, placement: CameraPlac
     camera.data.show_background_images = True
     user = background.image_user
     user.use_auto_refresh = True
-    image.source = "MOVIE" if image.source != "SEQUENCE" and image.frame_duration > 1 else image.source
-    user.frame_duration = max(image.frame_duration, 1)
     user.frame_start = round(placement.frame_start)
+    turn_background(background, video)
+    rate_fps = 0.0 if _is_even(clip) or image.source != "MOVIE" else shown_fps(video)
+    offsets = frame_offsets(clip, placement, rate_fps)
+    # frames are counted to this length before the offset: a short video in a scene of a higher rate would end early
+    user.frame_duration = max(image.frame_duration, len(offsets), 1)
+    _key_frame_offset(camera.data, offsets, placement)
+    return background
+
+
+def load_video(video: Path) -> Any:
+    """The image of a video, as a movie. Raises CameraError when Blender cannot read the file."""
+    try:
+        image = bpy.data.images.load(str(video), check_existing=True)
+    except RuntimeError as fault:
+        raise CameraError(f"{video} cannot be shown behind the camera: {fault}") from fault
+    image.source = "MOVIE" if image.source != "SEQUENCE" and image.frame_duration > 1 else image.source
+    return image
+
+
+def turn_background(background: Any, video: Path) -> None:
+    """Undo the mirror of a video that this Blender shows as it was stored."""
     upright = left_out(video)
     if upright.mirrored and upright.quarter_turns % 2 == 0:
         background.use_flip_x, background.use_flip_y = upright.quarter_turns == 0, upright.quarter_turns == 2
-    shown_fps = 0.0 if _is_even(clip) or image.source != "MOVIE" else _shown_fps(video)
-    _key_frame_offset(camera.data, frame_offsets(clip, placement, shown_fps), placement)
-    return background
 
 
 def _is_even(clip: MotionClip) -> bool:
@@ -160,7 +177,7 @@ def _is_even(clip: MotionClip) -> bool:
     return not len(steps) or bool(steps.max() < 1.5 * np.median(steps))
 
 
-def _shown_fps(video: Path) -> float:
+def shown_fps(video: Path) -> float:
     """The rate at which Blender counts a video's frames: of one with pauses it is the mean, unlike the clip's."""
     shown = bpy.data.movieclips.load(str(video))
     fps = float(shown.fps)

@@ -1,7 +1,9 @@
-"""Contacts of a clip as keys on the timeline: an empty with one on/off property a foot point. May import bpy.
+"""Contacts of a clip as keys on the timeline: an empty with one on/off property a foot point and part of the body. May
+import bpy.
 
-Keys are moved, added and removed in the Dope Sheet like any others, and the file keeps them. A foot point stands in
-the frames where its property is on.
+Keys are moved, added and removed in the Dope Sheet like any others, and the file keeps them. A foot point stands, and
+a part rests, in the frames where its property is on. The object of a clip without contacts of the body has those of
+the feet alone.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..motion.body_contacts import CONTACT_PARTS
 from ..motion.contact_spans import ContactSpans
 from ..motion.contacts import true_runs
 from .actions import Channel, action_fcurves, assign_action, channelbag, write_channels
 from .fcurve_keys import fill_keys, read_keys
 
-# in the order of `motion.posing.FOOT_POINTS`
-PROPERTIES = ("Left Heel", "Left Ball", "Right Heel", "Right Ball")
+# in the order of `motion.posing.FOOT_POINTS` and `motion.body_contacts.CONTACT_PARTS`
+_FEET = ("Left Heel", "Left Ball", "Right Heel", "Right Ball")
+PROPERTIES = (*_FEET, *(name.replace("_", " ").title() for name in CONTACT_PARTS))
 _GROUP = "Contacts"
 _SIZE_M = 0.2
 
@@ -31,6 +35,11 @@ class ContactTiming:
     zero_frame: float
     fps: float
     is_mirrored: bool = False
+
+
+def contact_properties(thing: Any) -> tuple[str, ...]:
+    """The properties that an object of contacts has."""
+    return tuple(name for name in PROPERTIES if name in thing)
 
 
 def property_path(name: str) -> str:
@@ -46,7 +55,8 @@ def make_contact_object(scene: Any, name: str, spans_s: ContactSpans, timing: Co
     scene.collection.objects.link(thing)
     assign_action(thing, bpy.data.actions.new(name))
     channels = []
-    for prop, spans in zip(PROPERTIES, _sided(spans_s, timing), strict=True):
+    names = PROPERTIES[: len(spans_s)]
+    for prop, spans in zip(names, _sided(spans_s, timing.is_mirrored), strict=True):
         thing[prop] = False
         frames, values = _keys_of(spans, timing)
         channels.append(Channel(property_path(prop), _GROUP, frames, values[:, None], "CONSTANT"))
@@ -54,9 +64,17 @@ def make_contact_object(scene: Any, name: str, spans_s: ContactSpans, timing: Co
     return thing
 
 
-def _sided(rows: Any, timing: ContactTiming) -> tuple[Any, ...]:
-    """One row a foot point, from the clip's sides to those that are seen, or back."""
-    return (*rows[2:], *rows[:2]) if timing.is_mirrored else tuple(rows)
+def _sided(rows: Any, exchanged: bool) -> tuple[Any, ...]:
+    """One row a property, from the clip's sides to those that are seen, or back, where these are exchanged."""
+    if not exchanged:
+        return tuple(rows)
+    return tuple(rows[PROPERTIES.index(_other_side(name))] for name in PROPERTIES[: len(rows)])
+
+
+def _other_side(name: str) -> str:
+    if name.startswith("Left"):
+        return name.replace("Left", "Right", 1)
+    return name.replace("Right", "Left", 1)
 
 
 def _keys_of(spans: tuple[tuple[float, float], ...], timing: ContactTiming) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -77,7 +95,7 @@ def read_contact_spans(thing: Any, timing: ContactTiming, times_s: tuple[float, 
     frames = np.arange(np.floor(first) - 1, np.ceil(last) + 2)
     curves = {curve.data_path: curve for curve in action_fcurves(thing)}
     found = []
-    for prop in PROPERTIES:
+    for prop in contact_properties(thing):
         curve = curves.get(property_path(prop))
         keyed = curve is not None and not curve.mute and len(curve.keyframe_points) > 0
         values = [curve.evaluate(frame) if keyed else float(thing.get(prop, False)) for frame in frames]
@@ -86,7 +104,7 @@ def read_contact_spans(thing: Any, timing: ContactTiming, times_s: tuple[float, 
         ends = [(frames[a] - 0.5, frames[b] + 0.499) for a, b in runs]
         seconds = (np.array(ends).reshape(-1, 2) - timing.zero_frame) / timing.fps
         found.append(tuple((round(first_s, 6), round(last_s, 6)) for first_s, last_s in seconds.tolist()))
-    return _sided(tuple(found), timing)
+    return _sided(tuple(found), timing.is_mirrored)
 
 
 def move_contact_keys(thing: Any, old: ContactTiming, new: ContactTiming) -> ContactTiming:
@@ -99,9 +117,10 @@ def move_contact_keys(thing: Any, old: ContactTiming, new: ContactTiming) -> Con
     if shift == 0.0 and scale == 1.0 and not turned:
         return old
     curves = {curve.data_path: curve for curve in action_fcurves(thing)}
-    paths = [property_path(prop) for prop in PROPERTIES]
+    names = contact_properties(thing)
+    paths = [property_path(prop) for prop in names]
     keys = [read_keys(curves[path]) if path in curves else None for path in paths]
-    for path, own in zip(paths, (*keys[2:], *keys[:2]) if turned else keys, strict=True):
+    for path, own in zip(paths, _sided(keys, turned), strict=True):
         if path not in curves or own is None:
             continue
         for name in ("co", "handle_left", "handle_right"):
@@ -109,7 +128,7 @@ def move_contact_keys(thing: Any, old: ContactTiming, new: ContactTiming) -> Con
         curves[path].keyframe_points.clear()
         fill_keys(curves[path], own)
     if turned:
-        values = [thing[prop] for prop in PROPERTIES]
-        for prop, value in zip(PROPERTIES, (*values[2:], *values[:2]), strict=True):
+        values = [thing[prop] for prop in names]
+        for prop, value in zip(names, _sided(values, turned), strict=True):
             thing[prop] = value
     return ContactTiming(old.zero_frame * scale + shift, new.fps, new.is_mirrored)

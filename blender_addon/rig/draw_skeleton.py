@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 # red, amber, green-blue: told apart by the common kinds of colour blindness, since lightness differs as well
 _COLOUR_STOPS = np.array([0.0, 0.5, 1.0])
 _COLOURS = np.array([[0.84, 0.15, 0.16], [0.99, 0.72, 0.20], [0.35, 0.85, 0.80]])
+# below this confidence a joint is not in the frame; how opaque it is drawn
+_UNSEEN, _DIMMED = 0.02, 0.35
 LINE_WIDTH_PX = 3.0
 DETAIL_WIDTH_PX = 1.5
 POINT_SIZE_PX = 7.0
@@ -37,17 +39,23 @@ _POINT_OF_JOINT = {
 
 
 def confidence_colour(confidence: Array) -> Array:
-    """Colours (..., 4) RGBA for confidences (...) in 0..1: red is doubtful, amber fair, turquoise sure."""
+    """Colours (..., 4) RGBA for confidences (...) in 0..1: red is doubtful, amber fair, turquoise sure.
+
+    What is not seen at all is dimmed.
+    """
     level = np.clip(np.nan_to_num(np.asarray(confidence, dtype=np.float64)), 0.0, 1.0)
     channels = [np.interp(level, _COLOUR_STOPS, _COLOURS[:, channel]) for channel in range(3)]
-    return np.stack([*channels, np.ones_like(level)], axis=-1)
+    return np.stack([*channels, np.where(level < _UNSEEN, _DIMMED, 1.0)], axis=-1)
 
 
 def joint_confidence(clip: MotionClip) -> Array:
-    """Confidence (T, J) of each joint: its own detected point's where it has one, else its parent-most neighbour's.
+    """Confidence (T, J) of each joint: the clip's own, or that of the joint's detected point where it has one.
 
     Never above the frame's own confidence.
     """
+    if clip.joint_confidence is not None:
+        whole = np.nan_to_num(np.asarray(clip.confidence, dtype=np.float64))[:, None]
+        return np.minimum(np.asarray(clip.joint_confidence, dtype=np.float64), whole)
     keypoints = {name: column for column, name in enumerate(clip.keypoint_names)}
     frame = np.nan_to_num(np.asarray(clip.confidence, dtype=np.float64))
     columns = []

@@ -16,7 +16,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..motion.export_formats import Engine, ExportFormat, all_endings, format_of_ending
+from ..motion.export_formats import Engine, ExportFormat, all_endings, format_of_ending, names_that_meet
 from .actions import OBJECT_PATHS, action_fcurves
 from .bvh_axes import Y_UP, turned_bvh
 from .centimetre_copy import in_centimetres
@@ -146,6 +146,10 @@ def _check_engine(armature: Any, path: Path, kind: ExportFormat, options: Export
         raise ExportError(f"{path.name}: {options.engine.name.capitalize()} reads no {kind.label}. Choose FBX or GLB")
     if options.bones_only_deform and not any(bone.use_deform for bone in armature.data.bones):
         raise ExportError(f"{armature.name} has no deform bone (Bone properties > Deform). Export all bones")
+    same = names_that_meet((bone.name for bone in armature.data.bones if bone.use_deform), options.engine)
+    if same:
+        label = options.engine.name.capitalize()
+        raise ExportError(f"{path.name}: {label} would take the bones {', '.join(same)} for one. Rename them")
 
 
 @contextmanager

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from ..motion.face import FACE_WEIGHT_NAMES, FaceMotion
 from ..retarget.baked_pose import BakedPose, BoneLocation, ShapeValues
-from ..retarget.face_bones import bone_table, bone_weights, drive_face_bones
 from ..retarget.face_tables import FaceTable, read_face_table
-from ..retarget.match_face import FaceMatch, match_face, shape_values
+from ..retarget.match_face import FaceMatch, bone_table, bone_weights, drive_face_bones, match_face, shape_values
 from ..retarget.target_rig import TargetRig
 
 Array = NDArray[np.floating]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from ..motion.clip import MotionClip
 from ..motion.contact_spans import ContactSpans, with_contact_spans
+from ..motion.edited_contacts import follow_added_contacts
 from ..motion.ground import snap_to_ground
 from ..motion.looping import Loop, find_cycle, loop_clip
 from ..motion.mirroring import mirror_clip
@@ -77,7 +78,7 @@ def prepare_clip(clip: MotionClip, settings: PrepareSettings) -> MotionClip:
         cycle = find_cycle(clip if trim_s is None else trim_clip(clip, *trim_s))
         trim_s = cycle.start_s, cycle.end_s
     if settings.spans_s is not None:
-        clip = with_contact_spans(clip, settings.spans_s)
+        clip = follow_added_contacts(clip, with_contact_spans(clip, settings.spans_s))
     out = straighten_legs(smooth_clip(clip, settings.smooth), settings.straighten_deg)
     if settings.ground:
         out = snap_to_ground(out)

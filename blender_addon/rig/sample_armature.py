@@ -20,6 +20,7 @@ from ..motion.rotations import matrix_to_quaternion, quaternion_conjugate, quate
 from ..retarget.posed_source import PosedSource
 from .actions import action_fcurves, assign_action, has_slots
 from .read_armature import read_armature
+from .sample_face import FaceSampler
 
 Array = NDArray[np.floating]
 
@@ -67,7 +68,10 @@ def sample_armature(armature: Any, span: FrameSpan, fps: float) -> PosedSource:
         except ValueError as fault:
             raise MotionFileError(str(fault), "Choose an armature with a body") from fault
         order = [armature.pose.bones.find(name) for name in rig.bone_names]
-        posed = [_posed(armature, order, frame) for frame in _with_progress(span.frames())]
+        posed, face = [], FaceSampler(armature)
+        for frame in _with_progress(span.frames()):
+            posed.append(_posed(armature, order, frame))
+            face.look()
     finally:
         scene.frame_set(present)
     matrices = np.stack(posed)
@@ -75,7 +79,8 @@ def sample_armature(armature: Any, span: FrameSpan, fps: float) -> PosedSource:
     turn = matrix_to_quaternion(_proper(matrices[..., :3, :3], rest[..., :3, :3]))
     back = quaternion_conjugate(matrix_to_quaternion(_proper(rest[..., :3, :3], rest[..., :3, :3])))
     times = np.arange(len(posed)) / fps
-    return PosedSource(rig, times, quaternion_continuous(quaternion_multiply(turn, back)), matrices[..., :3, 3])
+    deltas = quaternion_continuous(quaternion_multiply(turn, back))
+    return PosedSource(rig, times, deltas, matrices[..., :3, 3], face=face.motion())
 
 
 def _with_progress(frames: range) -> Iterator[int]:

@@ -15,12 +15,14 @@ from ..client.capture_run import CaptureTicket
 from ..client.job import JobRequest
 from ..client.link import BackendLink
 from ..client.people_search import PeopleSearch
+from ..client.take_options import take_options
 from ..properties import settings
 from ..rig.video_rotation import upright_size
 from ..wire.connection_file import ConnectionFileError, read_connection_file
 from ..wire.messages import SolveOptions
 from .backend import AccessError, clip_dir, is_loopback
 from .extension import preferences
+from .take_videos import given_offsets, is_take, look_again, setup_path, video_paths, why_no_take
 
 _ASSUMED_HEIGHT_M = 1.70
 # what can be solved beside the body: names of settings and of capabilities of a backend
@@ -44,6 +46,11 @@ def why_not_ready(capture: Any) -> str:
     if uses_range(capture) and capture.end_s <= capture.start_s:
         return "The part to solve ends before it starts"
     return ""
+
+
+def why_no_capture(capture: Any) -> str:
+    """As `why_not_ready`, with what can be wrong with the further videos of a take."""
+    return why_not_ready(capture) or (why_no_take(capture) if is_take(capture) else "")
 
 
 def uses_range(capture: Any) -> bool:
@@ -112,7 +119,33 @@ def make_search(context: Context, link: BackendLink) -> PeopleSearch:
 
 
 def make_ticket(context: Context) -> CaptureTicket:
-    """The request for a capture with the panel's settings. Raises AccessError in words."""
+    """The request for a capture with the panel's settings: of the video, or of all videos of a take.
+
+    Raises AccessError in words.
+    """
+    look_again()
+    capture = settings(context).capture
+    ticket = _ticket_of_one(context)
+    return _ticket_of_take(ticket, capture) if is_take(capture) else ticket
+
+
+def _ticket_of_take(ticket: CaptureTicket, capture: Any) -> CaptureTicket:
+    reason = why_no_take(capture)
+    if reason:
+        raise AccessError(reason)
+    videos = tuple(video_paths(capture))
+    try:
+        take = take_options(given_offsets(capture), setup_path(capture))
+    except UnicodeDecodeError as fault:
+        words = f"{capture.setup_file} is not a set-up. Choose a file that Save Set-up has written"
+        raise AccessError(words) from fault
+    except (OSError, ValueError) as fault:
+        raise AccessError(f"The set-up cannot be used: {fault}") from fault
+    request = replace(ticket.request, more_videos=videos[1:], take=take)
+    return replace(ticket, request=request)
+
+
+def _ticket_of_one(context: Context) -> CaptureTicket:
     capture = settings(context).capture
     reason = why_not_ready(capture)
     if reason:
@@ -129,9 +162,9 @@ def make_ticket(context: Context) -> CaptureTicket:
 def make_pose_ticket(context: Context) -> CaptureTicket:
     """The request for the pose of one frame: of a video that frame with what goes on around it, else the image.
 
-    Raises AccessError in words.
+    Of several videos it is the first. Raises AccessError in words.
     """
-    ticket, capture = make_ticket(context), settings(context).capture
+    ticket, capture = _ticket_of_one(context), settings(context).capture
     if capture.source == "IMAGE":
         return replace(ticket, pose_s=_IN_STILL_S)
     start_s = max(capture.pose_s - _AROUND_POSE_S, 0.0)

@@ -10,12 +10,14 @@ from bpy.types import Context
 
 from ..client.capture_run import CaptureTicket
 from ..motion.clip import MotionClip
-from ..properties import active_clip, settings
+from ..properties import active_clip, settings, settings_of
 from ..rig.prepare_clip import prepare_clip
 from . import session_state
+from .clip_videos import set_videos
 from .contact_edit import edited_spans, follow_timeline
 from .options import prepare_settings
 from .session_state import LoadedClip, Timing, scene_fps
+from .take_videos import keep_results, main_video
 
 
 class ClipMissingError(ValueError):
@@ -58,11 +60,26 @@ def enter_captured_clips(paths: list[Path], ticket: CaptureTicket) -> list[str]:
     Raises ClipError or OSError when a file cannot be read.
     """
     scene = bpy.data.scenes.get(ticket.scene) or bpy.context.scene
-    names = []
+    videos, names = ticket.request.videos, []
     for path in paths:
-        session_state.STATE.load_clip(path)
-        names.append(enter_clip(scene, path, ticket.video.stem, str(ticket.video)))
+        cameras = session_state.STATE.load_clip(path).clip.header.cameras
+        names.append(enter_clip(scene, path, ticket.video.stem, str(main_video(videos, cameras))))
+        if len(videos) > 1:
+            kept = settings_of(scene)
+            set_videos(kept.clips[kept.clip_index], videos)
+            keep_results(kept.capture, videos, cameras)
     return names
+
+
+def keep_finished_results(path: Path, ticket: CaptureTicket) -> None:
+    """Write what the final solve of a stopped capture found out about several videos into the scene's list.
+
+    Raises ClipError or OSError when the clip cannot be read.
+    """
+    videos = ticket.request.videos
+    if len(videos) > 1:
+        scene = bpy.data.scenes.get(ticket.scene) or bpy.context.scene
+        keep_results(settings_of(scene).capture, videos, session_state.STATE.load_clip(path).clip.header.cameras)
 
 
 def enter_clip(scene: Any, path: Path, name: str, video: str = "") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
@@ -28,6 +28,17 @@ from .previews import redraw_viewports
 Array = NDArray[np.floating]
 
 
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """Joints (J, 3) in the world and their confidence (J,); None where nobody is in sight."""
+
+    joints_m: Array | None
+    confidence: Array | float = 1.0
+
+
+_NOBODY = Skeleton(None)
+
+
 class LiveView:
     """Shows frame after frame; `shown` counts those that the character followed. `close` puts its own pose back."""
 
@@ -42,6 +53,7 @@ class LiveView:
         self._options = RetargetOptions()
         self._stands = np.zeros(3)
         self._wanted: tuple[LiveFrame, LiveFrame] | None = None
+        self._newest, self._coming = _NOBODY, _NOBODY
         self._steps: Generator[None, None, BakedPose] | None = None
         self.shown = 0
         if self._armature is not None:
@@ -60,17 +72,18 @@ class LiveView:
     def show(self, frame: LiveFrame) -> None:
         """Show a frame with a person, or take the skeleton away where there is none."""
         if not np.isfinite(frame.root_m).all():
-            self._overlay.show(None)
-            redraw_viewports()
+            self._wanted = self._steps = None
+            self._draw(_NOBODY)
             return
         first = self._first
         if first is None or (first.state != "live" and frame.state == "live"):
             self._first = first = frame  # after the calibration the world is another
         root = np.asarray(frame.root_m, np.float64) - [*first.root_m[:2], 0.0] + self._stands
         joints, _ = forward_kinematics(self._body, np.asarray(frame.rotations_wxyz, np.float64), root)
-        self._overlay.show(joints, np.full(len(joints), frame.confidence))
         self._wanted = first, frame
-        redraw_viewports()
+        self._newest = Skeleton(joints, np.full(len(joints), frame.confidence))
+        if self._measured is None:
+            self._draw(self._newest)
 
     def step(self) -> bool:
         """Bring the character a few milliseconds nearer to the newest frame; False when there is nothing to do.
@@ -81,6 +94,7 @@ class LiveView:
             return False
         if self._steps is None and self._wanted is not None:
             clip, self._wanted = frames_clip(self._wanted), None
+            self._coming = self._newest
             self._steps = retarget_in_steps(clip, self._measured, self._options)
         try:
             if self._steps is not None:
@@ -98,6 +112,11 @@ class LiveView:
         if not self._pose.show(float(baked.times_s[-1])):
             self._measured = None  # the armature is gone
         self.shown += 1
+        self._draw(self._coming)
+
+    def _draw(self, skeleton: Skeleton) -> None:
+        """Skeleton and character are drawn once, together: drawing is what takes longest."""
+        self._overlay.show(skeleton.joints_m, skeleton.confidence)
         redraw_viewports()
 
     def put_back(self) -> None:

@@ -12,6 +12,7 @@ from ..motion.looping import Loop
 from ..properties import active_clip, settings
 from ..retarget.baked_pose import Controls, Placement, RetargetOptions, RootMode, Travel
 from ..retarget.body_parts import BodyPart
+from ..retarget.unseen_keys import UnseenJoints
 from ..rig.apply_clip import ApplyOptions
 from ..rig.bake import BakeInto, BakeOptions
 from ..rig.prepare_clip import PART_FIELDS, PrepareSettings, part_settings
@@ -74,6 +75,7 @@ def apply_options(context: Context) -> ApplyOptions:
         hand_props(kept.retarget),
         kept.retarget.use_face,
         kept.retarget.face_table,
+        UnseenJoints[bake.unseen],
     )
 
 

@@ -14,7 +14,8 @@ from ..motion.clip import MotionClip
 from ..motion.resampling import sample_clip
 from ..properties import settings
 from ..rig.apply_clip import Retargeted, bake_prepared_clip, retarget_clip, rig_warnings, scene_from_clip
-from ..rig.bake import BakeInto, BakeReport
+from ..rig.bake import BakeInto
+from ..rig.bake_report import BakeReport
 from ..rig.face_targets import read_face_targets
 from ..rig.read_armature import read_armature
 from . import session_state

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 from .fields import unit
 
+MOST_TAKE_VIDEOS = 16
+MAX_SETUP_CHARS = 128 << 10
+"""Of all texts of a take's set-up together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a job's images come from: `kind` is "path", "upload" or "live".
+    """The source of the images of a job: `kind` is "path", "upload" or "live".
 
     Of a live source `path` is `camera:NAME` or a URL; size and rate are what a camera is asked for, 0: its own choice.
     """
@@ -27,7 +31,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class CameraInfo:
-    """A camera of the server's machine: `name` for people, `source` for `Source.path`."""
+    """A camera of the server: `name` for display, `source` for `Source.path`."""
 
     name: str
     source: str
@@ -35,7 +39,7 @@ class CameraInfo:
 
 @dataclass(frozen=True, slots=True)
 class SolveOptions:
-    """What to solve: range, person, body, camera, quality; the same words as `solve` takes. None: the backend's choice.
+    """Options of a solve, as in the command `solve`: range, person, body, camera, quality. None: the backend's default.
 
     `person` is "largest", "longest", "moving", "all", a number, or "X,Y@FRAME". The point is counted in an upright
     image of `picture_width_px` x `picture_height_px`; 0: in the video's own upright image of square pixels.
@@ -72,8 +76,31 @@ class SolveOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoOffset:
+    """A known clock of a take; `source` is the place among the job's sources, from 1: the first one is the clock.
+
+    The video's time 0 is `start_s` of the first video's time: positive where its recording began later.
+    """
+
+    source: int
+    start_s: float = unit("s", 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOptions:
+    """What is known of a take beforehand; it has a meaning only where a job has several sources.
+
+    `offsets` may leave sources out: their clocks are found. `setup` is the text of a set-up file (`setup.json` of an
+    earlier take of the same cameras, in the same order), cut into texts that fit the wire; empty: cameras are found.
+    """
+
+    offsets: tuple[VideoOffset, ...] = ()
+    setup: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ResultFile:
-    """One file of a result, fetched by its place in the list."""
+    """One file of a result; `fetch` uses its index in the list."""
 
     name: str
     size_bytes: int = unit("bytes", 0)
@@ -82,7 +109,7 @@ class ResultFile:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker process: its id, device, state ("starting", "idle", "busy", "down") and the job it has."""
+    """One worker process: id, device, state ("starting", "idle", "busy", "down") and current job."""
 
     worker: str
     device: str
@@ -93,10 +120,11 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """One job as the server knows it.
+    """The state of one job.
 
     `state` is "receiving", "queued", "running", "done", "failed" or "cancelled". `attempt` counts the runs: chunks
-    of an earlier attempt are void. `position` is the place in the queue, 0 when not queued.
+    of an earlier attempt are void. `position` is the place in the queue, 0 when not queued. `upload_offset` counts in
+    the source at place `upload_source`, the first one that is not there yet.
     """
 
     job_id: str
@@ -112,3 +140,5 @@ class JobInfo:
     done: int = 0
     total: int = 0
     remaining_s: float | None = unit("s", None)
+    upload_source: int = 0
+    video: int = 0

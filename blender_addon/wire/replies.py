@@ -1,4 +1,4 @@
-"""What the server says to a client; every reply names the request that it answers. stdlib and numpy only.
+"""Messages from the server to a client; every reply contains the id of its request. stdlib and numpy only.
 
 T frames, J joints of the canonical body, N bytes.
 """
@@ -14,7 +14,7 @@ from .records import CameraInfo, JobInfo, ResultFile, Worker
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The server's versions and what it can do."""
+    """The versions and the capabilities of the server."""
 
     kind: ClassVar[str] = "welcome"
     server_version: str
@@ -24,19 +24,19 @@ class Welcome:
     protocol_minor: int
     """Grows with fields that older programs ignore."""
     capabilities: tuple[str, ...]
-    """What the server can do beside solving."""
+    """Capabilities beside solving."""
     devices: tuple[str, ...]
     """Device of each worker."""
     max_jobs: int
-    """Jobs that may be queued and running at once."""
+    """Maximum number of queued and running jobs."""
     max_frames: int
-    """Frames of the longest video that is taken."""
+    """Maximum number of frames of a job."""
     max_part_bytes: int = unit("bytes", 0)
     """Largest part of an upload or a result."""
     max_upload_bytes: int = unit("bytes", 0)
     """Largest video that can be uploaded."""
     keep_alive_s: float = unit("s", 0.0)
-    """A client says something at least this often."""
+    """Maximum time between two messages of a client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """How the server is: workers, counters of jobs by state and of refusals by code since it started."""
+    """Status of the server: workers, number of jobs by state, number of refusals by code since the start."""
 
     kind: ClassVar[str] = "server_status"
     uptime_s: float
@@ -60,7 +60,7 @@ class ServerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A job was taken, or touched, as asked: how it stands now."""
+    """The request was carried out: the current state of the job."""
 
     kind: ClassVar[str] = "accepted"
     job: JobInfo
@@ -68,7 +68,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class JobList:
-    """The jobs that this client may see, oldest first."""
+    """The jobs that this client can access, oldest first."""
 
     kind: ClassVar[str] = "job_list"
     jobs: tuple[JobInfo, ...]
@@ -76,7 +76,7 @@ class JobList:
 
 @dataclass(frozen=True, slots=True)
 class CameraList:
-    """The cameras of the server's machine that this client may open."""
+    """The cameras of the server that this client may open."""
 
     kind: ClassVar[str] = "camera_list"
     cameras: tuple[CameraInfo, ...]
@@ -84,7 +84,7 @@ class CameraList:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResultPart:
-    """Bytes of a result file; shorter than asked for at the end of the file."""
+    """Bytes of a result file; fewer than requested at the end of the file."""
 
     kind: ClassVar[str] = "result_part"
     job_id: str
@@ -95,7 +95,7 @@ class ResultPart:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The job is gone from the server."""
+    """The job was deleted from the server."""
 
     kind: ClassVar[str] = "released"
     job_id: str
@@ -103,7 +103,10 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """Where a job stands: stage, done and total in the stage's unit, estimated seconds left."""
+    """Progress of a job: stage, done and total in the unit of the stage, estimated remaining time.
+
+    `video` is the video of a take that the stage is about, counted from 1; 0: all of them, or the only one.
+    """
 
     kind: ClassVar[str] = "progress"
     job_id: str
@@ -113,11 +116,12 @@ class JobProgress:
     total: int
     remaining_s: float | None = unit("s", None)
     worker: str = ""
+    video: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MotionChunk:
-    """Frames of one person as soon as they are solved, for preview and live retarget; NaN where the person is lost.
+    """Frames of one person, sent as soon as they are solved, for previews; NaN where the person is lost.
 
     Chunks of an attempt are numbered from 0 without a gap. A later chunk may hold a frame again: the later counts.
     Rotations are local on the canonical body; joint 0 is the root orientation in the frame that `space` names:
@@ -140,7 +144,7 @@ class MotionChunk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveFrame:
-    """The newest pose of a live job, or why there is none (NaN then). Frames are dropped, never queued.
+    """The newest pose of a live job, or the reason why there is none (with NaN). Frames are dropped, never queued.
 
     Rotations are local on the canonical body, joint 0 the root orientation in the world (Z up, floor at z = 0).
     """
@@ -167,7 +171,7 @@ class LiveFrame:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The job is finished: its files, a summary in figures, and what the user should know."""
+    """The job is finished: its files, quality figures and warnings."""
 
     kind: ClassVar[str] = "done"
     job_id: str
@@ -180,7 +184,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The job failed: a stable code, what happened, what to do about it."""
+    """The job failed: a stable code, the error message and a remedy."""
 
     kind: ClassVar[str] = "failed"
     job_id: str
@@ -193,7 +197,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class JobCancelled:
-    """The job stopped as asked; chunks that were sent stand, and `files` hold what was finished.
+    """The job was cancelled; chunks that were sent stay valid, and `files` contains the finished frames.
 
     With `finishing` the finished frames are still being made into a clip: a second `cancelled` follows with it.
     """
@@ -208,7 +212,7 @@ class JobCancelled:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A request that was not carried out: why, and what to do; nothing changed."""
+    """The request was not carried out, and nothing changed: the reason and a remedy."""
 
     kind: ClassVar[str] = "refused"
     code: str
@@ -219,7 +223,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """The server stops: queued and running jobs are kept on its disk and go on at its next start."""
+    """The server is stopping; queued and running jobs stay on its disk and continue at its next start."""
 
     kind: ClassVar[str] = "goodbye"
     reason: str

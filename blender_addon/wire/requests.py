@@ -1,4 +1,4 @@
-"""What a client says to the server. stdlib and numpy only. T frames, N bytes."""
+"""Messages from a client to the server. stdlib and numpy only. T frames, N bytes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .fields import Bytes, array
-from .records import SolveOptions, Source
+from .records import SolveOptions, Source, TakeOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first message of a connection: who asks, with the token of the connection file."""
+    """The first message of a connection: identifies the client, with the token of the connection file."""
 
     kind: ClassVar[str] = "hello"
     token: str = field(default="", repr=False)
@@ -27,16 +27,17 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Ask how the server is; the reply is `server_status`."""
+    """Ask for the status of the server; the reply is `server_status`."""
 
     kind: ClassVar[str] = "status"
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Ask for a job under an id that the client made (32 hex digits): sent twice, it is still one job.
+    """Submit a job under an id that the client generated (32 hex digits). Sent twice, it is still one job.
 
-    `task` is "solve", or "people" (with the capability of that name) to be told who is in the video.
+    `task` is "solve", or "people" (with the capability of that name) to be told who is in the video. With
+    `more_sources` (and the capability "take") the job is a take: `source` and these are videos of one performance.
     """
 
     kind: ClassVar[str] = "submit"
@@ -44,21 +45,24 @@ class Submit:
     source: Source
     options: SolveOptions = SolveOptions()
     task: str = "solve"
+    more_sources: tuple[Source, ...] = ()
+    take: TakeOptions = TakeOptions()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UploadPart:
-    """The next bytes of an uploaded video; `offset` is where they belong."""
+    """The next bytes of an uploaded video; `offset` is where they belong, in the job's source at place `source`."""
 
     kind: ClassVar[str] = "upload_part"
     job_id: str
     offset: int
     data: Bytes = array("uint8", ("N",), "bytes")
+    source: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRecord:
-    """Record a running live job from now on, to its end; the reply is `accepted`."""
+    """Record a running live job from now on until its end; the reply is `accepted`."""
 
     kind: ClassVar[str] = "live_record"
     job_id: str
@@ -66,14 +70,14 @@ class LiveRecord:
 
 @dataclass(frozen=True, slots=True)
 class ListCameras:
-    """Ask for the cameras that this client may open; the reply is `camera_list`."""
+    """List the cameras that this client may open; the reply is `camera_list`."""
 
     kind: ClassVar[str] = "list_cameras"
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Follow a job by id: `accepted`, then chunks from `next_chunk` of `attempt` on, progress, and the end."""
+    """Follow a job: the replies are `accepted`, the chunks of `attempt` from `next_chunk` on, progress, and the end."""
 
     kind: ClassVar[str] = "watch"
     job_id: str
@@ -83,7 +87,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop a job and keep the frames that are finished; the reply is `accepted`, the end `cancelled`."""
+    """Stop a job and keep the finished frames; the reply is `accepted`, and the job ends with `cancelled`."""
 
     kind: ClassVar[str] = "cancel"
     job_id: str
@@ -91,14 +95,14 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class ListJobs:
-    """Ask for this client's jobs; the reply is `job_list`."""
+    """List the jobs of this client; the reply is `job_list`."""
 
     kind: ClassVar[str] = "list_jobs"
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Ask for `size_bytes` of a result file from `offset` on; the reply is `result_part`."""
+    """Fetch `size_bytes` of a result file from `offset` on; the reply is `result_part`."""
 
     kind: ClassVar[str] = "fetch"
     job_id: str
@@ -109,7 +113,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The result was taken, or is not wanted: delete the job from the server's disk."""
+    """Delete the job and its result from the disk of the server; the reply is `released`."""
 
     kind: ClassVar[str] = "release"
     job_id: str
@@ -117,6 +121,6 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """Ask a backend on this machine to stop; refused on a server that other machines can reach."""
+    """Stop a backend on this machine; refused by a server that other machines can reach."""
 
     kind: ClassVar[str] = "shutdown"

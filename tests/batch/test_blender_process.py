@@ -7,6 +7,7 @@ import signal
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from backend.errors import BlenderError
@@ -131,6 +132,11 @@ def test_one_blender_serves_many_orders_and_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "own.bvh").read_text().count("JOINT") == 23
     blender.export(ExportOrder(CLIP, (str(tmp_path / "straight.bvh"),), "walk", straighten_deg=10.0))
     assert (tmp_path / "straight.bvh").read_bytes() != (tmp_path / "own.bvh").read_bytes()
+
+    blender.export(ExportOrder(CLIP, (str(tmp_path / "cycle.bvh"),), "walk", loop="range", mirror=True))
+    motion = [line.split() for line in (tmp_path / "cycle.bvh").read_text().partition("MOTION")[2].splitlines()[3:]]
+    first, last = (np.array(motion[row][3:], dtype=float) for row in (0, -1))  # without the travel
+    assert np.abs((first - last + 180.0) % 360.0 - 180.0).max() < 0.1
 
     os.kill(blender.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
     assert blender._process is not None

@@ -86,7 +86,15 @@ def test_a_json_manifest_with_names_and_objects(shoot: Path) -> None:
     record = {
         "clips": [
             "day1/a.mp4",
-            {"clip": "day2/a.mp4", "format": ["fbx", "overlay"], "fov": 69, "ground": True, "straighten": 12},
+            {
+                "clip": "day2/a.mp4",
+                "format": ["fbx", "overlay"],
+                "fov": 69,
+                "ground": True,
+                "straighten": 12,
+                "loop": "find",
+                "mirror": "yes",
+            },
         ]
     }
     (shoot / "takes.json").write_text(json.dumps(record))
@@ -96,6 +104,7 @@ def test_a_json_manifest_with_names_and_objects(shoot: Path) -> None:
     assert second.solve.fov_deg == 69.0
     assert second.animate.ground
     assert second.animate.straighten_deg == 12.0
+    assert (second.animate.loop, second.animate.mirror) == ("find", True)
 
 
 def test_a_bad_row_fails_alone(shoot: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from blender_addon.motion.body import BodyShape, canonical_body, forward_kinematics, points_m
 from blender_addon.motion.clip import ClipHeader, MotionClip, check_clip
+from blender_addon.motion.clip_cameras import ClipCamera
 from blender_addon.motion.rotations import quaternion_multiply, rotvec_to_quaternion
 
 WIDTH, HEIGHT, FOCAL_PX = 1280, 720, 1100.0
@@ -92,3 +94,40 @@ def anamorphic_copy(video: Path, copy: Path, times: int) -> Path:
     data[place : place + 4] = struct.pack(">I", times * struct.unpack_from(">I", data, place)[0])
     copy.write_bytes(data)
     return copy
+
+
+def take_clip(frames: int = 60, fps: float = 30.0, sources: tuple[str, ...] = ("left.mp4", "right.mp4")) -> MotionClip:
+    """The swaying person as solved from several videos: camera k stands 50 degrees further to the side, has its own
+    size and lens, and begins 0.5 s later than the one before it, at another frame rate.
+    """
+    clip = smooth_clip(frames, fps)
+    cameras = []
+    for number, source in enumerate(sources):
+        turn = np.eye(4)
+        angle = np.radians(50.0 * number)
+        turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        width, height = (WIDTH, HEIGHT) if number == 0 else (720, 1280 + 16 * number)
+        matrix = clip.intrinsics if number == 0 else np.array([[900.0, 0, 350], [0, 930.0, 655], [0, 0, 1]])
+        cameras.append(
+            ClipCamera(
+                source,
+                width,
+                height,
+                fps * (1.0, 2.0, 0.8)[number % 3],
+                0.5 * number,
+                1.0,
+                tuple(tuple(map(float, row)) for row in matrix),
+                (),
+                tuple(tuple(map(float, row)) for row in turn @ clip.world_from_camera[0]),
+                reprojection_px=3.0 + number,
+                calibrated_from="people",
+            )
+        )
+    return replace(clip, header=replace(clip.header, source=sources[0], cameras=tuple(cameras)))
+
+
+def left_out(clip: MotionClip, place: int, reason: str) -> MotionClip:
+    """The clip with one of its videos left out."""
+    cameras = list(clip.header.cameras)
+    cameras[place] = replace(cameras[place], used=False, reason=reason)
+    return replace(clip, header=replace(clip.header, cameras=tuple(cameras)))

@@ -1,6 +1,7 @@
 """`serve` with workers that take their time and leave a real clip: for tests that capture from Blender.
 
-Run by the main environment's Python. A job's video is a JSON script, as in tests/server/paced.py.
+Run by the main environment's Python. A job's video is a JSON script, as in tests/server/paced.py. Of a take the first
+video is the script; its clip has a camera for each, and `left_out` is the place of one that takes no part.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "server"), str(Path(__file__).parent)]
 
-from clips import smooth_clip  # noqa: E402
+from clips import left_out, smooth_clip, take_clip  # noqa: E402
 from paced import PacedRunner  # noqa: E402
 
 from backend.cli.serve import add_arguments, config_from, serve  # noqa: E402
@@ -29,7 +30,7 @@ class ClipRunner(PacedRunner):
 
     def run(self, order: RunJob, sink: JobSink) -> JobOutcome:
         script = json.loads(Path(order.source).read_text(encoding="utf-8"))
-        self._no_file = script.pop("no_file", False)
+        self._no_file, self._left_out = script.pop("no_file", False), script.pop("left_out", 0)
         plain = Path(order.output_dir) / "script.json"
         plain.write_text(json.dumps(script))
         return super().run(replace(order, source=str(plain)), sink)
@@ -37,9 +38,15 @@ class ClipRunner(PacedRunner):
     def _outcome(self, order: RunJob, done: int, cancelled: bool) -> JobOutcome:
         if self._no_file:
             return JobOutcome((), {"frames": float(done)}, (), cancelled)
-        path = Path(order.output_dir) / "clip.npz"
-        write_clip(smooth_clip(max(done, 2)), path)
-        return JobOutcome((path,), {"frames": float(done)}, (), cancelled)
+        path, frames = Path(order.output_dir) / "clip.npz", max(done, 2)
+        if not order.videos:
+            write_clip(smooth_clip(frames), path)
+            return JobOutcome((path,), {"frames": float(done)}, (), cancelled)
+        clip = take_clip(frames, sources=tuple(video.path for video in order.videos))
+        write_clip(left_out(clip, self._left_out, "its camera moves") if self._left_out else clip, path)
+        setup = path.with_name("setup.json")
+        setup.write_text(json.dumps({"offsets": [[one.source, one.start_s] for one in order.take.offsets]}))
+        return JobOutcome((path, setup), {"frames": float(done)}, (), cancelled)
 
 
 def main() -> int:

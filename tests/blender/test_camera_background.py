@@ -57,6 +57,39 @@ def test_a_moving_camera_gets_keys() -> None:
     assert camera.matrix_world.translation.x == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("scene_fps", [24.0, 30.0])
+def test_points_of_the_floor_stay_under_a_camera_that_travels_turns_and_zooms(scene_fps: float) -> None:
+    """At 1080p, within 5 px, on frames of the scene that lie between those of the video too."""
+    clip = smooth_clip(61)
+    scale = 1920 / WIDTH
+
+    def camera_at(time_s: float) -> tuple[np.ndarray, float]:
+        pose = clip.world_from_camera[0].copy()
+        pan = Matrix.Rotation(0.5 * np.sin(2.0 * time_s) + 0.02 * np.sin(9.0 * time_s), 3, "Z")
+        tilt = Matrix.Rotation(0.25 + 0.03 * np.sin(7.0 * time_s), 3, "X")
+        pose[:3, :3] = np.array(pan) @ pose[:3, :3] @ np.array(tilt).T
+        pose[:3, 3] += [0.6 * time_s, 0.3 * time_s, 0.05 * np.sin(8.0 * time_s)]
+        return pose, 1.0 + 0.2 * np.sin(1.5 * time_s)
+
+    poses, zooms = zip(*(camera_at(time_s) for time_s in clip.times_s), strict=True)
+    moving = replace(clip, world_from_camera=np.stack(poses), focal_scale=np.array(zooms))
+    camera = make_camera(moving, CameraPlacement(np.eye(4), 1.0, scene_fps))
+    floor = np.stack(np.meshgrid(np.linspace(-2, 2, 9), np.linspace(-1, 6, 8), [0.0]), axis=-1).reshape(-1, 3)
+    worst, seen_points = 0.0, 0
+    for frame in range(1, int(2.0 * scene_fps) + 1):
+        pose, zoom = camera_at((frame - 1) / scene_fps)
+        seen = (floor - pose[:3, 3]) @ pose[:3, :3]
+        lens = moving.intrinsics * [[zoom], [zoom], [1.0]]
+        lens[:2, 2] = moving.intrinsics[:2, 2]
+        expected = (seen @ lens.T)[:, :2] / seen[:, 2:]
+        inside = (seen[:, 2] > 0.5) & (expected >= 0).all(axis=1) & (expected < [WIDTH, HEIGHT]).all(axis=1)
+        bpy.context.scene.frame_set(frame)
+        off = np.linalg.norm(_pixels(camera, floor[inside]) - expected[inside], axis=1)
+        worst, seen_points = max(worst, float(off.max(initial=0.0))), seen_points + int(inside.sum())
+    assert seen_points > 500
+    assert worst * scale < 5.0
+
+
 def test_a_lens_that_zooms_gets_keys_and_one_that_does_not_gets_none() -> None:
     clip = smooth_clip(20)
     still = make_camera(replace(clip, focal_scale=np.ones(20)), CameraPlacement(np.eye(4), 11.0, 30.0))

@@ -10,7 +10,7 @@ import pytest
 from retarget_rigs import generate_rigify
 
 from blender_addon.motion.export_formats import Engine
-from blender_addon.rig.export_action import ExportOptions, export_action
+from blender_addon.rig.export_action import ExportError, ExportOptions, export_action
 from tools.check_engine_exports import CHARACTER, check_character, check_file, check_motion, load_character, prepared
 
 # Blender 5.2's FBX exporter sets shapes of arrays, which numpy 2.5 deprecates
@@ -78,3 +78,13 @@ def test_control_bones_wrong_axes_and_other_motions_are_told(tmp_path: Path) -> 
     armature.pose.bones["mixamorig:Spine"].keyframe_insert("location", frame=1)
     path = export_action(armature, tmp_path / "still.glb", ExportOptions(engine=Engine.GODOT))
     assert any("bones move" in sentence for sentence in check_motion(path, wanted).bad)
+
+
+def test_bones_that_an_engine_would_take_for_one_are_refused(tmp_path: Path) -> None:
+    armature = load_character(CHARACTER, with_root=False)
+    prepared(armature)
+    armature.data.bones["mixamorig:LeftHandThumb3"].name = "lefthandindex3"
+    with pytest.raises(ExportError, match=r"mixamorig:LeftHandIndex3.*lefthandindex3|lefthandindex3.*LeftHandIndex3"):
+        export_action(armature, tmp_path / "take.fbx", ExportOptions(engine=Engine.UNREAL))
+    assert not (tmp_path / "take.fbx").exists()
+    export_action(armature, tmp_path / "take.fbx", ExportOptions(engine=Engine.UNITY))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 from rigs import canonical_armature
 
-from blender_addon.motion.clip import read_clip
+from blender_addon.motion.body import canonical_body
+from blender_addon.motion.body_contacts import CONTACT_PARTS
+from blender_addon.motion.clip import read_clip, write_clip
 from blender_addon.motion.posing import FOOT_POINTS
+from blender_addon.motion.rotations import rotvec_to_quaternion
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = REPOSITORY_ROOT / "assets" / "sample_clip.npz"
@@ -152,3 +156,34 @@ def test_contacts_without_keys_count_as_they_stand(walker: Any, addon: Any) -> N
     contacts = addon("session.clips").cleaned_clip(bpy.context).contacts
     assert contacts[:, :2].min() == 1.0
     assert contacts[:, 2:].max() == 0.0
+
+
+def test_contacts_of_the_body_are_keys_too_and_an_added_one_is_held(walker: Any, tmp_path: Path) -> None:
+    clip = read_clip(SAMPLE)
+    parts = np.zeros((len(clip), len(CONTACT_PARTS)), np.float32)
+    parts[10:20, CONTACT_PARTS.index("seat")] = 1.0
+    bent = clip.rotations_wxyz.copy()
+    bent[:, canonical_body().joint_index("left_elbow")] = rotvec_to_quaternion(np.array([0.0, 0.0, -1.2]))
+    write_clip(replace(clip, body_contacts=parts, rotations_wxyz=bent), tmp_path / "rests.npz")
+    bpy.ops.marionet.import_clip(filepath=str(tmp_path / "rests.npz"))
+    walker.clip_index = len(walker.clips) - 1
+    first, last = 21, 26
+    assert bpy.ops.marionet.bake() == {"FINISHED"}
+
+    def travel() -> float:
+        heads = bone_heads(walker.retarget.armature, range(first, last + 1), ["left_hand"])[:, 0]
+        return float(np.linalg.norm(heads - heads[0], axis=-1).max())
+
+    assert travel() > 0.05
+    assert bpy.ops.marionet.edit_contacts() == {"FINISHED"}
+    thing = walker.clips[walker.clip_index].contacts
+    names = [curve.data_path for curve in all_curves(thing.animation_data)]
+    assert len(names) == 4 + len(CONTACT_PARTS)
+    curves = {curve.data_path: curve for curve in all_curves(thing.animation_data)}
+    seat = [key.co.y for key in curves['["Seat"]'].keyframe_points]
+    assert seat == [0.0, 1.0, 0.0]
+    for frame, value in ((first, 1.0), (last + 1, 0.0)):
+        key = curves['["Left Hand"]'].keyframe_points.insert(frame, value)
+        key.interpolation = "CONSTANT"
+    assert bpy.ops.marionet.bake() == {"FINISHED"}
+    assert travel() < 0.02

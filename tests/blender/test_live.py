@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,7 +82,7 @@ def test_live_moves_the_character_records_and_leaves_the_full_clip(state: Any, a
     assert not run.over, run.snapshot
     moved = [tuple(bone.rotation_quaternion) for bone in armature.pose.bones]
     assert not np.allclose(moved, before, atol=1e-3)
-    words, rate = run.lines()
+    words, rate, _ = run.lines()
     assert words == "Live"
     assert "poses/s" in rate
     assert "ms" in rate
@@ -126,6 +128,47 @@ def test_a_recording_outlives_its_backend(state: Any, addon: Any, camera: str) -
     assert Path(entry.video).name == "recording.mkv"
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
+def test_a_recording_outlives_its_blender(state: Any, addon: Any, camera: str, tmp_path: Path) -> None:
+    script = Path(__file__).with_name("live_until_killed.py")
+    command = (sys.executable, str(script), str(BACKEND_PYTHON), str(tmp_path), camera)
+    blender = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    recorded = 0
+    for line in blender.stdout:
+        if line.strip().isdigit() and (recorded := int(line)) > 60:
+            break
+    blender.kill()
+    blender.wait()
+    blender.stdout.close()
+    assert recorded > 60
+    folder = addon("client.state_folder")  # the backend notices by itself that its Blender is gone
+    tick_until(lambda: None, lambda: folder.free_state_dir(tmp_path / "state") == tmp_path / "state", "its end")
+    operators, kept = addon("ui.operators.live"), bpy.context.scene.marionet
+    kept.retarget.armature, kept.capture.live_record, kept.capture.quality = None, False, "fast"
+    assert bpy.ops.marionet.recover_live() == {"FINISHED"}
+    tick_until(operators.tick_recovery, lambda: state.live_capture is not None, "the backend's list")
+    tick_until(operators.tick_live, lambda: state.live_capture is None, "the files")
+    entry = kept.clips[kept.clip_index]
+    assert Path(entry.filepath).name == "live.npz", (state.news, state.last_error)
+    numbers = numbers_in(Path(entry.video))
+    assert len(numbers) >= recorded - 6  # a tenth of a second is not written yet
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    finishing = addon("ui.operators.finishing")
+    tick_until(finishing.tick_finishing, lambda: not state.finishing, "the full solve")
+    assert Path(kept.clips[kept.clip_index].filepath).name != "live.npz", (state.news, state.last_error)
+
+
+def numbers_in(video: Path) -> list[int]:
+    """The numbers of the images in a recording, read in the backend's environment."""
+    code = (
+        "import sys, json; sys.path[:0] = ['tools', '.']; from pathlib import Path\n"
+        "from tests.live.feed import recorded_numbers; print(json.dumps(recorded_numbers(Path(sys.argv[1]))))"
+    )
+    command = (str(BACKEND_PYTHON), "-c", code, str(video))
+    return json.loads(subprocess.check_output(command, cwd=REPOSITORY_ROOT, text=True))
+
+
 def test_a_camera_that_is_not_there_is_told(state: Any, addon: Any) -> None:
     operators = addon("ui.operators.live")
     bpy.context.scene.marionet.retarget.armature = None
@@ -133,5 +176,5 @@ def test_a_camera_that_is_not_there_is_told(state: Any, addon: Any) -> None:
     assert bpy.ops.marionet.live() == {"FINISHED"}
     tick_until(operators.tick_live, lambda: state.live_capture is None, "the end")
     assert "There is no camera" in state.last_error
-    assert "List the cameras" in state.last_error
+    assert "Find Cameras" in state.last_error
     assert state.live_view is None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 import pytest
+from face_rigs import face_mesh
 from retarget_rigs import family_armature, generate_rigify, import_character
 from rigs import canonical_armature
 
@@ -21,9 +24,12 @@ from blender_addon.retarget.clip_from_source import ARMATURE, SourceOptions, cli
 from blender_addon.retarget.map_files import rig_families
 from blender_addon.retarget.skeleton_map import SkeletonMap
 from blender_addon.rig.apply_clip import ApplyOptions, apply_clip
+from blender_addon.rig.armature_clips import playing_clip
 from blender_addon.rig.bake import BakeInto, BakeOptions
 from blender_addon.rig.read_armature import read_armature
 from blender_addon.rig.sample_armature import FrameSpan, own_actions, playing_span, sample_armature
+from tests.retarget.hand_motion import face_of, with_poses
+from tests.retarget.random_motion import walk_clip
 
 FPS = 30.0
 SAMPLE = read_clip(Path(__file__).resolve().parents[2] / "assets" / "sample_clip.npz")
@@ -36,6 +42,7 @@ LIMBS = [
     for side in ("left", "right")
     for upper, lower in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 ]
+LEGS = [row for row, (upper, _) in enumerate(LIMBS) if upper.endswith(("hip", "knee"))]
 PAIRS = [
     ("mixamo", "unreal"),
     ("unreal", "rigify_metarig"),
@@ -297,3 +304,40 @@ def test_a_real_character_is_a_source(shared: Path, tmp_path: Path) -> None:
     frames = apply_clip(rig, SAMPLE, options()).frame_end
     truth = limb_directions(rig, map_of(rig), frames)
     assert worst_deg(clip_directions(used(rig))[:frames], truth) < 0.05
+
+
+def test_fingers_and_shape_keys_of_an_armature_come_along() -> None:
+    source = family_armature(next(family for family in rig_families() if family.family == "mixamo"), seed=3).armature
+    walk = walk_clip(steps=3)
+    frames = len(walk)
+    wave = 0.5 + 0.4 * np.sin(np.arange(frames) / 5.0)
+    face = face_of({"jawOpen": wave, "eyeBlinkLeft": 1.0 - wave}, frames)
+    clip = replace(with_poses(walk, ["flat", "fist", "point"]), face=face)
+    mesh = face_mesh(source, ["jawOpen", "eyeBlinkLeft", "mouthSmileLeft"])
+    apply_clip(source, clip, options(plant=False))
+    found = playing_clip(source, FPS).clip
+    assert found.hands is not None
+    same = np.abs(np.sum(found.hands.rotations_wxyz * clip.hands.rotations_wxyz, axis=-1))
+    assert np.degrees(2.0 * np.arccos(np.clip(same, 0.0, 1.0))).max() < 1.0
+    assert found.face is not None
+    np.testing.assert_allclose(found.face.weights, face.weights, atol=1e-3)
+    assert mesh.data.shape_keys.key_blocks["jawOpen"].value >= 0.0
+
+
+@pytest.mark.shared
+def test_feet_planted_twice_on_other_proportions_differ_little(shared: Path, tmp_path: Path) -> None:
+    """Clip to A and A to B, both planted, against the clip to B: each rig holds a foot where its own legs put it."""
+    first = import_character(shared / "characters" / "mpfb" / "mixamo.blend", tmp_path)
+    second = import_character(shared / "characters" / "vrm" / "cryptovoxels.vrm", tmp_path)
+    smap = map_of(second)
+    frames = apply_clip(second, SAMPLE, options()).frame_end
+    direct = limb_directions(second, smap, frames)[:, LEGS]
+    apply_clip(first, SAMPLE, options())
+    by_way_clip = playing_clip(first, FPS).clip
+    assert apply_clip(second, by_way_clip, options()).frame_end == frames
+    by_way = limb_directions(second, smap, frames)[:, LEGS]
+    angles = np.degrees(np.arccos(np.clip(np.sum(direct * by_way, axis=-1), -1.0, 1.0)))
+    logging.getLogger(__name__).info("%s", np.round(np.percentile(angles, (50, 95, 100)), 2))
+    assert np.median(angles) < 0.5
+    assert np.percentile(angles, 95) < 2.5
+    assert angles.max() < 6.0

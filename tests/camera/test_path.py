@@ -63,6 +63,24 @@ def test_turn_and_zoom_are_found(kind: str) -> None:
     assert path.turns_only
 
 
+def _travelling(far_m: float) -> list[Frame]:
+    """What a camera that travels 0.8 m to the right sees of a wall 2 m away, and above it of one `far_m` away."""
+    texture, frames = _scene(), []
+    for index, step_m in enumerate(np.linspace(0.0, 0.8, FRAMES)):
+        halves = []
+        for depth_m in (far_m, 2.0):
+            move = np.float32([[1.0, 0.0, -FOCAL * step_m / depth_m], [0.0, 1.0, 0.0]])
+            halves.append(cv2.warpAffine(texture, move, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT))
+        image = np.concatenate([halves[0][: HEIGHT // 2], halves[1][HEIGHT // 2 :]])
+        frames.append(Frame(index, index / 30.0, np.asarray(image, np.uint8)))
+    return frames
+
+
+@pytest.mark.parametrize("far_m", [4.0, 8.0])
+def test_a_camera_that_travels_is_not_taken_for_one_that_turns(far_m: float) -> None:
+    assert not follow_camera(_travelling(far_m), [], LENS).turns_only
+
+
 def test_points_are_led_back_to_where_a_still_camera_sees_them() -> None:
     rng = np.random.default_rng(5)
     places = np.tile(rng.uniform((-1, -1, 3), (1, 1, 5), (33, 3)), (FRAMES, 1, 1))

@@ -162,6 +162,24 @@ def test_tracks_lists_people_with_a_sheet(capsys, tmp_path: Path, repository: Pa
     assert sheet.stat().st_size > 5000
 
 
+def test_tracks_of_a_take_lists_each_video_and_says_what_has_nothing_in_common(
+    capsys, tmp_path: Path, repository: Path
+):
+    """Eight frames are too few to find the same person: the second video is named, and each has its sheet."""
+    sheet, video = tmp_path / "people.png", str(repository / "assets" / "demo_clip.mp4")
+    words = ("--range", "80:88", "--quality", "fast", "--sheet", str(sheet), "--json")
+    assert main(["tracks", video, video, *words]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    people = [(event["video"], event["person"]) for event in events if event["event"] == "track"]
+    assert people == [(1, 0), (2, 0)]
+    assert any("video 2 (demo_clip.mp4) is left out" in event.get("message", "") for event in events)
+    assert not [event for event in events if event["event"] == "same"]
+    assert {event["video"] for event in events if event["event"] == "progress"} >= {1, 2}
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["people.0.png", "people.1.png"]
+    assert main(["tracks", video, "--offset", "1.0", "--json"]) == 2
+    assert "for several videos" in capsys.readouterr().out
+
+
 def test_a_name_outside_the_pipes_characters_does_not_end_the_command(tmp_path: Path):
     """As on Windows, where a pipe has the code page's characters: solve, plot and the lines that name them."""
     folder = tmp_path / "Renée Øst 日本"

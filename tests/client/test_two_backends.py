@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from backend.files import FolderLock
-from blender_addon.client.backend_process import BackendProcess
-from blender_addon.client.state_folder import free_state_dir
+from blender_addon.client.backend_process import BackendProcess, free_state_dir
 from tests.client.test_capture_job import launch_plan
 from tests.server.harness import kill_hard, wait_for
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from backend.datasets import MocapError, load_motion, read_library, read_motion, write_motion
-from backend.datasets.bvh import read_bvh
 from backend.datasets.library import MotionLibrary, clean_parts, is_held_out
+from backend.datasets.mocap import read_bvh
 from backend.datasets.motion import Motion
 from blender_addon.motion.body import canonical_body, forward_kinematics
 

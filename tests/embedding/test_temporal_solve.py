@@ -26,9 +26,14 @@ from backend.types import Intrinsics, PersonTrack
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-from backend.embedding.ray_joints import joint_image_map, ray_joints_m  # noqa: E402
 from backend.embedding.ray_values import RAY_VALUES, joints_along_rays_m  # noqa: E402
-from backend.embedding.temporal_tower import TemporalSizes, TemporalTower, temporal_weights  # noqa: E402
+from backend.embedding.temporal_tower import (  # noqa: E402  # noqa: E402
+    TemporalSizes,
+    TemporalTower,
+    joint_image_map,
+    ray_joints_m,
+    temporal_weights,
+)
 from backend.embedding.torch_runtime import torch_towers  # noqa: E402
 
 _CAMERA = Intrinsics(np.array([[1000.0, 0, 640], [0, 1000.0, 360], [0, 0, 1]]), 1280, 720, "test")

@@ -107,6 +107,23 @@ def test_a_walker_is_solved(model: PoseModel) -> None:
     assert np.allclose(np.linalg.norm(solved.rotations_wxyz, axis=-1), 1.0, atol=1e-5)
 
 
+def test_jitter_of_keypoints_does_not_reach_the_motion(model: PoseModel) -> None:
+    track, camera, truth = _walker()
+    jitter = np.random.default_rng(3).normal(0.0, 3.0, track.keypoints_px.shape)
+    track = replace(track, keypoints_px=track.keypoints_px + jitter)
+
+    def error_and_acceleration(options: PoseOptions) -> tuple[float, float]:
+        off = model.solve(track, camera, options).joints_camera_m - truth
+        off -= off[:, :1]
+        second = off[2:] - 2 * off[1:-1] + off[:-2]
+        return np.linalg.norm(off, axis=-1).mean(), np.linalg.norm(second, axis=-1).mean()
+
+    error, acceleration = error_and_acceleration(PoseOptions())
+    raw_error, raw_acceleration = error_and_acceleration(PoseOptions(path_s=0.0))
+    assert acceleration < 0.75 * raw_acceleration
+    assert error < raw_error
+
+
 def test_taller_person_stands_farther_away(model: PoseModel) -> None:
     track, camera, _ = _walker(20)
     near, far = (model.solve(track, camera, PoseOptions(height_m=height)) for height in (1.5, 1.9))

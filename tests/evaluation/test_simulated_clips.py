@@ -8,7 +8,7 @@ import pytest
 from backend.datasets.motion import Motion
 from backend.embedding.pose_model import load_model
 from backend.errors import BadInputError
-from backend.evaluation.simulated_clips import _segments, clip_errors
+from backend.evaluation.simulated import _segments, clip_errors
 from backend.training.simulate import SimulationSettings, seen_joints_m, simulate_people
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.rotations import rotvec_to_quaternion

@@ -1,13 +1,28 @@
 """Faces: the mixer's order and input, calibration to the person, fading, and whose face it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from backend.face.expression import calibrated, region_settings, resting_weights, solve_face
-from backend.face.follow import FaceFollower, FaceTrack, load_face_networks, roi_from_body, roi_from_landmarks
-from backend.face.points import MIXER_LANDMARKS, MIXER_ORDER, mixer_points
+from backend.face.expression import calibrated, region_settings, resting_weights, seen_face, solve_face
+from backend.face.follow import (
+    MIXER_LANDMARKS,
+    MIXER_ORDER,
+    FaceFollower,
+    FaceTrack,
+    load_face_networks,
+    mixer_points,
+    no_faces,
+    roi_from_body,
+    roi_from_landmarks,
+)
+from backend.face.head import HEAD_POINTS, RIGID, head_turn, with_head
 from backend.networks import load_network
+from backend.types import Intrinsics, PoseTrack
+from blender_addon.motion.body import canonical_body
 from blender_addon.motion.face import FACE_WEIGHT_NAMES
+from blender_addon.motion.rotations import quaternion_between, quaternion_rotate, rotvec_to_quaternion
 
 BLINK, JAW, TONGUE = (FACE_WEIGHT_NAMES.index(name) for name in ("eyeBlinkLeft", "jawOpen", "tongueOut"))
 TIMES_S = np.arange(120) / 30.0
@@ -15,7 +30,8 @@ TIMES_S = np.arange(120) / 30.0
 
 def track_of(weights: np.ndarray, eyes_px: float = 80.0) -> FaceTrack:
     frames = len(weights)
-    return FaceTrack(weights, np.ones(frames), np.full(frames, eyes_px), np.zeros(frames))
+    blank = no_faces(frames)
+    return replace(blank, weights=weights, presence=np.ones(frames), eyes_px=np.full(frames, eyes_px))
 
 
 def test_every_weight_of_arkit_but_the_tongue_has_a_place_in_the_mixer() -> None:
@@ -100,3 +116,46 @@ def test_an_image_of_nobody_has_no_face_and_the_detector_runs_seldom() -> None:
     assert not track.presence.any()
     assert np.isnan(track.weights).all()
     assert track.searches == 2  # at most every half second
+
+
+def rigid_face(turn_wxyz: np.ndarray) -> np.ndarray:
+    """Landmarks (478, 3) of a head in that direction; all but those that follow the skull are anywhere."""
+    points = np.random.default_rng(4).uniform(-80, 80, (478, 3))
+    points[list(RIGID)] = quaternion_rotate(turn_wxyz, 60.0 * HEAD_POINTS) + np.array([300.0, 200.0, 0.0])
+    return points
+
+
+@pytest.mark.parametrize("turn", [[0.0, 0.0, 0.0], [0.3, -0.4, 0.2], [-1.2, 0.5, 1.0]])
+def test_the_heads_direction_comes_back(turn: list[float]) -> None:
+    wxyz = rotvec_to_quaternion(np.array(turn))
+    assert np.degrees(quaternion_between(head_turn(rigid_face(wxyz)), wxyz)) < 0.1
+
+
+def test_a_face_at_the_edge_of_the_image_turns_no_further_than_it_looks() -> None:
+    wxyz = rotvec_to_quaternion(np.array([0.0, 0.5, 0.0]))
+    camera = Intrinsics(np.array([[800.0, 0, 640.0], [0, 800.0, 360.0], [0, 0, 1.0]]), 1280, 720, "test")
+    track = replace(track_of(np.full((120, 52), 0.1)), turn_wxyz=np.tile(wxyz, (120, 1)))
+    track.middle_px[:] = [640.0 + 800.0 * np.tan(0.4), 360.0]
+    found = seen_face(track, TIMES_S, np.ones(120, bool), camera)
+    wanted = rotvec_to_quaternion(np.array([0.0, 0.9, 0.0]))
+    assert np.degrees(quaternion_between(found.turn_wxyz[0], wanted)) < 0.1
+    assert (found.turn_confidence == 1.0).all()
+    assert np.isnan(seen_face(track, TIMES_S, np.ones(120, bool)).turn_wxyz).all(), "without a camera it is not known"
+
+
+def test_only_the_head_turns_and_only_where_necks_allow_it() -> None:
+    body, frames = canonical_body(), 3
+    rotations = np.tile([1.0, 0.0, 0.0, 0.0], (frames, len(body.joint_names), 1))
+    poses = PoseTrack(
+        rotations, np.tile([0.0, 0.0, 3.0], (frames, 1)), np.zeros((frames, 17, 3)), np.ones(frames), np.ones(frames),
+        np.ones(frames), np.array([0.0, 0.0, -1.0]), 1.7, np.ones(len(body.joint_names)),
+    )  # fmt: skip
+    turns = rotvec_to_quaternion(np.array([[0.0, 0.0, 0.6], [0.0, 0.0, 2.5], [0.0, 0.0, 0.6]]))
+    turned = with_head(poses, turns, np.array([1.0, 1.0, 0.0]))
+    head = body.joint_index("head")
+    assert np.degrees(quaternion_between(turned.rotations_wxyz[0, head], turns[0])) < 0.1
+    np.testing.assert_array_equal(turned.rotations_wxyz[1:], rotations[1:])
+    others = [joint for joint in range(len(body.joint_names)) if joint != head]
+    np.testing.assert_array_equal(turned.rotations_wxyz[:, others], rotations[:, others])
+    moved = np.linalg.norm(turned.joints_camera_m[0], axis=1) > 1e-6
+    assert set(np.array(body.subsets["h36m17"])[moved]) <= {"nose", "headtop"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.live.sides import SideKeeper
+from backend.live.follower import SideKeeper
 from backend.live.smoothing import Euro, EuroRotation, EuroVector, SmoothSettings
 from backend.people.left_right import MIRRORED
 from blender_addon.motion.rotations import quaternion_between, rotvec_to_quaternion

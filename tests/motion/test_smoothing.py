@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.clip import MotionClip
 from blender_addon.motion.contacts import ContactSettings
-from blender_addon.motion.fast_moves import FastMoveSettings, fast_move_weights
 from blender_addon.motion.rotations import quaternion_between, quaternion_multiply, rotvec_to_quaternion
 from blender_addon.motion.smoothing import (
     HEAVY,
@@ -20,8 +19,10 @@ from blender_addon.motion.smoothing import (
     MEDIUM,
     OFF,
     PRESETS,
+    FastMoveSettings,
     PartFilters,
     SmoothSettings,
+    fast_move_weights,
     part_joints,
     same_filter,
     smooth_clip,

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
+from backend.multiview.recorded_clocks import offset_by_time_code, parse_time_code, read_time_code
 from backend.multiview.sound import offset_by_sound, read_sound
-from backend.multiview.time_code import offset_by_time_code, parse_time_code, read_time_code
 from backend.multiview.types import OffsetSource
 
 RATE = 48_000

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from backend.cli import main
 from backend.errors import BadInputError
-from backend.multiview.take_request import TakeRequest, parse_offsets
+from backend.multiview.take_request import CloseUp, TakeRequest, parse_offsets
 from backend.multiview.types import Offset, OffsetSource, TakeSetup
 from backend.solving.request import SolveRequest
 
@@ -37,10 +36,11 @@ def test_offsets_and_set_ups_are_one_for_each() -> None:
         TakeRequest(_videos(2), Path("take.npz"), setup=TakeSetup(("a",), (None,)))
 
 
-def test_hands_and_faces_are_refused_in_words() -> None:
-    first, second = _videos(2)
-    with pytest.raises(BadInputError, match="not solved from several videos"):
-        TakeRequest((replace(first, hands=True), second), Path("take.npz"))
+def test_one_video_needs_a_close_up() -> None:
+    (first,) = _videos(1)
+    assert TakeRequest((first,), Path("take.npz"), close_ups=(CloseUp(Path("face.mp4")),)).each()
+    with pytest.raises(BadInputError, match="16 close-ups at most"):
+        TakeRequest((first,), Path("take.npz"), close_ups=(CloseUp(Path("face.mp4")),) * 17)
 
 
 def test_offsets_of_the_command_line() -> None:

@@ -1,5 +1,6 @@
 """`--hands` and `--face` through the whole pipeline: the body stays as it is, the clip has the groups."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +42,19 @@ def test_the_body_is_the_same_but_for_forearm_and_wrist(plain: MotionClip, detai
     np.testing.assert_array_equal(clip.rotations_wxyz[:, others], plain.rotations_wxyz[:, others])
 
 
-def test_the_face_alone_changes_nothing_of_the_body(
+def test_the_face_alone_turns_the_head_at_most(
     plain: MotionClip, walk: Rendered, models: SolveModels, tmp_path: Path
 ) -> None:
     request = walk.request(tmp_path / "walk.npz", face=True)
     clip = solve(request, models=models).clips[0]
-    for name in (*BODY, "rotations_wxyz"):
+    for name in (name for name in BODY if name != "joints_camera_m"):
         np.testing.assert_array_equal(getattr(clip, name), getattr(plain, name), err_msg=name)
+    head = plain.body_joint_names.index("head")
+    others = [joint for joint in range(len(plain.body_joint_names)) if joint != head]
+    np.testing.assert_array_equal(clip.rotations_wxyz[:, others], plain.rotations_wxyz[:, others])
+    above = [place for place, name in enumerate(plain.joint_names) if "head" in name or "nose" in name]
+    below = [place for place in range(17) if place not in above]
+    np.testing.assert_array_equal(clip.joints_camera_m[:, below], plain.joints_camera_m[:, below])
     assert clip.face is not None
     assert clip.hands is None
 
@@ -77,3 +84,17 @@ def test_a_cancel_during_the_second_look_keeps_the_clip(walk: Rendered, models: 
     assert result.clips[0].hands is not None
     assert not result.clips[0].hands.confidence[10:].any()
     assert list(tmp_path.glob("*.partial")), "the checkpoint stays for --resume"
+    looked: list[int] = []
+
+    def count(where: Progress) -> None:
+        if where.stage == "details":
+            looked.append(where.done)
+
+    again = solve(replace(request, resume=True), count, models=models)
+    assert min(looked) > 3, "frames that were looked at before are not looked at again"
+    whole = solve(walk.request(tmp_path / "whole.npz", hands=True), models=models)
+    assert again.clips[0].hands is not None
+    assert whole.clips[0].hands is not None
+    np.testing.assert_array_equal(again.clips[0].hands.rotations_wxyz, whole.clips[0].hands.rotations_wxyz)
+    np.testing.assert_array_equal(again.clips[0].hands.confidence, whole.clips[0].hands.confidence)
+    assert not list(tmp_path.glob("*.partial"))

@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from backend.errors import NoPersonError
 from backend.pipeline import solve
 from backend.video import FrameRange
 from blender_addon.motion.clip import MotionClip, read_clip
+from blender_addon.motion.clip_warning import WarningCode
 from tests.video.odd_videos import TS_BASE, Encoding, encode, set_matrix, stored
 
 COUNT = 16
@@ -138,13 +140,30 @@ def test_what_is_not_seen_is_said_and_marked(plain, walk, models, tmp_path: Path
     assert any("the legs are never seen" in warning.text for warning in warnings)
 
 
-@pytest.mark.parametrize("turns", [1, 2])
+@pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_world_that_was_turned_is_said_to_be(plain, walk, models, tmp_path: Path, turns: int) -> None:
     images, base = plain
     assert not any("--gravity" in warning.text for warning in base.header.warnings)
     encode(tmp_path / "lying.mp4", [np.ascontiguousarray(np.rot90(i, turns)) for i in images], even(COUNT), Encoding())
     _, warnings = solve_file(tmp_path / "lying.mp4", walk, models)
-    assert any("--gravity" in warning.text for warning in warnings), warnings
-    given = {1: (1.0, 0.0, 0.0), 2: (0.0, -1.0, 0.0)}[turns]
+    assert any("--gravity" in warning.text and "rotate" in warning.text for warning in warnings), warnings
+    given = {1: (1.0, 0.0, 0.0), 2: (0.0, -1.0, 0.0), 3: (-1.0, 0.0, 0.0)}[turns]
     _, warnings = solve_file(tmp_path / "lying.mp4", walk, models, gravity_camera=given)
     assert not any("--gravity" in warning.text for warning in warnings)
+
+
+def test_darkness_is_said_with_its_remedy_and_a_mirror_image_is_upright(plain, walk, models, tmp_path: Path) -> None:
+    images, base = plain
+    assert not any(warning.code is WarningCode.VIDEO_DARK for warning in base.header.warnings)
+    encode(tmp_path / "dim.mp4", [np.asarray(image * 0.12, np.uint8) for image in images], even(COUNT), Encoding())
+    _, warnings = solve_file(tmp_path / "dim.mp4", walk, models)
+    assert any("more light" in w.text for w in warnings if w.code is WarningCode.VIDEO_DARK), warnings
+    encode(tmp_path / "night.mp4", [np.asarray(image * 0.02, np.uint8) for image in images], even(COUNT), Encoding())
+    with pytest.raises(NoPersonError, match="dark") as fault:
+        solve_file(tmp_path / "night.mp4", walk, models)
+    assert "more light" in fault.value.remedy
+    encode(tmp_path / "mirror.mp4", [np.ascontiguousarray(i[:, ::-1]) for i in images], even(COUNT), Encoding())
+    clip, warnings = solve_file(tmp_path / "mirror.mp4", walk, models)
+    assert not any("--gravity" in warning.text for warning in warnings), warnings
+    up = base.world_from_camera[0, 2, :3] * np.array([-1.0, 1.0, 1.0])
+    assert np.rad2deg(np.arccos(clip.world_from_camera[0, 2, :3] @ up)) < 3.0

@@ -39,7 +39,7 @@ def test_pose_fit_and_root_path_see_the_same_rays(lens, walk, models, tmp_path, 
     matrix, calibration = np.asarray(walk.truth["intrinsics"], np.float64), tmp_path / "lens.json"
     calibration.write_text(json.dumps({"K": matrix.tolist(), "distortion": lens}))
     fitted, placed = [], []
-    overhear(monkeypatch, pose_model, "refine_poses", lambda args: fitted.append(args[1].points))
+    overhear(monkeypatch, pose_model, "steady_weight", lambda args: fitted.append(args[1].points))
     overhear(monkeypatch, place, "solve_root_path", lambda args: placed.append(args[0].rays))
     request = walk.request(tmp_path / "walk.npz", camera=CameraOptions(calibration=calibration))
     clip = solve(request, models=models).clips[0]

@@ -58,8 +58,13 @@ def test_lazy_and_type_only_imports_count(tmp_path: Path, monkeypatch: pytest.Mo
     assert circles(arrows) == [["ring_of_two.lazy", "ring_of_two.typed"]]
 
 
+MOST_LINES = 300
+# What stays apart although it would fit into its only importer: docs/decisions/standard_names.md says which and why.
+MOST_THAT_FIT = 40
+
+
 def test_modules_with_a_single_importer_are_counted(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Printed, not bounded yet: a module that only one other imports may be a part of it.
+    """A module that one other imports may be a part of it: printed, and those that would fit into it are bounded.
 
     A module that only its own package or the registration lists is told apart: that is a table.
     """
@@ -68,10 +73,21 @@ def test_modules_with_a_single_importer_are_counted(repository: Path, monkeypatc
     importers = {module: graph.find_modules_that_directly_import(module) for module in graph.modules - packages}
     single = {module: next(iter(found)) for module, found in sorted(importers.items()) if len(found) == 1}
     tables = {*packages, "blender_addon.registration"}
+    fit = 0
     for module, importer in single.items():
-        print(f"{module} <- {importer}{' (a table)' if importer in tables else ''}")  # noqa: T201
+        is_listed = importer in tables
+        lines = lines_of(repository, module) + lines_of(repository, importer)
+        fit += not is_listed and lines <= MOST_LINES
+        print(f"{module} <- {importer} {'(a table)' if is_listed else f'({lines} lines)'}")  # noqa: T201
     listed = sum(importer in tables for importer in single.values())
     print(  # noqa: T201 -- the numbers are what the test is run for
-        f"{len(single)} of {len(importers)} modules have a single importer, {listed} of them only in a table"
+        f"{len(single)} of {len(importers)} modules have a single importer, {listed} of them only in a table; {fit} of "
+        f"the others would make a file of at most {MOST_LINES} lines with it"
     )
-    assert 0 < len(single) < len(importers)
+    assert 0 < fit <= MOST_THAT_FIT
+
+
+def lines_of(repository: Path, module: str) -> int:
+    """Lines of a module's file; 0 for a package."""
+    path = repository / f"{module.replace('.', '/')}.py"
+    return len(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else 0

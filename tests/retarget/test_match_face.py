@@ -69,3 +69,41 @@ def test_values_stay_within_a_shape_key():
     weights[:, FACE_WEIGHT_NAMES.index("jawOpen")] = [0.0, 0.5, 1.0]
     weights[:, FACE_WEIGHT_NAMES.index("mouthFunnel")] = [1.0, 0.0, 0.0]
     assert shape_values(weights, {"jawOpen": 1.3, "mouthFunnel": -0.6}).tolist() == [0.0, 0.65, 1.0]
+
+
+# Names as the tools' users and integrations publish them (Character Creator 4's extended profile; MetaHuman's curves).
+CHARACTER_CREATOR_SIDED = (
+    "Brow_Raise_Inner", "Brow_Raise_Outer", "Brow_Drop", "Eye_Blink", "Eye_Squint", "Eye_Wide", "Cheek_Raise",
+    "Cheek_Puff", "Nose_Sneer", "Mouth_Smile", "Mouth_Frown", "Mouth_Stretch", "Mouth_Dimple", "Mouth_Press",
+    "Mouth_Pucker_Up", "Mouth_Pucker_Down", "Mouth_Funnel_Up", "Mouth_Funnel_Down", "Mouth_Roll_In_Upper",
+    "Mouth_Roll_In_Lower", "Mouth_Up_Upper", "Mouth_Down_Lower",
+)  # fmt: skip
+CHARACTER_CREATOR = (
+    "Jaw_Open", "Jaw_Forward", "Jaw_L", "Jaw_R", "Mouth_Close", "Mouth_L", "Mouth_R", "Mouth_Shrug_Upper",
+    "Mouth_Shrug_Lower", "Tongue_Out", *(f"Eye_{eye}_Look_{way}" for eye in "LR" for way in ("L", "R", "Up", "Down")),
+)  # fmt: skip
+META_HUMAN_SIDED = (
+    "browRaiseIn", "browRaiseOuter", "browDown", "eyeBlink", "eyeSquintInner", "eyeWiden", "eyeCheekRaise",
+    "eyeLookUp", "eyeLookDown", "eyeLookLeft", "eyeLookRight", "noseWrinkle", "mouthCheekBlow", "mouthUpperLipRaise",
+    "mouthLowerLipDepress", "mouthCornerPull", "mouthStretch", "mouthDimple", "mouthCornerDepress", "mouthPressU",
+    "mouthPressD", "mouthLipsPurseU", "mouthLipsPurseD", "mouthFunnelU", "mouthFunnelD", "mouthLipsTogetherU",
+    "mouthLipsTogetherD", "mouthUpperLipRollIn", "mouthLowerLipRollIn", "jawChinRaiseU", "jawChinRaiseD",
+)  # fmt: skip
+META_HUMAN = ("mouthLeft", "mouthRight", "jawOpen", "jawLeft", "jawRight", "jawFwd", "tongueOut")
+PUBLISHED = {
+    "Character Creator": [*CHARACTER_CREATOR, *(f"{name}_{side}" for name in CHARACTER_CREATOR_SIDED for side in "LR")],
+    "MetaHuman": [
+        f"CTRL_expressions_{name}" for name in (*META_HUMAN, *(one + side for one in META_HUMAN_SIDED for side in "LR"))
+    ],
+}
+
+
+@pytest.mark.parametrize("tool", list(PUBLISHED))
+def test_published_names_of_a_tool_take_every_weight(tool):
+    found = match_face(PUBLISHED[tool])
+    assert not found.unused, "each published name is moved by something"
+    moved = {name for row in found.shapes.values() for name, share in row.items() if share}
+    assert set(FACE_WEIGHT_NAMES) - moved <= {"tongueOut"}
+    for name, row in found.shapes.items():
+        sides = {weight[-5:] for weight in row if weight.endswith(("Left", "Right"))}
+        assert len(sides) < 2, f"{name} is moved by one side"

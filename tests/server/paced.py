@@ -3,7 +3,8 @@
 A job's video is a JSON file: `frames`, `pace_s`, `chunk` (frames a chunk), and at a frame: `crash_at`, `fail_at`,
 `bug_at`, `deaf_from` (cancel goes unheard), `eat_mb` (memory taken at the start), `start_s` (before the first frame),
 `finish_s` (from a cancel to the clip of what was finished), `stall_at` (nothing comes any more), `busy_s` (computing
-without a word before the first frame), `crash_once` (`crash_at` counts in the first attempt only).
+without a word before the first frame), `crash_once` (`crash_at` counts in the first attempt only), `video` (the video
+of a take that the progress names).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Script:
     stall_at: int = -1
     busy_s: float = 0.0
     crash_once: bool = False
+    video: int = 0
 
 
 def frame_rotations(first: int, count: int) -> np.ndarray:
@@ -118,14 +120,19 @@ class PacedRunner:
                 raise ZeroDivisionError("a bug on order")
             time.sleep(script.pace_s)
         sink.chunk(chunk_of(first, count))
-        sink.progress(Progress("solve", first + count, script.frames, (script.frames - first - count) * script.pace_s))
+        left_s = (script.frames - first - count) * script.pace_s
+        sink.progress(Progress("solve", first + count, script.frames, left_s, script.video))
         return first + count
 
     def _outcome(self, order: RunJob, done: int, cancelled: bool) -> JobOutcome:
         path = Path(order.output_dir) / "clip.npz"
         with path.open("wb") as stream:
             np.savez(stream, rotations_wxyz=frame_rotations(0, done))
-        return JobOutcome((path,), {"frames": float(done)}, ("made up",), cancelled)
+        figures = {"frames": float(done)}
+        if order.videos:
+            figures["videos"] = float(len(order.videos))
+            figures["bytes"] = float(sum(Path(video.path).stat().st_size for video in order.videos))
+        return JobOutcome((path,), figures, ("made up",), cancelled)
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from backend.embedding.towers_torch import TowerSizes  # noqa: E402
 from backend.training.checkpoint import folded_weights  # noqa: E402
 from backend.training.generator import Mix, pack_batch  # noqa: E402
 from backend.training.landmark_noise import LandmarkNoise  # noqa: E402
-from backend.training.local_candidates import LOCAL_CANDIDATES, local_candidates  # noqa: E402
 from backend.training.loss import max_margin_loss, mpjpe  # noqa: E402
+from backend.training.objective import LOCAL_CANDIDATES, local_candidates  # noqa: E402
 from backend.training.pool import motion_pool  # noqa: E402
 from backend.training.simulate import SimulationSettings, simulate_batch  # noqa: E402
 from backend.training.trainer import TrainerSettings, TrainOutputs, load_checkpoint, new_state, train  # noqa: E402

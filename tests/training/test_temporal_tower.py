@@ -14,8 +14,14 @@ torch.set_num_threads(1)
 from backend.cli import main  # noqa: E402
 from backend.datasets import read_library  # noqa: E402
 from backend.datasets.motion import Motion  # noqa: E402
-from backend.embedding.ray_joints import RAY_VALUES, joint_image_map, ray_joints_m  # noqa: E402
-from backend.embedding.temporal_tower import TOKEN_FRAMES, TemporalSizes, TemporalTower  # noqa: E402
+from backend.embedding.temporal_tower import (  # noqa: E402  # noqa: E402
+    RAY_VALUES,
+    TOKEN_FRAMES,
+    TemporalSizes,
+    TemporalTower,
+    joint_image_map,
+    ray_joints_m,
+)
 from backend.embedding.tower_weights import POSE_LAYERS, Dense, read_towers, write_towers  # noqa: E402
 from backend.embedding.towers_onnx import Towers  # noqa: E402
 from backend.embedding.towers_torch import PoseTower, TowerSizes  # noqa: E402
@@ -23,11 +29,14 @@ from backend.embedding.window_offsets import DENSE_OFFSETS, LONG_OFFSETS, ImageL
 from backend.errors import BadInputError, WeightsError  # noqa: E402
 from backend.evaluation.exact_keypoints import exact_keypoint_errors  # noqa: E402
 from backend.training.checkpoint import CheckpointError, new_state, read_trained_towers, start_from  # noqa: E402
-from backend.training.kept_pose_tower import keep_pose_tower  # noqa: E402
 from backend.training.landmark_noise import correlated  # noqa: E402
 from backend.training.motion_truth import joint_motion  # noqa: E402
 from backend.training.pool import motion_pool  # noqa: E402
-from backend.training.run import TrainRequest, run_training  # noqa: E402
+from backend.training.run import (  # noqa: E402
+    TrainRequest,
+    keep_pose_tower,
+    run_training,
+)
 from backend.training.simulate import SimulationSettings, simulate_batch  # noqa: E402
 from backend.training.trainer import TrainerSettings  # noqa: E402
 

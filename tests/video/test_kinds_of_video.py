@@ -25,11 +25,10 @@ from backend.types import CancelToken
 from backend.video import FrameRange, VideoOptions, open_video, seeking
 from backend.video.clock import Clock, ClockSettings
 from backend.video.image_file import read_image
-from backend.video.numbering import choose_series
 from backend.video.opening import check_regular
 from backend.video.orientation import Orientation, from_matrix
 from backend.video.prefetch import Prefetcher
-from backend.video.sequence import STILL_FRAMES
+from backend.video.sequence import STILL_FRAMES, choose_series
 from tests.video.odd_videos import IDENTITY, MATRICES, TS_BASE, Encoding, encode, image_of, number_in, stored
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,10 @@ from blender_addon.wire.connection_file import FORMAT_VERSION, ConnectionInfo
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "wire_protocol.md").read_text(encoding="utf-8")
-PARTS = (wire.Source, wire.CameraInfo, wire.SolveOptions, wire.ResultFile, wire.Worker, wire.JobInfo)
+PARTS = (
+    *(wire.Source, wire.CameraInfo, wire.SolveOptions, wire.VideoOffset, wire.TakeOptions),
+    *(wire.ResultFile, wire.Worker, wire.JobInfo),
+)
 NAMES = {"str": "text", "int": "integer", "float": "number", "bool": "truth value"}
 
 
@@ -84,7 +87,7 @@ def test_fields_are_as_the_page_says(message: type[Any]) -> None:
 
 @pytest.mark.parametrize(
     ("title", "messages"),
-    [("What a client says", wire.CLIENT_MESSAGES), ("What the server says", wire.SERVER_MESSAGES)],
+    [("Messages from the client", wire.CLIENT_MESSAGES), ("Messages from the server", wire.SERVER_MESSAGES)],
 )
 def test_page_has_these_messages_and_no_others(title: str, messages: tuple[type[Any], ...]) -> None:
     headings = re.findall(r"^### `(\w+)`$", section(title, 2), re.MULTILINE)

@@ -7,6 +7,7 @@ import pytest
 
 from backend.types import SceneEdges
 from backend.world.gravity import Footing, estimate_gravity, gravity_hints
+from backend.world.vanishing import vote
 from backend.world.world_track import GravitySettings
 
 SETTINGS = GravitySettings()
@@ -58,6 +59,15 @@ def test_boards_of_a_floor_do_not_outvote_the_pillar() -> None:
     seen = edges(axes, (10, 120, 6), 30)
     found = estimate_gravity(gravity_hints(camera(2.0, 28.0)[2], 2.0, seen), SETTINGS)
     assert off_deg(found.down, axes[2]) < 2.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_edges_do_not_say_which_of_their_axes_is_down(seed: int) -> None:
+    axes = camera(5.0 * seed, 8.0 * seed, yaw_deg=20.0 + 11.0 * seed)
+    found = vote(edges(axes, (60, 60, 40), 40, seed))
+    gains = [found.gain[np.abs(found.axes @ axis) > np.cos(np.deg2rad(2.0))].max() for axis in axes]
+    assert np.ptp(gains) < 0.01 * max(gains)
+    assert min(gains) == pytest.approx(found.gain.max(), rel=0.01)
 
 
 def test_a_person_who_lies_in_a_room_does_not_turn_the_world() -> None:

@@ -213,7 +213,11 @@ def test_lens_distortion_is_undone() -> None:
 
 def test_a_moving_camera_and_an_empty_track_are_said() -> None:
     _, scene = _walk(Camera((0.0, -7.0, 1.5)), QUIET)
-    assert _place(scene, WorldOptions(camera_moves=True)).warnings[0].code is WarningCode.CAMERA_MOVES
+    travels = _place(scene, WorldOptions(camera_moves=True)).warnings[0]
+    turns = _place(scene, WorldOptions(camera_moves=True, camera_turns=True)).warnings[0]
+    assert {travels.code, turns.code} == {WarningCode.CAMERA_MOVES}
+    assert "takes it as still" in travels.text
+    assert "only its turns and zoom" in turns.text
     poses = replace(scene.poses, rotations_wxyz=np.full_like(scene.poses.rotations_wxyz, np.nan))
     empty = place_in_world(poses, scene.track, scene.intrinsics)
     assert np.isnan(empty.root_world_m).all()

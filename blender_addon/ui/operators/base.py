@@ -12,6 +12,7 @@ from bpy.types import Context, Operator
 
 from ...properties import active_clip, settings
 from ...session import session_state
+from ..panel_words import told
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -143,7 +144,7 @@ def poll_link() -> float | None:
     status = state.link.tick(_LINK_BUDGET_S)
     redraw_sidebars()
     if status.state in ("dead", "refused"):
-        state.link_error = state.fail(" ".join(part for part in (status.words, status.remedy) if part))
+        state.link_error = state.fail(told(status.words, status.remedy))
         return None
     if status.state == "open":
         if state.last_error == state.link_error:

@@ -22,6 +22,7 @@ from ...session.extension import EXTENSION_ID
 from ...session.preview_control import adopt_active_armature, refresh_previews, show_partial
 from ...session.previews import stop_live
 from ...session.retargeting import apply_pose
+from ..panel_words import told
 from .base import (
     FAULTS,
     CancelsRunning,
@@ -46,10 +47,11 @@ class _Captures:
 
     report: Any
     _timer: Any = None
+    _reason = staticmethod(capture_request.why_not_ready)
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        reason = capture_request.why_not_ready(settings(context).capture)
+        reason = cls._reason(settings(context).capture)
         if session_state.STATE.capture is not None or session_state.STATE.live_capture is not None:
             reason = BUSY
         elif EXTENSION_ID not in context.preferences.addons:
@@ -86,6 +88,7 @@ class MARIONET_OT_capture(_Captures, bpy.types.Operator):
     bl_idname = "marionet.capture"
     bl_label = "Start Capture"
     bl_options = {"REGISTER", "UNDO"}
+    _reason = staticmethod(capture_request.why_no_capture)
 
     def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
@@ -216,7 +219,7 @@ def _result_clips(run: CaptureRun) -> list[Path]:
 def _outcome(run: CaptureRun, added: list[str]) -> tuple[str, str]:
     """The level and the text of the report on a capture that has ended, with the names of the clips it added."""
     snapshot = run.snapshot
-    message = " ".join(part for part in (snapshot.words, snapshot.remedy) if part)
+    message = told(snapshot.words, snapshot.remedy)
     first = f"the clip {added[0]}" if added else ""
     if snapshot.state == "failed":
         kept = f" The clip {added[0]} holds what was finished." if added else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,18 +10,20 @@ import bpy
 from bpy.types import Context, Event
 from bpy_extras.io_utils import ImportHelper
 
-from ...motion.clip import ClipError
+from ...motion.clip import ClipError, MotionClip
 from ...properties import active_clip, settings
 from ...rig.camera_background import CameraError, CameraPlacement, make_camera, show_video
 from ...rig.sample import SAMPLE_VIDEO, frame_things, load_sample_rig, sample_clip_path
 from ...rig.video_rotation import turns_left_out
 from ...session import session_state
+from ...session.clip_videos import main_video, videos_of
 from ...session.clips import cleaned_clip, clip_timing, enter_clip, loaded_clip
 from ...session.contact_edit import drop_contacts
 from ...session.motion_sources import ALL_ENDINGS, import_motion
 from ...session.preview_control import adopt_active_armature, cover_clip, show_live, show_overlay
 from ...session.previews import redraw_viewports, stop_live, stop_overlay
 from ...session.retargeting import apply_pose, world_matrix
+from ...session.take_cameras import look_through, make_take_cameras, take_camera_rows, turned_words
 from .base import FAULTS, OperatorResult, report_fault, require_armature, require_clip
 from .motion_sources import told_of_clips
 
@@ -173,10 +176,14 @@ class MARIONET_OT_apply_pose(bpy.types.Operator):
 
 
 class MARIONET_OT_make_camera(bpy.types.Operator):
-    """Add a camera with the lens and position of the clip, show the video behind it, and look through it"""
+    """Add a camera with the lens and position of the clip, or one for each of its videos"""
 
     bl_idname = "marionet.make_camera"
     bl_label = "Camera over Video"
+    bl_description = (
+        "Add a camera with the lens and position of the clip, show the video behind it, and look through it. "
+        "A clip of several videos gets a camera for each; those made before are updated"
+    )
     bl_options = {"REGISTER", "UNDO"}
 
     show_video: bpy.props.BoolProperty(
@@ -196,6 +203,8 @@ class MARIONET_OT_make_camera(bpy.types.Operator):
             cleaned = cleaned_clip(context)
             timing = clip_timing(context, cleaned)
             placement = CameraPlacement(world_matrix(context, cleaned), timing.frame_start, timing.fps)
+            if sum(camera.used for camera in clip.header.cameras) > 1:
+                return self._make_all(context, clip, placement)
             camera = make_camera(clip, placement)
             shown = self._show_video(context, camera, clip, placement) if self.show_video else ""
         except FAULTS as fault:
@@ -208,8 +217,28 @@ class MARIONET_OT_make_camera(bpy.types.Operator):
         self.report({"INFO"}, f"{camera.name}: {camera.data.lens:.1f} mm{shown}")
         return {"FINISHED"}
 
-    def _show_video(self, context: Context, camera: Any, clip: Any, placement: CameraPlacement) -> str:
-        video = Path(bpy.path.abspath(active_clip(context).video or clip.header.source or "."))
+    def _make_all(self, context: Context, clip: MotionClip, placement: CameraPlacement) -> OperatorResult:
+        """A camera for each video of a take; the one that was looked through stays so, else it is the first."""
+        videos = videos_of(active_clip(context), clip)
+        if not self.show_video:
+            videos = [replace(video, file=None) for video in videos]
+        warnings = make_take_cameras(context.scene, clip, videos, placement, self.alpha)
+        rows = take_camera_rows(context.scene)
+        look_through(context, next((row for row in rows if row.thing == context.scene.camera), rows[0]))
+        if self.show_video:
+            views = zip(clip.header.cameras, videos, strict=True)
+            gone = [video.name for camera, video in views if camera.used and video.file is None]
+            if gone:
+                warnings.append(f"No image behind the camera of {', '.join(gone)}: use Find Videos")
+        for text in warnings:
+            self.report({"WARNING"}, text)
+        if not warnings:
+            self.report({"INFO"}, f"{len(rows)} cameras in {rows[0].thing.users_collection[0].name}")
+        return {"FINISHED"}
+
+    def _show_video(self, context: Context, camera: Any, clip: MotionClip, placement: CameraPlacement) -> str:
+        entry = active_clip(context)
+        video = main_video(entry, clip) or Path(bpy.path.abspath(entry.video or clip.header.source or "."))
         if not video.is_file():
             self.report({"WARNING"}, f"The video {video} does not exist, so the camera has no image behind it")
             return ""
@@ -219,11 +248,7 @@ class MARIONET_OT_make_camera(bpy.types.Operator):
             self.report({"WARNING"}, str(fault))
             return ""
         if turns_left_out(video):
-            self.report(
-                {"WARNING"},
-                f"{video.name} is marked as turned by {90 * turns_left_out(video)}°, which this Blender ignores: "
-                "it is shown on its side. Blender 4.5 and later show it upright",
-            )
+            self.report({"WARNING"}, turned_words(video, turns_left_out(video)))
         return f", {video.name} behind it"
 
 

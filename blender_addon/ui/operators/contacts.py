@@ -12,8 +12,8 @@ from .base import FAULTS, OperatorResult, report_fault, require_clip
 
 
 class MARIONET_OT_edit_contacts(bpy.types.Operator):
-    """Show when each foot stands as keys of an object, which the Dope Sheet shows: move the keys, and feet are planted
-    accordingly
+    """Show when each foot stands and each part of the body rests as keys of an object, which the Dope Sheet shows: move
+    the keys, and the motion follows
     """
 
     bl_idname = "marionet.edit_contacts"
@@ -31,7 +31,7 @@ class MARIONET_OT_edit_contacts(bpy.types.Operator):
             thing = show_contacts(context, loaded_clip(context).clip, cleaned_clip(context))
         except FAULTS as fault:
             return report_fault(self, fault)
-        self.report({"INFO"}, f"{thing.name}: move its keys in the Dope Sheet; on is a foot that stands")
+        self.report({"INFO"}, f"{thing.name}: move its keys in the Dope Sheet; on is what stands or rests")
         return {"FINISHED"}
 
 

@@ -10,8 +10,9 @@ from bpy.types import Context
 from ...client.capture_run import CaptureRun
 from ...properties import settings_of
 from ...session import session_state
-from ...session.clips import enter_captured_clips
+from ...session.clips import enter_captured_clips, keep_finished_results
 from ...session.preview_control import refresh_previews
+from ..panel_words import told
 from .base import OperatorResult, push_undo, redraw_sidebars, start_timer
 
 _TIMER_S = 0.1
@@ -41,12 +42,13 @@ def take_over_finished(run: CaptureRun) -> None:
     state, name = session_state.STATE, run.ticket.video.name
     clips = [path for path in run.snapshot.paths if path.suffix == ".npz"]
     if not clips:
-        reason = " ".join(part for part in (run.snapshot.words, run.snapshot.remedy) if part)
+        reason = told(run.snapshot.words, run.snapshot.remedy)
         state.news = f"The kept part of {name} could not be finished; the rough clip stays. {reason}"
         state.note(state.news)
         return
     try:
         entered = _replace_rough(run, clips[0])
+        keep_finished_results(clips[0], run.ticket)
         added = enter_captured_clips(clips[1:] if run.rough else clips, run.ticket)
     except (ValueError, OSError) as fault:
         state.fail(f"The finished clip cannot be read: {fault}")

@@ -58,7 +58,7 @@ class MARIONET_OT_add_preset(AddPresetBase, bpy.types.Operator):
         *(f"kept.retarget.{name}" for name in ("plant_feet", "contact_threshold", "relax_hands", "use_face")),
         *(f"kept.cleanup.{name}" for name in ("root", "torso", "arms", "legs", "fingers", "face", "spikes", "gap_s")),
         *(f"kept.cleanup.{name}" for name in ("straighten", "ground")),
-        *(f"kept.bake.{name}" for name in ("parts", "into", "blend_type", "interpolation")),
+        *(f"kept.bake.{name}" for name in ("parts", "unseen", "into", "blend_type", "interpolation")),
         *(f"kept.bake.{name}" for name in ("reduce", "reduce_deg", "reduce_mm")),
     ]
 

@@ -21,12 +21,16 @@ from ...session.extension import EXTENSION_ID, preferences
 from ...session.live_view import LiveView, scene_of
 from ...session.preview_control import refresh_previews
 from ...session.previews import stop_live, stop_live_view, stop_overlay
-from ...wire.messages import Source
+from ...wire.messages import LiveFrame, Source
+from ..panel_words import told
 from .base import FAULTS, OperatorResult, push_undo, redraw_sidebars, report_fault, start_timer, watch_link
 from .capture import BUSY
 from .finishing import keep_finishing
 
 _TIMER_S, _BUSY_S = 0.016, 0.003
+# steps of the character's retarget begin so long after the tick did; where Blender draws slower than it takes frames,
+# a tick goes on to the character's whole pose: else the next frame is there before it
+_STEPS_S, _STEPS_SLOW_S, _SLOW_S = 0.0015, 0.012, 0.04
 _CALM_S = 0.1
 _ASSUMED_HEIGHT_M = 1.70
 _PANEL_EVERY_S = 0.5
@@ -209,17 +213,7 @@ def tick_live() -> float | None:
         return None
     began_s = wall_s()
     frame = run.tick()
-    worked = frame is not None
-    if state.live_view is not None:
-        try:
-            if frame is not None:
-                run.shown += 1
-                state.live_view.show(frame)
-            else:
-                worked = state.live_view.step()
-        except FAULTS as fault:
-            state.fail(f"The preview ended: {fault}")  # a preview is a courtesy: the capture itself goes on
-            stop_live_view()
+    worked = _show_live(run, frame, began_s)
     if worked:
         run.note_tick(wall_s() - began_s)
     if frame is not None and frame.number % max(1, round(_PANEL_EVERY_S * max(frame.fps, 2.0))) == 0:
@@ -232,6 +226,26 @@ def tick_live() -> float | None:
     return None
 
 
+def _show_live(run: LiveRun, frame: LiveFrame | None, began_s: float) -> bool:
+    """Bring the viewport nearer to the newest frame; whether there was something to do."""
+    state, worked = session_state.STATE, frame is not None
+    slow = began_s - run.ticked_s > _SLOW_S
+    until_s = began_s + (_STEPS_SLOW_S if slow else _STEPS_S)
+    run.ticked_s = began_s
+    if state.live_view is None:
+        return worked
+    try:
+        if frame is not None:
+            run.shown += 1
+            state.live_view.show(frame)
+        while wall_s() < until_s and state.live_view.step():
+            worked = True
+    except FAULTS as fault:
+        state.fail(f"The preview ended: {fault}")  # a preview is a courtesy: the capture itself goes on
+        stop_live_view()
+    return worked
+
+
 def finish_live(run: LiveRun) -> None:
     """Take the clip over at once, and start the full solve of the recording."""
     state = session_state.STATE
@@ -239,7 +253,7 @@ def finish_live(run: LiveRun) -> None:
     stop_live_view()
     scene, snapshot = scene_of(run.ticket.scene), run.snapshot
     if snapshot.state == "failed":
-        state.fail(" ".join(part for part in (snapshot.words, snapshot.remedy) if part))
+        state.fail(told(snapshot.words, snapshot.remedy))
     clip = run.clip_path
     try:
         if clip is not None:

@@ -2,49 +2,58 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 from bpy.types import Context, Event
 
 from ...properties import settings
+from ...session.take_videos import choose_videos
 from .base import OperatorResult, require_movie_clip, shown_movie_clip
+from .take import chosen_files
 
 IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 
 
 class MARIONET_OT_choose_video(bpy.types.Operator):
-    """Use this video for the next capture; selecting one image imports its numbered sequence"""
+    """Use this video, or several of one performance, for the next capture; one image imports its numbered sequence"""
 
     bl_idname = "marionet.choose_video"
     bl_label = "Choose Video"
     bl_options = {"REGISTER", "UNDO", "INTERNAL"}
 
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
     filter_movie: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
     filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
 
     def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
-        if self.filepath:  # dropped
+        if self.filepath or self.files:  # dropped
             return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context: Context) -> OperatorResult:
-        path = Path(bpy.path.abspath(self.filepath))
-        if not path.is_file():
-            self.report({"ERROR"}, f"There is no file {path}")
+        paths, capture = chosen_files(self), settings(context).capture
+        missing = [path for path in paths if not path.is_file()]
+        if missing or not paths:
+            self.report({"ERROR"}, f"There is no file {', '.join(map(str, missing))}")
             return {"CANCELLED"}
-        capture = settings(context).capture
+        path = paths[0]
+        if len(paths) > 1 and not any(one.suffix.lower() in IMAGE_ENDINGS for one in paths):
+            choose_videos(capture, paths)
+            self.report({"INFO"}, f"{len(paths)} videos are solved together; the first is {path.name}")
+            return {"FINISHED"}
         if path.suffix.lower() in IMAGE_ENDINGS:
             capture.source, capture.folder = "SEQUENCE", str(path.parent)
             self.report({"INFO"}, f"The images in {path.parent} are the next capture's video")
             return {"FINISHED"}
-        capture.source = "FILE"
-        capture.video = str(path)
-        self.report({"INFO"}, f"{path.name} is the next capture's video")
+        further = len(capture.more_videos)
+        capture.source, capture.video = "FILE", str(path)
+        capture.more_videos.clear()
+        alone = f" alone; use Add Video for those of other cameras ({further} removed)" if further else ""
+        self.report({"INFO"}, f"{path.name} is the next capture's video{alone}")
         return {"FINISHED"}
 
 

@@ -10,7 +10,7 @@ from bpy.types import Context, UILayout
 from ...properties import active_clip, settings
 from ...retarget.joint_words import joint_label, sentences, short_bone, short_label
 from ...retarget.skeleton_map import FINGER_NAMES
-from ...rig.contact_keys import PROPERTIES, property_path
+from ...rig.contact_keys import contact_properties, property_path
 from ...rig.offset_layer import base_strip
 from ...rig.prepare_clip import PART_FIELDS
 from ...session import session_state
@@ -246,13 +246,13 @@ class MARIONET_PT_contacts(SidebarPanel, bpy.types.Panel):
         row.operator("marionet.edit_contacts", icon="ACTION")
         row.operator("marionet.reset_contacts", text="", icon="LOOP_BACK")
         if thing is None:
-            wrapped(layout, context, "The feet stand where the clip says")
+            wrapped(layout, context, "Feet stand, and the body rests, where the clip says")
             return
         column = layout.column()
         column.use_property_split = True
-        for name in PROPERTIES:
+        for name in contact_properties(thing):
             column.prop(thing, property_path(name), text=name)
-        wrapped(layout, context, "Move the keys in the Dope Sheet; checked is a foot that stands")
+        wrapped(layout, context, "Move the keys in the Dope Sheet; checked is a foot that stands or a part that rests")
 
 
 class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
@@ -279,6 +279,7 @@ class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
+        column.prop(bake, "unseen")
         column.prop(bake, "frame_start")
         column.prop(bake, "interpolation")
         column.prop(bake, "reduce")

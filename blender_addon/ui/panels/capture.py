@@ -14,6 +14,7 @@ from ...session import session_state
 from ...session.capture_request import DETAILS
 from ..panel_words import in_panel_words
 from .sidebar import SidebarPanel, wrapped
+from .take import draw_take, draw_videos
 
 _GRADE_ICONS = {Grade.GOOD: "CHECKMARK", Grade.FAIR: "INFO", Grade.POOR: "ERROR"}
 
@@ -34,6 +35,10 @@ class MARIONET_PT_capture(SidebarPanel, bpy.types.Panel):
         column.use_property_split = True
         column.use_property_decorate = False
         _draw_source(column, capture)
+        if capture.source == "FILE":
+            draw_videos(column, context, capture)
+        if capture.source != "IMAGE":
+            _draw_range(column, capture)
         _draw_options(column, capture)
         if run is None:
             _draw_people(layout, context)
@@ -63,10 +68,12 @@ def _draw_source(column: UILayout, capture: Any) -> None:
         column.prop(capture, "movie_clip")
     elif capture.source == "IMAGE":
         column.prop(capture, "image")
-        return
     else:
         column.prop(capture, "folder")
         column.prop(capture, "sequence_fps")
+
+
+def _draw_range(column: UILayout, capture: Any) -> None:
     column.prop(capture, "use_range")
     if capture.use_range:
         pair = column.column(align=True)
@@ -160,10 +167,12 @@ class MARIONET_PT_live(SidebarPanel, bpy.types.Panel):
             layout.operator("marionet.live", icon="PLAY")
             layout.operator("marionet.recover_live", icon="RECOVER_LAST")
             return
-        words, rate = run.lines()
-        wrapped(layout, context, words, "INFO")
+        words, rate, recorded = run.lines()
+        wrapped(layout, context, words, "ERROR" if run.in_trouble else "INFO")
         if rate:
             layout.label(text=rate, icon="TIME")
+        if recorded:
+            layout.label(text=recorded, icon="REC")
         row = layout.row(align=True)
         row.operator("marionet.live_record", icon="REC", depress=run.recording)
         row.operator("marionet.live_stop", icon="SNAP_FACE")
@@ -252,6 +261,7 @@ def _draw_clip(layout: UILayout, context: Context) -> None:
     for name, group in (("Fingers", clip.hands), ("Face", clip.face)):
         if group is not None:
             wrapped(layout, context, f"{name} seen in {(group.confidence > 0.0).mean():.0%} of the frames")
+    draw_take(layout, context, entry, clip)
     for text, grade in quality_lines(header.figures):
         wrapped(layout, context, text, _GRADE_ICONS[grade])
     for warning in header.warnings:

@@ -33,7 +33,7 @@ def wrapped(layout: UILayout, context: Context, text: str, icon: Any = "NONE", w
     width = int(
         width_px / _PX_A_CHARACTER if width_px else (region.width if region else 280) / (_PX_A_CHARACTER * scale)
     )
-    width -= 4
+    width -= 4 if icon == "NONE" else 8
     column = layout.column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(textwrap.wrap(text, max(width, _MIN_CHARACTERS))):

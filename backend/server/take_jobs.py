@@ -1,0 +1,119 @@
+"""A take as a job of a worker. May import `backend.multiview`, `backend.pipeline` and its own room.
+
+Uploaded videos lie on the server's disk under names of its own; what the user reads has the names that they gave.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from backend.errors import BadInputError, MarionetError
+from backend.files import write_whole
+from backend.multiview.setup_file import read_setup, write_setup
+from backend.multiview.solve_take import solve_take
+from backend.multiview.take_request import TakeRequest, TakeResult
+from backend.multiview.types import Offset, OffsetSource, TakeSetup
+from backend.pipeline import SolveModels, SolveRequest
+from backend.server.job_runner import JobOutcome, JobSink
+from backend.server.worker_protocol import RunJob
+from backend.solving.outputs import write_clips
+from blender_addon.motion.clip import ClipHeader, MotionClip
+from blender_addon.motion.clip_cameras import ClipCamera
+
+SETUP_NAME = "setup.json"
+_GIVEN_NAME = "given.json"
+_GIVEN_UNCERTAINTY_S = 0.002
+
+
+def run_take_job(order: RunJob, sink: JobSink, request: SolveRequest, models: SolveModels) -> JobOutcome:
+    """Carry out the order of a take; `request` is that of its first video. A second attempt goes on from the
+    checkpoints of the first. Raises what `solve_take` does.
+    """
+    names = _ShownNames(order)
+    try:
+        take = TakeRequest(
+            tuple(replace(request, video=Path(video.path)) for video in order.videos),
+            request.output,
+            _offsets(order),
+            setup=_setup(order),
+        )
+        result = solve_take(take, sink.progress, sink.cancel, models, sink.chunk)
+    except MarionetError as fault:
+        raise names.in_words(fault) from fault
+    files = write_clips(names.in_clips(result.clips), take.output)
+    warnings = tuple(names.in_text(warning.text) for warning in result.warnings)
+    setup = _write_setup(result, names, Path(order.output_dir) / SETUP_NAME)
+    return JobOutcome((*files, *setup), dict(result.figures), warnings, result.cancelled)
+
+
+def _offsets(order: RunJob) -> tuple[Offset | None, ...]:
+    known = {one.source: one.start_s for one in order.take.offsets}
+    if not known:
+        return ()
+    given = [
+        None if place not in known else Offset(known[place], 1.0, _GIVEN_UNCERTAINTY_S, OffsetSource.GIVEN)
+        for place in range(1, len(order.videos))
+    ]
+    return (Offset(), *given)
+
+
+def _setup(order: RunJob) -> TakeSetup | None:
+    """The set-up that came with the order. Raises BadInputError for a text that is none."""
+    if not order.take.setup:
+        return None
+    path = Path(order.output_dir) / _GIVEN_NAME
+    write_whole(path, "".join(order.take.setup).encode())
+    try:
+        return read_setup(path)
+    except RecursionError as fault:
+        raise BadInputError(f"{path} is not the set-up of a take", "Give a setup.json that a take has left") from fault
+
+
+def _write_setup(result: TakeResult, names: _ShownNames, path: Path) -> tuple[Path, ...]:
+    """The set-up of a take whose cameras are known, as a file; none otherwise."""
+    if len(result.take.used) < 2:
+        return ()
+    write_setup(replace(result.setup, names=names.names), path)
+    return (path,)
+
+
+class _ShownNames:
+    """The user's names of the videos, in place of those that uploads have on the server's disk."""
+
+    def __init__(self, order: RunJob) -> None:
+        self.names = tuple(video.name or Path(video.path).name for video in order.videos)
+        self._uploads = {
+            video.path: name for video, name in zip(order.videos, self.names, strict=True) if video.kind == "upload"
+        }
+        files = {Path(path).name: name for path, name in self._uploads.items()}
+        given = {str(Path(order.output_dir) / _GIVEN_NAME): "The given set-up"}
+        self._shown = {**self._uploads, **files, **given}
+        longest_first = sorted(self._shown, key=len, reverse=True)
+        self._pattern = re.compile("|".join(re.escape(text) for text in longest_first))
+
+    def in_text(self, text: str) -> str:
+        """A sentence for the user."""
+        return self._pattern.sub(lambda match: self._shown[match[0]], text)
+
+    def in_words(self, fault: MarionetError) -> MarionetError:
+        """The same error in the user's names."""
+        return type(fault)(self.in_text(fault.message), self.in_text(fault.remedy))
+
+    def in_clips(self, clips: Sequence[MotionClip]) -> tuple[MotionClip, ...]:
+        """The clips, their headers in the user's names."""
+        return tuple(replace(clip, header=self._in_header(clip.header)) for clip in clips)
+
+    def _in_header(self, header: ClipHeader) -> ClipHeader:
+        return replace(
+            header,
+            source=self._uploads.get(header.source, header.source),
+            cameras=tuple(self._in_camera(camera) for camera in header.cameras),
+            warnings=tuple(replace(warning, text=self.in_text(warning.text)) for warning in header.warnings),
+        )
+
+    def _in_camera(self, camera: ClipCamera) -> ClipCamera:
+        source = self._uploads.get(camera.source, camera.source)
+        return replace(camera, source=source, reason=self.in_text(camera.reason))

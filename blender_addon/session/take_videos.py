@@ -1,0 +1,203 @@
+"""The videos of the next capture where there are several: their files, faults, offsets and results. May import bpy."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..client.take_options import SETUP_NAME
+from ..motion.clip_cameras import ClipCamera
+from ..wire.records import MAX_SETUP_CHARS, MOST_TAKE_VIDEOS
+
+_SETUP_FORMAT = "marionet-setup"
+_LOOK_AGAIN_S = 2.0  # panels draw often, and a file on a server is slow to ask for
+
+_looked: dict[str, tuple[float, str, tuple[int, int] | str]] = {}
+
+
+def is_take(capture: Any) -> bool:
+    """Whether the next capture has several videos."""
+    return capture.source == "FILE" and len(capture.more_videos) > 0
+
+
+def video_paths(capture: Any) -> list[Path]:
+    """Absolute paths of all videos of a take, the first one first."""
+    named = [capture.video, *(row.filepath for row in capture.more_videos)]
+    return [Path(bpy.path.abspath(path)) for path in named]
+
+
+def video_faults(capture: Any) -> list[str]:
+    """What is wrong with the file of each video, the first one first; empty where nothing is."""
+    named = [capture.video, *(row.filepath for row in capture.more_videos)]
+    faults: list[str] = []
+    known: dict[tuple[int, int] | str, int] = {}
+    for number, path in enumerate(named, 1):
+        fault, identity = _look_at(bpy.path.abspath(path)) if path else ("choose a file", "")
+        if not fault and identity in known:
+            fault = f"it is the same file as video {known[identity]}: choose that of the other camera"
+        elif not fault:
+            known[identity] = number
+        faults.append(fault)
+    return faults
+
+
+def why_no_take(capture: Any) -> str:
+    """Why a capture of several videos cannot be started with these settings; empty when it can."""
+    for number, fault in enumerate(video_faults(capture), 1):
+        if fault:
+            return f"Video {number}: {fault}"
+    if len(capture.more_videos) >= MOST_TAKE_VIDEOS:
+        return f"At most {MOST_TAKE_VIDEOS} videos can be solved together: remove some"
+    if capture.hands or capture.face:
+        what = " and ".join(word for word, on in (("Hands", capture.hands), ("Face", capture.face)) if on)
+        return f"{what}: not available with several videos yet. Switch off, or remove the further videos"
+    return _why_no_setup(capture)
+
+
+def _why_no_setup(capture: Any) -> str:
+    if not capture.use_setup:
+        return ""
+    if not capture.setup_file:
+        return "Choose the set-up file, or switch Use Set-up off"
+    path = bpy.path.abspath(capture.setup_file)
+    fault, _identity = _look_at(path)
+    if fault:
+        return f"Set-up {Path(path).name}: {fault}"
+    cameras, videos = _cameras_of_setup(path, os.stat(path).st_mtime_ns), 1 + len(capture.more_videos)
+    if cameras is None:
+        return f"{Path(path).name} is not a set-up. Choose a file that Save Set-up has written"
+    if cameras != videos:
+        return f"The set-up has {cameras} cameras, and there are {videos} videos: one for each, in the same order"
+    return ""
+
+
+@lru_cache(maxsize=8)
+def _cameras_of_setup(path: str, _changed_ns: int) -> int | None:
+    """How many cameras a set-up file has; None for a file that is none. What is in them the backend checks."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            record = json.loads(stream.read(MAX_SETUP_CHARS))
+        return len(record["cameras"]) if record["format"] == _SETUP_FORMAT else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _look_at(path: str) -> tuple[str, tuple[int, int] | str]:
+    """What is wrong with a file, and what it is recognised by; remembered for a moment."""
+    now = time.monotonic()
+    seen = _looked.get(path)
+    if seen is None or now - seen[0] > _LOOK_AGAIN_S:
+        if len(_looked) > 10 * MOST_TAKE_VIDEOS:
+            _looked.clear()
+        seen = _looked[path] = (now, *_examine(path))
+    return seen[1], seen[2]
+
+
+def _examine(path: str) -> tuple[str, tuple[int, int] | str]:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return f"there is no file {path}", ""
+    except (OSError, ValueError) as fault:
+        return f"{path} cannot be read ({getattr(fault, 'strerror', None) or fault})", ""
+    if Path(path).is_dir():
+        return f"{path} is a folder", ""
+    if found.st_size == 0:
+        return f"{path} is empty", ""
+    identity = (found.st_dev, found.st_ino) if found.st_ino else os.path.normcase(os.path.realpath(path))
+    return "", identity
+
+
+def look_again() -> None:
+    """Forget what files looked like a moment ago."""
+    _looked.clear()
+
+
+def given_offsets(capture: Any) -> list[float | None]:
+    """The offset of each further video in s, None where it is to be found."""
+    return [float(row.offset_s) if row.know_offset else None for row in capture.more_videos]
+
+
+def setup_path(capture: Any) -> Path | None:
+    """The set-up to use, or None."""
+    return Path(bpy.path.abspath(capture.setup_file)) if capture.use_setup else None
+
+
+def add_videos(capture: Any, paths: Sequence[Path]) -> None:
+    """Add videos to those of the next capture; the first becomes the first video where there is none yet."""
+    capture.source = "FILE"
+    rest = list(paths)
+    if not capture.video and rest:
+        capture.video = str(rest.pop(0))
+    for path in rest:
+        row = capture.more_videos.add()
+        row.name, row.filepath = path.name, str(path)
+    capture.more_index = max(len(capture.more_videos) - 1, 0)
+    look_again()
+
+
+def choose_videos(capture: Any, paths: Sequence[Path]) -> None:
+    """Make these, and no others, the videos of the next capture."""
+    capture.more_videos.clear()
+    capture.video = ""
+    add_videos(capture, paths)
+
+
+def move_video(capture: Any, place: int, step: int) -> bool:
+    """Move a further video, counted from 0, up (-1) or down (1); above the first of them is the first video.
+
+    Known offsets stay true: all of them count from the first video. Returns whether some had to be forgotten.
+    """
+    rows = capture.more_videos
+    target = place + step
+    if 0 <= target < len(rows):
+        rows.move(place, target)
+        capture.more_index = target
+        return False
+    if target != -1 or not len(rows):
+        return False
+    row = rows[0]
+    capture.video, row.filepath = row.filepath, capture.video
+    row.name = Path(row.filepath).name
+    lost = False
+    for other in list(rows)[1:]:
+        if row.know_offset:
+            other.offset_s -= row.offset_s
+        elif other.know_offset:
+            other.know_offset, lost = False, True
+    row.offset_s = -row.offset_s
+    return lost
+
+
+def keep_results(capture: Any, videos: Sequence[Path], cameras: Sequence[ClipCamera]) -> None:
+    """Write what a solve found out about each video into the list; videos that were changed meanwhile get nothing.
+
+    A capture that was stopped has no cameras, and nothing is known.
+    """
+    results = [capture.first_result, *(row.result for row in capture.more_videos)]
+    found = {os.path.normcase(path): camera for path, camera in zip(videos, cameras, strict=False)}
+    for path, result in zip(video_paths(capture), results, strict=True):
+        camera = found.get(os.path.normcase(path))
+        result.solved = camera is not None
+        if camera is not None:
+            result.used, result.reason = camera.used, camera.reason
+            result.start_s, result.error_px = camera.start_s, camera.reprojection_px
+
+
+def main_video(videos: Sequence[Path], cameras: Sequence[ClipCamera]) -> Path:
+    """The video whose times and image a clip of these has: the first one that takes part."""
+    used = [path for path, camera in zip(videos, cameras, strict=False) if camera.used]
+    return (used or list(videos))[0]
+
+
+def setup_of_clip(clip_file: Path) -> Path | None:
+    """The set-up that came with a clip, or None."""
+    path = clip_file.with_name(SETUP_NAME)
+    return path if path.is_file() else None

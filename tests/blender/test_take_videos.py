@@ -1,0 +1,205 @@
+"""The list of videos in the capture panel: files, faults, offsets, set-up, what is asked of the backend."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bpy
+import pytest
+from clips import left_out, take_clip
+from stand_in_layout import StandInLayout, draw, texts
+
+CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo_clip.mp4"
+
+
+def videos(folder: Path, *names: str) -> list[Path]:
+    return [Path(shutil.copyfile(CLIP, folder / name)) for name in names]
+
+
+def choose(*paths: Path) -> Any:
+    """Choose several videos at once, as a drop does; the capture's settings."""
+    files = [{"name": path.name} for path in paths]
+    done = bpy.ops.marionet.choose_video(directory=str(paths[0].parent), files=files)
+    assert done == {"FINISHED"}
+    return bpy.context.scene.marionet.capture
+
+
+@pytest.fixture
+def requests(extension: str, addon: Any, tmp_path: Path) -> Any:
+    """`session.capture_request`, with clips going to a folder of the test."""
+    preferences = bpy.context.preferences.addons[extension].preferences
+    preferences.clip_dir = str(tmp_path / "clips")
+    yield addon("session.capture_request")
+    preferences.clip_dir = ""
+
+
+def rows() -> list[str]:
+    """The list as it is drawn: name and words of each row."""
+    capture = bpy.context.scene.marionet.capture
+    log: list[Any] = []
+    for index, row in enumerate(capture.more_videos):
+        kind = bpy.types.MARIONET_UL_videos
+        layout = StandInLayout(log)
+        kind.draw_item(SimpleNamespace(), bpy.context, layout, capture, row, 0, capture, "more_index", index)
+    shown = [arguments["text"] for name, _, arguments in log if name == "label"]
+    return [f"{name} | {words}" for name, words in zip(shown[::2], shown[1::2], strict=True)]
+
+
+def test_one_video_is_as_before(requests: Any, tmp_path: Path) -> None:
+    (video,) = videos(tmp_path, "dance.mp4")
+    assert bpy.ops.marionet.choose_video(filepath=str(video)) == {"FINISHED"}
+    ticket = requests.make_ticket(bpy.context)
+    assert ticket.request.videos == (video,)
+    assert ticket.request.take.offsets == ()
+    drawn = draw(bpy.types.MARIONET_PT_capture)
+    assert not any(name == "template_list" for name, _, _ in drawn)
+    assert any(name == "operator" and arguments[0] == "marionet.add_video" for name, arguments, _ in drawn)
+
+
+def test_several_files_dropped_at_once_are_one_take(requests: Any, tmp_path: Path) -> None:
+    left, right, third = videos(tmp_path, "left.mp4", "right.mp4", "third.mp4")
+    capture = choose(left, right, third)
+    capture.more_videos[1].know_offset, capture.more_videos[1].offset_s = True, -0.25
+    request = requests.make_ticket(bpy.context).request
+    assert request.videos == (left, right, third)
+    assert [(one.source, one.start_s) for one in request.take.offsets] == [(2, -0.25)]
+    assert rows() == ["2  right.mp4 | to be found", "3  third.mp4 | -0.250 s"]
+    assert texts(draw(bpy.types.MARIONET_PT_capture))
+    assert len(choose(left, third).more_videos) == 1  # another drop starts anew
+    assert requests.make_pose_ticket(bpy.context).request.videos == (left,)
+
+
+def test_videos_are_added_moved_and_removed(requests: Any, tmp_path: Path) -> None:
+    left, right, third = videos(tmp_path, "left.mp4", "right.mp4", "third.mp4")
+    capture = bpy.context.scene.marionet.capture
+    files = [{"name": "left.mp4"}, {"name": "right.mp4"}]
+    assert bpy.ops.marionet.add_video(directory=str(tmp_path), files=files) == {"FINISHED"}
+    assert bpy.ops.marionet.add_video(filepath=str(third)) == {"FINISHED"}
+    assert requests.video_paths(capture) == [left, right, third]
+    for row, offset in zip(capture.more_videos, (0.5, 1.25), strict=True):
+        row.know_offset, row.offset_s = True, offset
+    capture.more_index = 0
+    assert bpy.ops.marionet.move_video(step="UP") == {"FINISHED"}
+    assert requests.video_paths(capture) == [right, left, third]
+    assert [row.offset_s for row in capture.more_videos] == pytest.approx([-0.5, 0.75])
+    capture.more_index = 1
+    assert bpy.ops.marionet.move_video(step="UP") == {"FINISHED"}
+    assert requests.video_paths(capture) == [right, third, left]
+    assert capture.more_index == 0
+    assert bpy.ops.marionet.move_video(step="DOWN") == {"FINISHED"}
+    assert bpy.ops.marionet.move_video(step="DOWN") == {"FINISHED"}  # the last one stays where it is
+    assert requests.video_paths(capture) == [right, left, third]
+    assert bpy.ops.marionet.remove_video() == {"FINISHED"}
+    assert requests.video_paths(capture) == [right, left]
+    capture.more_videos[0].know_offset = False
+    assert bpy.ops.marionet.add_video(filepath=str(third)) == {"FINISHED"}
+    capture.more_videos[1].know_offset, capture.more_index = True, 0
+    bpy.ops.marionet.move_video(step="UP")
+    assert not capture.more_videos[1].know_offset, "against the new first video it is not known"
+
+
+def test_faults_of_files_stand_in_the_list_and_stop_the_capture(requests: Any, addon: Any, tmp_path: Path) -> None:
+    left, right = videos(tmp_path, "left.mp4", "right.mp4")
+    capture = choose(left, right, left)
+    (tmp_path / "again.mp4").symlink_to(right)
+    bpy.ops.marionet.add_video(filepath=str(tmp_path / "again.mp4"))
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    bpy.ops.marionet.add_video(filepath=str(tmp_path / "empty.mp4"))
+    row = capture.more_videos.add()
+    row.filepath = str(tmp_path / "gone.mp4")
+    capture.more_videos.add()
+    capture.more_videos.add().filepath = str(tmp_path)
+    faults = addon("session.take_videos").video_faults(capture)
+    assert faults[:2] == ["", ""]
+    words = ("same file as video 1", "same file as video 2", "is empty", "there is no file", "choose a file", "folder")
+    for fault, word in zip(faults[2:], words, strict=True):
+        assert word in fault
+    shown = texts(draw(bpy.types.MARIONET_PT_capture)).replace("\n", " ")
+    assert "gone.mp4: there is no file" in shown
+    assert [line.split(" | ")[1] for line in rows()] == ["to be found", *["see below"] * 6]
+    with pytest.raises(RuntimeError, match="Video 3: it is the same file as video 1"):
+        bpy.ops.marionet.capture()
+    del capture
+    kept = bpy.context.scene.marionet.capture
+    assert bpy.ops.marionet.choose_video(filepath=str(left)) == {"FINISHED"}
+    assert not kept.more_videos, "a single video that is chosen is the whole capture"
+    assert not requests.why_no_capture(kept)
+
+
+def test_what_a_take_cannot_do_is_said_before_anything_starts(requests: Any, addon: Any, tmp_path: Path) -> None:
+    left, right = videos(tmp_path, "left.mp4", "right.mp4")
+    capture = choose(left, right)
+    capture.hands = True
+    assert "not available with several videos" in requests.why_no_capture(capture)
+    assert not requests.why_not_ready(capture), "the search for people is about the first video"
+    capture.hands, capture.use_setup = False, True
+    assert "Choose the set-up file" in requests.why_no_capture(capture)
+    capture.setup_file = str(tmp_path / "room.json")
+    assert "there is no file" in requests.why_no_capture(capture)
+    for content in (b"\xff\xfe\x00", b"[]", b"{}", b"[" * 99_999, b'{"format": "marionet-setup", "cameras": 3}'):
+        (tmp_path / "room.json").write_bytes(content)
+        with pytest.raises(addon("session.backend").AccessError, match="is not a set-up"):
+            requests.make_ticket(bpy.context)
+    (tmp_path / "room.json").write_text('{"format": "marionet-setup", "cameras": [{}, {}, {}]}')
+    addon("session.take_videos").look_again()
+    assert "has 3 cameras, and there are 2 videos" in requests.why_no_capture(capture)
+    assert "has 3 cameras" in texts(draw(bpy.types.MARIONET_PT_capture)).replace("\n", " ")
+    (tmp_path / "room.json").write_text('{"format": "marionet-setup", "cameras": [{}, {}]}')
+    assert "".join(requests.make_ticket(bpy.context).request.take.setup).startswith("{")
+    capture.use_setup = False
+    for _ in range(15):
+        capture.more_videos.add().filepath = str(CLIP)
+    assert requests.why_no_capture(capture)
+
+
+def test_results_stand_in_the_list_until_the_video_changes(requests: Any, addon: Any, tmp_path: Path) -> None:
+    left, right, third = videos(tmp_path, "left.mp4", "right.mp4", "third.mp4")
+    capture = choose(left, right, third)
+    clip = left_out(take_clip(sources=("/server/0", "/server/1", "/server/2")), 2, "video 3: give --fov")
+    addon("session.take_videos").keep_results(capture, (left, right, third), clip.header.cameras)
+    assert rows() == ["2  right.mp4 | +0.500 s", "3  third.mp4 | left out"]
+    capture.more_index = 1
+    shown = texts(draw(bpy.types.MARIONET_PT_capture)).replace("\n", " ")
+    assert "Set Field of View" in shown or "set Field of View" in shown
+    assert "keypoints 3.0 px off" in shown
+    capture.more_videos[0].filepath = str(third)
+    capture.video = str(right)
+    assert not capture.more_videos[0].result.solved
+    assert not capture.first_result.solved
+
+
+def test_the_list_survives_saving_loading_and_undo(requests: Any, tmp_path: Path) -> None:
+    left, right = videos(tmp_path, "left.mp4", "right.mp4")
+    capture = choose(left, right)
+    capture.more_videos[0].know_offset, capture.more_videos[0].offset_s = True, 1.5
+    capture.use_setup, capture.setup_file = True, str(tmp_path / "room.json")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
+    capture = bpy.context.scene.marionet.capture
+    assert requests.video_paths(capture) == [left, right]
+    assert capture.more_videos[0].offset_s == 1.5
+    assert capture.setup_file == str(tmp_path / "room.json")
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.marionet.remove_video()
+    bpy.ops.ed.undo_push(message="removed")
+    bpy.ops.ed.undo()
+    assert requests.video_paths(bpy.context.scene.marionet.capture) == [left, right]
+
+
+def test_a_set_up_is_saved_from_the_clip_in_use(state: Any, tmp_path: Path) -> None:
+    from blender_addon.motion.clip import write_clip
+
+    write_clip(take_clip(), tmp_path / "take.npz")
+    bpy.ops.marionet.import_clip(filepath=str(tmp_path / "take.npz"))
+    with pytest.raises(RuntimeError, match="has no set-up"):
+        bpy.ops.marionet.save_setup(filepath=str(tmp_path / "room.json"))
+    (tmp_path / "setup.json").write_text("{}")
+    assert bpy.ops.marionet.save_setup(filepath=str(tmp_path / "room.json")) == {"FINISHED"}
+    assert (tmp_path / "room.json").read_text() == "{}"
+    assert bpy.context.scene.marionet.capture.setup_file == str(tmp_path / "room.json")
+    with pytest.raises(RuntimeError, match=os.sep):
+        bpy.ops.marionet.save_setup(filepath=str(tmp_path / "nowhere" / "room.json"))

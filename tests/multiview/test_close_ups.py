@@ -1,0 +1,163 @@
+"""Close-ups: their clock from how face and hands move, whose they are, and hands that lie at no wrist of the body."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.errors import BadInputError
+from backend.face.expression import FaceEvidence
+from backend.hands import HandTrack, no_hands
+from backend.hands.model import ANGLES
+from backend.multiview.close_ups import PlacedCloseUp, WatchedCloseUp, place_close_ups
+from backend.multiview.detail_motion import DetailMotion, best_match, detail_motion
+from backend.multiview.take_details import at_their_wrists
+from backend.multiview.take_request import CloseUp, parse_close_ups
+from backend.multiview.types import CameraEstimate, CameraSource, Offset, OffsetSource
+from backend.solving.checkpoint import Checkpoint
+from backend.solving.close_up_pass import SeenCloseUp
+from backend.solving.detail_pass import DetailEvidence
+from backend.solving.request import SolveRequest
+from backend.types import Intrinsics, PoseTrack
+from blender_addon.motion.rotations import rotvec_to_quaternion
+
+BODY_S = np.arange(360) / 30.0
+CAMERA = Intrinsics(np.array([[1000.0, 0, 640.0], [0, 1000.0, 360.0], [0, 0, 1.0]]), 1280, 720, "test")
+
+
+def wander(seed: int, times_s: np.ndarray, columns: int) -> np.ndarray:
+    """Smooth values (N, columns) from 0 to 1 that do not repeat; the same seed is the same performance."""
+    rng = np.random.default_rng(seed)
+    rates, phases = rng.uniform(0.2, 1.4, (2, columns)), rng.uniform(0, 6, (2, columns))
+    waves = [np.sin(2 * np.pi * rates[i] * times_s[:, None] + phases[i]) for i in (0, 1)]
+    return np.asarray(0.5 + 0.25 * (waves[0] + waves[1]))
+
+
+def performance(seed: int, times_s: np.ndarray, noise: float, hands: bool = True, face: bool = True) -> DetailEvidence:
+    """What a video shows of a person at these times of the performance."""
+    rng, frames = np.random.default_rng(seed + 100), len(times_s)
+    turns = rotvec_to_quaternion(0.6 * wander(seed + 1, times_s, 3))
+    weights = wander(seed, times_s, 52) + rng.normal(0, noise, (frames, 52))
+    seen = FaceEvidence(weights, np.full(frames, 0.9), np.full(frames, 80.0), np.zeros(52), turns, np.full(frames, 0.9))
+    fingers = no_hands(frames)
+    for side in (0, 1):
+        fingers.angles[:, side] = wander(seed + 2 + side, times_s, ANGLES) + rng.normal(0, noise, (frames, ANGLES))
+        fingers.wrist_wxyz[:, side] = rotvec_to_quaternion(0.8 * wander(seed + 4 + side, times_s, 3))
+    fingers.confidence[:], fingers.pixels[:] = 0.8, 60.0
+    return DetailEvidence(fingers if hands else None, seen if face else None)
+
+
+def motion(seed: int, begins_s: float, seconds: float, rate: float = 50.0, **parts: bool) -> DetailMotion:
+    own_s = np.arange(round(seconds * rate)) / rate
+    return detail_motion(own_s, performance(seed, own_s + begins_s, 0.08, **parts))
+
+
+@pytest.mark.parametrize("parts", [{"hands": False}, {"face": False}, {}])
+@pytest.mark.parametrize("begins_s", [2.31, -1.7])
+def test_motion_tells_the_clock(begins_s: float, parts: dict[str, bool]) -> None:
+    body = detail_motion(BODY_S, performance(1, BODY_S, 0.15))
+    match = best_match([body], motion(1, begins_s, 7.0, **parts), None)
+    assert match is not None
+    assert abs(match.start_s - begins_s) < 0.03
+    assert match.correlation > 0.5
+
+
+def close_up(tmp_path: Path, seed: int, begins_s: float, offset: Offset | None = None, **parts: bool) -> WatchedCloseUp:
+    own_s = np.arange(210) / 30.0
+    frames = len(own_s)
+    video = tmp_path / f"close{seed}.mp4"
+    hands = HandTrack(np.zeros((frames, 2, 21, 2)), np.ones((frames, 2)), np.full(frames, np.nan))
+    seen = SeenCloseUp(own_s, hands, None)
+    made = WatchedCloseUp(CloseUp(video, offset), video, CAMERA, seen, Checkpoint(tmp_path / "kept", "key"))
+
+    class Known(WatchedCloseUp):
+        __slots__ = ()
+
+        def evidence(self) -> DetailEvidence:
+            return performance(seed, own_s + begins_s, 0.08, **parts)
+
+    return Known(made.given, made.path, made.intrinsics, made.seen, made.checkpoint)
+
+
+@pytest.fixture
+def people() -> dict[int, list[DetailMotion]]:
+    return {person: [detail_motion(BODY_S, performance(seed, BODY_S, 0.15))] for person, seed in ((0, 1), (1, 21))}
+
+
+def test_it_goes_to_the_person_who_moves_like_it(tmp_path: Path, people: dict[int, list[DetailMotion]]) -> None:
+    first = SolveRequest(tmp_path / "body.mp4", tmp_path / "take.npz")
+    pair = [close_up(tmp_path, 21, 2.5), close_up(tmp_path, 1, 1.0, face=False)]
+    placed = place_close_ups(pair, first, (0.0, 12.0), people)
+    assert not placed.notes
+    assert {person: len(found) for person, found in placed.by_person.items()} == {0: 1, 1: 1}
+    (found,) = placed.by_person[1]
+    assert abs(found.offset.start_s - 2.5) < 0.04
+    assert found.offset.source is OffsetSource.MOTION
+
+
+def test_a_stranger_is_left_out_in_words(tmp_path: Path, people: dict[int, list[DetailMotion]]) -> None:
+    first = SolveRequest(tmp_path / "body.mp4", tmp_path / "take.npz")
+    placed = place_close_ups([close_up(tmp_path, 77, 2.0)], first, (0.0, 12.0), people)
+    assert not placed.by_person
+    (note,) = placed.notes
+    assert "close77.mp4 is left out" in note
+    assert "--close-up-offset" in note
+
+
+def test_a_given_clock_needs_motion_only_to_tell_people_apart(
+    tmp_path: Path, people: dict[int, list[DetailMotion]]
+) -> None:
+    first, given = SolveRequest(tmp_path / "body.mp4", tmp_path / "take.npz"), Offset(3.0, source=OffsetSource.GIVEN)
+    alone = place_close_ups([close_up(tmp_path, 77, 0.0, given)], first, (0.0, 12.0), {0: []})
+    assert alone.by_person[0][0].offset is given
+    two = place_close_ups([close_up(tmp_path, 1, 3.0, given)], first, (0.0, 12.0), people)
+    assert list(two.by_person) == [0]
+    neither = place_close_ups([close_up(tmp_path, 77, 3.0, given)], first, (0.0, 12.0), people)
+    assert "whose face or hands" in neither.notes[0]
+    late = place_close_ups([close_up(tmp_path, 1, 0.0, replace(given, start_s=50.0))], first, (0.0, 12.0), {0: []})
+    assert "shows another time" in late.notes[0]
+
+
+def test_what_it_says_at_the_times_of_the_take() -> None:
+    own_s = np.arange(100) / 50.0
+    seen = performance(1, own_s + 1.0, 0.0)
+    at = PlacedCloseUp(seen, own_s, Offset(1.0)).at(np.array([0.5, 1.0, 2.0, 3.5]))
+    assert at.face is not None
+    assert at.hands is not None
+    np.testing.assert_allclose(at.face.weights[2], wander(1, np.array([2.0]), 52)[0], atol=1e-6)
+    assert np.isnan(at.face.weights[[0, 3]]).all()
+    assert np.isnan(at.face.turn_wxyz).all(), "where its camera stands is not known"
+    assert np.isnan(at.hands.wrist_wxyz).all()
+    assert at.hands.confidence[:, 0].tolist() == pytest.approx([0.0, 0.8, 0.8, 0.0])
+
+
+def test_hands_at_another_wrist_are_left_out() -> None:
+    frames, joints = 4, np.zeros((4, 17, 3))
+    joints[:, 13], joints[:, 16] = [0.4, 0.0, 3.0], [-0.4, 0.0, 3.0]
+    blank = np.ones(frames)
+    poses = PoseTrack(
+        np.tile([1.0, 0, 0, 0], (frames, 24, 1)), np.zeros((frames, 3)), joints, blank, blank, blank, np.zeros(3), 1.7,
+        np.ones(24),
+    )  # fmt: skip
+    turn = np.eye(4)
+    turn[:3, 3] = [0.0, 0.1, 0.5]
+    camera = CameraEstimate(CAMERA, turn, CameraSource.PEOPLE)
+    first = CameraEstimate(CAMERA, np.eye(4), CameraSource.PEOPLE)
+    own = 1000.0 * (joints[:, (13, 16), :2] + [0.0, 0.1]) / 3.5 + [640.0, 360.0]
+    landmarks = np.repeat(own[:, :, None], 21, axis=2)
+    landmarks[1] = landmarks[1, ::-1]  # exchanged
+    landmarks[2, 0] += 200.0  # far from every wrist
+    found = at_their_wrists(HandTrack(landmarks, np.ones((frames, 2)), blank), poses, camera, first)
+    assert (found.presence > 0).tolist() == [[True, True], [False, False], [False, True], [True, True]]
+    assert np.isnan(found.landmarks_px[1]).all()
+
+
+def test_close_ups_of_the_command_line() -> None:
+    videos = [Path("face.mp4"), Path("hand.mp4")]
+    assert [one.offset for one in parse_close_ups(videos, [])] == [None, None]
+    first, second = parse_close_ups(videos, ["1.5,?"])
+    assert first.offset == Offset(1.5, 1.0, 0.002, OffsetSource.GIVEN)
+    assert second.offset is None
+    with pytest.raises(BadInputError, match="1 values for 2 close-ups"):
+        parse_close_ups(videos, ["1.5"])
