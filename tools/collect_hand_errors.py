@@ -17,6 +17,7 @@ import numpy as np
 from backend.hands import HandFollower, load_hand_networks
 from backend.hands.crops import MIDDLE_KNUCKLE, WRIST
 from backend.hands.model import SEEN_PALM
+from backend.keypoint_layouts import BLAZEPOSE
 from backend.types import Array
 from tools.hand_scenes import Shot, Studio, drawn_shots
 
@@ -30,8 +31,8 @@ def errors_of(shots: list[Shot]) -> tuple[list[Array], list[Array]]:
     follower, random = HandFollower(load_hand_networks(), len(shots)), np.random.default_rng(5)
     for row, shot in enumerate(shots):
         follower.cut()
-        keypoints = shot.camera.project_px(shot.keypoints_m + random.normal(0.0, _NOISE_M, (33, 3)))
-        follower.update(row, shot.image, float(row), keypoints, np.ones(33), np.zeros((0, 2)))
+        keypoints = shot.camera.project_px(shot.keypoints_m + random.normal(0.0, _NOISE_M, (BLAZEPOSE.count, 3)))
+        follower.update(row, shot.image, float(row), keypoints, np.ones(BLAZEPOSE.count), np.zeros((0, 2)))
     track, errors, angles = follower.track(), list[Array](), list[Array]()
     for row, shot in enumerate(shots):
         for side in np.flatnonzero(track.presence[row] > 0):

@@ -12,7 +12,7 @@ from typing import Any
 
 import bpy
 from gui_hands import OUTPUT, call, note, pause, require, screenshot, state, until
-from gui_mouse import click_button, clicks, find_button
+from gui_mouse import click_button, clicks, region_of, scroll
 
 VIDEOS = [Path(path) for path in os.environ.get("MARIONET_GUI_TAKE", "").split(os.pathsep) if path]
 
@@ -78,7 +78,9 @@ def character_over_every_video() -> Iterator[None]:
     require(len(bpy.context.scene.marionet.take_cameras) == 0, "one undo did not take the cameras back")
     call(bpy.ops.ed.redo)
     require(len(bpy.context.scene.marionet.take_cameras) == made, "redo did not bring the cameras back")
-    yield from find_button("marionet.look_through")
+    window, _area, region = region_of("UI")
+    yield from scroll(window, region, "WHEELUPMOUSE", 60)
+    yield from scroll(window, region, "WHEELDOWNMOUSE", 16)
     yield from pause(2)
     screenshot("t5_cameras_of_clip")
     if state().overlay is None:

@@ -154,7 +154,7 @@ def _render_one(
 ) -> None:
     person = sample_person(rng, AssetLibrary())
     times_s = np.arange(_FRAMES) / _FPS
-    length_s = (len(take) - 1) / take.fps
+    length_s = (len(take) - 1) / take.fps - 1e-9
     # cycles go on from their start, others stay at their end
     cyclic = take.subject == "kaykit" and not take.action.endswith(("StandUp", "Down"))
     if take.subject == _LEAPS:

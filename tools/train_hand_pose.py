@@ -186,7 +186,7 @@ def with_seen_errors(
     size = random.uniform(0.6, 1.2, (len(rows), 1, 1))
     out = made_up.copy()
     out[rows] = np.einsum("nij,npi->npj", turn, seen.errors[who]) * size
-    out[rows] += random.normal(0.0, 0.01, (len(rows), 21, 2))
+    out[rows] += random.normal(0.0, 0.01, (len(rows), HAND.count, 2))
     return out
 
 

@@ -55,7 +55,7 @@ def _draw(path: Path) -> None:
     stage = Stage(armature, clip, path.parent, path.with_suffix(".mp4"), QUICK)
     _, placement = animate(stage)
     add_floor(stage)
-    scene = bpy.context.scene
+    scene: Any = bpy.context.scene
     scene.render.engine = "BLENDER_WORKBENCH"
     scene.view_settings.view_transform = "Standard"
     scene.display.shading.light = "STUDIO"

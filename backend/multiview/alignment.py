@@ -25,6 +25,7 @@ _MOST_TIMES = 150
 _SAME_POSE_M = 0.20
 _SAME_PLACE_M = 1.2
 _LEAST_STRENGTH = 0.2
+_MOSTLY = 0.6
 _MOST_MATCHES, _MOST_POSES = 6, 8
 KNOWN_OVERLAP_S = 1e6
 """The overlap of an alignment at a shift that was known: nothing had to be correlated."""
@@ -34,7 +35,7 @@ KNOWN_OVERLAP_S = 1e6
 class Alignment:
     """From the first camera to the second: rotation (3, 3), translation (3,); how far the joints are off (median, m);
     how well the motion correlates (the mean of all pairs), and over how long; the pairs of people (place in the first,
-    place in the second).
+    place in the second); how many people both views show most of the time.
     """
 
     offset_s: float
@@ -45,6 +46,7 @@ class Alignment:
     overlap_s: float
     pairs: tuple[tuple[int, int], ...]
     score: float
+    people: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,10 @@ def _with_everybody(
     score = sum((1.0 - cost[pair]) * share[pair] for pair in pairs) * max(sum(moved), 0.0) * match.reliability
     off = float(np.mean([cost[pair] for pair in pairs])) * _SAME_POSE_M if pairs else np.inf
     correlation = float(np.mean(moved)) if pairs else 0.0
-    return Alignment(match.start_s, rotation, translation, off, correlation, match.overlap_s, pairs, float(score))
+    people = min(sum(bool(one.seen.mean() > _MOSTLY) for one in side) for side in samples)
+    return Alignment(
+        match.start_s, rotation, translation, off, correlation, match.overlap_s, pairs, float(score), max(1, people)
+    )
 
 
 def _moves_alike(first: Actor, second: Actor, match: ClockMatch) -> float:
@@ -203,10 +208,10 @@ def _many_pairs(
     shared = np.zeros_like(fit)
     for a, one in enumerate(here):
         for b, other in enumerate(there):
-            both = int((one.seen & other.seen).sum())
-            if both >= 3:
+            count = int((one.seen & other.seen).sum())
+            if count >= 3:
                 fit[a, b] = max(0.0, 1.0 - _cost(one, other, rotation, translation))
-                shared[a, b] = both * step_s
+                shared[a, b] = count * step_s
     taken_here = np.zeros((len(here), len(here[0].seen)), bool)
     taken_there = np.zeros((len(there), len(there[0].seen)), bool)
     pairs = []

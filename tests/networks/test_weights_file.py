@@ -122,5 +122,6 @@ def test_shipped_networks_say_where_they_are_from() -> None:
         own = name == "hand_pose"  # trained by this project
         assert graph.provenance.licence == ("GPL-3.0-or-later" if own else "Apache-2.0")
         assert len(graph.provenance.sha256) == 64
+        assert len(set(graph.provenance.sha256)) > 4, "the hash of a real file"
         assert graph.provenance.package.split()[0] in (("Marionet",) if own else ("PyPI", "npm"))
         assert "segmentation" not in graph.outputs

@@ -11,7 +11,7 @@ from backend.world import WorldOptions, WorldTrack, place_in_world
 from blender_addon.motion.body import BodyShape, canonical_body
 from blender_addon.motion.body_contacts import CONTACT_PARTS
 from blender_addon.motion.clip_warning import WarningCode
-from blender_addon.motion.contacts import ContactSettings, planted_frames
+from blender_addon.motion.contacts import ContactSettings, planted_frames, point_speed_m_s
 from blender_addon.motion.posing import find_feet, pose_body
 from blender_addon.motion.quality import foot_skate_m_s
 from blender_addon.motion.resting import heights_m
@@ -285,3 +285,26 @@ def test_a_seat_beside_the_feet_rests_on_a_chair_and_a_standing_person_on_none()
     assert (world.body_contacts[:, CONTACT_PARTS.index("seat")] > 0.5).mean() > 0.8
     _, walk = _walk(Camera((0.0, -7.0, 1.5)), Noise())
     assert not (_place(walk).body_contacts > 0.5).any()
+
+
+@pytest.mark.parametrize("camera", [Camera((0.0, -7.0, 1.5)), Camera((-6.0, -3.0, 1.4))])
+def test_steps_towards_and_past_the_camera_are_not_swallowed_and_do_not_float(camera: Camera) -> None:
+    """A walk along -Y: towards the first camera, past the second."""
+    times, rotations, root, _ = walking(4.0)
+    ahead = root[-1, :2] - root[0, :2]
+    turn = -np.pi / 2 - np.arctan2(ahead[1], ahead[0])
+    _, scene = _walk(camera, Noise(pitch_deg=1.0), turn)
+    world = _place(scene)
+    body = canonical_body()
+    ankles = [body.joint_index(f"{side}_ankle") for side in ("left", "right")]
+    times, rotations, root, _ = walking(5.0, heading_rad=turn)
+    truth = pose_body(body, person_shape(), rotations, root).positions_m[:, ankles]
+    own = pose_body(body, person_shape(), world.rotations_wxyz, world.root_world_m).positions_m[:, ankles]
+    speed, told = (point_speed_m_s(times, points) for points in (truth, own))
+    fast = speed > 1.0
+    assert fast.mean() > 0.2
+    stands = np.stack([(world.contacts[:, side : side + 2] > 0.5).any(axis=1) for side in (0, 2)], axis=1)
+    assert (fast & stands).sum() < 0.15 * fast.sum()
+    assert 0.9 < np.median(told[fast] / speed[fast]) < 1.1
+    lift = own[..., 2].min(axis=1) - truth[..., 2].min(axis=1)
+    assert np.std(lift) < 0.03
