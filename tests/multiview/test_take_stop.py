@@ -10,6 +10,7 @@ import pytest
 from backend.multiview.clip_setup import setup_of_clip
 from backend.multiview.solve_take import solve_take
 from backend.multiview.take_request import TakeRequest
+from backend.multiview.types import Offset, OffsetSource
 from backend.people.options import Choice, Selection
 from backend.pipeline import SolveRequest
 from backend.types import CancelToken, Progress
@@ -25,7 +26,9 @@ def test_a_stop_between_two_people_keeps_the_first_and_resumes(shared: Path, tmp
         for name, start in FIRST_FRAME.items()
     ]
     everyone = Selection(Choice.ALL)
-    request = TakeRequest(tuple(SolveRequest(video, output, person=everyone) for video in videos), output)
+    # a second of motion tells two people's clocks hardly apart: the offset is given
+    offsets = Offset(), Offset(17 / 60, 1.0, 0.002, OffsetSource.GIVEN)
+    request = TakeRequest(tuple(SolveRequest(video, output, person=everyone) for video in videos), output, offsets)
     cancel, watched = CancelToken(), set()
 
     def stop_at_the_first_person(now: Progress) -> None:
