@@ -6,7 +6,7 @@ left out, so that hands are never exchanged between views.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -131,12 +131,15 @@ class PersonDetails:
     watched: Sequence[WatchedVideo]
     seen: SeenDetails
 
-    def solve(self, poses: PoseTrack) -> SolvedDetails:
-        """Fingers, wrists and face over the frames of the reference view, in whose camera `poses` are."""
+    def solve(self, poses: PoseTrack, used: Collection[int]) -> SolvedDetails:
+        """Fingers, wrists and face over the frames of the reference view, in whose camera `poses` are, from the views
+        `used` for the body: one that contradicts the others may show somebody else.
+        """
         reference = self.take.used[0]
         base = self.watched[reference].tracked
         take_s = self.take.offsets[reference].take_time_s(base.times_s)
-        views = [one for view in self.take.used for one in (self._view(view, poses, take_s),) if one is not None]
+        shown = [view for view in self.take.used if view in used]
+        views = [one for view in shown for one in (self._view(view, poses, take_s),) if one is not None]
         views += self.seen.close_ups.at(self.person.person, take_s)
         return solve_evidence(views, base.times_s, poses, base.cuts_s)
 

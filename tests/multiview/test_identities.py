@@ -11,9 +11,10 @@ from backend.datasets.motion import Motion
 from backend.embedding.pose_model import PoseModel, load_model
 from backend.evaluation.simulated_takes import SimulatedCamera, SimulatedView, TakeSettings, simulate_take
 from backend.multiview.chain import Known
-from backend.multiview.fragments import Fragment, fragments_of, joined_view
-from backend.multiview.guard import ViewFit, contradicted, surest
+from backend.multiview.fragments import Fragment, as_view, fragments_of, joined_view
+from backend.multiview.guard import ViewFit, contradicted, surest, view_fit
 from backend.multiview.identities import with_people_told_apart
+from backend.multiview.joint_poses import PersonView
 from backend.multiview.types import CameraView, Offset, OffsetSource
 from backend.types import PersonTrack, PoseTrack
 from tests.multiview.motions import CLEAN, dance, views_of
@@ -99,6 +100,20 @@ def test_a_view_is_contradicted_by_what_its_own_poses_explain_better() -> None:
     assert contradicted([good, bad]) is bad
     assert surest([good, bad]) is bad
     assert contradicted([good, replace(bad, common_m=float("nan"))]) is None
+
+
+def test_a_view_that_shows_somebody_for_a_moment_is_not_the_surer_one(views: list[CameraView]) -> None:
+    view, frames = views[0], len(views[0].tracks[0].times_s)
+    long = replace(view.tracks[0], presence=view.tracks[0].presence * 1.0)
+    brief = replace(long, presence=np.where(np.arange(frames) < frames // 5, long.presence, 0.0))
+    rows = np.arange(frames // 5)
+    moment = as_view(view, [Fragment(0, 0, rows, (0.0, float(long.times_s[rows[-1]])))])
+    moment = replace(moment, poses=tuple(replace(one, confidence=one.confidence * 1.2) for one in moment.poses))
+    eye = (view.intrinsics, np.eye(3), np.zeros(3))
+    whole_fit = view_fit(0, PersonView(long, *eye), view.poses[0], view, 0)
+    brief_fit = view_fit(1, PersonView(brief, *eye), view.poses[0], moment, 0)
+    assert whole_fit.common_m == pytest.approx(whole_fit.own_m, rel=0.2)
+    assert surest([brief_fit, whole_fit]) is whole_fit
 
 
 def test_fragments_that_share_a_frame_are_joined_without_it_standing_twice(views: list[CameraView]) -> None:
