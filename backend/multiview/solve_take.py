@@ -274,16 +274,28 @@ def _setup_pose(setup: TakeSetup) -> Array:
     return pose
 
 
-def _finish(
-    request: TakeRequest, solved: _Solved, watched: Sequence[WatchedVideo], models: SolveModels, clock: StageClock
-) -> TakeResult:
-    """Warnings and cameras into the clips, files, checkpoints away."""
+def _told(solved: _Solved, watched: Sequence[WatchedVideo]) -> tuple[ClipWarning, ...]:
+    """What the user has to know of the videos together; of one video alone its own clip says the rest."""
     take = solved.found.take
     told = tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, one.text) for one in take.excluded)
     told += tuple(ClipWarning(WarningCode.CALIBRATION_MISFIT, note) for note in solved.found.notes)
     told += tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, note) for note in solved.notes)
+    dark = [take.videos[view].name for view in take.used if watched[view].tracked.is_dark]
+    if dark and len(take.used) > 1:
+        text = (
+            f"{', '.join(dark)}: dark, so that people are followed less exactly. Record with more light, or brighten it"
+        )
+        told += (ClipWarning(WarningCode.VIDEO_DARK, text),)
     if solved.stopped:
         told += (ClipWarning(WarningCode.STOPPED_EARLY, solved.stopped),)
+    return told
+
+
+def _finish(
+    request: TakeRequest, solved: _Solved, watched: Sequence[WatchedVideo], models: SolveModels, clock: StageClock
+) -> TakeResult:
+    """Warnings and cameras into the clips, files, checkpoints away."""
+    take, told = solved.found.take, _told(solved, watched)
     infos = tuple(one.reader.info for one in watched)
     clips = []
     for clip in solved.clips:

@@ -15,7 +15,7 @@ from backend.hands import HandTrack, no_hands
 from backend.hands.model import ANGLES
 from backend.multiview.close_ups import PlacedCloseUp, PlacedCloseUps, WatchedCloseUp, place_close_ups
 from backend.multiview.detail_motion import DetailMotion, best_match, detail_motion
-from backend.multiview.take_details import PersonDetails, SeenDetails, at_their_wrists
+from backend.multiview.take_details import PersonDetails, SeenDetails, at_their_wrists, on_take_clock
 from backend.multiview.take_request import CloseUp, parse_close_ups
 from backend.multiview.types import CameraEstimate, CameraSource, Offset, OffsetSource, PersonInViews, Take
 from backend.pipeline import WatchedVideo
@@ -184,6 +184,20 @@ def test_a_view_that_is_left_out_of_the_body_says_nothing_of_the_face() -> None:
     assert moved[1] is not None
     assert not moved[0].weights.any()
     assert moved[1].weights.max() > 0.1
+
+
+def test_a_clock_against_a_video_that_takes_no_part_counts_where_its_own_is_known(tmp_path: Path) -> None:
+    camera = CameraEstimate(CAMERA, np.eye(4), CameraSource.PEOPLE)
+    names = (Path("a.mp4"), Path("b.mp4"), Path("c.mp4"))
+    videos = [SimpleNamespace(request=SolveRequest(name, tmp_path / "clip.npz")) for name in names]
+    watched, given = cast(list[WatchedVideo], videos), [close_up(tmp_path, 1, 0.0, Offset(5.0))]
+    known = Offset(3.0, 1.0, 0.002, OffsetSource.SOUND)
+    take = Take(names, (Offset(), known, known), (None, camera, camera), ())
+    first, same = on_take_clock(take, watched, given)
+    assert (first.video, same[0].given.offset) == (names[0], Offset(5.0))
+    unknown = replace(take, offsets=(Offset(), Offset(), known))
+    first, left = on_take_clock(unknown, watched, given)
+    assert (first.video, left[0].given.offset) == (names[1], None)
 
 
 def test_close_ups_of_the_command_line() -> None:
