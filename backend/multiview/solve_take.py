@@ -172,7 +172,7 @@ def _alone(
     watched = replace(watched, request=replace(watched.request, person=request.videos[0].person))
     beside = CloseUpsOfOne(close_ups, watched, of_first=watched.request.video == request.videos[0].video)
     clips = solve_watched(watched, models, watched.chosen(), clock, control, beside.add)
-    asked = watched.request.hands or watched.request.face
+    asked = watched.request.hands or watched.request.face or bool(request.close_ups)
     stopped = _STOPPED_DETAILS if asked and control[1].cancelled and not watched.tracked.stopped else ""
     return _Solved(clips, FoundTake(Take((), (), (), ())), stopped=stopped, notes=tuple(beside.notes))
 

@@ -103,14 +103,18 @@ def test_a_cancel_during_the_second_look_keeps_the_clip(walk: Rendered, models: 
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_a_take_that_is_stopped_in_its_second_look_says_so(walk: Rendered, models: SolveModels, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at", [(0, 3), (2, 1)], ids=["of the body's video", "of the close-up"])
+def test_a_take_that_is_stopped_in_its_second_look_says_so(
+    walk: Rendered, models: SolveModels, tmp_path: Path, at: tuple[int, int]
+) -> None:
     cancel, output = CancelToken(), tmp_path / "take.npz"
 
     def progress(where: Progress) -> None:
-        if where.stage == "details" and where.video == 0 and where.done == 3:  # the body's video, after the close-up
+        if where.stage == "details" and (where.video, where.done) == at:
             cancel.cancel()
 
-    request = TakeRequest((walk.request(output, hands=True),), output, close_ups=(CloseUp(walk.video, Offset()),))
+    body = walk.request(output, hands=at[0] == 0)
+    request = TakeRequest((body,), output, close_ups=(CloseUp(walk.video, Offset()),))
     result = solve_take(request, progress, cancel, models)
     assert result.cancelled
     assert "stopped_early" in [warning.code for warning in result.warnings]
