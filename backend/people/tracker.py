@@ -7,6 +7,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import fields, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +53,7 @@ class PeopleTracker:
         self._occlusions = Occlusions()
         self._frame_index: list[int] = []
         self._times_s: list[float] = []
+        self._cuts: list[int] = []  # positions of the frames with which shots begin
         self._clock = SearchClock(options)
 
     def __enter__(self) -> PeopleTracker:
@@ -84,17 +87,22 @@ class PeopleTracker:
     def cut(self) -> None:
         """The next frame starts a new shot: nobody is where they were."""
         self.flush()
+        self._cuts.append(len(self._times_s))
         for number, person in enumerate(self._people):
+            if not person.away:  # frames that were not looked at are not bridged to the next shot
+                for position in range(person.last_seen + 1, len(self._times_s)):
+                    person.log.erase(position)
             person.away = True
             person.last_seen_s = min(person.last_seen_s, self._now_s() - self._options.remember_s - 1e-3)
             self._occlusions.forget(number)
 
     def tracks(self) -> list[PersonTrack]:
-        """Every person so far, by track number: left/right swaps fixed, flips averaged.
+        """Every person so far, by track number: left/right swaps fixed, flips averaged, each shot by itself.
 
         People seen in only a frame or two are left out.
         """
-        return [average_flips(fix_swaps(track), mirrored) for track, mirrored in self.tracks_as_seen()]
+        cuts_s = [self._times_s[cut] for cut in self._cuts if cut < len(self._times_s)]
+        return [_by_shot(track, mirrored, cuts_s) for track, mirrored in self.tracks_as_seen()]
 
     def tracks_as_seen(self) -> list[tuple[PersonTrack, Array]]:
         """As `tracks`, as the landmark network said it: with which frames it saw in a mirror (T,), NaN for none."""
@@ -113,6 +121,7 @@ class PeopleTracker:
         """
         self.flush()
         del self._frame_index[:frames], self._times_s[:frames]
+        self._cuts = [cut - frames for cut in self._cuts if cut > frames]
         for person in self._people:
             person.forget(frames)
         self._occlusions.shift(frames)
@@ -291,6 +300,7 @@ class PeopleTracker:
         arrays: dict[str, NDArray[np.generic]] = {
             "frame_index": np.array(self._frame_index, np.int64),
             "times_s": np.array(self._times_s, np.float64),
+            "cuts": np.array([cut for cut in self._cuts if cut < len(self._times_s)], np.int64),
             "search": self._clock.state(),
             "refused": self._searcher.state(),
         }
@@ -305,12 +315,26 @@ class PeopleTracker:
         self._in_flight, self._plans = [], restored_plans(arrays_below(arrays, "plans."))
         self._frame_index = [int(value) for value in arrays["frame_index"]]
         self._times_s = [float(value) for value in arrays["times_s"]]
+        self._cuts = [int(cut) for cut in arrays["cuts"]]
         self._clock.restore(arrays["search"].astype(np.float64))
         self._searcher.restore(arrays["refused"].astype(np.float64))
         self._occlusions = Occlusions.restored(arrays_below(arrays, "occlusions."))
         self._people = []
         while f"person{len(self._people)}.whole" in arrays:
             self._people.append(TrackedPerson.restored(arrays_below(arrays, f"person{len(self._people)}.")))
+
+
+def _by_shot(track: PersonTrack, mirrored: Array, cuts_s: Sequence[float]) -> PersonTrack:
+    """The track without swaps and flips, of which none is told by comparing frames of two shots."""
+    edges = np.unique([0, *np.searchsorted(track.times_s, cuts_s), len(track.times_s)])
+    parts = []
+    for rows in (slice(begin, end) for begin, end in pairwise(edges)):
+        values = {one.name: getattr(track, one.name)[rows] for one in fields(track) if one.name != "track_id"}
+        parts.append(average_flips(fix_swaps(replace(track, **values)), mirrored[rows]))
+    if len(parts) == 1:
+        return parts[0]
+    names = [one.name for one in fields(track) if one.name != "track_id"]
+    return replace(track, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def _differ(first: Roi, second: Roi) -> bool:

@@ -122,17 +122,28 @@ def test_nobody_is_a_named_error(networks: PeopleNetworks) -> None:
 
 def test_a_cut_ends_the_motion_not_the_person(networks: PeopleNetworks) -> None:
     actor = Actor(STRIPES, line((150, 220), (150, 220), range(10)) | line((560, 220), (560, 220), range(10, 20)))
-    with PeopleTracker(EVERYBODY, networks) as tracker:
-        for frame in video([actor], 20):
+
+    def run(tracker: PeopleTracker, first: int, count: int) -> list[PersonTrack]:
+        for frame in video([actor], count, first):
             if frame.index == 10:
                 tracker.cut()
             tracker.update(frame)
         tracker.flush()
-        tracks = tracker.tracks()
+        return tracker.tracks()
+
+    with PeopleTracker(EVERYBODY, networks) as tracker, PeopleTracker(EVERYBODY, networks) as other:
+        before, tracks = run(tracker, 0, 10), run(tracker, 10, 10)
+        run(other, 0, 14)
+        with PeopleTracker(EVERYBODY, networks) as resumed:
+            resumed.restore(other.state())
+            again = run(resumed, 14, 6)
     assert [track.track_id for track in tracks] == [0]
     assert (tracks[0].presence > 0.5).all()
     assert _hip_x(tracks[0], 9) < 250
     assert _hip_x(tracks[0], 10) > 450
+    for name in ("keypoints_px", "visibility", "world_m"):  # what comes after a cut changes nothing before it
+        np.testing.assert_array_equal(getattr(tracks[0], name)[:10], getattr(before[0], name))
+        np.testing.assert_array_equal(getattr(again[0], name)[:10], getattr(before[0], name))
 
 
 def test_resumed_run_gives_the_same_tracks(networks: PeopleNetworks) -> None:

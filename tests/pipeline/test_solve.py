@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -388,3 +389,22 @@ def test_images_that_were_rendered_anew_are_another_video(walk, walk_images, tmp
     assert checkpoint_key(request, info, "cpu") == before
     cv2.imwrite(str(folder / "shot_1.bmp"), walk_images[1][:, ::-1])  # of the same size on the disk
     assert checkpoint_key(request, info, "cpu") != before
+
+
+def test_the_shot_after_a_cut_changes_nothing_before_it(walk, walk_images, write_images, models, tmp_path) -> None:
+    """The same person goes on in the same track, nearer to another camera and in other light."""
+    height, width = walk_images[0].shape[:2]
+    light = np.full((height, width, 1), 0.3)
+    light[height // 3 :, width // 5 : -width // 5] = 1.0
+    nearer = [(cv2.resize(image[:, : width // 2], (width, height)) * light).astype(np.uint8) for image in walk_images]
+    clips = []
+    for name, images in (("alone", walk_images), ("both", [*walk_images, *nearer])):
+        request = replace(walk.request(tmp_path / f"{name}.npz"), range=FrameRange(0, None))
+        request = replace(request, video=write_images(f"{name}.mp4", images))
+        clips.append(solve(request, models=models).clips[0])
+    alone, both = clips
+    assert len(both.header.cuts_s) == 1
+    assert np.isfinite(both.joints_camera_m[[0, -1]]).all(), "the person is one track"
+    off_m = np.linalg.norm(both.joints_camera_m[: len(alone)] - alone.joints_camera_m, axis=-1).mean(axis=1)
+    assert off_m[-3:].max() < 0.04
+    assert off_m.mean() < 0.03
