@@ -54,14 +54,16 @@ def actors_of(view: CameraView, step_s: float) -> list[tuple[int, Actor]]:
 def chain(
     views: Sequence[CameraView], usable: Sequence[int], known: Sequence[Known]
 ) -> tuple[list[Chained], dict[int, str]]:
-    """Views joined to the first usable one, best matches first; and why others are not: a sentence for each."""
+    """Views joined to the first usable one that shows somebody, best matches first; and why others are not: a sentence
+    for each.
+    """
     step_s = grid_step_s(tuple(views))
     actors = {view: actors_of(views[view], step_s) for view in usable}
-    first = usable[0]
+    first = next((view for view in usable if actors[view]), usable[0])
     start = known[first].offset or Offset()
     joined = [Chained(first, start, np.eye(3), np.zeros(3), {place: place for place, _ in actors[first]})]
-    left = [view for view in usable[1:] if actors[view]]
-    reasons = {view: "nobody in it is solved" for view in usable[1:] if not actors[view]}
+    left = [view for view in usable if view != first and actors[view]]
+    reasons = {view: "nobody in it is solved" for view in usable if view != first and not actors[view]}
     while left and actors[first]:
         tried = [(link, view, _link(actors, known, link, view)) for view in left for link in joined]
         good = [(link, view, found) for link, view, found in tried if found is not None]

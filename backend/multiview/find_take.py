@@ -61,7 +61,8 @@ def find_take(
 ) -> FoundTake:
     """Clocks, people in common and cameras of several views. `source` names where known camera poses are from.
 
-    The first view that can be used is the take frame. With fewer than two views left the take has that one alone.
+    The first view that can be used and shows somebody is the take frame. With fewer than two views left the take has
+    that one alone.
     """
     known, settings = known or [Known() for _ in views], settings or CalibrationSettings()
     excluded = [_moving(views, view) for view in range(len(views)) if views[view].camera_moves]
@@ -78,7 +79,7 @@ def find_take(
         adjusted, places = _apart(views, adjusted, known, settings)
         excluded += places
     if adjusted is None:
-        return FoundTake(_alone(views, usable[0], excluded), 1.0, tuple(notes))
+        return FoundTake(_alone(views, links[0].view, excluded), 1.0, tuple(notes))
     used = [link.view for link in adjusted.links]
     calibrated = all(known[view].camera_from_rig is not None for view in used) and not notes
     cameras = estimates(views, adjusted, source if calibrated else CameraSource.PEOPLE)

@@ -139,3 +139,15 @@ def test_a_view_without_people_leaves_the_others(views: list[CameraView]) -> Non
     found = find_take([views[0], replace(views[1], tracks=(), poses=()), views[1]]).take
     assert found.used == (0, 2)
     assert [one.view for one in found.excluded] == [1]
+
+
+def test_where_the_first_video_shows_nobody_the_next_one_takes_its_place(views: list[CameraView]) -> None:
+    empty = replace(views[0], name="video 1 (empty.mp4)", tracks=(), poses=())
+    found = find_take([empty, *views]).take
+    assert found.used == (1, 2)
+    assert [person.tracks for person in found.people] == [(None, 0, 0), (None, 1, 1)]
+    (told,) = found.excluded
+    assert told.text.startswith("video 1 (empty.mp4) is left out: nobody in it is solved")
+    alone = find_take([empty, views[0]]).take
+    assert alone.used == (1,)
+    assert find_take([empty, empty]).take.used == (0,)
