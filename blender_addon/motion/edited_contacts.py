@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .body_contacts import CONTACT_PARTS, body_parts
 from .clip import MotionClip
-from .contacts import true_runs
+from .contacts import ContactSettings, planted_frames, true_runs
 from .limb_ik import Limb, two_bone_ik
 from .posing import PosedBody, clip_body, pose_clip, with_motion
 from .rotations import Array, quaternion_conjugate, quaternion_multiply
@@ -21,10 +21,14 @@ _FLOOR_M = 0.2
 # how long a part takes to come to its support and to leave it
 _RAMP_S = 0.1
 _ON = 0.5
+# ends of contacts that moved less than this only lie on the timeline's whole frames now
+_SLACK_S = 0.05
 
 
-def follow_added_contacts(clip: MotionClip, edited: MotionClip) -> MotionClip:
+def follow_added_contacts(clip: MotionClip, edited: MotionClip, own: ContactSettings | None = None) -> MotionClip:
     """`edited`, which has other contacts than `clip`, with the added ones of body parts held.
+
+    `own` says where parts of `clip` rest already, as `contact_spans` has it: what was not edited moves nothing.
 
     Trunk, head, knees and elbows come to the floor, or stay at one height where they are far above it: the root moves
     up and down. Hands stay on one spot: the arms move. A contact that was removed holds nothing any more, but nothing
@@ -32,14 +36,26 @@ def follow_added_contacts(clip: MotionClip, edited: MotionClip) -> MotionClip:
     """
     if edited.body_contacts is None:
         return edited
-    before = np.zeros_like(edited.body_contacts) if clip.body_contacts is None else clip.body_contacts
-    added = (edited.body_contacts >= _ON) & (before < _ON) & np.isfinite(edited.root_world_m).all(axis=1)[:, None]
+    added = (edited.body_contacts >= _ON) & np.isfinite(edited.root_world_m).all(axis=1)[:, None]
+    if clip.body_contacts is not None:
+        added &= ~_resting(clip.times_s, clip.body_contacts, own or ContactSettings())
     if not added.any():
         return edited
     out = _rest_trunk(edited, added)
     for side in ("left", "right"):
         out = _hold_hand(out, side, added[:, CONTACT_PARTS.index(f"{side}_hand")])
     return out
+
+
+def _resting(times_s: Array, probability: Array, settings: ContactSettings) -> NDArray[np.bool_]:
+    """Where the parts (T, P) rest by themselves, with a moment before and after."""
+    resting = planted_frames(times_s, np.nan_to_num(probability, nan=0.0), settings)
+    for part in range(resting.shape[1]):
+        for first, last in true_runs(resting[:, part]):
+            begin = np.searchsorted(times_s, times_s[first] - _SLACK_S)
+            end = np.searchsorted(times_s, times_s[last] + _SLACK_S, side="right")
+            resting[begin:end, part] = True
+    return resting
 
 
 def _rest_trunk(clip: MotionClip, added: NDArray[np.bool_]) -> MotionClip:
@@ -115,9 +131,19 @@ def _led_arm(posed: PosedBody, arm: tuple[int, ...], above: int, move_m: Array) 
 def _eased(times_s: Array, wanted: Array) -> Array:
     """Moves (T, C), NaN where nothing is wanted, that are met where they are wanted and fade outside."""
     held = np.isfinite(wanted).all(axis=1)
-    frames = np.arange(len(times_s))
-    near = np.flatnonzero(held)[np.abs(frames[:, None] - np.flatnonzero(held)).argmin(axis=1)]
+    if not held.any():
+        return np.zeros(wanted.shape)
+    near = _nearest_held(held)
     fade = np.exp(-0.5 * ((times_s - times_s[near]) / _RAMP_S) ** 2)
     faded = wanted[near] * fade[:, None]
     soft = filter_positions(Gaussian(0.5 * _RAMP_S), times_s, faded)
     return np.asarray(np.where(held[:, None], wanted, soft))
+
+
+def _nearest_held(held: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """For each frame (T,) the nearest one that is held; the earlier one of two."""
+    frames, places = np.arange(len(held)), np.flatnonzero(held)
+    after = np.searchsorted(places, frames)
+    before = places[np.maximum(after - 1, 0)]
+    after = places[np.minimum(after, len(places) - 1)]
+    return np.asarray(np.where(np.abs(frames - before) <= np.abs(after - frames), before, after))

@@ -78,6 +78,22 @@ def test_contacts_that_are_the_clips_own_or_removed_move_nothing(clip: MotionCli
     np.testing.assert_array_equal(removed.root_world_m, clip.root_world_m)
 
 
+@pytest.mark.parametrize("enter", [0.3, 0.6])
+def test_doubtful_ends_of_a_contact_that_was_not_edited_move_nothing(clip: MotionClip, enter: float) -> None:
+    contacts = clip.body_contacts.copy()
+    contacts[20:30, CONTACT_PARTS.index("seat")] = 0.9
+    contacts[30:40, CONTACT_PARTS.index("seat")] = 0.4  # goes on by hysteresis
+    rested, own = replace(clip, body_contacts=contacts), ContactSettings(enter=enter, leave=0.6 * enter)
+    step_s = float(np.median(np.diff(clip.times_s)))
+    spans = tuple(
+        tuple((first - step_s, last + step_s) for first, last in part)  # as whole frames of a scene at 24 fps have them
+        for part in contact_spans(rested, own)
+    )
+    same = follow_added_contacts(rested, with_contact_spans(rested, spans), own)
+    assert same.body_contacts[35, CONTACT_PARTS.index("seat")] == 1.0
+    np.testing.assert_array_equal(same.root_world_m, clip.root_world_m)
+
+
 def test_spans_of_feet_alone_leave_the_parts(clip: MotionClip) -> None:
     spans = contact_spans(clip, ContactSettings())
     assert len(spans) == 4 + len(CONTACT_PARTS)
