@@ -183,6 +183,41 @@ def test_a_video_that_is_left_out_gets_no_camera(state: Any, tmp_path: Path) -> 
     assert [arguments["text"] for name, _, arguments in log if name == "operator"] == ["Camera 1 one", "Camera 3 three"]
 
 
+def test_the_panel_asks_for_files_now_and_then_and_tells_the_cameras_of_another_clip_apart(
+    state: Any, addon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(tmp_path, take_clip(sources=THREE))
+    bpy.ops.marionet.make_camera(show_video=False)
+    clip_videos = addon("session.clip_videos")
+    asked: list[Path] = []
+    monkeypatch.setattr(clip_videos, "_is_file", lambda path: bool(asked.append(path)))
+    monkeypatch.setattr(clip_videos, "_shown", {})
+    assert pressed() == [True, False, False]
+    count = len(asked)
+    for _ in range(20):  # redraws, as while the timeline plays
+        clip_panel()
+    assert 0 < len(asked) == count
+    load(tmp_path, take_clip(sources=("a.mp4", "b.mp4")), "other")
+    assert pressed() == [False, False]
+    assert len(asked) > count
+
+
+def pressed() -> list[bool]:
+    """Which of the buttons that look through a camera of the clip are pressed."""
+    drawn = [(arguments, options) for name, arguments, options in clip_panel() if name == "operator"]
+    return [options["depress"] for arguments, options in drawn if arguments[0] == "marionet.look_through"]
+
+
+def test_a_camera_that_was_deleted_in_the_viewport_is_made_again_under_its_name(state: Any, tmp_path: Path) -> None:
+    load(tmp_path, take_clip(sources=THREE))
+    bpy.ops.marionet.make_camera(show_video=False)
+    for thing in bpy.context.scene.objects:
+        thing.select_set(thing.name == "Camera 2 two")
+    assert bpy.ops.object.delete() == {"FINISHED"}
+    bpy.ops.marionet.make_camera(show_video=False)
+    assert [thing.name for thing in cameras()] == ["Camera 1 one", "Camera 2 two", "Camera 3 three"]
+
+
 def test_undo_takes_all_cameras_back_at_once(state: Any, tmp_path: Path) -> None:
     load(tmp_path, take_clip(sources=THREE))
     bpy.ops.ed.undo_push(message="before")
