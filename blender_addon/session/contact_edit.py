@@ -48,6 +48,7 @@ def show_contacts(context: Context, clip: MotionClip, prepared: MotionClip) -> A
     """
     entry, thing = _entry(context), contact_object(context)
     if thing is None:
+        drop_contacts(context)
         entry.contacts_threshold = settings(context).retarget.contact_threshold
         wanted = own_contacts(context)
         timing = timing_now(context, prepared)
@@ -71,12 +72,18 @@ def follow_timeline(context: Context, prepared: MotionClip) -> None:
 
 
 def drop_contacts(context: Context) -> None:
-    """Remove the edited contacts of the clip in use: the clip's own hold again."""
-    thing, entry = contact_object(context), _entry(context)
+    """Remove the edited contacts of the clip in use: the clip's own hold again.
+
+    An object that the user has deleted is still there as long as the clip has it: then it goes too.
+    """
+    entry, is_shown = _entry(context), contact_object(context) is not None
+    thing = entry.contacts if entry is not None else None
     if thing is None:
         return
-    action = thing.animation_data.action if thing.animation_data is not None else None
     entry.contacts = None
+    if not is_shown and thing.users:
+        return
+    action = thing.animation_data.action if thing.animation_data is not None else None
     bpy.data.objects.remove(thing)
     if action is not None and not action.users:
         bpy.data.actions.remove(action)

@@ -170,6 +170,15 @@ def test_a_deleted_property_of_the_contacts_leaves_the_others_in_their_places(wa
     assert edit.edited_spans(bpy.context, clip) == before
 
 
+def test_contacts_that_were_deleted_in_the_viewport_leave_nothing_behind(walker: Any) -> None:
+    for _ in range(2):
+        assert bpy.ops.marionet.edit_contacts() == {"FINISHED"}
+        names = [thing.name for thing in bpy.data.objects if "Contacts" in thing.name]
+        assert names == [walker.clips[walker.clip_index].contacts.name]
+        assert [action.name for action in bpy.data.actions if "Contacts" in action.name] == names
+        assert bpy.ops.object.delete() == {"FINISHED"}
+
+
 def test_contacts_of_the_body_are_keys_too_and_an_added_one_is_held(walker: Any, tmp_path: Path) -> None:
     clip = read_clip(SAMPLE)
     parts = np.zeros((len(clip), len(CONTACT_PARTS)), np.float32)
