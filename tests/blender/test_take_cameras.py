@@ -138,6 +138,20 @@ def test_another_solve_updates_our_cameras_and_leaves_the_users_alone(state: Any
     assert seen.background_images[1].alpha == pytest.approx(0.8)
 
 
+def test_an_image_that_the_user_has_added_once_more_stays(state: Any, tmp_path: Path) -> None:
+    load(tmp_path, take_clip(sources=with_videos(tmp_path, THREE)))
+    bpy.ops.marionet.make_camera()
+    data = bpy.data.objects["Camera 2 two"].data
+    front = data.background_images.new()
+    front.image, front.display_depth, front.alpha = data.background_images[0].image, "FRONT", 0.25
+    bpy.ops.marionet.make_camera()
+    assert [one.display_depth for one in data.background_images] == ["FRONT", "BACK"]
+    bpy.context.scene.frame_set(1)  # the second video has not begun
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    seen = bpy.data.objects["Camera 2 two"].evaluated_get(depsgraph).data.background_images
+    assert [one.alpha for one in seen] == pytest.approx([0.25, 0.0])
+
+
 def curves(data: Any) -> list[Any]:
     from blender_addon.rig.actions import action_fcurves
 
