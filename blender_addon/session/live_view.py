@@ -107,9 +107,10 @@ class LiveView:
         return True
 
     def _pose_character(self, baked: BakedPose) -> None:
+        armature: Any = bpy.data.objects.get(self._armature_name)
         if self._pose is not None:
             self._pose.feed(baked)
-        elif (armature := bpy.data.objects.get(self._armature_name)) is not None and armature.type == "ARMATURE":
+        elif armature is not None and armature.type == "ARMATURE":
             self._pose = LivePose(armature, baked)
         if self._pose is None or not self._pose.show(float(baked.times_s[-1])):
             self._measured = None  # the armature is gone
