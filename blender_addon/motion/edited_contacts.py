@@ -18,6 +18,8 @@ from .temporal import Gaussian, filter_positions
 
 # a part this near to the floor comes to it; a higher one rests on a chair, a table or a step, and stays at its height
 _FLOOR_M = 0.2
+# a contact that is made longer stays where it was in this time next to what is added
+_NEXT_S = 0.3
 # how long a part takes to come to its support and to leave it
 _RAMP_S = 0.1
 _ON = 0.5
@@ -31,8 +33,8 @@ def follow_added_contacts(clip: MotionClip, edited: MotionClip, own: ContactSett
     `own` says where parts of `clip` rest already, as `contact_spans` has it: what was not edited moves nothing.
 
     Trunk, head, knees and elbows come to the floor, or stay at one height where they are far above it: the root moves
-    up and down. Hands stay on one spot: the arms move. A contact that was removed holds nothing any more, but nothing
-    is known of where the part was without it.
+    up and down. Hands stay on one spot: the arms move. A contact that was made longer stays where it was. One that was
+    removed holds nothing any more, but nothing is known of where the part was without it.
     """
     if edited.body_contacts is None:
         return edited
@@ -63,7 +65,8 @@ def _rest_trunk(clip: MotionClip, added: NDArray[np.bool_]) -> MotionClip:
     moves: list[Array] = []
     for part, name in enumerate(CONTACT_PARTS):
         if not name.endswith("_hand"):
-            moves += [_to_support(height[:, part], first, last) for first, last in true_runs(added[:, part])]
+            for first, last in true_runs(added[:, part]):
+                moves.append(_to_support(height[:, part], _support(clip, part, first, last), first, last))
     if not moves:
         return clip
     # where several parts rest at once they share what is left
@@ -81,13 +84,29 @@ def _heights_m(clip: MotionClip) -> Array:
     return np.asarray(parts.positions_m[..., 2] - parts.radius_m)
 
 
-def _to_support(height_m: Array, first: int, last: int) -> Array:
+def _to_support(height_m: Array, support: slice | None, first: int, last: int) -> Array:
     """How far (T,) a part moves up from frame `first` to `last`; NaN in the others."""
     inside = slice(first, last + 1)
-    usual = float(np.nanmedian(height_m[inside]))
+    level = float(np.nanmedian(height_m[support or inside]))
+    if support is None and abs(level) < _FLOOR_M:
+        level = 0.0
     move = np.full(len(height_m), np.nan)
-    move[inside] = (0.0 if abs(usual) < _FLOOR_M else usual) - height_m[inside]
+    move[inside] = level - height_m[inside]
     return move
+
+
+def _support(clip: MotionClip, part: int, first: int, last: int) -> slice | None:
+    """The frames of the contact that the added frames `first` to `last` make longer; None where they stand alone."""
+    contacts, times_s = clip.body_contacts, clip.times_s
+    if contacts is None:
+        return None
+    rests = (contacts[:, part] >= _ON) & np.isfinite(clip.root_world_m).all(axis=1)
+    begin, end = next((a, b) for a, b in true_runs(rests) if a <= first <= b)
+    if begin < first:
+        return slice(max(begin, int(np.searchsorted(times_s, times_s[first] - _NEXT_S))), first)
+    if last < end:
+        return slice(last + 1, min(end + 1, int(np.searchsorted(times_s, times_s[last] + _NEXT_S, side="right"))))
+    return None
 
 
 def _hold_hand(clip: MotionClip, side: str, added: NDArray[np.bool_]) -> MotionClip:
@@ -98,8 +117,9 @@ def _hold_hand(clip: MotionClip, side: str, added: NDArray[np.bool_]) -> MotionC
     place, wanted = parts.positions_m[:, hand], np.full((len(clip), 3), np.nan)
     for first, last in true_runs(added):
         inside = slice(first, last + 1)
-        spot = np.nanmedian(place[inside], axis=0)
-        if abs(spot[2] - parts.radius_m[hand]) < _FLOOR_M:
+        support = _support(clip, hand, first, last)
+        spot = np.nanmedian(place[support or inside], axis=0)
+        if support is None and abs(spot[2] - parts.radius_m[hand]) < _FLOOR_M:
             spot[2] = parts.radius_m[hand]
         wanted[inside] = spot - place[inside]
     rotations = clip.rotations_wxyz.astype(np.float64)
