@@ -97,6 +97,10 @@ def _forget_gone(scene: Any) -> None:
             _remove_object(thing)
 
 
+def _collections(scene: Any) -> list[Any]:
+    return [scene.collection, *scene.collection.children_recursive]
+
+
 def _remove_object(thing: Any) -> None:
     data = thing.data
     bpy.data.objects.remove(thing)
@@ -126,16 +130,21 @@ def _own_things(scene: Any, used: Sequence[tuple[int, ClipCamera]], videos: Sequ
 
 
 def _remove_others(scene: Any, kept: Collection[Any]) -> None:
-    """Remove our cameras beside those kept; where another scene uses one too, from this scene alone."""
+    """Remove our cameras beside those kept; where another scene uses one too, from this scene alone.
+
+    One in a collection of both, as a linked copy of a scene has it, stays.
+    """
     rows = settings_of(scene).take_cameras
     for index in reversed(range(len(rows))):
         if rows[index].thing in kept:
             continue
         thing = rows[index].thing
         rows.remove(index)
-        if len(thing.users_scene) > 1:
+        others = [other for other in thing.users_scene if other != scene]
+        if others:
+            elsewhere = [collection for other in others for collection in _collections(other)]
             for collection in thing.users_collection:
-                if collection in [scene.collection, *scene.collection.children_recursive]:
+                if collection in _collections(scene) and collection not in elsewhere:
                     collection.objects.unlink(thing)
             continue
         _remove_object(thing)

@@ -183,6 +183,19 @@ def test_a_camera_that_another_scene_shows_stays_there(state: Any, tmp_path: Pat
     assert [thing.name for thing in other.objects] == ["Camera 3 three"]
 
 
+def test_a_linked_copy_of_a_scene_takes_no_camera_from_the_other(state: Any, tmp_path: Path) -> None:
+    load(tmp_path, take_clip(sources=THREE))
+    bpy.ops.marionet.make_camera(show_video=False)
+    first = bpy.context.scene
+    copy = first.copy()
+    assert bpy.data.collections["Marionet Cameras"] in copy.collection.children[:]
+    with bpy.context.temp_override(scene=copy):
+        load(tmp_path, take_clip(sources=THREE[:2]), "two")
+        bpy.ops.marionet.make_camera(show_video=False)
+    assert [row.number for row in copy.marionet.take_cameras] == [1, 2]
+    assert sorted(thing.name for thing in first.objects) == ["Camera 1 one", "Camera 2 two", "Camera 3 three"]
+
+
 def test_a_video_that_is_left_out_gets_no_camera(state: Any, tmp_path: Path) -> None:
     load(tmp_path, left_out(take_clip(sources=THREE), 1, "video 2 (two.mp4) is left out: its camera moves."))
     bpy.ops.marionet.make_camera(show_video=False)
