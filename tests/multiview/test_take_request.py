@@ -8,7 +8,7 @@ import pytest
 
 from backend.cli import main
 from backend.errors import BadInputError
-from backend.multiview.take_request import CloseUp, TakeRequest, parse_offsets
+from backend.multiview.take_request import CloseUp, TakeRequest, parse_close_ups, parse_offsets
 from backend.multiview.types import Offset, OffsetSource, TakeSetup
 from backend.solving.request import SolveRequest
 
@@ -52,6 +52,12 @@ def test_offsets_of_the_command_line() -> None:
         parse_offsets(["1,2"], 2)
     with pytest.raises(BadInputError, match="no number of seconds"):
         parse_offsets(["soon"], 2)
+    for text in ("nan", "inf", "-1e300", "86401"):
+        with pytest.raises(BadInputError, match="within a day"):
+            parse_offsets([text], 2)
+        with pytest.raises(BadInputError, match="within a day"):
+            parse_close_ups([Path("face.mp4")], [text])
+    assert parse_offsets(["-86400"], 2)[1] == Offset(-86_400.0, 1.0, 0.002, OffsetSource.GIVEN)
 
 
 def test_options_of_takes_need_several_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
