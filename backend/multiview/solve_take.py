@@ -22,7 +22,7 @@ from backend.multiview.identities import with_people_told_apart
 from backend.multiview.joint_poses import JointOptions
 from backend.multiview.take_details import CloseUpsOfOne, PersonDetails, asked_for, watch_take
 from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
-from backend.multiview.take_news import about_video, tell_poses
+from backend.multiview.take_news import about_video, choice_elsewhere, tell_poses
 from backend.multiview.take_person import clip_of
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.multiview.types import (
@@ -276,6 +276,7 @@ def _finish(
     """Warnings and cameras into the clips, files, checkpoints away."""
     take = solved.found.take
     told = tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, one.text) for one in take.excluded)
+    told += choice_elsewhere(request, take.used)
     told += tuple(ClipWarning(WarningCode.CALIBRATION_MISFIT, note) for note in solved.found.notes)
     told += tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, note) for note in solved.notes)
     if solved.stopped:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from backend.cli import main
 from backend.errors import BadInputError
+from backend.multiview.take_news import choice_elsewhere
 from backend.multiview.take_request import CloseUp, TakeRequest, parse_close_ups, parse_offsets
 from backend.multiview.types import Offset, OffsetSource, TakeSetup
+from backend.people.options import Choice, Selection
 from backend.solving.request import SolveRequest
 
 
@@ -58,6 +61,17 @@ def test_offsets_of_the_command_line() -> None:
         with pytest.raises(BadInputError, match="within a day"):
             parse_close_ups([Path("face.mp4")], [text])
     assert parse_offsets(["-86400"], 2)[1] == Offset(-86_400.0, 1.0, 0.002, OffsetSource.GIVEN)
+
+
+def test_a_person_chosen_in_a_first_video_that_is_left_out_is_told() -> None:
+    videos = _videos(3)
+    by_number = replace(videos[0], person=Selection(Choice.INDEX, index=2))
+    request = TakeRequest((by_number, *videos[1:]), Path("take.npz"))
+    (warning,) = choice_elsewhere(request, (1, 2))
+    assert "chosen in video 1, which is left out" in warning.text
+    assert "by their number in video 2" in warning.text
+    assert choice_elsewhere(request, (0, 2)) == choice_elsewhere(request, ()) == ()
+    assert choice_elsewhere(TakeRequest(videos, Path("take.npz")), (1, 2)) == ()
 
 
 def test_options_of_takes_need_several_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
