@@ -37,7 +37,7 @@ from backend.solving.device import choose_device, matrix_device
 from backend.solving.outputs import check_output, write_clips
 from backend.solving.preview import Previewer
 from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, SolveRequest, SolveResult
-from backend.solving.video_pass import TrackedVideo, VideoPass
+from backend.solving.video_pass import TrackedVideo, VideoPass, apart_at_cuts
 from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback, SceneEdges
 from backend.video import VideoReader, open_video
 from backend.world import PlacedPerson, WorldOptions, WorldTrack, place_people
@@ -253,6 +253,7 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack], details: Sequence[De
         camera_turns=path is not None,
     )
     still = [track if path is None else still_track(track, path, job.intrinsics) for track in tracks]
+    still = [apart_at_cuts(track, job.tracked.cuts_s) for track in still]
     solved: list[SolvedDetails] = []
     for person, track in enumerate(tracks):
         job.progress(Progress("poses", person, len(tracks)))

@@ -17,6 +17,7 @@ from backend.embedding.smooth_evidence import smoothed
 from backend.types import Array
 
 _AROUND_S = 0.07
+_PAUSE_STEPS = 3.0  # usual steps: over a longer one a keypoint moves, and does not shake
 
 
 def steady_weight(skeleton: Skeleton, evidence: Evidence, times_s: Array, shake_share: float) -> Array:
@@ -40,7 +41,10 @@ def _off_the_expected(skeleton: Skeleton, evidence: Evidence) -> Array:
 
 
 def _shaking(off: Array, times_s: Array) -> Array:
-    """Root mean square (T, 33) of the second difference of off (T, 33, 2), around each frame."""
+    """Root mean square (T, 33) of the second difference of off (T, 33, 2), around each frame; none spans a pause."""
+    step_s = np.diff(times_s)
+    close = step_s <= _PAUSE_STEPS * np.median(step_s)
+    told = (close[1:] & close[:-1]).astype(np.float64)[:, None]
     second = np.linalg.norm(off[2:] - 2 * off[1:-1] + off[:-2], axis=-1)
-    second = np.concatenate([second[:1], second, second[-1:]])
-    return np.sqrt(smoothed(np.square(second), times_s, _AROUND_S))
+    square, told = (np.concatenate([one[:1], one, one[-1:]]) for one in (told * np.square(second), told))
+    return np.sqrt(smoothed(square, times_s, _AROUND_S) / np.maximum(smoothed(told, times_s, _AROUND_S), 1e-9))

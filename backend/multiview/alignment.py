@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from backend.multiview.bundle_problem import LANDMARKS
@@ -27,6 +28,7 @@ _SAME_PLACE_M = 1.2
 _LEAST_STRENGTH = 0.2
 _MOSTLY = 0.6
 _MOST_MATCHES, _MOST_POSES = 6, 8
+_MOST_FOR_CLOCKS = 12  # fragments of a view, the longest ones: clocks are compared for every pair
 KNOWN_OVERLAP_S = 1e6
 """The overlap of an alignment at a shift that was known: nothing had to be correlated."""
 
@@ -55,6 +57,11 @@ class Actor:
 
     seen: Sighting
     signal: MotionSignal | None
+
+    @property
+    def length_s(self) -> float:
+        """From the first to the last time at which the person is seen."""
+        return float(self.seen.times_s[-1] - self.seen.times_s[0])
 
 
 def rigid(first: Samples, second: Samples) -> tuple[Array, Array, float] | None:
@@ -180,22 +187,40 @@ def align_parts(
     """
     best: list[tuple[int, int, float]] = []
     best_score = 0.0
-    for match in _matches(first, second, given_s)[:_MOST_MATCHES]:
+    for match in _matches(_longest(first), _longest(second), given_s)[:_MOST_MATCHES]:
         times_s = shared_times_s(first, second, match.start_s, 25.0, 2 * _MOST_TIMES)
         if len(times_s) < 5:
             continue
         step_s = float(times_s[1] - times_s[0])
-        here = [samples_at(one.seen, Offset(), times_s) for one in first]
-        there = [samples_at(one.seen, Offset(match.start_s), times_s) for one in second]
-        poses = [(found, one, other) for one in here for other in there if (found := rigid(one, other)) is not None]
+        # what is shorter has too few of these times to be compared
+        some, others = ([at for at, one in enumerate(side) if one.length_s >= step_s] for side in (first, second))
+        here = [samples_at(first[at].seen, Offset(), times_s) for at in some]
+        there = [samples_at(second[at].seen, Offset(match.start_s), times_s) for at in others]
+        poses = [
+            (found, here[a], there[b])
+            for a, b in np.argwhere(_shared_times(here, there) >= 3)
+            if (found := rigid(here[a], there[b])) is not None
+        ]
         likely = [item for item in poses if item[0][2] < _SAME_POSE_M]
         likely.sort(key=lambda item: item[0][2] / np.sqrt((item[1].seen & item[2].seen).sum()))
         for (rotation, translation, _), _, _ in likely[:_MOST_POSES]:
             pairs = _many_pairs(here, there, rotation, translation, step_s)
             score = sum(weight for _, _, weight, _ in pairs) * max(match.strength, 0.0)
             if score > best_score:
-                best, best_score = [(a, b, sure) for a, b, _, sure in pairs], score
+                best, best_score = [(some[a], others[b], sure) for a, b, _, sure in pairs], score
     return best
+
+
+def _longest(actors: Sequence[Actor]) -> list[Actor]:
+    return sorted(actors, key=lambda one: -one.length_s)[:_MOST_FOR_CLOCKS]
+
+
+def _shared_times(here: Sequence[Samples], there: Sequence[Samples]) -> NDArray[np.intp]:
+    """At how many times each of `here` and each of `there` are seen both (A, B)."""
+    if not here or not there:
+        return np.zeros((len(here), len(there)), np.intp)
+    one, other = (np.stack([samples.seen for samples in side]).astype(np.intp) for side in (here, there))
+    return np.asarray(one @ other.T)
 
 
 def _many_pairs(
@@ -204,21 +229,19 @@ def _many_pairs(
     """Pairs of fragments that fit, the surest first; whoever is taken is not taken again at the same time. With each
     how well it fits (times seconds), and how much better than the next best.
     """
-    fit = np.zeros((len(here), len(there)))
-    shared = np.zeros_like(fit)
-    for a, one in enumerate(here):
-        for b, other in enumerate(there):
-            count = int((one.seen & other.seen).sum())
-            if count >= 3:
-                fit[a, b] = max(0.0, 1.0 - _cost(one, other, rotation, translation))
-                shared[a, b] = count * step_s
+    count = _shared_times(here, there)
+    fit, shared = np.zeros(count.shape), count * step_s
+    for a, b in np.argwhere(count >= 3):
+        fit[a, b] = max(0.0, 1.0 - _cost(here[a], there[b], rotation, translation))
     taken_here = np.zeros((len(here), len(here[0].seen)), bool)
     taken_there = np.zeros((len(there), len(there[0].seen)), bool)
     pairs = []
     for place in np.argsort(-(fit * shared), axis=None):
         a, b = (int(index) for index in np.unravel_index(place, fit.shape))
+        if fit[a, b] <= 0:
+            break
         rows = here[a].seen & there[b].seen
-        if fit[a, b] <= 0 or (taken_here[a] & rows).mean() > 0.02 or (taken_there[b] & rows).mean() > 0.02:
+        if (taken_here[a] & rows).mean() > 0.02 or (taken_there[b] & rows).mean() > 0.02:
             continue
         taken_here[a] |= rows
         taken_there[b] |= rows

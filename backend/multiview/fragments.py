@@ -62,7 +62,7 @@ def _shown(track: PersonTrack) -> NDArray[np.bool_]:
 
 
 def _meetings(first: PersonTrack, second: PersonTrack) -> list[tuple[float, float]]:
-    """When two tracks are near each other, or one of them is lost where they were."""
+    """The first and the last time of each stay of two tracks near each other; where one is lost, `_cut` cuts."""
     times_s, here, there = np.intersect1d(first.times_s, second.times_s, return_indices=True)
     both = _shown(first)[here] & _shown(second)[there]
     times_s, here, there = times_s[both], here[both], there[both]

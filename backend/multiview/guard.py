@@ -40,7 +40,7 @@ _TIMES = 1.8
 @dataclass(frozen=True, slots=True)
 class ViewFit:
     """One view of a person: the median distance in m of the keypoints from the common solution, and from the view's own
-    poses; how sure these are (0 to 1), over all frames.
+    poses; how sure these are (0 to 1), over all frames of the take.
     """
 
     view: int
@@ -60,12 +60,14 @@ def view_fit(view: int, seen: PersonView, common: PoseTrack, own: CameraView, pl
     """
     sight = sighting(own, place)
     confidence = np.nan_to_num(own.poses[place].confidence)
-    frames = max(1.0, float(own.info.fps) * (own.tracks[place].times_s[-1] - own.tracks[place].times_s[0]))
+    solved = confidence[confidence > 0]
+    # a view that shows somebody for a moment, however surely, is no solution of the whole take
+    shown = float((seen.track.presence > 0).mean())
     return ViewFit(
         view,
         _common_m(seen, common),
         _median_m(sight.points, sight.landmarks_m, sight.weight),
-        float(confidence.sum() / max(frames, len(confidence))),
+        shown * float(solved.mean()) if len(solved) else 0.0,
     )
 
 

@@ -57,6 +57,7 @@ log = logging.getLogger(__name__)
 _ROOT = RootSettings(depth_m_s2=10.0, keypoint_sigma_m=0.03)
 _STOPPED_ALONE = "stopped early: these poses are from the first video alone"
 _STOPPED_TAKE = "stopped early: not everybody was solved"
+_STOPPED_DETAILS = "stopped early: hands and faces were not looked at to the end"
 
 
 def solve_take(
@@ -122,7 +123,7 @@ def solve_watched_take(
                 views.append(camera_view(one, models, about_video(progress, place), place))
     if cancel.cancelled:
         first = watched[0]
-        solved = replace(_alone(request, first, models, clock, control), stopped=True)
+        solved = replace(_alone(request, first, models, clock, control), stopped=_STOPPED_ALONE)
         return _finish(request, solved, watched, models, clock)
     with clock.stage("take"):
         known = known_beforehand(request, views)
@@ -148,14 +149,14 @@ def _with_tracks(watched: WatchedVideo, view: CameraView) -> WatchedVideo:
 
 @dataclass(frozen=True, slots=True)
 class _Solved:
-    """Clips, what they were found from, the last person's world, whether something was left out after a stop, and which
-    close-ups were left out.
+    """Clips, what they were found from, the last person's world, a sentence about what was left out after a stop (empty
+    where nothing was), and which close-ups were left out.
     """
 
     clips: tuple[MotionClip, ...]
     found: FoundTake
     world: WorldTrack | None = None
-    stopped: bool = False
+    stopped: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -171,7 +172,9 @@ def _alone(
     watched = replace(watched, request=replace(watched.request, person=request.videos[0].person))
     beside = CloseUpsOfOne(close_ups, watched, of_first=watched.request.video == request.videos[0].video)
     clips = solve_watched(watched, models, watched.chosen(), clock, control, beside.add)
-    return _Solved(clips, FoundTake(Take((), (), (), ())), notes=tuple(beside.notes))
+    asked = watched.request.hands or watched.request.face or bool(request.close_ups)
+    stopped = _STOPPED_DETAILS if asked and control[1].cancelled and not watched.tracked.stopped else ""
+    return _Solved(clips, FoundTake(Take((), (), (), ())), stopped=stopped, notes=tuple(beside.notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +205,12 @@ def _together(
     tracked = {view: watched[view].tracked for view in take.used}
     with clock.stage("details"):
         details = watch_take(take, people, watched, models, control, seen.close_ups)
+    stopped = _STOPPED_DETAILS if details is not None and cancel.cancelled else ""
     clips: list[MotionClip] = []
     world: WorldTrack | None = None
     for number, person in enumerate(people):
         if clips and cancel.cancelled:
-            return _Solved(tuple(clips), found, world, stopped=True)
+            return _Solved(tuple(clips), found, world, stopped=_STOPPED_TAKE)
         progress(Progress("poses", number, len(people)))
         with clock.stage("poses"):
             own = None if details is None else PersonDetails(take, person, watched, details)
@@ -228,7 +232,7 @@ def _together(
             )
             clips.append(replace(clip, header=replace(clip.header, figures=clip_figures(clip))))
     progress(Progress("poses", len(people), len(people)))
-    return _Solved(tuple(clips), found, world, notes=() if details is None else details.close_ups.notes)
+    return _Solved(tuple(clips), found, world, stopped, () if details is None else details.close_ups.notes)
 
 
 def _people(request: TakeRequest, take: Take, base: WatchedVideo) -> list[PersonInViews]:
@@ -270,17 +274,29 @@ def _setup_pose(setup: TakeSetup) -> Array:
     return pose
 
 
+def _told(solved: _Solved, watched: Sequence[WatchedVideo]) -> tuple[ClipWarning, ...]:
+    """What the user has to know of the videos together; of one video alone its own clip says the rest."""
+    take = solved.found.take
+    told = tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, one.text) for one in take.excluded)
+    told += tuple(ClipWarning(WarningCode.CALIBRATION_MISFIT, note) for note in solved.found.notes)
+    told += tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, note) for note in solved.notes)
+    dark = [take.videos[view].name for view in take.used if watched[view].tracked.is_dark]
+    if dark and len(take.used) > 1:
+        text = (
+            f"{', '.join(dark)}: dark, so that people are followed less exactly. Record with more light, or brighten it"
+        )
+        told += (ClipWarning(WarningCode.VIDEO_DARK, text),)
+    if solved.stopped:
+        told += (ClipWarning(WarningCode.STOPPED_EARLY, solved.stopped),)
+    return told
+
+
 def _finish(
     request: TakeRequest, solved: _Solved, watched: Sequence[WatchedVideo], models: SolveModels, clock: StageClock
 ) -> TakeResult:
     """Warnings and cameras into the clips, files, checkpoints away."""
     take = solved.found.take
-    told = tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, one.text) for one in take.excluded)
-    told += choice_elsewhere(request, take.used)
-    told += tuple(ClipWarning(WarningCode.CALIBRATION_MISFIT, note) for note in solved.found.notes)
-    told += tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, note) for note in solved.notes)
-    if solved.stopped:
-        told += (ClipWarning(WarningCode.STOPPED_EARLY, _STOPPED_TAKE if take.used else _STOPPED_ALONE),)
+    told = (*_told(solved, watched), *choice_elsewhere(request, take.used))
     infos = tuple(one.reader.info for one in watched)
     clips = []
     for clip in solved.clips:
@@ -289,7 +305,7 @@ def _finish(
         clips.append(replace(clip, header=replace(clip.header, warnings=warnings, cameras=cameras)))
     with clock.stage("write"):
         files = write_clips(clips, request.output)
-    stopped = solved.stopped or any(one.tracked.stopped for one in watched)
+    stopped = bool(solved.stopped) or any(one.tracked.stopped for one in watched)
     if not stopped:
         for one in watched:
             one.checkpoint.discard()

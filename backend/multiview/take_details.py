@@ -6,7 +6,7 @@ left out, so that hands are never exchanged between views.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,11 +16,12 @@ from backend.face import face_at, seen_face
 from backend.hands import HandTrack, forearms, hands_at, seen_hands
 from backend.multiview.close_ups import PlacedCloseUps, WatchedCloseUp, place_close_ups
 from backend.multiview.detail_motion import DetailMotion, detail_motion
-from backend.multiview.types import CameraEstimate, PersonInViews, Take
+from backend.multiview.types import CameraEstimate, OffsetSource, PersonInViews, Take
 from backend.networks import load_network
 from backend.pipeline import SolveModels, WatchedVideo, watch_details
 from backend.solving.detail_pass import DetailEvidence, Details
 from backend.solving.details import SolvedDetails, solve_evidence
+from backend.solving.request import SolveRequest
 from backend.types import Array, CancelToken, Intrinsics, PersonTrack, PoseTrack, ProgressCallback
 
 _WRISTS = (13, 16)  # of the 17 joints, left first
@@ -65,9 +66,28 @@ def watch_take(
         ]
         for person in people
     }
-    first = replace(reference.request, video=watched[0].request.video)
+    first, close_ups = on_take_clock(take, watched, close_ups)
     span_s = take.offsets[take.used[0]].take_time_s(reference.tracked.times_s[[0, -1]])
     return SeenDetails(found, place_close_ups(close_ups, first, (float(span_s[0]), float(span_s[1])), motions))
+
+
+def on_take_clock(
+    take: Take, watched: Sequence[WatchedVideo], close_ups: Sequence[WatchedCloseUp]
+) -> tuple[SolveRequest, Sequence[WatchedCloseUp]]:
+    """The request of the video whose clock is the take's, and the close-ups with what is known of theirs against it.
+
+    That is the first video, also where it takes no part, unless nothing tells how it runs against those that do.
+    """
+    reference = take.used[0]
+    request = watched[reference].request
+    if reference == 0 or take.offsets[reference].source is not OffsetSource.REFERENCE:
+        return replace(request, video=watched[0].request.video), close_ups
+    return request, _without_clocks(close_ups)
+
+
+def _without_clocks(close_ups: Sequence[WatchedCloseUp]) -> list[WatchedCloseUp]:
+    """The close-ups without the clocks that were given, which are against another video."""
+    return [replace(one, given=replace(one.given, offset=None)) for one in close_ups]
 
 
 def motion_of(details: Details, track: PersonTrack, intrinsics: Intrinsics) -> DetailMotion:
@@ -103,9 +123,7 @@ class CloseUpsOfOne:
             for number, (track, one) in enumerate(zip(tracks, details, strict=True))
         }
         span_s = float(times_s[0]), float(times_s[-1])
-        close_ups = self.close_ups
-        if not self.of_first:
-            close_ups = [replace(one, given=replace(one.given, offset=None)) for one in close_ups]
+        close_ups = self.close_ups if self.of_first else _without_clocks(self.close_ups)
         placed = place_close_ups(close_ups, self.watched.request, span_s, motions)
         self.notes.extend(placed.notes)
         return tuple(
@@ -131,12 +149,15 @@ class PersonDetails:
     watched: Sequence[WatchedVideo]
     seen: SeenDetails
 
-    def solve(self, poses: PoseTrack) -> SolvedDetails:
-        """Fingers, wrists and face over the frames of the reference view, in whose camera `poses` are."""
+    def solve(self, poses: PoseTrack, used: Collection[int]) -> SolvedDetails:
+        """Fingers, wrists and face over the frames of the reference view, in whose camera `poses` are, from the views
+        `used` for the body: one that contradicts the others may show somebody else.
+        """
         reference = self.take.used[0]
         base = self.watched[reference].tracked
         take_s = self.take.offsets[reference].take_time_s(base.times_s)
-        views = [one for view in self.take.used for one in (self._view(view, poses, take_s),) if one is not None]
+        shown = [view for view in self.take.used if view in used]
+        views = [one for view in shown for one in (self._view(view, poses, take_s),) if one is not None]
         views += self.seen.close_ups.at(self.person.person, take_s)
         return solve_evidence(views, base.times_s, poses, base.cuts_s)
 

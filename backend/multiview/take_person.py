@@ -74,7 +74,7 @@ def solve_in_views(
         poses = _of_one_view(model, next(iter(views.values())), options[0])
     else:
         poses = solve_person(model, list(views.values()), options[0])
-    more = None if details is None else details.solve(poses)
+    more = None if details is None else details.solve(poses, views)
     poses = poses if more is None else more.poses
     place, base = reference
     own = views[place].track if place in views else _hidden(next(iter(views.values())).track)

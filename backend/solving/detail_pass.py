@@ -126,8 +126,6 @@ class _Follower:
 
     def __init__(self, track: PersonTrack, others: Sequence[PersonTrack], networks: DetailNetworks) -> None:
         self._track, self._others = track, others
-        self._rows = {int(index): row for row, index in enumerate(track.frame_index)}
-        self._other_rows = [{int(index): row for row, index in enumerate(other.frame_index)} for other in others]
         frames = len(track.frame_index)
         self._hands = None if networks.hands is None else HandFollower(networks.hands, frames)
         self._face = None if networks.face is None else FaceFollower(networks.face, frames)
@@ -154,7 +152,7 @@ class _Follower:
 
     def update(self, frame: Frame) -> None:
         """Look at one frame, where the person is in it."""
-        row = self._rows.get(frame.index)
+        row = _row_of(self._track, frame.index)
         if row is None or not self._track.presence[row] > 0:
             return
         keypoints, visibility = self._track.keypoints_px[row].astype(np.float64), self._track.visibility[row]
@@ -174,11 +172,18 @@ class _Follower:
     def _points(self, index: int, landmarks: Sequence[int]) -> Array:
         """The given landmarks (N, 2) of everyone else who is in the frame."""
         points = [
-            other.keypoints_px[rows[index], list(landmarks)]
-            for other, rows in zip(self._others, self._other_rows, strict=True)
-            if index in rows
+            other.keypoints_px[row, list(landmarks)]
+            for other in self._others
+            for row in (_row_of(other, index),)
+            if row is not None
         ]
         return np.concatenate(points).astype(np.float64) if points else np.zeros((0, 2))
+
+
+def _row_of(track: PersonTrack, index: int) -> int | None:
+    """The row of a track for a frame, whose numbers rise; None where it has none."""
+    row = int(np.searchsorted(track.frame_index, index))
+    return row if row < len(track.frame_index) and track.frame_index[row] == index else None
 
 
 def _state(done: int, people: Sequence[_Follower]) -> Arrays:

@@ -6,8 +6,8 @@ May import `backend.video`, `backend.people`, `backend.camera`, `backend.solving
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -28,6 +28,7 @@ STAGE: Final = "people"
 _MOST_ON_THEIR_WAY: Final = 8  # frames that the tracker works on at once, and more
 # videos in a room have 150 to 250; 255 x 0.2 is what is left of a white shirt at a fifth of the light
 _DARK_LEVEL: Final = 50.0
+_PAUSE_S: Final = 2.5  # longer than any gap that poses, paths and contacts are carried over
 PreviewCallback = Callable[[PeopleTracker], None]
 
 
@@ -55,6 +56,14 @@ class TrackedVideo:
     def is_dark(self) -> bool:
         """Whether even the brightest parts are darker than people can be followed in."""
         return self.bright_level < _DARK_LEVEL
+
+
+def apart_at_cuts(track: PersonTrack, cuts_s: Sequence[float]) -> PersonTrack:
+    """The track with times (T,) that leave a pause at each cut, so that nothing is smoothed or interpolated across one:
+    whoever is found again after a cut goes on in the same track, as another camera shows them.
+    """
+    shots = np.searchsorted(np.asarray(cuts_s, np.float64), track.times_s, side="right")
+    return replace(track, times_s=track.times_s + _PAUSE_S * shots)
 
 
 @dataclass(frozen=True, slots=True)

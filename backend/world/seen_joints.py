@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from backend.types import Array
 from blender_addon.motion.body import canonical_body
+from blender_addon.motion.contacts import resumed_s
 from blender_addon.motion.temporal import Gaussian, filter_positions
 
 OUTSIDE: Final = 0.01
@@ -65,4 +66,4 @@ def seen_joints(times_s: Array, points_px: Array, visibility: Array, size_px: tu
     found = np.stack(columns, axis=1)
     if len(found) < 3:
         return found
-    return np.clip(filter_positions(Gaussian(_STEADY_S), times_s, found), 0.0, 1.0)
+    return np.clip(filter_positions(Gaussian(_STEADY_S), times_s, found, resumed_s(times_s)), 0.0, 1.0)

@@ -22,7 +22,7 @@ from blender_addon.motion.body import (
     points_m,
 )
 from blender_addon.motion.body_contacts import CONTACT_PARTS
-from blender_addon.motion.contacts import true_runs
+from blender_addon.motion.contacts import resumed_s, true_runs
 from blender_addon.motion.posing import PosedBody, pose_body
 from blender_addon.motion.rotations import (
     quaternion_conjugate,
@@ -173,7 +173,8 @@ def _weights(times_s: Array, hidden: NDArray[np.bool_]) -> Array:
                 mask[first : last + 1] = not kind
     if mask.all() or not mask.any():
         return mask.astype(np.float64)
-    return np.clip(filter_positions(Gaussian(0.5 * _BLEND_S), times_s, mask[:, None].astype(np.float64))[:, 0], 0, 1)
+    part = mask[:, None].astype(np.float64)
+    return np.clip(filter_positions(Gaussian(0.5 * _BLEND_S), times_s, part, resumed_s(times_s))[:, 0], 0, 1)
 
 
 def _hipless(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -213,8 +214,10 @@ def _upright_turns(
 def _steady_lean(times_s: Array, sideways: Array, upwards: Array) -> Array:
     """A lean (N,) in rad, without its jitter; 0 for somebody who lies, whom nothing sets upright."""
     lean = np.arctan2(sideways, upwards)[:, None]
-    slow = filter_positions(Gaussian(_LYING_SIGMA_S), times_s, lean)[:, 0]
-    steady = filter_positions(Gaussian(_LEAN_SIGMA_S), times_s, lean)[:, 0]
+    slow, steady = (
+        filter_positions(Gaussian(sigma_s), times_s, lean, resumed_s(times_s))[:, 0]
+        for sigma_s in (_LYING_SIGMA_S, _LEAN_SIGMA_S)
+    )
     return np.where(np.abs(slow) < np.deg2rad(_LYING_DEG), steady, 0.0)
 
 

@@ -68,8 +68,9 @@ def point_speed_m_s(times_s: Array, positions: Array) -> Array:
     A pause of the recording has no speed: what moved meanwhile would seem to stand still beside it.
     """
     speed = np.full(positions.shape[:-1], np.nan)
-    blurred = filter_positions(Gaussian(_SPEED_BLUR_S), times_s, positions)
-    for run in finite_runs(times_s, blurred, resumed_s(times_s)):
+    pauses_s = resumed_s(times_s)
+    blurred = filter_positions(Gaussian(_SPEED_BLUR_S), times_s, positions, pauses_s)
+    for run in finite_runs(times_s, blurred, pauses_s):
         if run.stop - run.start < 2:
             speed[run] = 0.0
             continue

@@ -21,6 +21,7 @@ from backend.embedding.towers_onnx import Towers
 from backend.embedding.window_offsets import DENSE_OFFSETS, LONG_OFFSETS, ImageLayout
 from backend.embedding.windows import TrackWindows, track_windows
 from backend.errors import WeightsError
+from backend.solving.video_pass import apart_at_cuts
 from backend.types import Intrinsics, PersonTrack
 
 torch = pytest.importorskip("torch")
@@ -196,6 +197,24 @@ def test_a_clip_is_solved_with_its_ends_and_without_what_was_lost(model: PoseMod
     solved = model.solve(_lost(_track(3.0), slice(20, 50)), _CAMERA)
     assert np.isnan(solved.joints_camera_m[20:50]).all()
     assert np.isfinite(solved.joints_camera_m[[19, 50]]).all()
+
+
+def test_a_cut_in_a_track_changes_nothing_before_it() -> None:
+    """Whoever is found again after a cut goes on in the same track, elsewhere in the image and of another size."""
+    shipped, one, frames = load_model(threads=1), _track(2.0), 60
+    parts = {
+        name: np.concatenate([getattr(one, name), getattr(one, name)])
+        for name in ("keypoint_depth", "visibility", "world_m", "presence", "box_px")
+    }
+    points = np.concatenate([one.keypoints_px, 0.6 * one.keypoints_px[::-1] + [300, 100]])
+    frame = np.arange(2 * frames)
+    track = PersonTrack(0, frame, frame / 30.0, points, **parts)
+    alone, through, apart = (
+        shipped.solve(each, _CAMERA).joints_camera_m[frames - 5 : frames]
+        for each in (one, track, apart_at_cuts(track, (frames / 30.0,)))
+    )
+    assert np.linalg.norm(through - alone, axis=-1).mean() > 0.1
+    assert np.linalg.norm(apart - alone, axis=-1).mean() < 0.02
 
 
 def test_a_mirrored_clip_is_the_mirror_image(model: PoseModel) -> None:

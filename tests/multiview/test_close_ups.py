@@ -2,24 +2,29 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
 from backend.errors import BadInputError
 from backend.face.expression import FaceEvidence
+from backend.face.follow import no_faces
 from backend.hands import HandTrack, no_hands
 from backend.hands.model import ANGLES
-from backend.multiview.close_ups import PlacedCloseUp, WatchedCloseUp, place_close_ups
+from backend.multiview.close_ups import PlacedCloseUp, PlacedCloseUps, WatchedCloseUp, place_close_ups
 from backend.multiview.detail_motion import DetailMotion, best_match, detail_motion
-from backend.multiview.take_details import at_their_wrists
+from backend.multiview.take_details import PersonDetails, SeenDetails, at_their_wrists, on_take_clock
 from backend.multiview.take_request import CloseUp, parse_close_ups
-from backend.multiview.types import CameraEstimate, CameraSource, Offset, OffsetSource
+from backend.multiview.types import CameraEstimate, CameraSource, Offset, OffsetSource, PersonInViews, Take
+from backend.pipeline import WatchedVideo
 from backend.solving.checkpoint import Checkpoint
 from backend.solving.close_up_pass import SeenCloseUp
-from backend.solving.detail_pass import DetailEvidence
+from backend.solving.detail_pass import DetailEvidence, Details
 from backend.solving.request import SolveRequest
-from backend.types import Intrinsics, PoseTrack
+from backend.solving.video_pass import TrackedVideo
+from backend.types import Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.rotations import rotvec_to_quaternion
 
 BODY_S = np.arange(360) / 30.0
@@ -151,6 +156,48 @@ def test_hands_at_another_wrist_are_left_out() -> None:
     found = at_their_wrists(HandTrack(landmarks, np.ones((frames, 2)), blank), poses, camera, first)
     assert (found.presence > 0).tolist() == [[True, True], [False, False], [False, True], [True, True]]
     assert np.isnan(found.landmarks_px[1]).all()
+
+
+def test_a_view_that_is_left_out_of_the_body_says_nothing_of_the_face() -> None:
+    frames = 60
+    times_s, whole = np.arange(frames) / 30.0, np.ones(frames)
+    poses = PoseTrack(
+        np.tile([1.0, 0, 0, 0], (frames, 24, 1)), np.zeros((frames, 3)), np.zeros((frames, 17, 3)), whole, whole, whole,
+        np.zeros(3), 1.7, np.ones(24),
+    )  # fmt: skip
+    body = (np.zeros((frames, 33, 2)), np.zeros((frames, 33)), np.ones((frames, 33)), np.zeros((frames, 33, 3)), whole)
+    track = PersonTrack(0, np.arange(frames), times_s, *body, np.zeros((frames, 4)))
+    tracked = TrackedVideo(np.arange(frames), times_s, (track,), (), camera_moves=False, stopped=False, waited_s=0.0)
+    videos = [SimpleNamespace(tracked=tracked, intrinsics=CAMERA)] * 2
+    faces = {}
+    for view in (0, 1):
+        face = replace(no_faces(frames), presence=whole, eyes_px=80.0 * whole)
+        face.weights[:], face.turn_wxyz[:], face.middle_px[:] = 0.0, [1.0, 0, 0, 0], [640.0, 360.0]
+        face.weights[::2] = 0.8 * view  # somebody else moves in the second video
+        faces[view, 0] = Details(face=face)
+    camera = CameraEstimate(CAMERA, np.eye(4), CameraSource.PEOPLE)
+    take = Take((Path("a.mp4"), Path("b.mp4")), (Offset(), Offset()), (camera, camera), ())
+    seen = SeenDetails(faces, PlacedCloseUps({}))
+    details = PersonDetails(take, PersonInViews(0, (0, 0)), cast(list[WatchedVideo], videos), seen)
+    moved = [details.solve(poses, used).face for used in ((0,), (0, 1))]
+    assert moved[0] is not None
+    assert moved[1] is not None
+    assert not moved[0].weights.any()
+    assert moved[1].weights.max() > 0.1
+
+
+def test_a_clock_against_a_video_that_takes_no_part_counts_where_its_own_is_known(tmp_path: Path) -> None:
+    camera = CameraEstimate(CAMERA, np.eye(4), CameraSource.PEOPLE)
+    names = (Path("a.mp4"), Path("b.mp4"), Path("c.mp4"))
+    videos = [SimpleNamespace(request=SolveRequest(name, tmp_path / "clip.npz")) for name in names]
+    watched, given = cast(list[WatchedVideo], videos), [close_up(tmp_path, 1, 0.0, Offset(5.0))]
+    known = Offset(3.0, 1.0, 0.002, OffsetSource.SOUND)
+    take = Take(names, (Offset(), known, known), (None, camera, camera), ())
+    first, same = on_take_clock(take, watched, given)
+    assert (first.video, same[0].given.offset) == (names[0], Offset(5.0))
+    unknown = replace(take, offsets=(Offset(), Offset(), known))
+    first, left = on_take_clock(unknown, watched, given)
+    assert (first.video, left[0].given.offset) == (names[1], None)
 
 
 def test_close_ups_of_the_command_line() -> None:

@@ -10,10 +10,14 @@ import pytest
 from backend.datasets.motion import Motion
 from backend.embedding.pose_model import PoseModel, load_model
 from backend.evaluation.simulated_takes import SimulatedCamera, SimulatedView, TakeSettings, simulate_take
+from backend.multiview.alignment import Actor, align_parts
 from backend.multiview.chain import Known
-from backend.multiview.fragments import Fragment, fragments_of, joined_view
-from backend.multiview.guard import ViewFit, contradicted, surest
+from backend.multiview.fragments import Fragment, as_view, fragments_of, joined_view
+from backend.multiview.guard import ViewFit, contradicted, surest, view_fit
 from backend.multiview.identities import with_people_told_apart
+from backend.multiview.joint_poses import PersonView
+from backend.multiview.samples import sighting
+from backend.multiview.synchronise import grid_step_s, motion_signal
 from backend.multiview.types import CameraView, Offset, OffsetSource
 from backend.types import PersonTrack, PoseTrack
 from tests.multiview.motions import CLEAN, dance, views_of
@@ -101,6 +105,20 @@ def test_a_view_is_contradicted_by_what_its_own_poses_explain_better() -> None:
     assert contradicted([good, replace(bad, common_m=float("nan"))]) is None
 
 
+def test_a_view_that_shows_somebody_for_a_moment_is_not_the_surer_one(views: list[CameraView]) -> None:
+    view, frames = views[0], len(views[0].tracks[0].times_s)
+    long = replace(view.tracks[0], presence=view.tracks[0].presence * 1.0)
+    brief = replace(long, presence=np.where(np.arange(frames) < frames // 5, long.presence, 0.0))
+    rows = np.arange(frames // 5)
+    moment = as_view(view, [Fragment(0, 0, rows, (0.0, float(long.times_s[rows[-1]])))])
+    moment = replace(moment, poses=tuple(replace(one, confidence=one.confidence * 1.2) for one in moment.poses))
+    eye = (view.intrinsics, np.eye(3), np.zeros(3))
+    whole_fit = view_fit(0, PersonView(long, *eye), view.poses[0], view, 0)
+    brief_fit = view_fit(1, PersonView(brief, *eye), view.poses[0], moment, 0)
+    assert whole_fit.common_m == pytest.approx(whole_fit.own_m, rel=0.2)
+    assert surest([brief_fit, whole_fit]) is whole_fit
+
+
 def test_fragments_that_share_a_frame_are_joined_without_it_standing_twice(views: list[CameraView]) -> None:
     frames = np.arange(20)
     parts = [Fragment(0, 1, frames[10:], (10 / 30, 19 / 30)), Fragment(0, 0, frames[:11], (0.0, 10 / 30))]
@@ -108,3 +126,23 @@ def test_fragments_that_share_a_frame_are_joined_without_it_standing_twice(views
     np.testing.assert_array_equal(track.frame_index, frames)
     assert not parts[0].overlaps(parts[1])
     assert parts[0].overlaps(replace(parts[1], times_s=(0.0, 0.6)))
+
+
+def test_fragments_find_each_other_however_many_there_are(views: list[CameraView]) -> None:
+    step_s, fragments = grid_step_s(tuple(views)), 24
+
+    def actors(view: CameraView) -> list[Actor]:
+        made = []
+        for number in range(fragments):
+            seen, signal = sighting(view, number % 2), motion_signal(view, number % 2, step_s)
+            assert signal is not None
+            later_s = SECONDS * (number // 2)
+            seen = replace(seen, times_s=seen.times_s + later_s)
+            made.append(Actor(seen, replace(signal, start_s=signal.start_s + later_s)))
+        return made
+
+    here, there = actors(views[0]), actors(views[1])
+    moment = replace(there[0].seen, **{name: getattr(there[0].seen, name)[:2] for name in ("times_s", "points")})
+    pairs = align_parts(here, [*there, replace(there[0], seen=moment)], 0.0)
+    assert sorted((a, b) for a, b, _ in pairs) == [(one, one) for one in range(fragments)]
+    assert sorted((a, b) for a, b, _ in align_parts(here, there)) == [(one, one) for one in range(fragments)]

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import pytest
 
 from backend.cli import main
 from backend.errors import BadInputError
+from backend.multiview.find_take import FoundTake
+from backend.multiview.solve_take import _Solved, _told
 from backend.multiview.take_news import choice_elsewhere
 from backend.multiview.take_request import CloseUp, TakeRequest, parse_close_ups, parse_offsets
-from backend.multiview.types import Offset, OffsetSource, TakeSetup
+from backend.multiview.types import CameraEstimate, CameraSource, Offset, OffsetSource, Take, TakeSetup
 from backend.people.options import Choice, Selection
+from backend.pipeline import WatchedVideo
 from backend.solving.request import SolveRequest
+from backend.types import Intrinsics
 
 
 def _videos(count: int) -> tuple[SolveRequest, ...]:
@@ -84,3 +91,13 @@ def test_a_missing_video_of_a_take_is_named(tmp_path: Path, capsys: pytest.Captu
     code = main(["solve", str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4"), "-o", str(tmp_path / "take.npz")])
     assert code == 3
     assert "a.mp4" in capsys.readouterr().err
+
+
+def test_a_dark_video_of_a_take_is_named() -> None:
+    camera = CameraEstimate(Intrinsics(np.eye(3), 640, 480, "test"), np.eye(4), CameraSource.PEOPLE)
+    take = Take((Path("light.mp4"), Path("night.mp4")), (Offset(), Offset()), (camera, camera), ())
+    videos = [SimpleNamespace(tracked=SimpleNamespace(is_dark=dark)) for dark in (False, True)]
+    (told,) = _told(_Solved((), FoundTake(take)), cast(list[WatchedVideo], videos))
+    assert told.code == "video_dark"
+    assert "night.mp4" in told.text
+    assert "light.mp4" not in told.text

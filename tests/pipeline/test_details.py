@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.multiview.solve_take import solve_take
+from backend.multiview.take_request import CloseUp, TakeRequest
+from backend.multiview.types import Offset
 from backend.pipeline import SolveModels, SolveResult, solve
 from backend.types import CancelToken, Progress
 from blender_addon.motion.clip import MotionClip, read_clip
@@ -98,3 +101,21 @@ def test_a_cancel_during_the_second_look_keeps_the_clip(walk: Rendered, models: 
     np.testing.assert_array_equal(again.clips[0].hands.rotations_wxyz, whole.clips[0].hands.rotations_wxyz)
     np.testing.assert_array_equal(again.clips[0].hands.confidence, whole.clips[0].hands.confidence)
     assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize("at", [(0, 3), (2, 1)], ids=["of the body's video", "of the close-up"])
+def test_a_take_that_is_stopped_in_its_second_look_says_so(
+    walk: Rendered, models: SolveModels, tmp_path: Path, at: tuple[int, int]
+) -> None:
+    cancel, output = CancelToken(), tmp_path / "take.npz"
+
+    def progress(where: Progress) -> None:
+        if where.stage == "details" and (where.video, where.done) == at:
+            cancel.cancel()
+
+    body = walk.request(output, hands=at[0] == 0)
+    request = TakeRequest((body,), output, close_ups=(CloseUp(walk.video, Offset()),))
+    result = solve_take(request, progress, cancel, models)
+    assert result.cancelled
+    assert "stopped_early" in [warning.code for warning in result.warnings]
+    assert list(tmp_path.glob("*.partial")), "the checkpoint stays for --resume"

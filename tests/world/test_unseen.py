@@ -7,6 +7,7 @@ import pytest
 
 from backend.world import WorldTrack, place_in_world, seen_joints
 from blender_addon.motion.body import BodyShape, canonical_body, forward_kinematics
+from blender_addon.motion.contacts import point_speed_m_s
 from blender_addon.motion.rotations import quaternion_multiply, quaternion_rotate, rotvec_to_quaternion
 from tests.motion.motions import walking
 from tests.world.scenes import Camera, Noise, Scene, make_scene
@@ -141,3 +142,15 @@ def test_a_head_from_behind_is_seen_and_a_hand_beyond_the_edge_is_not() -> None:
     assert seen[:, BODY.joint_index("right_hand")].min() > 0.8
     points[:, :11, 1] = -30.0
     assert not seen_joints(times, points, visibility, (640, 480))[:, BODY.joint_index("head")].any()
+
+
+def test_ten_minutes_away_blur_nothing_of_what_is_seen_before() -> None:
+    rng, frames = np.random.default_rng(0), 60
+    times = np.arange(frames) / 30.0
+    both = np.concatenate([times, times + 600.0])
+    points, visibility = np.full((2 * frames, 33, 2), 100.0), rng.uniform(size=(2 * frames, 33))
+    alone = seen_joints(times, points[:frames], visibility[:frames], (640, 480))
+    seen = seen_joints(both, points, visibility, (640, 480))
+    np.testing.assert_allclose(seen[:frames], alone, atol=1e-6)
+    way = np.cumsum(rng.normal(0, 0.02, (2 * frames, 1, 3)), axis=0)
+    np.testing.assert_allclose(point_speed_m_s(both, way)[:frames], point_speed_m_s(times, way[:frames]), atol=1e-6)
