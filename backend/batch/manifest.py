@@ -145,6 +145,8 @@ def _order(row: Mapping[str, str], number: int, path: Path, template: ClipTask) 
     if ("clip" in given) == ("videos" in given):
         what = "a clip and videos" if "clip" in given else "no clip"
         return _troubled(order, f"Row {number} of {path} has {what}")
+    if "clip" in given and (of_takes := [name for name in ("offset", "setup") if name in given]):
+        return _troubled(order, f"Row {number} of {path} has one clip, and {of_takes[0]} is for several videos")
     try:
         if "videos" in given:
             order = _take(order, given["videos"], path)

@@ -28,7 +28,7 @@ from backend.video.opening import check_readable
 from backend.video.sequence import is_sequence, list_images
 
 # to be raised when the same clip and options would give other results
-RESULT_VERSION: Final = 4
+RESULT_VERSION: Final = 5
 DEFAULT_TEMPLATE: Final = "{folder}/{clip}/{clip}"
 # a disk takes 255 bytes; `.12.overlay.mp4` and a mark follow
 _LONGEST_PART: Final = 200

@@ -143,9 +143,10 @@ class RecordStore:
 def is_of_another_video(record: ClipRecord, clip: PlannedClip) -> bool:
     """Whether the record under a clip's name is of another video: cameras number theirs alike.
 
-    A video that was moved, or edited where it lies, is the same one.
+    A video that was moved, or edited where it lies, is the same one; so is a take with a video more or less.
     """
-    return clip.order.source != record.source and clip.solve_key != record.solve_key
+    shared = set(clip.order.videos) & set(record.videos or (record.source,))
+    return not shared and clip.solve_key != record.solve_key
 
 
 def warning_words(record: ClipRecord) -> dict[str, list[str]]:

@@ -17,6 +17,8 @@ from backend.errors import BadInputError, VideoError
 from backend.multiview.setup_file import read_setup
 from backend.multiview.take_request import TakeRequest, parse_offsets
 from backend.multiview.types import Offset, TakeSetup
+from backend.people.options import Choice
+from backend.solving.option_parsing import parse_person
 from backend.solving.outputs import write_clips
 from backend.video import open_video
 from blender_addon.motion.clip import MotionClip
@@ -48,7 +50,18 @@ def usable_videos(order: ClipTask, output: Path, device: str) -> UsableVideos:
             warnings.append(ClipWarning(WarningCode.VIEW_EXCLUDED, text))
     if not places:
         raise faults[0]
+    _check_person(order, places[0], faults)
     return UsableVideos(tuple(places), tuple(warnings))
+
+
+def _check_person(order: ClipTask, first: int, faults: Sequence[VideoError]) -> None:
+    """Raise BadInputError where a number or a point says who is solved in a first video that cannot be read: in
+    another video it is somebody else.
+    """
+    person = order.solve.person
+    if first and parse_person(person).choice in (Choice.INDEX, Choice.CLICK):
+        what = f"--person {person} is about the first video, which cannot be read: {faults[0].message}"
+        raise BadInputError(what, "Leave this video out of the take, and choose the person in the next one")
 
 
 def take_request(order: ClipTask, places: Sequence[int], output: Path, device: str) -> TakeRequest:
@@ -60,7 +73,10 @@ def take_request(order: ClipTask, places: Sequence[int], output: Path, device: s
     calibration = Path(settings.calibration) if settings.calibration else None
     if calibration is not None:
         requests = [replace(request, camera=CameraOptions()) for request in requests]
-    requests = [requests[0], *(replace(request, gravity_camera=None) for request in requests[1:])]
+    requests = [
+        request if place == 0 else replace(request, gravity_camera=None)  # it is of the first camera
+        for place, request in zip(places, requests, strict=True)
+    ]
     count = len(order.videos)
     offsets = parse_offsets([settings.offset] if settings.offset else [], count)
     setup = read_setup(Path(settings.setup)) if settings.setup else None
@@ -75,7 +91,7 @@ def take_request(order: ClipTask, places: Sequence[int], output: Path, device: s
 
 def alone(order: ClipTask, place: int) -> ClipTask:
     """The order for one video of the take by itself. Raises BadInputError for a calibration of several cameras."""
-    solve = replace(order.solve, offset="", setup="")
+    solve = replace(order.solve, offset="", setup="", gravity=order.solve.gravity if place == 0 else "")
     return replace(order, source=order.videos[place], more_videos=(), solve=solve)
 
 

@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="time limit in seconds for a video that gives no data; 0: no limit",
     )
-    add("--max-frames", type=int, default=limits.max_frames, metavar="N", help="frames of one job")
+    add("--max-frames", type=int, default=limits.max_frames, metavar="N", help="frames of each video of a job")
     add("--memory", default="4G", metavar="SIZE", help="memory of each worker; a job that needs more fails")
     add("--max-upload", default="4G", metavar="SIZE", help="bytes of one uploaded video")
     add(

@@ -27,6 +27,8 @@ _SAME_POSE_M = 0.20
 _SAME_PLACE_M = 1.2
 _LEAST_STRENGTH = 0.2
 _MOSTLY = 0.6
+# beside somebody who moves, people who are slower than this part of it stand still: their motion is noise
+_STILL = 0.3
 _MOST_MATCHES, _MOST_POSES = 6, 8
 _MOST_FOR_CLOCKS = 12  # fragments of a view, the longest ones: clocks are compared for every pair
 KNOWN_OVERLAP_S = 1e6
@@ -36,8 +38,8 @@ KNOWN_OVERLAP_S = 1e6
 @dataclass(frozen=True, slots=True)
 class Alignment:
     """From the first camera to the second: rotation (3, 3), translation (3,); how far the joints are off (median, m);
-    how well the motion correlates (the mean of all pairs), and over how long; the pairs of people (place in the first,
-    place in the second); how many people both views show most of the time.
+    how well the motion correlates (the mean of the pairs that move), and over how long; the pairs of people (place in
+    the first, place in the second), and how many of them move; how many moving people both views show most of the time.
     """
 
     offset_s: float
@@ -48,6 +50,7 @@ class Alignment:
     overlap_s: float
     pairs: tuple[tuple[int, int], ...]
     score: float
+    moving: int = 1
     people: int = 1
 
 
@@ -151,11 +154,30 @@ def _with_everybody(
     moved = [_moves_alike(actors[0][a], actors[1][b], match) for a, b in pairs]
     score = sum((1.0 - cost[pair]) * share[pair] for pair in pairs) * max(sum(moved), 0.0) * match.reliability
     off = float(np.mean([cost[pair] for pair in pairs])) * _SAME_POSE_M if pairs else np.inf
-    correlation = float(np.mean(moved)) if pairs else 0.0
-    people = min(sum(bool(one.seen.mean() > _MOSTLY) for one in side) for side in samples)
-    return Alignment(
-        match.start_s, rotation, translation, off, correlation, match.overlap_s, pairs, float(score), max(1, people)
+    active = [_active(side) for side in actors]
+    moving = [alike for alike, (a, b) in zip(moved, pairs, strict=True) if active[0][a] or active[1][b]]
+    people = min(
+        sum(moves and bool(one.seen.mean() > _MOSTLY) for moves, one in zip(*side, strict=True))
+        for side in zip(active, samples, strict=True)
     )
+    return Alignment(
+        match.start_s,
+        rotation,
+        translation,
+        off,
+        float(np.mean(moving)) if moving else 0.0,
+        match.overlap_s,
+        pairs,
+        float(score),
+        len(moving),
+        max(1, people),
+    )
+
+
+def _active(actors: Sequence[Actor]) -> list[bool]:
+    """Who moves, beside those who stand and look on."""
+    speeds = [0.0 if one.signal is None else one.signal.speed_m_s for one in actors]
+    return [speed > 0 and speed >= _STILL * max(speeds) for speed in speeds]
 
 
 def _moves_alike(first: Actor, second: Actor, match: ClockMatch) -> float:

@@ -100,7 +100,7 @@ def _least_correlation(found: Alignment) -> float:
     both videos show several people, one of whom alone fits, they hardly show the same moment.
     """
     by_chance = _LEAST_CORRELATION + _BY_CHANCE_S / found.overlap_s
-    return float(by_chance * np.sqrt(max(found.people, len(found.pairs))) / len(found.pairs))
+    return float(by_chance * np.sqrt(max(found.people, found.moving)) / max(found.moving, 1))
 
 
 def _joined(

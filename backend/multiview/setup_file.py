@@ -24,6 +24,7 @@ from backend.types import Intrinsics
 SETUP_VERSION = 1
 _FORMAT = "marionet-setup"
 _REMEDY = "Give a file that --save-setup wrote"
+_MOST_PX = 1 << 20
 
 
 def write_setup(setup: TakeSetup, path: Path) -> None:
@@ -55,12 +56,12 @@ def read_setup(path: Path) -> TakeSetup:
             tuple(str(entry["name"]) for entry in record["cameras"]),
             tuple(_camera(entry) for entry in record["cameras"]),
             tuple(_offset(entry) for entry in record.get("offsets", [])),
-            None if down is None else (_number(down[0]), _number(down[1]), _number(down[2])),
+            None if down is None else _direction(down),
             None if record.get("floor_m") is None else _number(record["floor_m"]),
         )
     except OSError as fault:
         raise BadInputError(f"The set-up {path} cannot be read ({fault.strerror})", "Check the path") from fault
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as fault:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as fault:
         raise BadInputError(f"{path} is not the set-up of a take ({fault})", _REMEDY) from fault
     return setup
 
@@ -98,8 +99,8 @@ def _camera(entry: dict[str, Any]) -> CameraEstimate | None:
     if np.abs(pose[:3, :3] @ pose[:3, :3].T - np.eye(3)).max() > 1e-3 or np.linalg.det(pose[:3, :3]) < 0:
         raise ValueError(f"the pose of camera {entry['name']} is no rotation with a translation")
     width, height = (int(value) for value in entry["size"])
-    if min(width, height, matrix[0, 0], matrix[1, 1]) <= 0:
-        raise ValueError(f"camera {entry['name']} has no positive size and focal length")
+    if min(width, height, matrix[0, 0], matrix[1, 1]) <= 0 or max(width, height) > _MOST_PX:
+        raise ValueError(f"camera {entry['name']} has no size and focal length that a camera can have")
     lens = tuple(_number(value) for value in entry.get("distortion", []))
     residual = entry.get("reprojection_px")
     return CameraEstimate(
@@ -116,6 +117,13 @@ def _offset(entry: dict[str, Any]) -> Offset:
     if not 0.5 < rate < 2.0:
         raise ValueError(f"a clock has the rate {rate}")
     return Offset(_number(entry["start_s"]), rate, _number(entry.get("uncertainty_s", 0.0)), OffsetSource.SETUP)
+
+
+def _direction(values: Any) -> tuple[float, float, float]:
+    x, y, z = (_number(values[place]) for place in range(3))
+    if not 1e-6 < math.hypot(x, y, z) < 1e6:
+        raise ValueError("down is no direction")
+    return (x, y, z)
 
 
 def _number(value: Any) -> float:

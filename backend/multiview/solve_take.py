@@ -22,7 +22,7 @@ from backend.multiview.identities import with_people_told_apart
 from backend.multiview.joint_poses import JointOptions
 from backend.multiview.take_details import CloseUpsOfOne, PersonDetails, asked_for, watch_take
 from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
-from backend.multiview.take_news import about_video, tell_poses
+from backend.multiview.take_news import about_video, choice_elsewhere, tell_poses
 from backend.multiview.take_person import clip_of
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.multiview.types import (
@@ -295,7 +295,8 @@ def _finish(
     request: TakeRequest, solved: _Solved, watched: Sequence[WatchedVideo], models: SolveModels, clock: StageClock
 ) -> TakeResult:
     """Warnings and cameras into the clips, files, checkpoints away."""
-    take, told = solved.found.take, _told(solved, watched)
+    take = solved.found.take
+    told = (*_told(solved, watched), *choice_elsewhere(request, take.used))
     infos = tuple(one.reader.info for one in watched)
     clips = []
     for clip in solved.clips:

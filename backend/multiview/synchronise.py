@@ -34,11 +34,14 @@ _LOCAL_S = 0.6
 
 @dataclass(frozen=True, slots=True)
 class MotionSignal:
-    """Velocities (N, F) of a person's view-independent features on an even grid from `start_s`, `step_s` apart."""
+    """Velocities (N, F) of a person's view-independent features on an even grid from `start_s`, `step_s` apart, each kind
+    of feature scaled to 1; `speed_m_s` is how fast the heights of the joints change (root mean square).
+    """
 
     start_s: float
     step_s: float
     velocity: Array
+    speed_m_s: float = 1.0
 
     @property
     def end_s(self) -> float:
@@ -49,7 +52,9 @@ class MotionSignal:
         """The part between two times."""
         first = max(0, round((begin_s - self.start_s) / self.step_s))
         last = max(first, round((end_s - self.start_s) / self.step_s))
-        return MotionSignal(self.start_s + first * self.step_s, self.step_s, self.velocity[first : last + 1])
+        return MotionSignal(
+            self.start_s + first * self.step_s, self.step_s, self.velocity[first : last + 1], self.speed_m_s
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +93,10 @@ def motion_signal(view: CameraView, place: int, step_s: float = _GRID_S) -> Moti
     grid = np.arange(np.ceil(times_s[0] / step_s), np.floor(times_s[-1] / step_s) + 1) * step_s
     if len(grid) < 5:
         return None
-    velocity = np.concatenate([_balanced(_velocity(part, times_s, grid)) for part in (heights, distances)], axis=1)
-    return MotionSignal(float(grid[0]), step_s, velocity)
+    rising, parting = (_velocity(part, times_s, grid) for part in (heights, distances))
+    velocity = np.concatenate([_balanced(rising), _balanced(parting)], axis=1)
+    speed_m_s = float(np.sqrt(np.square(rising).mean())) / step_s
+    return MotionSignal(float(grid[0]), step_s, velocity, speed_m_s)
 
 
 def grid_step_s(views: tuple[CameraView, ...]) -> float:

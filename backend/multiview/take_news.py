@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from backend.multiview.take_request import TakeResult
+from backend.multiview.take_request import TakeRequest, TakeResult
+from backend.people.options import Choice
 from backend.pipeline import WatchedVideo
 from backend.solving.request import ChunkCallback, SolvedChunk
 from backend.types import Progress, ProgressCallback
+from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 
 
 def about_video(progress: ProgressCallback, place: int) -> ProgressCallback:
@@ -20,6 +22,19 @@ def about_video(progress: ProgressCallback, place: int) -> ProgressCallback:
         progress(replace(now, video=place + 1))
 
     return tell
+
+
+def choice_elsewhere(request: TakeRequest, used: Sequence[int]) -> tuple[ClipWarning, ...]:
+    """A warning where a number or a point chose a person in the first video, and this one takes no part: in another
+    video it may be somebody else.
+    """
+    if not used or used[0] == 0 or request.videos[0].person.choice not in (Choice.INDEX, Choice.CLICK):
+        return ()
+    text = (
+        f"the person was chosen in video 1, which is left out: check who was solved, by their number in video "
+        f"{used[0] + 1}"
+    )
+    return (ClipWarning(WarningCode.VIEW_EXCLUDED, text),)
 
 
 def tell_poses(result: TakeResult, watched: Sequence[WatchedVideo], on_chunk: ChunkCallback) -> None:

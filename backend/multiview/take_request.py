@@ -14,6 +14,7 @@ from blender_addon.motion.clip import MotionClip
 from blender_addon.motion.clip_warning import ClipWarning
 
 MOST_VIDEOS = 16
+_MOST_OFFSET_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,11 @@ def parse_close_ups(videos: Sequence[Path], texts: Sequence[str]) -> tuple[Close
 def _offset(part: str) -> Offset | None:
     if part in {"?", "-", "auto"}:
         return None
+    remedy = "Give, for example, --offset 1.25"
     try:
-        return Offset(float(part.removesuffix("s")), 1.0, 0.002, OffsetSource.GIVEN)
+        start_s = float(part.removesuffix("s"))
     except ValueError as fault:
-        raise BadInputError(f"{part!r} is no number of seconds", "Give, for example, --offset 1.25") from fault
+        raise BadInputError(f"{part!r} is no number of seconds", remedy) from fault
+    if not abs(start_s) <= _MOST_OFFSET_S:  # NaN too
+        raise BadInputError(f"{part!r} is no number of seconds within a day", remedy)
+    return Offset(start_s, 1.0, 0.002, OffsetSource.GIVEN)

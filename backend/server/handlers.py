@@ -29,6 +29,7 @@ from blender_addon.wire import messages as wire
 from blender_addon.wire.transport import KEEP_ALIVE_S, MAX_PART_BYTES
 
 MAX_LISTED = 256
+_MOST_NAME_CHARS = 255  # as of a file; labels, messages and warnings quote it, and their texts are bounded
 TASKS = ("solve", "people")
 
 
@@ -143,6 +144,8 @@ class RequestHandlers:
 
     def _checked(self, source: wire.Source, session: Session, task: str) -> wire.Source:
         """The source as the job keeps it. Raises RequestRefused for one that this server does not read."""
+        if len(source.name) > _MOST_NAME_CHARS:
+            raise RequestRefused("bad_source", f"The name of a source has at most {_MOST_NAME_CHARS} characters")
         if source.kind == "path":
             return self._path_source(source)
         if source.kind == "live":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 from backend.server.config import Limits
 from backend.server.errors import RequestRefused
@@ -16,6 +17,7 @@ from backend.server.jobs import Job, JobTable
 from backend.server.logs import log_event
 from backend.server.worker_pool import WorkerHandle, WorkerPool
 from backend.server.worker_protocol import RunJob
+from blender_addon.wire.codec import MAX_HEADER_BYTES, encode
 from blender_addon.wire.messages import JobInfo, Source
 
 # Ended jobs that wait to be taken, per unfinished job that is allowed.
@@ -53,6 +55,7 @@ class JobScheduler:
             if _asked(kept) != _asked(record):
                 raise RequestRefused("job_conflict", f"The job id {record.job_id} is taken", "Use a new random id")
             return known
+        self._check_size(record)
         self._check_share(record)
         self._check_room(record)
         job = Job(record, touched_s=time.monotonic())
@@ -77,6 +80,12 @@ class JobScheduler:
         job.stand_at(place, 0)
         if place is None:
             self.enqueue_upload(job)
+
+    def _check_size(self, record: JobRecord) -> None:
+        """Raise RequestRefused where a worker could not read the order: it says more than the request did."""
+        order = encode(self._order_of(record, self._store.work_folder(record.job_id)), "0")
+        if len(order[1]) > MAX_HEADER_BYTES:
+            raise RequestRefused("too_large", "The texts of the job are too long together", "Give shorter names")
 
     def _check_share(self, record: JobRecord) -> None:
         """Raise RequestRefused where a client's own jobs and uploads would take more than its share."""
@@ -165,7 +174,11 @@ class JobScheduler:
         except OSError as fault:
             self._table.end(job, "failed", "disk", _cannot_write(fault), "Free space on it")
             return
-        path, attempt, most = self._store.input_path(record), job.record.attempt, self._limits.max_frames
+        worker.order(self._order_of(job.record, work))
+
+    def _order_of(self, record: JobRecord, work: Path) -> RunJob:
+        """What a worker is told of a job."""
+        path, attempt, most = self._store.input_path(record), record.attempt, self._limits.max_frames
         live = record.source if record.is_live else Source("")
         order = RunJob(record.job_id, attempt, path, str(work), most, record.options, record.task, live)
         if record.more_sources:
@@ -174,7 +187,7 @@ class JobScheduler:
                 for place, source in enumerate(record.sources)
             )
             order = replace(order, videos=videos, take=record.take)
-        worker.order(order)
+        return order
 
     def info(self, job: Job) -> JobInfo:
         """A job as clients see it."""

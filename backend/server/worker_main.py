@@ -44,6 +44,8 @@ from blender_addon.wire.messages import JobProgress, LiveFrame, MotionChunk, Res
 # Progress lines per second; a stage's last one always goes out.
 _PROGRESS_RATE = 10.0
 _MAX_CHUNK_FRAMES = 512
+# a message has a bound, and a warning may quote names that clients gave
+_MOST_TEXT_CHARS, _MOST_WARNINGS = 2000, 64
 
 
 class Abandoned(BaseException):
@@ -137,13 +139,13 @@ class WorkerProcess:
         except Cancelled as stop:
             return JobEnded(order.job_id, "cancelled", stop.message, stop.remedy)
         except MarionetError as fault:
-            return JobEnded(order.job_id, fault.code, fault.message[:2000], fault.remedy[:2000])
+            return JobEnded(order.job_id, fault.code, fault.message[:_MOST_TEXT_CHARS], fault.remedy[:_MOST_TEXT_CHARS])
         except MemoryError:
             return JobEnded(order.job_id, "memory", "The clip needs more memory than there is", "Solve a shorter range")
         except Exception as fault:  # the job's border: a bug ends this job with a reason, not the worker
             LOGGER.exception("job failed", extra={"fields": {"job_id": order.job_id}})
             message = f"Internal error: {type(fault).__name__}: {fault}"
-            return JobEnded(order.job_id, "internal", message[:2000], "Report this with the backend's log")
+            return JobEnded(order.job_id, "internal", message[:_MOST_TEXT_CHARS], "Report this with the backend's log")
 
 
 class JobReports:
@@ -247,7 +249,8 @@ def _private_streams() -> tuple[BinaryIO, BinaryIO]:
 def _ended(order: RunJob, outcome: JobOutcome) -> JobEnded:
     files = tuple(_result_file(path) for path in outcome.files)
     code = "cancelled" if outcome.cancelled else ""
-    return JobEnded(order.job_id, code, "", "", files, outcome.figures, outcome.warnings)
+    warnings = tuple(text[:_MOST_TEXT_CHARS] for text in outcome.warnings[:_MOST_WARNINGS])
+    return JobEnded(order.job_id, code, "", "", files, outcome.figures, warnings)
 
 
 def _result_file(path: Path) -> ResultFile:

@@ -18,7 +18,7 @@ from .download import Download
 from .job_state import JobRequest, JobSnapshot
 from .link import BackendLink, LinkStatus
 from .take_options import CAPABILITY as TAKES
-from .upload import Upload
+from .upload import Upload, UploadError
 
 __all__ = ["CaptureJob", "JobRequest", "JobSnapshot"]
 
@@ -62,9 +62,10 @@ class CaptureJob:
         if not self.snapshot.over and status.state == "open":
             try:
                 self._advance(deadline)
+            except UploadError as fault:
+                self._fail(fault.code, fault.words, fault.remedy)
             except OSError as fault:
-                remedy = "The backend keeps the result; check the folder's rights and its free space"
-                self._fail("output", str(fault), remedy)
+                self._fail_on_disk(fault)
         self._give_up_waiting()
         return self.snapshot
 
@@ -316,6 +317,14 @@ class CaptureJob:
     def _ask_once(self, message: Any) -> None:
         """A request whose reply matters only in that it comes."""
         key = self._link.ask(message, lambda reply: self._link.drop(key))
+
+    def _fail_on_disk(self, fault: OSError) -> None:
+        """A file of this computer: the video that is sent, or the result that is fetched."""
+        if self._upload is not None:
+            self._fail("video", f"The video cannot be read ({fault.strerror})", "Check that the file is there")
+            return
+        remedy = "The backend keeps the result; check the folder's rights and its free space"
+        self._fail("output", str(fault), remedy)
 
     def _fail(self, code: str, words: str, remedy: str = "", log_lines: tuple[str, ...] = ()) -> None:
         self._finish(JobSnapshot("failed", code=code, words=words, remedy=remedy, log_lines=log_lines))

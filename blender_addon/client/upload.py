@@ -17,8 +17,14 @@ from .link import BackendLink
 _WINDOW = 4
 
 
-class UploadError(OSError):
-    """A video that the server does not take."""
+class UploadError(Exception):
+    """A video that cannot be sent to its end: `code` as in a refusal, what happened, what to do about it."""
+
+    def __init__(self, code: str, words: str, remedy: str) -> None:
+        super().__init__(words)
+        self.code = code
+        self.words = words
+        self.remedy = remedy
 
 
 class _Video:
@@ -27,7 +33,7 @@ class _Video:
     def __init__(self, path: Path) -> None:
         self.size_bytes = path.stat().st_size
         self.source: wire.Source | None = None
-        self._name = path.name
+        self.name = path.name
         self._stream = path.open("rb")
         self._hash = hashlib.sha256()
 
@@ -37,7 +43,7 @@ class _Video:
             data = self._stream.read(MAX_PART_BYTES)
             self._hash.update(data)
             if not data:
-                self.source = wire.Source("upload", "", self._name, self.size_bytes, self._hash.hexdigest())
+                self.source = wire.Source("upload", "", self.name, self.size_bytes, self._hash.hexdigest())
             elif time.perf_counter() >= deadline_s:
                 return False
         return True
@@ -71,7 +77,7 @@ class Upload:
         self._place, self._offset = 0, 0
         self._keys: set[int] = set()
         self._job_id = ""
-        self._fault = ""
+        self._fault: UploadError | None = None
 
     @property
     def sources(self) -> tuple[wire.Source, ...]:
@@ -99,13 +105,18 @@ class Upload:
         self._stand_at(job)
 
     def step(self, link: BackendLink, deadline_s: float) -> None:
-        """Keep a few parts under way until the deadline. Raises UploadError when the server takes no more."""
-        if self._fault:
-            raise UploadError(self._fault)
+        """Keep a few parts under way until the deadline. Raises UploadError when the server takes no more, OSError when
+        a file cannot be read.
+        """
+        if self._fault is not None:
+            raise self._fault
         while not self.complete and len(self._keys) < _WINDOW and self._place < len(self._videos):
-            data = self._videos[self._place].part(self._offset)
-            if not data and self._offset < self._videos[self._place].size_bytes:
-                raise UploadError("A video became shorter while it was sent")
+            video = self._videos[self._place]
+            data = video.part(self._offset)
+            if not data and self._offset < video.size_bytes:
+                raise UploadError(
+                    "video", f"{video.name} became shorter while it was sent", "Capture it when it is whole"
+                )
             if not data:
                 self._place, self._offset = self._place + 1, 0
                 continue
@@ -137,7 +148,7 @@ class Upload:
             elif isinstance(message, wire.Refused) and message.code in ("bad_offset", "too_fast"):
                 self._ask_where(link)
             elif isinstance(message, wire.Refused):
-                self._fault = message.message
+                self._fault = UploadError(message.code, message.message, message.remedy)
 
         key = link.ask(part, on_reply)
         self._keys.add(key)

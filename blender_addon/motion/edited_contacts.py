@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .body_contacts import CONTACT_PARTS, body_parts
 from .clip import MotionClip
-from .contacts import true_runs
+from .contacts import ContactSettings, planted_frames, true_runs
 from .limb_ik import Limb, two_bone_ik
 from .posing import PosedBody, clip_body, pose_clip, with_motion
 from .rotations import Array, quaternion_conjugate, quaternion_multiply
@@ -18,22 +18,29 @@ from .temporal import Gaussian, filter_positions
 
 # a part this near to the floor comes to it; a higher one rests on a chair, a table or a step, and stays at its height
 _FLOOR_M = 0.2
+# a contact that is made longer stays where it was in this time next to what is added
+_NEXT_S = 0.3
 # how long a part takes to come to its support and to leave it
 _RAMP_S = 0.1
 _ON = 0.5
+# ends of contacts that moved less than this only lie on the timeline's whole frames now
+_SLACK_S = 0.05
 
 
-def follow_added_contacts(clip: MotionClip, edited: MotionClip) -> MotionClip:
+def follow_added_contacts(clip: MotionClip, edited: MotionClip, own: ContactSettings | None = None) -> MotionClip:
     """`edited`, which has other contacts than `clip`, with the added ones of body parts held.
 
+    `own` says where parts of `clip` rest already, as `contact_spans` has it: what was not edited moves nothing.
+
     Trunk, head, knees and elbows come to the floor, or stay at one height where they are far above it: the root moves
-    up and down. Hands stay on one spot: the arms move. A contact that was removed holds nothing any more, but nothing
-    is known of where the part was without it.
+    up and down. Hands stay on one spot: the arms move. A contact that was made longer stays where it was. One that was
+    removed holds nothing any more, but nothing is known of where the part was without it.
     """
     if edited.body_contacts is None:
         return edited
-    before = np.zeros_like(edited.body_contacts) if clip.body_contacts is None else clip.body_contacts
-    added = (edited.body_contacts >= _ON) & (before < _ON) & np.isfinite(edited.root_world_m).all(axis=1)[:, None]
+    added = (edited.body_contacts >= _ON) & np.isfinite(edited.root_world_m).all(axis=1)[:, None]
+    if clip.body_contacts is not None:
+        added &= ~_resting(clip.times_s, clip.body_contacts, own or ContactSettings())
     if not added.any():
         return edited
     out = _rest_trunk(edited, added)
@@ -42,12 +49,24 @@ def follow_added_contacts(clip: MotionClip, edited: MotionClip) -> MotionClip:
     return out
 
 
+def _resting(times_s: Array, probability: Array, settings: ContactSettings) -> NDArray[np.bool_]:
+    """Where the parts (T, P) rest by themselves, with a moment before and after."""
+    resting = planted_frames(times_s, np.nan_to_num(probability, nan=0.0), settings)
+    for part in range(resting.shape[1]):
+        for first, last in true_runs(resting[:, part]):
+            begin = np.searchsorted(times_s, times_s[first] - _SLACK_S)
+            end = np.searchsorted(times_s, times_s[last] + _SLACK_S, side="right")
+            resting[begin:end, part] = True
+    return resting
+
+
 def _rest_trunk(clip: MotionClip, added: NDArray[np.bool_]) -> MotionClip:
     height = _heights_m(clip)
     moves: list[Array] = []
     for part, name in enumerate(CONTACT_PARTS):
         if not name.endswith("_hand"):
-            moves += [_to_support(height[:, part], first, last) for first, last in true_runs(added[:, part])]
+            for first, last in true_runs(added[:, part]):
+                moves.append(_to_support(height[:, part], _support(clip, part, first, last), first, last))
     if not moves:
         return clip
     # where several parts rest at once they share what is left
@@ -65,13 +84,29 @@ def _heights_m(clip: MotionClip) -> Array:
     return np.asarray(parts.positions_m[..., 2] - parts.radius_m)
 
 
-def _to_support(height_m: Array, first: int, last: int) -> Array:
+def _to_support(height_m: Array, support: slice | None, first: int, last: int) -> Array:
     """How far (T,) a part moves up from frame `first` to `last`; NaN in the others."""
     inside = slice(first, last + 1)
-    usual = float(np.nanmedian(height_m[inside]))
+    level = float(np.nanmedian(height_m[support or inside]))
+    if support is None and abs(level) < _FLOOR_M:
+        level = 0.0
     move = np.full(len(height_m), np.nan)
-    move[inside] = (0.0 if abs(usual) < _FLOOR_M else usual) - height_m[inside]
+    move[inside] = level - height_m[inside]
     return move
+
+
+def _support(clip: MotionClip, part: int, first: int, last: int) -> slice | None:
+    """The frames of the contact that the added frames `first` to `last` make longer; None where they stand alone."""
+    contacts, times_s = clip.body_contacts, clip.times_s
+    if contacts is None:
+        return None
+    rests = (contacts[:, part] >= _ON) & np.isfinite(clip.root_world_m).all(axis=1)
+    begin, end = next((a, b) for a, b in true_runs(rests) if a <= first <= b)
+    if begin < first:
+        return slice(max(begin, int(np.searchsorted(times_s, times_s[first] - _NEXT_S))), first)
+    if last < end:
+        return slice(last + 1, min(end + 1, int(np.searchsorted(times_s, times_s[last] + _NEXT_S, side="right"))))
+    return None
 
 
 def _hold_hand(clip: MotionClip, side: str, added: NDArray[np.bool_]) -> MotionClip:
@@ -82,8 +117,9 @@ def _hold_hand(clip: MotionClip, side: str, added: NDArray[np.bool_]) -> MotionC
     place, wanted = parts.positions_m[:, hand], np.full((len(clip), 3), np.nan)
     for first, last in true_runs(added):
         inside = slice(first, last + 1)
-        spot = np.nanmedian(place[inside], axis=0)
-        if abs(spot[2] - parts.radius_m[hand]) < _FLOOR_M:
+        support = _support(clip, hand, first, last)
+        spot = np.nanmedian(place[support or inside], axis=0)
+        if support is None and abs(spot[2] - parts.radius_m[hand]) < _FLOOR_M:
             spot[2] = parts.radius_m[hand]
         wanted[inside] = spot - place[inside]
     rotations = clip.rotations_wxyz.astype(np.float64)
@@ -115,9 +151,19 @@ def _led_arm(posed: PosedBody, arm: tuple[int, ...], above: int, move_m: Array) 
 def _eased(times_s: Array, wanted: Array) -> Array:
     """Moves (T, C), NaN where nothing is wanted, that are met where they are wanted and fade outside."""
     held = np.isfinite(wanted).all(axis=1)
-    frames = np.arange(len(times_s))
-    near = np.flatnonzero(held)[np.abs(frames[:, None] - np.flatnonzero(held)).argmin(axis=1)]
+    if not held.any():
+        return np.zeros(wanted.shape)
+    near = _nearest_held(held)
     fade = np.exp(-0.5 * ((times_s - times_s[near]) / _RAMP_S) ** 2)
     faded = wanted[near] * fade[:, None]
     soft = filter_positions(Gaussian(0.5 * _RAMP_S), times_s, faded)
     return np.asarray(np.where(held[:, None], wanted, soft))
+
+
+def _nearest_held(held: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """For each frame (T,) the nearest one that is held; the earlier one of two."""
+    frames, places = np.arange(len(held)), np.flatnonzero(held)
+    after = np.searchsorted(places, frames)
+    before = places[np.maximum(after - 1, 0)]
+    after = places[np.minimum(after, len(places) - 1)]
+    return np.asarray(np.where(np.abs(frames - before) <= np.abs(after - frames), before, after))

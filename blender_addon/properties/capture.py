@@ -32,6 +32,9 @@ class MARIONET_PG_clip(bpy.types.PropertyGroup):
     contacts_fps: FloatProperty(
         description="Frames a second of the scene for these keys", default=24.0, options={"HIDDEN"}
     )
+    contacts_threshold: FloatProperty(
+        description="Contact Threshold with which these keys were made", default=0.5, options={"HIDDEN"}
+    )
     contacts_mirrored: BoolProperty(description="Whether the keys are those of the mirrored clip", options={"HIDDEN"})
 
 

@@ -16,6 +16,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..motion.contacts import true_runs
 from ..motion.keyframes import ReducedCurve, reduce_position_keys, reduce_rotation_keys
 from ..retarget.baked_pose import BakedPose
 from .actions import Channel, assign_action, bone_path, channelbag, push_to_nla, retire_action, write_channels
@@ -211,22 +212,22 @@ def _check_action(armature: Any, options: BakeOptions) -> None:
 def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOptions) -> Iterable[Channel]:
     present = np.asarray(pose.present, dtype=bool)
     for bone, mode, wxyz in zip(pose.bone_names, pose.rotation_modes, pose.rotations_wxyz, strict=True):
-        rows = present & pose.keyed.get(bone, present)
-        at = frames[rows]
-        prop, values = rotation_values(np.asarray(wxyz)[rows], mode)
-        if bone in pose.still and len(at) > 1:
-            yield Channel(bone_path(bone, prop), bone, at[[0, -1]], values[[0, -1]], options.interpolation)
-            continue
-        curve = _reduced_rotation(at, values, mode, options)
-        yield _channel(bone_path(bone, prop), bone, at, values, curve, options)
+        prop, every = rotation_values(np.asarray(wxyz), mode)
+        for rows in _keyed_rows(pose, bone):
+            at, values = frames[rows], every[rows]
+            if bone in pose.still and len(at) > 1:
+                yield Channel(bone_path(bone, prop), bone, at[[0, -1]], values[[0, -1]], options.interpolation)
+                continue
+            curve = _reduced_rotation(at, values, mode, options)
+            yield _channel(bone_path(bone, prop), bone, at, values, curve, options)
     scale = float(np.mean(np.abs(armature.matrix_world.to_scale()))) or 1.0
     smooth = options.interpolation == "BEZIER"
     for moved in pose.locations:
-        rows = present & pose.keyed.get(moved.bone, present)
-        at, values = frames[rows], np.asarray(moved.location)[rows]
-        bound = options.reduce_mm / scale
-        curve = reduce_position_keys(at, values, bound, smooth) if bound > 0 else None
-        yield _channel(bone_path(moved.bone, "location"), moved.bone, at, values, curve, options)
+        for rows in _keyed_rows(pose, moved.bone):
+            at, values = frames[rows], np.asarray(moved.location)[rows]
+            bound = options.reduce_mm / scale
+            curve = reduce_position_keys(at, values, bound, smooth) if bound > 0 else None
+            yield _channel(bone_path(moved.bone, "location"), moved.bone, at, values, curve, options)
     at = frames[present]
     for switch in pose.properties:
         ends = at[[0, -1]] if len(at) > 1 else at  # at the end too, so that keys in between do not switch it back
@@ -234,6 +235,15 @@ def _channels(armature: Any, pose: BakedPose, frames: Array, options: BakeOption
         yield Channel(switch_path(switch.bone, switch.name), switch.bone, ends, values, "CONSTANT")
     if pose.object_motion is not None:
         yield from _object_channels(armature, pose, frames, options)
+
+
+def _keyed_rows(pose: BakedPose, bone: str) -> list[NDArray[np.intp]]:
+    """The frames in which a bone gets keys, run by run: keys that are there already between the runs stay."""
+    present, keyed = np.asarray(pose.present, dtype=bool), pose.keyed.get(bone)
+    if keyed is None:
+        return [np.flatnonzero(present)]
+    runs = [first + np.flatnonzero(present[first : last + 1]) for first, last in true_runs(keyed)]
+    return [rows for rows in runs if len(rows)]
 
 
 def _reduced_rotation(at: Array, values: Array, mode: str, options: BakeOptions) -> ReducedCurve | None:

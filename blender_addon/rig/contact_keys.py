@@ -38,8 +38,8 @@ class ContactTiming:
 
 
 def contact_properties(thing: Any) -> tuple[str, ...]:
-    """The properties that an object of contacts has."""
-    return tuple(name for name in PROPERTIES if name in thing)
+    """The properties that an object of contacts was made with; each keeps its place when the user deletes another."""
+    return PROPERTIES if any(name in thing for name in PROPERTIES[len(_FEET) :]) else _FEET
 
 
 def property_path(name: str) -> str:
@@ -128,7 +128,7 @@ def move_contact_keys(thing: Any, old: ContactTiming, new: ContactTiming) -> Con
         curves[path].keyframe_points.clear()
         fill_keys(curves[path], own)
     if turned:
-        values = [thing[prop] for prop in names]
+        values = [thing.get(prop, False) for prop in names]
         for prop, value in zip(names, _sided(values, turned), strict=True):
             thing[prop] = value
     return ContactTiming(old.zero_frame * scale + shift, new.fps, new.is_mirrored)

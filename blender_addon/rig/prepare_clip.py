@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from ..motion.clip import MotionClip
 from ..motion.contact_spans import ContactSpans, with_contact_spans
+from ..motion.contacts import ContactSettings
 from ..motion.edited_contacts import follow_added_contacts
 from ..motion.ground import snap_to_ground
 from ..motion.looping import Loop, find_cycle, loop_clip
@@ -35,7 +36,8 @@ _STRENGTH = ("off", "light", "medium", "heavy")
 class PrepareSettings:
     """`smooth` as `smooth_clip` takes it; `ground` puts standing feet on the floor; `trim_s` first and last time;
     `straighten_deg` as `straighten_legs` takes it. `spans_s` are contacts edited by hand, as `with_contact_spans` takes
-    them (None: the clip's own); `mirror` exchanges left and right, `loop` joins an end to a start.
+    them (None: the clip's own), `own_contacts` says when the clip's own counted as resting before the edit; `mirror`
+    exchanges left and right, `loop` joins an end to a start.
     """
 
     smooth: SmoothSettings = SmoothSettings()
@@ -45,6 +47,7 @@ class PrepareSettings:
     spans_s: ContactSpans | None = None
     mirror: bool = False
     loop: Loop = Loop.OFF
+    own_contacts: ContactSettings = ContactSettings()
 
 
 def part_settings(strengths: dict[str, str], *, spikes: bool, gap_s: float) -> SmoothSettings:
@@ -78,7 +81,8 @@ def prepare_clip(clip: MotionClip, settings: PrepareSettings) -> MotionClip:
         cycle = find_cycle(clip if trim_s is None else trim_clip(clip, *trim_s))
         trim_s = cycle.start_s, cycle.end_s
     if settings.spans_s is not None:
-        clip = follow_added_contacts(clip, with_contact_spans(clip, settings.spans_s))
+        edited = with_contact_spans(clip, settings.spans_s)
+        clip = follow_added_contacts(clip, edited, settings.own_contacts)
     out = straighten_legs(smooth_clip(clip, settings.smooth), settings.straighten_deg)
     if settings.ground:
         out = snap_to_ground(out)

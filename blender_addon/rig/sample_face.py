@@ -19,14 +19,18 @@ class FaceSampler:
 
     def __init__(self, armature: Any) -> None:
         keys = [mesh.data.shape_keys for mesh in face_meshes(armature)]
-        blocks = {block.name: block for one in keys for block in one.key_blocks if block != one.reference_key}
+        blocks: dict[str, list[Any]] = {}  # head, teeth and brows often have keys of one name, and not all are animated
+        for one in keys:
+            for block in one.key_blocks:
+                if block != one.reference_key:
+                    blocks.setdefault(block.name, []).append(block)
         self._match = match_face(blocks)
         self._blocks = [blocks[name] for name in self._match.shapes]
         self._seen: list[list[float]] = []
 
     def look(self) -> None:
         """Note the shape keys of the scene's frame."""
-        self._seen.append([block.value for block in self._blocks])
+        self._seen.append([max((block.value for block in same), key=abs) for same in self._blocks])
 
     def motion(self) -> FaceMotion | None:
         """The face over the frames; None without shape keys of known names, and where none is ever on."""

@@ -118,9 +118,11 @@ def show_take_video(
 
 
 def hide_take_video(thing: Any, image: Any) -> None:
-    """Take an image away from behind a camera, with the keys that came with it; other images stay."""
+    """Take an image away from behind a camera, with the keys that came with it; other images stay, and so does the
+    same one where the user has added it once more.
+    """
     data = thing.data
-    while (index := _place_of(data, image)) is not None:
+    if (index := _place_of(data, image)) is not None:
         _drop_keys(data, index)
         data.background_images.remove(data.background_images[index])
 

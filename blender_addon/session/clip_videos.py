@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import bpy
 from ..motion.clip import MotionClip
 
 _MOST_FILES = 100_000
+_LOOK_AGAIN_S = 2.0  # panels draw often, and a file on a server is slow to ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,26 @@ class ClipVideo:
         return file_name(self.path)
 
 
+_shown: dict[tuple[str, ...], tuple[float, list[ClipVideo]]] = {}
+
+
 def videos_of(entry: Any, clip: MotionClip) -> list[ClipVideo]:
     """The videos of a clip in the order of its cameras, or its only one."""
     sources = source_names(clip)
     named = _named(entry, len(sources))
     paths = [bpy.path.abspath(path) if path else source for path, source in zip(named, sources, strict=True)]
     return [ClipVideo(*video) for video in zip(paths, clip_videos(entry, clip), strict=True)]
+
+
+def shown_videos(entry: Any, clip: MotionClip) -> list[ClipVideo]:
+    """As `videos_of`, for panels: what was found is remembered for a moment."""
+    sources = source_names(clip)
+    key = (entry.filepath, bpy.data.filepath, *_named(entry, len(sources)), *sources)
+    now, seen = time.monotonic(), _shown.get(key)
+    if seen is None or now - seen[0] > _LOOK_AGAIN_S:
+        _shown.clear()
+        seen = _shown[key] = (now, videos_of(entry, clip))
+    return seen[1]
 
 
 def source_names(clip: MotionClip) -> list[str]:

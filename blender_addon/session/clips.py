@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..properties import active_clip, settings, settings_of
 from ..rig.prepare_clip import prepare_clip
 from . import session_state
 from .clip_videos import set_videos
-from .contact_edit import edited_spans, follow_timeline
+from .contact_edit import edited_spans, follow_timeline, own_contacts
 from .options import prepare_settings
 from .session_state import LoadedClip, Timing, scene_fps
 from .take_videos import keep_results, main_video
@@ -40,7 +41,10 @@ def cleaned_clip(context: Context) -> MotionClip:
     these or the clip changed.
     """
     loaded = loaded_clip(context)
-    wanted = prepare_settings(settings(context).cleanup, edited_spans(context, loaded.clip))
+    wanted = prepare_settings(settings(context).cleanup)
+    spans_s = edited_spans(context, loaded.clip)
+    if spans_s is not None:
+        wanted = replace(wanted, spans_s=spans_s, own_contacts=own_contacts(context))
     if loaded.cleanup_key != wanted:
         loaded.cleaned = prepare_clip(loaded.clip, wanted)
         loaded.cleanup_key = wanted

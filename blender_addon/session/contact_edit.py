@@ -36,14 +36,21 @@ def edited_spans(context: Context, clip: MotionClip) -> ContactSpans | None:
     return read_contact_spans(thing, _kept(_entry(context)), (float(clip.times_s[0]), float(clip.times_s[-1])))
 
 
+def own_contacts(context: Context) -> ContactSettings:
+    """When a contact of the clip in use counted as one as its contacts were shown as keys."""
+    entry = _entry(context)
+    return ContactSettings(enter=entry.contacts_threshold, leave=0.6 * entry.contacts_threshold)
+
+
 def show_contacts(context: Context, clip: MotionClip, prepared: MotionClip) -> Any:
     """Show the contacts of the clip in use as keys, `prepared` as it lies on the timeline; returns the object that has
     them, selected so that the Dope Sheet shows it.
     """
     entry, thing = _entry(context), contact_object(context)
     if thing is None:
-        threshold = settings(context).retarget.contact_threshold
-        wanted = ContactSettings(enter=threshold, leave=0.6 * threshold)
+        drop_contacts(context)
+        entry.contacts_threshold = settings(context).retarget.contact_threshold
+        wanted = own_contacts(context)
         timing = timing_now(context, prepared)
         timing = ContactTiming(float(round(timing.zero_frame)), timing.fps, timing.is_mirrored)
         thing = make_contact_object(context.scene, f"{entry.name} Contacts", contact_spans(clip, wanted), timing)
@@ -65,12 +72,18 @@ def follow_timeline(context: Context, prepared: MotionClip) -> None:
 
 
 def drop_contacts(context: Context) -> None:
-    """Remove the edited contacts of the clip in use: the clip's own hold again."""
-    thing, entry = contact_object(context), _entry(context)
+    """Remove the edited contacts of the clip in use: the clip's own hold again.
+
+    An object that the user has deleted is still there as long as the clip has it: then it goes too.
+    """
+    entry, is_shown = _entry(context), contact_object(context) is not None
+    thing = entry.contacts if entry is not None else None
     if thing is None:
         return
-    action = thing.animation_data.action if thing.animation_data is not None else None
     entry.contacts = None
+    if not is_shown and thing.users:
+        return
+    action = thing.animation_data.action if thing.animation_data is not None else None
     bpy.data.objects.remove(thing)
     if action is not None and not action.users:
         bpy.data.actions.remove(action)

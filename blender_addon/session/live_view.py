@@ -46,7 +46,9 @@ class LiveView:
         self._body = canonical_body()
         self._overlay = SkeletonOverlay(self._body)
         self._overlay.install()
-        self._armature: Any = settings(context).retarget.armature if with_character else None
+        armature: Any = settings(context).retarget.armature if with_character else None
+        # looked up by name at its first pose: undo and file loading make references stale
+        self._armature_name: str = armature.name if armature is not None else ""
         self._measured: MeasuredRig | None = None
         self._pose: LivePose | None = None
         self._first: LiveFrame | None = None
@@ -56,18 +58,18 @@ class LiveView:
         self._newest, self._coming = _NOBODY, _NOBODY
         self._steps: Generator[None, None, BakedPose] | None = None
         self.shown = 0
-        if self._armature is not None:
-            self._measure(context)
+        if armature is not None:
+            self._measure(context, armature)
 
-    def _measure(self, context: Context) -> None:
+    def _measure(self, context: Context, armature: Any) -> None:
         chosen = settings(context).retarget
         if bpy.context.view_layer is not None:
             bpy.context.view_layer.update()
-        rig = read_armature(self._armature)
+        rig = read_armature(armature)
         self._measured = measure_rig(rig, chosen_map(chosen) or detected_map(rig))
         self._options = replace(retarget_options(chosen), plant_feet=False)
         if Placement[chosen.placement] is Placement.CHARACTER:
-            self._stands[:2] = self._armature.matrix_world.translation[:2]
+            self._stands[:2] = armature.matrix_world.translation[:2]
 
     def show(self, frame: LiveFrame) -> None:
         """Show a frame with a person, or take the skeleton away where there is none."""
@@ -105,11 +107,12 @@ class LiveView:
         return True
 
     def _pose_character(self, baked: BakedPose) -> None:
-        if self._pose is None:
-            self._pose = LivePose(self._armature, baked)
-        else:
+        armature: Any = bpy.data.objects.get(self._armature_name)
+        if self._pose is not None:
             self._pose.feed(baked)
-        if not self._pose.show(float(baked.times_s[-1])):
+        elif armature is not None and armature.type == "ARMATURE":
+            self._pose = LivePose(armature, baked)
+        if self._pose is None or not self._pose.show(float(baked.times_s[-1])):
             self._measured = None  # the armature is gone
         self.shown += 1
         self._draw(self._coming)

@@ -7,7 +7,6 @@ from typing import Any
 
 from bpy.types import Context
 
-from ..motion.contact_spans import ContactSpans
 from ..motion.looping import Loop
 from ..properties import active_clip, settings
 from ..retarget.baked_pose import Controls, Placement, RetargetOptions, RootMode, Travel
@@ -21,8 +20,8 @@ from .map_rows import chosen_map
 from .session_state import scene_fps
 
 
-def prepare_settings(cleanup: Any, spans_s: ContactSpans | None = None) -> PrepareSettings:
-    """The clean-up panel's settings, and contacts edited by hand, as `prepare_clip` takes them."""
+def prepare_settings(cleanup: Any) -> PrepareSettings:
+    """The clean-up panel's settings as `prepare_clip` takes them."""
     strengths = {part: getattr(cleanup, part) for part in PART_FIELDS}
     smooth = part_settings(strengths, spikes=cleanup.spikes, gap_s=cleanup.gap_s)
     trim = (cleanup.trim_start_s, cleanup.trim_end_s) if cleanup.use_trim else None
@@ -31,7 +30,6 @@ def prepare_settings(cleanup: Any, spans_s: ContactSpans | None = None) -> Prepa
         cleanup.ground,
         trim,
         math.degrees(cleanup.straighten),
-        spans_s,
         mirror=cleanup.mirror,
         loop=Loop[cleanup.loop],
     )

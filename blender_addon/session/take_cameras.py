@@ -86,11 +86,26 @@ def _is_here(scene: Any, thing: Any) -> bool:
 
 
 def _forget_gone(scene: Any) -> None:
-    """Drop the rows of cameras that the user has deleted."""
+    """Drop the rows of cameras that the user has deleted, and what the rows alone have kept of these."""
     rows = settings_of(scene).take_cameras
     for index in reversed(range(len(rows))):
-        if not _is_here(scene, rows[index].thing):
-            rows.remove(index)
+        thing = rows[index].thing
+        if _is_here(scene, thing):
+            continue
+        rows.remove(index)
+        if thing is not None and not thing.users:
+            _remove_object(thing)
+
+
+def _collections(scene: Any) -> list[Any]:
+    return [scene.collection, *scene.collection.children_recursive]
+
+
+def _remove_object(thing: Any) -> None:
+    data = thing.data
+    bpy.data.objects.remove(thing)
+    if isinstance(data, bpy.types.Camera) and not data.users:
+        bpy.data.cameras.remove(data)
 
 
 def _own_things(scene: Any, used: Sequence[tuple[int, ClipCamera]], videos: Sequence[ClipVideo]) -> dict[int, Any]:
@@ -115,22 +130,24 @@ def _own_things(scene: Any, used: Sequence[tuple[int, ClipCamera]], videos: Sequ
 
 
 def _remove_others(scene: Any, kept: Collection[Any]) -> None:
-    """Remove our cameras beside those kept; where another scene uses one too, from this scene alone."""
+    """Remove our cameras beside those kept; where another scene uses one too, from this scene alone.
+
+    One in a collection of both, as a linked copy of a scene has it, stays.
+    """
     rows = settings_of(scene).take_cameras
     for index in reversed(range(len(rows))):
         if rows[index].thing in kept:
             continue
         thing = rows[index].thing
         rows.remove(index)
-        if len(thing.users_scene) > 1:
+        others = [other for other in thing.users_scene if other != scene]
+        if others:
+            elsewhere = [collection for other in others for collection in _collections(other)]
             for collection in thing.users_collection:
-                if collection in [scene.collection, *scene.collection.children_recursive]:
+                if collection in _collections(scene) and collection not in elsewhere:
                     collection.objects.unlink(thing)
             continue
-        data = thing.data
-        bpy.data.objects.remove(thing)
-        if not data.users:
-            bpy.data.cameras.remove(data)
+        _remove_object(thing)
 
 
 def _row_for(scene: Any, thing: Any, view: tuple[int, ClipCamera], video: ClipVideo) -> Any:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,17 @@ from ..wire.records import MAX_SETUP_CHARS, MOST_TAKE_VIDEOS
 _SETUP_FORMAT = "marionet-setup"
 _LOOK_AGAIN_S = 2.0  # panels draw often, and a file on a server is slow to ask for
 
-_looked: dict[str, tuple[float, str, tuple[int, int] | str]] = {}
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is wrong with a file, empty where nothing is; what it is recognised by, and when it was changed."""
+
+    fault: str
+    identity: tuple[int, int] | str = ""
+    changed_ns: int = 0
+
+
+_looked: dict[str, tuple[float, _Look]] = {}
 
 
 def is_take(capture: Any) -> bool:
@@ -39,7 +50,8 @@ def video_faults(capture: Any) -> list[str]:
     faults: list[str] = []
     known: dict[tuple[int, int] | str, int] = {}
     for number, path in enumerate(named, 1):
-        fault, identity = _look_at(bpy.path.abspath(path)) if path else ("choose a file", "")
+        look = _look_at(bpy.path.abspath(path)) if path else _Look("choose a file")
+        fault, identity = look.fault, look.identity
         if not fault and identity in known:
             fault = f"it is the same file as video {known[identity]}: choose that of the other camera"
         elif not fault:
@@ -67,10 +79,10 @@ def _why_no_setup(capture: Any) -> str:
     if not capture.setup_file:
         return "Choose the set-up file, or switch Use Set-up off"
     path = bpy.path.abspath(capture.setup_file)
-    fault, _identity = _look_at(path)
-    if fault:
-        return f"Set-up {Path(path).name}: {fault}"
-    cameras, videos = _cameras_of_setup(path, os.stat(path).st_mtime_ns), 1 + len(capture.more_videos)
+    look = _look_at(path)
+    if look.fault:
+        return f"Set-up {Path(path).name}: {look.fault}"
+    cameras, videos = _cameras_of_setup(path, look.changed_ns), 1 + len(capture.more_videos)
     if cameras is None:
         return f"{Path(path).name} is not a set-up. Choose a file that Save Set-up has written"
     if cameras != videos:
@@ -89,30 +101,30 @@ def _cameras_of_setup(path: str, _changed_ns: int) -> int | None:
         return None
 
 
-def _look_at(path: str) -> tuple[str, tuple[int, int] | str]:
-    """What is wrong with a file, and what it is recognised by; remembered for a moment."""
+def _look_at(path: str) -> _Look:
+    """What a file looks like; remembered for a moment."""
     now = time.monotonic()
     seen = _looked.get(path)
     if seen is None or now - seen[0] > _LOOK_AGAIN_S:
         if len(_looked) > 10 * MOST_TAKE_VIDEOS:
             _looked.clear()
-        seen = _looked[path] = (now, *_examine(path))
-    return seen[1], seen[2]
+        seen = _looked[path] = (now, _examine(path))
+    return seen[1]
 
 
-def _examine(path: str) -> tuple[str, tuple[int, int] | str]:
+def _examine(path: str) -> _Look:
     try:
         found = os.stat(path)
     except FileNotFoundError:
-        return f"there is no file {path}", ""
+        return _Look(f"there is no file {path}")
     except (OSError, ValueError) as fault:
-        return f"{path} cannot be read ({getattr(fault, 'strerror', None) or fault})", ""
+        return _Look(f"{path} cannot be read ({getattr(fault, 'strerror', None) or fault})")
     if Path(path).is_dir():
-        return f"{path} is a folder", ""
+        return _Look(f"{path} is a folder")
     if found.st_size == 0:
-        return f"{path} is empty", ""
+        return _Look(f"{path} is empty")
     identity = (found.st_dev, found.st_ino) if found.st_ino else os.path.normcase(os.path.realpath(path))
-    return "", identity
+    return _Look("", identity, found.st_mtime_ns)
 
 
 def look_again() -> None:

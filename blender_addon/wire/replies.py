@@ -30,7 +30,7 @@ class Welcome:
     max_jobs: int
     """Maximum number of queued and running jobs."""
     max_frames: int
-    """Maximum number of frames of a job."""
+    """Maximum number of frames of a job; of a take, of each video."""
     max_part_bytes: int = unit("bytes", 0)
     """Largest part of an upload or a result."""
     max_upload_bytes: int = unit("bytes", 0)

@@ -12,7 +12,8 @@ import pytest
 from backend.batch.inputs import collect
 from backend.batch.manifest import read_manifest
 from backend.batch.planning import name_clips, with_keys
-from backend.batch.take_order import take_request
+from backend.batch.records import is_of_another_video, new_record
+from backend.batch.take_order import alone, take_request, usable_videos
 from backend.batch.tasks import ClipTask, OutputKind, PlannedClip, SolveSettings
 from backend.errors import BadInputError, VideoError
 from backend.multiview.setup_file import read_setup
@@ -137,6 +138,48 @@ def test_what_is_known_is_told_of_the_videos_that_are_left(tmp_path: Path) -> No
     order = replace(order, solve=SolveSettings(offset="2.0"))
     with pytest.raises(BadInputError, match="1 values for 3 videos"):
         starts(0, 1, 2)
+
+
+def test_a_row_with_one_clip_has_nothing_that_is_for_several(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("clip;offset;setup\na.mp4;1.25;\nb.mp4;;room.json\nc.mp4;;\n")
+    offset, setup, plain = read_manifest(tmp_path / "list.csv", TEMPLATE)
+    assert offset.trouble is not None
+    assert "offset is for several videos" in offset.trouble.message
+    assert setup.trouble is not None
+    assert "setup is for several videos" in setup.trouble.message
+    assert plain.trouble is None
+
+
+def test_a_take_that_got_another_first_video_is_the_same_take() -> None:
+    """Its results are replaced; those of a take without a common video are not."""
+
+    def planned(key: str, *videos: str) -> PlannedClip:
+        return PlannedClip(ClipTask(videos[0], more_videos=videos[1:]), "a/a", key, key)
+
+    record = new_record(planned("one", "/v/b.mp4", "/v/c.mp4"), "done")
+    assert not is_of_another_video(record, planned("two", "/v/a.mp4", "/v/b.mp4", "/v/c.mp4"))
+    assert is_of_another_video(record, planned("two", "/w/b.mp4", "/w/c.mp4"))
+    assert not is_of_another_video(record, planned("one", "/w/b.mp4", "/w/c.mp4"))
+
+
+def test_what_is_told_of_the_first_camera_is_not_told_of_the_next(tmp_path: Path) -> None:
+    """A first video that cannot be read takes its gravity with it, and the numbers of its people."""
+    left, right = tmp_path / "left.mp4", tmp_path / "right.mp4"
+    left.write_bytes(b"not a video" * 50)
+    shutil.copy(RENDERED, right)
+    order = ClipTask(str(left), more_videos=(str(right), str(right)), solve=SolveSettings(gravity="0,1,0"))
+    output = tmp_path / "clip.npz"
+    given = [video.gravity_camera for video in take_request(order, (0, 1), output, "cpu").videos]
+    assert given == [(0.0, 1.0, 0.0), None]
+    assert [video.gravity_camera for video in take_request(order, (1, 2), output, "cpu").videos] == [None, None]
+    assert (alone(order, 0).solve.gravity, alone(order, 1).solve.gravity) == ("0,1,0", "")
+    assert usable_videos(order, output, "cpu").places == (1, 2)
+    for person in ("1", "400,300@0"):
+        chosen = replace(order, solve=SolveSettings(person=person))
+        with pytest.raises(BadInputError, match=rf"--person {person} is about the first video.*left\.mp4"):
+            usable_videos(chosen, output, "cpu")
+        readable = replace(chosen, source=str(right), more_videos=(str(left), str(right)))
+        assert usable_videos(readable, output, "cpu").places == (0, 2)
 
 
 @pytest.mark.timeout(300)

@@ -158,6 +158,27 @@ def test_contacts_without_keys_count_as_they_stand(walker: Any, addon: Any) -> N
     assert contacts[:, 2:].max() == 0.0
 
 
+def test_a_deleted_property_of_the_contacts_leaves_the_others_in_their_places(walker: Any, addon: Any) -> None:
+    clip = read_clip(SAMPLE)
+    assert bpy.ops.marionet.edit_contacts() == {"FINISHED"}
+    edit, thing = addon("session.contact_edit"), walker.clips[walker.clip_index].contacts
+    before = edit.edited_spans(bpy.context, clip)
+    del thing["Left Heel"]
+    assert edit.edited_spans(bpy.context, clip) == before  # its keys are still there
+    walker.cleanup.mirror = True
+    addon("session.clips").cleaned_clip(bpy.context)
+    assert edit.edited_spans(bpy.context, clip) == before
+
+
+def test_contacts_that_were_deleted_in_the_viewport_leave_nothing_behind(walker: Any) -> None:
+    for _ in range(2):
+        assert bpy.ops.marionet.edit_contacts() == {"FINISHED"}
+        names = [thing.name for thing in bpy.data.objects if "Contacts" in thing.name]
+        assert names == [walker.clips[walker.clip_index].contacts.name]
+        assert [action.name for action in bpy.data.actions if "Contacts" in action.name] == names
+        assert bpy.ops.object.delete() == {"FINISHED"}
+
+
 def test_contacts_of_the_body_are_keys_too_and_an_added_one_is_held(walker: Any, tmp_path: Path) -> None:
     clip = read_clip(SAMPLE)
     parts = np.zeros((len(clip), len(CONTACT_PARTS)), np.float32)

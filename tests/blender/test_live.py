@@ -159,6 +159,25 @@ def test_a_recording_outlives_its_blender(state: Any, addon: Any, camera: str, t
     assert Path(kept.clips[kept.clip_index].filepath).name != "live.npz", (state.news, state.last_error)
 
 
+def test_a_character_that_is_gone_before_its_first_pose_leaves_the_skeleton(addon: Any) -> None:
+    wire, body = addon("wire.messages"), addon("motion.body").canonical_body()
+    armature = canonical_armature()
+    bpy.context.scene.marionet.retarget.armature = armature
+    view = addon("session.live_view").LiveView(bpy.context, True)
+    bpy.data.objects.remove(armature)  # undo does the same to references
+    still = np.tile(np.array([1.0, 0.0, 0.0, 0.0], np.float32), (len(body.joint_names), 1))
+    root, seen = np.array([0.0, 0.0, 1.0], np.float32), np.zeros((17, 3), np.float32)
+    try:
+        for number in range(2):
+            view.show(wire.LiveFrame("job", number, "live", number, still, root, seen, 0.1 * number, confidence=0.9))
+            while view.step():
+                pass
+        assert view.shown == 1
+        assert not view.step()
+    finally:
+        view.close()
+
+
 def numbers_in(video: Path) -> list[int]:
     """The numbers of the images in a recording, read in the backend's environment."""
     code = (

@@ -138,6 +138,20 @@ def test_another_solve_updates_our_cameras_and_leaves_the_users_alone(state: Any
     assert seen.background_images[1].alpha == pytest.approx(0.8)
 
 
+def test_an_image_that_the_user_has_added_once_more_stays(state: Any, tmp_path: Path) -> None:
+    load(tmp_path, take_clip(sources=with_videos(tmp_path, THREE)))
+    bpy.ops.marionet.make_camera()
+    data = bpy.data.objects["Camera 2 two"].data
+    front = data.background_images.new()
+    front.image, front.display_depth, front.alpha = data.background_images[0].image, "FRONT", 0.25
+    bpy.ops.marionet.make_camera()
+    assert [one.display_depth for one in data.background_images] == ["FRONT", "BACK"]
+    bpy.context.scene.frame_set(1)  # the second video has not begun
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    seen = bpy.data.objects["Camera 2 two"].evaluated_get(depsgraph).data.background_images
+    assert [one.alpha for one in seen] == pytest.approx([0.25, 0.0])
+
+
 def curves(data: Any) -> list[Any]:
     from blender_addon.rig.actions import action_fcurves
 
@@ -169,6 +183,19 @@ def test_a_camera_that_another_scene_shows_stays_there(state: Any, tmp_path: Pat
     assert [thing.name for thing in other.objects] == ["Camera 3 three"]
 
 
+def test_a_linked_copy_of_a_scene_takes_no_camera_from_the_other(state: Any, tmp_path: Path) -> None:
+    load(tmp_path, take_clip(sources=THREE))
+    bpy.ops.marionet.make_camera(show_video=False)
+    first = bpy.context.scene
+    copy = first.copy()
+    assert bpy.data.collections["Marionet Cameras"] in copy.collection.children[:]
+    with bpy.context.temp_override(scene=copy):
+        load(tmp_path, take_clip(sources=THREE[:2]), "two")
+        bpy.ops.marionet.make_camera(show_video=False)
+    assert [row.number for row in copy.marionet.take_cameras] == [1, 2]
+    assert sorted(thing.name for thing in first.objects) == ["Camera 1 one", "Camera 2 two", "Camera 3 three"]
+
+
 def test_a_video_that_is_left_out_gets_no_camera(state: Any, tmp_path: Path) -> None:
     load(tmp_path, left_out(take_clip(sources=THREE), 1, "video 2 (two.mp4) is left out: its camera moves."))
     bpy.ops.marionet.make_camera(show_video=False)
@@ -181,6 +208,41 @@ def test_a_video_that_is_left_out_gets_no_camera(state: Any, tmp_path: Path) -> 
 
     bpy.types.MARIONET_MT_look_through.draw(SimpleNamespace(layout=StandInLayout(log)), bpy.context)
     assert [arguments["text"] for name, _, arguments in log if name == "operator"] == ["Camera 1 one", "Camera 3 three"]
+
+
+def test_the_panel_asks_for_files_now_and_then_and_tells_the_cameras_of_another_clip_apart(
+    state: Any, addon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(tmp_path, take_clip(sources=THREE))
+    bpy.ops.marionet.make_camera(show_video=False)
+    clip_videos = addon("session.clip_videos")
+    asked: list[Path] = []
+    monkeypatch.setattr(clip_videos, "_is_file", lambda path: bool(asked.append(path)))
+    monkeypatch.setattr(clip_videos, "_shown", {})
+    assert pressed() == [True, False, False]
+    count = len(asked)
+    for _ in range(20):  # redraws, as while the timeline plays
+        clip_panel()
+    assert 0 < len(asked) == count
+    load(tmp_path, take_clip(sources=("a.mp4", "b.mp4")), "other")
+    assert pressed() == [False, False]
+    assert len(asked) > count
+
+
+def pressed() -> list[bool]:
+    """Which of the buttons that look through a camera of the clip are pressed."""
+    drawn = [(arguments, options) for name, arguments, options in clip_panel() if name == "operator"]
+    return [options["depress"] for arguments, options in drawn if arguments[0] == "marionet.look_through"]
+
+
+def test_a_camera_that_was_deleted_in_the_viewport_is_made_again_under_its_name(state: Any, tmp_path: Path) -> None:
+    load(tmp_path, take_clip(sources=THREE))
+    bpy.ops.marionet.make_camera(show_video=False)
+    for thing in bpy.context.scene.objects:
+        thing.select_set(thing.name == "Camera 2 two")
+    assert bpy.ops.object.delete() == {"FINISHED"}
+    bpy.ops.marionet.make_camera(show_video=False)
+    assert [thing.name for thing in cameras()] == ["Camera 1 one", "Camera 2 two", "Camera 3 three"]
 
 
 def test_undo_takes_all_cameras_back_at_once(state: Any, tmp_path: Path) -> None:

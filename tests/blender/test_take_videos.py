@@ -148,6 +148,8 @@ def test_what_a_take_cannot_do_is_said_before_anything_starts(requests: Any, add
     addon("session.take_videos").look_again()
     assert "has 3 cameras, and there are 2 videos" in requests.why_no_capture(capture)
     assert "has 3 cameras" in texts(draw(bpy.types.MARIONET_PT_capture)).replace("\n", " ")
+    (tmp_path / "room.json").unlink()
+    assert "has 3 cameras" in requests.why_no_capture(capture), "a file that has just gone must not break the panel"
     (tmp_path / "room.json").write_text('{"format": "marionet-setup", "cameras": [{}, {}]}')
     assert "".join(requests.make_ticket(bpy.context).request.take.setup).startswith("{")
     capture.use_setup = False

@@ -17,7 +17,7 @@ from blender_addon.retarget.baked_pose import Controls, RetargetOptions
 from blender_addon.retarget.unseen_keys import UnseenJoints
 from blender_addon.rig.actions import channelbag
 from blender_addon.rig.apply_clip import ApplyOptions, apply_clip
-from blender_addon.rig.bake import BakeOptions
+from blender_addon.rig.bake import BakeInto, BakeOptions
 from blender_addon.rig.draw_skeleton import confidence_colour, joint_confidence
 
 FPS = 24.0
@@ -69,6 +69,24 @@ def test_unseen_joints_are_keyed_by_default_with_a_warning() -> None:
     assert key_frames(armature) == key_frames(whole)
     assert any("not seen in 41 % of the frames: their keys there are a guess" in w for w in report.warnings)
     assert not any("not seen" in warning for warning in plain.warnings)
+
+
+@pytest.mark.parametrize("interpolation", ["LINEAR", "BEZIER"])
+def test_keys_of_the_animator_stay_where_a_joint_is_not_seen(interpolation: str) -> None:
+    armature, clip = canonical_armature(), half_clip(0)
+    confidence = clip.joint_confidence.copy()
+    confidence[15:30] = half_clip(49).joint_confidence[15:30]
+    bake = BakeOptions(fps=FPS, into=BakeInto.CURRENT_ACTION, interpolation=interpolation)
+    knee = armature.pose.bones["left_knee"]
+    for frame in (10, 22):  # by hand, as for a foot below the frame's edge
+        knee.rotation_quaternion = (0.8, 0.6, 0.0, 0.0)
+        knee.keyframe_insert("rotation_quaternion", frame=frame)
+    apply_clip(armature, replace(clip, joint_confidence=confidence), replace(LEAVE_OUT, bake=bake))
+    curve = channelbag(armature).fcurves.find('pose.bones["left_knee"].rotation_quaternion', index=1)
+    keys = {key.co[0]: key.co[1] for key in curve.keyframe_points}
+    assert sorted(keys) == [*range(1, 16), 22, *range(31, 50)]
+    assert keys[22] == pytest.approx(0.6)
+    assert keys[10] != pytest.approx(0.6)
 
 
 @pytest.mark.parametrize("controls", [Controls.FK, Controls.IK])

@@ -156,3 +156,18 @@ def test_what_is_known_of_a_take_fits_the_wire(tmp_path: Path) -> None:
         setup_texts(path)
     with pytest.raises(OSError, match="nowhere"):
         setup_texts(tmp_path / "nowhere.json")
+
+
+def test_a_video_that_becomes_shorter_is_named_and_nobody_is_sent_to_the_result_s_folder(tmp_path: Path) -> None:
+    videos = big(tmp_path, "left.json", 1), big(tmp_path, "right.mp4", 32)
+    with running(tmp_path / "backend") as backend:
+        link = BackendLink(None, backend.connection_file, "test")
+        job = CaptureJob(link, JobRequest(videos[0], tmp_path / "clips", upload=True, more_videos=videos[1:]))
+        wait_for(lambda: job.tick(0.002).video == 2, "the second upload")
+        with videos[1].open("r+b") as stream:
+            stream.truncate(2 * MIB)
+        snapshot = finish(job)
+        link.close()
+    assert (snapshot.state, snapshot.code) == ("failed", "video"), snapshot
+    assert snapshot.words == "right.mp4 became shorter while it was sent"
+    assert snapshot.remedy == "Capture it when it is whole"

@@ -67,6 +67,26 @@ def test_a_seat_stays_at_the_height_of_its_chair_and_comes_to_a_floor_that_is_ne
     np.testing.assert_allclose(places(lowered, "seat")[inside, 2], radius, atol=1e-3)
 
 
+@pytest.mark.parametrize("part", ["seat", "left_hand"])
+@pytest.mark.parametrize("before", [False, True])
+def test_a_contact_that_is_made_longer_stays_where_it_was(clip: MotionClip, part: str, before: bool) -> None:
+    """Someone sits, and stands up slowly or sat down slowly: the seat stays on the chair while the contact is on."""
+    contacts, root = clip.body_contacts.copy(), clip.root_world_m.copy()
+    root[:] = root[40]
+    rotations = np.broadcast_to(clip.rotations_wxyz[40], clip.rotations_wxyz.shape).copy()
+    contacts[30:50, CONTACT_PARTS.index(part)] = 1.0
+    added = slice(15, 30) if before else slice(50, 65)
+    rise = np.linspace(0.0, 0.12, 15)
+    root[added, 2] += rise[::-1] if before else rise
+    sat = replace(clip, body_contacts=contacts, root_world_m=root, rotations_wxyz=rotations)
+    times_s = clip.times_s
+    longer = edited(sat, part, times_s[15 if before else 30], times_s[49 if before else 64])
+    level = places(sat, part)[40, 2]
+    assert np.abs(places(sat, part)[added, 2] - level).max() > 0.1
+    held = places(longer, part)[slice(15, 50) if before else slice(30, 65), 2]
+    assert np.abs(held - level).max() < 0.02  # a frame beside the old end may lie between
+
+
 def test_contacts_that_are_the_clips_own_or_removed_move_nothing(clip: MotionClip) -> None:
     contacts = clip.body_contacts.copy()
     contacts[20:40, CONTACT_PARTS.index("seat")] = 1.0
@@ -76,6 +96,22 @@ def test_contacts_that_are_the_clips_own_or_removed_move_nothing(clip: MotionCli
     np.testing.assert_array_equal(same.root_world_m, clip.root_world_m)
     removed = edited(rested, "head", 0.0, -1.0)
     np.testing.assert_array_equal(removed.root_world_m, clip.root_world_m)
+
+
+@pytest.mark.parametrize("enter", [0.3, 0.6])
+def test_doubtful_ends_of_a_contact_that_was_not_edited_move_nothing(clip: MotionClip, enter: float) -> None:
+    contacts = clip.body_contacts.copy()
+    contacts[20:30, CONTACT_PARTS.index("seat")] = 0.9
+    contacts[30:40, CONTACT_PARTS.index("seat")] = 0.4  # goes on by hysteresis
+    rested, own = replace(clip, body_contacts=contacts), ContactSettings(enter=enter, leave=0.6 * enter)
+    step_s = float(np.median(np.diff(clip.times_s)))
+    spans = tuple(
+        tuple((first - step_s, last + step_s) for first, last in part)  # as whole frames of a scene at 24 fps have them
+        for part in contact_spans(rested, own)
+    )
+    same = follow_added_contacts(rested, with_contact_spans(rested, spans), own)
+    assert same.body_contacts[35, CONTACT_PARTS.index("seat")] == 1.0
+    np.testing.assert_array_equal(same.root_world_m, clip.root_world_m)
 
 
 def test_spans_of_feet_alone_leave_the_parts(clip: MotionClip) -> None:

@@ -9,10 +9,13 @@ import pytest
 
 from backend.embedding.pose_model import PoseModel, load_model
 from backend.evaluation.simulated_takes import SimulatedCamera, SimulatedView
+from backend.multiview.alignment import Actor, align
 from backend.multiview.chain import Known
 from backend.multiview.find_take import find_take
 from backend.multiview.joint_poses import JointOptions, PersonView, solve_person
 from backend.multiview.resample import resampled_track
+from backend.multiview.samples import sighting
+from backend.multiview.synchronise import motion_signal
 from backend.multiview.types import CameraSource, CameraView, Exclusion, Offset, OffsetSource
 from tests.multiview.motions import take_of, views_of
 
@@ -52,6 +55,23 @@ def test_clock_people_and_camera_are_found(take: tuple[SimulatedView, ...], view
     off = np.arccos(np.clip((np.trace(camera.rotation @ _rotation(take).T) - 1) / 2, -1, 1))
     assert np.degrees(off) < 4.0
     assert camera.source is CameraSource.PEOPLE
+
+
+def test_somebody_who_stands_and_looks_on_says_nothing_of_the_clocks(views: list[CameraView]) -> None:
+    random = np.random.default_rng(7)
+    sides = []
+    for view in views:
+        mover, onlooker = (Actor(sighting(view, place), motion_signal(view, place)) for place in (0, 1))
+        assert onlooker.signal is not None
+        noise = random.normal(size=onlooker.signal.velocity.shape)
+        still = replace(onlooker.signal, velocity=noise, speed_m_s=0.01)
+        sides.append([mover, replace(onlooker, signal=still)])
+    found = align(*sides)
+    assert found is not None
+    assert found.pairs == ((0, 0), (1, 1))
+    assert (found.moving, found.people) == (1, 1)
+    assert found.correlation > 0.7
+    assert abs(found.offset_s - START_S) < 0.05
 
 
 def test_two_views_together_are_nearer_to_the_truth_than_the_better_one(

@@ -44,6 +44,15 @@ def test_a_set_up_comes_back(tmp_path: Path) -> None:
     assert (again.down, again.floor_m) == ((0.0, 1.0, 0.0), 1.5)
 
 
+_CAMERA = {"name": "a", "matrix": np.eye(3).tolist(), "size": [1000, 800], "camera_from_take": np.eye(4).tolist()}
+
+
+def test_nesting_without_end_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "room.json").write_text("[" * 100_000)
+    with pytest.raises(BadInputError, match="not the set-up of a take"):
+        read_setup(tmp_path / "room.json")
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -54,6 +63,11 @@ def test_a_set_up_comes_back(tmp_path: Path) -> None:
         ("offsets", [{"start_s": 0.0, "rate": -3.0}]),
         ("offsets", [{"start_s": float("nan"), "rate": 1.0}]),
         ("down", [1.0]),
+        ("down", [0.0, 0.0, 0.0]),
+        ("floor_m", 10**400),
+        ("cameras", [_CAMERA | {"size": [float("inf"), 800]}]),
+        ("cameras", [_CAMERA | {"size": [10**400, 10**400]}]),
+        ("cameras", [_CAMERA | {"matrix": [[10**400, 0, 0], [0, 1, 0], [0, 0, 1]]}]),
     ],
 )
 def test_damage_is_refused_in_words(tmp_path: Path, key: str, value: object) -> None:

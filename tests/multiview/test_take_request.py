@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -13,8 +14,10 @@ from backend.cli import main
 from backend.errors import BadInputError
 from backend.multiview.find_take import FoundTake
 from backend.multiview.solve_take import _Solved, _told
-from backend.multiview.take_request import CloseUp, TakeRequest, parse_offsets
+from backend.multiview.take_news import choice_elsewhere
+from backend.multiview.take_request import CloseUp, TakeRequest, parse_close_ups, parse_offsets
 from backend.multiview.types import CameraEstimate, CameraSource, Offset, OffsetSource, Take, TakeSetup
+from backend.people.options import Choice, Selection
 from backend.pipeline import WatchedVideo
 from backend.solving.request import SolveRequest
 from backend.types import Intrinsics
@@ -59,6 +62,23 @@ def test_offsets_of_the_command_line() -> None:
         parse_offsets(["1,2"], 2)
     with pytest.raises(BadInputError, match="no number of seconds"):
         parse_offsets(["soon"], 2)
+    for text in ("nan", "inf", "-1e300", "86401"):
+        with pytest.raises(BadInputError, match="within a day"):
+            parse_offsets([text], 2)
+        with pytest.raises(BadInputError, match="within a day"):
+            parse_close_ups([Path("face.mp4")], [text])
+    assert parse_offsets(["-86400"], 2)[1] == Offset(-86_400.0, 1.0, 0.002, OffsetSource.GIVEN)
+
+
+def test_a_person_chosen_in_a_first_video_that_is_left_out_is_told() -> None:
+    videos = _videos(3)
+    by_number = replace(videos[0], person=Selection(Choice.INDEX, index=2))
+    request = TakeRequest((by_number, *videos[1:]), Path("take.npz"))
+    (warning,) = choice_elsewhere(request, (1, 2))
+    assert "chosen in video 1, which is left out" in warning.text
+    assert "by their number in video 2" in warning.text
+    assert choice_elsewhere(request, (0, 2)) == choice_elsewhere(request, ()) == ()
+    assert choice_elsewhere(TakeRequest(videos, Path("take.npz")), (1, 2)) == ()
 
 
 def test_options_of_takes_need_several_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,10 @@ import pytest
 
 from backend.people.appearance import appearance_distance, appearance_of, blended
 from backend.people.contact_sheet import draw_contact_sheet, frames_for_sheet
+from backend.people.region import Roi
 from backend.people.track_log import ROW_SIZE, TrackLog
+from backend.people.tracked_person import MotionFilter, TrackedPerson
+from backend.solving.checkpoint import CHECKPOINT_VERSION
 from backend.types import Frame
 from tests.people.stage import STRIPES, VEST, Actor, draw
 
@@ -111,3 +114,10 @@ def test_sheet_has_a_row_a_track_and_people_in_its_tiles() -> None:
     half = sheet.shape[0] // 2
     for rows in (slice(0, half), slice(half, None)):
         assert (sheet[rows] != empty[rows]).any(-1).mean() > 0.4
+
+
+def test_the_layout_of_a_kept_person_belongs_to_the_version_of_checkpoints() -> None:
+    """A checkpoint of another layout must not be restored: raise CHECKPOINT_VERSION together with these sizes."""
+    state = TrackedPerson(MotionFilter(Roi(50.0, 60.0, 100.0)), TrackLog(0), None, 0, 0.0).state()
+    sizes = {name: state[name].shape for name in ("motion", "whole", "real")}
+    assert (CHECKPOINT_VERSION, sizes) == (5, {"motion": (8,), "whole": (4,), "real": (6,)})

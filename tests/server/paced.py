@@ -4,7 +4,7 @@ A job's video is a JSON file: `frames`, `pace_s`, `chunk` (frames a chunk), and 
 `bug_at`, `deaf_from` (cancel goes unheard), `eat_mb` (memory taken at the start), `start_s` (before the first frame),
 `finish_s` (from a cancel to the clip of what was finished), `stall_at` (nothing comes any more), `busy_s` (computing
 without a word before the first frame), `crash_once` (`crash_at` counts in the first attempt only), `video` (the video
-of a take that the progress names).
+of a take that the progress names), `warning_chars` (length of the warning).
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Script:
     busy_s: float = 0.0
     crash_once: bool = False
     video: int = 0
+    warning_chars: int = 0
 
 
 def frame_rotations(first: int, count: int) -> np.ndarray:
@@ -101,9 +102,9 @@ class PacedRunner:
             while time.monotonic() < until:
                 sink.progress(Progress("poses", 0, 1))
                 time.sleep(0.01)
-            return self._outcome(order, done, cancelled=True)
+            return self._outcome(order, script, done, cancelled=True)
         del ballast
-        return self._outcome(order, done, cancelled=False)
+        return self._outcome(order, script, done, cancelled=False)
 
     def _chunk(self, script: Script, first: int, sink: JobSink) -> int:
         count = min(script.chunk, script.frames - first)
@@ -124,15 +125,16 @@ class PacedRunner:
         sink.progress(Progress("solve", first + count, script.frames, left_s, script.video))
         return first + count
 
-    def _outcome(self, order: RunJob, done: int, cancelled: bool) -> JobOutcome:
+    def _outcome(self, order: RunJob, script: Script, done: int, cancelled: bool) -> JobOutcome:
         path = Path(order.output_dir) / "clip.npz"
         with path.open("wb") as stream:
             np.savez(stream, rotations_wxyz=frame_rotations(0, done))
         figures = {"frames": float(done)}
+        warning = "w" * script.warning_chars or "made up"
         if order.videos:
             figures["videos"] = float(len(order.videos))
             figures["bytes"] = float(sum(Path(video.path).stat().st_size for video in order.videos))
-        return JobOutcome((path,), figures, ("made up",), cancelled)
+        return JobOutcome((path,), figures, (warning,), cancelled)
 
 
 def main() -> None:

@@ -138,6 +138,8 @@ PATH = wire.Source("path", "/videos/a.mp4")
         (take_of(PATH, PATH, take=wire.TakeOptions((wire.VideoOffset(1, 1e300),))), "bad_request", "within a day"),
         (take_of(PATH, take=wire.TakeOptions((wire.VideoOffset(1),))), "bad_request", "there is one"),
         (take_of(PATH, PATH, take=wire.TakeOptions((), ("x" * 4096,) * 33)), "too_large", "set-up"),
+        (take_of(PATH, replace(PATH, name="n" * 256)), "bad_source", "255 characters"),
+        (take_of(*[wire.Source("path", "/" + "ä" * 4000)] * 10), "too_large", "too long together"),
         (take_of(*[replace(upload_of(b"x", "a.mp4"), size_bytes=3 << 30)] * 3), "too_large", "of a take"),
     ],
 )
@@ -147,6 +149,16 @@ def test_takes_that_nobody_could_solve_are_refused_at_once(
     refused = peer.ask(submit)
     assert (refused.kind, refused.code) == ("refused", code)
     assert words in refused.message
+
+
+def test_a_warning_longer_than_a_message_may_be_is_cut(peer: Peer, tmp_path: Path) -> None:
+    """It quotes names that clients give; a report that the server cannot read would end the worker."""
+    video = script(tmp_path, frames=3, warning_chars=5000)
+    submit = take_of(wire.Source("path", str(video)))
+    peer.ask(submit)
+    done = peer.until_end(submit.job_id)[1]
+    assert isinstance(done, wire.Done)
+    assert (done.attempt, done.warnings) == (1, ("w" * 2000,))
 
 
 def test_every_path_of_a_take_lies_in_a_root(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ class MARIONET_OT_save_setup(bpy.types.Operator, ExportHelper):
 
     bl_idname = "marionet.save_setup"
     bl_label = "Save Set-up"
+    bl_options = {"REGISTER", "UNDO"}
 
     if TYPE_CHECKING:
         filepath: str  # a property of the helper

@@ -250,7 +250,7 @@ class MARIONET_PT_contacts(SidebarPanel, bpy.types.Panel):
             return
         column = layout.column()
         column.use_property_split = True
-        for name in contact_properties(thing):
+        for name in (name for name in contact_properties(thing) if name in thing):
             column.prop(thing, property_path(name), text=name)
         wrapped(layout, context, "Move the keys in the Dope Sheet; checked is a foot that stands or a part that rests")
 

@@ -11,7 +11,7 @@ from bpy.types import Context, UILayout
 from ...client.take_options import CAPABILITY
 from ...motion.clip import MotionClip
 from ...session import session_state
-from ...session.clip_videos import file_name, videos_of
+from ...session.clip_videos import file_name, shown_videos
 from ...session.take_cameras import take_camera_rows
 from ...session.take_videos import video_faults, why_no_take
 from ..panel_words import in_panel_words
@@ -133,8 +133,8 @@ def draw_take(layout: UILayout, context: Context, entry: Any, clip: MotionClip) 
     """The cameras of a clip: how they were found, the button that looks through each, and the videos that are gone."""
     if not clip.header.cameras:
         return
-    made = {row.number: row.thing for row in take_camera_rows(context.scene)}
-    videos = videos_of(entry, clip)
+    made = {row.number: row for row in take_camera_rows(context.scene)}
+    videos = shown_videos(entry, clip)
     column = layout.column(align=True)
     for number, camera in enumerate(clip.header.cameras, 1):
         video = videos[number - 1]
@@ -143,7 +143,7 @@ def draw_take(layout: UILayout, context: Context, entry: Any, clip: MotionClip) 
             wrapped(column, context, f"{number}  {name}: {left_out_words(camera.reason)}", "CANCEL")
             continue
         row = column.row(align=True)
-        thing = made.get(number)
+        thing = _camera_of(made.get(number), camera.source, video.path)
         looked = thing is not None and context.scene.camera == thing
         button = row.row(align=True)
         button.enabled = thing is not None
@@ -158,6 +158,11 @@ def draw_take(layout: UILayout, context: Context, entry: Any, clip: MotionClip) 
     layout.operator("marionet.save_setup", icon="FILE_TICK")
 
 
+def _camera_of(row: Any, source: str, path: str) -> Any:
+    """The camera object that was made of a video; None where that of another clip has its number."""
+    return row.thing if row is not None and (row.source == source or row.video == path) else None
+
+
 class MARIONET_MT_look_through(bpy.types.Menu):
     """The cameras made of the clip's videos."""
 
@@ -168,7 +173,8 @@ class MARIONET_MT_look_through(bpy.types.Menu):
         """Draw the menu."""
         for row in take_camera_rows(context.scene):
             icon: Any = "OUTLINER_OB_CAMERA" if context.scene.camera == row.thing else "CAMERA_DATA"
-            self.layout.operator("marionet.look_through", text=row.thing.name, icon=icon).number = row.number
+            name = row.thing.name
+            self.layout.operator("marionet.look_through", text=name, icon=icon, translate=False).number = row.number
 
 
 def draw_cameras_menu(menu: Any, context: Context) -> None:
