@@ -34,8 +34,8 @@ _LOCAL_S = 0.6
 
 @dataclass(frozen=True, slots=True)
 class MotionSignal:
-    """Velocities (N, F) of a person's view-independent features on an even grid from `start_s`, `step_s` apart, each kind
-    of feature scaled to 1; `speed_m_s` is how fast the heights of the joints change (root mean square).
+    """Velocities (N, F) of a person's view-independent features on an even grid from `start_s`, `step_s` apart, each
+    kind of feature scaled to 1; `speed_m_s` is how fast the heights of the joints change (root mean square).
     """
 
     start_s: float
