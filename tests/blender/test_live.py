@@ -142,7 +142,7 @@ def test_a_recording_outlives_its_blender(state: Any, addon: Any, camera: str, t
     blender.wait()
     blender.stdout.close()
     assert recorded > 60
-    folder = addon("client.state_folder")  # the backend notices by itself that its Blender is gone
+    folder = addon("client.backend_process")  # the backend notices by itself that its Blender is gone
     tick_until(lambda: None, lambda: folder.free_state_dir(tmp_path / "state") == tmp_path / "state", "its end")
     operators, kept = addon("ui.operators.live"), bpy.context.scene.marionet
     kept.retarget.armature, kept.capture.live_record, kept.capture.quality = None, False, "fast"
