@@ -21,6 +21,7 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -40,6 +41,14 @@ NOT_UNDER_WINE = {
 }
 BLENDER_LOCK = ROOT / "requirements" / "blender-4.2.txt"
 LARGEST_DIFFERENCE = 1e-4
+MOST_DECISIONS = 0.01
+MOST_PLACED = {  # one foot that stands in one frame more moves a leg in it, and the floor by millimetres
+    "rotations_wxyz": 0.1,
+    "root_world_m": 0.005,
+    "root_camera_m": 0.005,
+    "joints_camera_m": 0.01,
+    "world_from_camera": 0.005,
+}
 
 
 def try_blender(machine: Machine, archive: Path) -> tuple[Path, str]:
@@ -78,19 +87,41 @@ def compare_solve(machine: Machine, python: Path) -> str:
     there, here = machine.home / "歩く.npz", machine.work / "here.npz"
     machine.wine(python, "-I", *words, DEMO, "-o", there)
     run(sys.executable, *words, DEMO, "-o", here, cwd=ROOT)
-    worst, where = 0.0, ""
     with np.load(there) as one, np.load(here) as other:
-        if one.files != other.files:
-            raise CheckError(f"the clips hold {one.files} and {other.files}")
-        for name in one.files:
-            if one[name].shape != other[name].shape:
-                raise CheckError(f"{name} is {one[name].shape} there and {other[name].shape} here")
-            if one[name].dtype.kind == "f" and one[name].size:
-                apart = float(np.nanmax(np.abs(one[name] - other[name])))
-                worst, where = max((worst, where), (apart, name))
+        return differences(dict(one), dict(other))
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """How far two solves of one video are apart. Raises CheckError where that is more than rounding.
+
+    What is seen is equal to `LARGEST_DIFFERENCE`. A foot that is about as likely to stand as not may stand on one
+    machine alone: such decisions may differ in `MOST_DECISIONS` of all, and what is placed by them by `MOST_PLACED`.
+    """
+    import numpy as np
+
+    if one.keys() != other.keys():
+        raise CheckError(f"the clips hold {sorted(one)} and {sorted(other)}")
+    worst, where = 0.0, ""
+    for name, values in one.items():
+        if values.shape != other[name].shape:
+            raise CheckError(f"{name} is {values.shape} there and {other[name].shape} here")
+        if values.dtype.kind != "f" or not values.size:
+            continue
+        apart = np.abs(values - other[name])
+        if name == "contacts":
+            decided = float(((values >= 0.5) != (other[name] >= 0.5)).mean())
+            if decided > MOST_DECISIONS:
+                raise CheckError(f"{decided:.1%} of the contacts differ from Linux's, {MOST_DECISIONS:.1%} are allowed")
+        elif name in MOST_PLACED:
+            if not float(np.nanmax(apart)) < MOST_PLACED[name]:
+                raise CheckError(
+                    f"{name} differs by {np.nanmax(apart):.1e} from Linux's, {MOST_PLACED[name]} is allowed"
+                )
+        else:
+            worst, where = max((worst, where), (float(np.nanmax(apart)), name))
     if not worst < LARGEST_DIFFERENCE:
         raise CheckError(f"the solve differs by {worst:.1e} in {where} from Linux's, {LARGEST_DIFFERENCE} is allowed")
-    return f"largest difference {worst:.1e}"
+    return f"largest difference {worst:.1e} in {where}"
 
 
 def run_tests(machine: Machine, python: Path, tests: list[str]) -> str:
