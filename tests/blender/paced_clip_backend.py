@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "server"), str(Path(__file__).parent)]
 
 from clips import left_out, smooth_clip, take_clip  # noqa: E402
-from paced import PacedRunner  # noqa: E402
+from paced import PacedRunner, Script  # noqa: E402
 
 from backend.cli.serve import add_arguments, config_from, serve  # noqa: E402
 from backend.server.job_runner import JobOutcome, JobSink  # noqa: E402
@@ -35,7 +35,7 @@ class ClipRunner(PacedRunner):
         plain.write_text(json.dumps(script))
         return super().run(replace(order, source=str(plain)), sink)
 
-    def _outcome(self, order: RunJob, done: int, cancelled: bool) -> JobOutcome:
+    def _outcome(self, order: RunJob, script: Script, done: int, cancelled: bool) -> JobOutcome:
         if self._no_file:
             return JobOutcome((), {"frames": float(done)}, (), cancelled)
         path, frames = Path(order.output_dir) / "clip.npz", max(done, 2)
