@@ -39,7 +39,8 @@ KNOWN_OVERLAP_S = 1e6
 class Alignment:
     """From the first camera to the second: rotation (3, 3), translation (3,); how far the joints are off (median, m);
     how well the motion correlates (the mean of the pairs that move), and over how long; the pairs of people (place in
-    the first, place in the second), and how many of them move; how many moving people both views show most of the time.
+    the first, place in the second), those that move first, and how many of them move; how many moving people both views
+    show most of the time.
     """
 
     offset_s: float
@@ -155,7 +156,9 @@ def _with_everybody(
     score = sum((1.0 - cost[pair]) * share[pair] for pair in pairs) * max(sum(moved), 0.0) * match.reliability
     off = float(np.mean([cost[pair] for pair in pairs])) * _SAME_POSE_M if pairs else np.inf
     active = [_active(side) for side in actors]
-    moving = [alike for alike, (a, b) in zip(moved, pairs, strict=True) if active[0][a] or active[1][b]]
+    moves = [active[0][a] or active[1][b] for a, b in pairs]
+    moving = [alike for alike, one in zip(moved, moves, strict=True) if one]
+    ordered = tuple(pairs[place] for place in np.argsort(np.logical_not(moves), kind="stable"))
     people = min(
         sum(moves and bool(one.seen.mean() > _MOSTLY) for moves, one in zip(*side, strict=True))
         for side in zip(active, samples, strict=True)
@@ -167,7 +170,7 @@ def _with_everybody(
         off,
         float(np.mean(moving)) if moving else 0.0,
         match.overlap_s,
-        pairs,
+        ordered,
         float(score),
         len(moving),
         max(1, people),
