@@ -21,3 +21,16 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
 def peer(backend: Backend) -> Iterator[Peer]:
     with Peer(backend.info) as peer:
         yield peer
+
+
+@pytest.fixture(scope="module")
+def own_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """The product's own backend, ready."""
+    backend = Backend(tmp_path_factory.mktemp("backend"), program=("-m", "backend", "serve")).start()
+    try:
+        with Peer(backend.info) as peer:
+            peer.wait_until_ready()
+        yield backend
+    finally:
+        code = backend.stop()
+    assert code == 0

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -31,23 +30,10 @@ from tests.server.harness import REPOSITORY, Backend, Peer
 VIDEO = REPOSITORY / "assets" / "demo_clip.mp4"
 
 
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    """The product's own backend, ready."""
-    backend = Backend(tmp_path_factory.mktemp("backend"), program=("-m", "backend", "serve")).start()
-    try:
-        with Peer(backend.info) as peer:
-            peer.wait_until_ready()
-        yield backend
-    finally:
-        code = backend.stop()
-    assert code == 0
-
-
-def test_video_to_clip_through_the_service(backend: Backend) -> None:
+def test_video_to_clip_through_the_service(own_backend: Backend) -> None:
     job_id = uuid.uuid4().hex
     options = wire.SolveOptions(quality="fast", start_s=0.0, end_s=1.0)
-    with Peer(backend.info) as peer:
+    with Peer(own_backend.info) as peer:
         peer.ask(wire.Submit(job_id, wire.Source("path", str(VIDEO)), options))
         chunks, done = peer.until_end(job_id, 120.0)
         assert isinstance(done, wire.Done), done
@@ -66,9 +52,9 @@ def test_video_to_clip_through_the_service(backend: Backend) -> None:
     assert "splendid" in failed.message
 
 
-def test_a_stop_is_answered_within_a_second_and_the_kept_frames_become_a_solved_clip(backend: Backend) -> None:
+def test_a_stop_is_answered_within_a_second_and_the_kept_frames_become_a_solved_clip(own_backend: Backend) -> None:
     job_id = uuid.uuid4().hex
-    with Peer(backend.info) as peer:
+    with Peer(own_backend.info) as peer:
         peer.ask(wire.Submit(job_id, wire.Source("path", str(VIDEO)), wire.SolveOptions(quality="best")))
         seen = 0
         while seen < 20:
@@ -93,10 +79,10 @@ def test_a_stop_is_answered_within_a_second_and_the_kept_frames_become_a_solved_
     assert np.isfinite(clip.keypoints_px).any()  # of the solve, which a preview has not
 
 
-def test_who_is_in_the_video_through_the_service(backend: Backend) -> None:
+def test_who_is_in_the_video_through_the_service(own_backend: Backend) -> None:
     options = wire.SolveOptions(quality="fast", start_s=0.0, end_s=1.0, person="all")
     job_id, refused = uuid.uuid4().hex, uuid.uuid4().hex
-    with Peer(backend.info) as peer:
+    with Peer(own_backend.info) as peer:
         source = wire.Source("path", str(VIDEO))
         peer.ask(wire.Submit(job_id, source, options, "people"))
         chunks, done = peer.until_end(job_id, 120.0)
@@ -117,10 +103,10 @@ def test_who_is_in_the_video_through_the_service(backend: Backend) -> None:
     assert (refusal.code, conflict.code) == ("unsupported", "job_conflict")
 
 
-def test_the_person_at_a_point_of_a_image(backend: Backend) -> None:
+def test_the_person_at_a_point_of_a_image(own_backend: Backend) -> None:
     """A point on somebody solves them; one beside everybody says so in words."""
     endings = {}
-    with Peer(backend.info) as peer:
+    with Peer(own_backend.info) as peer:
         for person in ("POINT", "1,1@5"):
             point = person
             if person == "POINT":
@@ -133,11 +119,11 @@ def test_the_person_at_a_point_of_a_image(backend: Backend) -> None:
     assert endings["1,1@5"].code == "no_person"
 
 
-def test_a_point_counted_in_pixels_that_are_not_square(backend: Backend, tmp_path: Path) -> None:
+def test_a_point_counted_in_pixels_that_are_not_square(own_backend: Backend, tmp_path: Path) -> None:
     """As Blender counts them on an anamorphic video: the server scales the point when it is told the image's size."""
     video, (width, height) = _squeezed(tmp_path / "anamorphic.mp4")
     endings = []
-    with Peer(backend.info) as peer:
+    with Peer(own_backend.info) as peer:
         x, rest = _middle_of_the_person(peer).split(",")
         for size in ((width, height), (0, 0)):
             job_id = uuid.uuid4().hex

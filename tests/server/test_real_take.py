@@ -7,7 +7,6 @@ import io
 import json
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,17 +23,23 @@ VIDEO = REPOSITORY / "assets" / "demo_clip.mp4"
 FAST = wire.SolveOptions(quality="fast")
 
 
-@pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    """The product's own backend, ready."""
-    backend = Backend(tmp_path_factory.mktemp("backend"), program=("-m", "backend", "serve")).start()
-    try:
-        with Peer(backend.info) as peer:
-            peer.wait_until_ready()
-        yield backend
-    finally:
-        code = backend.stop()
-    assert code == 0
+def two_videos(shared: Path, folder: Path, frames: int) -> dict[str, Path]:
+    """Two videos of one performance that begin at different times, by the user's names."""
+    source = shared / "real" / "balancing"
+    return {
+        f"{name}.mp4": _trimmed(source / f"{name}.mp4", folder / f"{name}.mp4", start, start + frames)
+        for name, start in FIRST_FRAME.items()
+    }
+
+
+def wait_for_second_video(peer: Peer) -> None:
+    """Return once the second video is being tracked."""
+    while True:
+        envelope = peer.hear(300.0)
+        assert envelope is not None
+        message = envelope.message
+        if isinstance(message, wire.JobProgress) and message.video == 2 and message.done > 5:
+            return
 
 
 def source_of(path: Path, name: str) -> wire.Source:
@@ -79,8 +84,8 @@ def clip_of(peer: Peer, job_id: str, ending: Any) -> MotionClip:
     return read_clip(io.BytesIO(fetch(peer, job_id, ending, "clip.npz")))
 
 
-def test_a_video_that_is_left_out_is_named_as_the_user_named_it(backend: Backend) -> None:
-    with Peer(backend.info) as peer:
+def test_a_video_that_is_left_out_is_named_as_the_user_named_it(own_backend: Backend) -> None:
+    with Peer(own_backend.info) as peer:
         videos = {"my upload.mp4": VIDEO, "upload.mp4": VIDEO}
         job_id = submit(peer, videos, replace(FAST, start_s=0.0, end_s=0.6))
         told, done = follow(peer, job_id)
@@ -103,14 +108,10 @@ def test_a_video_that_is_left_out_is_named_as_the_user_named_it(backend: Backend
 @pytest.mark.shared
 @pytest.mark.slow
 def test_two_videos_are_uploaded_solved_together_and_solved_again_with_their_set_up(
-    backend: Backend, shared: Path, tmp_path: Path
+    own_backend: Backend, shared: Path, tmp_path: Path
 ) -> None:
-    folder = shared / "real" / "balancing"
-    videos = {
-        f"{name}.mp4": _trimmed(folder / f"{name}.mp4", tmp_path / f"{name}.mp4", start, start + 75)
-        for name, start in FIRST_FRAME.items()
-    }
-    with Peer(backend.info) as peer:
+    videos = two_videos(shared, tmp_path, 75)
+    with Peer(own_backend.info) as peer:
         job_id = submit(peer, videos, wire.SolveOptions())
         told, done = follow(peer, job_id)
         assert isinstance(done, wire.Done), done
@@ -137,20 +138,11 @@ def test_two_videos_are_uploaded_solved_together_and_solved_again_with_their_set
 
 @pytest.mark.shared
 @pytest.mark.slow
-def test_a_stop_in_the_second_video_keeps_the_first(backend: Backend, shared: Path, tmp_path: Path) -> None:
-    folder = shared / "real" / "balancing"
-    videos = {
-        f"{name}.mp4": _trimmed(folder / f"{name}.mp4", tmp_path / f"{name}.mp4", start, start + 60)
-        for name, start in FIRST_FRAME.items()
-    }
-    with Peer(backend.info) as peer:
+def test_a_stop_in_the_second_video_keeps_the_first(own_backend: Backend, shared: Path, tmp_path: Path) -> None:
+    videos = two_videos(shared, tmp_path, 60)
+    with Peer(own_backend.info) as peer:
         job_id = submit(peer, videos, FAST)
-        while True:
-            envelope = peer.hear(300.0)
-            assert envelope is not None
-            message = envelope.message
-            if isinstance(message, wire.JobProgress) and message.video == 2 and message.done > 5:
-                break
+        wait_for_second_video(peer)
         asked = time.monotonic()
         peer.ask(wire.Cancel(job_id))
         ending = follow(peer, job_id)[1]
@@ -166,22 +158,13 @@ def test_a_stop_in_the_second_video_keeps_the_first(backend: Backend, shared: Pa
 @pytest.mark.shared
 @pytest.mark.slow
 def test_a_worker_killed_in_the_second_video_does_not_watch_the_first_again(
-    backend: Backend, shared: Path, tmp_path: Path
+    own_backend: Backend, shared: Path, tmp_path: Path
 ) -> None:
-    folder = shared / "real" / "balancing"
-    videos = {
-        f"{name}.mp4": _trimmed(folder / f"{name}.mp4", tmp_path / f"{name}.mp4", start, start + 40)
-        for name, start in FIRST_FRAME.items()
-    }
-    with Peer(backend.info) as peer:
+    videos = two_videos(shared, tmp_path, 40)
+    with Peer(own_backend.info) as peer:
         job_id = submit(peer, videos, FAST)
-        while True:
-            envelope = peer.hear(300.0)
-            assert envelope is not None
-            message = envelope.message
-            if isinstance(message, wire.JobProgress) and message.video == 2 and message.done > 5:
-                break
-        kill_hard(backend.worker_pid())
+        wait_for_second_video(peer)
+        kill_hard(own_backend.worker_pid())
         told, done = follow(peer, job_id)
         assert isinstance(done, wire.Done), done
         assert len(clip_of(peer, job_id, done)) == 40
