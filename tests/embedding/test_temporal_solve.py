@@ -213,8 +213,9 @@ def test_a_cut_in_a_track_changes_nothing_before_it() -> None:
         shipped.solve(each, _CAMERA).joints_camera_m[frames - 5 : frames]
         for each in (one, track, apart_at_cuts(track, (frames / 30.0,)))
     )
-    assert np.linalg.norm(through - alone, axis=-1).mean() > 0.1
-    assert np.linalg.norm(apart - alone, axis=-1).mean() < 0.02
+    far, near = (np.linalg.norm(joints - alone, axis=-1).mean() for joints in (through, apart))
+    assert far > 0.1
+    assert near < 0.05 * far  # proportions and gravity are those of the whole clip
 
 
 def test_a_mirrored_clip_is_the_mirror_image(model: PoseModel) -> None:
