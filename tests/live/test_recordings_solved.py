@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -29,7 +29,7 @@ def _arguments(*words: str) -> argparse.Namespace:
 def _pieces(paths: list[Path]) -> None:
     """Consecutive pieces of the demo clip, as a source leaves them that changed its kind of video."""
     with av.open(str(_DEMO)) as video:
-        images = [frame.to_image() for frame, _ in zip(video.decode(video=0), range(_FRAMES * len(paths)), strict=False)]
+        images = [frame.to_image() for frame in islice(video.decode(video=0), _FRAMES * len(paths))]
     edges = range(0, len(images) + 1, _FRAMES)
     for path, (first, end) in zip(paths, pairwise(edges), strict=True):
         with av.open(str(path), "w") as file:
