@@ -105,6 +105,7 @@ class RequestHandlers:
                 "hands",
                 "face",
                 "take",
+                "gravity",
                 *(("live",) if policy.live.offered else ()),
             ),
             devices=tuple(worker.device for worker in self._pool.workers.values()),

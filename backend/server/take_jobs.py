@@ -35,7 +35,7 @@ def run_take_job(order: RunJob, sink: JobSink, request: SolveRequest, models: So
     names = _ShownNames(order)
     try:
         take = TakeRequest(
-            tuple(replace(request, video=Path(video.path)) for video in order.videos),
+            _requests(order, request),
             request.output,
             _offsets(order),
             setup=_setup(order),
@@ -47,6 +47,12 @@ def run_take_job(order: RunJob, sink: JobSink, request: SolveRequest, models: So
     warnings = tuple(names.in_text(warning.text) for warning in result.warnings)
     setup = _write_setup(result, names, Path(order.output_dir) / SETUP_NAME)
     return JobOutcome((*files, *setup), dict(result.figures), warnings, result.cancelled)
+
+
+def _requests(order: RunJob, request: SolveRequest) -> tuple[SolveRequest, ...]:
+    """One request for each video. The given direction of gravity is in the first camera, and stays only with it."""
+    videos = [replace(request, video=Path(video.path)) for video in order.videos]
+    return (videos[0], *(replace(video, gravity_camera=None) for video in videos[1:]))
 
 
 def _offsets(order: RunJob) -> tuple[Offset | None, ...]:
