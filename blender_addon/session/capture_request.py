@@ -105,9 +105,9 @@ def given_gravity(capture: Any) -> tuple[float, ...]:
 
 def lacking_abilities(capture: Any, capabilities: Collection[str]) -> list[str]:
     """What these settings ask for and a backend with these capabilities does not do, in words."""
-    lacking = [f"solve no {name}" for name in DETAILS if getattr(capture, name) and name not in capabilities]
+    lacking = [f"solve the {name}" for name in DETAILS if getattr(capture, name) and name not in capabilities]
     if given_gravity(capture) and GRAVITY not in capabilities:
-        lacking.append("use no Camera Tilt")
+        lacking.append("use Camera Tilt")
     return lacking
 
 
