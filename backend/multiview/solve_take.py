@@ -41,6 +41,7 @@ from backend.pipeline import (
     solve_watched,
     watch_video,
 )
+from backend.solving.detail_pass import STOPPED_DETAILS
 from backend.solving.outputs import check_output, write_clips
 from backend.solving.request import ChunkCallback
 from backend.types import Array, CancelToken, PersonTrack, Progress, ProgressCallback, SceneEdges
@@ -57,7 +58,6 @@ log = logging.getLogger(__name__)
 _ROOT = RootSettings(depth_m_s2=10.0, keypoint_sigma_m=0.03)
 _STOPPED_ALONE = "stopped early: these poses are from the first video alone"
 _STOPPED_TAKE = "stopped early: not everybody was solved"
-_STOPPED_DETAILS = "stopped early: hands and faces were not looked at to the end"
 
 
 def solve_take(
@@ -173,7 +173,7 @@ def _alone(
     beside = CloseUpsOfOne(close_ups, watched, of_first=watched.request.video == request.videos[0].video)
     clips = solve_watched(watched, models, watched.chosen(), clock, control, beside.add)
     asked = watched.request.hands or watched.request.face or bool(request.close_ups)
-    stopped = _STOPPED_DETAILS if asked and control[1].cancelled and not watched.tracked.stopped else ""
+    stopped = STOPPED_DETAILS if asked and control[1].cancelled and not watched.tracked.stopped else ""
     return _Solved(clips, FoundTake(Take((), (), (), ())), stopped=stopped, notes=tuple(beside.notes))
 
 
@@ -205,7 +205,7 @@ def _together(
     tracked = {view: watched[view].tracked for view in take.used}
     with clock.stage("details"):
         details = watch_take(take, people, watched, models, control, seen.close_ups)
-    stopped = _STOPPED_DETAILS if details is not None and cancel.cancelled else ""
+    stopped = STOPPED_DETAILS if details is not None and cancel.cancelled else ""
     clips: list[MotionClip] = []
     world: WorldTrack | None = None
     for number, person in enumerate(people):

@@ -19,6 +19,7 @@ GERMAN: dict[tuple[str, str], str] = {
     ("*", "Bake"): "Backen",
     ("*", "Body Height"): "Körpergröße",
     ("*", "Field of View"): "Bildwinkel",
+    ("*", "Camera Tilt"): "Kameraneigung",
     ("*", "Quality"): "Qualität",
     ("*", "Person"): "Person",
     ("*", "Slow Motion"): "Zeitlupe",
