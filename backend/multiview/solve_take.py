@@ -90,8 +90,9 @@ def solve_take(
             break
     with clock.stage("details"):
         first = replace(request.videos[0], output=request.output)
-        control = about_video(progress, len(watched)), cancel
-        close_ups = () if cancel.cancelled else watch_close_ups(request.close_ups, first, models, control)
+        close_ups: tuple[WatchedCloseUp, ...] = ()
+        if not cancel.cancelled:
+            close_ups = watch_close_ups(request.close_ups, first, models, (progress, cancel), len(watched))
     watched = asked_for(watched, close_ups)
     result = solve_watched_take(request, watched, models, clock, (progress, cancel), close_ups)
     if not result.cancelled:

@@ -33,7 +33,7 @@ def open_take(request: TakeRequest) -> list[OpenedVideo]:
     """
     opened = [_opened(place, one) for place, one in enumerate(request.each())]
     if request.calibration is not None:
-        rig = read_rig(request.calibration, [one.reader.info for one in opened])
+        rig = read_rig(request.calibration, [one.reader.info for one in opened], request.names)
         return [replace(one, intrinsics=inside) for one, (_, inside) in zip(opened, rig, strict=True)]
     if request.setup is not None:
         cameras = request.setup.cameras
@@ -117,7 +117,7 @@ def known_beforehand(request: TakeRequest, views: Sequence[CameraView]) -> list[
     setup, known = request.setup, []
     poses: list[Array | None] = [None for _ in views]
     if request.calibration is not None:
-        rig = read_rig(request.calibration, [view.info for view in views])
+        rig = read_rig(request.calibration, [view.info for view in views], request.names)
         poses = [camera.camera_from_rig for camera, _ in rig]
     elif setup is not None:
         poses = [None if camera is None else camera.camera_from_take for camera in setup.cameras]

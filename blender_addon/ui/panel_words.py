@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..retarget.joint_words import sentences
 
 _FLAGS = {
+    "give --close-up-offset, the": "turn on Known Offset in its row and enter the",
+    "solve one person with --person": "choose one person under Capture",
     "give --fov": "set Field of View under Capture",
     "give --height": "set Body Height under Capture",
     "use --gravity": "use the direction down on the command line, --gravity",
