@@ -104,7 +104,7 @@ class RequestHandlers:
                 *TASKS[1:],
                 "hands",
                 "face",
-                *("take", "close_up", "calibration"),
+                *("take", "close_up", "calibration", "gravity"),
                 *(("live",) if policy.live.offered else ()),
             ),
             devices=tuple(worker.device for worker in self._pool.workers.values()),

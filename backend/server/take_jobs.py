@@ -50,7 +50,7 @@ def _request(order: RunJob, request: SolveRequest, names: Sequence[str]) -> Take
     bodies, offsets = len(order.videos) - order.take.close_ups, _offsets(order)
     videos = [Path(video.path) for video in order.videos]
     return TakeRequest(
-        tuple(replace(request, video=video) for video in videos[:bodies]),
+        _of_bodies(request, videos[:bodies]),
         request.output,
         offsets[:bodies] if any(offsets[1:bodies]) else (),
         _calibration(order),
@@ -58,6 +58,12 @@ def _request(order: RunJob, request: SolveRequest, names: Sequence[str]) -> Take
         close_ups=tuple(CloseUp(*pair) for pair in zip(videos[bodies:], offsets[bodies:], strict=True)),
         names=tuple(names[:bodies]),
     )
+
+
+def _of_bodies(request: SolveRequest, videos: Sequence[Path]) -> tuple[SolveRequest, ...]:
+    """One request for each video. The given direction of gravity is in the first camera, and stays only with it."""
+    first, *others = (replace(request, video=video) for video in videos)
+    return (first, *(replace(video, gravity_camera=None) for video in others))
 
 
 def _offsets(order: RunJob) -> tuple[Offset | None, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..client.job import JobRequest
 from ..client.link import BackendLink
 from ..client.people_search import PeopleSearch
 from ..client.take_options import take_options
+from ..motion.camera_tilt import LEVEL, down_from_tilt
 from ..properties import settings
 from ..rig.video_rotation import upright_size
 from ..wire.connection_file import ConnectionFileError, read_connection_file
@@ -36,6 +38,8 @@ from .take_videos import (
 _ASSUMED_HEIGHT_M = 1.70
 # what can be solved beside the body: names of settings and of capabilities of a backend
 DETAILS = ("hands", "face")
+# the capability of a backend to take the direction down from the client
+GRAVITY = "gravity"
 # how much of a video before and after a pose is solved with it: motion tells what one image leaves open
 _AROUND_POSE_S = 0.5
 # the clip of an image is short and still
@@ -97,7 +101,23 @@ def solve_options(capture: Any) -> SolveOptions:
         picture_height_px=height,
         hands=capture.hands,
         face=capture.face,
+        gravity_camera=given_gravity(capture),
     )
+
+
+def given_gravity(capture: Any) -> tuple[float, ...]:
+    """The direction down in the camera that the settings name; empty where the backend estimates it."""
+    if capture.camera_tilt == "FOUND":
+        return ()
+    return LEVEL if capture.camera_tilt == "LEVEL" else down_from_tilt(capture.pitch_rad, capture.roll_rad)
+
+
+def lacking_abilities(capture: Any, capabilities: Collection[str]) -> list[str]:
+    """What these settings ask for and a backend with these capabilities does not do, in words."""
+    lacking = [f"solve the {name}" for name in DETAILS if getattr(capture, name) and name not in capabilities]
+    if given_gravity(capture) and GRAVITY not in capabilities:
+        lacking.append("use Camera Tilt")
+    return lacking
 
 
 def person_word(capture: Any) -> str:

@@ -73,6 +73,8 @@ class SolveOptions:
     """Solve the fingers too."""
     face: bool = False
     """Solve the face too."""
+    gravity_camera: tuple[float, ...] = ()
+    """Direction down in the camera: x right, y down, z forward; empty to estimate it. Of a take: in its first video."""
 
 
 @dataclass(frozen=True, slots=True)
