@@ -18,7 +18,9 @@ import numpy as np
 
 from backend.camera import choose_intrinsics
 from backend.camera.edges import scene_edges
+from backend.camera.feature_tracks import follow_features
 from backend.camera.path import follow_camera, still_track, turned_poses
+from backend.camera.travel import find_travel
 from backend.embedding.augmented_views import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
 from backend.embedding.fit_terms import RefineSettings
 from backend.embedding.model_files import SHIPPED, ModelFiles
@@ -38,9 +40,18 @@ from backend.solving.outputs import check_output, write_clips
 from backend.solving.preview import Previewer
 from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, SolveRequest, SolveResult
 from backend.solving.video_pass import TrackedVideo, VideoPass, apart_at_cuts
-from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback, SceneEdges
+from backend.types import (
+    CancelToken,
+    Frame,
+    Intrinsics,
+    PersonTrack,
+    PoseTrack,
+    Progress,
+    ProgressCallback,
+    SceneEdges,
+)
 from backend.video import VideoReader, open_video
-from backend.world import PlacedPerson, WorldOptions, WorldTrack, place_people
+from backend.world import PlacedPerson, WorldOptions, WorldTrack, place_people, travel_scale
 from blender_addon.motion.clip import ClipHeader, MotionClip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.quality import clip_figures
@@ -119,12 +130,21 @@ def solve(
 
 
 def _followed(reader: VideoReader, tracked: TrackedVideo, intrinsics: Intrinsics) -> TrackedVideo:
-    """With the turns of a moving camera, found in a second pass; as it is for a still one, and for one that travels."""
+    """With the way of a moving camera: its turns, found in a second pass, and in a third one its travel, where the
+    turns leave something unexplained. As it is for a still one, and for one that could not be followed.
+    """
     if not tracked.camera_moves or not len(tracked.frame_index):
         return tracked
     last = int(tracked.frame_index[-1])
-    frames = takewhile(lambda frame: frame.index <= last, reader.frames())
-    path = follow_camera(frames, tracked.tracks, intrinsics, tracked.cuts_s)
+
+    def frames() -> Iterator[Frame]:
+        return takewhile(lambda frame: frame.index <= last, reader.frames())
+
+    path = follow_camera(frames(), tracked.tracks, intrinsics, tracked.cuts_s)
+    if path.may_travel and not tracked.cuts_s:
+        travel = find_travel(follow_features(frames(), tracked.tracks, intrinsics))
+        if travel is not None:
+            return replace(tracked, camera_path=travel)
     return replace(tracked, camera_path=path) if path.turns_only else tracked
 
 
@@ -266,11 +286,25 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack], details: Sequence[De
                 found = replace(found, poses=turned_poses(found.poses, path.turns[path.rows(track.frame_index)]))
             solved.append(found)
     with job.clock.stage("world"):
+        job, options = _sized(job, [one.poses for one in solved], still, options)
         placed = place_people([one.poses for one in solved], still, job.intrinsics, options)
     with job.clock.stage("smooth"):
         clips = [_clip(job, person, track, placed[person], solved[person]) for person, track in enumerate(tracks)]
     job.progress(Progress("poses", len(tracks), len(tracks)))
     return tuple(clips)
+
+
+def _sized(
+    job: _Job, poses: Sequence[PoseTrack], still: Sequence[PersonTrack], options: WorldOptions
+) -> tuple[_Job, WorldOptions]:
+    """With the travel of the camera in metres; without it where no standing foot tells how large it is."""
+    path = job.tracked.camera_path
+    if path is None or path.eyes is None:
+        return job, options
+    scale = travel_scale(list(zip(poses, still, strict=True)), job.intrinsics, options, path.eyes)
+    eyes = None if scale is None else path.eyes.scaled(scale)
+    job = replace(job, tracked=replace(job.tracked, camera_path=replace(path, eyes=eyes)))
+    return job, replace(options, eyes=eyes)
 
 
 def _clip(job: _Job, person: int, track: PersonTrack, placed: PlacedPerson, solved: SolvedDetails) -> MotionClip:

@@ -67,7 +67,7 @@ def place_in_world(
     hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges)
     rough = given or estimate_gravity(hints, options.vertical)
     poses, unseen = settle_unseen(poses, track, intrinsics, rough.down, solved)
-    scene = make_scene(poses, track, intrinsics, solved, unseen)
+    scene = make_scene(poses, track, intrinsics, solved, unseen, options.eyes)
     path = solve_root_path(scene.seen, options.root)
     gravity = given or _first_gravity(scene, path, (hints, rough.down), options)
     probability = body_contacts(scene, path.root_camera_m, gravity.down, options)
@@ -195,7 +195,7 @@ def _h36m(scene: Scene, posed: PosedBody) -> Array:
 
 def _reprojection_px(scene: Scene, path: RootPath) -> Array:
     """The weighted middle of the keypoints' distances (N,) at the person's depth, in rays."""
-    residual = path.residual_m / np.maximum(path.root_camera_m[:, None, 2], 0.1)
+    residual = path.residual_m / np.maximum(scene.seen.depth_m(path.root_camera_m)[:, None], 0.1)
     order = np.argsort(residual, axis=1)
     weight = np.cumsum(np.take_along_axis(scene.seen.weights, order, axis=1), axis=1)
     middle = np.argmax(weight >= 0.5 * weight[:, -1:], axis=1)
@@ -216,7 +216,13 @@ def _warnings(
     doubt = None if options.gravity_camera is not None else gravity_warning(gravity, turned)
     if doubt is not None:
         found.append(doubt)
-    if options.camera_turns:
+    if options.eyes is not None:
+        text = (
+            "The camera travels; its way was found from the background, and its size from the person's height and "
+            "standing feet. With another height the way is as much longer or shorter: give --height"
+        )
+        found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
+    elif options.camera_turns:
         text = (
             "The camera moves; only its turns and zoom could be followed. Where it also travels, the path through the "
             "world drifts with it"

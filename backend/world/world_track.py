@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from backend.types import Array, SceneEdges
+from backend.types import Array, CameraEyes, SceneEdges
 from blender_addon.motion.clip_warning import ClipWarning
 from blender_addon.motion.contacts import ContactSettings
 from blender_addon.motion.planting import PlantSettings
@@ -75,7 +75,8 @@ class WorldOptions:
     several people share one world). `gravity_camera` (3,): only the down direction in camera axes. `gravity`: what
     was found of it together with `world_from_camera`. `edges`: straight edges of the scene, people left out.
     `camera_moves`: what `backend.camera` saw of the background; it adds a warning, the camera counts as static.
-    `camera_turns`: its turns were taken out of what is seen, which holds while it does not travel.
+    `camera_turns`: its turns were taken out of what is seen. `eyes`: its travel, metric; None where it stays in place,
+    or was not followed.
     """
 
     world_from_camera: Array | None = None
@@ -84,6 +85,7 @@ class WorldOptions:
     edges: SceneEdges | None = None
     camera_moves: bool = False
     camera_turns: bool = False
+    eyes: CameraEyes | None = None
     plant_feet: bool = True
     root: RootSettings = field(default_factory=RootSettings)
     vertical: GravitySettings = field(default_factory=GravitySettings)
