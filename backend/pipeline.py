@@ -271,6 +271,7 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack], details: Sequence[De
         edges=scene_edges(job.tracked.segments, job.tracked.tracks, job.intrinsics, path),
         camera_moves=job.tracked.camera_moves,
         camera_turns=path is not None,
+        right=None if path is None else path.turns[0, :, 0],
     )
     still = [track if path is None else still_track(track, path, job.intrinsics) for track in tracks]
     still = [apart_at_cuts(track, job.tracked.cuts_s) for track in still]

@@ -22,9 +22,7 @@ from backend.solving.request import SolveQuality
 from backend.types import Array
 from blender_addon.motion.clip import MotionClip
 
-_FLOOR_M = 0.5
 _FULL_HD_PX = 1920.0
-_STILL_M = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ def figures(clip: MotionClip, truth: dict[str, Array]) -> str:
     return (
         f"person {person[0]:.2f} m of {person[1]:.2f} m, camera {camera[0]:.2f} m of {camera[1]:.2f} m, "
         f"camera's way {_length(eyes) / max(_length(true_eyes), 1e-9):.2f} of the true one, "
-        f"floor points {np.median(floor):.1f} px (at most {floor.max():.1f}) against the first frame"
+        f"floor points {np.median(floor):.1f} px (at most {floor.max():.1f}) against the middle frame"
     )
 
 
@@ -108,8 +106,7 @@ def _share(own: Array, true: Array) -> tuple[float, float]:
 def floor_px(clip: MotionClip, heading: Heading, truth: dict[str, Array]) -> Array:
     """How far (T,) points of the floor slide over it under the solved camera, px of a frame 1920 wide.
 
-    The points are those of the clip's floor that the true first image shows; the floor's own texture moves by the
-    true camera.
+    The points are those of the clip's floor and of the true one that the middle frame shows at the same pixels.
     """
     poses, lens = truth["world_from_camera"], truth["intrinsics"]
     width, height = (float(value) for value in truth["size_px"])

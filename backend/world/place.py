@@ -174,7 +174,7 @@ def _camera_pose(scene: Scene, path: RootPath, down: Array, probability: Array, 
     """`world_from_camera` (4, 4): floor at zero, the first pelvis above the origin; or the given one."""
     if options.world_from_camera is not None:
         return np.asarray(options.world_from_camera, dtype=np.float64)
-    turn = world_axes(down)
+    turn = world_axes(down) if options.right is None else world_axes(down, options.right)
     points = touching_points(scene)
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
     height = (points.positions_m + path.root_camera_m[:, None]) @ turn[2] - points.clearance_m
@@ -218,8 +218,8 @@ def _warnings(
         found.append(doubt)
     if options.eyes is not None:
         text = (
-            "The camera travels; its way was found from the background, and its size from the person's height and "
-            "standing feet. With another height the way is as much longer or shorter: give --height"
+            "The camera travels; its path was found from the background, and its scale from the person's height. "
+            "Give --height if you know it"
         )
         found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     elif options.camera_turns:

@@ -76,7 +76,7 @@ class WorldOptions:
     was found of it together with `world_from_camera`. `edges`: straight edges of the scene, people left out.
     `camera_moves`: what `backend.camera` saw of the background; it adds a warning, the camera counts as static.
     `camera_turns`: its turns were taken out of what is seen. `eyes`: its travel, metric; None where it stays in place,
-    or was not followed.
+    or was not followed. `right` (3,): the first frame's right where these are not its axes.
     """
 
     world_from_camera: Array | None = None
@@ -86,6 +86,7 @@ class WorldOptions:
     camera_moves: bool = False
     camera_turns: bool = False
     eyes: CameraEyes | None = None
+    right: Array | None = None
     plant_feet: bool = True
     root: RootSettings = field(default_factory=RootSettings)
     vertical: GravitySettings = field(default_factory=GravitySettings)

@@ -7,13 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from backend.camera.lens import pixel_rays, project_m
+from backend.camera.path import CameraPath
+from backend.solving.clip_assembly import assemble_clip
+from backend.solving.video_pass import TrackedVideo
 from backend.types import CameraEyes
 from backend.world import WorldOptions, place_in_world, travel_scale
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.camera_travel import without_travel
+from blender_addon.motion.clip import ClipHeader
 from blender_addon.motion.contacts import ContactSettings, planted_frames
+from blender_addon.motion.foot_evidence import seen_speed_m_s
 from blender_addon.motion.posing import find_feet, pose_body
 from blender_addon.motion.quality import foot_skate_m_s
+from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
 from tests.motion.motions import person_shape, walking
 from tests.world.scenes import Camera, Noise, Scene, make_scene
 
@@ -105,3 +112,24 @@ def test_without_travel_leaves_what_stands_in_place() -> None:
     np.testing.assert_allclose(led, np.tile(rays[:1], (len(led), 1, 1)), atol=1e-4)
     still = replace(eyes, position_m=0.0 * eyes.position_m)
     np.testing.assert_array_equal(without_travel(rays, still.position_m, points), rays)
+
+
+def test_the_clip_holds_the_camera_of_each_frame() -> None:
+    scene, eyes = _walk("along")
+    world = place_in_world(scene.poses, scene.track, scene.intrinsics, WorldOptions(eyes=eyes))
+    frames = len(scene.track.frame_index)
+    swing = np.outer(np.sin(np.arange(frames) / 9.0), [0.02, 0.2, 0.01])
+    turns = np.asarray(quaternion_to_matrix(rotvec_to_quaternion(swing)))
+    path = CameraPath(scene.track.frame_index, turns, np.ones(frames), np.zeros(frames), eyes)
+    rays = pixel_rays(scene.intrinsics, scene.track.keypoints_px)
+    track = replace(scene.track, keypoints_px=project_m(scene.intrinsics, rays @ turns))
+    tracked = TrackedVideo(track.frame_index, track.times_s, (track,), (), True, False, 0.0, (), path)
+    clip = assemble_clip(tracked, track, scene.poses, world, scene.intrinsics, ClipHeader())
+    led = np.einsum("tij,tj->ti", clip.world_from_camera[:, :3, :3], clip.root_camera_m)
+    np.testing.assert_allclose(led + clip.world_from_camera[:, :3, 3], clip.root_world_m, atol=1e-4)
+    # the camera goes as far as it did, and its body stays as far from it as it was seen
+    moved = np.linalg.norm(clip.world_from_camera[:, :3, 3] - clip.world_from_camera[0, :3, 3], axis=1)
+    np.testing.assert_allclose(moved, np.linalg.norm(eyes.position_m, axis=1), atol=1e-6)
+    away = np.linalg.norm(clip.root_camera_m, axis=1) - np.linalg.norm(scene.root_camera_m, axis=1)
+    assert np.abs(away).max() < 0.4
+    assert np.nanpercentile(seen_speed_m_s(clip), 25.0) < 0.4
