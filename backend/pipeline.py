@@ -272,6 +272,7 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack], details: Sequence[De
         camera_moves=job.tracked.camera_moves,
         camera_turns=path is not None,
         right=None if path is None else path.turns[0, :, 0],
+        own_px={} if path is None else {track.track_id: track.keypoints_px for track in tracks},
     )
     still = [track if path is None else still_track(track, path, job.intrinsics) for track in tracks]
     still = [apart_at_cuts(track, job.tracked.cuts_s) for track in still]

@@ -28,7 +28,7 @@ from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quate
 # key frames are this far apart, in px of the image 640 wide; closer in a short way, further where there are too many
 _KEY_PX: Final = 8.0
 _WANTED_KEYS: Final = 24
-_MOST_KEYS: Final = 400
+_MOST_KEYS: Final = 800
 _LEAST_KEYS: Final = 4
 _LEAST_COMMON: Final = 40
 _PAIR_PX: Final = 1.0

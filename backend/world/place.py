@@ -63,10 +63,10 @@ def place_in_world(
     if len(solved) < _FEW_FRAMES:
         return _nothing(poses, options)
     given = _given(options)
-    spread_deg = float(np.hypot(poses.gravity_spread_deg, gravity_doubt_deg(track, intrinsics, solved)))
+    spread_deg = float(np.hypot(poses.gravity_spread_deg, gravity_doubt_deg(options.framed(track), intrinsics, solved)))
     hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges)
     rough = given or estimate_gravity(hints, options.vertical)
-    poses, unseen = settle_unseen(poses, track, intrinsics, rough.down, solved)
+    poses, unseen = settle_unseen(poses, options.framed(track), intrinsics, rough.down, solved)
     scene = make_scene(poses, track, intrinsics, solved, unseen, options.eyes)
     path = solve_root_path(scene.seen, options.root)
     gravity = given or _first_gravity(scene, path, (hints, rough.down), options)

@@ -104,7 +104,7 @@ def _feet(
     given = options.gravity_camera
     down = estimate_gravity(hints, options.vertical).down if given is None else np.asarray(given, np.float64)
     down = down / np.linalg.norm(down)
-    poses, unseen = settle_unseen(poses, track, intrinsics, down, solved)
+    poses, unseen = settle_unseen(poses, options.framed(track), intrinsics, down, solved)
     scene = make_scene(poses, track, intrinsics, solved, unseen)
     root = solve_root_path(scene.seen, options.root).root_camera_m
     depth = scene.feet.positions_m[..., 2:] + root[:, None, 2:]
