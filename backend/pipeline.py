@@ -63,6 +63,7 @@ log = logging.getLogger(__name__)
 
 ASSUMED_HEIGHT_M = 1.70
 _FEWEST_FRAMES = 3  # what `people` takes for a track
+_TELL_FRAMES = 30  # progress is told as often while the camera is followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +128,6 @@ def solve(
         stage_s=clock.stage_s,
         device=models.device,
     )
-
-
-def _followed(reader: VideoReader, tracked: TrackedVideo, intrinsics: Intrinsics) -> TrackedVideo:
-    """With the way of a moving camera: its turns, found in a second pass, and in a third one its travel, where the
-    turns leave something unexplained. As it is for a still one, and for one that could not be followed.
-    """
-    if not tracked.camera_moves or not len(tracked.frame_index):
-        return tracked
-    last = int(tracked.frame_index[-1])
-
-    def frames() -> Iterator[Frame]:
-        return takewhile(lambda frame: frame.index <= last, reader.frames())
-
-    path = follow_camera(frames(), tracked.tracks, intrinsics, tracked.cuts_s)
-    if path.may_travel and not tracked.cuts_s:
-        travel = find_travel(follow_features(frames(), tracked.tracks, intrinsics))
-        if travel is not None:
-            return replace(tracked, camera_path=travel)
-    return replace(tracked, camera_path=path) if path.turns_only else tracked
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +202,30 @@ class _Job:
     progress: ProgressCallback
 
 
+def _followed(job: _Job) -> TrackedVideo:
+    """With the path of a moving camera: its turns, found in a second pass over the video, and in a third one its
+    travel, where the turns leave something unexplained. As it is for a still one, and for one that cannot be followed.
+    """
+    tracked, intrinsics = job.tracked, job.intrinsics
+    if not tracked.camera_moves or not len(tracked.frame_index):
+        return tracked
+    path = follow_camera(_again(job), tracked.tracks, intrinsics, tracked.cuts_s)
+    if path.may_travel and not tracked.cuts_s:
+        travel = find_travel(follow_features(_again(job), tracked.tracks, intrinsics))
+        if travel is not None:
+            return replace(tracked, camera_path=travel)
+    return replace(tracked, camera_path=path) if path.turns_only else tracked
+
+
+def _again(job: _Job) -> Iterator[Frame]:
+    """The frames that were watched, once more."""
+    last, count = int(job.tracked.frame_index[-1]), len(job.tracked.frame_index)
+    for done, frame in enumerate(takewhile(lambda frame: frame.index <= last, job.reader.frames())):
+        if done % _TELL_FRAMES == 0:
+            job.progress(Progress("camera", min(done, count), count))
+        yield frame
+
+
 AddDetails = Callable[[Sequence[PersonTrack], Sequence[Details]], tuple[Details, ...]]
 """Takes the people who are solved with their details, and gives these with more."""
 
@@ -255,7 +261,7 @@ def solve_watched(
     """
     job = _Job(watched.request, watched.reader, watched.tracked, watched.intrinsics, models, clock, control[0])
     with clock.stage("camera"):
-        job = replace(job, tracked=_followed(job.reader, job.tracked, job.intrinsics))
+        job = replace(job, tracked=_followed(job))
     with clock.stage("details"):
         details = watch_details(watched, models, tracks, control)
         details = details if add_details is None else add_details(tracks, details)
