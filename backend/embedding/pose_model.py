@@ -31,7 +31,6 @@ from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.body import BodyShape, canonical_body, seen_points_m
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_continuous, quaternion_to_matrix
 
-
 TEMPORAL_SHARE = 0.7
 """Weight of the temporal image tower where both towers are asked."""
 
