@@ -27,6 +27,8 @@ _STILL_PX: Final = 0.6
 _STILL_SHARE: Final = 0.3
 _FIT_PX: Final = 1.5
 _LEAST_INLIERS: Final = 0.35
+_EPIPOLAR_PX: Final = 0.5
+_LEAST_IN_VIEW: Final = 0.7
 # agreeing points have to lie in this many of 4 x 4 parts of the frame, or they may be one thing that moves
 _LEAST_CELLS: Final = 4
 # parts of the width: a shift that counts, and what the camera has to reach in a tenth of the samples
@@ -172,9 +174,20 @@ def _shift_share(sample: BackgroundSample, tracks: Sequence[PersonTrack], width_
         return 0.0
     transform, inliers = cv2.estimateAffine2D(before, after, ransacReprojThreshold=_FIT_PX * unit)
     if transform is None or not _agree(before, np.asarray(inliers).ravel() == 1):
-        return 0.0
+        # a camera that travels moves what is near by more than what is far
+        shift = float(np.median(np.linalg.norm(after - before, axis=1)) / width_px)
+        return shift if _one_view(before, after, unit) else 0.0
     moved = np.linalg.norm(before @ transform[:, :2].T + transform[:, 2] - before, axis=1)
     return float(np.median(moved) / width_px)
+
+
+def _one_view(before: Array, after: Array, unit: float) -> bool:
+    """Whether nearly all points (N, 2) move as those of a scene that stands still (an epipolar geometry)."""
+    _, inliers = cv2.findFundamentalMat(before, after, cv2.USAC_MAGSAC, _EPIPOLAR_PX * unit, 0.99, 500)
+    if inliers is None:
+        return False
+    found = np.asarray(inliers).ravel() == 1
+    return bool(found.mean() >= _LEAST_IN_VIEW) and _agree(before, found)
 
 
 def _agree(points: Array, inliers: NDArray[np.bool_]) -> bool:
