@@ -136,7 +136,7 @@ def _summed(values: Array, groups: NDArray[np.intp], count: int) -> Array:
     """Sums (count, ...) of values (M, ...) by their group (M,)."""
     flat = values.reshape(len(values), -1)
     sums = [np.bincount(groups, flat[:, column], count) for column in range(flat.shape[1])]
-    return np.stack(sums, axis=1).reshape(count, *values.shape[1:])
+    return np.asarray(np.stack(sums, axis=1).reshape(count, *values.shape[1:]), np.float64)
 
 
 def _sparse(
