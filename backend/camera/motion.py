@@ -31,6 +31,8 @@ _EPIPOLAR_PX: Final = 0.5
 _LEAST_IN_VIEW: Final = 0.7
 # agreeing points have to lie in this many of 4 x 4 parts of the frame, or they may be one thing that moves
 _LEAST_CELLS: Final = 4
+# fewer features than this may all lie on one person
+_FEW_FEATURES: Final = 100
 # parts of the width: a shift that counts, and what the camera has to reach in a tenth of the samples
 _MOVES_SHARE: Final = 0.007
 _LARGE_PERCENTILE: Final = 90.0
@@ -141,9 +143,10 @@ class CameraMotionMeter:
             self._samples, self._every = self._samples[1::2], 2 * self._every
 
     def _renew(self, grey: Image, index: int) -> None:
-        points = cv2.goodFeaturesToTrack(grey, _FEATURES, 0.01, 7)
         self._grey, self._reference = grey, index
-        found = np.zeros((0, 2), np.float32) if points is None else np.asarray(points, np.float32).reshape(-1, 2)
+        found = _corners(grey, _FEATURES, 0.01)
+        if len(found) < _FEW_FEATURES:  # the strongest corners are on somebody's clothes, and hide all weaker ones
+            found = _corners(grey, 2 * _FEATURES, 0.001)
         self._before = self._after = found if len(found) >= _MIN_FEATURES else found[:0]
         self._count = len(self._before)
 
@@ -208,6 +211,12 @@ def _follow(last: Image, grey: Image, points: NDArray[np.float32]) -> tuple[NDAr
     gap = np.linalg.norm((back - start).reshape(-1, 2), axis=1)
     kept = (np.asarray(found).ravel() == 1) & (np.asarray(returned).ravel() == 1) & (gap < _ROUND_TRIP_PX)
     return np.asarray(there, np.float32).reshape(-1, 2), kept
+
+
+def _corners(grey: Image, count: int, quality: float) -> NDArray[np.float32]:
+    """At most `count` corners (N, 2) px that are at least a part `quality` as strong as the strongest one."""
+    points = cv2.goodFeaturesToTrack(grey, count, quality, 7)
+    return np.zeros((0, 2), np.float32) if points is None else np.asarray(points, np.float32).reshape(-1, 2)
 
 
 def _small_grey(image: Image) -> Image:
