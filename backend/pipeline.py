@@ -33,7 +33,7 @@ from backend.people.options import Choice, PeopleOptions
 from backend.solving.cautions import PartlySeen, find_unseen
 from backend.solving.checkpoint import Checkpoint, open_checkpoint
 from backend.solving.clip_assembly import assemble_clip, with_details
-from backend.solving.detail_pass import DetailNetworks, DetailPass, Details, load_details
+from backend.solving.detail_pass import STOPPED_DETAILS, DetailNetworks, DetailPass, Details, load_details
 from backend.solving.details import SolvedDetails, detail_figures, detail_warnings, solve_details
 from backend.solving.device import choose_device, matrix_device
 from backend.solving.outputs import check_output, write_clips
@@ -113,9 +113,11 @@ def solve(
         checkpoint.discard()  # there is nothing to go on with
         raise
     clips = solve_watched(watched, models, tracks, clock, (progress, cancel))
+    stopped = tracked.stopped or (cancel.cancelled and (request.hands or request.face))
+    if stopped and not tracked.stopped:
+        clips = tuple(_stopped_in_details(clip) for clip in clips)
     with clock.stage("write"):
         files = write_clips(clips, request.output)
-    stopped = tracked.stopped or (cancel.cancelled and (request.hands or request.face))
     if not stopped:
         checkpoint.discard()
     return SolveResult(
@@ -128,6 +130,12 @@ def solve(
         stage_s=clock.stage_s,
         device=models.device,
     )
+
+
+def _stopped_in_details(clip: MotionClip) -> MotionClip:
+    """The clip of a person whose hands and face were not looked at to the end, which its header says."""
+    stopped = ClipWarning(WarningCode.STOPPED_EARLY, STOPPED_DETAILS)
+    return replace(clip, header=replace(clip.header, warnings=(*clip.header.warnings, stopped)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from .ui.operators import (
     pick_point,
     sources,
     take,
+    tilt,
 )
 from .ui.panels import animate as animate_panels
 from .ui.panels import capture as capture_panels
@@ -46,6 +47,7 @@ MODULES = (
     people,
     sources,
     take,
+    tilt,
     pick_point,
     clips,
     contacts,

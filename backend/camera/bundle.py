@@ -135,8 +135,8 @@ def cross_matrix(vectors: Array) -> Array:
 def _summed(values: Array, groups: NDArray[np.intp], count: int) -> Array:
     """Sums (count, ...) of values (M, ...) by their group (M,)."""
     flat = values.reshape(len(values), -1)
-    sums = [np.bincount(groups, flat[:, column], count) for column in range(flat.shape[1])]
-    return np.asarray(np.stack(sums, axis=1).reshape(count, *values.shape[1:]), np.float64)
+    sums = [np.bincount(groups, flat[:, column], count).astype(np.float64) for column in range(flat.shape[1])]
+    return np.stack(sums, axis=1).reshape(count, *values.shape[1:])
 
 
 def _sparse(

@@ -15,7 +15,7 @@ from backend.live.addresses import LiveSource
 from backend.live.calibration import CalibrationSettings
 from backend.live.cameras import ImageSettings
 from backend.live.smoothing import SmoothSettings
-from backend.solving.request import HEIGHT_RANGE_M, SolveQuality
+from backend.solving.request import HEIGHT_RANGE_M, SolveQuality, check_gravity
 from backend.types import Array
 
 _RATES = (1.0, 240.0)
@@ -75,6 +75,7 @@ class LiveRequest:
             raise BadInputError(f"An image of {'x'.join(map(str, sides))} pixels is out of range", "Give 64 to 8192")
         if not 0.5 <= self.stall_s <= 60.0:
             raise BadInputError(f"A time limit of {self.stall_s:g} s is out of range", "Give 0.5 to 60 s")
+        check_gravity(self.calibration.gravity_camera)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from backend.multiview.identities import with_people_told_apart
 from backend.multiview.joint_poses import JointOptions
 from backend.multiview.take_details import CloseUpsOfOne, PersonDetails, asked_for, watch_take
 from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
-from backend.multiview.take_news import about_video, choice_elsewhere, tell_poses
+from backend.multiview.take_news import about_video, choice_elsewhere, person_in, tell_poses
 from backend.multiview.take_person import clip_of
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.multiview.types import (
@@ -41,6 +41,7 @@ from backend.pipeline import (
     solve_watched,
     watch_video,
 )
+from backend.solving.detail_pass import STOPPED_DETAILS
 from backend.solving.outputs import check_output, write_clips
 from backend.solving.request import ChunkCallback
 from backend.types import Array, CancelToken, PersonTrack, Progress, ProgressCallback, SceneEdges
@@ -57,7 +58,6 @@ log = logging.getLogger(__name__)
 _ROOT = RootSettings(depth_m_s2=10.0, keypoint_sigma_m=0.03)
 _STOPPED_ALONE = "stopped early: these poses are from the first video alone"
 _STOPPED_TAKE = "stopped early: not everybody was solved"
-_STOPPED_DETAILS = "stopped early: hands and faces were not looked at to the end"
 
 
 def solve_take(
@@ -90,8 +90,9 @@ def solve_take(
             break
     with clock.stage("details"):
         first = replace(request.videos[0], output=request.output)
-        control = about_video(progress, len(watched)), cancel
-        close_ups = () if cancel.cancelled else watch_close_ups(request.close_ups, first, models, control)
+        close_ups: tuple[WatchedCloseUp, ...] = ()
+        if not cancel.cancelled:
+            close_ups = watch_close_ups(request.close_ups, first, models, (progress, cancel), len(watched))
     watched = asked_for(watched, close_ups)
     result = solve_watched_take(request, watched, models, clock, (progress, cancel), close_ups)
     if not result.cancelled:
@@ -169,11 +170,12 @@ def _alone(
     close_ups: Sequence[WatchedCloseUp] = (),
 ) -> _Solved:
     """One video of the take by itself, with close-ups; it is asked for who the first one is asked for."""
-    watched = replace(watched, request=replace(watched.request, person=request.videos[0].person))
-    beside = CloseUpsOfOne(close_ups, watched, of_first=watched.request.video == request.videos[0].video)
+    of_first = watched.request.video == request.videos[0].video
+    watched = replace(watched, request=replace(watched.request, person=person_in(request, 0 if of_first else 1)))
+    beside = CloseUpsOfOne(close_ups, watched, of_first)
     clips = solve_watched(watched, models, watched.chosen(), clock, control, beside.add)
     asked = watched.request.hands or watched.request.face or bool(request.close_ups)
-    stopped = _STOPPED_DETAILS if asked and control[1].cancelled and not watched.tracked.stopped else ""
+    stopped = STOPPED_DETAILS if asked and control[1].cancelled and not watched.tracked.stopped else ""
     return _Solved(clips, FoundTake(Take((), (), (), ())), stopped=stopped, notes=tuple(beside.notes))
 
 
@@ -205,7 +207,7 @@ def _together(
     tracked = {view: watched[view].tracked for view in take.used}
     with clock.stage("details"):
         details = watch_take(take, people, watched, models, control, seen.close_ups)
-    stopped = _STOPPED_DETAILS if details is not None and cancel.cancelled else ""
+    stopped = STOPPED_DETAILS if details is not None and cancel.cancelled else ""
     clips: list[MotionClip] = []
     world: WorldTrack | None = None
     for number, person in enumerate(people):
@@ -237,7 +239,7 @@ def _together(
 
 def _people(request: TakeRequest, take: Take, base: WatchedVideo) -> list[PersonInViews]:
     """The people that the request asks for, by the first view's tracks."""
-    chosen: list[PersonTrack] = choose_tracks(base.tracked.tracks, request.videos[0].person)
+    chosen: list[PersonTrack] = choose_tracks(base.tracked.tracks, person_in(request, take.used[0]))
     by_track = {person.tracks[take.used[0]]: person for person in take.people}
     found = []
     for track in chosen:

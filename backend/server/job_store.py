@@ -228,7 +228,9 @@ class JobStore:
     def upload_path(self, record: JobRecord, place: int = 0) -> Path:
         """The upload at a place once it is complete; the suffix tells the decoder what it is."""
         suffix = Path(record.sources[place].name).suffix.lower()
-        return self.folder / record.job_id / f"{_upload_name(place)}{suffix}"
+        # `x.part` and `x.1` would have the name of a part or of another upload
+        name = f"upload.complete-{place}" if suffix == ".part" or suffix[1:].isdecimal() else _upload_name(place)
+        return self.folder / record.job_id / f"{name}{suffix}"
 
     def input_path(self, record: JobRecord, place: int = 0) -> str:
         """What a worker opens for the source at a place."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backend.camera import CameraOptions
 from backend.live.addresses import parse_source
+from backend.live.calibration import CalibrationSettings
 from backend.live.cameras import ImageSettings
 from backend.live.control import LiveControl
 from backend.live.request import LiveRequest
@@ -14,7 +15,7 @@ from backend.live.session import run_live
 from backend.pipeline import SolveModels
 from backend.server.job_runner import JobOutcome, JobSink
 from backend.server.worker_protocol import RunJob
-from backend.solving.option_parsing import parse_quality
+from backend.solving.option_parsing import direction_of, parse_quality
 
 _WATCH_S = 0.1
 
@@ -30,6 +31,7 @@ def run_live_job(order: RunJob, sink: JobSink, models: SolveModels) -> JobOutcom
         quality=parse_quality(options.quality),
         height_m=options.height_m,
         camera=CameraOptions(fov_deg=options.fov_deg),
+        calibration=CalibrationSettings(gravity_camera=direction_of(options.gravity_camera)),
     )
     control, over = LiveControl(sink.cancel), threading.Event()
     threading.Thread(target=_pass_on_record, args=(sink.record, control, over), name="record", daemon=True).start()

@@ -81,6 +81,7 @@ def request_of(order: RunJob, device: str) -> SolveRequest:
         max_people=options.max_people,
         height_m=options.height_m,
         camera=CameraOptions(fov_deg=options.fov_deg),
+        gravity=options.gravity_camera,
         quality=options.quality,
         smoothing=options.smoothing,
         hands=options.hands,

@@ -10,6 +10,7 @@ import argparse
 import ctypes
 import faulthandler
 import hashlib
+import math
 import os
 import queue
 import sys
@@ -250,7 +251,9 @@ def _ended(order: RunJob, outcome: JobOutcome) -> JobEnded:
     files = tuple(_result_file(path) for path in outcome.files)
     code = "cancelled" if outcome.cancelled else ""
     warnings = tuple(text[:_MOST_TEXT_CHARS] for text in outcome.warnings[:_MOST_WARNINGS])
-    return JobEnded(order.job_id, code, "", "", files, outcome.figures, warnings)
+    # no header holds NaN or infinity: a figure that could not be measured is left out
+    figures = {name: value for name, value in outcome.figures.items() if math.isfinite(value)}
+    return JobEnded(order.job_id, code, "", "", files, figures, warnings)
 
 
 def _result_file(path: Path) -> ResultFile:

@@ -20,6 +20,8 @@ from backend.types import Array, CancelToken, Frame, PersonTrack, Progress, Prog
 from backend.video import VideoReader
 
 STAGE: Final = "details"
+STOPPED_DETAILS: Final = "stopped early: hands and faces were not looked at to the end"
+"""What the user is told where the second look was cancelled."""
 _FILE: Final = "details.npz"
 _WRISTS, _NOSE = (15, 16), 0
 

@@ -6,6 +6,7 @@ May import `backend.solving.request` and what it is made of.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,6 +62,13 @@ def parse_direction(text: str) -> tuple[float, float, float]:
     return (x, y, z)
 
 
+def direction_of(given: str | Sequence[float] | None) -> tuple[float, float, float] | None:
+    """A direction as text or as three numbers; None where there is none. Raises BadInputError for anything else."""
+    if not given:
+        return None
+    return parse_direction(given if isinstance(given, str) else ",".join(f"{part!r}" for part in given))
+
+
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
     """What a command, a batch or a client asks of a solve: text where a user writes text."""
@@ -77,8 +85,8 @@ class RequestOptions:
     """Body height in metres; None for the assumed height."""
     camera: CameraOptions = CameraOptions()
     """What is known of the camera."""
-    gravity: str | None = None
-    """Direction down in the camera as `x,y,z`; empty or None to estimate it."""
+    gravity: str | tuple[float, ...] | None = None
+    """Direction down in the camera, as `x,y,z` or three numbers; empty or None to estimate it."""
     quality: str = SolveQuality.BEST.value
     """A value of `SolveQuality`."""
     model: ModelFiles = SHIPPED
@@ -116,7 +124,7 @@ def request_from_options(
         max_people=options.max_people,
         height_m=options.height_m,
         camera=options.camera,
-        gravity_camera=parse_direction(options.gravity) if options.gravity else None,
+        gravity_camera=direction_of(options.gravity),
         quality=parse_quality(options.quality),
         model=options.model,
         device=device,

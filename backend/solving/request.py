@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -23,6 +24,14 @@ from blender_addon.motion.input_limits import SHORTEST_BODY_M, TALLEST_BODY_M
 from blender_addon.motion.smoothing import PRESETS
 
 HEIGHT_RANGE_M = (SHORTEST_BODY_M, TALLEST_BODY_M)
+
+
+def check_gravity(direction: tuple[float, float, float] | None) -> None:
+    """Raise BadInputError where the direction down, if one is given, has no length to speak of or is not a number."""
+    if direction is not None and not 0.5 < math.hypot(*direction) < 20.0:
+        raise BadInputError(
+            "The length of the gravity vector must be between 0.5 and 20", "Give x,y,z, for example 0,1,0"
+        )
 
 
 class SolveQuality(Enum):
@@ -87,10 +96,7 @@ class SolveRequest:
             )
         if self.smoothing not in PRESETS:
             raise BadInputError(f"Unknown smoothing preset {self.smoothing!r}", f"Choose from {', '.join(PRESETS)}")
-        if self.gravity_camera is not None and not 0.5 < float(np.linalg.norm(self.gravity_camera)) < 20.0:
-            raise BadInputError(
-                "The length of the gravity vector must be between 0.5 and 20", "Give x,y,z, for example 0,1,0"
-            )
+        check_gravity(self.gravity_camera)
 
     @property
     def video_options(self) -> VideoOptions:

@@ -30,6 +30,9 @@ _SEAT_M = (0.25, 0.8)
 _UPRIGHT = 0.6
 _BESIDE_M, _BESIDE_WIDTH_M = 0.12, 0.02
 _SEATED_M_S = 0.4
+# nobody holds a half squat like this: knees bent further than this, while the seat travels no further in this time
+_BENT_DEG, _BENT_WIDTH_DEG = 132.0, 4.0
+_STILL_M, _STILL_WIDTH_M, _STILL_S = 0.16, 0.02, 1.0
 # knees, hands and the trunk are round, and less exactly placed than soles
 _PART_SETTINGS = {"height_m": 0.13, "height_width_m": 0.025, "speed_m_s": 0.6, "image_speed_m_s": 0.35}
 # what sets two levels apart, and which part of all standing makes one
@@ -57,14 +60,16 @@ def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: Worl
     parts = np.where(scene.unseen.parts, 0.0, parts)
     found = np.concatenate([probability, parts], axis=1)
     seat = feet + CONTACT_PARTS.index("seat")
-    found[:, seat] = np.maximum(found[:, seat], _seated(positions, found, point_speed_m_s(times_s, positions)[:, seat]))
+    found[:, seat] = np.maximum(found[:, seat], seated(times_s, positions, found))
     return found
 
 
-def _seated(positions: Array, probability: Array, speed: Array) -> Array:
-    """Probability (N,) that the seat rests on a chair or a step: nobody stays still with their weight beside the feet.
+def seated(times_s: Array, positions: Array, probability: Array) -> Array:
+    """Probability (N,) that the seat rests on a chair or a step.
 
-    `positions` (N, 4 + P, 3) in upright axes, the floor at 0; `speed` (N,) of the seat.
+    Nobody stays still with their weight beside the feet, and nobody holds a half squat for a second: where one of the
+    two is seen, and a foot stands, the body sits. `positions` (N, 4 + P, 3) are in upright axes, the floor at 0.
+    `probability` (N, 4 + P) is that of the contacts with the floor.
     """
     seat, back, head = (positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)] for name in ("seat", "back", "head"))
     middle = 0.45 * seat + 0.4 * back + 0.15 * head
@@ -73,11 +78,50 @@ def _seated(positions: Array, probability: Array, speed: Array) -> Array:
     reach = np.where((probability > 0.5)[..., None], positions[..., :2] @ ways, -np.inf).max(axis=1)
     beside = (middle[:, :2] @ ways - reach).max(axis=1)
     upright = (back - seat)[:, 2] > _UPRIGHT * np.linalg.norm(back - seat, axis=1)
-    high = (seat[:, 2] > _SEAT_M[0]) & (seat[:, 2] < _SEAT_M[1])
     stands = (probability[:, : len(FOOT_POINTS)] > 0.5).any(axis=1)
-    sure = 1.0 / (1.0 + np.exp(np.clip(-(beside - _BESIDE_M) / _BESIDE_WIDTH_M, -60.0, 60.0)))
-    still = 1.0 / (1.0 + np.exp(np.clip((speed - _SEATED_M_S) / (0.25 * _SEATED_M_S), -60.0, 60.0)))
-    return np.asarray(np.where(upright & high & stands, np.minimum(sure, still), 0.0))
+    speed = point_speed_m_s(times_s, seat[:, None])[:, 0]
+    raised = seat[:, 2] > _SEAT_M[0]
+    leans = np.minimum(_above(beside, _BESIDE_M, _BESIDE_WIDTH_M), _above(-speed, -_SEATED_M_S, 0.25 * _SEATED_M_S))
+    still = _above(-_travel_m(times_s, seat), -_STILL_M, _STILL_WIDTH_M)
+    holds = np.minimum(_above(-_knees_deg(positions), -_BENT_DEG, _BENT_WIDTH_DEG), still)
+    found = np.maximum(np.where(seat[:, 2] < _SEAT_M[1], leans, 0.0), holds)
+    return np.asarray(np.where(upright & raised & stands, found, 0.0))
+
+
+def _above(value: Array, middle: float, width: float) -> Array:
+    """A logistic that rises from 0 to 1 with `value`; one half at `middle`."""
+    return np.asarray(1.0 / (1.0 + np.exp(np.clip(-(value - middle) / width, -60.0, 60.0))))
+
+
+def _knees_deg(positions: Array) -> Array:
+    """The angle (N,) of the knees, the mean of both, from the seat to the heel: 180 for straight legs."""
+    seat = positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index("seat")]
+    angles = []
+    for side in ("left", "right"):
+        knee = positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(f"{side}_knee")]
+        up, down = seat - knee, positions[:, FOOT_POINTS.index(f"{side}_heel")] - knee
+        length = np.linalg.norm(up, axis=1) * np.linalg.norm(down, axis=1)
+        angles.append(np.arccos(np.clip((up * down).sum(axis=1) / np.maximum(length, 1e-9), -1.0, 1.0)))
+    return np.asarray(np.rad2deg(np.mean(angles, axis=0)))
+
+
+def _travel_m(times_s: Array, point: Array) -> Array:
+    """How far (N,) a point (N, 3) travels in the second around each frame; without end where less than that is known.
+
+    At the ends of a recording it is the first or last second.
+    """
+    half_s = 0.5 * _STILL_S
+    middle_s = np.clip(times_s, times_s[0] + half_s, max(times_s[-1] - half_s, times_s[0] + half_s))
+    slack_s = 0.5 * median_interval_s(times_s)
+    first = np.searchsorted(times_s, middle_s - half_s - slack_s)
+    last = np.searchsorted(times_s, middle_s + half_s + slack_s, side="right")
+    if times_s[-1] - times_s[0] < _STILL_S - slack_s:
+        return np.full(len(times_s), np.inf)
+    size = int((last - first).max())
+    # outside of the window a frame counts as its first one
+    rows = first[:, None] + np.arange(size)
+    windows = point[np.where(rows < last[:, None], rows, first[:, None])]
+    return np.asarray(np.linalg.norm(np.ptp(windows, axis=1), axis=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import bpy
 from bpy.props import (
     BoolProperty,
@@ -69,6 +71,14 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
     )
     setup_file: StringProperty(
         name="Set-up", description="The set-up file (.json) that Save Set-up has written", subtype="FILE_PATH"
+    )
+    use_calibration: BoolProperty(
+        name="Use Calibration", description="Read lenses and positions of the cameras from a calibration file"
+    )
+    calibration_file: StringProperty(
+        name="Calibration",
+        description="A file of Pose2Sim, Caliscope, anipose, FreeMoCap or OpenCV, or a folder with one file a camera",
+        subtype="FILE_PATH",
     )
     movie_clip: PointerProperty(
         name="Movie Clip", type=bpy.types.MovieClip, description="A clip of the Movie Clip Editor"
@@ -148,6 +158,37 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
         min=NARROWEST_FOV_DEG,
         max=WIDEST_FOV_DEG,
         precision=1,
+    )
+    camera_tilt: EnumProperty(
+        name="Camera Tilt",
+        description="Which way is down: how the camera was tilted. With several videos, the camera of the first one",
+        items=[
+            ("FOUND", "From Video", "Estimated from straight edges of the scene and from the poses"),
+            ("LEVEL", "Level", "The camera was level: it looked neither up nor down and was not rolled"),
+            ("SET", "Pitch and Roll", "The angles below"),
+        ],
+        default="FOUND",
+    )
+    pitch_rad: FloatProperty(
+        name="Pitch",
+        description="How far the camera looked down; negative if it looked up",
+        default=0.0,
+        min=-math.pi / 2,
+        max=math.pi / 2,
+        precision=1,
+        step=100,
+        subtype="ANGLE",
+    )
+    roll_rad: FloatProperty(
+        name="Roll",
+        description="How far the camera was rolled clockwise, seen from behind: upright things lean to the left in "
+        "the image",
+        default=0.0,
+        min=-math.pi,
+        max=math.pi,
+        precision=1,
+        step=100,
+        subtype="ANGLE",
     )
     quality: EnumProperty(
         name="Quality",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,17 +17,29 @@ from ..client.job import JobRequest
 from ..client.link import BackendLink
 from ..client.people_search import PeopleSearch
 from ..client.take_options import take_options
+from ..motion.camera_tilt import LEVEL, down_from_tilt
 from ..properties import settings
 from ..rig.video_rotation import upright_size
 from ..wire.connection_file import ConnectionFileError, read_connection_file
 from ..wire.messages import SolveOptions
 from .backend import AccessError, clip_dir, is_loopback
 from .extension import preferences
-from .take_videos import given_offsets, is_take, look_again, setup_path, video_paths, why_no_take
+from .take_videos import (
+    calibration_path,
+    close_up_count,
+    given_offsets,
+    is_take,
+    look_again,
+    setup_path,
+    video_paths,
+    why_no_take,
+)
 
 _ASSUMED_HEIGHT_M = 1.70
 # what can be solved beside the body: names of settings and of capabilities of a backend
 DETAILS = ("hands", "face")
+# the capability of a backend to take the direction down from the client
+GRAVITY = "gravity"
 # how much of a video before and after a pose is solved with it: motion tells what one image leaves open
 _AROUND_POSE_S = 0.5
 # the clip of an image is short and still
@@ -88,7 +101,23 @@ def solve_options(capture: Any) -> SolveOptions:
         picture_height_px=height,
         hands=capture.hands,
         face=capture.face,
+        gravity_camera=given_gravity(capture),
     )
+
+
+def given_gravity(capture: Any) -> tuple[float, ...]:
+    """The direction down in the camera that the settings name; empty where the backend estimates it."""
+    if capture.camera_tilt == "FOUND":
+        return ()
+    return LEVEL if capture.camera_tilt == "LEVEL" else down_from_tilt(capture.pitch_rad, capture.roll_rad)
+
+
+def lacking_abilities(capture: Any, capabilities: Collection[str]) -> list[str]:
+    """What these settings ask for and a backend with these capabilities does not do, in words."""
+    lacking = [f"solve the {name}" for name in DETAILS if getattr(capture, name) and name not in capabilities]
+    if given_gravity(capture) and GRAVITY not in capabilities:
+        lacking.append("use Camera Tilt")
+    return lacking
 
 
 def person_word(capture: Any) -> str:
@@ -135,12 +164,16 @@ def _ticket_of_take(ticket: CaptureTicket, capture: Any) -> CaptureTicket:
         raise AccessError(reason)
     videos = tuple(video_paths(capture))
     try:
-        take = take_options(given_offsets(capture), setup_path(capture))
+        setup, calibration = setup_path(capture), calibration_path(capture)
+        take = take_options(given_offsets(capture), setup, close_up_count(capture), calibration)
     except UnicodeDecodeError as fault:
         words = f"{capture.setup_file} is not a set-up. Choose a file that Save Set-up has written"
+        if capture.use_calibration:
+            words = f"{capture.calibration_file} is not a calibration: it is not a text file"
         raise AccessError(words) from fault
     except (OSError, ValueError) as fault:
-        raise AccessError(f"The set-up cannot be used: {fault}") from fault
+        what = "calibration" if capture.use_calibration else "set-up"
+        raise AccessError(f"The {what} cannot be used: {fault}") from fault
     request = replace(ticket.request, more_videos=videos[1:], take=take)
     return replace(ticket, request=request)
 

@@ -16,7 +16,7 @@ from .replies import *  # noqa: F403
 from .requests import *  # noqa: F403
 
 PROTOCOL_MAJOR = 1
-PROTOCOL_MINOR = 4
+PROTOCOL_MINOR = 5
 
 
 def _messages_of(module: ModuleType) -> tuple[type[Any], ...]:

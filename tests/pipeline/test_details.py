@@ -84,6 +84,8 @@ def test_a_cancel_during_the_second_look_keeps_the_clip(walk: Rendered, models: 
     request = walk.request(tmp_path / "walk.npz", hands=True)
     result = solve(request, progress, cancel, models=models)
     assert result.cancelled
+    assert "stopped_early" in [warning.code for warning in read_clip(result.files[0]).header.warnings]
+    assert "stopped_early" in [warning.code for warning in result.warnings]
     assert result.clips[0].hands is not None
     assert not result.clips[0].hands.confidence[10:].any()
     assert list(tmp_path.glob("*.partial")), "the checkpoint stays for --resume"

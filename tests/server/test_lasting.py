@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from backend.server.job_runner import JobOutcome
 from backend.server.job_store import JobRecord, JobStore
 from backend.server.jobs import JobTable
 from backend.server.upload_cache import UploadCache
+from backend.server.worker_main import _ended
+from backend.server.worker_protocol import RunJob
 from blender_addon.wire import messages as wire
 from blender_addon.wire.messages import ResultFile, SolveOptions, Source
 from tests.server.harness import REPOSITORY, Backend, Peer, environment, running, script
@@ -64,6 +67,23 @@ def done_job(store: JobStore, ended_unix_s: float) -> JobRecord:
     record = JobRecord(job_id, "local", "done", source, SolveOptions(), ended_unix_s, ended_unix_s, files=files)
     store.save(record)
     return record
+
+
+def test_an_upload_has_a_place_of_its_own_whatever_its_name_ends_with(store: JobStore) -> None:
+    """`x.part` is no unfinished upload, and `x.1` is not the second video of a take."""
+    names = ("a.part", "b.PART", "c.1", "d", "e.mp4")
+    videos = tuple(Source("upload", "", name, 4, "0" * 64) for name in names)
+    record = JobRecord(uuid.uuid4().hex, "local", "receiving", videos[0], SolveOptions(), 0.0, more_sources=videos[1:])
+    places = range(len(names))
+    paths = [store.upload_path(record, place) for place in places]
+    assert len({*paths, *(store.part_path(record.job_id, place) for place in places)}) == 2 * len(names)
+    assert [path.suffix for path in paths] == [Path(name).suffix.lower() or ".3" for name in names]
+
+
+def test_a_figure_that_is_no_number_is_left_out_of_the_report(tmp_path: Path) -> None:
+    order = RunJob(uuid.uuid4().hex, 1, "/v.mp4", str(tmp_path), 0, SolveOptions())
+    report = _ended(order, JobOutcome((), {"good": 0.5, "bad": float("nan"), "worse": float("inf")}))
+    assert report.figures == {"good": 0.5}
 
 
 def test_a_result_that_waits_over_restarts_gets_old(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:

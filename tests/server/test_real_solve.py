@@ -32,7 +32,7 @@ VIDEO = REPOSITORY / "assets" / "demo_clip.mp4"
 
 def test_video_to_clip_through_the_service(own_backend: Backend) -> None:
     job_id = uuid.uuid4().hex
-    options = wire.SolveOptions(quality="fast", start_s=0.0, end_s=1.0)
+    options = wire.SolveOptions(quality="fast", start_s=0.0, end_s=1.0, gravity_camera=(0.1, 1.95, -0.3))
     with Peer(own_backend.info) as peer:
         peer.ask(wire.Submit(job_id, wire.Source("path", str(VIDEO)), options))
         chunks, done = peer.until_end(job_id, 120.0)
@@ -48,6 +48,9 @@ def test_video_to_clip_through_the_service(own_backend: Backend) -> None:
     np.testing.assert_allclose(np.linalg.norm(chunks[0].rotations_wxyz, axis=-1), 1.0, atol=1e-3)
     assert 10 < len(clip) < 61
     assert done.figures
+    assert clip.header.gravity_source == "given"
+    down = -clip.world_from_camera[:, 2, :3]
+    np.testing.assert_allclose(down, np.tile(np.array([0.1, 1.95, -0.3]) / 1.9755, (len(clip), 1)), atol=1e-4)
     assert failed.code == "bad_input"
     assert "splendid" in failed.message
 

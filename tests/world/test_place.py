@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from backend.world import WorldOptions, WorldTrack, place_in_world
+from backend.world.steps import seated
 from blender_addon.motion.body import BodyShape, canonical_body
-from blender_addon.motion.body_contacts import CONTACT_PARTS
+from blender_addon.motion.body_contacts import CONTACT_PARTS, body_parts
 from blender_addon.motion.clip_warning import WarningCode
 from blender_addon.motion.contacts import ContactSettings, planted_frames, point_speed_m_s
 from blender_addon.motion.posing import find_feet, pose_body
@@ -285,6 +286,37 @@ def test_a_seat_beside_the_feet_rests_on_a_chair_and_a_standing_person_on_none()
     assert (world.body_contacts[:, CONTACT_PARTS.index("seat")] > 0.5).mean() > 0.8
     _, walk = _walk(Camera((0.0, -7.0, 1.5)), Noise())
     assert not (_place(walk).body_contacts > 0.5).any()
+
+
+def _seat_told(bend_deg: np.ndarray) -> np.ndarray:
+    """Where `seated` tells a seat for somebody whose weight is over their feet; bend of the knees, 30 times a second.
+
+    Feet stay on the floor; thighs and trunk lean so that the body does not fall.
+    """
+    body, frames = canonical_body(), len(bend_deg)
+    turns = np.zeros((frames, len(body.joint_names), 3))
+    for side in ("left", "right"):
+        turns[:, body.joint_index(f"{side}_knee"), 0] = bend_deg
+        turns[:, body.joint_index(f"{side}_hip"), 0] = -0.95 * bend_deg
+        turns[:, body.joint_index(f"{side}_ankle"), 0] = -0.45 * bend_deg
+    turns[:, 0, 0] = 0.4 * bend_deg
+    shape = BodyShape(body.height_m, np.ones(len(body.joint_names)))
+    posed = pose_body(body, shape, rotvec_to_quaternion(np.deg2rad(turns)), np.zeros((frames, 3)))
+    positions = np.concatenate([find_feet(body, posed).positions_m, body_parts(body, posed).positions_m], axis=1)
+    positions = positions - positions[:, :4].mean(axis=1, keepdims=True)
+    stands = np.zeros(positions.shape[:2])
+    stands[:, :4] = 1.0
+    return seated(np.arange(frames) / 30.0, positions, stands) > 0.5
+
+
+def test_a_half_squat_that_is_held_for_a_second_is_a_seat_and_one_that_is_not_is_none() -> None:
+    assert _seat_told(np.full(60, 68.0)).all()
+    assert not _seat_told(np.full(60, 68.0)[:20]).any()  # too short to be known
+    assert not _seat_told(np.full(60, 30.0)).any()  # stands, knees a little bent
+    assert not _seat_told(45.0 - 45.0 * np.cos(np.arange(90) / 30.0 * np.pi)).any()  # squats, one in two seconds
+    told = _seat_told(np.concatenate([np.linspace(0.0, 68.0, 30), np.full(60, 68.0)]))  # sits down
+    assert not told[:20].any()
+    assert told[55:].all()
 
 
 @pytest.mark.parametrize("camera", [Camera((0.0, -7.0, 1.5)), Camera((-6.0, -3.0, 1.4))])

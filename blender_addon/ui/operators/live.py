@@ -198,7 +198,8 @@ def _ticket(context: Context) -> LiveTicket:
     stem = re.sub(r"[^\w.-]+", "_", address.rpartition("@")[2])[-40:].strip("_") or "live"
     folder = clip_dir(preferences()) / f"{stem}_{datetime.now():%Y%m%d_%H%M%S_%f}"
     options = solve_options(capture)
-    quick = type(options)(height_m=options.height_m, fov_deg=options.fov_deg, quality="fast")
+    known = {name: getattr(options, name) for name in ("height_m", "fov_deg", "gravity_camera")}
+    quick = type(options)(quality="fast", **known)
     source = Source("live", address, record=capture.live_record)
     request = JobRequest(Path(f"live_{stem}"), folder, quick, source=source)
     height_m = capture.height_m if capture.know_height else _ASSUMED_HEIGHT_M

@@ -11,7 +11,7 @@ from ...motion.clip import SOURCE_SETTING
 from ...motion.quality_words import Grade, quality_lines
 from ...properties import active_clip, settings
 from ...session import session_state
-from ...session.capture_request import DETAILS
+from ...session.capture_request import DETAILS, lacking_abilities
 from ..panel_words import in_panel_words
 from .sidebar import SidebarPanel, wrapped
 from .take import draw_take, draw_videos
@@ -94,17 +94,27 @@ def _draw_options(column: UILayout, capture: Any) -> None:
         inner = row.row()
         inner.enabled = getattr(capture, switch)
         inner.prop(capture, value, text="")
+    _draw_tilt(column, capture)
     column.prop(capture, "quality")
     row = column.row(heading="Also Solve")
     for name in DETAILS:
         row.prop(capture, name, toggle=True)
     link = session_state.STATE.link
     if link is not None and link.status.state == "open":
-        lacking = [name for name in DETAILS if getattr(capture, name) and name not in link.status.capabilities]
+        lacking = lacking_abilities(capture, link.status.capabilities)
         if lacking:
-            column.label(text=f"This backend solves no {' and no '.join(lacking)}: update it", icon="ERROR")
+            column.label(text=f"This backend cannot {' or '.join(lacking)}. Update it", icon="ERROR")
     if capture.source != "IMAGE":
         column.prop(capture, "slow_motion")
+
+
+def _draw_tilt(column: UILayout, capture: Any) -> None:
+    column.prop(capture, "camera_tilt")
+    if capture.camera_tilt == "SET":
+        pair = column.column(align=True)
+        pair.prop(capture, "pitch_rad")
+        pair.prop(capture, "roll_rad")
+        pair.operator("marionet.tilt_from_camera", icon="CAMERA_DATA")
 
 
 def _draw_people(layout: UILayout, context: Context) -> None:
