@@ -187,10 +187,9 @@ def _shift_share(sample: BackgroundSample, tracks: Sequence[PersonTrack], width_
 def _one_view(before: Array, after: Array, unit: float) -> bool:
     """Whether nearly all points (N, 2) move as those of a scene that stands still (an epipolar geometry)."""
     _, inliers = cv2.findFundamentalMat(before, after, cv2.USAC_MAGSAC, _EPIPOLAR_PX * unit, 0.99, 500)
-    if inliers is None:
-        return False
     found = np.asarray(inliers).ravel() == 1
-    return bool(found.mean() >= _LEAST_IN_VIEW) and _agree(before, found)
+    # none at all where nothing fits
+    return len(found) == len(before) and bool(found.mean() >= _LEAST_IN_VIEW) and _agree(before, found)
 
 
 def _agree(points: Array, inliers: NDArray[np.bool_]) -> bool:
