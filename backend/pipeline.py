@@ -51,7 +51,7 @@ from backend.types import (
     SceneEdges,
 )
 from backend.video import VideoReader, open_video
-from backend.world import PlacedPerson, WorldOptions, WorldTrack, place_people, travel_scale
+from backend.world import PlacedPerson, WorldOptions, WorldTrack, place_people, size_travel
 from blender_addon.motion.clip import ClipHeader, MotionClip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.quality import clip_figures
@@ -317,10 +317,8 @@ def _sized(
     path = job.tracked.camera_path
     if path is None or path.eyes is None:
         return job, options
-    scale = travel_scale(list(zip(poses, still, strict=True)), job.intrinsics, options, path.eyes)
-    eyes = None if scale is None else path.eyes.scaled(scale)
-    job = replace(job, tracked=replace(job.tracked, camera_path=replace(path, eyes=eyes)))
-    return job, replace(options, eyes=eyes)
+    options = size_travel(list(zip(poses, still, strict=True)), job.intrinsics, options, path.eyes)
+    return replace(job, tracked=replace(job.tracked, camera_path=replace(path, eyes=options.eyes))), options
 
 
 def _clip(job: _Job, person: int, track: PersonTrack, placed: PlacedPerson, solved: SolvedDetails) -> MotionClip:

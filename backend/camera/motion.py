@@ -27,8 +27,12 @@ _STILL_PX: Final = 0.6
 _STILL_SHARE: Final = 0.3
 _FIT_PX: Final = 1.5
 _LEAST_INLIERS: Final = 0.35
+_EPIPOLAR_PX: Final = 0.5
+_LEAST_IN_VIEW: Final = 0.7
 # agreeing points have to lie in this many of 4 x 4 parts of the frame, or they may be one thing that moves
 _LEAST_CELLS: Final = 4
+# fewer features than this may all lie on one person
+_FEW_FEATURES: Final = 100
 # parts of the width: a shift that counts, and what the camera has to reach in a tenth of the samples
 _MOVES_SHARE: Final = 0.007
 _LARGE_PERCENTILE: Final = 90.0
@@ -139,9 +143,10 @@ class CameraMotionMeter:
             self._samples, self._every = self._samples[1::2], 2 * self._every
 
     def _renew(self, grey: Image, index: int) -> None:
-        points = cv2.goodFeaturesToTrack(grey, _FEATURES, 0.01, 7)
         self._grey, self._reference = grey, index
-        found = np.zeros((0, 2), np.float32) if points is None else np.asarray(points, np.float32).reshape(-1, 2)
+        found = _corners(grey, _FEATURES, 0.01)
+        if len(found) < _FEW_FEATURES:  # the strongest corners are on somebody's clothes, and hide all weaker ones
+            found = _corners(grey, 2 * _FEATURES, 0.001)
         self._before = self._after = found if len(found) >= _MIN_FEATURES else found[:0]
         self._count = len(self._before)
 
@@ -172,9 +177,19 @@ def _shift_share(sample: BackgroundSample, tracks: Sequence[PersonTrack], width_
         return 0.0
     transform, inliers = cv2.estimateAffine2D(before, after, ransacReprojThreshold=_FIT_PX * unit)
     if transform is None or not _agree(before, np.asarray(inliers).ravel() == 1):
-        return 0.0
+        # a camera that travels moves what is near by more than what is far
+        shift = float(np.median(np.linalg.norm(after - before, axis=1)) / width_px)
+        return shift if _one_view(before, after, unit) else 0.0
     moved = np.linalg.norm(before @ transform[:, :2].T + transform[:, 2] - before, axis=1)
     return float(np.median(moved) / width_px)
+
+
+def _one_view(before: Array, after: Array, unit: float) -> bool:
+    """Whether nearly all points (N, 2) move as those of a scene that stands still (an epipolar geometry)."""
+    _, inliers = cv2.findFundamentalMat(before, after, cv2.USAC_MAGSAC, _EPIPOLAR_PX * unit, 0.99, 500)
+    found = np.asarray(inliers).ravel() == 1
+    # none at all where nothing fits
+    return len(found) == len(before) and bool(found.mean() >= _LEAST_IN_VIEW) and _agree(before, found)
 
 
 def _agree(points: Array, inliers: NDArray[np.bool_]) -> bool:
@@ -195,6 +210,12 @@ def _follow(last: Image, grey: Image, points: NDArray[np.float32]) -> tuple[NDAr
     gap = np.linalg.norm((back - start).reshape(-1, 2), axis=1)
     kept = (np.asarray(found).ravel() == 1) & (np.asarray(returned).ravel() == 1) & (gap < _ROUND_TRIP_PX)
     return np.asarray(there, np.float32).reshape(-1, 2), kept
+
+
+def _corners(grey: Image, count: int, quality: float) -> NDArray[np.float32]:
+    """At most `count` corners (N, 2) px that are at least a part `quality` as strong as the strongest one."""
+    points = cv2.goodFeaturesToTrack(grey, count, quality, 7)
+    return np.zeros((0, 2), np.float32) if points is None else np.asarray(points, np.float32).reshape(-1, 2)
 
 
 def _small_grey(image: Image) -> Image:

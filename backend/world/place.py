@@ -109,7 +109,8 @@ def _finish(scene: Scene, path: RootPath, gravity: Gravity, probability: Array, 
     """Turn the result upright, put the floor at zero, plant the feet, and fill the frames in."""
     times_s, frames = scene.seen.times_s, len(scene.poses.confidence)
     rotations = scene.poses.rotations_wxyz[scene.solved].astype(np.float64)
-    world_from_camera = _camera_pose(scene, path, gravity.down, probability, options)
+    world_from_camera, lift_m = _camera_pose(scene, path, gravity.down, probability, options)
+    path = replace(path, root_camera_m=path.root_camera_m + lift_m * gravity.down)
     repeated = np.tile(world_from_camera, (len(times_s), 1, 1))
     rotations[:, 0] = quaternion_multiply(matrix_to_quaternion(world_from_camera[:3, :3]), rotations[:, 0])
     root = camera_to_world(repeated, path.root_camera_m[:, None])[:, 0]
@@ -170,10 +171,14 @@ def _figures_before(scene: Scene, posed: PosedBody) -> dict[str, float]:
     }
 
 
-def _camera_pose(scene: Scene, path: RootPath, down: Array, probability: Array, options: WorldOptions) -> Array:
-    """`world_from_camera` (4, 4): floor at zero, the first pelvis above the origin; or the given one."""
-    if options.world_from_camera is not None:
-        return np.asarray(options.world_from_camera, dtype=np.float64)
+def _camera_pose(
+    scene: Scene, path: RootPath, down: Array, probability: Array, options: WorldOptions
+) -> tuple[Array, float]:
+    """`world_from_camera` (4, 4): floor at zero, the first pelvis above the origin; or the given one. And how far the
+    feet stand above that floor, m, where it is known by itself.
+    """
+    if options.world_from_camera is not None and options.floor_below_m is None:
+        return np.asarray(options.world_from_camera, dtype=np.float64), 0.0
     turn = world_axes(down) if options.right is None else world_axes(down, options.right)
     points = touching_points(scene)
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
@@ -182,11 +187,14 @@ def _camera_pose(scene: Scene, path: RootPath, down: Array, probability: Array, 
     feet = planted & (np.arange(planted.shape[1]) < len(FOOT_POINTS))
     standing = feet if feet.any(axis=1).sum() >= _FEET_SHARE * planted.any(axis=1).sum() else planted
     floor = lowest_level_m(height[standing]) if standing.any() else floor_height(height)
+    lift = 0.0 if options.floor_below_m is None else floor + options.floor_below_m
+    if options.world_from_camera is not None:
+        return np.asarray(options.world_from_camera, dtype=np.float64), lift
     pose = np.eye(4)
     pose[:3, :3] = turn
     start = turn @ path.root_camera_m[0]
-    pose[:3, 3] = -start[0], -start[1], -floor
-    return pose
+    pose[:3, 3] = -start[0], -start[1], lift - floor
+    return pose, lift
 
 
 def _h36m(scene: Scene, posed: PosedBody) -> Array:

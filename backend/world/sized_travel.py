@@ -7,7 +7,7 @@ the floor lie where the feet stand on it, and feet that stand stay where they ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from backend.world.gravity import estimate_gravity, gravity_hints
 from backend.world.root_path import solve_root_path
 from backend.world.scene import make_scene
 from backend.world.unseen import settle_unseen
-from backend.world.world_track import WorldOptions
+from backend.world.world_track import Gravity, WorldOptions
 from blender_addon.motion.contacts import true_runs
 from blender_addon.motion.temporal import Gaussian, filter_positions, median_interval_s
 
@@ -31,6 +31,9 @@ _TRIES: Final = 400
 # what the floor says counts where the frames agree to this part; it is this exact
 _FLOOR_SPREAD: Final = 0.2
 _FLOOR_SIGMA: Final = 0.06
+# even the lower foot is raised in some of the frames
+_STANDS_PERCENTILE: Final = 75.0
+_PLANE_DEG: Final = 1.0
 # motion is measured over this time, and counts as so exact across the image and along the view
 _LAG_S: Final = 0.2
 _BLUR_S: Final = 0.04
@@ -73,21 +76,38 @@ class _Size:
     sigma: float
 
 
-def travel_scale(
+def size_travel(
     people: Sequence[tuple[PoseTrack, PersonTrack]], intrinsics: Intrinsics, options: WorldOptions, way: CameraEyes
-) -> float | None:
-    """Metres to one unit of `way`; None where neither floor nor steps tell, or where they contradict each other."""
+) -> WorldOptions:
+    """The options with the way in metres, and with the floor that its features show and that people stand on.
+
+    They stay as they are where neither floor nor steps tell the size, or where they contradict each other.
+    """
     if float(np.linalg.norm(np.ptp(way.position_m, axis=0))) < 1e-9:
-        return None
+        return options
     feet = [found for poses, track in people if (found := _feet(poses, track, intrinsics, options, way)) is not None]
     if not feet:
-        return None
-    floor = _floor_size(feet, way.features_m)
+        return options
+    plane = floor_plane(way.features_m, feet[0].down)
+    floor = None if plane is None else _floor_size(feet, plane)
     steps = _steps_size(feet, _likely_size(feet) if floor is None else floor.value)
-    if floor is None:
-        return None if steps is None or steps.sigma > _STEPS_SIGMA else steps.value
-    if steps is None or steps.sigma > _STEPS_SIGMA:
-        return floor.value
+    scale = _combined(floor, steps)
+    if scale is None:
+        return options
+    sized = replace(options, eyes=way.scaled(scale))
+    if floor is None or plane is None or options.gravity_camera is not None:
+        return sized
+    # what is stood on is level, and where it is was seen by far more than the feet
+    return replace(sized, gravity=Gravity(plane[0], _PLANE_DEG), floor_below_m=scale * plane[1])
+
+
+def _combined(floor: _Size | None, steps: _Size | None) -> float | None:
+    """The scale by what is sure enough of both."""
+    if steps is not None and steps.sigma > _STEPS_SIGMA:
+        steps = None
+    if floor is None or steps is None:
+        known = floor or steps
+        return None if known is None else known.value
     if abs(np.log(steps.value / floor.value)) > np.log(_CONTRADICTS):
         return None
     weights = 1.0 / np.array([floor.sigma, max(steps.sigma, _LEAST_STEPS_SIGMA)]) ** 2
@@ -115,12 +135,9 @@ def _feet(
     return _Feet(scene.seen.times_s, points, clearance, way.at(track.frame_index[solved]), view, down)
 
 
-def _floor_size(feet: Sequence[_Feet], features: Array) -> _Size | None:
-    """The size at which features of the floor lie where the lower foot stands; None without such a floor."""
-    floor = _floor_plane(features, feet[0].down)
-    if floor is None:
-        return None
-    normal, below = floor
+def _floor_size(feet: Sequence[_Feet], plane: tuple[Array, float]) -> _Size | None:
+    """The size at which the floor lies where the lower foot stands; None where the frames do not agree."""
+    normal, below = plane
     sizes = []
     for one in feet:
         metric = np.where(np.isfinite(one.points_m[..., 0]), one.points_m @ normal + one.clearance_m, -np.inf)
@@ -130,13 +147,13 @@ def _floor_size(feet: Sequence[_Feet], features: Array) -> _Size | None:
     every = np.concatenate(sizes)
     if len(every) < _FEW_FRAMES:
         return None
-    low, middle, high = np.percentile(every, [25.0, 50.0, 75.0])
+    low, middle, high, stands = np.percentile(every, [25.0, 50.0, 75.0, _STANDS_PERCENTILE])
     if middle <= 0.0 or high - low > _FLOOR_SPREAD * middle:
         return None
-    return _Size(float(middle), _FLOOR_SIGMA)
+    return _Size(float(stands), _FLOOR_SIGMA)
 
 
-def _floor_plane(features: Array, down: Array) -> tuple[Array, float] | None:
+def floor_plane(features: Array, down: Array) -> tuple[Array, float] | None:
     """A level plane below the camera that most features lie on: its normal (3,), downwards, and how far below it is."""
     below = features[features @ down > 0.0]
     if len(below) < _LEAST_FLOOR:

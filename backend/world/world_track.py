@@ -77,8 +77,9 @@ class WorldOptions:
     was found of it together with `world_from_camera`. `edges`: straight edges of the scene, people left out.
     `camera_moves`: what `backend.camera` saw of the background; it adds a warning, the camera counts as static.
     `camera_turns`: its turns were taken out of what is seen. `eyes`: its travel, metric; None where it stays in place,
-    or was not followed. `right` (3,): the first frame's right where these are not its axes. `own_px`:
-    keypoints (T, K, 2) by track, as each frame of a camera that moves shows them, which say what it cuts off.
+    or was not followed. `right` (3,): the first frame's right where these are not its axes. `floor_below_m` the
+    camera's first place, along `gravity`, where the background shows the floor. `own_px`: keypoints (T, K, 2) by track,
+    as each frame of a camera that moves shows them, which say what it cuts off.
     """
 
     world_from_camera: Array | None = None
@@ -89,6 +90,7 @@ class WorldOptions:
     camera_turns: bool = False
     eyes: CameraEyes | None = None
     right: Array | None = None
+    floor_below_m: float | None = None
     own_px: Mapping[int, Array] = field(default_factory=dict)
     plant_feet: bool = True
     root: RootSettings = field(default_factory=RootSettings)

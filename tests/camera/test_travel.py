@@ -10,6 +10,7 @@ import pytest
 
 from backend.camera.bundle import Geometry, Sightings, adjust, residuals_px
 from backend.camera.feature_tracks import FeatureTracks, follow_features
+from backend.camera.motion import CameraMotionMeter, camera_motion
 from backend.camera.path import CameraPath
 from backend.camera.travel import find_travel
 from backend.types import Frame, Intrinsics
@@ -132,3 +133,32 @@ def test_features_are_followed_under_their_names_and_renewed() -> None:
         across = tracks.plane[mine, 0] * UNIT_PX + 30.0 * tracks.row[mine]
         assert np.ptp(across) < 1.0
         assert np.ptp(tracks.plane[mine, 1]) * UNIT_PX < 1.0
+
+
+def _patches(shift_px: np.ndarray) -> list[Frame]:
+    """A frame of 8 x 6 patches of texture, each of which moves by its own shift (48, 2) px a frame."""
+    rng = np.random.default_rng(9)
+    texture = cv2.GaussianBlur(rng.integers(0, 255, (900, 1200, 3), dtype=np.uint8), (5, 5), 0)
+    frames = []
+    for at in range(24):
+        image = np.zeros((480, 640, 3), np.uint8)
+        for number, (across, down) in enumerate(np.round(at * shift_px).astype(int).tolist()):
+            y, x = 80 * (number // 8), 80 * (number % 8)
+            image[y : y + 80, x : x + 80] = texture[
+                y + down + 150 : y + down + 230, x + across + 150 : x + across + 230
+            ]
+        frames.append(Frame(at, at / 12.0, image))
+    return frames
+
+
+@pytest.mark.parametrize("scene", ["at many depths", "a crowd"])
+def test_a_dolly_is_noticed_and_a_crowd_is_not(scene: str) -> None:
+    rng = np.random.default_rng(10)
+    shift = np.stack([rng.uniform(1.0, 6.0, 48), np.zeros(48)], axis=1)
+    if scene == "a crowd":
+        angle = rng.uniform(0.0, 2.0 * np.pi, 48)
+        shift = shift[:, :1] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    meter = CameraMotionMeter()
+    for frame in _patches(shift):
+        meter.update(frame)
+    assert camera_motion(meter.samples, (), 640).moves == (scene == "at many depths")
