@@ -75,6 +75,14 @@ def test_a_body_without_such_contacts_is_not_moved_and_one_in_the_air_not_pulled
         np.testing.assert_array_equal(rested.rotations_wxyz, motion.rotations_wxyz)
 
 
+def test_a_seat_on_a_chair_is_not_pulled_to_the_floor() -> None:
+    sitting = {f"{s}_{joint}": (turn, 0, 0) for s in ("left", "right") for joint, turn in (("hip", -88), ("knee", 88))}
+    motion = _motion(sitting, 0.5)
+    rested = rest_body(BODY, SHAPE, motion, _contacts("seat", *FOOT_POINTS))
+    np.testing.assert_array_equal(rested.root_m, motion.root_m)
+    np.testing.assert_array_equal(rested.rotations_wxyz, motion.rotations_wxyz)
+
+
 def test_feet_do_not_pull_a_resting_body_through_the_floor() -> None:
     motion = _motion({}, float(BODY.rest_positions_m()[0, 2]) + 0.05)
     feet = _contacts(*FOOT_POINTS)[:, :4]
