@@ -32,10 +32,11 @@ class MARIONET_OT_tilt_from_camera(bpy.types.Operator):
         if camera is None:
             return {"CANCELLED"}
         placed = camera.evaluated_get(context.evaluated_depsgraph_get()).matrix_world
-        x, y, z = placed.to_quaternion().inverted() @ Vector((0.0, 0.0, -1.0))
+        down = Vector((0.0, 0.0, -1.0))
+        down.rotate(placed.to_quaternion().inverted())
         capture = settings(context).capture
         # Blender's cameras look along -Z with Y up
-        capture.pitch_rad, capture.roll_rad = tilt_from_down((x, -y, -z))
+        capture.pitch_rad, capture.roll_rad = tilt_from_down((down.x, -down.y, -down.z))
         capture.camera_tilt = "SET"
         angles = (math.degrees(angle) for angle in (capture.pitch_rad, capture.roll_rad))
         self.report({"INFO"}, "{}: pitch {:.1f}, roll {:.1f} degrees".format(camera.name, *angles))
