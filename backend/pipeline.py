@@ -18,7 +18,9 @@ import numpy as np
 
 from backend.camera import choose_intrinsics
 from backend.camera.edges import scene_edges
+from backend.camera.feature_tracks import follow_features
 from backend.camera.path import follow_camera, still_track, turned_poses
+from backend.camera.travel import find_travel
 from backend.embedding.augmented_views import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, View
 from backend.embedding.fit_terms import RefineSettings
 from backend.embedding.model_files import SHIPPED, ModelFiles
@@ -38,9 +40,18 @@ from backend.solving.outputs import check_output, write_clips
 from backend.solving.preview import Previewer
 from backend.solving.request import ChunkCallback, SolvedChunk, SolveQuality, SolveRequest, SolveResult
 from backend.solving.video_pass import TrackedVideo, VideoPass, apart_at_cuts
-from backend.types import CancelToken, Intrinsics, PersonTrack, PoseTrack, Progress, ProgressCallback, SceneEdges
+from backend.types import (
+    CancelToken,
+    Frame,
+    Intrinsics,
+    PersonTrack,
+    PoseTrack,
+    Progress,
+    ProgressCallback,
+    SceneEdges,
+)
 from backend.video import VideoReader, open_video
-from backend.world import PlacedPerson, WorldOptions, WorldTrack, place_people
+from backend.world import PlacedPerson, WorldOptions, WorldTrack, place_people, travel_scale
 from blender_addon.motion.clip import ClipHeader, MotionClip
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 from blender_addon.motion.quality import clip_figures
@@ -52,6 +63,7 @@ log = logging.getLogger(__name__)
 
 ASSUMED_HEIGHT_M = 1.70
 _FEWEST_FRAMES = 3  # what `people` takes for a track
+_TELL_FRAMES = 30  # progress is told as often while the camera is followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +138,6 @@ def _stopped_in_details(clip: MotionClip) -> MotionClip:
     return replace(clip, header=replace(clip.header, warnings=(*clip.header.warnings, stopped)))
 
 
-def _followed(reader: VideoReader, tracked: TrackedVideo, intrinsics: Intrinsics) -> TrackedVideo:
-    """With the turns of a moving camera, found in a second pass; as it is for a still one, and for one that travels."""
-    if not tracked.camera_moves or not len(tracked.frame_index):
-        return tracked
-    last = int(tracked.frame_index[-1])
-    frames = takewhile(lambda frame: frame.index <= last, reader.frames())
-    path = follow_camera(frames, tracked.tracks, intrinsics, tracked.cuts_s)
-    return replace(tracked, camera_path=path) if path.turns_only else tracked
-
-
 @dataclass(frozen=True, slots=True)
 class OpenedVideo:
     """A video that can be read, with its camera; the request's click is in the video's pixels."""
@@ -208,6 +210,30 @@ class _Job:
     progress: ProgressCallback
 
 
+def _followed(job: _Job) -> TrackedVideo:
+    """With the path of a moving camera: its turns, found in a second pass over the video, and in a third one its
+    travel, where the turns leave something unexplained. As it is for a still one, and for one that cannot be followed.
+    """
+    tracked, intrinsics = job.tracked, job.intrinsics
+    if not tracked.camera_moves or not len(tracked.frame_index):
+        return tracked
+    path = follow_camera(_again(job), tracked.tracks, intrinsics, tracked.cuts_s)
+    if path.may_travel and not tracked.cuts_s:
+        travel = find_travel(follow_features(_again(job), tracked.tracks, intrinsics))
+        if travel is not None:
+            return replace(tracked, camera_path=travel)
+    return replace(tracked, camera_path=path) if path.turns_only else tracked
+
+
+def _again(job: _Job) -> Iterator[Frame]:
+    """The frames that were watched, once more."""
+    last, count = int(job.tracked.frame_index[-1]), len(job.tracked.frame_index)
+    for done, frame in enumerate(takewhile(lambda frame: frame.index <= last, job.reader.frames())):
+        if done % _TELL_FRAMES == 0:
+            job.progress(Progress("camera", min(done, count), count))
+        yield frame
+
+
 AddDetails = Callable[[Sequence[PersonTrack], Sequence[Details]], tuple[Details, ...]]
 """Takes the people who are solved with their details, and gives these with more."""
 
@@ -243,7 +269,7 @@ def solve_watched(
     """
     job = _Job(watched.request, watched.reader, watched.tracked, watched.intrinsics, models, clock, control[0])
     with clock.stage("camera"):
-        job = replace(job, tracked=_followed(job.reader, job.tracked, job.intrinsics))
+        job = replace(job, tracked=_followed(job))
     with clock.stage("details"):
         details = watch_details(watched, models, tracks, control)
         details = details if add_details is None else add_details(tracks, details)
@@ -259,6 +285,8 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack], details: Sequence[De
         edges=scene_edges(job.tracked.segments, job.tracked.tracks, job.intrinsics, path),
         camera_moves=job.tracked.camera_moves,
         camera_turns=path is not None,
+        right=None if path is None else path.turns[0, :, 0],
+        own_px={} if path is None else {track.track_id: track.keypoints_px for track in tracks},
     )
     still = [track if path is None else still_track(track, path, job.intrinsics) for track in tracks]
     still = [apart_at_cuts(track, job.tracked.cuts_s) for track in still]
@@ -274,11 +302,25 @@ def _solve_tracks(job: _Job, tracks: Sequence[PersonTrack], details: Sequence[De
                 found = replace(found, poses=turned_poses(found.poses, path.turns[path.rows(track.frame_index)]))
             solved.append(found)
     with job.clock.stage("world"):
+        job, options = _sized(job, [one.poses for one in solved], still, options)
         placed = place_people([one.poses for one in solved], still, job.intrinsics, options)
     with job.clock.stage("smooth"):
         clips = [_clip(job, person, track, placed[person], solved[person]) for person, track in enumerate(tracks)]
     job.progress(Progress("poses", len(tracks), len(tracks)))
     return tuple(clips)
+
+
+def _sized(
+    job: _Job, poses: Sequence[PoseTrack], still: Sequence[PersonTrack], options: WorldOptions
+) -> tuple[_Job, WorldOptions]:
+    """With the travel of the camera in metres; without it where no standing foot tells how large it is."""
+    path = job.tracked.camera_path
+    if path is None or path.eyes is None:
+        return job, options
+    scale = travel_scale(list(zip(poses, still, strict=True)), job.intrinsics, options, path.eyes)
+    eyes = None if scale is None else path.eyes.scaled(scale)
+    job = replace(job, tracked=replace(job.tracked, camera_path=replace(path, eyes=eyes)))
+    return job, replace(options, eyes=eyes)
 
 
 def _clip(job: _Job, person: int, track: PersonTrack, placed: PlacedPerson, solved: SolvedDetails) -> MotionClip:

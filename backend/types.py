@@ -7,7 +7,7 @@ Frames of reference: image pixels of the upright frame (x right, y down, pixel c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
@@ -76,6 +76,26 @@ class SceneEdges:
     rays: Array
     length: Array
     frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class CameraEyes:
+    """Where a camera that travels is, `position_m` (N, 3), in the source frames `frame_index` (N,), in the axes that
+    everything it sees is told in; `features_m` (P, 3) are points of the background.
+    """
+
+    frame_index: NDArray[np.intp]
+    position_m: Array
+    features_m: Array = field(default_factory=lambda: np.zeros((0, 3)))
+
+    def at(self, frames: NDArray[np.intp]) -> Array:
+        """Positions (T, 3) in the given frames; a frame that is missing takes the last one before it."""
+        rows = np.searchsorted(self.frame_index, frames, side="right") - 1
+        return self.position_m[np.clip(rows, 0, len(self.frame_index) - 1)]
+
+    def scaled(self, scale: float) -> CameraEyes:
+        """The same way at another size."""
+        return CameraEyes(self.frame_index, self.position_m * scale, self.features_m * scale)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ from blender_addon.motion.straight_legs import MOST_DEG
 
 _PATHS: Final = frozenset({"clip", "rig", "calibration", "setup", "towers", "bank"})
 _SHORT: Final = {"height": "height_m", "fov": "fov_deg", "formats": "format", "straighten": "straighten_deg"} | {
-    "offsets": "offset"
+    "offsets": "offset",
+    "close_up": "close_ups",
+    "close_up_offsets": "close_up_offset",
 }
 _BETWEEN_VIDEOS: Final = "|"  # which no file name has on Windows, and few have elsewhere
 _YES: Final = frozenset({"1", "yes", "true", "y", "x"})
@@ -67,12 +69,12 @@ _ANIMATE: Final[dict[str, Callable[[str], Any]]] = {
 # column -> field of SolveSettings or AnimateSettings
 _SOLVE: Final[dict[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("range", "person", "calibration", "camera", "gravity", "quality", "towers", "bank"), str),
-    **dict.fromkeys(("offset", "setup"), str),
+    **dict.fromkeys(("offset", "setup", "close_up_offset"), str),
     **dict.fromkeys(("height_m", "fov_deg", "focal_px", "slow_motion", "fps"), float),
     "max_people": int,
     **dict.fromkeys(("hands", "face"), _yes),
 }
-COLUMNS: Final = ("clip", "videos", "name", "format", *_SOLVE, *_ANIMATE)
+COLUMNS: Final = ("clip", "videos", "close_ups", "name", "format", *_SOLVE, *_ANIMATE)
 
 
 def read_manifest(path: Path, template: ClipTask) -> list[ClipTask]:
@@ -134,7 +136,7 @@ def _column(name: str) -> str:
 
 def _text(value: Any, column: str) -> str:
     if isinstance(value, list):
-        between = _BETWEEN_VIDEOS if column == "videos" else ","
+        between = _BETWEEN_VIDEOS if column in ("videos", "close_ups") else ","
         return between.join("?" if part is None else str(part) for part in value)
     return str(value)
 
@@ -148,25 +150,37 @@ def _order(row: Mapping[str, str], number: int, path: Path, template: ClipTask) 
     if "clip" in given and (of_takes := [name for name in ("offset", "setup") if name in given]):
         return _troubled(order, f"Row {number} of {path} has one clip, and {of_takes[0]} is for several videos")
     try:
-        if "videos" in given:
-            order = _take(order, given["videos"], path)
-        return replace(
+        order = replace(
             order,
             name=given.get("name", template.name),
             kinds=parse_kinds(given["format"]) if "format" in given else template.kinds,
             solve=_settings(template.solve, given, _SOLVE),
             animate=_settings(template.animate, given, _ANIMATE),
+            close_ups=tuple(map(str, _videos(given.get("close_ups", ""), path))),
         )
+        order = _take(order, given["videos"], path) if "videos" in given else _beside_close_ups(order)
+        if order.solve.close_up_offset and not order.close_ups and order.trouble is None:
+            return _troubled(order, f"Row {number} of {path} has an offset of close-ups, and no close-ups")
+        return order
     except BadInputError as fault:
         return _troubled(order, f"Row {number} of {path}: {fault.message}", fault.remedy)
 
 
 def _take(order: ClipTask, text: str, path: Path) -> ClipTask:
     """The order for several videos, or for all videos in the one folder that is named."""
-    videos = [Path(_absolute(path, part.strip())) for part in text.split(_BETWEEN_VIDEOS) if part.strip()]
+    videos = _videos(text, path)
     if len(videos) == 1 and videos[0].is_dir():
         return take_of_folder(videos[0], order)
     return take_of(videos, order)
+
+
+def _beside_close_ups(order: ClipTask) -> ClipTask:
+    """The order for one clip: a take where it has close-ups."""
+    return take_of([Path(order.source)], order) if order.close_ups else order
+
+
+def _videos(text: str, path: Path) -> list[Path]:
+    return [Path(_absolute(path, part.strip())) for part in text.split(_BETWEEN_VIDEOS) if part.strip()]
 
 
 def _settings(template: Any, given: Mapping[str, str], columns: Mapping[str, Callable[[str], Any]]) -> Any:

@@ -32,7 +32,7 @@ RESULT_VERSION: Final = 5
 DEFAULT_TEMPLATE: Final = "{folder}/{clip}/{clip}"
 # a disk takes 255 bytes; `.12.overlay.mp4` and a mark follow
 _LONGEST_PART: Final = 200
-_OF_TAKES: Final = frozenset({"offset", "setup"})
+_OF_TAKES: Final = frozenset({"offset", "setup", "close_up_offset"})
 _FIELDS: Final = ("clip", "folder", "rig", "range", "person", "quality", "index")
 
 
@@ -68,6 +68,8 @@ def with_keys(clip: PlannedClip) -> PlannedClip:
     order = clip.order
     source = take_digests(order.videos) if order.is_take else source_digest(Path(order.source))
     solve: dict[str, Any] = {"source": source, "version": RESULT_VERSION}
+    if order.close_ups:
+        solve["close_ups"] = take_digests(order.close_ups, all_may_fail=True)
     if order.is_solved:
         solve |= {"fps": order.solve.fps} if order.solve.fps else {}
     else:
@@ -107,11 +109,15 @@ def _digests(settings: SolveSettings) -> dict[str, str]:
 def _settings_of(order: ClipTask) -> dict[str, Any]:
     """The settings that a solve depends on; those of takes count in takes alone."""
     settings = asdict(order.solve)
+    if not order.close_ups:  # as it was before there were any
+        del settings["close_up_offset"]
     return settings if order.is_take else {name: value for name, value in settings.items() if name not in _OF_TAKES}
 
 
-def take_digests(videos: Sequence[str]) -> list[str]:
-    """One digest a video; a video that cannot be read counts by its fault. Raises VideoError where none can be."""
+def take_digests(videos: Sequence[str], all_may_fail: bool = False) -> list[str]:
+    """One digest a video; a video that cannot be read counts by its fault. Raises VideoError where none can be, unless
+    `all_may_fail`.
+    """
     digests: list[str] = []
     faults: list[VideoError] = []
     for video in videos:
@@ -120,7 +126,7 @@ def take_digests(videos: Sequence[str]) -> list[str]:
         except VideoError as fault:
             faults.append(fault)
             digests.append(fault.message)
-    if len(faults) == len(digests):
+    if len(faults) == len(digests) and not all_may_fail:
         raise faults[0]
     return digests
 

@@ -82,7 +82,7 @@ def new_record(clip: PlannedClip, status: ClipStatus, fault: Fault | None = None
         claims=claims_of(clip),
         fault=fault,
         solve_key=clip.solve_key,
-        videos=order.videos if order.is_take else (),
+        videos=order.files if order.is_take else (),
     )
 
 

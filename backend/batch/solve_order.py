@@ -58,7 +58,7 @@ def open_source(order: ClipTask, clips: Sequence[MotionClip]) -> VideoReader:
     if order.is_solved:
         return open_video(Path(clips[0].header.source), _options_of(clips[0]))
     if order.is_take:  # the clip has the frames of the first video that could be used
-        order = replace(order, source=clips[0].header.source, more_videos=())
+        order = replace(order, source=clips[0].header.source, more_videos=(), close_ups=())
     settings = order.solve
     chosen = parse_range(settings.range) if settings.range else FrameRange()
     options = VideoOptions(range=chosen, sequence_fps=_sequence_fps(order), slow_motion=settings.slow_motion)

@@ -38,9 +38,9 @@ def solve_videos(order: ClipTask, output: Path, bench: ModelBench, progress: Pro
     if not order.is_take:
         return _solve_one(order, output, bench, progress)
     usable = usable_videos(order, output, bench.settings.device)
-    if len(usable.places) == 1:
+    if len(usable.places) == 1 and not usable.close_ups:
         return _solve_one(alone(order, usable.places[0]), output, bench, progress, usable.warnings)
-    request = take_request(order, usable.places, output, bench.settings.device)
+    request = take_request(order, usable, output, bench.settings.device)
     first = request.videos[0]
     result = solve_take(request, progress, models=bench.models(first.quality, first.model))
     return _told(result, output, usable.warnings)

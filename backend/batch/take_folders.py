@@ -1,6 +1,7 @@
 """Which videos are one take: those that lie together in a folder, or that a manifest names together.
 
-stdlib and `backend.batch.tasks` only.
+In a folder, videos that are called close-ups are the take's close-ups, and a file that is called a calibration is that
+of its cameras. May import stdlib, `backend.batch.tasks` and `blender_addon.motion`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from backend.batch.tasks import ClipTask, Fault
+from blender_addon.motion.close_up_name import is_close_up_name
 
 MOST_VIDEOS: Final = 16
 VIDEO_SUFFIXES: Final = frozenset(
@@ -20,6 +22,10 @@ VIDEO_SUFFIXES: Final = frozenset(
         *(".mts", ".m2ts", ".ts", ".mxf", ".wmv", ".flv", ".ogv", ".3gp"),
     ]
 )
+
+
+_CALIBRATIONS: Final = frozenset({".toml", ".json", ".yml", ".yaml", ".xml"})
+_CALIBRATION_FOLDER: Final = "calibration"
 
 
 def joined_takes(orders: Sequence[ClipTask], apart: Collection[ClipTask] = ()) -> list[ClipTask]:
@@ -48,21 +54,56 @@ def _joined(folder: Path, held: Sequence[ClipTask]) -> ClipTask:
         return held[0]
     above = PurePosixPath(held[0].folder).parent.as_posix()
     template = replace(held[0], source=str(folder), folder="" if above == "." else above)
-    return replace(take_of(videos, template), word=folder.name)
+    return replace(_take_in(folder, videos, template), word=folder.name)
 
 
 def take_of_folder(folder: Path, template: ClipTask) -> ClipTask:
     """The order for the videos directly in a folder, in the order of their names; numbers in names count as numbers."""
     found = [path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
     videos = sorted((path for path in found if not path.name.startswith(".")), key=_by_name)
-    return replace(take_of(videos, replace(template, source=str(folder.absolute()))), word=folder.absolute().name)
+    template = replace(template, source=str(folder.absolute()))
+    return replace(_take_in(folder, videos, template), word=folder.absolute().name)
+
+
+def _take_in(folder: Path, videos: Sequence[Path], template: ClipTask) -> ClipTask:
+    """The take of a folder's videos, with its close-ups and its calibration by their names; what the template says
+    comes first.
+    """
+    bodies = [video for video in videos if not is_close_up_name(video.name)] or list(videos)
+    close_ups = [str(video.absolute()) for video in videos if video not in bodies]
+    template = replace(template, close_ups=template.close_ups or tuple(close_ups))
+    if not (template.solve.calibration or template.solve.setup):
+        found = _calibrations_in(folder)
+        if len(found) > 1:
+            what = f"The folder {folder} has {len(found)} calibration files: {', '.join(path.name for path in found)}"
+            remedy = f"Keep one, put those of one camera each into a folder {_CALIBRATION_FOLDER}, or name one"
+            return replace(template, trouble=Fault("bad_input", what, remedy))
+        calibration = str(found[0].absolute()) if found else ""
+        template = replace(template, solve=replace(template.solve, calibration=calibration))
+    return take_of(bodies, template)
+
+
+def _calibrations_in(folder: Path) -> list[Path]:
+    """The files of a folder that are called a calibration, or the folder in it that is."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if (path.is_file() and path.suffix.lower() in _CALIBRATIONS and "calib" in path.stem.lower())
+        or (path.is_dir() and path.name.lower() == _CALIBRATION_FOLDER)
+    )
 
 
 def take_of(videos: Sequence[Path], template: ClipTask) -> ClipTask:
-    """The order for these videos as one take; it carries its trouble where they are too few or too many."""
-    if not 2 <= len(videos) <= MOST_VIDEOS:
+    """The order for these videos and the template's close-ups as one take; it carries its trouble where they are too
+    few or too many.
+    """
+    least = 1 if template.close_ups else 2
+    if not least <= len(videos) <= MOST_VIDEOS:
         what = f"A take has 2 to {MOST_VIDEOS} videos, {template.source} names {len(videos)}"
         return replace(template, trouble=Fault("bad_input", what, "Name every video of the take, or leave --takes out"))
+    if len(template.close_ups) > MOST_VIDEOS:
+        what = f"A take has {MOST_VIDEOS} close-ups at most, {template.source} has {len(template.close_ups)}"
+        return replace(template, trouble=Fault("bad_input", what, "Leave some out"))
     first, *more = (str(video.absolute()) for video in videos)
     return replace(template, source=first, more_videos=tuple(more), word=videos[0].stem)
 

@@ -15,12 +15,12 @@ from backend.batch.tasks import CameraRow, ClipTask
 from backend.camera import CameraOptions
 from backend.errors import BadInputError, VideoError
 from backend.multiview.setup_file import read_setup
-from backend.multiview.take_request import TakeRequest, parse_offsets
+from backend.multiview.take_request import CloseUp, TakeRequest, parse_close_ups, parse_offsets
 from backend.multiview.types import Offset, TakeSetup
 from backend.people.options import Choice
 from backend.solving.option_parsing import parse_person
 from backend.solving.outputs import write_clips
-from backend.video import open_video
+from backend.video import VideoOptions, open_video
 from blender_addon.motion.clip import MotionClip
 from blender_addon.motion.clip_cameras import ClipCamera
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
@@ -28,10 +28,11 @@ from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 
 @dataclass(frozen=True, slots=True)
 class UsableVideos:
-    """The places of a take's videos that can be read, and what is to be said of the others."""
+    """The places of a take's videos that can be read, those of its close-ups, and what is to be said of the others."""
 
     places: tuple[int, ...]
     warnings: tuple[ClipWarning, ...] = ()
+    close_ups: tuple[int, ...] = ()
 
 
 def usable_videos(order: ClipTask, output: Path, device: str) -> UsableVideos:
@@ -51,7 +52,19 @@ def usable_videos(order: ClipTask, output: Path, device: str) -> UsableVideos:
     if not places:
         raise faults[0]
     _check_person(order, places[0], faults)
-    return UsableVideos(tuple(places), tuple(warnings))
+    close_ups = [place for place, video in enumerate(order.close_ups) if _is_readable(video, warnings)]
+    return UsableVideos(tuple(places), tuple(warnings), tuple(close_ups))
+
+
+def _is_readable(close_up: str, warnings: list[ClipWarning]) -> bool:
+    """Whether a close-up can be read; a warning is added where it cannot."""
+    try:
+        open_video(Path(close_up), VideoOptions())
+    except VideoError as fault:
+        text = f"{Path(close_up).name} is left out: {fault.message}"
+        warnings.append(ClipWarning(WarningCode.VIEW_EXCLUDED, text))
+        return False
+    return True
 
 
 def _check_person(order: ClipTask, first: int, faults: Sequence[VideoError]) -> None:
@@ -64,8 +77,9 @@ def _check_person(order: ClipTask, first: int, faults: Sequence[VideoError]) -> 
         raise BadInputError(what, "Leave this video out of the take, and choose the person in the next one")
 
 
-def take_request(order: ClipTask, places: Sequence[int], output: Path, device: str) -> TakeRequest:
-    """The request for the videos at these places. Raises BadInputError for an option that cannot be."""
+def take_request(order: ClipTask, usable: UsableVideos, output: Path, device: str) -> TakeRequest:
+    """The request for the videos that can be read. Raises BadInputError for an option that cannot be."""
+    places = usable.places
     settings = order.solve
     if settings.camera:
         raise BadInputError("A take has several cameras, and one is picked", "Leave --camera out: they go by name")
@@ -80,19 +94,27 @@ def take_request(order: ClipTask, places: Sequence[int], output: Path, device: s
     count = len(order.videos)
     offsets = parse_offsets([settings.offset] if settings.offset else [], count)
     setup = read_setup(Path(settings.setup)) if settings.setup else None
-    whole = TakeRequest(tuple(requests[:1] * count), output, offsets, calibration, setup)  # checks the counts
+    close_ups = parse_close_ups(
+        [Path(video) for video in order.close_ups], [settings.close_up_offset] if settings.close_up_offset else []
+    )
+    whole = TakeRequest(  # checks the counts
+        tuple(requests[:1] * count), output, offsets, calibration, setup, close_ups=close_ups
+    )
     return replace(
         whole,
         videos=tuple(requests),
         offsets=_offsets_among(whole.offsets, places),
         setup=None if whole.setup is None else _setup_among(whole.setup, places),
+        close_ups=tuple(_against(whole.offsets, places[0], close_ups[place]) for place in usable.close_ups),
     )
 
 
 def alone(order: ClipTask, place: int) -> ClipTask:
     """The order for one video of the take by itself. Raises BadInputError for a calibration of several cameras."""
-    solve = replace(order.solve, offset="", setup="", gravity=order.solve.gravity if place == 0 else "")
-    return replace(order, source=order.videos[place], more_videos=(), solve=solve)
+    solve = replace(
+        order.solve, offset="", setup="", close_up_offset="", gravity=order.solve.gravity if place == 0 else ""
+    )
+    return replace(order, source=order.videos[place], more_videos=(), close_ups=(), solve=solve)
 
 
 def tell_left_out(clips: Sequence[MotionClip], warnings: Sequence[ClipWarning], output: Path) -> tuple[Path, ...]:
@@ -140,6 +162,14 @@ def _offsets_among(offsets: Sequence[Offset | None], places: Sequence[int]) -> t
         return ()
     rest = [offsets[place] for place in places[1:]]
     return (Offset(), *(None if one is None else replace(one, start_s=one.start_s - first.start_s) for one in rest))
+
+
+def _against(offsets: Sequence[Offset | None], first: int, close_up: CloseUp) -> CloseUp:
+    """A close-up with what is known of its clock against the video at place `first` of the take."""
+    clock = Offset() if first == 0 else offsets[first] if offsets else None
+    if close_up.offset is None or clock is None:
+        return replace(close_up, offset=None)
+    return replace(close_up, offset=replace(close_up.offset, start_s=close_up.offset.start_s - clock.start_s))
 
 
 def _setup_among(setup: TakeSetup, places: Sequence[int]) -> TakeSetup:

@@ -99,6 +99,8 @@ class SolveSettings:
     """Of a take: by how many seconds each video but the first begins later, as `--offset` takes them."""
     setup: str = ""
     """Of a take: path of the set-up of an earlier one."""
+    close_up_offset: str = ""
+    """Of a take: by how many seconds each close-up begins later than the first video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,8 @@ class AnimateSettings:
 @dataclass(frozen=True, slots=True)
 class ClipTask:
     """One clip to convert: its source (a video, images, a solved `.npz`, a motion file), where it lay below the input
-    that named it, what to make of it. `trouble` says why it cannot even be tried. A take has `more_videos`, and a
-    `word` of its own for names: that of its folder.
+    that named it, what to make of it. `trouble` says why it cannot even be tried. A take has `more_videos` or
+    `close_ups`, and a `word` of its own for names: that of its folder.
     """
 
     source: str
@@ -132,16 +134,22 @@ class ClipTask:
     trouble: Fault | None = None
     more_videos: tuple[str, ...] = ()
     word: str = ""
+    close_ups: tuple[str, ...] = ()
 
     @property
     def videos(self) -> tuple[str, ...]:
-        """All sources: those of a take in order, else the one."""
+        """All sources of the body: those of a take in order, else the one."""
         return (self.source, *self.more_videos)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All sources, close-ups last."""
+        return (*self.videos, *self.close_ups)
 
     @property
     def is_take(self) -> bool:
         """Whether several videos are solved together."""
-        return bool(self.more_videos)
+        return bool(self.more_videos or self.close_ups)
 
     @property
     def is_solved(self) -> bool:

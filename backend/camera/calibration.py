@@ -23,6 +23,9 @@ from backend.types import Array, Intrinsics, VideoInfo
 
 _REMEDY = 'Give JSON with "K" (3x3, px) and "size" [width, height], a pose2sim .toml, or OpenCV .yml with camera_matrix'
 
+_RENAME = "Name the videos like the cameras: "
+_CHOOSE = "Choose with --camera one of: "
+
 # Cameras of one performance do not stand this far apart in metres: the file is in millimetres.
 _LARGEST_RIG_M = 60.0
 _ROTATIONS = ("rotation", "R_camera_from_world", "R", "rvec", "rotation_vector", "rotation_matrix")
@@ -49,26 +52,30 @@ def read_calibration(path: Path, info: VideoInfo, camera_name: str | None = None
 
     Raises BadInputError for an unreadable file, an unknown camera, or an image shape that does not fit.
     """
-    camera = _pick(read_cameras(path), path, info, camera_name)
+    camera = _pick(read_cameras(path), path, info.path.name, camera_name)
     return _at_size_of(camera, path, info)
 
 
-def read_rig(path: Path, infos: Sequence[VideoInfo]) -> list[tuple[CalibratedCamera, Intrinsics]]:
+def read_rig(
+    path: Path, infos: Sequence[VideoInfo], names: Sequence[str] = ()
+) -> list[tuple[CalibratedCamera, Intrinsics]]:
     """The camera of each video, by its name or, where the file has as many cameras as there are videos, by its place.
 
-    `path` is a file, or a folder with one OpenCV file a camera. Raises BadInputError as `read_calibration` does.
+    `path` is a file, or a folder with one OpenCV file a camera; `names` are those of the videos where their files are
+    called otherwise. Raises BadInputError as `read_calibration` does.
     """
     cameras = read_cameras(path)
-    names = {camera.name for camera in cameras} | {Path(camera.name).stem for camera in cameras}
-    by_name = any(names & {info.path.name, info.path.stem} for info in infos)
+    videos = [Path(name) for name in names or [info.path.name for info in infos]]
+    known = {camera.name for camera in cameras} | {Path(camera.name).stem for camera in cameras}
+    by_name = any(known & {video.name, video.stem} for video in videos)
     if not by_name and len(cameras) != len(infos):
         raise BadInputError(
             f"{path} has {len(cameras)} cameras and none has the name of a video; there are {len(infos)} videos",
-            f"Name the videos like the cameras: {', '.join(camera.name for camera in cameras)}",
+            _RENAME + ", ".join(camera.name for camera in cameras),
         )
     rig = []
     for place, info in enumerate(infos):
-        camera = _pick(cameras, path, info, None) if by_name else cameras[place]
+        camera = _pick(cameras, path, videos[place].name, None, _RENAME) if by_name else cameras[place]
         rig.append((camera, _at_size_of(camera, path, info)))
     return rig
 
@@ -222,12 +229,14 @@ def _from_opencv(path: Path) -> CalibratedCamera:
     return CalibratedCamera(path.stem, np.asarray(matrix, dtype=np.float64), size, coefficients, position)
 
 
-def _pick(cameras: list[CalibratedCamera], path: Path, info: VideoInfo, name: str | None) -> CalibratedCamera:
-    wanted = {name} if name else {info.path.name, info.path.stem}
+def _pick(
+    cameras: list[CalibratedCamera], path: Path, video: str, name: str | None, remedy: str = _CHOOSE
+) -> CalibratedCamera:
+    wanted = {name} if name else {video, Path(video).stem}
     for camera in cameras:
         if camera.name in wanted or Path(camera.name).stem in wanted:
             return camera
     if len(cameras) == 1 and name is None:
         return cameras[0]
     names = ", ".join(camera.name for camera in cameras)
-    raise BadInputError(f"{path} has no camera {name or info.path.stem}", f"Choose with --camera one of: {names}")
+    raise BadInputError(f"{path} has no camera {name or Path(video).stem}", remedy + names)

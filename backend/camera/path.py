@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from backend.camera.lens import normalised_points, project_m
 from backend.camera.people_mask import on_people, poses_px
-from backend.types import Array, Frame, Image, Intrinsics, PersonTrack, PoseTrack
+from backend.types import Array, CameraEyes, Frame, Image, Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.rotations import (
     matrix_to_quaternion,
     quaternion_multiply,
@@ -35,6 +35,8 @@ _ROBUST_PX: Final = 0.7
 _ROUNDS: Final = 12
 # a background that is off by less, in px of the small image, was seen from one spot
 _TURNS_PX: Final = 2.5
+# and one that is off by more in a quarter of the frames, maybe from several
+_MAY_TRAVEL_PX: Final = 1.0
 # a pinhole image cannot hold rays further off its axis than this
 _WIDEST: Final = 4.0
 
@@ -43,13 +45,14 @@ _WIDEST: Final = 4.0
 class CameraPath:
     """For each frame of `frame_index` (N,): `turns` (N, 3, 3) from its axes to those of the first frame of its shot,
     `zoom` (N,) its focal length over that frame's, and `residual_px` (N,), how far the background is off a turn, in px
-    of an image 640 wide.
+    of an image 640 wide. `eyes` are the places of a camera that travels, in those axes; None where it stays.
     """
 
     frame_index: NDArray[np.intp]
     turns: Array
     zoom: Array
     residual_px: Array
+    eyes: CameraEyes | None = None
 
     def rows(self, frames: NDArray[np.intp]) -> NDArray[np.intp]:
         """Rows of the given frames; a frame that is missing takes the last one before it."""
@@ -59,6 +62,11 @@ class CameraPath:
     def turns_only(self) -> bool:
         """Whether turn and zoom explain the background; else the camera travelled too."""
         return bool(len(self.residual_px)) and float(np.median(self.residual_px)) < _TURNS_PX
+
+    @property
+    def may_travel(self) -> bool:
+        """Whether turn and zoom leave enough unexplained that the camera may have travelled."""
+        return bool(len(self.residual_px)) and float(np.percentile(self.residual_px, 75.0)) > _MAY_TRAVEL_PX
 
     def still_rays(self, index: int, points_px: Array, intrinsics: Intrinsics) -> Array:
         """Unit rays (..., 3) through pixels (..., 2) of the source frame `index`, in the axes of the first frame."""
@@ -153,7 +161,7 @@ class _Follower:
         if not len(self._after):
             self._grey = grey
             return 0.0
-        found, kept = _flow(self._grey, grey, self._after)
+        found, kept = flow(self._grey, grey, self._after)
         kept &= ~on_people(found.astype(np.float64) * self._scale, poses_px(self._tracks, index))
         self._before, self._after, self._grey = self._before[kept], found[kept], grey
         if len(self._after) < _LEAST_FEATURES:
@@ -214,7 +222,7 @@ def _fit(
     return turn, zoom, float(np.median(off))
 
 
-def _flow(last: Image, grey: Image, points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def flow(last: Image, grey: Image, points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Where points (N, 2) of the last image are in the next, and which are found there and back."""
     start = np.ascontiguousarray(points).reshape(-1, 1, 2)
     settings = {"winSize": (21, 21), "maxLevel": 4}

@@ -344,7 +344,7 @@ def _weights(clips: list[PlannedClip]) -> dict[str, float]:
     weights = {}
     for clip in clips:
         try:
-            weights[clip.base] = float(sum(Path(video).stat().st_size for video in clip.order.videos))
+            weights[clip.base] = float(sum(Path(video).stat().st_size for video in clip.order.files))
         except OSError:
             weights[clip.base] = 1.0
     return weights

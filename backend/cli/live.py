@@ -23,7 +23,7 @@ from backend.live.control import LiveControl
 from backend.live.request import LivePose, LiveRequest, LiveResult
 from backend.live.session import run_live
 from backend.live.vmc import DEFAULT_PORT, VmcSender, parse_target
-from backend.pipeline import SolveModels, SolveRequest, load_models, solve
+from backend.pipeline import SolveRequest, load_models, solve
 from backend.solving.option_parsing import parse_direction
 from backend.solving.outputs import check_ending, check_output, check_writable
 from backend.solving.request import SolveQuality
@@ -58,6 +58,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--vmc", metavar="HOST:PORT", help=f"send VMC over OSC (port {DEFAULT_PORT} where none is given)")
     add("--record", type=Path, metavar="FILE.mkv", help="record the video; the clip is written beside it as FILE.npz")
     add("--no-solve", action="store_true", help="keep the live clip, do not solve the recording afterwards")
+    add("--hands", action="store_true", help="solve the fingers too when the recording is solved")
+    add("--face", action="store_true", help="solve the face too when the recording is solved")
     add("--seconds", type=float, metavar="S", help="stop after so long")
     add("--height", type=float, metavar="M", help="body height in metres (1.70 is assumed)")
     add("--fov", type=float, metavar="DEG", help="field of view over the longer side, 5 to 150")
@@ -98,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     terminal.line(counts)
     terminal.event("stopped", poses=result.poses, captured=result.captured, dropped=result.dropped)
     if args.record is not None:
-        _finish(args, request, result, models, terminal)
+        _finish(args, request, result, terminal)
     return 0
 
 
@@ -174,9 +176,7 @@ class _Report:
         )
 
 
-def _finish(
-    args: argparse.Namespace, request: LiveRequest, result: LiveResult, models: SolveModels, terminal: Terminal
-) -> None:
+def _finish(args: argparse.Namespace, request: LiveRequest, result: LiveResult, terminal: Terminal) -> None:
     """The clip beside the recording at once; then the full solve takes its place."""
     output = args.record.with_suffix(".npz")
     if result.clip is not None:
@@ -194,20 +194,37 @@ def _finish(
     terminal.event("clip", file=str(output), live=True)
     if args.no_solve or not result.recordings:
         return
+    _solve_recordings(args, request, result, output, terminal)
+
+
+def _solve_recordings(
+    args: argparse.Namespace, request: LiveRequest, result: LiveResult, output: Path, terminal: Terminal
+) -> None:
+    """The full solve takes the place of the live poses. A source that changed its kind of video left several
+    recordings: each clip is then written beside its own, and the live poses, which hold all of them, stay.
+    """
     terminal.line("solving the recording; Ctrl-C keeps the live poses")
+    one = len(result.recordings) == 1
     with cancel_on_interrupt() as cancel, tempfile.TemporaryDirectory(dir=output.parent, prefix=".marionet") as aside:
-        full = solve(_full_request(request, result, Path(aside) / "full.npz"), terminal.progress, cancel)
-        if not full.cancelled:
-            full.files[0].replace(output)
-            terminal.line(f"wrote {output}: the full solve")
-            terminal.event("clip", file=str(output), live=False)
+        for video in result.recordings:
+            clip = output if one else video.with_name(f"{video.stem}_solved.npz")
+            full = solve(_full_request(args, request, video, Path(aside) / "full.npz"), terminal.progress, cancel)
+            if full.cancelled:
+                return
+            full.files[0].replace(clip)
+            terminal.line(f"wrote {clip}: the full solve")
+            terminal.event("clip", file=str(clip), live=False)
 
 
-def _full_request(request: LiveRequest, result: LiveResult, output: Path) -> SolveRequest:
+def _full_request(args: argparse.Namespace, request: LiveRequest, video: Path, output: Path) -> SolveRequest:
     return SolveRequest(
-        video=result.recordings[0],
+        video=video,
         output=output,
         height_m=request.height_m,
         camera=request.camera,
         gravity_camera=request.calibration.gravity_camera,
+        hands=args.hands,
+        face=args.face,
+        model=ModelFiles(args.towers, args.bank),
+        device=args.device,
     )

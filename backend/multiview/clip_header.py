@@ -38,7 +38,7 @@ def take_header(base: WatchedVideo, models: SolveModels, take: Take, number: int
         intrinsics_source=_WORDS[camera.source].format(count=len(take.used)),
         gravity_source=world.gravity_source,
         gravity_uncertainty_deg=round(world.gravity_uncertainty_deg, 1),
-        cuts_s=base.tracked.cuts_s,
+        cuts_s=solved.cuts_s,
         model=models.poses.name,
         quality=request.quality.value,
         settings={
@@ -67,8 +67,9 @@ def _warnings(base: WatchedVideo, take: Take, solved: SolvedPerson) -> tuple[Cli
                 "towards the cameras, or give --fov"
             )
             found.append(ClipWarning(code.CAMERA_ASSUMED, text))
-    if base.tracked.cuts_s:
-        found.append(ClipWarning(code.CUTS, f"{len(base.tracked.cuts_s)} cuts were found: a take has none"))
+    if solved.cuts_s:
+        text = f"{len(solved.cuts_s)} cuts were found in the videos: nothing is joined across them. A take has none"
+        found.append(ClipWarning(code.CUTS, text))
     return tuple(dict.fromkeys(found))
 
 

@@ -18,6 +18,7 @@ from backend.hands import HandEvidence, between
 from backend.multiview.detail_motion import DetailMotion, best_match, detail_motion, is_convincing
 from backend.multiview.recorded_clocks import recorded_offsets
 from backend.multiview.synchronise import ClockMatch
+from backend.multiview.take_news import about_video
 from backend.multiview.take_request import CloseUp
 from backend.multiview.types import Offset, OffsetSource
 from backend.pipeline import SolveModels
@@ -94,21 +95,24 @@ def watch_close_ups(
     request: SolveRequest,
     models: SolveModels,
     control: tuple[ProgressCallback, CancelToken],
+    after: int = 0,
 ) -> tuple[WatchedCloseUp, ...]:
     """Look at all close-ups of a take whose first video is asked for by `request`. Without `hands` and `face` in the
-    request both are looked for. Raises VideoError.
+    request both are looked for. In the progress they are counted on after the `after` videos of the body. Raises
+    VideoError.
     """
     if not close_ups:
         return ()
     either = request.hands or request.face
     networks = load_details(request.hands or not either, request.face or not either, models.device)
     watched = []
+    progress, cancel = control
     for number, one in enumerate(close_ups):
         asked = close_up_request(request, one, number)
         reader = open_video(asked.video, asked.video_options)
         checkpoint = open_checkpoint(asked, reader.info, models.device)
         kept = checkpoint.beside(TRACKED, f"close-up {networks.hands is not None} {networks.face is not None}")
-        seen = watch_close_up(reader, networks, kept, *control)
+        seen = watch_close_up(reader, networks, kept, about_video(progress, after + number), cancel)
         watched.append(WatchedCloseUp(one, asked.video, choose_intrinsics(reader.info, CameraOptions()), seen, kept))
     return tuple(watched)
 

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.embedding.keypoints import HIPS
+from backend.multiview.resample import longest_gap_s
 from backend.multiview.types import CameraView
 from backend.types import PersonTrack, PoseTrack
 
 # people nearer than this, in heights of the larger one, may be confused; a longer meeting is cut into pieces
 _NEAR = 0.35
 _PIECE_S = 0.6
-_GAP_S = 0.12
 _LEAST_S = 0.25
 
 
@@ -53,7 +53,9 @@ def fragments_of(view: CameraView, place: int) -> list[Fragment]:
                 cuts[second] += [float(cut) for cut in both]
     found = []
     for track, own in enumerate(cuts):
-        found += _cut(view.tracks[track], place, track, sorted(own), len(view.tracks) > 1)
+        several = len(view.tracks) > 1
+        # after a cut of the video a tracker may go on with anybody
+        found += _cut(view.tracks[track], place, track, sorted([*own, *(view.cuts_s if several else ())]), several)
     return found
 
 
@@ -80,14 +82,14 @@ def _cut(track: PersonTrack, view: int, place: int, cuts_s: Sequence[float], at_
     rows = np.flatnonzero(_shown(track))
     if not len(rows):
         return []
-    times_s = np.asarray(track.times_s)[rows]
+    times_s, gap_s = np.asarray(track.times_s)[rows], longest_gap_s(track.times_s)
     breaks = np.searchsorted(times_s, cuts_s)
-    gaps = np.flatnonzero(np.diff(times_s) > _GAP_S) + 1 if at_gaps else np.zeros(0, int)
+    gaps = np.flatnonzero(np.diff(times_s) > gap_s) + 1 if at_gaps else np.zeros(0, int)
     places = np.unique(np.concatenate([breaks, gaps, [0, len(rows)]])).astype(int)
     kept: list[tuple[int, int]] = []
     for begin, end in pairwise(places):
         short = times_s[end - 1] - times_s[begin] < _LEAST_S
-        if short and kept and times_s[begin] - times_s[kept[-1][1] - 1] < _GAP_S:
+        if short and kept and times_s[begin] - times_s[kept[-1][1] - 1] < gap_s:
             kept[-1] = (kept[-1][0], int(end))
         else:
             kept.append((int(begin), int(end)))

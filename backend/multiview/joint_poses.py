@@ -6,7 +6,7 @@ numpy outside; the towers run view by view as for one camera.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from backend.embedding.windows import solvable_frames
 from backend.errors import NoPersonError
 from backend.keypoint_layouts import HUMAN36M
 from backend.multiview.joint_fit import FitView, JointFitSettings, fit_views
+from backend.solving.video_pass import apart_at_cuts
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.body import BodyShape, canonical_body, seen_points_m
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_continuous
@@ -36,14 +37,24 @@ from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_cont
 
 @dataclass(frozen=True, slots=True)
 class PersonView:
-    """One person in one view: the track at the T common times (presence 0 where not seen), the camera's intrinsics, and
-    its rotation (3, 3) and translation (3,) from the take frame.
+    """One person in one view: the track at the T common times (presence 0 where not seen), the camera's intrinsics, its
+    rotation (3, 3) and translation (3,) from the take frame, and the video's cuts on the clock of the common times.
     """
 
     track: PersonTrack
     intrinsics: Intrinsics
     rotation: Array
     translation: Array
+    cuts_s: tuple[float, ...] = ()
+
+    def apart(self) -> PersonView:
+        """The view with times that leave a pause at each of its cuts."""
+        return replace(self, track=apart_at_cuts(self.track, self.cuts_s))
+
+
+def all_cuts(views: Sequence[PersonView]) -> tuple[float, ...]:
+    """The cuts of all views, on the clock of the common times."""
+    return tuple(sorted({cut for view in views for cut in view.cuts_s}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +92,18 @@ class _Embedded:
 
 
 def solve_person(model: PoseModel, views: Sequence[PersonView], options: JointOptions) -> PoseTrack:
-    """Poses at the common times in the take frame; NaN where no view shows the person.
+    """Poses at the common times in the take frame; NaN where no view shows the person. Nothing is smoothed across cuts.
 
     Raises NoPersonError when none does in any frame.
     """
-    embedded = [one for view in views if (one := _embed(model, view, options.poses)) is not None]
+    embedded = [one for view in views if (one := _embed(model, view.apart(), options.poses)) is not None]
     if not embedded:
         raise NoPersonError("No view shows the person", "Choose another person or range")
     seen = np.any([one.seen for one in embedded], axis=0)
     proportions = np.average(
         [one.clip.proportions for one in embedded], axis=0, weights=[one.seen.sum() for one in embedded]
     )
-    times_s = views[0].track.times_s
+    times_s = apart_at_cuts(views[0].track, all_cuts(views)).times_s
     common = _retrieved(model, embedded, seen, proportions, times_s, options.poses)
     shape = BodyShape(options.poses.height_m, bone_scales_from_proportions(proportions))
     skeleton = make_skeleton(shape)

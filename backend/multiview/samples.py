@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from backend.camera.lens import normalised_points
 from backend.embedding.keypoints import HIPS
 from backend.embedding.smooth_evidence import smoothed
+from backend.multiview.resample import longest_gap_s
 from backend.multiview.types import CameraView, Offset
+from backend.solving.video_pass import apart_at_cuts
 from backend.types import Array
 from blender_addon.motion.body import BodyShape, canonical_body, points_m
 from blender_addon.motion.posing import pose_body
 
-# frames further apart than this are not interpolated between
-_LONGEST_GAP_S = 0.12
 _VELOCITY_SMOOTH_S = 0.04
 
 
@@ -28,7 +28,8 @@ class Sighting:
     """One person in one view, at the frames of the view in which the person was solved.
 
     times_s (N,) of the video; points (N, K, 2); velocity (N, K, 2) a second; weight (N, K) 0..1; landmarks_m (N, K, 3)
-    in the camera, as the view's own solve has them; down (3,) as it suspects gravity.
+    in the camera, as the view's own solve has them; down (3,) as it suspects gravity. `shots` (N,) counts the cuts
+    before each frame; None where there are none. Frames further apart than `gap_s` are not interpolated between.
     """
 
     times_s: Array
@@ -37,6 +38,8 @@ class Sighting:
     weight: Array
     landmarks_m: Array
     down: Array
+    shots: NDArray[np.intp] | None = None
+    gap_s: float = 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +61,16 @@ def sighting(view: CameraView, place: int) -> Sighting:
     body, shape = canonical_body(), BodyShape(poses.height_m, poses.bone_scales)
     posed = pose_body(body, shape, poses.rotations_wxyz[solved], poses.root_camera_m[solved])
     points = normalised_points(view.intrinsics, np.asarray(track.keypoints_px[solved], np.float64))
+    apart_s = np.asarray(apart_at_cuts(track, view.cuts_s).times_s[solved], np.float64)
     return Sighting(
         times_s,
         points,
-        _velocity(points, times_s),
+        _velocity(points, apart_s),
         np.square(np.clip(track.visibility[solved], 0.0, 1.0)) * np.clip(track.presence[solved], 0.0, 1.0)[:, None],
         points_m(body, "blazepose33", posed.positions_m, posed.world_wxyz, shape),
         np.asarray(poses.gravity_camera, np.float64),
+        np.searchsorted(view.cuts_s, times_s, side="right") if view.cuts_s else None,
+        longest_gap_s(track.times_s),
     )
 
 
@@ -85,7 +91,9 @@ def samples_at(person: Sighting, offset: Offset, take_s: Array) -> Samples:
     share = np.clip((video_s - person.times_s[before]) / span, 0.0, 1.0)
     nearest_s = np.minimum(np.abs(video_s - person.times_s[before]), np.abs(video_s - person.times_s[after]))
     inside = (video_s >= person.times_s[0] - 1e-6) & (video_s <= person.times_s[-1] + 1e-6)
-    seen = inside & ((span <= _LONGEST_GAP_S) | (nearest_s < 0.02))
+    seen = inside & ((span <= person.gap_s) | (nearest_s < 0.02))
+    if person.shots is not None:
+        seen &= person.shots[before] == person.shots[after]
 
     def at(values: Array) -> Array:
         weight = share.reshape(-1, *(1,) * (values.ndim - 1))

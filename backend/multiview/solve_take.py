@@ -22,7 +22,7 @@ from backend.multiview.identities import with_people_told_apart
 from backend.multiview.joint_poses import JointOptions
 from backend.multiview.take_details import CloseUpsOfOne, PersonDetails, asked_for, watch_take
 from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
-from backend.multiview.take_news import about_video, choice_elsewhere, tell_poses
+from backend.multiview.take_news import about_video, choice_elsewhere, person_in, tell_poses
 from backend.multiview.take_person import clip_of
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.multiview.types import (
@@ -90,8 +90,9 @@ def solve_take(
             break
     with clock.stage("details"):
         first = replace(request.videos[0], output=request.output)
-        control = about_video(progress, len(watched)), cancel
-        close_ups = () if cancel.cancelled else watch_close_ups(request.close_ups, first, models, control)
+        close_ups: tuple[WatchedCloseUp, ...] = ()
+        if not cancel.cancelled:
+            close_ups = watch_close_ups(request.close_ups, first, models, (progress, cancel), len(watched))
     watched = asked_for(watched, close_ups)
     result = solve_watched_take(request, watched, models, clock, (progress, cancel), close_ups)
     if not result.cancelled:
@@ -169,8 +170,9 @@ def _alone(
     close_ups: Sequence[WatchedCloseUp] = (),
 ) -> _Solved:
     """One video of the take by itself, with close-ups; it is asked for who the first one is asked for."""
-    watched = replace(watched, request=replace(watched.request, person=request.videos[0].person))
-    beside = CloseUpsOfOne(close_ups, watched, of_first=watched.request.video == request.videos[0].video)
+    of_first = watched.request.video == request.videos[0].video
+    watched = replace(watched, request=replace(watched.request, person=person_in(request, 0 if of_first else 1)))
+    beside = CloseUpsOfOne(close_ups, watched, of_first)
     clips = solve_watched(watched, models, watched.chosen(), clock, control, beside.add)
     asked = watched.request.hands or watched.request.face or bool(request.close_ups)
     stopped = STOPPED_DETAILS if asked and control[1].cancelled and not watched.tracked.stopped else ""
@@ -237,7 +239,7 @@ def _together(
 
 def _people(request: TakeRequest, take: Take, base: WatchedVideo) -> list[PersonInViews]:
     """The people that the request asks for, by the first view's tracks."""
-    chosen: list[PersonTrack] = choose_tracks(base.tracked.tracks, request.videos[0].person)
+    chosen: list[PersonTrack] = choose_tracks(base.tracked.tracks, person_in(request, take.used[0]))
     by_track = {person.tracks[take.used[0]]: person for person in take.people}
     found = []
     for track in chosen:

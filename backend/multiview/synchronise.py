@@ -19,6 +19,7 @@ from backend.types import Array
 _GRID_S = 1.0 / 60.0
 _MOST_SAMPLES = 40_000
 _SMOOTH_S = 0.06
+_CUT_REACH = 4.0  # of these about a cut say nothing
 # an overlap of less says nothing; a correlation over a short overlap counts less
 _LEAST_OVERLAP_S = 0.8
 _SHORT_OVERLAP_S = 0.7
@@ -93,7 +94,9 @@ def motion_signal(view: CameraView, place: int, step_s: float = _GRID_S) -> Moti
     grid = np.arange(np.ceil(times_s[0] / step_s), np.floor(times_s[-1] / step_s) + 1) * step_s
     if len(grid) < 5:
         return None
-    rising, parting = (_velocity(part, times_s, grid) for part in (heights, distances))
+    cuts = np.asarray(view.cuts_s, np.float64)
+    still = (np.abs(grid[:, None] - cuts) < _CUT_REACH * _SMOOTH_S).any(axis=1)  # a cut is no motion
+    rising, parting = (np.where(still[:, None], 0.0, _velocity(part, times_s, grid)) for part in (heights, distances))
     velocity = np.concatenate([_balanced(rising), _balanced(parting)], axis=1)
     speed_m_s = float(np.sqrt(np.square(rising).mean())) / step_s
     return MotionSignal(float(grid[0]), step_s, velocity, speed_m_s)

@@ -149,9 +149,9 @@ class PersonDetails:
     watched: Sequence[WatchedVideo]
     seen: SeenDetails
 
-    def solve(self, poses: PoseTrack, used: Collection[int]) -> SolvedDetails:
+    def solve(self, poses: PoseTrack, used: Collection[int], cuts_s: tuple[float, ...] = ()) -> SolvedDetails:
         """Fingers, wrists and face over the frames of the reference view, in whose camera `poses` are, from the views
-        `used` for the body: one that contradicts the others may show somebody else.
+        `used` for the body: one that contradicts the others may show somebody else. `cuts_s` are those of these views.
         """
         reference = self.take.used[0]
         base = self.watched[reference].tracked
@@ -159,7 +159,7 @@ class PersonDetails:
         shown = [view for view in self.take.used if view in used]
         views = [one for view in shown for one in (self._view(view, poses, take_s),) if one is not None]
         views += self.seen.close_ups.at(self.person.person, take_s)
-        return solve_evidence(views, base.times_s, poses, base.cuts_s)
+        return solve_evidence(views, base.times_s, poses, cuts_s)
 
     def _view(self, view: int, poses: PoseTrack, take_s: Array) -> DetailEvidence | None:
         camera, place = self.take.cameras[view], self.person.tracks[view]

@@ -20,6 +20,7 @@ from backend.multiview.types import CameraSource, CameraView, OffsetSource
 from backend.people.options import Choice, Selection
 from backend.pipeline import OpenedVideo, SolveModels, WatchedVideo, open_request, pose_options
 from backend.solving.request import SolveRequest
+from backend.solving.video_pass import apart_at_cuts
 from backend.types import Array, Intrinsics, PoseTrack, Progress, ProgressCallback
 from backend.world.gravity import estimate_gravity, gravity_hints
 from backend.world.world_track import GravitySettings
@@ -33,7 +34,7 @@ def open_take(request: TakeRequest) -> list[OpenedVideo]:
     """
     opened = [_opened(place, one) for place, one in enumerate(request.each())]
     if request.calibration is not None:
-        rig = read_rig(request.calibration, [one.reader.info for one in opened])
+        rig = read_rig(request.calibration, [one.reader.info for one in opened], request.names)
         return [replace(one, intrinsics=inside) for one, (_, inside) in zip(opened, rig, strict=True)]
     if request.setup is not None:
         cameras = request.setup.cameras
@@ -75,7 +76,7 @@ def camera_view(watched: WatchedVideo, models: SolveModels, progress: ProgressCa
     options = _quick_options(watched.request)
     for done, track in enumerate(tracked.tracks):
         progress(Progress("poses", done, len(tracked.tracks)))
-        poses.append(models.poses.solve(track, watched.intrinsics, options))
+        poses.append(models.poses.solve(apart_at_cuts(track, tracked.cuts_s), watched.intrinsics, options))
     down, down_deg = _down(watched, poses)
     info = watched.reader.info
     return CameraView(
@@ -87,6 +88,7 @@ def camera_view(watched: WatchedVideo, models: SolveModels, progress: ProgressCa
         tracked.camera_moves,
         down,
         down_deg,
+        tracked.cuts_s,
     )
 
 
@@ -117,7 +119,7 @@ def known_beforehand(request: TakeRequest, views: Sequence[CameraView]) -> list[
     setup, known = request.setup, []
     poses: list[Array | None] = [None for _ in views]
     if request.calibration is not None:
-        rig = read_rig(request.calibration, [view.info for view in views])
+        rig = read_rig(request.calibration, [view.info for view in views], request.names)
         poses = [camera.camera_from_rig for camera, _ in rig]
     elif setup is not None:
         poses = [None if camera is None else camera.camera_from_take for camera in setup.cameras]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
 from backend.multiview.take_request import TakeRequest, TakeResult
-from backend.people.options import Choice
+from backend.people.options import Choice, Selection
 from backend.pipeline import WatchedVideo
 from backend.solving.request import ChunkCallback, SolvedChunk
 from backend.types import Progress, ProgressCallback
 from blender_addon.motion.clip_warning import ClipWarning, WarningCode
+
+_OF_FIRST: Final = (Choice.INDEX, Choice.CLICK)
 
 
 def about_video(progress: ProgressCallback, place: int) -> ProgressCallback:
@@ -24,15 +27,21 @@ def about_video(progress: ProgressCallback, place: int) -> ProgressCallback:
     return tell
 
 
-def choice_elsewhere(request: TakeRequest, used: Sequence[int]) -> tuple[ClipWarning, ...]:
-    """A warning where a number or a point chose a person in the first video, and this one takes no part: in another
-    video it may be somebody else.
+def person_in(request: TakeRequest, view: int) -> Selection:
+    """Who is solved, chosen among the people of a view. A number or a point counts in the first video alone: in another
+    one somebody else has the number, and the point is anywhere.
     """
-    if not used or used[0] == 0 or request.videos[0].person.choice not in (Choice.INDEX, Choice.CLICK):
+    chosen = request.videos[0].person
+    return chosen if view == 0 or chosen.choice not in _OF_FIRST else Selection(Choice.LARGEST)
+
+
+def choice_elsewhere(request: TakeRequest, used: Sequence[int]) -> tuple[ClipWarning, ...]:
+    """A warning where a number or a point chose a person in the first video, and this one takes no part."""
+    if not used or used[0] == 0 or request.videos[0].person.choice not in _OF_FIRST:
         return ()
     text = (
-        f"the person was chosen in video 1, which is left out: check who was solved, by their number in video "
-        f"{used[0] + 1}"
+        f"the person was chosen in video 1, which is left out: the largest person in video {used[0] + 1} was solved. "
+        f"To solve somebody else, name video {used[0] + 1} first, and choose the person in it"
     )
     return (ClipWarning(WarningCode.VIEW_EXCLUDED, text),)
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from backend.camera.path import turned_poses
 from backend.embedding.pose_model import PoseModel
-from backend.multiview.joint_poses import JointOptions, PersonView, solve_person
+from backend.multiview.joint_poses import JointOptions, PersonView, all_cuts, solve_person
 from backend.multiview.resample import resampled_track
 from backend.multiview.take_details import PersonDetails
 from backend.multiview.types import PersonInViews, Take
 from backend.solving.clip_assembly import assemble_clip, with_details
 from backend.solving.details import SolvedDetails, detail_figures, detail_warnings
-from backend.solving.video_pass import TrackedVideo
+from backend.solving.video_pass import TrackedVideo, apart_at_cuts
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world import WorldOptions, WorldTrack, place_in_world
 from blender_addon.motion.body import BodyShape, canonical_body, points_m
@@ -30,18 +30,20 @@ from blender_addon.motion.posing import pose_body
 _WIDE_PX = 1_000_000.0
 _WIDE_FOCAL_PX = 1_000.0
 _NEAREST_M = 0.1
+_SAME_TIME_S = 1e-6  # clocks are computed to and fro, and a cut is the time of a frame
 
 
 @dataclass(frozen=True, slots=True)
 class SolvedPerson:
-    """Poses in the reference camera and in the world, with the tracks that they are from: the reference view's own, and
-    the one that all views make together; `details` are hands and face over the frames, where they were asked for.
+    """Poses in the reference camera and in the world, with the track of the reference view; `details` are hands and
+    face over the frames, where they were asked for; `cuts_s` the cuts of all views, on the clock of the reference view.
     """
 
     own: PersonTrack
     poses: PoseTrack
     world: WorldTrack
     details: SolvedDetails | None = None
+    cuts_s: tuple[float, ...] = ()
 
 
 def views_of_person(
@@ -49,14 +51,19 @@ def views_of_person(
 ) -> dict[int, PersonView]:
     """The views that show a person, at the times of the take's first view; `only` some of them."""
     base = tracked[take.used[0]]
-    take_s = take.offsets[take.used[0]].take_time_s(base.times_s)
+    clock = take.offsets[take.used[0]]
+    take_s = clock.take_time_s(base.times_s)
     found = {}
     for view in take.used if only is None else only:
         camera, place = take.cameras[view], person.tracks[view]
         if camera is not None and place is not None:
-            track = resampled_track(tracked[view].tracks[place], take.offsets[view], take_s)
+            cuts_s = tracked[view].cuts_s
+            track = resampled_track(tracked[view].tracks[place], take.offsets[view], take_s, cuts_s)
             track = replace(track, times_s=base.times_s)
-            found[view] = PersonView(track, camera.intrinsics, camera.rotation, camera.translation_m)
+            cuts = clock.video_time_s(take.offsets[view].take_time_s(np.asarray(cuts_s, np.float64))) - _SAME_TIME_S
+            found[view] = PersonView(
+                track, camera.intrinsics, camera.rotation, camera.translation_m, tuple(cuts.tolist())
+            )
     return found
 
 
@@ -74,19 +81,21 @@ def solve_in_views(
         poses = _of_one_view(model, next(iter(views.values())), options[0])
     else:
         poses = solve_person(model, list(views.values()), options[0])
-    more = None if details is None else details.solve(poses, views)
+    cuts_s = all_cuts(list(views.values()))
+    more = None if details is None else details.solve(poses, views, cuts_s)
     poses = poses if more is None else more.poses
     place, base = reference
     own = views[place].track if place in views else _hidden(next(iter(views.values())).track)
     together, wide = _together(list(views.values()), poses)
     own = replace(own, frame_index=base.frame_index)
-    world = place_in_world(poses, replace(together, frame_index=base.frame_index), wide, options[1])
-    return SolvedPerson(own, poses, world, more)
+    together = apart_at_cuts(replace(together, frame_index=base.frame_index), cuts_s)
+    world = place_in_world(poses, together, wide, options[1])
+    return SolvedPerson(own, poses, world, more, cuts_s)
 
 
 def _of_one_view(model: PoseModel, view: PersonView, options: JointOptions) -> PoseTrack:
     """Poses as one video gives them, in the take frame."""
-    poses = model.solve(view.track, view.intrinsics, options.poses)
+    poses = model.solve(view.apart().track, view.intrinsics, options.poses)
     turn = view.rotation.T
     poses = turned_poses(poses, np.broadcast_to(turn, (len(poses.confidence), 3, 3)))
     center = -turn @ view.translation

@@ -34,7 +34,8 @@ class TakeRequest:
 
     offsets: what is known of the clocks, against the first video (None: to be found), empty or one for each video;
     calibration: a file of cameras with their places; setup: cameras (and, with `keep_offsets`, clocks) of an earlier
-    take; close_ups: videos that show a face or hands alone. With close-ups one video of the body is enough.
+    take; close_ups: videos that show a face or hands alone. With close-ups one video of the body is enough. names: of
+    the videos, by which a calibration knows them, where their files are called otherwise; empty or one for each video.
     """
 
     videos: tuple[SolveRequest, ...]
@@ -44,6 +45,7 @@ class TakeRequest:
     setup: TakeSetup | None = None
     keep_offsets: bool = False
     close_ups: tuple[CloseUp, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.videos)

@@ -125,7 +125,8 @@ class CameraView:
     """One video as its own solve left it: everybody's `tracks` with their `poses` in this camera, in the same order.
 
     Times of the tracks are the video's own. `camera_moves` says that the background moved. `down` (3,) is the direction
-    of gravity in the camera, known to `down_deg` (one sigma); None where nobody asked.
+    of gravity in the camera, known to `down_deg` (one sigma); None where nobody asked. `cuts_s` are the times of the
+    first frames after cuts.
     """
 
     name: str
@@ -136,6 +137,7 @@ class CameraView:
     camera_moves: bool = False
     down: Array | None = None
     down_deg: float = 15.0
+    cuts_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Each method returns the reply or raises RequestRefused; nothing here touches a s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,7 @@ class RequestHandlers:
                 *TASKS[1:],
                 "hands",
                 "face",
-                "take",
-                "gravity",
+                *("take", "close_up", "calibration", "gravity"),
                 *(("live",) if policy.live.offered else ()),
             ),
             devices=tuple(worker.device for worker in self._pool.workers.values()),
@@ -189,7 +188,7 @@ class RequestHandlers:
 
     def _list_jobs(self, session: Session, request: wire.ListJobs) -> wire.JobList:
         own = [job for job in self._scheduler.jobs.values() if job.record.owner == session.owner]
-        return wire.JobList(tuple(self._scheduler.info(job) for job in own[-MAX_LISTED:]))
+        return wire.JobList(tuple(self._scheduler.info(job) for job in _listed(own)))
 
     def _fetch(self, session: Session, request: wire.Fetch) -> wire.ResultPart:
         record = self._job(session, request).record
@@ -224,3 +223,12 @@ class RequestHandlers:
 
     def _accepted(self, job: Job) -> wire.Accepted:
         return wire.Accepted(self._scheduler.info(job))
+
+
+def _listed(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs that fit a list, oldest first: all that are not over (uploads go on by it), and the newest others."""
+    waiting = [job for job in jobs if not job.record.over][-MAX_LISTED:]
+    ended = [job for job in jobs if job.record.over]
+    room = MAX_LISTED - len(waiting)
+    kept = {job.record.job_id for job in (*waiting, *(ended[-room:] if room else ()))}
+    return [job for job in jobs if job.record.job_id in kept]

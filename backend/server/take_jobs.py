@@ -14,7 +14,7 @@ from backend.errors import MarionetError
 from backend.files import write_whole
 from backend.multiview.setup_file import read_setup, write_setup
 from backend.multiview.solve_take import solve_take
-from backend.multiview.take_request import TakeRequest, TakeResult
+from backend.multiview.take_request import CloseUp, TakeRequest, TakeResult
 from backend.multiview.types import Offset, OffsetSource, TakeSetup
 from backend.pipeline import SolveModels, SolveRequest
 from backend.server.job_runner import JobOutcome, JobSink
@@ -25,6 +25,7 @@ from blender_addon.motion.clip_cameras import ClipCamera
 
 SETUP_NAME = "setup.json"
 _GIVEN_NAME = "given.json"
+_CALIBRATION_FOLDER = "calibration"
 _GIVEN_UNCERTAINTY_S = 0.002
 
 
@@ -34,12 +35,7 @@ def run_take_job(order: RunJob, sink: JobSink, request: SolveRequest, models: So
     """
     names = _ShownNames(order)
     try:
-        take = TakeRequest(
-            _requests(order, request),
-            request.output,
-            _offsets(order),
-            setup=_setup(order),
-        )
+        take = _request(order, request, names.names)
         result = solve_take(take, sink.progress, sink.cancel, models, sink.chunk)
     except MarionetError as fault:
         raise names.in_words(fault) from fault
@@ -49,21 +45,45 @@ def run_take_job(order: RunJob, sink: JobSink, request: SolveRequest, models: So
     return JobOutcome((*files, *setup), dict(result.figures), warnings, result.cancelled)
 
 
-def _requests(order: RunJob, request: SolveRequest) -> tuple[SolveRequest, ...]:
+def _request(order: RunJob, request: SolveRequest, names: Sequence[str]) -> TakeRequest:
+    """The request for the videos of the body and, last among the videos, the close-ups."""
+    bodies, offsets = len(order.videos) - order.take.close_ups, _offsets(order)
+    videos = [Path(video.path) for video in order.videos]
+    return TakeRequest(
+        _of_bodies(request, videos[:bodies]),
+        request.output,
+        offsets[:bodies] if any(offsets[1:bodies]) else (),
+        _calibration(order),
+        _setup(order),
+        close_ups=tuple(CloseUp(*pair) for pair in zip(videos[bodies:], offsets[bodies:], strict=True)),
+        names=tuple(names[:bodies]),
+    )
+
+
+def _of_bodies(request: SolveRequest, videos: Sequence[Path]) -> tuple[SolveRequest, ...]:
     """One request for each video. The given direction of gravity is in the first camera, and stays only with it."""
-    videos = [replace(request, video=Path(video.path)) for video in order.videos]
-    return (videos[0], *(replace(video, gravity_camera=None) for video in videos[1:]))
+    first, *others = (replace(request, video=video) for video in videos)
+    return (first, *(replace(video, gravity_camera=None) for video in others))
 
 
 def _offsets(order: RunJob) -> tuple[Offset | None, ...]:
-    known = {one.source: one.start_s for one in order.take.offsets}
-    if not known:
-        return ()
-    given = [
-        None if place not in known else Offset(known[place], 1.0, _GIVEN_UNCERTAINTY_S, OffsetSource.GIVEN)
-        for place in range(1, len(order.videos))
-    ]
-    return (Offset(), *given)
+    """What is known of the clock of each video, the first of which is the clock."""
+    known = {
+        one.source: Offset(one.start_s, 1.0, _GIVEN_UNCERTAINTY_S, OffsetSource.GIVEN) for one in order.take.offsets
+    }
+    return (Offset(), *(known.get(place) for place in range(1, len(order.videos))))
+
+
+def _calibration(order: RunJob) -> Path | None:
+    """The calibration that came with the order: its one file, or the folder of its files."""
+    files = order.take.calibration
+    if not files:
+        return None
+    folder = Path(order.output_dir) / _CALIBRATION_FOLDER
+    folder.mkdir(exist_ok=True)
+    for file in files:
+        write_whole(folder / file.name, "".join(file.text).encode())
+    return folder / files[0].name if len(files) == 1 else folder
 
 
 def _setup(order: RunJob) -> TakeSetup | None:
@@ -93,6 +113,9 @@ class _ShownNames:
         }
         files = {Path(path).name: name for path, name in self._uploads.items()}
         given = {str(Path(order.output_dir) / _GIVEN_NAME): "The given set-up"}
+        folder = Path(order.output_dir) / _CALIBRATION_FOLDER
+        given |= {str(folder / file.name): file.name for file in order.take.calibration}
+        given |= {str(folder): "The given calibration"} if order.take.calibration else {}
         self._shown = {**self._uploads, **files, **given}
         longest_first = sorted(self._shown, key=len, reverse=True)
         self._pattern = re.compile("|".join(re.escape(text) for text in longest_first))

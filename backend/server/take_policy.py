@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from backend.server.errors import RequestRefused
-from blender_addon.wire.records import MAX_SETUP_CHARS, MOST_TAKE_VIDEOS
+from blender_addon.wire.records import MAX_SETUP_CHARS, MOST_TAKE_VIDEOS, CalibrationFile
 from blender_addon.wire.requests import Submit
 
 _MOST_OFFSET_S = 86_400.0
+_MOST_NAME_CHARS = 255
+# it becomes the name of a file in the job's folder
+_CALIBRATION_NAME = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*\.(?:json|toml|yml|yaml|xml)", re.IGNORECASE)
 
 
 def check_take(request: Submit, most_upload_bytes: int) -> None:
     """Raise RequestRefused for a take that no worker could solve, before its videos are uploaded."""
     videos = (request.source, *request.more_sources)
     if len(videos) == 1:
-        if request.take.offsets or request.take.setup:
-            raise RequestRefused("bad_request", "Offsets and a set-up are for several videos, and there is one")
+        if request.take.offsets or request.take.setup or request.take.close_ups or request.take.calibration:
+            what = "Offsets, close-ups, a set-up and a calibration are for several videos, and there is one"
+            raise RequestRefused("bad_request", what)
         return
     if request.task != "solve":
         raise RequestRefused(
@@ -38,5 +45,24 @@ def _check_known(request: Submit, count: int) -> None:
     places = [offset.source for offset in request.take.offsets]
     if len(set(places)) != len(places) or not all(0 < place < count for place in places):
         raise RequestRefused("bad_request", f"Offsets are for the videos 1 to {count - 1}, each at most once")
+    if not 0 <= request.take.close_ups < count:
+        raise RequestRefused(
+            "bad_request", f"{count} videos have 0 to {count - 1} close-ups", "Name the close-ups last, after the body"
+        )
     if sum(len(text) for text in request.take.setup) > MAX_SETUP_CHARS:
         raise RequestRefused("too_large", f"A set-up has at most {MAX_SETUP_CHARS} characters")
+    if request.take.setup and request.take.calibration:
+        raise RequestRefused("bad_request", "The cameras are given twice", "Use a calibration or a set-up")
+    _check_calibration(request.take.calibration)
+
+
+def _check_calibration(files: Sequence[CalibrationFile]) -> None:
+    if sum(len(text) for file in files for text in file.text) > MAX_SETUP_CHARS:
+        raise RequestRefused("too_large", f"A calibration has at most {MAX_SETUP_CHARS} characters")
+    names = [file.name for file in files]
+    for name in names:
+        if len(name) > _MOST_NAME_CHARS or not _CALIBRATION_NAME.fullmatch(name):
+            shown = name[:_MOST_NAME_CHARS]
+            raise RequestRefused("bad_request", f"{shown!r} is not the name of a calibration file", "Name a .toml file")
+    if len({name.lower() for name in names}) < len(names):
+        raise RequestRefused("bad_request", "Two calibration files have the same name", "Rename one")

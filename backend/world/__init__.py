@@ -1,12 +1,13 @@
 """World: metric root path, gravity, floor, contacts and planted feet.
 
 May import `types`, `errors` and the add-on's `motion`. `place_in_world` places one person, `place_people` several;
-`seen_joints` says how far each joint is seen.
+`seen_joints` says how far each joint is seen, `travel_scale` how large the way of a camera is.
 """
 
 from backend.world.people import PlacedPerson, place_people
 from backend.world.place import place_in_world
 from backend.world.seen_joints import seen_joints
+from backend.world.sized_travel import travel_scale
 from backend.world.world_track import Gravity, GravitySettings, RootSettings, WorldOptions, WorldTrack
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "place_in_world",
     "place_people",
     "seen_joints",
+    "travel_scale",
 ]

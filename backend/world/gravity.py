@@ -19,6 +19,7 @@ from backend.world.vanishing import EdgeVote, Rows, refine, vote
 from backend.world.world_track import Gravity, GravitySettings
 
 _LEVEL = np.array([0.0, 1.0, 0.0])
+_RIGHT = np.array([1.0, 0.0, 0.0])
 _SPHERE = 4.0 * np.pi
 # a hint further off than this many of its sigmas is taken for wrong (Geman-McClure)
 _ROBUST_SIGMAS = 2.0
@@ -177,13 +178,13 @@ def _floor_rows(down: Array, settings: GravitySettings, footing: Footing) -> Row
     return root * (below - share @ below), root[:, None] * gradient
 
 
-def world_axes(down: Array) -> Array:
-    """Rotation (3, 3) that takes camera axes to world axes: Z up, X along the camera's right, Y ahead.
+def world_axes(down: Array, right: Array = _RIGHT) -> Array:
+    """Rotation (3, 3) that takes camera axes to world axes: Z up, X along the camera's `right` (3,), Y ahead.
 
     A camera that looks straight along its own x axis at the sky has no right; its image x axis is used then.
     """
     up = -np.asarray(down, dtype=np.float64) / np.linalg.norm(down)
-    right = np.array([1.0, 0.0, 0.0]) - up[0] * up
+    right = right - (right @ up) * up
     if np.linalg.norm(right) < 1e-6:
         right = np.array([0.0, 0.0, 1.0]) - up[2] * up
     right = right / np.linalg.norm(right)

@@ -63,11 +63,11 @@ def place_in_world(
     if len(solved) < _FEW_FRAMES:
         return _nothing(poses, options)
     given = _given(options)
-    spread_deg = float(np.hypot(poses.gravity_spread_deg, gravity_doubt_deg(track, intrinsics, solved)))
+    spread_deg = float(np.hypot(poses.gravity_spread_deg, gravity_doubt_deg(options.framed(track), intrinsics, solved)))
     hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges)
     rough = given or estimate_gravity(hints, options.vertical)
-    poses, unseen = settle_unseen(poses, track, intrinsics, rough.down, solved)
-    scene = make_scene(poses, track, intrinsics, solved, unseen)
+    poses, unseen = settle_unseen(poses, options.framed(track), intrinsics, rough.down, solved)
+    scene = make_scene(poses, track, intrinsics, solved, unseen, options.eyes)
     path = solve_root_path(scene.seen, options.root)
     gravity = given or _first_gravity(scene, path, (hints, rough.down), options)
     probability = body_contacts(scene, path.root_camera_m, gravity.down, options)
@@ -174,7 +174,7 @@ def _camera_pose(scene: Scene, path: RootPath, down: Array, probability: Array, 
     """`world_from_camera` (4, 4): floor at zero, the first pelvis above the origin; or the given one."""
     if options.world_from_camera is not None:
         return np.asarray(options.world_from_camera, dtype=np.float64)
-    turn = world_axes(down)
+    turn = world_axes(down) if options.right is None else world_axes(down, options.right)
     points = touching_points(scene)
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
     height = (points.positions_m + path.root_camera_m[:, None]) @ turn[2] - points.clearance_m
@@ -195,7 +195,7 @@ def _h36m(scene: Scene, posed: PosedBody) -> Array:
 
 def _reprojection_px(scene: Scene, path: RootPath) -> Array:
     """The weighted middle of the keypoints' distances (N,) at the person's depth, in rays."""
-    residual = path.residual_m / np.maximum(path.root_camera_m[:, None, 2], 0.1)
+    residual = path.residual_m / np.maximum(scene.seen.depth_m(path.root_camera_m)[:, None], 0.1)
     order = np.argsort(residual, axis=1)
     weight = np.cumsum(np.take_along_axis(scene.seen.weights, order, axis=1), axis=1)
     middle = np.argmax(weight >= 0.5 * weight[:, -1:], axis=1)
@@ -216,7 +216,13 @@ def _warnings(
     doubt = None if options.gravity_camera is not None else gravity_warning(gravity, turned)
     if doubt is not None:
         found.append(doubt)
-    if options.camera_turns:
+    if options.eyes is not None:
+        text = (
+            "The camera travels; its path was found from the background, and its scale from the person's height. "
+            "Give --height if you know it"
+        )
+        found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
+    elif options.camera_turns:
         text = (
             "The camera moves; only its turns and zoom could be followed. Where it also travels, the path through the "
             "world drifts with it"

@@ -30,13 +30,23 @@ class Sightings:
     """What is seen: N frames at `times_s` (N,) with K points.
 
     `points_m` (N, K, 3) relative to the pelvis in camera axes; `rays` (N, K, 2) their normalised image coordinates
-    (x / z, y / z); `weights` (N, K) >= 0.
+    (x / z, y / z); `weights` (N, K) >= 0. `eyes_m` (N, 3) is where the camera is; None where it stays at the origin.
     """
 
     times_s: Array
     points_m: Array
     rays: Array
     weights: Array
+    eyes_m: Array | None = None
+
+    @property
+    def from_eyes_m(self) -> Array:
+        """The points (N, K, 3) less the camera's place, to which the root's place has to be added."""
+        return self.points_m if self.eyes_m is None else self.points_m - self.eyes_m[:, None]
+
+    def depth_m(self, root_m: Array) -> Array:
+        """Depths (N,) of the roots (N, 3) before the camera."""
+        return np.asarray(root_m[:, 2] if self.eyes_m is None else root_m[:, 2] - self.eyes_m[:, 2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,7 @@ def solve_root_path(seen: Sightings, settings: RootSettings, steps: Steps | None
     level_weight = np.zeros(0 if steps is None else steps.count)
     root = np.zeros((frames, 3))
     places = np.zeros((0, 3))
-    difference = _acceleration_rows(seen.times_s)
+    difference = _along_views(seen, _acceleration_rows(seen.times_s))
     sigma = np.array([settings.across_m_s2, settings.across_m_s2, settings.depth_m_s2])
     for _ in range(settings.rounds):
         blocks, right = _keypoint_terms(seen, weights * pace[:, None] / settings.keypoint_sigma_m**2)
@@ -120,7 +130,8 @@ def _solve_symmetric(system: sparse.spmatrix, vector: Array) -> Array:
 def _keypoint_terms(seen: Sightings, information: Array) -> tuple[Array, Array]:
     """Normal matrices (N, 3, 3) and right sides (N, 3) of `x + tx - u (z + tz) = 0` and its twin for y."""
     across, down = seen.rays[..., 0], seen.rays[..., 1]
-    known = seen.points_m[..., :2] - seen.rays * seen.points_m[..., 2:]
+    points = seen.from_eyes_m
+    known = points[..., :2] - seen.rays * points[..., 2:]
     normal = np.zeros((len(seen.times_s), 3, 3))
     normal[:, 0, 0] = normal[:, 1, 1] = information.sum(axis=1)
     normal[:, 0, 2] = normal[:, 2, 0] = -(information * across).sum(axis=1)
@@ -142,6 +153,22 @@ def _acceleration_rows(times_s: Array) -> sparse.csr_matrix:
     diagonals = [1.0 / (before * mean), -(1.0 / before + 1.0 / after) / mean, 1.0 / (after * mean)]
     rows = sparse.diags(diagonals, [0, 1, 2], shape=(frames - 2, frames))
     return sparse.csr_matrix(sparse.kron(rows, sparse.identity(3)))
+
+
+def _along_views(seen: Sightings, difference: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The same accelerations, told across and along the view of each frame where the camera travels."""
+    if seen.eyes_m is None or not difference.shape[0]:
+        return difference
+    weight = seen.weights[1:-1, :, None] + 1e-9
+    middle = (seen.rays[1:-1] * weight).sum(axis=1) / weight.sum(axis=1)
+    along = np.concatenate([middle, np.ones((len(middle), 1))], axis=1)
+    along = along / np.linalg.norm(along, axis=1, keepdims=True)
+    right = np.stack([along[:, 2], np.zeros(len(along)), -along[:, 0]], axis=1)
+    right = right / np.linalg.norm(right, axis=1, keepdims=True)
+    axes = np.stack([right, np.cross(along, right), along], axis=1)
+    frames = len(axes)
+    views = sparse.bsr_matrix((axes, np.arange(frames), np.arange(frames + 1)), shape=(3 * frames, 3 * frames))
+    return sparse.csr_matrix(views @ difference)
 
 
 def _with_steps(
@@ -191,7 +218,7 @@ def _same_level(places_m: Array, steps: Steps, settings: RootSettings) -> Array:
 
 def _residual_m(seen: Sightings, root: Array) -> Array:
     """Distance (N, K) in m, at the person's depth, between the keypoints and the projected points."""
-    points = seen.points_m + root[:, None]
+    points = seen.from_eyes_m + root[:, None]
     depth = np.maximum(points[..., 2:], _LEAST_DEPTH_M)
     return np.asarray(np.linalg.norm(points[..., :2] - seen.rays * depth, axis=-1))
 

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera.lens import normalised_points
-from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
+from backend.types import Array, CameraEyes, Intrinsics, PersonTrack, PoseTrack
 from backend.world.root_path import Sightings
 from backend.world.unseen import Unseen
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
 from blender_addon.motion.body_contacts import CONTACT_PARTS, BodyParts, body_parts
+from blender_addon.motion.camera_travel import without_travel
 from blender_addon.motion.posing import Feet, find_feet, pose_body
 
 # how much a keypoint counts for the root; the rest of the landmarks (face, fingers) are loose on the body
@@ -56,9 +57,17 @@ class Scene:
 
 
 def make_scene(
-    poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, solved: NDArray[np.intp], unseen: Unseen
+    poses: PoseTrack,
+    track: PersonTrack,
+    intrinsics: Intrinsics,
+    solved: NDArray[np.intp],
+    unseen: Unseen,
+    eyes: CameraEyes | None = None,
 ) -> Scene:
-    """The frames `solved` of one person: body points relative to the pelvis in metres, keypoints as rays."""
+    """The frames `solved` of one person: body points relative to the pelvis in metres, keypoints as rays.
+
+    Rays of parts that may touch something are led back to where a camera that had not travelled would see them.
+    """
     body = canonical_body()
     shape = BodyShape(poses.height_m, poses.bone_scales)
     rotations = poses.rotations_wxyz[solved].astype(np.float64)
@@ -76,8 +85,13 @@ def make_scene(
     part_rays = np.stack(
         [known[:, [names.index(name) for name in _PART_KEYPOINTS[part]]].mean(axis=1) for part in CONTACT_PARTS], axis=1
     )
-    seen = Sightings(track.times_s[solved], points, np.nan_to_num(rays, nan=0.0), weights)
+    eyes_m = None if eyes is None else eyes.at(track.frame_index[solved])
+    seen = Sightings(track.times_s[solved], points, np.nan_to_num(rays, nan=0.0), weights, eyes_m)
     feet, touching = find_feet(body, posed), body_parts(body, posed)
+    if eyes_m is not None:
+        root_m = poses.root_camera_m[solved, None]
+        foot_rays = without_travel(foot_rays, eyes_m, feet.positions_m + root_m)
+        part_rays = without_travel(part_rays, eyes_m, touching.positions_m + root_m)
     return Scene(body, shape, poses, solved, seen, feet, foot_rays, touching, part_rays, unseen, track)
 
 

@@ -49,7 +49,7 @@ def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: Worl
     points = touching_points(scene)
     positions = (points.positions_m + root_camera_m[:, None]) @ turn.T
     positions[..., 2] -= _local_floor(scene.seen.times_s, positions[..., 2] - points.clearance_m)[:, None]
-    speed = point_speed_m_s(scene.seen.times_s, points.rays) * root_camera_m[:, 2:]
+    speed = point_speed_m_s(scene.seen.times_s, points.rays) * scene.seen.depth_m(root_camera_m)[:, None]
     times_s, feet = scene.seen.times_s, len(FOOT_POINTS)
     standing = Feet(positions[:, :feet], scene.feet.offsets_m, scene.feet.clearance_m)
     probability = contact_probability(times_s, standing, options.contacts, speed[:, :feet])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from backend.types import Array, SceneEdges
+from backend.types import Array, CameraEyes, PersonTrack, SceneEdges
 from blender_addon.motion.clip_warning import ClipWarning
 from blender_addon.motion.contacts import ContactSettings
 from blender_addon.motion.planting import PlantSettings
@@ -75,7 +76,9 @@ class WorldOptions:
     several people share one world). `gravity_camera` (3,): only the down direction in camera axes. `gravity`: what
     was found of it together with `world_from_camera`. `edges`: straight edges of the scene, people left out.
     `camera_moves`: what `backend.camera` saw of the background; it adds a warning, the camera counts as static.
-    `camera_turns`: its turns were taken out of what is seen, which holds while it does not travel.
+    `camera_turns`: its turns were taken out of what is seen. `eyes`: its travel, metric; None where it stays in place,
+    or was not followed. `right` (3,): the first frame's right where these are not its axes. `own_px`:
+    keypoints (T, K, 2) by track, as each frame of a camera that moves shows them, which say what it cuts off.
     """
 
     world_from_camera: Array | None = None
@@ -84,11 +87,18 @@ class WorldOptions:
     edges: SceneEdges | None = None
     camera_moves: bool = False
     camera_turns: bool = False
+    eyes: CameraEyes | None = None
+    right: Array | None = None
+    own_px: Mapping[int, Array] = field(default_factory=dict)
     plant_feet: bool = True
     root: RootSettings = field(default_factory=RootSettings)
     vertical: GravitySettings = field(default_factory=GravitySettings)
     contacts: ContactSettings = field(default_factory=ContactSettings)
     plant: PlantSettings = field(default_factory=PlantSettings)
+
+    def framed(self, track: PersonTrack) -> PersonTrack:
+        """The person as each frame shows them."""
+        return replace(track, keypoints_px=self.own_px.get(track.track_id, track.keypoints_px))
 
 
 @dataclass(frozen=True, slots=True)

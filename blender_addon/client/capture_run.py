@@ -31,6 +31,7 @@ STAGE_WORDS = {
     "people": "Finding people",
     "track": "Following the person",
     "embed": "Retrieving poses",
+    "camera": "Following the camera",
     "details": "Following hands and face",
     "poses": "Retrieving poses",
     "solve": "Solving",

@@ -17,7 +17,7 @@ from ..wire import messages as wire
 from .download import Download
 from .job_state import JobRequest, JobSnapshot
 from .link import BackendLink, LinkStatus
-from .take_options import CAPABILITY as TAKES
+from .take_options import why_unsupported
 from .upload import Upload, UploadError
 
 __all__ = ["CaptureJob", "JobRequest", "JobSnapshot"]
@@ -145,10 +145,12 @@ class CaptureJob:
                 if self._cancelling:
                     self._ask_once(wire.Cancel(self.job_id))
             self._epoch = self._link.epoch
-        begins = self._request.more_videos and self._key == 0
-        if status.state == "open" and begins and TAKES not in status.capabilities:
-            # it would solve the first video alone, without a word
-            words = f"The backend {status.server_version} cannot solve several cameras together"
+        begins, lacking = self._request.more_videos and self._key == 0, ""
+        if status.state == "open" and begins:
+            lacking = why_unsupported(self._request.take, status.capabilities)
+        if lacking:
+            # it would solve less than is asked for, without a word
+            words = f"The backend {status.server_version} {lacking}"
             self._fail("unsupported", words, "Update the backend, or capture one video")
         elif status.state == "open":
             self._gone_s = None

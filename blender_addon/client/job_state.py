@@ -29,7 +29,7 @@ class JobRequest:
     source: wire.Source | None = None
     """What is submitted instead of the path of `video`: a live source."""
     more_videos: tuple[Path, ...] = ()
-    """The further videos of a take, whose first is `video`; `upload` holds for all."""
+    """The further videos of a take, whose first is `video`, close-ups last; `upload` holds for all."""
     take: wire.TakeOptions = wire.TakeOptions()
     """What is known of the take: see `take_options`."""
 
@@ -37,6 +37,11 @@ class JobRequest:
     def videos(self) -> tuple[Path, ...]:
         """All videos in order."""
         return (self.video, *self.more_videos)
+
+    @property
+    def bodies(self) -> tuple[Path, ...]:
+        """The videos of the body: all but the close-ups."""
+        return self.videos[: len(self.videos) - self.take.close_ups]
 
 
 @dataclass(frozen=True, slots=True)

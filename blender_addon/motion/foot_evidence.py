@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .camera_travel import without_travel
 from .clip import MotionClip
 from .contacts import point_speed_m_s
 from .posing import Feet, world_to_camera
@@ -48,17 +49,22 @@ def seen_speed_m_s(clip: MotionClip) -> Array:
     rays = (pixels - clip.intrinsics[:2, 2]) / np.diag(clip.intrinsics)[:2]
     rays = np.where(known[..., None], rays, np.nan)
     if clip.focal_scale is not None:
-        rays = _seen_still(clip, rays)
+        rays = _seen_still(clip, rays, np.asarray(clip.root_camera_m, np.float64)[:, None])
     return np.asarray(point_speed_m_s(clip.times_s, rays) * clip.root_camera_m[:, 2:])
 
 
-def _seen_still(clip: MotionClip, rays: Array) -> Array:
-    """Normalised image coordinates (T, N, 2) as the first frame's camera would have them: the camera turns."""
+def _seen_still(clip: MotionClip, rays: Array, points_m: Array) -> Array:
+    """Normalised image coordinates (T, N, 2) as the first frame's camera would have them: the camera turns and travels.
+
+    `points_m` (T, N or 1, 3), in each frame's camera, is roughly what they show.
+    """
     turns = clip.world_from_camera[:1, :3, :3].swapaxes(-1, -2) @ clip.world_from_camera[:, :3, :3]
     assert clip.focal_scale is not None
     plane = rays / clip.focal_scale[:, None, None]
     turned = np.concatenate([plane, np.ones_like(plane[..., :1])], axis=-1) @ turns.swapaxes(-1, -2)
-    return np.asarray(turned[..., :2] / np.where(turned[..., 2:] > 0.1, turned[..., 2:], np.nan))
+    still = turned[..., :2] / np.where(turned[..., 2:] > 0.1, turned[..., 2:], np.nan)
+    eyes = (clip.world_from_camera[:, :3, 3] - clip.world_from_camera[0, :3, 3]) @ clip.world_from_camera[0, :3, :3]
+    return without_travel(still, eyes, points_m @ turns.swapaxes(-1, -2))
 
 
 def stands(speed_m_s: Array, feet: Feet) -> NDArray[np.bool_]:
@@ -100,7 +106,7 @@ def kept_step_motion(clip: MotionClip, feet: Feet) -> float:
     points = world_to_camera(clip.world_from_camera, feet.positions_m)
     rays = points[..., :2] / np.where(points[..., 2:] > 0.1, points[..., 2:], np.nan)
     if clip.focal_scale is not None:
-        rays = _seen_still(clip, rays * clip.focal_scale[:, None, None])
+        rays = _seen_still(clip, rays * clip.focal_scale[:, None, None], points)
     own = point_speed_m_s(clip.times_s, rays) * clip.root_camera_m[:, 2:]
     moving = (seen > _STEPS_M_S) & np.isfinite(own)
     return float(np.median(np.minimum(own[moving] / seen[moving], 2.0))) if moving.any() else 1.0

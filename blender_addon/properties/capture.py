@@ -72,6 +72,14 @@ class MARIONET_PG_capture(bpy.types.PropertyGroup):
     setup_file: StringProperty(
         name="Set-up", description="The set-up file (.json) that Save Set-up has written", subtype="FILE_PATH"
     )
+    use_calibration: BoolProperty(
+        name="Use Calibration", description="Read lenses and positions of the cameras from a calibration file"
+    )
+    calibration_file: StringProperty(
+        name="Calibration",
+        description="A file of Pose2Sim, Caliscope, anipose, FreeMoCap or OpenCV, or a folder with one file a camera",
+        subtype="FILE_PATH",
+    )
     movie_clip: PointerProperty(
         name="Movie Clip", type=bpy.types.MovieClip, description="A clip of the Movie Clip Editor"
     )

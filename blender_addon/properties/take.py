@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import (
     BoolProperty,
+    EnumProperty,
     FloatProperty,
     IntProperty,
     PointerProperty,
@@ -35,6 +36,15 @@ class MARIONET_PG_video(bpy.types.PropertyGroup):
         name="File",
         description="A video of the same performance from another camera",
         subtype="FILE_PATH",
+        update=change_events.further_video_changed,
+    )
+    role: EnumProperty(
+        name="Role",
+        description="What the video shows",
+        items=[
+            ("BODY", "Body", "The whole body, from another camera"),
+            ("CLOSE_UP", "Close-up", "The face or the hands alone, for expression and fingers"),
+        ],
         update=change_events.further_video_changed,
     )
     know_offset: BoolProperty(

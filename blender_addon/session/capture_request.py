@@ -24,7 +24,16 @@ from ..wire.connection_file import ConnectionFileError, read_connection_file
 from ..wire.messages import SolveOptions
 from .backend import AccessError, clip_dir, is_loopback
 from .extension import preferences
-from .take_videos import given_offsets, is_take, look_again, setup_path, video_paths, why_no_take
+from .take_videos import (
+    calibration_path,
+    close_up_count,
+    given_offsets,
+    is_take,
+    look_again,
+    setup_path,
+    video_paths,
+    why_no_take,
+)
 
 _ASSUMED_HEIGHT_M = 1.70
 # what can be solved beside the body: names of settings and of capabilities of a backend
@@ -105,9 +114,9 @@ def given_gravity(capture: Any) -> tuple[float, ...]:
 
 def lacking_abilities(capture: Any, capabilities: Collection[str]) -> list[str]:
     """What these settings ask for and a backend with these capabilities does not do, in words."""
-    lacking = [f"solve no {name}" for name in DETAILS if getattr(capture, name) and name not in capabilities]
+    lacking = [f"solve the {name}" for name in DETAILS if getattr(capture, name) and name not in capabilities]
     if given_gravity(capture) and GRAVITY not in capabilities:
-        lacking.append("use no Camera Tilt")
+        lacking.append("use Camera Tilt")
     return lacking
 
 
@@ -155,12 +164,16 @@ def _ticket_of_take(ticket: CaptureTicket, capture: Any) -> CaptureTicket:
         raise AccessError(reason)
     videos = tuple(video_paths(capture))
     try:
-        take = take_options(given_offsets(capture), setup_path(capture))
+        setup, calibration = setup_path(capture), calibration_path(capture)
+        take = take_options(given_offsets(capture), setup, close_up_count(capture), calibration)
     except UnicodeDecodeError as fault:
         words = f"{capture.setup_file} is not a set-up. Choose a file that Save Set-up has written"
+        if capture.use_calibration:
+            words = f"{capture.calibration_file} is not a calibration: it is not a text file"
         raise AccessError(words) from fault
     except (OSError, ValueError) as fault:
-        raise AccessError(f"The set-up cannot be used: {fault}") from fault
+        what = "calibration" if capture.use_calibration else "set-up"
+        raise AccessError(f"The {what} cannot be used: {fault}") from fault
     request = replace(ticket.request, more_videos=videos[1:], take=take)
     return replace(ticket, request=request)
 

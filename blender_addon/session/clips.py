@@ -64,14 +64,15 @@ def enter_captured_clips(paths: list[Path], ticket: CaptureTicket) -> list[str]:
     Raises ClipError or OSError when a file cannot be read.
     """
     scene = bpy.data.scenes.get(ticket.scene) or bpy.context.scene
-    videos, names = ticket.request.videos, []
+    bodies, names = ticket.request.bodies, []
     for path in paths:
-        cameras = session_state.STATE.load_clip(path).clip.header.cameras
-        names.append(enter_clip(scene, path, ticket.video.stem, str(main_video(videos, cameras))))
-        if len(videos) > 1:
-            kept = settings_of(scene)
-            set_videos(kept.clips[kept.clip_index], videos)
-            keep_results(kept.capture, videos, cameras)
+        header = session_state.STATE.load_clip(path).clip.header
+        names.append(enter_clip(scene, path, ticket.video.stem, str(main_video(bodies, header.cameras))))
+        kept = settings_of(scene)
+        if len(bodies) > 1:
+            set_videos(kept.clips[kept.clip_index], bodies)
+        if len(ticket.request.videos) > 1:
+            keep_results(kept.capture, ticket.request, header)
     return names
 
 
@@ -80,10 +81,9 @@ def keep_finished_results(path: Path, ticket: CaptureTicket) -> None:
 
     Raises ClipError or OSError when the clip cannot be read.
     """
-    videos = ticket.request.videos
-    if len(videos) > 1:
+    if len(ticket.request.videos) > 1:
         scene = bpy.data.scenes.get(ticket.scene) or bpy.context.scene
-        keep_results(settings_of(scene).capture, videos, session_state.STATE.load_clip(path).clip.header.cameras)
+        keep_results(settings_of(scene).capture, ticket.request, session_state.STATE.load_clip(path).clip.header)
 
 
 def enter_clip(scene: Any, path: Path, name: str, video: str = "") -> str:

@@ -13,8 +13,12 @@ from typing import Any
 
 import bpy
 
-from ..client.take_options import SETUP_NAME
+from ..client.job_state import JobRequest
+from ..client.take_options import CALIBRATION_ENDINGS, SETUP_NAME, is_calibration_name
+from ..motion.clip import ClipHeader
 from ..motion.clip_cameras import ClipCamera
+from ..motion.clip_warning import WarningCode
+from ..motion.close_up_name import is_close_up_name
 from ..wire.records import MAX_SETUP_CHARS, MOST_TAKE_VIDEOS
 
 _SETUP_FORMAT = "marionet-setup"
@@ -28,6 +32,7 @@ class _Look:
     fault: str
     identity: tuple[int, int] | str = ""
     changed_ns: int = 0
+    is_folder: bool = False
 
 
 _looked: dict[str, tuple[float, _Look]] = {}
@@ -38,15 +43,37 @@ def is_take(capture: Any) -> bool:
     return capture.source == "FILE" and len(capture.more_videos) > 0
 
 
+def is_close_up(row: Any) -> bool:
+    """Whether a further video shows the face or the hands alone."""
+    return bool(row.role == "CLOSE_UP")
+
+
+def row_numbers(capture: Any) -> list[int]:
+    """The number of each further video, as the backend counts them: the first one is 1, close-ups come last."""
+    rows = list(capture.more_videos)
+    order = sorted(range(len(rows)), key=lambda place: is_close_up(rows[place]))
+    return [2 + order.index(place) for place in range(len(rows))]
+
+
+def _in_order(capture: Any) -> list[Any]:
+    """The further videos in the order of their numbers."""
+    return sorted(capture.more_videos, key=is_close_up)
+
+
+def close_up_count(capture: Any) -> int:
+    """How many of the videos are close-ups."""
+    return sum(is_close_up(row) for row in capture.more_videos)
+
+
 def video_paths(capture: Any) -> list[Path]:
-    """Absolute paths of all videos of a take, the first one first."""
-    named = [capture.video, *(row.filepath for row in capture.more_videos)]
+    """Absolute paths of all videos of a take in the order of their numbers."""
+    named = [capture.video, *(row.filepath for row in _in_order(capture))]
     return [Path(bpy.path.abspath(path)) for path in named]
 
 
 def video_faults(capture: Any) -> list[str]:
-    """What is wrong with the file of each video, the first one first; empty where nothing is."""
-    named = [capture.video, *(row.filepath for row in capture.more_videos)]
+    """What is wrong with the file of each video in the order of their numbers; empty where nothing is."""
+    named = [capture.video, *(row.filepath for row in _in_order(capture))]
     faults: list[str] = []
     known: dict[tuple[int, int] | str, int] = {}
     for number, path in enumerate(named, 1):
@@ -67,10 +94,23 @@ def why_no_take(capture: Any) -> str:
             return f"Video {number}: {fault}"
     if len(capture.more_videos) >= MOST_TAKE_VIDEOS:
         return f"At most {MOST_TAKE_VIDEOS} videos can be solved together: remove some"
-    if capture.hands or capture.face:
-        what = " and ".join(word for word, on in (("Hands", capture.hands), ("Face", capture.face)) if on)
-        return f"{what}: not available with several videos yet. Switch off, or remove the further videos"
-    return _why_no_setup(capture)
+    if capture.use_setup and capture.use_calibration:
+        return "Use Set-up and Use Calibration both say where the cameras stand: switch one of them off"
+    return _why_no_setup(capture) or _why_no_calibration(capture)
+
+
+def _why_no_calibration(capture: Any) -> str:
+    if not capture.use_calibration:
+        return ""
+    if not capture.calibration_file:
+        return "Choose the calibration file, or switch Use Calibration off"
+    path = Path(bpy.path.abspath(capture.calibration_file))
+    look = _look_at(str(path), folders=True)
+    if look.fault:
+        return f"Calibration {path.name}: {look.fault}"
+    if not look.is_folder and not is_calibration_name(path.name):
+        return f"{path.name} is not a calibration. Choose a {', '.join(CALIBRATION_ENDINGS)} file"
+    return ""
 
 
 def _why_no_setup(capture: Any) -> str:
@@ -82,7 +122,8 @@ def _why_no_setup(capture: Any) -> str:
     look = _look_at(path)
     if look.fault:
         return f"Set-up {Path(path).name}: {look.fault}"
-    cameras, videos = _cameras_of_setup(path, look.changed_ns), 1 + len(capture.more_videos)
+    cameras = _cameras_of_setup(path, look.changed_ns)
+    videos = 1 + len(capture.more_videos) - close_up_count(capture)
     if cameras is None:
         return f"{Path(path).name} is not a set-up. Choose a file that Save Set-up has written"
     if cameras != videos:
@@ -101,15 +142,15 @@ def _cameras_of_setup(path: str, _changed_ns: int) -> int | None:
         return None
 
 
-def _look_at(path: str) -> _Look:
-    """What a file looks like; remembered for a moment."""
+def _look_at(path: str, folders: bool = False) -> _Look:
+    """What a file looks like; remembered for a moment. With `folders` a folder is as good."""
     now = time.monotonic()
     seen = _looked.get(path)
     if seen is None or now - seen[0] > _LOOK_AGAIN_S:
         if len(_looked) > 10 * MOST_TAKE_VIDEOS:
             _looked.clear()
         seen = _looked[path] = (now, _examine(path))
-    return seen[1]
+    return _Look("", is_folder=True) if folders and seen[1].is_folder else seen[1]
 
 
 def _examine(path: str) -> _Look:
@@ -120,7 +161,7 @@ def _examine(path: str) -> _Look:
     except (OSError, ValueError) as fault:
         return _Look(f"{path} cannot be read ({getattr(fault, 'strerror', None) or fault})")
     if Path(path).is_dir():
-        return _Look(f"{path} is a folder")
+        return _Look(f"{path} is a folder", is_folder=True)
     if found.st_size == 0:
         return _Look(f"{path} is empty")
     identity = (found.st_dev, found.st_ino) if found.st_ino else os.path.normcase(os.path.realpath(path))
@@ -133,8 +174,8 @@ def look_again() -> None:
 
 
 def given_offsets(capture: Any) -> list[float | None]:
-    """The offset of each further video in s, None where it is to be found."""
-    return [float(row.offset_s) if row.know_offset else None for row in capture.more_videos]
+    """The offset of each further video in s in the order of their numbers, None where it is to be found."""
+    return [float(row.offset_s) if row.know_offset else None for row in _in_order(capture)]
 
 
 def setup_path(capture: Any) -> Path | None:
@@ -142,15 +183,23 @@ def setup_path(capture: Any) -> Path | None:
     return Path(bpy.path.abspath(capture.setup_file)) if capture.use_setup else None
 
 
+def calibration_path(capture: Any) -> Path | None:
+    """The calibration to use, or None."""
+    return Path(bpy.path.abspath(capture.calibration_file)) if capture.use_calibration else None
+
+
 def add_videos(capture: Any, paths: Sequence[Path]) -> None:
-    """Add videos to those of the next capture; the first becomes the first video where there is none yet."""
+    """Add videos to those of the next capture; the first becomes the first video where there is none yet. Those that
+    are called close-ups are entered as such.
+    """
     capture.source = "FILE"
-    rest = list(paths)
+    rest = sorted(paths, key=lambda path: is_close_up_name(path.name))
     if not capture.video and rest:
         capture.video = str(rest.pop(0))
     for path in rest:
         row = capture.more_videos.add()
         row.name, row.filepath = path.name, str(path)
+        row.role = "CLOSE_UP" if is_close_up_name(path.name) else "BODY"
     capture.more_index = max(len(capture.more_videos) - 1, 0)
     look_again()
 
@@ -165,7 +214,8 @@ def choose_videos(capture: Any, paths: Sequence[Path]) -> None:
 def move_video(capture: Any, place: int, step: int) -> bool:
     """Move a further video, counted from 0, up (-1) or down (1); above the first of them is the first video.
 
-    Known offsets stay true: all of them count from the first video. Returns whether some had to be forgotten.
+    A close-up is never the first video. Known offsets stay true: all of them count from the first video. Returns
+    whether some had to be forgotten.
     """
     rows = capture.more_videos
     target = place + step
@@ -173,7 +223,7 @@ def move_video(capture: Any, place: int, step: int) -> bool:
         rows.move(place, target)
         capture.more_index = target
         return False
-    if target != -1 or not len(rows):
+    if target != -1 or not len(rows) or is_close_up(rows[0]):
         return False
     row = rows[0]
     capture.video, row.filepath = row.filepath, capture.video
@@ -188,19 +238,31 @@ def move_video(capture: Any, place: int, step: int) -> bool:
     return lost
 
 
-def keep_results(capture: Any, videos: Sequence[Path], cameras: Sequence[ClipCamera]) -> None:
+def keep_results(capture: Any, request: JobRequest, header: ClipHeader) -> None:
     """Write what a solve found out about each video into the list; videos that were changed meanwhile get nothing.
 
     A capture that was stopped has no cameras, and nothing is known.
     """
-    results = [capture.first_result, *(row.result for row in capture.more_videos)]
-    found = {os.path.normcase(path): camera for path, camera in zip(videos, cameras, strict=False)}
+    results = [capture.first_result, *(row.result for row in _in_order(capture))]
+    cameras = {os.path.normcase(path): camera for path, camera in zip(request.bodies, header.cameras, strict=False)}
+    close_ups = {os.path.normcase(path) for path in request.videos[len(request.bodies) :]}
+    stopped = any(warning.code is WarningCode.STOPPED_EARLY for warning in header.warnings)
     for path, result in zip(video_paths(capture), results, strict=True):
-        camera = found.get(os.path.normcase(path))
-        result.solved = camera is not None
+        key = os.path.normcase(path)
+        camera = cameras.get(key)
+        result.solved = camera is not None or (key in close_ups and not stopped)
         if camera is not None:
             result.used, result.reason = camera.used, camera.reason
             result.start_s, result.error_px = camera.start_s, camera.reprojection_px
+        elif result.solved:
+            result.reason = _left_out(path.name, header)
+            result.used = not result.reason
+
+
+def _left_out(name: str, header: ClipHeader) -> str:
+    """Why a close-up is left out, by the warnings of the clip; empty where it is used."""
+    texts = [warning.text for warning in header.warnings if warning.code is WarningCode.VIEW_EXCLUDED]
+    return next((text for text in texts if text.startswith(f"{name} is left out")), "")
 
 
 def main_video(videos: Sequence[Path], cameras: Sequence[ClipCamera]) -> Path:

@@ -9,6 +9,8 @@ from ..motion.camera_tilt import tilt_from_down
 from ..retarget.joint_words import sentences
 
 _FLAGS = {
+    "give --close-up-offset, the": "turn on Known Offset in its row and enter the",
+    "solve one person with --person": "choose one person under Capture",
     "give --fov": "set Field of View under Capture",
     "give --height": "set Body Height under Capture",
     "use --gravity X,Y,Z (0,1,0: a level camera)": "set Camera Tilt under Capture",

@@ -52,6 +52,8 @@ GERMAN: dict[tuple[str, str], str] = {
     ("Operator", "Find Videos"): "Videos suchen",
     ("Operator", "Save Set-up"): "Aufbau speichern",
     ("*", "Use Set-up"): "Aufbau verwenden",
+    ("*", "Use Calibration"): "Kalibrierung verwenden",
+    ("*", "Close-up"): "Nahaufnahme",
     ("*", "Known Offset"): "Bekannter Versatz",
     ("Operator", "Load Sample"): "Beispiel laden",
     ("Operator", "Set Up Backend"): "Backend einrichten",

@@ -8,7 +8,7 @@ from .fields import unit
 
 MOST_TAKE_VIDEOS = 16
 MAX_SETUP_CHARS = 128 << 10
-"""Of all texts of a take's set-up together."""
+"""Of all texts of a take's set-up together, and of those of its calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +89,26 @@ class VideoOffset:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationFile:
+    """One calibration file: its name, whose ending tells the format, and its text, cut into texts that fit the wire."""
+
+    name: str
+    text: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TakeOptions:
     """What is known of a take beforehand; it has a meaning only where a job has several sources.
 
     `offsets` may leave sources out: their clocks are found. `setup` is the text of a set-up file (`setup.json` of an
     earlier take of the same cameras, in the same order), cut into texts that fit the wire; empty: cameras are found.
+    The last `close_ups` sources show the face or the hands alone. `calibration` is a file of cameras, or one a camera.
     """
 
     offsets: tuple[VideoOffset, ...] = ()
     setup: tuple[str, ...] = ()
+    close_ups: int = 0
+    calibration: tuple[CalibrationFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ class Submit:
     """Submit a job under an id that the client generated (32 hex digits). Sent twice, it is still one job.
 
     `task` is "solve", or "people" (with the capability of that name) to be told who is in the video. With
-    `more_sources` (and the capability "take") the job is a take: `source` and these are videos of one performance.
+    `more_sources` (and the capability "take") the job is a take: `source` and these are videos of one performance, the
+    last of which may be close-ups (with the capability "close_up").
     """
 
     kind: ClassVar[str] = "submit"

@@ -7,18 +7,20 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from backend.batch.inputs import collect
 from backend.batch.manifest import read_manifest
 from backend.batch.planning import name_clips, with_keys
 from backend.batch.records import is_of_another_video, new_record
-from backend.batch.take_order import alone, take_request, usable_videos
+from backend.batch.take_order import UsableVideos, alone, take_request, usable_videos
 from backend.batch.tasks import ClipTask, OutputKind, PlannedClip, SolveSettings
 from backend.errors import BadInputError, VideoError
 from backend.multiview.setup_file import read_setup
 from blender_addon.motion.clip import read_clip
 from tests.batch.batch_runs import RENDERED, Running
+from tests.multiview.test_real_close_up import written
 from tests.multiview.test_real_take import FIRST_FRAME, _trimmed
 
 TEMPLATE = ClipTask("", kinds=(OutputKind.CLIP,))
@@ -98,6 +100,102 @@ def test_a_manifest_names_takes(shoot: Path) -> None:
     assert (names(row), row.solve.offset, row.solve.range) == (["left.mp4", "right.mov"], "?", "0:50")
 
 
+def test_close_ups_and_a_calibration_in_a_folder_are_known_by_their_names(shoot: Path) -> None:
+    first, second = shoot / "day1" / "take1", shoot / "day1" / "take2"
+    for path in (first / "face_CloseUp.mp4", second / "close-up 2.mov", shoot / "solo" / "hands.close_up.mp4"):
+        path.touch()
+    for path in (first / "Calib_scene.toml", first / "notes.toml", second / "calibration" / "cam9.yml"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    orders = collect([str(shoot)], TEMPLATE, "out", takes=True)
+    found = {clip.base: clip.order for clip in name_clips(orders)}
+    assert set(found) == {"day1/take1/take1", "day1/take2/take2", "solo/solo", "alone/alone"}
+    one, two, solo = (found[base] for base in ("day1/take1/take1", "day1/take2/take2", "solo/solo"))
+    assert [names(order) for order in (one, two, solo)] == [
+        ["left.mp4", "right.mov"],
+        ["cam9.mp4", "cam10.mp4"],
+        ["walk.mp4"],
+    ]
+    close = [[Path(video).name for video in order.close_ups] for order in (one, two, solo)]
+    assert close == [["face_CloseUp.mp4"], ["close-up 2.mov"], ["hands.close_up.mp4"]]
+    assert [order.is_take for order in (one, two, solo)] == [True] * 3
+    assert [order.solve.calibration for order in (one, two, solo)] == [
+        str(first / "Calib_scene.toml"),
+        str(second / "calibration"),
+        "",
+    ]
+    given = replace(TEMPLATE, solve=SolveSettings(calibration="/all/rig.toml"))
+    assert {order.solve.calibration for order in collect([str(first)], given, "out", takes=True)} == {"/all/rig.toml"}
+    (first / "calib2.json").touch()
+    (told,) = collect([str(first)], TEMPLATE, "out", takes=True)
+    assert told.trouble is not None
+    assert "has 2 calibration files: Calib_scene.toml, calib2.json" in told.trouble.message
+
+
+def test_a_manifest_names_close_ups(shoot: Path) -> None:
+    rows = [
+        {"clip": "day1/take1/left.mp4", "close_ups": ["face.mp4", "hands.mp4"], "close_up_offset": [0.5, None]},
+        {"videos": ["day1/take1/left.mp4", "day1/take1/right.mov"], "close_up": "face.mp4", "offset": [1.25]},
+        {"videos": "day1/take2", "close_ups": "face.mp4", "calibration": "rig.toml"},
+        {"clip": "alone.mp4", "close_up_offset": 1.0},
+    ]
+    (shoot / "takes.json").write_text(json.dumps(rows))
+    (shoot / "day1" / "take2" / "calib.toml").touch()
+    one, two, three, lonely = read_manifest(shoot / "takes.json", TEMPLATE)
+    assert (names(one), one.close_ups) == (["left.mp4"], (str(shoot / "face.mp4"), str(shoot / "hands.mp4")))
+    assert one.solve.close_up_offset == "0.5,?"
+    assert (names(two), two.close_ups, two.solve.offset) == (
+        ["left.mp4", "right.mov"],
+        (str(shoot / "face.mp4"),),
+        "1.25",
+    )
+    assert three.solve.calibration == str(shoot / "rig.toml"), "the row comes before the folder"
+    assert lonely.trouble is not None
+    assert "no close-ups" in lonely.trouble.message
+    (shoot / "takes.csv").write_text("clip,close_ups,close_up_offsets\na.mp4,face.mp4|hands.mp4,?\n")
+    (row,) = read_manifest(shoot / "takes.csv", TEMPLATE)
+    assert len(row.close_ups) == 2
+    with pytest.raises(BadInputError, match="1 values for 2 close-ups"):
+        take_request(row, UsableVideos((0,), (), (0, 1)), shoot / "clip.npz", "cpu")
+
+
+def test_close_ups_that_can_be_read_are_asked_for_with_their_clocks(tmp_path: Path) -> None:
+    order = ClipTask(
+        "/v/a.mp4",
+        more_videos=("/v/b.mp4",),
+        close_ups=("/v/face.mp4", "/v/hands.mp4"),
+        solve=SolveSettings(offset="1.5", close_up_offset="2.0,?"),
+    )
+
+    def clocks(places: tuple[int, ...], close_ups: tuple[int, ...], task: ClipTask = order) -> list[float | None]:
+        request = take_request(task, UsableVideos(places, (), close_ups), tmp_path / "clip.npz", "cpu")
+        assert [one.video.name for one in request.close_ups] == [
+            ("face.mp4", "hands.mp4")[place] for place in close_ups
+        ]
+        return [None if one.offset is None else one.offset.start_s for one in request.close_ups]
+
+    assert clocks((0, 1), (0, 1)) == [2.0, None]
+    assert clocks((0,), (1,)) == [None]
+    assert clocks((1,), (0,)) == [0.5], "against the first video that can be read"
+    assert clocks((1,), (0,), replace(order, solve=SolveSettings(close_up_offset="2.0,?"))) == [None]
+
+
+def test_a_close_up_is_part_of_a_take_s_key(shoot: Path) -> None:
+    body, close = shoot / "day1" / "take1" / "left.mp4", shoot / "face.mp4"
+    alone_key = with_keys(PlannedClip(ClipTask(str(body)), "a/a")).solve_key
+    close.write_bytes(b"a face")
+    order = ClipTask(str(body), close_ups=(str(close),))
+    key = with_keys(PlannedClip(order, "a/a")).solve_key
+    assert key != alone_key
+    close.write_bytes(b"another face")
+    changed = with_keys(PlannedClip(order, "a/a")).solve_key
+    assert changed != key
+    given = replace(order, solve=SolveSettings(close_up_offset="1.0"))
+    assert with_keys(PlannedClip(given, "a/a")).solve_key != changed
+    close.unlink()
+    assert with_keys(PlannedClip(order, "a/a")).solve_key not in (key, changed)
+
+
 def test_a_take_s_key_follows_every_video_and_what_is_known_of_it(shoot: Path) -> None:
     (order,) = collect([str(shoot / "day1" / "take1")], TEMPLATE, "out", takes=True)
     key = with_keys(PlannedClip(order, "a/a")).solve_key
@@ -126,7 +224,7 @@ def test_what_is_known_is_told_of_the_videos_that_are_left(tmp_path: Path) -> No
     output = tmp_path / "clip.npz"
 
     def starts(*places: int) -> list[float | None]:
-        request = take_request(order, places, output, "cpu")
+        request = take_request(order, UsableVideos(places), output, "cpu")
         assert [video.video.name for video in request.videos] == [f"{'abc'[place]}.mp4" for place in places]
         return [None if offset is None else offset.start_s for offset in request.offsets]
 
@@ -169,9 +267,10 @@ def test_what_is_told_of_the_first_camera_is_not_told_of_the_next(tmp_path: Path
     shutil.copy(RENDERED, right)
     order = ClipTask(str(left), more_videos=(str(right), str(right)), solve=SolveSettings(gravity="0,1,0"))
     output = tmp_path / "clip.npz"
-    given = [video.gravity_camera for video in take_request(order, (0, 1), output, "cpu").videos]
+    given = [video.gravity_camera for video in take_request(order, UsableVideos((0, 1)), output, "cpu").videos]
     assert given == [(0.0, 1.0, 0.0), None]
-    assert [video.gravity_camera for video in take_request(order, (1, 2), output, "cpu").videos] == [None, None]
+    second = take_request(order, UsableVideos((1, 2)), output, "cpu").videos
+    assert [video.gravity_camera for video in second] == [None, None]
     assert (alone(order, 0).solve.gravity, alone(order, 1).solve.gravity) == ("0,1,0", "")
     assert usable_videos(order, output, "cpu").places == (1, 2)
     for person in ("1", "400,300@0"):
@@ -213,6 +312,22 @@ def test_broken_videos_are_named_and_the_rest_is_solved(batch, tmp_path: Path) -
     assert any(event["event"] == "progress" for event in done.events)
     again = batch(*words)
     assert {entry["reused"] for entry in again.report.values() if entry["status"] == "done"} == {True}
+
+
+@pytest.mark.timeout(300)
+def test_a_close_up_that_cannot_be_read_or_shows_nothing_is_named(batch, tmp_path: Path) -> None:
+    shoot = tmp_path / "shoot"
+    shoot.mkdir()
+    shutil.copyfile(RENDERED, shoot / "body.mp4")
+    written(shoot / "dark_closeup.mp4", [np.full((120, 160, 3), 40, np.uint8)] * 12, 25)
+    (shoot / "hands_closeup.mp4").write_bytes(b"not a video" * 50)
+    done = batch(shoot, "--takes", "--format", "clip", "--range", "0:12", "--quality", "fast")
+    assert done.code == 0, done.errors
+    entry = done.report["shoot/shoot"]
+    assert [Path(video).name for video in entry["videos"]] == ["body.mp4", "dark_closeup.mp4", "hands_closeup.mp4"]
+    dark, broken = sorted(text for text in entry["warnings"] if "closeup.mp4 is left out" in text)
+    assert "neither a hand nor a face was found in it" in dark
+    assert broken.startswith("hands_closeup.mp4 is left out: ")
 
 
 def test_options_of_takes_without_one_are_refused(batch, video) -> None:

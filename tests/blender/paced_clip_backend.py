@@ -42,10 +42,15 @@ class ClipRunner(PacedRunner):
         if not order.videos:
             write_clip(smooth_clip(frames), path)
             return JobOutcome((path,), {"frames": float(done)}, (), cancelled)
-        clip = take_clip(frames, sources=tuple(video.path for video in order.videos))
+        bodies = order.videos[: len(order.videos) - order.take.close_ups]
+        clip = take_clip(frames, sources=tuple(video.path for video in bodies))
         write_clip(left_out(clip, self._left_out, "its camera moves") if self._left_out else clip, path)
         setup = path.with_name("setup.json")
-        setup.write_text(json.dumps({"offsets": [[one.source, one.start_s] for one in order.take.offsets]}))
+        told = {"offsets": [[one.source, one.start_s] for one in order.take.offsets]}
+        if order.take.close_ups or order.take.calibration:
+            calibration = {file.name: "".join(file.text) for file in order.take.calibration}
+            told |= {"close_ups": [video.name for video in order.videos[len(bodies) :]], "calibration": calibration}
+        setup.write_text(json.dumps(told))
         return JobOutcome((path, setup), {"frames": float(done)}, (), cancelled)
 
 

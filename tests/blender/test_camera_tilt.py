@@ -84,4 +84,4 @@ def test_the_panel_shows_angles_where_they_count_and_says_if_the_backend_takes_n
     status = addon("client.link").LinkStatus("open", "Connected")
     for capabilities, told in (((), True), (("gravity",), False)):
         monkeypatch.setattr(runtime, "link", SimpleNamespace(status=replace(status, capabilities=capabilities)))
-        assert ("can use no Camera Tilt: update it" in texts(draw(bpy.types.MARIONET_PT_capture))) == told
+        assert ("cannot use Camera Tilt. Update it" in texts(draw(bpy.types.MARIONET_PT_capture))) == told

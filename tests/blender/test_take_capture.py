@@ -64,6 +64,27 @@ def test_a_take_is_captured_and_its_cameras_are_made(
     assert [thing.name for thing in bpy.data.objects] == ["Camera 1 left", "Camera 2 right"]
 
 
+@pytest.mark.parametrize("upload", [False, True])
+def test_a_close_up_and_a_calibration_reach_the_backend(
+    capture: Any, addon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upload: bool
+) -> None:
+    monkeypatch.setattr(addon("session.capture_request"), "needs_upload", lambda _path: upload)
+    left, _, _ = choose(tmp_path, "left.json", "face_closeup.json", "right.json")
+    (tmp_path / "rig.toml").write_text("[cam_1]\n" + "# ä\n" * 3000)
+    capture.use_calibration, capture.calibration_file = True, str(tmp_path / "rig.toml")
+    hand = Hand(addon)
+    assert hand.invoke() == {"RUNNING_MODAL"}
+    assert hand.to_the_end() == {"FINISHED"}, hand.reports
+    entry = bpy.context.scene.marionet.clips[0]
+    told = json.loads(Path(entry.filepath).with_name("setup.json").read_text())
+    assert told["close_ups"] == ["face_closeup.json"]
+    assert told["calibration"] == {"rig.toml": (tmp_path / "rig.toml").read_text()}
+    assert [Path(row.filepath) for row in entry.videos] == [left, tmp_path / "right.json"], "a close-up has no camera"
+    results = {Path(row.filepath).stem: row.result for row in capture.more_videos}
+    assert results["right"].error_px == 4.0
+    assert results["face_closeup"].used
+
+
 def test_a_backend_without_takes_is_told_before_anything_is_sent(
     capture: Any, addon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

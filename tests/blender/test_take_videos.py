@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -134,10 +135,11 @@ def test_what_a_take_cannot_do_is_said_before_anything_starts(requests: Any, add
     left, right = videos(tmp_path, "left.mp4", "right.mp4")
     capture = choose(left, right)
     capture.hands = True
-    assert "not available with several videos" in requests.why_no_capture(capture)
-    assert not requests.why_not_ready(capture), "the search for people is about the first video"
+    assert not requests.why_no_capture(capture)
+    assert requests.make_ticket(bpy.context).request.options.hands
     capture.hands, capture.use_setup = False, True
     assert "Choose the set-up file" in requests.why_no_capture(capture)
+    assert not requests.why_not_ready(capture), "the search for people is about the first video"
     capture.setup_file = str(tmp_path / "room.json")
     assert "there is no file" in requests.why_no_capture(capture)
     for content in (b"\xff\xfe\x00", b"[]", b"{}", b"[" * 99_999, b'{"format": "marionet-setup", "cameras": 3}'):
@@ -162,7 +164,8 @@ def test_results_stand_in_the_list_until_the_video_changes(requests: Any, addon:
     left, right, third = videos(tmp_path, "left.mp4", "right.mp4", "third.mp4")
     capture = choose(left, right, third)
     clip = left_out(take_clip(sources=("/server/0", "/server/1", "/server/2")), 2, "video 3: give --fov")
-    addon("session.take_videos").keep_results(capture, (left, right, third), clip.header.cameras)
+    request = addon("client.job").JobRequest(left, tmp_path, more_videos=(right, third))
+    addon("session.take_videos").keep_results(capture, request, clip.header)
     assert rows() == ["2  right.mp4 | +0.500 s", "3  third.mp4 | left out"]
     capture.more_index = 1
     shown = texts(draw(bpy.types.MARIONET_PT_capture)).replace("\n", " ")
@@ -172,6 +175,70 @@ def test_results_stand_in_the_list_until_the_video_changes(requests: Any, addon:
     capture.video = str(right)
     assert not capture.more_videos[0].result.solved
     assert not capture.first_result.solved
+
+
+def test_close_ups_come_last_and_know_no_camera(requests: Any, addon: Any, tmp_path: Path) -> None:
+    """A video that is called a close-up is entered as one; the role of every further video can be changed."""
+    left, face, hands, right = videos(tmp_path, "left.mp4", "face_closeup.mp4", "hands.mp4", "right.mp4")
+    capture = choose(face, left, hands, right)
+    assert [row.role for row in capture.more_videos] == ["BODY", "BODY", "CLOSE_UP"]
+    capture.more_videos[0].role = "CLOSE_UP"
+    capture.more_videos[0].know_offset, capture.more_videos[0].offset_s = True, 1.5
+    request = requests.make_ticket(bpy.context).request
+    assert request.videos == (left, right, hands, face)
+    assert request.bodies == (left, right)
+    assert request.take.close_ups == 2
+    assert [(one.source, one.start_s) for one in request.take.offsets] == [(2, 1.5)]
+    assert rows() == ["3  hands.mp4 | +1.500 s", "2  right.mp4 | to be found", "4  face_closeup.mp4 | to be found"]
+    capture.more_index = 0
+    assert bpy.ops.marionet.move_video(step="UP") == {"CANCELLED"}, "the first video shows the body"
+    assert any(name == "prop" and arguments[1] == "role" for name, arguments, _ in draw(bpy.types.MARIONET_PT_capture))
+    (tmp_path / "room.json").write_text('{"format": "marionet-setup", "cameras": [{}, {}]}')
+    capture.use_setup, capture.setup_file = True, str(tmp_path / "room.json")
+    assert not requests.why_no_capture(capture), "one camera for each video of the body"
+    clip = take_clip(sources=("/server/0", "/server/1"))
+    kinds = addon("motion.clip_warning")
+    text = (
+        "face_closeup.mp4 is left out: nobody's face or hands move like it, and no sound fits; give --close-up-offset"
+    )
+    text += ", the seconds by which it begins later than the first video"
+    warned = replace(clip.header, warnings=(kinds.ClipWarning(kinds.WarningCode.VIEW_EXCLUDED, text),))
+    addon("session.take_videos").keep_results(capture, request, warned)
+    assert rows() == ["3  hands.mp4 | close-up", "2  right.mp4 | +0.500 s", "4  face_closeup.mp4 | left out"]
+    capture.more_index = 2
+    shown = texts(draw(bpy.types.MARIONET_PT_capture)).replace("\n", " ")
+    assert "turn on Known Offset in its row and enter the seconds" in shown
+    capture.more_videos[2].role = "BODY"
+    assert not capture.more_videos[2].result.solved
+    capture.more_videos[0].filepath = str(tmp_path / "gone.mp4")
+    assert "Video 4: there is no file" in requests.why_no_capture(capture)
+
+
+def test_a_calibration_is_sent_or_refused_in_words(requests: Any, addon: Any, tmp_path: Path) -> None:
+    left, right = videos(tmp_path, "left.mp4", "right.mp4")
+    capture, look_again = choose(left, right), addon("session.take_videos").look_again
+    capture.use_calibration = True
+    assert "Choose the calibration file" in requests.why_no_capture(capture)
+    capture.calibration_file = str(tmp_path / "rig.toml")
+    assert "there is no file" in requests.why_no_capture(capture)
+    (tmp_path / "rig.toml").write_text("[cam_1]")
+    look_again()
+    (sent,) = requests.make_ticket(bpy.context).request.take.calibration
+    assert (sent.name, sent.text) == ("rig.toml", ("[cam_1]",))
+    (tmp_path / "rig.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(addon("session.backend").AccessError, match="not a text file"):
+        requests.make_ticket(bpy.context)
+    capture.calibration_file = str(left)
+    assert "left.mp4 is not a calibration" in requests.why_no_capture(capture)
+    (tmp_path / "rig").mkdir()
+    for name in ("left.yml", "right.yml"):
+        (tmp_path / "rig" / name).write_text(name)
+    capture.calibration_file = str(tmp_path / "rig")
+    assert [one.name for one in requests.make_ticket(bpy.context).request.take.calibration] == ["left.yml", "right.yml"]
+    drawn = draw(bpy.types.MARIONET_PT_capture)
+    assert any(name == "prop" and arguments[1] == "calibration_file" for name, arguments, _ in drawn)
+    capture.use_setup = True
+    assert "switch one of them off" in requests.why_no_capture(capture)
 
 
 def test_the_list_survives_saving_loading_and_undo(requests: Any, tmp_path: Path) -> None:

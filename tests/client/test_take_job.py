@@ -16,7 +16,7 @@ import zmq
 from blender_addon.client.capture_run import CaptureRun, CaptureTicket
 from blender_addon.client.job import CaptureJob, JobRequest, JobSnapshot
 from blender_addon.client.link import BackendLink
-from blender_addon.client.take_options import setup_texts, take_options
+from blender_addon.client.take_options import calibration_texts, setup_texts, take_options
 from blender_addon.wire import messages as wire
 from blender_addon.wire.codec import FROM_CLIENT, decode, encode
 from blender_addon.wire.connection_file import ConnectionInfo, write_connection_file
@@ -95,9 +95,23 @@ def test_a_video_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "nowhere.mp4" in job.snapshot.words
 
 
+def test_close_ups_and_a_calibration_are_sent(tmp_path: Path) -> None:
+    videos = big(tmp_path, "left.json", 1), big(tmp_path, "face.mp4", 1)
+    (tmp_path / "rig.toml").write_text("[cam_1]" + " " * 5000)
+    take = take_options([0.5], None, 1, tmp_path / "rig.toml")
+    with running(tmp_path / "backend") as backend:
+        link = BackendLink(None, backend.connection_file, "test")
+        request = JobRequest(videos[0], tmp_path / "clips", upload=True, more_videos=videos[1:], take=take)
+        assert request.bodies == videos[:1]
+        snapshot = finish(CaptureJob(link, request))
+        link.close()
+    figures = dict(snapshot.figures)
+    assert (figures["videos"], figures["close_ups"], figures["calibration"]) == (2.0, 1.0, 5007.0)
+
+
 @contextmanager
-def old_backend(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """A server that speaks 1.3, knows no takes, and remembers what it was asked."""
+def old_backend(folder: Path, *knows: str) -> Iterator[tuple[Path, list[str]]]:
+    """A server of an older protocol, without the newer capabilities, that remembers what it was asked."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = context.socket(zmq.ROUTER)
     port = socket.bind_to_random_port("tcp://127.0.0.1")
@@ -112,7 +126,9 @@ def old_backend(folder: Path) -> Iterator[tuple[Path, list[str]]]:
                 envelope = decode(frames, FROM_CLIENT)
                 asked.append(envelope.message.kind)
                 hello = isinstance(envelope.message, wire.Hello)
-                reply = wire.Welcome("0.9.0", 1, 3, ("path", "upload"), ("cpu",), 8, 1000) if hello else wire.Pong()
+                reply = (
+                    wire.Welcome("0.9.0", 1, 3, ("path", "upload", *knows), ("cpu",), 8, 1000) if hello else wire.Pong()
+                )
                 socket.send_multipart([identity, *encode(reply, "1", envelope.message_id)])
 
     thread = threading.Thread(target=serve, daemon=True)
@@ -142,6 +158,38 @@ def test_an_old_backend_is_not_asked_for_a_take(tmp_path: Path, upload: bool) ->
     assert (snapshot.state, snapshot.code) == ("failed", "unsupported")
     assert "0.9.0 cannot solve several cameras together" in snapshot.words
     assert "submit" not in asked
+
+
+@pytest.mark.parametrize(("word", "lacking"), [("close_ups", "close-ups"), ("calibration", "a calibration")])
+def test_an_old_backend_is_not_asked_for_what_it_would_leave_out(tmp_path: Path, word: str, lacking: str) -> None:
+    """It would take a close-up for another camera, and find the cameras itself."""
+    videos = [script(tmp_path, f"{name}.json", frames=1) for name in ("a", "b")]
+    known = {"close_ups": 1} if word == "close_ups" else {"calibration": (wire.CalibrationFile("a.toml", ("x",)),)}
+    with old_backend(tmp_path, "take") as (connection_file, asked):
+        link = BackendLink(None, connection_file, "test")
+        take = wire.TakeOptions(**known)  # type: ignore[arg-type]
+        snapshot = finish(CaptureJob(link, JobRequest(videos[0], tmp_path, more_videos=(videos[1],), take=take)))
+        link.close()
+    assert (snapshot.state, snapshot.code) == ("failed", "unsupported")
+    assert f"0.9.0 cannot use {lacking}" in snapshot.words
+    assert "submit" not in asked
+
+
+def test_calibrations_that_are_none_are_named(tmp_path: Path) -> None:
+    for name in ("b.yml", "a.yaml", "notes.txt", ".hidden.yml"):
+        (tmp_path / "rig" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "rig" / name).write_text(name)
+    assert [(one.name, one.text) for one in calibration_texts(tmp_path / "rig")] == [
+        ("a.yaml", ("a.yaml",)),
+        ("b.yml", ("b.yml",)),
+    ]
+    (tmp_path / "empty").mkdir()
+    for bad in ("empty", "rig/notes.txt"):
+        with pytest.raises(ValueError, match="is not a calibration"):
+            calibration_texts(tmp_path / bad)
+    (tmp_path / "long.toml").write_text("x" * 200_000)
+    with pytest.raises(ValueError, match="longer than"):
+        calibration_texts(tmp_path / "long.toml")
 
 
 def test_what_is_known_of_a_take_fits_the_wire(tmp_path: Path) -> None:

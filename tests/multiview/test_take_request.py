@@ -14,7 +14,7 @@ from backend.cli import main
 from backend.errors import BadInputError
 from backend.multiview.find_take import FoundTake
 from backend.multiview.solve_take import _Solved, _told
-from backend.multiview.take_news import choice_elsewhere
+from backend.multiview.take_news import choice_elsewhere, person_in
 from backend.multiview.take_request import CloseUp, TakeRequest, parse_close_ups, parse_offsets
 from backend.multiview.types import CameraEstimate, CameraSource, Offset, OffsetSource, Take, TakeSetup
 from backend.people.options import Choice, Selection
@@ -76,7 +76,13 @@ def test_a_person_chosen_in_a_first_video_that_is_left_out_is_told() -> None:
     request = TakeRequest((by_number, *videos[1:]), Path("take.npz"))
     (warning,) = choice_elsewhere(request, (1, 2))
     assert "chosen in video 1, which is left out" in warning.text
-    assert "by their number in video 2" in warning.text
+    assert "the largest person in video 2 was solved" in warning.text
+    assert person_in(request, 0).index == 2
+    assert person_in(request, 1).choice is Choice.LARGEST
+    by_point = replace(videos[0], person=Selection(Choice.CLICK, click_px=(10.0, 20.0)))
+    assert person_in(TakeRequest((by_point, *videos[1:]), Path("take.npz")), 2).choice is Choice.LARGEST
+    everybody = replace(videos[0], person=Selection(Choice.ALL))
+    assert person_in(TakeRequest((everybody, *videos[1:]), Path("take.npz")), 2).choice is Choice.ALL
     assert choice_elsewhere(request, (0, 2)) == choice_elsewhere(request, ()) == ()
     assert choice_elsewhere(TakeRequest(videos, Path("take.npz")), (1, 2)) == ()
 

@@ -69,6 +69,12 @@ def examples() -> list[list[bytes]]:
             more_sources=(source, wire.Source("upload", "", "w.mp4", 64, "0" * 64)),
             take=wire.TakeOptions((wire.VideoOffset(2, 0.5),), ('{"format": "marionet-setup"}',)),
         ),
+        wire.Submit(
+            _JOB,
+            source,
+            more_sources=(source, source),
+            take=wire.TakeOptions((), (), 1, (wire.CalibrationFile("rig.toml", ("[cam_1]", "name = 1")),)),
+        ),
         wire.UploadPart(_JOB, 0, data),
         wire.UploadPart(_JOB, 0, data, 1),
         wire.LiveRecord(_JOB),

@@ -134,6 +134,9 @@ class PacedRunner:
         if order.videos:
             figures["videos"] = float(len(order.videos))
             figures["bytes"] = float(sum(Path(video.path).stat().st_size for video in order.videos))
+        if order.take.close_ups or order.take.calibration:
+            figures["close_ups"] = float(order.take.close_ups)
+            figures["calibration"] = float(sum(len(text) for file in order.take.calibration for text in file.text))
         return JobOutcome((path,), figures, (warning,), cancelled)
 
 

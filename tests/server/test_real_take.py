@@ -16,6 +16,7 @@ import pytest
 
 from blender_addon.motion.clip import MotionClip, read_clip
 from blender_addon.wire import messages as wire
+from tests.multiview.test_real_close_up import written
 from tests.multiview.test_real_take import FIRST_FRAME, _trimmed
 from tests.server.harness import REPOSITORY, Backend, Peer, kill_hard
 
@@ -103,6 +104,52 @@ def test_a_video_that_is_left_out_is_named_as_the_user_named_it(own_backend: Bac
     assert clip.header.source == "my upload.mp4"
     assert failed.code == "bad_input"
     assert failed.message.startswith("The given set-up is not the set-up of a take")
+
+
+def test_a_close_up_and_a_calibration_are_named_as_the_user_named_them(own_backend: Backend, tmp_path: Path) -> None:
+    """The body with a close-up of nothing; then with the calibration of other cameras."""
+    close = written(tmp_path / "close.mp4", [np.full((120, 160, 3), 40, np.uint8)] * 12, 25)
+    options = replace(FAST, start_s=0.0, end_s=0.4)
+    with Peer(own_backend.info) as peer:
+        job_id = submit(peer, {"my body.mp4": VIDEO, "my face.mp4": close}, options, wire.TakeOptions(close_ups=1))
+        told, done = follow(peer, job_id)
+        assert isinstance(done, wire.Done), done
+        clip = clip_of(peer, job_id, done)
+        peer.ask(wire.Release(job_id))
+        cameras = "".join(f"[{name}]\nname='{name}'\nmatrix=[[900,0,1],[0,900,1],[0,0,1]]\n" for name in "ab")
+        known = wire.TakeOptions((), (), 1, (wire.CalibrationFile("our rig.toml", (cameras[:50], cameras[50:])),))
+        taken = submit(peer, {"my body.mp4": VIDEO, "my face.mp4": close}, options, known)
+        failed = follow(peer, taken)[1]
+    assert "my face.mp4 is left out: neither a hand nor a face was found in it" in done.warnings
+    assert (clip.header.source, clip.header.cameras) == ("my body.mp4", ())
+    looked = {one.video for one in told if isinstance(one, wire.JobProgress) and one.stage == "details"}
+    assert looked == {2}, "the close-up is counted on after the videos of the body"
+    assert (failed.code, failed.message[:49]) == ("bad_input", "our rig.toml has 2 cameras and none has the name "), (
+        failed
+    )
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_a_calibration_that_is_uploaded_is_that_of_the_cameras(
+    own_backend: Backend, shared: Path, tmp_path: Path
+) -> None:
+    """The cameras of the file are named like the user's videos, not like the files of the server."""
+    videos = two_videos(shared, tmp_path, 75)
+    rig = json.loads((shared / "real" / "balancing" / "calibration.json").read_text())
+    text = json.dumps({"cameras": rig["cameras"][::-1]})
+    texts = tuple(text[start : start + 4096] for start in range(0, len(text), 4096))
+    known = wire.TakeOptions((wire.VideoOffset(1, 17 / 60),), (), 0, (wire.CalibrationFile("rig.json", texts),))
+    with Peer(own_backend.info) as peer:
+        job_id = submit(peer, videos, FAST, known)
+        done = follow(peer, job_id)[1]
+        assert isinstance(done, wire.Done), done
+        clip = clip_of(peer, job_id, done)
+    assert [camera.used for camera in clip.header.cameras] == [True, True], done.warnings
+    assert [camera.calibrated_from for camera in clip.header.cameras] == ["file", "file"]
+    focal_px = {Path(camera["file"]).stem: camera["K"][0][0] for camera in rig["cameras"]}
+    found_px = [camera.intrinsics[0, 0] for camera in clip.header.cameras]
+    assert found_px == pytest.approx([focal_px["cam1"], focal_px["cam2"]], rel=0.001)
 
 
 @pytest.mark.shared

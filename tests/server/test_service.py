@@ -54,7 +54,8 @@ def test_welcome_says_versions_and_capabilities(backend: Backend) -> None:
         welcome = peer.ask(wire.Hello(backend.info.token, "test"))
     assert isinstance(welcome, wire.Welcome)
     assert (welcome.protocol_major, welcome.protocol_minor) == (wire.PROTOCOL_MAJOR, wire.PROTOCOL_MINOR)
-    assert welcome.capabilities == ("path", "upload", "preview", "people", "hands", "face", "take", "gravity", "live")
+    known = "path upload preview people hands face take close_up calibration gravity live"
+    assert welcome.capabilities == tuple(known.split())
     assert welcome.max_jobs == 8
     assert welcome.max_frames == 5000
 

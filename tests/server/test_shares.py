@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from backend.server.handlers import MAX_LISTED, _listed
 from backend.server.job_store import JobRecord, JobStore
-from backend.server.jobs import JobTable
+from backend.server.jobs import Job, JobTable
 from backend.server.upload_cache import UploadCache
 from blender_addon.wire import messages as wire
 from blender_addon.wire.messages import SolveOptions, Source
@@ -112,3 +113,16 @@ def test_alone_on_the_own_machine_the_share_is_everything(tmp_path: Path) -> Non
         video = script(tmp_path, frames=100, pace_s=0.02)
         replies = [submit(peer, video) for _ in range(9)]
         assert [isinstance(reply, wire.Accepted) for reply in replies] == [True] * 8 + [False]
+
+
+def test_an_upload_is_listed_however_many_jobs_ended_since() -> None:
+    """A client goes on by the list where its parts crossed with a lost connection."""
+
+    def job(number: int, state: str) -> Job:
+        return Job(JobRecord(f"{number:032x}", "local", state, wire.Source("path", "/a"), wire.SolveOptions(), 0.0))
+
+    jobs = [job(0, "receiving"), *(job(number, "done") for number in range(1, 300))]
+    listed = [one.record.job_id for one in _listed(jobs)]
+    assert listed == [jobs[0].record.job_id, *(one.record.job_id for one in jobs[45:])]
+    assert len(listed) == MAX_LISTED
+    assert _listed(jobs[:5]) == jobs[:5]

@@ -122,7 +122,31 @@ def test_a_take_goes_on_after_its_worker_died(peer: Peer) -> None:
     assert (done.attempt, done.figures["videos"]) == (2, 2.0)
 
 
+def test_close_ups_and_a_calibration_reach_the_worker_also_after_a_restart(tmp_path: Path) -> None:
+    """The text of the calibration lies in the job's record until the job runs."""
+    close = b"close" * 1000
+    rig = (wire.CalibrationFile("left.yml", ("%YAML", "ä" * 4000)), wire.CalibrationFile("right.yml", ("%YAML",)))
+    known = wire.TakeOptions((wire.VideoOffset(2, -0.5),), (), 1, rig)
+    submit = take_of(upload_of(VIDEO, "a.json"), upload_of(b"right", "b.mp4"), upload_of(close, "c.mp4"), take=known)
+    backend = Backend(tmp_path / "backend").start()
+    with Peer(backend.info) as peer:
+        peer.ask(submit)
+        send(peer, submit.job_id, 0, VIDEO)
+        send(peer, submit.job_id, 1, b"right")
+    psutil.wait_procs(backend.kill(), timeout=5)
+    with running(tmp_path / "backend") as backend, Peer(backend.info) as peer:
+        assert where(peer.ask(submit).job) == ("receiving", 2, 0)
+        send(peer, submit.job_id, 2, close)
+        done = peer.until_end(submit.job_id)[1]
+    sizes = {"bytes": float(len(VIDEO) + len(b"right") + len(close)), "calibration": 4010.0}
+    assert done.figures == {"frames": 7.0, "videos": 3.0, "close_ups": 1.0, **sizes}
+
+
 PATH = wire.Source("path", "/videos/a.mp4")
+
+
+def calibrated(*names: str, chars: int = 5, setup: tuple[str, ...] = ()) -> wire.TakeOptions:
+    return wire.TakeOptions((), setup, 0, tuple(wire.CalibrationFile(name, ("x" * chars,)) for name in names))
 
 
 @pytest.mark.parametrize(
@@ -138,6 +162,18 @@ PATH = wire.Source("path", "/videos/a.mp4")
         (take_of(PATH, PATH, take=wire.TakeOptions((wire.VideoOffset(1, 1e300),))), "bad_request", "within a day"),
         (take_of(PATH, take=wire.TakeOptions((wire.VideoOffset(1),))), "bad_request", "there is one"),
         (take_of(PATH, PATH, take=wire.TakeOptions((), ("x" * 4096,) * 33)), "too_large", "set-up"),
+        (take_of(PATH, PATH, take=wire.TakeOptions(close_ups=2)), "bad_request", "0 to 1 close-ups"),
+        (take_of(PATH, PATH, take=wire.TakeOptions(close_ups=-1)), "bad_request", "0 to 1 close-ups"),
+        (take_of(PATH, take=wire.TakeOptions(close_ups=1)), "bad_request", "there is one"),
+        (take_of(PATH, take=calibrated("a.toml")), "bad_request", "there is one"),
+        (take_of(PATH, PATH, take=calibrated("a.toml", setup=("{}",))), "bad_request", "given twice"),
+        (take_of(PATH, PATH, take=calibrated("../a.toml")), "bad_request", "name of a calibration"),
+        (take_of(PATH, PATH, take=calibrated("a.exe")), "bad_request", "name of a calibration"),
+        (take_of(PATH, PATH, take=calibrated(".toml")), "bad_request", "name of a calibration"),
+        (take_of(PATH, PATH, take=calibrated("C:\\a.toml")), "bad_request", "name of a calibration"),
+        (take_of(PATH, PATH, take=calibrated("n" * 300 + ".toml")), "bad_request", "name of a calibration"),
+        (take_of(PATH, PATH, take=calibrated("a.yml", "A.yml")), "bad_request", "the same name"),
+        (take_of(PATH, PATH, take=calibrated(*map("{}.yml".format, range(40)), chars=4000)), "too_large", "calibr"),
         (take_of(PATH, replace(PATH, name="n" * 256)), "bad_source", "255 characters"),
         (take_of(*[wire.Source("path", "/" + "ä" * 4000)] * 10), "too_large", "too long together"),
         (take_of(*[replace(upload_of(b"x", "a.mp4"), size_bytes=3 << 30)] * 3), "too_large", "of a take"),
@@ -173,7 +209,7 @@ def test_every_path_of_a_take_lies_in_a_root(tmp_path: Path) -> None:
         assert peer.until_end(submit.job_id)[1].figures["videos"] == 2.0
 
 
-@pytest.mark.parametrize("minor", [0, 1, 2, 3])
+@pytest.mark.parametrize("minor", [0, 1, 2, 3, 4])
 def test_a_client_of_an_older_protocol_is_served(backend: Backend, peer: Peer, minor: int) -> None:
     """It says none of the new fields, and what is said to it has fields that it ignores."""
     submit = take_of(upload_of(VIDEO, "a.json"))
@@ -181,7 +217,9 @@ def test_a_client_of_an_older_protocol_is_served(backend: Backend, peer: Peer, m
     def ask(message: object, gone: tuple[str, ...]) -> wire.JobInfo:
         frames = encode(message, "old")
         header = json.loads(bytes(frames[1]))
-        for name in gone:
+        if minor == 4 and "take" in header["fields"]:
+            header["fields"]["take"] = {"offsets": [], "setup": []}
+        for name in gone if minor < 4 else ():
             del header["fields"][name]
         version = VERSION_FRAME.pack(b"MRNT", 1, minor)
         peer.socket.send_multipart([version, json.dumps(header).encode(), *frames[2:]])

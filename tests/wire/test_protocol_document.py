@@ -16,7 +16,7 @@ from blender_addon.wire.connection_file import FORMAT_VERSION, ConnectionInfo
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "wire_protocol.md").read_text(encoding="utf-8")
 PARTS = (
-    *(wire.Source, wire.CameraInfo, wire.SolveOptions, wire.VideoOffset, wire.TakeOptions),
+    *(wire.Source, wire.CameraInfo, wire.SolveOptions, wire.VideoOffset, wire.CalibrationFile, wire.TakeOptions),
     *(wire.ResultFile, wire.Worker, wire.JobInfo),
 )
 NAMES = {"str": "text", "int": "integer", "float": "number", "bool": "truth value"}

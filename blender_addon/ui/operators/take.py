@@ -14,7 +14,7 @@ from ...properties import active_clip, settings
 from ...session.clip_videos import clip_videos, find_videos
 from ...session.clips import loaded_clip
 from ...session.take_cameras import look_through, take_camera_rows
-from ...session.take_videos import add_videos, look_again, move_video, setup_of_clip
+from ...session.take_videos import add_videos, is_close_up, look_again, move_video, setup_of_clip
 from .base import FAULTS, OperatorResult, report_fault, require_clip
 
 
@@ -93,6 +93,9 @@ class MARIONET_OT_move_video(_NeedsFurtherVideo, bpy.types.Operator):
 
     def execute(self, context: Context) -> OperatorResult:
         capture = settings(context).capture
+        if self.step == "UP" and capture.more_index == 0 and is_close_up(capture.more_videos[0]):
+            self.report({"WARNING"}, "The first video shows the body: a close-up stays below it")
+            return {"CANCELLED"}
         if move_video(capture, capture.more_index, -1 if self.step == "UP" else 1):
             text = "Known offsets count from the first video: those that no longer hold are switched off"
             self.report({"WARNING"}, text)

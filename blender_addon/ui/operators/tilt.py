@@ -32,8 +32,7 @@ class MARIONET_OT_tilt_from_camera(bpy.types.Operator):
         if camera is None:
             return {"CANCELLED"}
         placed = camera.evaluated_get(context.evaluated_depsgraph_get()).matrix_world
-        down = Vector((0.0, 0.0, -1.0))
-        down.rotate(placed.to_quaternion().inverted())
+        down = placed.to_quaternion().inverted() @ Vector((0.0, 0.0, -1.0))
         capture = settings(context).capture
         # Blender's cameras look along -Z with Y up
         capture.pitch_rad, capture.roll_rad = tilt_from_down((down.x, -down.y, -down.z))

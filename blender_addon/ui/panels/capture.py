@@ -103,7 +103,7 @@ def _draw_options(column: UILayout, capture: Any) -> None:
     if link is not None and link.status.state == "open":
         lacking = lacking_abilities(capture, link.status.capabilities)
         if lacking:
-            column.label(text=f"This backend can {' and '.join(lacking)}: update it", icon="ERROR")
+            column.label(text=f"This backend cannot {' or '.join(lacking)}. Update it", icon="ERROR")
     if capture.source != "IMAGE":
         column.prop(capture, "slow_motion")
 

@@ -8,12 +8,13 @@ from typing import Any
 import bpy
 from bpy.types import Context, UILayout
 
-from ...client.take_options import CAPABILITY
+from ...client.take_options import why_unsupported
 from ...motion.clip import MotionClip
 from ...session import session_state
 from ...session.clip_videos import file_name, shown_videos
 from ...session.take_cameras import take_camera_rows
-from ...session.take_videos import video_faults, why_no_take
+from ...session.take_videos import close_up_count, is_close_up, row_numbers, video_faults, why_no_take
+from ...wire.messages import CalibrationFile, TakeOptions
 from ..panel_words import in_panel_words
 from .sidebar import wrapped
 
@@ -37,18 +38,20 @@ class MARIONET_UL_videos(bpy.types.UIList):
         index: int = 0,
     ) -> None:
         """Draw one video: its number, its name, and its offset or what is wrong with it."""
-        fault = video_faults(data)[index + 1]
+        number = row_numbers(data)[index]
+        fault = video_faults(data)[number - 1]
         split = layout.split(factor=0.62, align=True)
         name = file_name(item.filepath) or "No file"
-        split.label(text=f"{index + 2}  {name}", icon="ERROR" if fault else _state_icon(item.result))
+        icon: Any = "ERROR" if fault else _state_icon(item.result, is_close_up(item))
+        split.label(text=f"{number}  {name}", icon=icon)
         words = split.row()
         words.alignment = "RIGHT"
         words.label(text=_short(item, fault))
 
 
-def _state_icon(result: Any) -> Any:
+def _state_icon(result: Any, close_up: bool = False) -> Any:
     if not result.solved:
-        return "FILE_MOVIE"
+        return "ZOOM_IN" if close_up else "FILE_MOVIE"
     return "CHECKMARK" if result.used else "CANCEL"
 
 
@@ -57,7 +60,8 @@ def _short(item: Any, fault: str) -> str:
     if fault:
         return "see below"
     if item.result.solved:
-        return f"{item.result.start_s:+.3f} s" if item.result.used else "left out"
+        found = "close-up" if is_close_up(item) else f"{item.result.start_s:+.3f} s"
+        return found if item.result.used else "left out"
     return f"{item.offset_s:+.3f} s" if item.know_offset else "to be found"
 
 
@@ -78,43 +82,56 @@ def draw_videos(layout: UILayout, context: Context, capture: Any) -> None:
     side.operator("marionet.remove_video", text="", icon="REMOVE")
     side.operator("marionet.move_video", text="", icon="TRIA_UP").step = "UP"
     side.operator("marionet.move_video", text="", icon="TRIA_DOWN").step = "DOWN"
-    for number, fault in enumerate(faults[1:], 2):
-        if fault:
-            name = file_name(capture.more_videos[number - 2].filepath) or "No file"
-            wrapped(layout, context, f"{number}  {name}: {fault}", "ERROR")
+    for number, item in sorted(zip(row_numbers(capture), capture.more_videos, strict=True), key=lambda pair: pair[0]):
+        if faults[number - 1]:
+            name = file_name(item.filepath) or "No file"
+            wrapped(layout, context, f"{number}  {name}: {faults[number - 1]}", "ERROR")
     if 0 <= capture.more_index < len(capture.more_videos):
         _draw_video(layout, context, capture.more_videos[capture.more_index])
-    _draw_setup(layout, capture)
+    for switch, file in (("use_setup", "setup_file"), ("use_calibration", "calibration_file")):
+        _draw_file(layout, capture, switch, file)
     reason = "" if any(faults) else why_no_take(capture)
     if reason:
         wrapped(layout, context, reason, "ERROR")
+    _draw_lacking(layout, context, capture)
+
+
+def _draw_lacking(layout: UILayout, context: Context, capture: Any) -> None:
+    """What the connected backend is too old for."""
     link = session_state.STATE.link
-    if link is not None and link.status.state == "open" and CAPABILITY not in link.status.capabilities:
-        text = "This backend cannot solve several cameras together: update it, or capture one video"
-        wrapped(layout, context, text, "ERROR")
+    if link is None or link.status.state != "open":
+        return
+    calibration = (CalibrationFile("", ()),) if capture.use_calibration else ()
+    take = TakeOptions(close_ups=close_up_count(capture), calibration=calibration)
+    lacking = why_unsupported(take, link.status.capabilities)
+    if lacking:
+        wrapped(layout, context, f"This backend {lacking}: update it, or capture one video", "ERROR")
 
 
 def _draw_video(layout: UILayout, context: Context, item: Any) -> None:
     column = layout.column()
     column.use_property_split, column.use_property_decorate = True, False
     column.prop(item, "filepath")
+    column.prop(item, "role")
     row = column.row(align=True, heading="Known Offset")
     row.prop(item, "know_offset", text="")
     inner = row.row()
     inner.enabled = item.know_offset
     inner.prop(item, "offset_s", text="")
     if item.result.solved:
-        wrapped(layout, context, result_words(item.result), _state_icon(item.result))
+        words = "It is used for expression and fingers" if is_close_up(item) and item.result.used else ""
+        wrapped(layout, context, words or result_words(item.result), _state_icon(item.result))
 
 
-def _draw_setup(layout: UILayout, capture: Any) -> None:
+def _draw_file(layout: UILayout, capture: Any, switch: str, file: str) -> None:
+    """A switch and the file that it is for."""
     column = layout.column()
     column.use_property_split, column.use_property_decorate = True, False
-    row = column.row(align=True, heading="Use Set-up")
-    row.prop(capture, "use_setup", text="")
+    row = column.row(align=True, heading=capture.bl_rna.properties[switch].name)
+    row.prop(capture, switch, text="")
     inner = row.row()
-    inner.enabled = capture.use_setup
-    inner.prop(capture, "setup_file", text="")
+    inner.enabled = getattr(capture, switch)
+    inner.prop(capture, file, text="")
 
 
 def result_words(result: Any) -> str:

@@ -1,0 +1,342 @@
+"""Where a camera went and where the features of its background are, up to scale. numpy, OpenCV, scipy.
+
+Frames some way apart are reconstructed one by one from the pair that shows the most depth, with bundle adjustments
+between (Hartley and Zisserman, Multiple View Geometry, chapters 9 to 12); the other frames are placed afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.camera.bundle import (
+    Geometry,
+    Sightings,
+    adjust,
+    cross_matrix,
+    residuals_px,
+)
+from backend.camera.feature_tracks import FeatureTracks
+from backend.types import Array
+from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
+
+# key frames are this far apart, in px of the image 640 wide; closer in a short way, further where there are too many
+_KEY_PX: Final = 8.0
+_WANTED_KEYS: Final = 24
+_MOST_KEYS: Final = 800
+_LEAST_KEYS: Final = 4
+_LEAST_COMMON: Final = 40
+_PAIR_PX: Final = 1.0
+# a point that agrees is off by less than this, and its rays differ by more
+_GOOD_PX: Final = 2.5
+_LEAST_ANGLE_DEG: Final = 1.0
+# the pair to begin with shows this much depth, if there is one
+_WANTED_DEG: Final = 6.0
+_GOOD_PAIR: Final = 4.0
+_STARTS: Final = 7
+_GAPS: Final = (1, 2, 4, 6, 9, 13, 19, 27, 38)
+_LEAST_PLACED: Final = 15
+_LEAST_SHARE: Final = 0.3
+_TURN_ROUNDS: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Reconstruction:
+    """Cameras of all frames (N,), up to scale, in the axes of the first one: `turns` (N, 3, 3), `eyes` (N, 3).
+
+    `share` (N,) of the features in a frame that agree; 0 where the frame could not be placed. `parallax_deg` is the
+    usual angle under which features were seen, `points` (P, 3) are the features, `residual_px` how far they are off.
+    """
+
+    turns: Array
+    eyes: Array
+    share: Array
+    parallax_deg: float
+    points: Array
+    residual_px: float
+
+
+def reconstruct(tracks: FeatureTracks) -> Reconstruction | None:
+    """The cameras of all frames; None where too few features were followed or too little depth is seen."""
+    keys = key_rows(tracks)
+    seen = _at_keys(tracks, keys)
+    if len(keys) < _LEAST_KEYS or not len(seen.camera):
+        return None
+    work = _Work(seen, len(keys), tracks.unit_px)
+    if not work.begin():
+        return None
+    while work.grow():
+        pass
+    found = work.finish()
+    return None if found is None else _every_frame(tracks, keys, *found)
+
+
+def key_rows(tracks: FeatureTracks) -> NDArray[np.intp]:
+    """Rows of the frames between which features move by enough, the first and last one among them."""
+    frames = len(tracks.frame_index)
+    if not frames:
+        return np.zeros(0, np.intp)
+    moved = np.zeros(frames)
+    order = np.lexsort((tracks.row, tracks.feature))
+    feature, row, plane = tracks.feature[order], tracks.row[order], tracks.plane[order]
+    next_one = (feature[1:] == feature[:-1]) & (row[1:] == row[:-1] + 1)
+    step = np.linalg.norm(plane[1:] - plane[:-1], axis=1)[next_one] * tracks.unit_px
+    at = row[1:][next_one]
+    by_row = np.argsort(at, kind="stable")
+    for one, part in zip(*_groups(at[by_row], step[by_row]), strict=True):
+        moved[one] = np.median(part)
+    way = np.cumsum(moved)
+    spacing = max(min(_KEY_PX, max(way[-1] / _WANTED_KEYS, 0.25 * _KEY_PX)), way[-1] / _MOST_KEYS)
+    keys = np.searchsorted(way, np.arange(0.0, way[-1], spacing))
+    return np.unique(np.append(keys, frames - 1)).astype(np.intp)
+
+
+def _groups(key: NDArray[np.intp], values: Array) -> tuple[list[int], list[Array]]:
+    """Values (M,) split by their sorted key (M,)."""
+    if not len(key):
+        return [], []
+    cuts = np.flatnonzero(np.diff(key)) + 1
+    return key[np.append(0, cuts)].tolist(), np.split(values, cuts)
+
+
+def _at_keys(tracks: FeatureTracks, keys: NDArray[np.intp]) -> Sightings:
+    """Sightings in key frames of features that at least two of them show, with names from 0 on."""
+    camera = np.full(len(tracks.frame_index), -1)
+    camera[keys] = np.arange(len(keys))
+    inside = camera[tracks.row] >= 0
+    count = np.bincount(tracks.feature[inside], minlength=int(tracks.feature.max(initial=0)) + 1)
+    inside &= count[tracks.feature] >= 2
+    _, names = np.unique(tracks.feature[inside], return_inverse=True)
+    return Sightings(camera[tracks.row[inside]], names, tracks.plane[inside])
+
+
+class _Work:
+    """A reconstruction that grows: `placed` (K,) cameras and `known` (P,) points."""
+
+    def __init__(self, seen: Sightings, cameras: int, unit_px: float) -> None:
+        self._seen, self._unit = seen, unit_px
+        points = int(seen.point.max()) + 1
+        self._found = Geometry(np.tile(np.eye(3), (cameras, 1, 1)), np.zeros((cameras, 3)), np.zeros((points, 3)))
+        self._placed, self._known = np.zeros(cameras, bool), np.zeros(points, bool)
+        self._lost = np.zeros(cameras, bool)
+        self._adjusted = 0
+
+    def begin(self) -> bool:
+        """Place the two cameras that show the most depth; False where there are none."""
+        best: tuple[float, int, int, Array, Array] | None = None
+        for first, second in self._far_pairs():
+            pair = self._pair(first, second)
+            if best is None or pair[0] > best[0]:
+                best = (pair[0], first, second, *pair[1:])
+            if best[0] > _GOOD_PAIR:
+                break
+        if best is None or best[0] <= 0.0:
+            return False
+        _, first, second, turn, shift = best
+        self._found.turns[second], self._found.eyes[second] = turn, shift
+        self._placed[[first, second]] = True
+        self._add_points()
+        self._adjust(20)
+        return bool(self._known.sum() >= _LEAST_PLACED)
+
+    def _far_pairs(self) -> Iterator[tuple[int, int]]:
+        """Pairs of cameras with features in common, from some places of the way on, the nearest first."""
+        cameras = len(self._placed)
+        for first in np.unique(np.linspace(0, cameras - 2, _STARTS).astype(int)).tolist():
+            for gap in _GAPS:
+                if first + gap >= cameras or len(self._common(first, first + gap)[0]) < _LEAST_COMMON:
+                    break
+                yield first, first + gap
+
+    def _pair(self, first: int, second: int) -> tuple[float, Array, Array]:
+        """How well two cameras show depth, with the second one's turn and centre."""
+        before, after = self._common(first, second)
+        essential, _ = cv2.findEssentialMat(before, after, np.eye(3), cv2.USAC_MAGSAC, 0.999, _PAIR_PX / self._unit)
+        if essential is None or essential.shape != (3, 3):
+            return 0.0, np.eye(3), np.zeros(3)
+        count, turn, shift, _ = cv2.recoverPose(essential, before, after, np.eye(3))[:4]
+        turn = np.asarray(turn, np.float64).T
+        eye = -turn @ np.asarray(shift, np.float64).ravel()
+        angles = _angles_deg(before, after, turn)
+        share = count / len(before)
+        angle = float(np.median(angles))
+        return min(angle, _WANTED_DEG) * share**2 * min(1.0, len(before) / 100.0), turn, eye
+
+    def _common(self, first: int, second: int) -> tuple[Array, Array]:
+        one, other = self._seen.camera == first, self._seen.camera == second
+        _, left, right = np.intersect1d(self._seen.point[one], self._seen.point[other], return_indices=True)
+        return self._seen.plane[one][left], self._seen.plane[other][right]
+
+    def grow(self) -> bool:
+        """Place the camera beside those placed that sees most of their points; False when there is none left."""
+        placed = np.flatnonzero(self._placed)
+        beside = [at for at in (placed[0] - 1, placed[-1] + 1) if 0 <= at < len(self._placed) and not self._lost[at]]
+        known = self._known[self._seen.point]
+        counts = [int((known & (self._seen.camera == at)).sum()) for at in beside]
+        if not beside or max(counts) < _LEAST_PLACED:
+            return False
+        camera = int(beside[int(np.argmax(counts))])
+        near = int(placed[0] if camera < placed[0] else placed[-1])
+        mine = known & (self._seen.camera == camera)
+        points, plane = self._found.points[self._seen.point[mine]], self._seen.plane[mine]
+        turn, eye, share = place_camera(points, plane, (self._found.turns[near], self._found.eyes[near]), self._unit)
+        if share < _LEAST_SHARE:
+            self._lost[camera] = True
+            return True
+        self._found.turns[camera], self._found.eyes[camera] = turn, eye
+        self._placed[camera] = True
+        self._add_points()
+        if self._placed.sum() > 1.35 * self._adjusted + 1:
+            self._adjust(6)
+        return True
+
+    def finish(self) -> tuple[NDArray[np.bool_], Geometry, NDArray[np.bool_]] | None:
+        """Which cameras (K,) are placed, the geometry, and which points (P,) are known, after two adjustments."""
+        for _ in range(2):
+            self._adjust(15)
+            self._known[:] = False
+            self._add_points()
+        self._adjust(15)
+        return (self._placed, self._found, self._known) if self._placed.sum() >= _LEAST_KEYS else None
+
+    def _add_points(self) -> None:
+        """Place the points that two placed cameras see under a good angle and agree on."""
+        open_ones = self._placed[self._seen.camera] & ~self._known[self._seen.point]
+        seen = self._seen.taken(open_ones)
+        if not len(seen.camera):
+            return
+        points, angle = meeting_points(self._found, seen)
+        trial = replace(self._found, points=points)
+        off = residuals_px(trial, seen, self._unit)
+        worst = np.zeros(len(points))
+        np.maximum.at(worst, seen.point, off)
+        good = (angle > np.deg2rad(_LEAST_ANGLE_DEG)) & (worst < _GOOD_PX)
+        self._found.points[good] = points[good]
+        self._known |= good
+
+    def _adjust(self, rounds: int) -> None:
+        use = self._placed[self._seen.camera] & self._known[self._seen.point]
+        cameras, points = np.flatnonzero(self._placed), np.flatnonzero(self._known)
+        if len(points) < _LEAST_PLACED:
+            return
+        place, name = np.cumsum(self._placed) - 1, np.cumsum(self._known) - 1
+        seen = Sightings(place[self._seen.camera[use]], name[self._seen.point[use]], self._seen.plane[use])
+        part = Geometry(self._found.turns[cameras], self._found.eyes[cameras], self._found.points[points])
+        done = adjust(part, seen, self._unit, rounds)
+        self._found.turns[cameras], self._found.eyes[cameras] = done.turns, done.eyes
+        self._found.points[points] = done.points
+        off = residuals_px(done, seen, self._unit)
+        count = np.bincount(seen.point, minlength=len(points))
+        bad = np.bincount(seen.point, off > _GOOD_PX, len(points)) > 0.3 * count
+        self._known[points[bad]] = False
+        self._adjusted = int(self._placed.sum())
+
+
+def meeting_points(found: Geometry, seen: Sightings) -> tuple[Array, Array]:
+    """Points (P, 3) nearest to all rays that show them, and the widest angle (P,) rad of those rays with the first."""
+    count = len(found.points)
+    rays = np.concatenate([seen.plane, np.ones((len(seen.plane), 1))], axis=1)
+    rays = np.einsum("mij,mj->mi", found.turns[seen.camera], rays)
+    rays = rays / np.linalg.norm(rays, axis=1, keepdims=True)
+    across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
+    system, right = np.zeros((count, 3, 3)), np.zeros((count, 3))
+    np.add.at(system, seen.point, across)
+    np.add.at(right, seen.point, np.einsum("mij,mj->mi", across, found.eyes[seen.camera]))
+    mean = np.zeros((count, 3))
+    np.add.at(mean, seen.point, rays)
+    mean = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+    angle = np.zeros(count)
+    np.maximum.at(angle, seen.point, np.arccos(np.clip(np.einsum("mi,mi->m", rays, mean[seen.point]), -1.0, 1.0)))
+    return np.linalg.solve(system + 1e-12 * np.eye(3), right[..., None])[..., 0], 2.0 * angle
+
+
+def place_camera(points: Array, plane: Array, start: tuple[Array, Array], unit_px: float) -> tuple[Array, Array, float]:
+    """Turn (3, 3) and centre (3,) of a camera that sees points (P, 3) at `plane` (P, 2), and the share that agrees."""
+    turn, eye = start
+    at = np.arange(len(points))
+    for _ in range(_TURN_ROUNDS):
+        seen = (points - eye) @ turn
+        depth = np.maximum(seen[:, 2:], 1e-3)
+        off = (seen[:, :2] / depth - plane) * unit_px
+        size = np.linalg.norm(off, axis=1)
+        scale = max(0.7, 1.5 * float(np.median(size)))
+        root = np.where(seen[:, 2] > 1e-3, 1.0 / (1.0 + (size / scale) ** 2), 0.0)
+        slope = np.zeros((len(at), 2, 3))
+        slope[:, 0, 0] = slope[:, 1, 1] = 1.0
+        slope[:, :, 2] = -seen[:, :2] / depth
+        slope *= (unit_px * root / depth[:, 0])[:, None, None]
+        rows = np.concatenate([slope @ cross_matrix(seen), -slope @ turn.T], axis=2).reshape(-1, 6)
+        normal = rows.T @ rows
+        step = np.linalg.solve(
+            normal + 1e-9 * np.diag(np.diag(normal) + 1e-9), rows.T @ (off * root[:, None]).reshape(-1)
+        )
+        turn = turn @ quaternion_to_matrix(rotvec_to_quaternion(-step[:3]))
+        eye = eye - step[3:]
+        if np.abs(step).max() < 1e-8:
+            break
+    seen = (points - eye) @ turn
+    off = np.linalg.norm(seen[:, :2] / np.maximum(seen[:, 2:], 1e-3) - plane, axis=1) * unit_px
+    return turn, eye, float(((off < _GOOD_PX) & (seen[:, 2] > 0)).mean())
+
+
+def _every_frame(
+    tracks: FeatureTracks,
+    keys: NDArray[np.intp],
+    placed: NDArray[np.bool_],
+    found: Geometry,
+    known: NDArray[np.bool_],
+) -> Reconstruction:
+    """Cameras of all frames, from the points of the key frames."""
+    seen, frames = _at_keys(tracks, keys), len(tracks.frame_index)
+    names = _feature_names(tracks, keys)
+    own = np.full(int(tracks.feature.max()) + 1, -1)
+    own[names] = np.where(known, np.arange(len(known)), -1)
+    point = own[tracks.feature]
+    turns, eyes, share = np.tile(np.eye(3), (frames, 1, 1)), np.full((frames, 3), np.nan), np.zeros(frames)
+    at_keys, cameras = keys[placed], np.flatnonzero(placed)
+    bounds = np.searchsorted(tracks.row, np.arange(frames + 1))
+    for row in range(int(at_keys[0]), int(at_keys[-1]) + 1):
+        inside = np.arange(bounds[row], bounds[row + 1])
+        inside = inside[point[inside] >= 0]
+        if len(inside) < _LEAST_PLACED:
+            continue
+        near = int(cameras[np.abs(at_keys - row).argmin()])
+        start = found.turns[near], found.eyes[near]
+        if row > at_keys[0] and share[row - 1] > _LEAST_SHARE:
+            start = turns[row - 1], eyes[row - 1]
+        placing = place_camera(found.points[point[inside]], tracks.plane[inside], start, tracks.unit_px)
+        turns[row], eyes[row], share[row] = placing
+    use = placed[seen.camera] & known[seen.point]
+    kept = seen.taken(use)
+    _, angle = meeting_points(found, kept)
+    residual = residuals_px(found, kept, tracks.unit_px)
+    first = int(np.argmax(share > 0))
+    base, origin = turns[first], eyes[first]
+    return Reconstruction(
+        base.T @ turns,
+        (eyes - origin) @ base,
+        share,
+        float(np.rad2deg(np.median(angle[known]))),
+        (found.points[known] - origin) @ base,
+        float(np.median(residual)),
+    )
+
+
+def _feature_names(tracks: FeatureTracks, keys: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The features that `_at_keys` counts from 0 on."""
+    inside = np.isin(tracks.row, keys)
+    count = np.bincount(tracks.feature[inside], minlength=int(tracks.feature.max(initial=0)) + 1)
+    return np.flatnonzero(count >= 2)
+
+
+def _angles_deg(before: Array, after: Array, turn: Array) -> Array:
+    """Angles (N,) between the rays of two cameras, the second one's turned into the first one's axes."""
+    ones = np.ones((len(before), 1))
+    first, second = np.concatenate([before, ones], axis=1), np.concatenate([after, ones], axis=1) @ turn.T
+    cosine = (first * second).sum(axis=1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+    return np.asarray(np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0))))

@@ -1,0 +1,95 @@
+"""A camera that travels: its turns and its way through the scene, where the background proves them. numpy.
+
+A wrong way is worse than none. So it counts only where the background shows depth, nearly all features agree, and two
+halves of the features, reconstructed apart, tell the same way.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.camera.feature_tracks import FeatureTracks
+from backend.camera.path import CameraPath
+from backend.camera.reconstruct import Reconstruction, reconstruct
+from backend.types import Array, CameraEyes
+from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_slerp, quaternion_to_matrix
+
+# features are seen under this angle, agree to this, in this part of all frames, and in each frame this part of them
+_LEAST_PARALLAX_DEG: Final = 1.5
+_MOST_PX: Final = 1.0
+_LEAST_FRAMES: Final = 0.95
+_LEAST_SHARE: Final = 0.4
+_USUAL_SHARE: Final = 0.7
+# two halves of the features differ by less than this part of how far the camera gets
+_SAME_PART: Final = 0.1
+# the axes of another frame than the first serve better when the camera turns further than this
+_FAR_DEG: Final = 45.0
+
+
+def find_travel(tracks: FeatureTracks) -> CameraPath | None:
+    """The path of the camera, with `eyes` up to scale; None where it is not proven."""
+    halves = []
+    for half in (0, 1):
+        found = reconstruct(tracks.taken(tracks.feature % 2 == half))
+        if found is None or not _is_sound(found):
+            return None
+        halves.append(found)
+    if not _agree(*halves):
+        return None
+    whole = reconstruct(tracks)
+    if whole is None or not _is_sound(whole) or not _agree(whole, halves[0]):
+        return None
+    turns, eyes = _filled(whole)
+    base = _best_axes(turns)
+    ones = np.ones(len(eyes))
+    way = CameraEyes(tracks.frame_index, eyes @ base, whole.points @ base)
+    # `residual_px` is how far a turn is off: nothing here
+    return CameraPath(tracks.frame_index, base.T @ turns, ones, np.full(len(eyes), whole.residual_px), way)
+
+
+def _is_sound(found: Reconstruction) -> bool:
+    placed = found.share > _LEAST_SHARE
+    return bool(
+        placed.mean() >= _LEAST_FRAMES
+        and np.median(found.share) >= _USUAL_SHARE
+        and found.parallax_deg >= _LEAST_PARALLAX_DEG
+        and found.residual_px <= _MOST_PX
+    )
+
+
+def _agree(one: Reconstruction, other: Reconstruction) -> bool:
+    """Whether two reconstructions tell the same way of the camera, at the best size, turn and place."""
+    both = (one.share > _LEAST_SHARE) & (other.share > _LEAST_SHARE)
+    first, second = (each.eyes[both] - each.eyes[both].mean(axis=0) for each in (one, other))
+    spread = float(np.sqrt((first**2).sum()))
+    left, sizes, right = np.linalg.svd(first.T @ second)
+    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    scale = float((sizes * flip).sum()) / max(float((second**2).sum()), 1e-12)
+    off = first - scale * second @ (left * flip @ right).T
+    return bool(np.sqrt((off**2).sum()) <= _SAME_PART * spread)
+
+
+def _filled(found: Reconstruction) -> tuple[Array, Array]:
+    """Turns and centres of all frames: those that could not be placed lie between their neighbours."""
+    good = np.flatnonzero(found.share > _LEAST_SHARE)
+    rows = np.arange(len(found.share))
+    eyes = np.stack([np.interp(rows, good, found.eyes[good, axis]) for axis in range(3)], axis=1)
+    before = good[np.clip(np.searchsorted(good, rows, side="right") - 1, 0, len(good) - 1)]
+    after = good[np.clip(np.searchsorted(good, rows), 0, len(good) - 1)]
+    share = (rows - before) / np.maximum(after - before, 1)
+    quaternions = matrix_to_quaternion(found.turns)
+    between = quaternion_slerp(quaternions[before], quaternions[after], np.clip(share, 0.0, 1.0))
+    return np.asarray(quaternion_to_matrix(between)), eyes - eyes[0]
+
+
+def _best_axes(turns: Array) -> Array:
+    """The first frame's axes (3, 3), or those of the frame from which all others look least far away."""
+    ahead = turns[:, :, 2]
+    if np.rad2deg(np.arccos(np.clip((ahead @ ahead[0]).min(), -1.0, 1.0))) <= _FAR_DEG:
+        return np.asarray(turns[0])
+    some: NDArray[np.intp] = np.unique(np.linspace(0, len(turns) - 1, 60).astype(np.intp))
+    nearest = (ahead[some] @ ahead[some].T).min(axis=1)
+    return np.asarray(turns[some[int(nearest.argmax())]])

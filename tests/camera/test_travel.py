@@ -1,0 +1,134 @@
+"""A camera that travels is followed where its background proves it, and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from backend.camera.bundle import Geometry, Sightings, adjust, residuals_px
+from backend.camera.feature_tracks import FeatureTracks, follow_features
+from backend.camera.path import CameraPath
+from backend.camera.travel import find_travel
+from backend.types import Frame, Intrinsics
+from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
+
+UNIT_PX = 554.0
+FRAMES = 50
+NOISE_PX = 0.2
+
+
+def _room(rng: np.random.Generator) -> np.ndarray:
+    """Features (P, 3) on the floor and on the walls of a room round the origin, y down; the camera is 1.4 m up."""
+    floor = np.stack([rng.uniform(-4, 4, 150), np.full(150, 1.4), rng.uniform(-1, 9, 150)], axis=1)
+    back = np.stack([rng.uniform(-4, 4, 80), rng.uniform(-1.2, 1.4, 80), np.full(80, 9.0)], axis=1)
+    sides = np.stack([rng.choice([-4.0, 4.0], 120), rng.uniform(-1.2, 1.4, 120), rng.uniform(-1, 9, 120)], axis=1)
+    return np.concatenate([floor, back, sides])
+
+
+def _camera(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Turns (T, 3, 3) and centres (T, 3) of a camera that begins at the origin and looks along z."""
+    share = np.linspace(0.0, 1.0, FRAMES)
+    rotvecs, eyes = np.zeros((FRAMES, 3)), np.zeros((FRAMES, 3))
+    if kind in ("sideways", "held"):
+        eyes[:, 0] = 1.5 * share
+    if kind in ("forwards", "held"):
+        eyes[:, 2] = 1.5 * share
+    if kind == "orbit":
+        angle = np.deg2rad(100.0) * share
+        rotvecs[:, 1] = -angle
+        eyes = np.stack([3.0 * np.sin(angle), np.zeros(FRAMES), 3.0 - 3.0 * np.cos(angle)], axis=1)
+    if kind in ("turn", "held"):
+        rotvecs = np.deg2rad(2.0) * (np.sin(15.0 * share[:, None] + np.arange(3)) - np.sin(np.arange(3)))
+        rotvecs[:, 1] += np.deg2rad(12.0) * share
+    return np.asarray(quaternion_to_matrix(rotvec_to_quaternion(rotvecs))), eyes
+
+
+def _tracks(kind: str, seed: int, wild: float = 0.0) -> FeatureTracks:
+    """What such a camera sees of the room; a part `wild` of the features moves about by itself."""
+    rng = np.random.default_rng(seed)
+    points, (turns, eyes) = _room(rng), _camera(kind)
+    moving = rng.random(len(points)) < wild
+    row, feature, plane = [], [], []
+    for frame, (turn, eye) in enumerate(zip(turns, eyes, strict=True)):
+        drift = moving[:, None] * np.array([0.6, 0.0, 0.3]) * np.sin(0.15 * frame + np.arange(len(points)))[:, None]
+        seen = (points + drift - eye) @ turn
+        image = seen[:, :2] / np.maximum(seen[:, 2:], 1e-3)
+        inside = (seen[:, 2] > 0.3) & (np.abs(image[:, 0]) < 0.58) & (np.abs(image[:, 1]) < 0.43)
+        shown = np.flatnonzero(inside)
+        row.append(np.full(len(shown), frame))
+        feature.append(shown)
+        plane.append(image[shown] + rng.normal(0.0, NOISE_PX / UNIT_PX, (len(shown), 2)))
+    whole = (np.concatenate(part) for part in (row, feature, plane))
+    return FeatureTracks(np.arange(FRAMES), *whole, UNIT_PX)
+
+
+def _errors(path: CameraPath, kind: str) -> tuple[float, float]:
+    """The worst error of a centre, in parts of the way's length, at the best size; and of a turn, degrees."""
+    turns, eyes = _camera(kind)
+    assert path.eyes is not None
+    own = path.eyes.position_m @ path.turns[0]
+    scale = float((own * eyes).sum() / (own**2).sum())
+    apart = np.swapaxes(path.turns[0].T @ path.turns, 1, 2) @ turns
+    angles = np.arccos(np.clip((np.trace(apart, axis1=1, axis2=2) - 1.0) / 2.0, -1.0, 1.0))
+    length = np.linalg.norm(np.diff(eyes, axis=0), axis=1).sum()
+    return float(np.linalg.norm(scale * own - eyes, axis=1).max() / length), float(np.rad2deg(angles.max()))
+
+
+@pytest.mark.parametrize("kind", ["sideways", "forwards", "orbit", "held"])
+def test_a_way_is_found_with_its_turns(kind: str) -> None:
+    path = find_travel(_tracks(kind, 1, wild=0.1))
+    assert path is not None
+    way, turn_deg = _errors(path, kind)
+    assert way < 0.03
+    assert turn_deg < 0.3
+    # a person whom the last frame shows straight ahead lies within the image plane of the axes that are used
+    assert path.turns[-1, 2, 2] > 0.2
+    assert path.turns[0, 2, 2] > 0.2
+
+
+@pytest.mark.parametrize("kind", ["still", "turn"])
+def test_a_camera_on_one_spot_does_not_travel(kind: str) -> None:
+    assert find_travel(_tracks(kind, 2)) is None
+
+
+def test_a_background_that_moves_by_itself_proves_nothing() -> None:
+    assert find_travel(_tracks("sideways", 3, wild=0.8)) is None
+
+
+def test_too_few_features_prove_nothing() -> None:
+    tracks = _tracks("sideways", 4)
+    assert find_travel(tracks.taken(tracks.feature < 20)) is None
+    assert find_travel(tracks.taken(tracks.feature < 0)) is None
+
+
+def test_a_bundle_adjustment_leads_back_to_what_was_seen() -> None:
+    rng = np.random.default_rng(5)
+    turns, eyes = _camera("held")
+    true = Geometry(turns[::10], eyes[::10], rng.uniform((-2, -1, 4), (2, 1, 8), (60, 3)))
+    camera, point = (each.ravel() for each in np.meshgrid(np.arange(5), np.arange(60), indexing="ij"))
+    away = np.einsum("mji,mj->mi", true.turns[camera], true.points[point] - true.eyes[camera])
+    seen = Sightings(camera, point, away[:, :2] / away[:, 2:])
+    off = quaternion_to_matrix(rotvec_to_quaternion(rng.normal(0.0, 0.01, (5, 3))))
+    start = replace(
+        true, turns=true.turns @ off, eyes=true.eyes + 0.03 * rng.normal(size=(5, 3)), points=true.points * 1.03
+    )
+    assert np.median(residuals_px(start, seen, UNIT_PX)) > 3.0
+    assert residuals_px(adjust(start, seen, UNIT_PX, 30), seen, UNIT_PX).max() < 0.01
+
+
+def test_features_are_followed_under_their_names_and_renewed() -> None:
+    rng = np.random.default_rng(6)
+    small = rng.integers(0, 255, (60, 200, 3), dtype=np.uint8)
+    wide = cv2.GaussianBlur(cv2.resize(small, (1600, 480), interpolation=cv2.INTER_NEAREST), (5, 5), 0)
+    lens = Intrinsics(np.array([[UNIT_PX, 0, 320.0], [0, UNIT_PX, 240.0], [0, 0, 1]]), 640, 480, "test")
+    frames = [Frame(at, at / 30.0, np.asarray(wide[:, 30 * at : 30 * at + 640], np.uint8)) for at in range(12)]
+    tracks = follow_features(frames, [], lens)
+    assert min(np.bincount(tracks.row)) > 150
+    for name in np.unique(tracks.feature)[::40]:
+        mine = tracks.feature == name
+        across = tracks.plane[mine, 0] * UNIT_PX + 30.0 * tracks.row[mine]
+        assert np.ptp(across) < 1.0
+        assert np.ptp(tracks.plane[mine, 1]) * UNIT_PX < 1.0
