@@ -53,7 +53,8 @@ def test_a_cancel_while_the_camera_is_followed_keeps_the_clip(
 
     request = panned.request(tmp_path / "walk.npz", range=FrameRange())
     if many:
-        result = solve_take(TakeRequest((request,), request.output, close_ups=(CloseUp(panned.video, Offset()),)), progress, cancel, models)
+        take = TakeRequest((request,), request.output, close_ups=(CloseUp(panned.video, Offset()),))
+        result = solve_take(take, progress, cancel, models)
     else:
         result = solve(request, progress, cancel, models=models)
     assert result.cancelled
