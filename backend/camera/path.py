@@ -36,7 +36,7 @@ _ROUNDS: Final = 12
 # a background that is off by less, in px of the small image, was seen from one spot
 _TURNS_PX: Final = 2.5
 # and one that is off by more in a quarter of the frames, maybe from several
-_MAY_TRAVEL_PX: Final = 1.0
+MAY_TRAVEL_PX: Final = 1.0
 # a pinhole image cannot hold rays further off its axis than this
 _WIDEST: Final = 4.0
 
@@ -66,7 +66,7 @@ class CameraPath:
     @property
     def may_travel(self) -> bool:
         """Whether turn and zoom leave enough unexplained that the camera may have travelled."""
-        return bool(len(self.residual_px)) and float(np.percentile(self.residual_px, 75.0)) > _MAY_TRAVEL_PX
+        return bool(len(self.residual_px)) and float(np.percentile(self.residual_px, 75.0)) > MAY_TRAVEL_PX
 
     def still_rays(self, index: int, points_px: Array, intrinsics: Intrinsics) -> Array:
         """Unit rays (..., 3) through pixels (..., 2) of the source frame `index`, in the axes of the first frame."""
@@ -168,7 +168,9 @@ class _Follower:
             return 0.0
         before, after = (normalised_points(self._intrinsics, np.asarray(points, np.float64) * self._scale)
                          for points in (self._before, self._after))  # fmt: skip
-        self._turn, self._zoom, residual = _fit(before, after, (self._turn, self._zoom), self._base_zoom, self._unit)
+        self._turn, self._zoom, residual = fit_turn(
+            before, after, (self._turn, self._zoom), self._base_zoom, self._unit
+        )
         return residual
 
     def _renew(self, grey: Image, index: int) -> None:
@@ -185,7 +187,7 @@ class _Follower:
         return np.asarray(cv2.resize(grey, (_WIDTH_PX, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _fit(
+def fit_turn(
     before: Array, after: Array, start: tuple[Array, float], base_zoom: float, unit_px: float
 ) -> tuple[Array, float, float]:
     """Turn (3,) and zoom that take rays (N, 2) of the key frame to those of the present one, and what is left, px.

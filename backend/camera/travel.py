@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from backend.camera.bundle import zoom_share
 from backend.camera.feature_tracks import FeatureTracks
+from backend.camera.other_lens import another_lens_explains
 from backend.camera.path import CameraPath
 from backend.camera.reconstruct import Reconstruction, reconstruct
 from backend.types import Array, CameraEyes
@@ -39,6 +40,8 @@ def find_travel(tracks: FeatureTracks, tell: Callable[[float], None] | None = No
     `tell` is called with the share 0 to 1 that is done. What it raises ends the work.
     """
     tell = tell or _ignore
+    if another_lens_explains(tracks):
+        return None
     halves = []
     for half in (0, 1):
         found = reconstruct(tracks.taken(tracks.feature % 2 == half), _part(tell, 0.25 * half, 0.25))
