@@ -25,7 +25,7 @@ from backend.embedding.augmented_views import ALL_VIEWS, ONE_VIEW, TWO_VIEWS, Vi
 from backend.embedding.fit_terms import RefineSettings
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.embedding.part_retrieval import PartSettings
-from backend.embedding.pose_model import PoseModel, PoseOptions, load_model
+from backend.embedding.pose_model import TEMPORAL_SHARE, PoseModel, PoseOptions, load_model
 from backend.errors import BadInputError, Cancelled, NoPersonError
 from backend.people.choose import choose_tracks
 from backend.people.networks import PeopleNetworks, load_people_networks
@@ -377,6 +377,7 @@ def pose_options(request: SolveRequest, draft: bool = False) -> PoseOptions:
         height_m=request.height_m or ASSUMED_HEIGHT_M,
         gravity_camera=request.gravity_camera,
         views=views,
+        temporal_share=0.0 if draft else TEMPORAL_SHARE,
         neighbours=100 if quality is SolveQuality.FAST else 200,
         refine=refine,
     )

@@ -112,6 +112,27 @@ def embed_clip(towers: Towers, windows: TrackWindows, views: Sequence[View]) -> 
     )
 
 
+def blended(one: ClipEmbedding, other: ClipEmbedding, share: float) -> ClipEmbedding:
+    """What two image towers say of the same frames, as one: `share` (0 to 1) is the weight of the other's joints,
+    rotations, gravity and proportions. The queries are those of `one`: its embedding is the one that is searched with.
+    """
+
+    def mean(first: Array, second: Array) -> Array:
+        return np.asarray((1.0 - share) * first + share * second)
+
+    turns = mean(one.turns, other.turns)
+    down = mean(one.gravity, other.gravity)
+    return replace(
+        one,
+        joints_m=mean(one.joints_m, other.joints_m),
+        error_m=np.exp(mean(np.log(one.error_m), np.log(other.error_m))),
+        turns=six_to_matrix(np.swapaxes(turns[..., :2], -1, -2)),
+        gravity=down / max(float(np.linalg.norm(down)), 1e-6),
+        proportions=mean(one.proportions, other.proportions),
+        gravity_spread_deg=float(mean(np.asarray(one.gravity_spread_deg), np.asarray(other.gravity_spread_deg))),
+    )
+
+
 def _spread_deg(directions: Array, middle: Array) -> float:
     """The usual angle (one sigma of a normal one) of directions (T, 3) to their middle (3,)."""
     if not len(directions):

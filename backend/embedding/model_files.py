@@ -17,6 +17,7 @@ from backend.embedding.tower_weights import TowerWeights, read_towers
 
 WEIGHTS_DIR = Path(__file__).resolve().parents[1] / "weights"
 TOWERS_FILE = "towers.safetensors"
+TEMPORAL_FILE = "temporal_tower.safetensors"
 BANK_FILE = "bank.safetensors"
 
 
@@ -30,6 +31,12 @@ class ModelFiles:
     def read_towers(self) -> TowerWeights:
         """The towers' weights. Raises WeightsError for a missing, damaged or foreign file."""
         return read_towers(self.towers or WEIGHTS_DIR / TOWERS_FILE)
+
+    def read_temporal(self) -> TowerWeights | None:
+        """The temporal image tower that is averaged with the shipped one; None beside towers of the user's own.
+        Raises WeightsError for a missing, damaged or foreign file.
+        """
+        return None if self.towers is not None else read_towers(WEIGHTS_DIR / TEMPORAL_FILE)
 
     def open_bank(self, tower_hash: str) -> PoseBank:
         """The bank. Raises WeightsError for a missing, damaged or foreign one, and for one of another pose tower."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backend.bank.bank_file import PoseBank
 from backend.bank.search import Hits, Searcher
 from backend.camera.lens import normalised_points
-from backend.embedding.augmented_views import ALL_VIEWS, ClipEmbedding, Query, View, embed_clip
+from backend.embedding.augmented_views import ALL_VIEWS, ClipEmbedding, Query, View, blended, embed_clip
 from backend.embedding.fit_terms import Evidence, RefineSettings
 from backend.embedding.keypoint_weights import steady_weight
 from backend.embedding.model_files import SHIPPED, ModelFiles
@@ -31,6 +31,9 @@ from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.body import BodyShape, canonical_body, seen_points_m
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_continuous, quaternion_to_matrix
 
+TEMPORAL_SHARE = 0.7
+"""Weight of the temporal image tower where both towers are asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class PoseOptions:
@@ -41,7 +44,8 @@ class PoseOptions:
     parts: retrieval by parts (None: whole poses alone); path: Viterbi over the top K;
     refine: structured inference (None: the retrieved pose as it is);
     views: how the tower looks at the clip, answers averaged; smooth_s: standard deviation in time of the 3D evidence,
-    path_s: of the keypoints (local parabolas).
+    path_s: of the keypoints (local parabolas); temporal_share: weight of the temporal image tower's answer beside that
+    of the folding one, where the model has both (0: it is not asked).
     """
 
     height_m: float = 1.70
@@ -55,20 +59,22 @@ class PoseOptions:
     views: tuple[View, ...] = ALL_VIEWS
     smooth_s: float = 0.05
     path_s: float = 0.04
+    temporal_share: float = TEMPORAL_SHARE
     refine: RefineSettings | None = field(default_factory=RefineSettings)
 
 
 class PoseModel:
-    """The towers and the bank, loaded once."""
+    """The towers and the bank, loaded once; `temporal` is a second image tower whose answers are averaged in."""
 
-    def __init__(self, towers: Towers, bank: PoseBank, searcher: Searcher) -> None:
-        self.towers, self.bank, self.searcher = towers, bank, searcher
+    def __init__(self, towers: Towers, bank: PoseBank, searcher: Searcher, temporal: Towers | None = None) -> None:
+        self.towers, self.bank, self.searcher, self.temporal = towers, bank, searcher, temporal
 
     @property
     def name(self) -> str:
         """Names the weights: goes into clips and cache keys."""
         weights = self.towers.weights
-        return f"marionet-{weights.image_hash[:8]}-{weights.pose_hash}-{len(self.bank)}"
+        image = [weights.image_hash[:8], *([self.temporal.weights.image_hash[:8]] if self.temporal else [])]
+        return f"marionet-{'+'.join(image)}-{weights.pose_hash}-{len(self.bank)}"
 
     def solve(self, track: PersonTrack, intrinsics: Intrinsics, options: PoseOptions | None = None) -> PoseTrack:
         """Poses of one track in the camera, every frame of the track; NaN where the person was not seen.
@@ -99,9 +105,11 @@ class PoseModel:
         return _pose_track(track, seen, refined, clip, found, shape)
 
     def embed(self, track: PersonTrack, intrinsics: Intrinsics, options: PoseOptions) -> ClipEmbedding:
-        """What the image tower says of the track's frames in which the person is seen."""
-        windows = track_windows(track, intrinsics, self.towers.weights.layout.offsets)
-        clip = embed_clip(self.towers, windows, options.views)
+        """What the image towers say of the track's frames in which the person is seen."""
+        clip = _embedded(self.towers, track, intrinsics, options)
+        if self.temporal is not None and options.temporal_share > 0:
+            other = _embedded(self.temporal, track, intrinsics, options)
+            clip = blended(clip, other, options.temporal_share)
         known = options.gravity_camera
         return clip if known is None else replace(clip, gravity=np.asarray(known, np.float64))
 
@@ -138,7 +146,17 @@ def load_model(device: str = "cpu", *, threads: int = 0, files: ModelFiles = SHI
     """Load the shipped towers and bank, or files of the user's own. Raises WeightsError and DeviceError."""
     weights = files.read_towers()
     bank = files.open_bank(weights.pose_hash)
-    return PoseModel(Towers(weights, device, threads), bank, files.searcher(bank, device))
+    temporal = files.read_temporal()
+    return PoseModel(
+        Towers(weights, device, threads),
+        bank,
+        files.searcher(bank, device),
+        Towers(temporal, device, threads) if temporal else None,
+    )
+
+
+def _embedded(towers: Towers, track: PersonTrack, intrinsics: Intrinsics, options: PoseOptions) -> ClipEmbedding:
+    return embed_clip(towers, track_windows(track, intrinsics, towers.weights.layout.offsets), options.views)
 
 
 def _evidence(

@@ -15,7 +15,7 @@ from .contacts import resumed_s
 from .limb_ik import Limb, two_bone_ik
 from .planting import Motion
 from .posing import FOOT_POINTS, PosedBody, find_feet, pose_body
-from .rotations import Array, quaternion_conjugate, quaternion_from_to, quaternion_multiply
+from .rotations import Array, quaternion_conjugate, quaternion_multiply
 from .temporal import Gaussian, filter_positions, finite_runs
 
 # the trunk has no joint that could make up for its height
@@ -23,11 +23,6 @@ _TRUNK = ("seat", "back", "head")
 # contacts further off than this are supports of another height: a chair, a step
 _FURTHEST_M = 0.2
 _SIGMA_S = 0.1
-# how far parts of one solved body that touch a level floor usually differ in height, and how far such a body is
-# usually tilted by that; it is not turned further than this. An upright trunk is right as it is
-_HEIGHT_SIGMA_M, _TILT_SIGMA_DEG, _MOST_TILT_DEG, _TILT_SIGMA_S = 0.03, 12.0, 15.0, 0.2
-_UPRIGHT = 0.7
-_UP = np.array([0.0, 0.0, 1.0])
 # a hand this far below the floor is an error of the whole pose, which the arm does not make up for
 _DEEPEST_M = 0.5
 
@@ -35,14 +30,12 @@ _DEEPEST_M = 0.5
 def rest_body(body: CanonicalBody, shape: BodyShape, motion: Motion, planted: NDArray[np.bool_]) -> Motion:
     """The motion with the parts in contact, `planted` (T, 4 + P), on the floor; frames with NaN stay as they are.
 
-    Columns are `FOOT_POINTS` and `CONTACT_PARTS`. A body that lies, or is on its hands, is turned about its pelvis so
-    that what touches the floor is level; then the root moves up and down, and the arms bring hands to the floor, or
-    out of it. Where only feet touch the floor, or the seat is on a chair, the root stays: planting moves it.
+    Columns are `FOOT_POINTS` and `CONTACT_PARTS`. The root moves up and down only, and the arms bring hands to the
+    floor, or out of it. Where only feet touch the floor, or the seat is on a chair, the root stays: planting moves it.
     """
     rotations, root = motion.rotations_wxyz.astype(np.float64), motion.root_m.astype(np.float64)
     whole = np.concatenate([rotations.reshape(len(rotations), -1), root], axis=1)
     for run in finite_runs(motion.times_s, whole, resumed_s(motion.times_s)):
-        rotations[run, 0] = _levelled(body, shape, (rotations[run], root[run]), motion.times_s[run], planted[run])
         posed = pose_body(body, shape, rotations[run], root[run])
         move = _lift_m(body, posed, motion.times_s[run], planted[run])
         root[run, 2] += move
@@ -57,37 +50,6 @@ def heights_m(body: CanonicalBody, posed: PosedBody) -> Array:
     return np.concatenate(
         [feet.positions_m[..., 2] - feet.clearance_m, parts.positions_m[..., 2] - parts.radius_m], axis=1
     )
-
-
-def _levelled(
-    body: CanonicalBody, shape: BodyShape, pose: tuple[Array, Array], times_s: Array, planted: NDArray[np.bool_]
-) -> Array:
-    """Root rotations (T, 4) of a pose, rotations (T, J, 4) and root (T, 3), with the parts in contact on one level.
-
-    Heights of one resting body differ by errors of its depth. They give a plane, which is drawn towards the level one
-    as much as the parts are few or near each other.
-    """
-    rotations, root = pose
-    posed = pose_body(body, shape, rotations, root)
-    height, parts = heights_m(body, posed), body_parts(body, posed).positions_m
-    trunk = parts[:, CONTACT_PARTS.index("back")] - parts[:, CONTACT_PARTS.index("seat")]
-    lies = trunk[:, 2] < _UPRIGHT * np.linalg.norm(trunk, axis=1)
-    near = planted & (np.abs(height) < _FURTHEST_M)
-    rests = (near[:, len(FOOT_POINTS) :].any(axis=1) & lies).astype(np.float64)
-    if not rests.any():
-        return np.asarray(rotations[:, 0])
-    weight = near / np.maximum(near.sum(axis=1, keepdims=True), 1)
-    place = np.concatenate([find_feet(body, posed).positions_m, parts], axis=1)[..., :2]
-    across = (place - (weight[..., None] * place).sum(axis=1, keepdims=True)) * near[..., None]
-    above = (height - (weight * height).sum(axis=1, keepdims=True)) * near
-    prior = (_HEIGHT_SIGMA_M / np.tan(np.deg2rad(_TILT_SIGMA_DEG))) ** 2
-    known = np.einsum("tpi,tpj->tij", across, across) + prior * np.eye(2)
-    slope = np.linalg.solve(known, np.einsum("tpi,tp->ti", across, above)[..., None])[..., 0] * rests[:, None]
-    slope = filter_positions(Gaussian(_TILT_SIGMA_S), times_s, slope)
-    steep = np.linalg.norm(slope, axis=1, keepdims=True) / np.tan(np.deg2rad(_MOST_TILT_DEG))
-    normal = np.concatenate([-slope / np.maximum(steep, 1.0), np.ones((len(slope), 1))], axis=1)
-    turn = quaternion_from_to(normal, np.broadcast_to(_UP, normal.shape))
-    return np.asarray(quaternion_multiply(turn, rotations[:, 0]))
 
 
 def _lift_m(body: CanonicalBody, posed: PosedBody, times_s: Array, planted: NDArray[np.bool_]) -> Array:

@@ -15,7 +15,7 @@ from backend.errors import BadInputError
 from backend.people.options import Choice, Selection
 from backend.pipeline import SolveRequest
 from backend.server.solve_runner import CLIP_NAME, request_of
-from backend.server.take_jobs import _requests
+from backend.server.take_jobs import _of_bodies
 from backend.server.worker_protocol import RunJob
 from backend.solving.option_parsing import RequestOptions, request_from_options
 from backend.solving.request import SolveQuality
@@ -92,7 +92,7 @@ def test_the_direction_of_a_take_is_that_of_its_first_camera(tmp_path: Path) -> 
     order = RunJob(
         "0" * 32, 1, "left.mp4", str(tmp_path), 0, SolveOptions(gravity_camera=(0.0, 1.0, 0.2)), videos=videos
     )
-    made = _requests(order, request_of(order, "cpu"))
+    made = _of_bodies(request_of(order, "cpu"), [Path(video.path) for video in order.videos])
     assert [one.video.name for one in made] == ["left.mp4", "right.mp4"]
     assert [one.gravity_camera for one in made] == [(0.0, 1.0, 0.2), None]
 
