@@ -100,7 +100,8 @@ def _write_setup(result: TakeResult, names: _ShownNames, path: Path) -> tuple[Pa
     """The set-up of a take whose cameras are known, as a file; none otherwise."""
     if len(result.take.used) < 2:
         return ()
-    write_setup(replace(result.setup, names=names.names), path)
+    of_bodies = names.names[: len(result.setup.cameras)]  # close-ups, which come last, are no cameras
+    write_setup(replace(result.setup, names=of_bodies), path)
     return (path,)
 
 
