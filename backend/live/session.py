@@ -30,7 +30,7 @@ from backend.live.recorder import Recorder
 from backend.live.request import LiveCallback, LivePose, LiveRates, LiveRequest, LiveResult, LiveState
 from backend.live.smoothing import PoseSmoother, SmoothPose
 from backend.people.options import PeopleOptions, Selection
-from backend.pipeline import ASSUMED_HEIGHT_M, SolveModels
+from backend.solving.models import ASSUMED_HEIGHT_M, SolveModels
 from backend.solving.request import SolveQuality
 from backend.types import Frame, PersonTrack, VideoInfo
 from blender_addon.motion.body import canonical_body

@@ -32,18 +32,12 @@ from backend.multiview.types import (
     TakeSetup,
 )
 from backend.people.choose import choose_tracks
-from backend.pipeline import (
-    SolveModels,
-    StageClock,
-    WatchedVideo,
-    fitting_models,
-    pose_options,
-    solve_watched,
-    watch_video,
-)
+from backend.pipeline import WatchedVideo, solve_watched, watch_video
 from backend.solving.detail_pass import STOPPED_DETAILS
+from backend.solving.models import SolveModels, fitting_models, pose_options
 from backend.solving.outputs import check_output, write_clips
 from backend.solving.request import ChunkCallback
+from backend.solving.stage_clock import StageClock
 from backend.types import Array, CancelToken, PersonTrack, Progress, ProgressCallback, SceneEdges
 from backend.world import Gravity, RootSettings, WorldOptions, WorldTrack
 from backend.world.gravity import world_axes
