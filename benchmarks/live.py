@@ -210,7 +210,8 @@ def compare(folder: Path) -> dict[str, float]:
     """mpjpe_clip in mm over the trusted cameras of a recording with truth, live and solved as a file."""
     from backend.evaluation.recording import read_recording, score_recording
     from backend.live.replay import replay
-    from backend.pipeline import SolveRequest, load_models, solve
+    from backend.pipeline import SolveRequest, solve
+    from backend.solving.models import load_models
     from backend.solving.request import SolveQuality
 
     models, recording = load_models(SolveQuality.FAST, "cpu"), read_recording(folder)
@@ -234,7 +235,7 @@ def still(folder: Path, frames: int = 200) -> float:
     from paced_stream import load_images
 
     from backend.live.replay import replay
-    from backend.pipeline import load_models
+    from backend.solving.models import load_models
     from backend.solving.request import SolveQuality
 
     image = load_images(VIDEO, 640, 480, 0.0)[0]

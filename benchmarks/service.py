@@ -31,7 +31,8 @@ import zmq
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the command line sets it for itself and its workers
 
-from backend.pipeline import SolveRequest, load_models, solve
+from backend.pipeline import SolveRequest, solve
+from backend.solving.models import load_models
 from backend.solving.request import SolveQuality
 from benchmarks.outcome import MISSED
 from blender_addon.wire import messages as wire

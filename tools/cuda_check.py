@@ -93,7 +93,8 @@ def decode_alone(video: Path) -> tuple[int, float]:
 
 def solve_on_both(report: Report, video: Path, device: str, folder: Path) -> None:
     """A whole solve there and on the CPU: the largest difference of the joints, and frames a second of each."""
-    from backend.pipeline import load_models, solve
+    from backend.pipeline import solve
+    from backend.solving.models import load_models
     from backend.solving.request import SolveQuality, SolveRequest
 
     frames, alone_s = decode_alone(video)

@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 
 from backend.camera.intrinsics import CameraOptions
-from backend.pipeline import SolveModels, SolveRequest, load_models, solve
+from backend.pipeline import SolveRequest, solve
+from backend.solving.models import SolveModels, load_models
 from backend.solving.request import SolveQuality
 from backend.types import Frame
 from backend.video import open_video

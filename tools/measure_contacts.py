@@ -29,7 +29,8 @@ from scipy.spatial import ConvexHull
 from backend.datasets import Motion
 from backend.datasets.gltf import read_gltf
 from backend.datasets.mocap import canonical_motion, load_motion
-from backend.pipeline import SolveModels, SolveRequest, load_models, solve
+from backend.pipeline import SolveRequest, solve
+from backend.solving.models import SolveModels, load_models
 from backend.solving.request import SolveQuality
 from backend.synthesis.assets import AssetLibrary
 from backend.synthesis.body_model import BODY_VERTICES

@@ -23,7 +23,8 @@ import numpy as np
 from backend.datasets import Motion
 from backend.datasets.gltf import read_gltf
 from backend.datasets.mocap import canonical_motion, load_motion
-from backend.pipeline import SolveModels, SolveRequest, load_models, solve
+from backend.pipeline import SolveRequest, solve
+from backend.solving.models import SolveModels, load_models
 from backend.solving.request import SolveQuality
 from backend.synthesis.assets import AssetLibrary
 from backend.synthesis.renderer import Actor, Renderer

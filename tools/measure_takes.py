@@ -25,17 +25,11 @@ from backend.multiview.solve_take import solve_watched_take
 from backend.multiview.take_inputs import open_take, solvable
 from backend.multiview.take_request import TakeRequest, TakeResult
 from backend.people.options import Choice, Selection
-from backend.pipeline import (
-    SolveModels,
-    SolveRequest,
-    StageClock,
-    WatchedVideo,
-    load_models,
-    open_request,
-    solve_watched,
-    watch_video,
-)
+from backend.pipeline import SolveRequest, WatchedVideo, solve_watched, watch_video
+from backend.solving.models import SolveModels, load_models
+from backend.solving.opening import open_request
 from backend.solving.request import SolveQuality
+from backend.solving.stage_clock import StageClock
 from backend.types import Array, CancelToken, Progress
 from blender_addon.motion.clip import MotionClip
 from tools.render_takes import numbers

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from backend.camera.intrinsics import CameraOptions
-from backend.pipeline import SolveModels, SolveRequest, load_models, solve
+from backend.pipeline import SolveRequest, solve
+from backend.solving.models import SolveModels, load_models
 from backend.solving.request import SolveQuality
 from backend.types import Array
 from blender_addon.motion.clip import MotionClip

@@ -15,7 +15,8 @@ from backend.batch.tasks import ClipTask, RunSettings
 from backend.embedding.model_files import ModelFiles
 from backend.multiview.solve_take import solve_take
 from backend.multiview.take_request import TakeResult
-from backend.pipeline import SolveModels, solve
+from backend.pipeline import solve
+from backend.solving.models import SolveModels
 from backend.solving.request import SolveQuality, SolveResult
 from backend.types import ProgressCallback
 from blender_addon.motion.clip_warning import ClipWarning

@@ -41,7 +41,7 @@ from backend.export.animate_request import ExportOrder, ReadOrder
 from backend.export.blender_process import BlenderProcess, BlenderSettings
 from backend.export.find_blender import find_blender
 from backend.files import sha256_of
-from backend.pipeline import SolveModels, load_models
+from backend.solving.models import SolveModels, load_models
 from backend.solving.request import SolveQuality
 from backend.types import Progress, ProgressCallback
 from backend.visualization import make_thumbnail

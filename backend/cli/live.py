@@ -23,7 +23,8 @@ from backend.live.control import LiveControl
 from backend.live.request import LivePose, LiveRequest, LiveResult
 from backend.live.session import run_live
 from backend.live.vmc import DEFAULT_PORT, VmcSender, parse_target
-from backend.pipeline import SolveRequest, load_models, solve
+from backend.pipeline import SolveRequest, solve
+from backend.solving.models import load_models
 from backend.solving.option_parsing import parse_direction
 from backend.solving.outputs import check_ending, check_output, check_writable
 from backend.solving.request import SolveQuality

@@ -17,7 +17,7 @@ from backend.live.causal_poses import CausalPoses, CausalSettings
 from backend.live.follower import Follower
 from backend.live.smoothing import PoseSmoother, SmoothSettings
 from backend.people.options import PeopleOptions, Selection
-from backend.pipeline import SolveModels
+from backend.solving.models import SolveModels
 from backend.types import Array
 from backend.video import open_video
 

@@ -30,7 +30,7 @@ from backend.live.recorder import Recorder
 from backend.live.request import LiveCallback, LivePose, LiveRates, LiveRequest, LiveResult, LiveState
 from backend.live.smoothing import PoseSmoother, SmoothPose
 from backend.people.options import PeopleOptions, Selection
-from backend.pipeline import ASSUMED_HEIGHT_M, SolveModels
+from backend.solving.models import ASSUMED_HEIGHT_M, SolveModels
 from backend.solving.request import SolveQuality
 from backend.types import Frame, PersonTrack, VideoInfo
 from blender_addon.motion.body import canonical_body
@@ -192,7 +192,7 @@ class _Session:
                 intrinsics_source=self._intrinsics.source,
                 world_from_camera=self._placer.world_from_camera.tolist(),
                 bone_scales=np.asarray(self._poses.shape.bone_scales).tolist(),
-                model=self._models.poses.name,
+                model=self._models.poses.without_temporal().name,
                 quality=self._request.quality.value,
                 warnings=list(self._warnings),
             )

@@ -9,7 +9,8 @@ import numpy as np
 
 from backend.multiview.take_person import SolvedPerson
 from backend.multiview.types import CameraSource, Take
-from backend.pipeline import SolveModels, WatchedVideo
+from backend.pipeline import WatchedVideo
+from backend.solving.models import SolveModels
 from backend.types import Array, VideoInfo
 from blender_addon.motion.clip import ClipHeader
 from blender_addon.motion.clip_cameras import ClipCamera

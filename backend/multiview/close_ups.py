@@ -21,10 +21,10 @@ from backend.multiview.synchronise import ClockMatch
 from backend.multiview.take_news import about_video
 from backend.multiview.take_request import CloseUp
 from backend.multiview.types import Offset, OffsetSource
-from backend.pipeline import SolveModels
 from backend.solving.checkpoint import TRACKED, Checkpoint, open_checkpoint
 from backend.solving.close_up_pass import SeenCloseUp, watch_close_up
 from backend.solving.detail_pass import DetailEvidence, load_details
+from backend.solving.models import SolveModels
 from backend.solving.request import SolveRequest
 from backend.types import Array, CancelToken, Intrinsics, ProgressCallback
 from backend.video import open_video

@@ -17,7 +17,9 @@ from backend.multiview.take_news import about_video
 from backend.multiview.take_request import TakeRequest
 from backend.multiview.types import PersonInViews, Take
 from backend.people.options import Choice, Selection
-from backend.pipeline import SolveModels, StageClock, fitting_models, watch_video
+from backend.pipeline import watch_video
+from backend.solving.models import SolveModels, fitting_models
+from backend.solving.stage_clock import StageClock
 from backend.types import CancelToken, PersonTrack, Progress, ProgressCallback
 
 

@@ -32,18 +32,12 @@ from backend.multiview.types import (
     TakeSetup,
 )
 from backend.people.choose import choose_tracks
-from backend.pipeline import (
-    SolveModels,
-    StageClock,
-    WatchedVideo,
-    fitting_models,
-    pose_options,
-    solve_watched,
-    watch_video,
-)
+from backend.pipeline import WatchedVideo, solve_watched, stopped_early, watch_video
 from backend.solving.detail_pass import STOPPED_DETAILS
+from backend.solving.models import SolveModels, fitting_models, pose_options
 from backend.solving.outputs import check_output, write_clips
 from backend.solving.request import ChunkCallback
+from backend.solving.stage_clock import StageClock
 from backend.types import Array, CancelToken, PersonTrack, Progress, ProgressCallback, SceneEdges
 from backend.world import Gravity, RootSettings, WorldOptions, WorldTrack
 from backend.world.gravity import world_axes
@@ -308,7 +302,7 @@ def _finish(
         clips.append(replace(clip, header=replace(clip.header, warnings=warnings, cameras=cameras)))
     with clock.stage("write"):
         files = write_clips(clips, request.output)
-    stopped = bool(solved.stopped) or any(one.tracked.stopped for one in watched)
+    stopped = any(one.tracked.stopped for one in watched) or any(stopped_early(clip) for clip in clips)
     if not stopped:
         for one in watched:
             one.checkpoint.discard()

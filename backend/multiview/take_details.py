@@ -18,9 +18,10 @@ from backend.multiview.close_ups import PlacedCloseUps, WatchedCloseUp, place_cl
 from backend.multiview.detail_motion import DetailMotion, detail_motion
 from backend.multiview.types import CameraEstimate, OffsetSource, PersonInViews, Take
 from backend.networks import load_network
-from backend.pipeline import SolveModels, WatchedVideo, watch_details
+from backend.pipeline import WatchedVideo, watch_details
 from backend.solving.detail_pass import DetailEvidence, Details
 from backend.solving.details import SolvedDetails, solve_evidence
+from backend.solving.models import SolveModels
 from backend.solving.request import SolveRequest
 from backend.types import Array, CancelToken, Intrinsics, PersonTrack, PoseTrack, ProgressCallback
 

@@ -18,7 +18,9 @@ from backend.multiview.recorded_clocks import recorded_offsets
 from backend.multiview.take_request import TakeRequest
 from backend.multiview.types import CameraSource, CameraView, OffsetSource
 from backend.people.options import Choice, Selection
-from backend.pipeline import OpenedVideo, SolveModels, WatchedVideo, open_request, pose_options
+from backend.pipeline import WatchedVideo
+from backend.solving.models import SolveModels, pose_options
+from backend.solving.opening import OpenedVideo, open_request
 from backend.solving.request import SolveRequest
 from backend.solving.video_pass import apart_at_cuts
 from backend.types import Array, Intrinsics, PoseTrack, Progress, ProgressCallback

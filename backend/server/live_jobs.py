@@ -12,9 +12,9 @@ from backend.live.cameras import ImageSettings
 from backend.live.control import LiveControl
 from backend.live.request import LiveRequest
 from backend.live.session import run_live
-from backend.pipeline import SolveModels
 from backend.server.job_runner import JobOutcome, JobSink
 from backend.server.worker_protocol import RunJob
+from backend.solving.models import SolveModels
 from backend.solving.option_parsing import direction_of, parse_quality
 
 _WATCH_S = 0.1

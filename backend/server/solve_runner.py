@@ -13,11 +13,12 @@ from backend.camera import CameraOptions
 from backend.embedding.model_files import SHIPPED, ModelFiles
 from backend.errors import BadInputError
 from backend.people.networks import PeopleNetworks
-from backend.pipeline import SolveModels, SolveRequest, load_models, solve
+from backend.pipeline import SolveRequest, solve
 from backend.server.job_runner import JobOutcome, JobSink
 from backend.server.live_jobs import run_live_job
 from backend.server.take_jobs import run_take_job
 from backend.server.worker_protocol import RunJob
+from backend.solving.models import SolveModels, load_models
 from backend.solving.option_parsing import RequestOptions, parse_quality, request_from_options
 from backend.solving.people_listing import PeopleListingRequest, find_everyone, summarise, write_sheet
 from backend.solving.request import SolveQuality

@@ -16,9 +16,10 @@ from backend.multiview.setup_file import read_setup, write_setup
 from backend.multiview.solve_take import solve_take
 from backend.multiview.take_request import CloseUp, TakeRequest, TakeResult
 from backend.multiview.types import Offset, OffsetSource, TakeSetup
-from backend.pipeline import SolveModels, SolveRequest
+from backend.pipeline import SolveRequest
 from backend.server.job_runner import JobOutcome, JobSink
 from backend.server.worker_protocol import RunJob
+from backend.solving.models import SolveModels
 from backend.solving.outputs import write_clips
 from blender_addon.motion.clip import ClipHeader, MotionClip
 from blender_addon.motion.clip_cameras import ClipCamera

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend.pipeline import SolveModels, load_models
+from backend.solving.models import SolveModels, load_models
 from backend.solving.request import SolveQuality
 
 

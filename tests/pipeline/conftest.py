@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from backend.camera import CameraOptions
-from backend.pipeline import SolveModels, SolveRequest, load_models
+from backend.pipeline import SolveRequest
+from backend.solving.models import SolveModels, load_models
 from backend.solving.request import SolveQuality
 from backend.video import FrameRange
 

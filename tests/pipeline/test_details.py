@@ -9,7 +9,8 @@ import pytest
 from backend.multiview.solve_take import solve_take
 from backend.multiview.take_request import CloseUp, TakeRequest
 from backend.multiview.types import Offset
-from backend.pipeline import SolveModels, SolveResult, solve
+from backend.pipeline import SolveResult, solve
+from backend.solving.models import SolveModels
 from backend.types import CancelToken, Progress
 from blender_addon.motion.clip import MotionClip, read_clip
 from tests.pipeline.conftest import Rendered

@@ -18,9 +18,10 @@ from backend.bank.large import LargeSettings, build_large_bank
 from backend.embedding.model_files import ModelFiles
 from backend.errors import BadInputError, Cancelled, DeviceError, NoPersonError, OutputError, WeightsError
 from backend.people.options import Choice, Selection
-from backend.pipeline import SolveRequest, _people_options, solve
+from backend.pipeline import SolveRequest, solve
 from backend.solving.checkpoint import Checkpoint, checkpoint_key, open_checkpoint
 from backend.solving.device import choose_device
+from backend.solving.models import people_options
 from backend.solving.option_parsing import parse_person
 from backend.solving.preview import Previewer
 from backend.solving.request import SolveQuality
@@ -373,7 +374,7 @@ def test_numbers_of_tracks_are_the_same_peoples_at_every_quality(walk, models):
     often = {
         selection.choice
         for selection in chosen
-        if _people_options(walk.request(Path("a.npz"), person=selection), models).search_interval_s == 0.5
+        if people_options(walk.request(Path("a.npz"), person=selection), models).search_interval_s == 0.5
     }
     assert often == {Choice.INDEX, Choice.ALL}
 
