@@ -136,9 +136,9 @@ def _read_cameras(path: Path) -> list[CalibratedCamera]:
     suffix = path.suffix.lower()
     try:
         if suffix == ".json":
-            return _from_json(json.loads(path.read_text(encoding="utf-8")))
+            return _from_json(json.loads(path.read_text(encoding="utf-8-sig")))
         if suffix == ".toml":
-            return _from_toml(tomllib.loads(path.read_text(encoding="utf-8")))
+            return _from_toml(tomllib.loads(path.read_text(encoding="utf-8-sig")))
         return [_from_opencv(path)]
     except (*_FAULTS, cv2.error) as fault:
         raise BadInputError(f"{path} is not a camera calibration ({fault})", _REMEDY) from fault

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ..wire import messages as wire
+from ..wire.codec import MAX_HEADER_BYTES
 from ..wire.records import MAX_SETUP_CHARS
 from ..wire.schema import MAX_TEXT_CHARS
 
@@ -13,6 +15,7 @@ CAPABILITY = "take"
 CLOSE_UP, CALIBRATION = "close_up", "calibration"
 """Capabilities of backends that take them."""
 SETUP_NAME = "setup.json"
+_MOST_BYTES = 4 * MAX_SETUP_CHARS
 CALIBRATION_ENDINGS = (".toml", ".json", ".yml", ".yaml", ".xml")
 
 
@@ -38,7 +41,7 @@ def take_options(
 def setup_texts(path: Path) -> tuple[str, ...]:
     """The text of a set-up file in pieces that fit the wire. Raises OSError, ValueError."""
     text = path.read_text(encoding="utf-8")
-    if not text.lstrip().startswith("{") or len(text) > MAX_SETUP_CHARS:
+    if not text.lstrip().startswith("{") or len(text) > MAX_SETUP_CHARS or not _fits([text]):
         raise ValueError(f"{path.name} is not the set-up of a take. Choose a {SETUP_NAME} that a take has left")
     return _pieces(text)
 
@@ -50,9 +53,12 @@ def calibration_texts(path: Path) -> tuple[wire.CalibrationFile, ...]:
         files = sorted(one for one in path.iterdir() if is_calibration_name(one.name) and one.is_file())
     if not files or not is_calibration_name(files[0].name):
         raise ValueError(f"{path.name} is not a calibration. Choose a {', '.join(CALIBRATION_ENDINGS)} file")
-    texts = [file.read_text(encoding="utf-8") for file in files]
-    if sum(map(len, texts)) > MAX_SETUP_CHARS:
-        raise ValueError(f"{path.name} is longer than {MAX_SETUP_CHARS} characters, which no calibration of cameras is")
+    # not even read where it is far too long, as a wrong file may be
+    short = sum(file.stat().st_size for file in files) <= _MOST_BYTES
+    texts = [file.read_text(encoding="utf-8-sig") for file in files] if short else []
+    if not short or sum(map(len, texts)) > MAX_SETUP_CHARS or not _fits(texts):
+        what = f"{path.name} is longer than {MAX_SETUP_CHARS} characters, or many of them are not ASCII"
+        raise ValueError(f"{what}: it is not a calibration of cameras")
     return tuple(wire.CalibrationFile(file.name, _pieces(text)) for file, text in zip(files, texts, strict=True))
 
 
@@ -70,6 +76,11 @@ def why_unsupported(take: wire.TakeOptions, capabilities: Collection[str]) -> tu
     if take.calibration and CALIBRATION not in capabilities:
         return "cannot use a calibration", "turn off Use Calibration"
     return "", ""
+
+
+def _fits(texts: Sequence[str]) -> bool:
+    """Whether texts leave room in a message for the rest of a job; a character may take six there."""
+    return len(json.dumps(texts)) <= MAX_HEADER_BYTES * 3 // 4
 
 
 def _pieces(text: str) -> tuple[str, ...]:

@@ -143,6 +143,9 @@ def test_a_folder_has_one_file_a_camera_or_one_of_all(tmp_path: Path) -> None:
     whole.mkdir()
     write_rig(tmp_path / "other", "pose2sim").rename(whole / "Calib.toml")
     assert [camera.name for camera in read_cameras(whole)] == [f"cam{place}" for place in (1, 2)]
+    text = (whole / "Calib.toml").read_text()
+    (whole / "Calib.toml").write_text(text, encoding="utf-8-sig")  # as Notepad saves it
+    assert len(read_cameras(whole)) == 2
 
 
 def test_a_file_without_positions_has_intrinsics_only(tmp_path: Path) -> None:

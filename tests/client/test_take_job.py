@@ -193,9 +193,13 @@ def test_calibrations_that_are_none_are_named(tmp_path: Path) -> None:
     for bad in ("empty", "rig/notes.txt"):
         with pytest.raises(ValueError, match="is not a calibration"):
             calibration_texts(tmp_path / bad)
-    (tmp_path / "long.toml").write_text("x" * 200_000)
-    with pytest.raises(ValueError, match="longer than"):
-        calibration_texts(tmp_path / "long.toml")
+    # the last one is short, but no message holds it: each of its characters takes six there
+    for text in ("x" * 200_000, "x" * 600_000, "ä" * 100_000):
+        (tmp_path / "long.toml").write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match="longer than"):
+            calibration_texts(tmp_path / "long.toml")
+    (tmp_path / "notepad.toml").write_text("[cam_1]", encoding="utf-8-sig")
+    assert calibration_texts(tmp_path / "notepad.toml")[0].text == ("[cam_1]",)
 
 
 def test_what_is_known_of_a_take_fits_the_wire(tmp_path: Path) -> None:
