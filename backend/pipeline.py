@@ -78,9 +78,9 @@ def solve(
         checkpoint.discard()  # there is nothing to go on with
         raise
     clips = solve_watched(watched, models, tracks, clock, (progress, cancel))
-    stopped = tracked.stopped or (cancel.cancelled and (request.hands or request.face))
-    if stopped and not tracked.stopped:
+    if cancel.cancelled and (request.hands or request.face) and not tracked.stopped:
         clips = tuple(_stopped_in_details(clip) for clip in clips)
+    stopped = any(stopped_early(clip) for clip in clips)
     with clock.stage("write"):
         files = write_clips(clips, request.output)
     if not stopped:
@@ -95,6 +95,11 @@ def solve(
         stage_s=clock.stage_s,
         device=models.device,
     )
+
+
+def stopped_early(clip: MotionClip) -> bool:
+    """Whether the user cancelled before the clip was whole."""
+    return any(warning.code is WarningCode.STOPPED_EARLY for warning in clip.header.warnings)
 
 
 def _stopped_in_details(clip: MotionClip) -> MotionClip:
@@ -181,7 +186,7 @@ def solve_watched(
     """
     job = SolveJob(watched.request, watched.reader, watched.tracked, watched.intrinsics, models, clock, control[0])
     with clock.stage("camera"):
-        job = replace(job, tracked=with_camera_path(job))
+        job = with_camera_path(job, control[1])
     with clock.stage("details"):
         details = watch_details(watched, models, tracks, control)
         details = details if add_details is None else add_details(tracks, details)

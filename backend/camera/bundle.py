@@ -65,7 +65,7 @@ def adjust(found: Geometry, seen: Sightings, unit_px: float, rounds: int) -> Geo
     for _ in range(rounds):
         trial = _stepped(found, seen, unit_px, damping)
         cost = _cost(trial, seen, unit_px)
-        if cost >= best:
+        if not cost < best:  # also where it is not a number
             damping *= 8.0
             if damping > 1e3:
                 break

@@ -6,7 +6,7 @@ between (Hartley and Zisserman, Multiple View Geometry, chapters 9 to 12); the o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,16 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.camera.bundle import (
-    Geometry,
-    Sightings,
-    adjust,
-    cross_matrix,
-    residuals_px,
-)
+from backend.camera.bundle import Geometry, Sightings, adjust, residuals_px
 from backend.camera.feature_tracks import FeatureTracks
+from backend.camera.resection import GOOD_PX, meeting_points, place_camera
 from backend.types import Array
-from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
 
 # key frames are this far apart, in px of the image 640 wide; closer in a short way, further where there are too many
 _KEY_PX: Final = 8.0
@@ -32,8 +26,7 @@ _MOST_KEYS: Final = 800
 _LEAST_KEYS: Final = 4
 _LEAST_COMMON: Final = 40
 _PAIR_PX: Final = 1.0
-# a point that agrees is off by less than this, and its rays differ by more
-_GOOD_PX: Final = 2.5
+# the rays of a point that agrees differ by more than this
 _LEAST_ANGLE_DEG: Final = 1.0
 # the pair to begin with shows this much depth, if there is one
 _WANTED_DEG: Final = 6.0
@@ -42,7 +35,8 @@ _STARTS: Final = 7
 _GAPS: Final = (1, 2, 4, 6, 9, 13, 19, 27, 38)
 _LEAST_PLACED: Final = 15
 _LEAST_SHARE: Final = 0.3
-_TURN_ROUNDS: Final = 15
+# of the time, the key frames take this part
+_GROWING_PART: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +55,11 @@ class Reconstruction:
     residual_px: float
 
 
-def reconstruct(tracks: FeatureTracks) -> Reconstruction | None:
-    """The cameras of all frames; None where too few features were followed or too little depth is seen."""
+def reconstruct(tracks: FeatureTracks, tell: Callable[[float], None]) -> Reconstruction | None:
+    """The cameras of all frames; None where too few features were followed or too little depth is seen.
+
+    `tell` is called with the share 0 to 1 that is done. What it raises ends the work.
+    """
     keys = key_rows(tracks)
     seen = _at_keys(tracks, keys)
     if len(keys) < _LEAST_KEYS or not len(seen.camera):
@@ -71,9 +68,9 @@ def reconstruct(tracks: FeatureTracks) -> Reconstruction | None:
     if not work.begin():
         return None
     while work.grow():
-        pass
+        tell(_GROWING_PART * work.share)
     found = work.finish()
-    return None if found is None else _every_frame(tracks, keys, *found)
+    return None if found is None else _every_frame(tracks, keys, found, tell)
 
 
 def key_rows(tracks: FeatureTracks) -> NDArray[np.intp]:
@@ -125,6 +122,11 @@ class _Work:
         self._placed, self._known = np.zeros(cameras, bool), np.zeros(points, bool)
         self._lost = np.zeros(cameras, bool)
         self._adjusted = 0
+
+    @property
+    def share(self) -> float:
+        """The part of the cameras that is placed."""
+        return float(self._placed.mean())
 
     def begin(self) -> bool:
         """Place the two cameras that show the most depth; False where there are none."""
@@ -215,7 +217,7 @@ class _Work:
         off = residuals_px(trial, seen, self._unit)
         worst = np.zeros(len(points))
         np.maximum.at(worst, seen.point, off)
-        good = (angle > np.deg2rad(_LEAST_ANGLE_DEG)) & (worst < _GOOD_PX)
+        good = (angle > np.deg2rad(_LEAST_ANGLE_DEG)) & (worst < GOOD_PX)
         self._found.points[good] = points[good]
         self._known |= good
 
@@ -232,66 +234,19 @@ class _Work:
         self._found.points[points] = done.points
         off = residuals_px(done, seen, self._unit)
         count = np.bincount(seen.point, minlength=len(points))
-        bad = np.bincount(seen.point, off > _GOOD_PX, len(points)) > 0.3 * count
+        bad = np.bincount(seen.point, off > GOOD_PX, len(points)) > 0.3 * count
         self._known[points[bad]] = False
         self._adjusted = int(self._placed.sum())
-
-
-def meeting_points(found: Geometry, seen: Sightings) -> tuple[Array, Array]:
-    """Points (P, 3) nearest to all rays that show them, and the widest angle (P,) rad of those rays with the first."""
-    count = len(found.points)
-    rays = np.concatenate([seen.plane, np.ones((len(seen.plane), 1))], axis=1)
-    rays = np.einsum("mij,mj->mi", found.turns[seen.camera], rays)
-    rays = rays / np.linalg.norm(rays, axis=1, keepdims=True)
-    across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
-    system, right = np.zeros((count, 3, 3)), np.zeros((count, 3))
-    np.add.at(system, seen.point, across)
-    np.add.at(right, seen.point, np.einsum("mij,mj->mi", across, found.eyes[seen.camera]))
-    mean = np.zeros((count, 3))
-    np.add.at(mean, seen.point, rays)
-    mean = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
-    angle = np.zeros(count)
-    np.maximum.at(angle, seen.point, np.arccos(np.clip(np.einsum("mi,mi->m", rays, mean[seen.point]), -1.0, 1.0)))
-    return np.linalg.solve(system + 1e-12 * np.eye(3), right[..., None])[..., 0], 2.0 * angle
-
-
-def place_camera(points: Array, plane: Array, start: tuple[Array, Array], unit_px: float) -> tuple[Array, Array, float]:
-    """Turn (3, 3) and centre (3,) of a camera that sees points (P, 3) at `plane` (P, 2), and the share that agrees."""
-    turn, eye = start
-    at = np.arange(len(points))
-    for _ in range(_TURN_ROUNDS):
-        seen = (points - eye) @ turn
-        depth = np.maximum(seen[:, 2:], 1e-3)
-        off = (seen[:, :2] / depth - plane) * unit_px
-        size = np.linalg.norm(off, axis=1)
-        scale = max(0.7, 1.5 * float(np.median(size)))
-        root = np.where(seen[:, 2] > 1e-3, 1.0 / (1.0 + (size / scale) ** 2), 0.0)
-        slope = np.zeros((len(at), 2, 3))
-        slope[:, 0, 0] = slope[:, 1, 1] = 1.0
-        slope[:, :, 2] = -seen[:, :2] / depth
-        slope *= (unit_px * root / depth[:, 0])[:, None, None]
-        rows = np.concatenate([slope @ cross_matrix(seen), -slope @ turn.T], axis=2).reshape(-1, 6)
-        normal = rows.T @ rows
-        step = np.linalg.solve(
-            normal + 1e-9 * np.diag(np.diag(normal) + 1e-9), rows.T @ (off * root[:, None]).reshape(-1)
-        )
-        turn = turn @ quaternion_to_matrix(rotvec_to_quaternion(-step[:3]))
-        eye = eye - step[3:]
-        if np.abs(step).max() < 1e-8:
-            break
-    seen = (points - eye) @ turn
-    off = np.linalg.norm(seen[:, :2] / np.maximum(seen[:, 2:], 1e-3) - plane, axis=1) * unit_px
-    return turn, eye, float(((off < _GOOD_PX) & (seen[:, 2] > 0)).mean())
 
 
 def _every_frame(
     tracks: FeatureTracks,
     keys: NDArray[np.intp],
-    placed: NDArray[np.bool_],
-    found: Geometry,
-    known: NDArray[np.bool_],
+    grown: tuple[NDArray[np.bool_], Geometry, NDArray[np.bool_]],
+    tell: Callable[[float], None],
 ) -> Reconstruction:
-    """Cameras of all frames, from the points of the key frames."""
+    """Cameras of all frames, from the points of the key frames: `grown` is what `_Work.finish` gives."""
+    placed, found, known = grown
     seen, frames = _at_keys(tracks, keys), len(tracks.frame_index)
     names = _feature_names(tracks, keys)
     own = np.full(int(tracks.feature.max()) + 1, -1)
@@ -301,6 +256,7 @@ def _every_frame(
     at_keys, cameras = keys[placed], np.flatnonzero(placed)
     bounds = np.searchsorted(tracks.row, np.arange(frames + 1))
     for row in range(int(at_keys[0]), int(at_keys[-1]) + 1):
+        tell(_GROWING_PART + (1.0 - _GROWING_PART) * row / frames)
         inside = np.arange(bounds[row], bounds[row + 1])
         inside = inside[point[inside] >= 0]
         if len(inside) < _LEAST_PLACED:

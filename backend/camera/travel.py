@@ -6,6 +6,7 @@ halves of the features, reconstructed apart, tell the same way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -29,17 +30,21 @@ _SAME_PART: Final = 0.1
 _FAR_DEG: Final = 45.0
 
 
-def find_travel(tracks: FeatureTracks) -> CameraPath | None:
-    """The path of the camera, with `eyes` up to scale; None where it is not proven."""
+def find_travel(tracks: FeatureTracks, tell: Callable[[float], None] | None = None) -> CameraPath | None:
+    """The path of the camera, with `eyes` up to scale; None where it is not proven.
+
+    `tell` is called with the share 0 to 1 that is done. What it raises ends the work.
+    """
+    tell = tell or _ignore
     halves = []
     for half in (0, 1):
-        found = reconstruct(tracks.taken(tracks.feature % 2 == half))
+        found = reconstruct(tracks.taken(tracks.feature % 2 == half), _part(tell, 0.25 * half, 0.25))
         if found is None or not _is_sound(found):
             return None
         halves.append(found)
     if not _agree(*halves):
         return None
-    whole = reconstruct(tracks)
+    whole = reconstruct(tracks, _part(tell, 0.5, 0.5))
     if whole is None or not _is_sound(whole) or not _agree(whole, halves[0]):
         return None
     turns, eyes = _filled(whole)
@@ -48,6 +53,15 @@ def find_travel(tracks: FeatureTracks) -> CameraPath | None:
     way = CameraEyes(tracks.frame_index, eyes @ base, whole.points @ base)
     # `residual_px` is how far a turn is off: nothing here
     return CameraPath(tracks.frame_index, base.T @ turns, ones, np.full(len(eyes), whole.residual_px), way)
+
+
+def _part(tell: Callable[[float], None], start: float, length: float) -> Callable[[float], None]:
+    """Tells the share of a part as a share of the whole."""
+    return lambda share: tell(start + length * share)
+
+
+def _ignore(_: float) -> None:
+    return None
 
 
 def _is_sound(found: Reconstruction) -> bool:

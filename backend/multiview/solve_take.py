@@ -15,7 +15,7 @@ import numpy as np
 
 from backend.errors import BadInputError
 from backend.multiview.clip_header import clip_cameras, take_header
-from backend.multiview.close_ups import WatchedCloseUp, watch_close_ups
+from backend.multiview.close_ups import WatchedCloseUp, check_close_ups, watch_close_ups
 from backend.multiview.find_take import FoundTake, find_take
 from backend.multiview.guard import solve_guarded
 from backend.multiview.identities import with_people_told_apart
@@ -32,7 +32,7 @@ from backend.multiview.types import (
     TakeSetup,
 )
 from backend.people.choose import choose_tracks
-from backend.pipeline import WatchedVideo, solve_watched, watch_video
+from backend.pipeline import WatchedVideo, solve_watched, stopped_early, watch_video
 from backend.solving.detail_pass import STOPPED_DETAILS
 from backend.solving.models import SolveModels, fitting_models, pose_options
 from backend.solving.outputs import check_output, write_clips
@@ -74,6 +74,7 @@ def solve_take(
     with clock.stage("open"):
         check_output(request.output)
         opened = open_take(request)
+        check_close_ups(request.close_ups, request.videos[0])
     with clock.stage("load"):
         models = fitting_models(models, request.videos[0])
     watched = []
@@ -301,7 +302,7 @@ def _finish(
         clips.append(replace(clip, header=replace(clip.header, warnings=warnings, cameras=cameras)))
     with clock.stage("write"):
         files = write_clips(clips, request.output)
-    stopped = bool(solved.stopped) or any(one.tracked.stopped for one in watched)
+    stopped = any(one.tracked.stopped for one in watched) or any(stopped_early(clip) for clip in clips)
     if not stopped:
         for one in watched:
             one.checkpoint.discard()

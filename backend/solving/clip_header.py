@@ -57,4 +57,5 @@ def _warnings(job: SolveJob, world: WorldTrack, unseen: PartlySeen) -> tuple[Cli
     if tracked.stopped:
         text = f"stopped early, after {len(tracked.frame_index)} of about {job.reader.expected_frames} frames"
         warnings.append(ClipWarning(code.STOPPED_EARLY, text))
+    warnings += [ClipWarning(code.STOPPED_EARLY, text) for text in job.cautions]
     return tuple(dict.fromkeys(warnings))

@@ -14,7 +14,10 @@ from backend.video import VideoReader
 
 @dataclass(frozen=True, slots=True)
 class SolveJob:
-    """A video that was watched, with its camera (px), the networks, and who hears of time and progress."""
+    """A video that was watched, with its camera (px), the networks, and who hears of time and progress.
+
+    `cautions` say what was stopped early.
+    """
 
     request: SolveRequest
     reader: VideoReader
@@ -23,3 +26,4 @@ class SolveJob:
     models: SolveModels
     clock: StageClock
     progress: ProgressCallback
+    cautions: tuple[str, ...] = ()

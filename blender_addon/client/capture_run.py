@@ -32,6 +32,7 @@ STAGE_WORDS = {
     "track": "Following the person",
     "embed": "Retrieving poses",
     "camera": "Following the camera",
+    "travel": "Reconstructing the path of the camera",
     "details": "Following hands and face",
     "poses": "Retrieving poses",
     "solve": "Solving",

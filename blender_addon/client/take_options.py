@@ -61,15 +61,15 @@ def is_calibration_name(name: str) -> bool:
     return name.lower().endswith(CALIBRATION_ENDINGS) and not name.startswith(".")
 
 
-def why_unsupported(take: wire.TakeOptions, capabilities: Collection[str]) -> str:
-    """What a backend with these capabilities cannot do with a take; empty where it can do all of it."""
+def why_unsupported(take: wire.TakeOptions, capabilities: Collection[str]) -> tuple[str, str]:
+    """What a backend with these capabilities cannot do with a take, and what helps; empty where it can do all of it."""
     if CAPABILITY not in capabilities:
-        return "cannot solve several cameras together"
+        return "cannot solve several cameras together", "capture one video"
     if take.close_ups and CLOSE_UP not in capabilities:
-        return "cannot use close-ups"
+        return "cannot use close-ups", "remove the close-ups from the list"
     if take.calibration and CALIBRATION not in capabilities:
-        return "cannot use a calibration"
-    return ""
+        return "cannot use a calibration", "turn off Use Calibration"
+    return "", ""
 
 
 def _pieces(text: str) -> tuple[str, ...]:

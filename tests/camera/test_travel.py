@@ -162,3 +162,21 @@ def test_a_dolly_is_noticed_and_a_crowd_is_not(scene: str) -> None:
     for frame in _patches(shift):
         meter.update(frame)
     assert camera_motion(meter.samples, (), 640).moves == (scene == "at many depths")
+
+
+def test_the_work_tells_how_far_it_is_and_can_be_ended() -> None:
+    shares: list[float] = []
+    assert find_travel(_tracks("sideways", 1), shares.append) is not None
+    assert shares == sorted(shares)
+    assert shares[0] < 0.1
+    assert 0.9 < shares[-1] <= 1.0
+
+    class StopError(Exception):
+        pass
+
+    def stop(share: float) -> None:
+        if share > 0.4:
+            raise StopError
+
+    with pytest.raises(StopError):
+        find_travel(_tracks("sideways", 1), stop)

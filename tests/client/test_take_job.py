@@ -160,8 +160,13 @@ def test_an_old_backend_is_not_asked_for_a_take(tmp_path: Path, upload: bool) ->
     assert "submit" not in asked
 
 
-@pytest.mark.parametrize(("word", "lacking"), [("close_ups", "close-ups"), ("calibration", "a calibration")])
-def test_an_old_backend_is_not_asked_for_what_it_would_leave_out(tmp_path: Path, word: str, lacking: str) -> None:
+@pytest.mark.parametrize(
+    ("word", "lacking", "instead"),
+    [("close_ups", "close-ups", "remove the close-ups"), ("calibration", "a calibration", "turn off Use Calibration")],
+)
+def test_an_old_backend_is_not_asked_for_what_it_would_leave_out(
+    tmp_path: Path, word: str, lacking: str, instead: str
+) -> None:
     """It would take a close-up for another camera, and find the cameras itself."""
     videos = [script(tmp_path, f"{name}.json", frames=1) for name in ("a", "b")]
     known = {"close_ups": 1} if word == "close_ups" else {"calibration": (wire.CalibrationFile("a.toml", ("x",)),)}
@@ -172,6 +177,7 @@ def test_an_old_backend_is_not_asked_for_what_it_would_leave_out(tmp_path: Path,
         link.close()
     assert (snapshot.state, snapshot.code) == ("failed", "unsupported")
     assert f"0.9.0 cannot use {lacking}" in snapshot.words
+    assert f"Update the backend, or {instead}" in snapshot.remedy
     assert "submit" not in asked
 
 
