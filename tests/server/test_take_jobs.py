@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from backend.multiview.take_request import TakeResult
@@ -19,6 +20,13 @@ def _order(folder: Path) -> RunJob:
     videos = tuple(wire.Source("upload", str(folder / f"upload.{place}.mp4"), name) for place, name in enumerate(NAMES))
     known = wire.TakeOptions(close_ups=1)
     return RunJob("a" * 32, 1, videos[0].path, str(folder), 100, wire.SolveOptions(), videos=videos, take=known)
+
+
+def test_a_video_behind_a_link_is_named_as_the_user_named_it(tmp_path: Path) -> None:
+    order = _order(tmp_path)
+    linked = (*order.videos[:2], wire.Source("path", "/disk/0001.mp4", "face.mp4"))
+    told = _ShownNames(replace(order, videos=linked)).in_text("0001.mp4 is left out: upload.1.mp4 shows another time")
+    assert told == "face.mp4 is left out: right.mp4 shows another time"
 
 
 def test_the_set_up_of_a_take_with_a_close_up_names_the_cameras_alone(tmp_path: Path) -> None:
