@@ -44,7 +44,8 @@ class Reconstruction:
     """Cameras of all frames (N,), up to scale, in the axes of the first one: `turns` (N, 3, 3), `eyes` (N, 3).
 
     `share` (N,) of the features in a frame that agree; 0 where the frame could not be placed. `parallax_deg` is the
-    usual angle under which features were seen, `points` (P, 3) are the features, `residual_px` how far they are off.
+    usual angle under which features were seen, `points` (P, 3) are the features, `residual_px` how far they are off,
+    `keys` the cameras and features it all hangs on.
     """
 
     turns: Array
@@ -53,6 +54,7 @@ class Reconstruction:
     parallax_deg: float
     points: Array
     residual_px: float
+    keys: tuple[Geometry, Sightings]
 
 
 def reconstruct(tracks: FeatureTracks, tell: Callable[[float], None]) -> Reconstruction | None:
@@ -222,13 +224,10 @@ class _Work:
         self._known |= good
 
     def _adjust(self, rounds: int) -> None:
-        use = self._placed[self._seen.camera] & self._known[self._seen.point]
         cameras, points = np.flatnonzero(self._placed), np.flatnonzero(self._known)
         if len(points) < _LEAST_PLACED:
             return
-        place, name = np.cumsum(self._placed) - 1, np.cumsum(self._known) - 1
-        seen = Sightings(place[self._seen.camera[use]], name[self._seen.point[use]], self._seen.plane[use])
-        part = Geometry(self._found.turns[cameras], self._found.eyes[cameras], self._found.points[points])
+        part, seen = self._found.part(self._placed, self._known, self._seen)
         done = adjust(part, seen, self._unit, rounds)
         self._found.turns[cameras], self._found.eyes[cameras] = done.turns, done.eyes
         self._found.points[points] = done.points
@@ -267,19 +266,19 @@ def _every_frame(
             start = turns[row - 1], eyes[row - 1]
         placing = place_camera(found.points[point[inside]], tracks.plane[inside], start, tracks.unit_px)
         turns[row], eyes[row], share[row] = placing
-    use = placed[seen.camera] & known[seen.point]
-    kept = seen.taken(use)
-    _, angle = meeting_points(found, kept)
-    residual = residuals_px(found, kept, tracks.unit_px)
+    part, kept = found.part(placed, known, seen)
+    _, angle = meeting_points(part, kept)
+    residual = residuals_px(part, kept, tracks.unit_px)
     first = int(np.argmax(share > 0))
     base, origin = turns[first], eyes[first]
     return Reconstruction(
         base.T @ turns,
         (eyes - origin) @ base,
         share,
-        float(np.rad2deg(np.median(angle[known]))),
+        float(np.rad2deg(np.median(angle))),
         (found.points[known] - origin) @ base,
         float(np.median(residual)),
+        (part, kept),
     )
 
 

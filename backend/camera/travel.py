@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.camera.bundle import zoom_share
 from backend.camera.feature_tracks import FeatureTracks
 from backend.camera.path import CameraPath
 from backend.camera.reconstruct import Reconstruction, reconstruct
@@ -24,6 +25,8 @@ _MOST_PX: Final = 1.0
 _LEAST_FRAMES: Final = 0.95
 _LEAST_SHARE: Final = 0.4
 _USUAL_SHARE: Final = 0.7
+# a focal length that seems to change by more than this part makes the way wrong; one that is unknown does not
+_MOST_ZOOM: Final = 0.04
 # two halves of the features differ by less than this part of how far the camera gets
 _SAME_PART: Final = 0.1
 # the axes of another frame than the first serve better when the camera turns further than this
@@ -47,10 +50,12 @@ def find_travel(tracks: FeatureTracks, tell: Callable[[float], None] | None = No
     whole = reconstruct(tracks, _part(tell, 0.5, 0.5))
     if whole is None or not _is_sound(whole) or not _agree(whole, halves[0]):
         return None
+    if zoom_share(*whole.keys, tracks.unit_px) > _MOST_ZOOM:
+        return None
     turns, eyes = _filled(whole)
     base = _best_axes(turns)
     ones = np.ones(len(eyes))
-    way = CameraEyes(tracks.frame_index, eyes @ base, whole.points @ base)
+    way = CameraEyes(tracks.frame_index, (eyes - eyes[0]) @ base, (whole.points - eyes[0]) @ base)
     # `residual_px` is how far a turn is off: nothing here
     return CameraPath(tracks.frame_index, base.T @ turns, ones, np.full(len(eyes), whole.residual_px), way)
 
@@ -96,7 +101,7 @@ def _filled(found: Reconstruction) -> tuple[Array, Array]:
     share = (rows - before) / np.maximum(after - before, 1)
     quaternions = matrix_to_quaternion(found.turns)
     between = quaternion_slerp(quaternions[before], quaternions[after], np.clip(share, 0.0, 1.0))
-    return np.asarray(quaternion_to_matrix(between)), eyes - eyes[0]
+    return np.asarray(quaternion_to_matrix(between)), eyes
 
 
 def _best_axes(turns: Array) -> Array:

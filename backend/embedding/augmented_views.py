@@ -19,7 +19,7 @@ from backend.types import Array
 from blender_addon.motion.body import canonical_body
 
 _FLIP = np.array([-1.0, 1.0, 1.0], np.float32)
-_BLOCK = 128  # frames at once, each with a whole window: 512 took 260 MB more and no less time
+_BLOCK = 64  # frames at once, each with a whole window: 512 took 300 MB more and no less time
 
 
 @dataclass(frozen=True, slots=True)

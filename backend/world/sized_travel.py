@@ -203,7 +203,9 @@ def _slides(feet: _Feet, sizes: Array) -> Array:
 
 def _likely_size(feet: Sequence[_Feet]) -> float:
     """The size at which the stillest foot of each moment slides least."""
-    pace = max(float(np.nanmedian(np.linalg.norm(_velocity(one)[1], axis=1))) for one in feet)
+    paces = np.concatenate([np.linalg.norm(_velocity(one)[1], axis=1) for one in feet])
+    paces = paces[np.isfinite(paces)]
+    pace = float(np.median(paces)) if len(paces) else 0.0
     sizes = np.geomspace(_SLOWEST_M_S, _FASTEST_M_S, _SIZES) / max(pace, 1e-9)
     costs = np.zeros(_SIZES)
     for one in feet:

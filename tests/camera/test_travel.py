@@ -95,6 +95,18 @@ def test_a_camera_on_one_spot_does_not_travel(kind: str) -> None:
     assert find_travel(_tracks(kind, 2)) is None
 
 
+@pytest.mark.parametrize("kind", ["sideways", "held", "orbit"])
+def test_a_camera_that_travels_and_zooms_is_not_taken_for_one_that_travels_elsewhere(kind: str) -> None:
+    tracks = _tracks(kind, 1)
+    zoom = np.linspace(1.0, 1.15, FRAMES)[tracks.row, None]
+    assert find_travel(replace(tracks, plane=tracks.plane * zoom)) is None
+
+
+def test_a_lens_that_is_not_known_exactly_is_no_zoom() -> None:
+    tracks = _tracks("held", 1)
+    assert find_travel(replace(tracks, plane=1.2 * tracks.plane, unit_px=UNIT_PX / 1.2)) is not None
+
+
 def test_a_background_that_moves_by_itself_proves_nothing() -> None:
     assert find_travel(_tracks("sideways", 3, wild=0.8)) is None
 

@@ -82,6 +82,19 @@ def test_standing_feet_tell_it_without_a_floor() -> None:
     assert _scale(scene, alone) == pytest.approx(SCALE_M, rel=0.1)
 
 
+def test_somebody_who_is_seldom_seen_takes_nothing_from_what_another_tells() -> None:
+    """Frames too far apart say nothing of motion."""
+    scene, eyes = _walk("along")
+    alone = replace(eyes.scaled(1.0 / SCALE_M), features_m=eyes.features_m[60:140])
+    seldom = replace(scene.poses, confidence=np.where(np.arange(len(scene.poses.confidence)) % 8, 0.0, 1.0))
+    slow = replace(scene.track, times_s=3.0 * scene.track.times_s)
+    people = [(seldom, slow), (scene.poses, scene.track)]
+    sized = size_travel(people, scene.intrinsics, WorldOptions(), alone).eyes
+    assert sized is not None
+    reach = np.linalg.norm(np.ptp(sized.position_m, axis=0)) / np.linalg.norm(np.ptp(alone.position_m, axis=0))
+    assert reach == pytest.approx(SCALE_M, rel=0.1)
+
+
 def test_somebody_who_rides_with_the_camera_does_not_tell_how_large_its_way_is() -> None:
     """Somebody on a cart with the camera: their feet never stand in the world."""
     times, rotations, root, _ = walking(4.0)
