@@ -64,19 +64,22 @@ def place_people(
 ) -> tuple[PlacedPerson, ...]:
     """Place everybody; the first person's height stays, and their first pelvis is above the world's origin."""
     pairs = list(zip(poses, tracks, strict=True))
-    alone = [place_in_world(pose, track, intrinsics, options) for pose, track in pairs]
-    if len(alone) < 2 or options.world_from_camera is not None:
+    several = len(pairs) > 1 and options.world_from_camera is None
+    own = replace(options, floor_below_m=None) if several else options
+    alone = [place_in_world(pose, track, intrinsics, own) for pose, track in pairs]
+    if not several:
         return tuple(PlacedPerson(pose, world) for pose, world in zip(poses, alone, strict=True))
     gravity = _surest(alone)
-    level = replace(options, gravity=gravity)
+    level = replace(own, gravity=gravity)
     alone = [
         world if world.gravity is gravity else place_in_world(pose, track, intrinsics, level)
         for world, (pose, track) in zip(alone, pairs, strict=True)
     ]
-    floor = shared_floor([_stand(world, track, options) for world, track in zip(alone, tracks, strict=True)])
+    stands = [_stand(world, track, options) for world, track in zip(alone, tracks, strict=True)]
+    floor = shared_floor(stands, options.floor_below_m)
     camera = alone[0].world_from_camera[0].copy()
     camera[2, 3] = floor.below_m
-    shared = replace(level, world_from_camera=camera)
+    shared = replace(level, world_from_camera=camera, floor_below_m=options.floor_below_m)
     placed = []
     for scale, (pose, track) in zip(floor.scales, pairs, strict=True):
         fitted = _scaled(pose, scale)
@@ -84,9 +87,9 @@ def place_people(
     return tuple(placed)
 
 
-def shared_floor(stands: Sequence[Stand]) -> SharedFloor:
-    """The floor of several people, the first of whom keeps their height."""
-    levels: list[float] = []
+def shared_floor(stands: Sequence[Stand], below_m: float | None = None) -> SharedFloor:
+    """The floor of several people, the first of whom keeps their height; `below_m` the camera where it is known."""
+    levels: list[float] = [] if below_m is None else [below_m]
     own = np.zeros(len(stands), np.intp)
     first_known = stands[0].time_s >= _LEAST_STAND_S
     order = sorted(range(len(stands)), key=lambda one: (one > 0 or not first_known, -stands[one].time_s))
@@ -101,7 +104,7 @@ def shared_floor(stands: Sequence[Stand]) -> SharedFloor:
         1.0 if one == 0 or at < 0 or levels[at] < _LEAST_ABOVE_M else levels[at] / stand.below_m
         for one, (at, stand) in enumerate(zip(own, stands, strict=True))
     ]
-    return SharedFloor(max(levels), tuple(float(scale) for scale in scales))
+    return SharedFloor(max(levels) if below_m is None else below_m, tuple(float(scale) for scale in scales))
 
 
 def _fits(below_m: float, level_m: float) -> bool:

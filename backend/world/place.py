@@ -43,6 +43,8 @@ _FEW_FRAMES = 3
 # the highest probability of a foot point that planting did not hold
 _LOOSE = 0.28
 _ANY_HEIGHT_M = 100.0
+# somebody whose feet are further from the floor that is known stands on something else
+_MOST_LIFT_M = 0.3
 # where feet stand in this part of all frames with contacts, they alone say where the floor is
 _FEET_SHARE = 0.8
 # and where hands do in this part of the frames, the person does push-ups or walks on them
@@ -175,7 +177,7 @@ def _camera_pose(
     scene: Scene, path: RootPath, down: Array, probability: Array, options: WorldOptions
 ) -> tuple[Array, float]:
     """`world_from_camera` (4, 4): floor at zero, the first pelvis above the origin; or the given one. And how far the
-    feet stand above that floor, m, where it is known by itself.
+    feet stand above that floor, m, where it is known by itself and is what they stand on.
     """
     if options.world_from_camera is not None and options.floor_below_m is None:
         return np.asarray(options.world_from_camera, dtype=np.float64), 0.0
@@ -187,13 +189,14 @@ def _camera_pose(
     feet = planted & (np.arange(planted.shape[1]) < len(FOOT_POINTS))
     standing = feet if feet.any(axis=1).sum() >= _FEET_SHARE * planted.any(axis=1).sum() else planted
     floor = lowest_level_m(height[standing]) if standing.any() else floor_height(height)
-    lift = 0.0 if options.floor_below_m is None else floor + options.floor_below_m
+    camera_m = -floor if options.floor_below_m is None else options.floor_below_m
+    lift = floor + camera_m if abs(floor + camera_m) <= _MOST_LIFT_M else 0.0
     if options.world_from_camera is not None:
         return np.asarray(options.world_from_camera, dtype=np.float64), lift
     pose = np.eye(4)
     pose[:3, :3] = turn
     start = turn @ path.root_camera_m[0]
-    pose[:3, 3] = -start[0], -start[1], lift - floor
+    pose[:3, 3] = -start[0], -start[1], camera_m
     return pose, lift
 
 

@@ -108,20 +108,22 @@ def _knees_deg(positions: Array) -> Array:
 def _travel_m(times_s: Array, point: Array) -> Array:
     """How far (N,) a point (N, 3) travels in the second around each frame; without end where less than that is known.
 
-    At the ends of a recording it is the first or last second.
+    At the ends of a recording, and beside a pause in it, it is the first or last second.
     """
-    half_s = 0.5 * _STILL_S
-    middle_s = np.clip(times_s, times_s[0] + half_s, max(times_s[-1] - half_s, times_s[0] + half_s))
-    slack_s = 0.5 * median_interval_s(times_s)
-    first = np.searchsorted(times_s, middle_s - half_s - slack_s)
-    last = np.searchsorted(times_s, middle_s + half_s + slack_s, side="right")
-    if times_s[-1] - times_s[0] < _STILL_S - slack_s:
-        return np.full(len(times_s), np.inf)
-    size = int((last - first).max())
+    half_s, interval_s = 0.5 * _STILL_S, median_interval_s(times_s)
+    apart = np.diff(times_s) > max(half_s, 2.5 * interval_s)
+    begins, ends = np.flatnonzero(np.append(True, apart)), np.flatnonzero(np.append(apart, True))
+    run = np.append(0, np.cumsum(apart))
+    start_s, end_s = times_s[begins][run], times_s[ends][run]
+    middle_s = np.clip(times_s, start_s + half_s, np.maximum(end_s - half_s, start_s + half_s))
+    slack_s = 0.5 * interval_s
+    first = np.maximum(np.searchsorted(times_s, middle_s - half_s - slack_s), begins[run])
+    last = np.minimum(np.searchsorted(times_s, middle_s + half_s + slack_s, side="right"), ends[run] + 1)
     # outside of the window a frame counts as its first one
-    rows = first[:, None] + np.arange(size)
+    rows = first[:, None] + np.arange(int((last - first).max()))
     windows = point[np.where(rows < last[:, None], rows, first[:, None])]
-    return np.asarray(np.linalg.norm(np.ptp(windows, axis=1), axis=1))
+    travel_m = np.linalg.norm(np.ptp(windows, axis=1), axis=1)
+    return np.asarray(np.where(end_s - start_s < _STILL_S - slack_s, np.inf, travel_m))
 
 
 @dataclass(frozen=True, slots=True)

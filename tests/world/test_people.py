@@ -11,6 +11,7 @@ from backend.types import PoseTrack
 from backend.world import WorldOptions, place_people
 from backend.world.people import PlacedPerson
 from backend.world.steps import lowest_level_m
+from backend.world.world_track import Gravity
 from blender_addon.motion.body import BodyShape, canonical_body
 from blender_addon.motion.posing import find_feet, pose_body
 from tests.motion.motions import walking
@@ -36,9 +37,15 @@ def _assumed(scene: Scene) -> PoseTrack:
     return replace(scene.poses, height_m=ASSUMED_M, root_camera_m=root)
 
 
-def _place(*scenes: Scene) -> tuple[PlacedPerson, ...]:
+def _place(*scenes: Scene, options: WorldOptions | None = None) -> tuple[PlacedPerson, ...]:
     poses = [_assumed(scene) for scene in scenes]
-    return place_people(poses, [scene.track for scene in scenes], scenes[0].intrinsics, WorldOptions())
+    return place_people(poses, [scene.track for scene in scenes], scenes[0].intrinsics, options or WorldOptions())
+
+
+def _floor_known(camera_m: float = 1.6) -> WorldOptions:
+    """What the background says of the floor where the camera travels; it is a little off the feet."""
+    down = -Camera((0.0, -7.0, camera_m), (0.0, 0.0, camera_m - 0.3)).world_from_camera()[2, :3]
+    return WorldOptions(gravity=Gravity(down, 1.0), floor_below_m=camera_m + 0.1)
 
 
 def _standing_m(person: PlacedPerson) -> float:
@@ -70,6 +77,24 @@ def test_a_second_person_on_a_box_stays_on_it() -> None:
     below, up = _place(_walker(0.0), _walker(0.8, above_m=0.8))
     assert _standing_m(below) == pytest.approx(0.0, abs=0.03)
     assert _standing_m(up) == pytest.approx(0.8, abs=0.2)
+
+
+def test_people_stand_on_the_floor_that_the_background_shows() -> None:
+    first, child, up = _place(
+        _walker(0.0), _walker(0.8, height_m=1.30), _walker(-0.8, above_m=0.8), options=_floor_known()
+    )
+    for person in (first, child, up):
+        assert person.world.world_from_camera[0, 2, 3] == pytest.approx(1.7)
+    assert first.poses.height_m == ASSUMED_M
+    assert child.poses.height_m == pytest.approx(1.30 * 1.7 / 1.6, abs=0.08)
+    assert _standing_m(first) == pytest.approx(0.0, abs=0.03)
+    assert _standing_m(child) == pytest.approx(0.0, abs=0.03)
+    assert _standing_m(up) == pytest.approx(0.9, abs=0.2)
+
+
+def test_somebody_alone_who_stands_on_a_box_stays_on_it() -> None:
+    (up,) = _place(_walker(0.0, above_m=0.8), options=_floor_known())
+    assert _standing_m(up) == pytest.approx(0.9, abs=0.15)
 
 
 def test_one_person_alone_keeps_the_world_of_a_single_solve() -> None:

@@ -288,8 +288,9 @@ def test_a_seat_beside_the_feet_rests_on_a_chair_and_a_standing_person_on_none()
     assert not (_place(walk).body_contacts > 0.5).any()
 
 
-def _seat_told(bend_deg: np.ndarray) -> np.ndarray:
-    """Where `seated` tells a seat for somebody whose weight is over their feet; bend of the knees, 30 times a second.
+def _seat_told(bend_deg: np.ndarray, times_s: np.ndarray | None = None) -> np.ndarray:
+    """Where `seated` tells a seat for somebody whose weight is over their feet; bend of the knees, 30 times a
+    second or at `times_s`.
 
     Feet stay on the floor; thighs and trunk lean so that the body does not fall.
     """
@@ -306,7 +307,7 @@ def _seat_told(bend_deg: np.ndarray) -> np.ndarray:
     positions = positions - positions[:, :4].mean(axis=1, keepdims=True)
     stands = np.zeros(positions.shape[:2])
     stands[:, :4] = 1.0
-    return seated(np.arange(frames) / 30.0, positions, stands) > 0.5
+    return seated(np.arange(frames) / 30.0 if times_s is None else times_s, positions, stands) > 0.5
 
 
 def test_a_half_squat_that_is_held_for_a_second_is_a_seat_and_one_that_is_not_is_none() -> None:
@@ -317,6 +318,14 @@ def test_a_half_squat_that_is_held_for_a_second_is_a_seat_and_one_that_is_not_is
     told = _seat_told(np.concatenate([np.linspace(0.0, 68.0, 30), np.full(60, 68.0)]))  # sits down
     assert not told[:20].any()
     assert told[55:].all()
+
+
+def test_a_half_squat_beside_a_pause_is_no_seat_unless_it_is_seen_for_a_second() -> None:
+    times_s = np.arange(20) / 30.0
+    shots = np.concatenate([times_s, 5.0 + times_s, [9.0], 12.0 + times_s])  # after cuts, or while somebody is hidden
+    assert not _seat_told(np.full(61, 68.0), shots).any()
+    whole = np.arange(45) / 30.0
+    assert _seat_told(np.full(90, 68.0), np.concatenate([whole, 5.0 + whole])).all()
 
 
 @pytest.mark.parametrize("camera", [Camera((0.0, -7.0, 1.5)), Camera((-6.0, -3.0, 1.4))])
