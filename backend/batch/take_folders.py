@@ -69,8 +69,10 @@ def _take_in(folder: Path, videos: Sequence[Path], template: ClipTask) -> ClipTa
     """The take of a folder's videos, with its close-ups and its calibration by their names; what the template says
     comes first.
     """
-    bodies = [video for video in videos if not is_close_up_name(video.name)] or list(videos)
-    close_ups = [str(video.absolute()) for video in videos if video not in bodies]
+    named = {Path(video).resolve() for video in template.close_ups}
+    others = [video for video in videos if video.resolve() not in named]
+    bodies = [video for video in others if not is_close_up_name(video.name)] or others
+    close_ups = [str(video.absolute()) for video in others if video not in bodies]
     template = replace(template, close_ups=template.close_ups or tuple(close_ups))
     if not (template.solve.calibration or template.solve.setup):
         found = _calibrations_in(folder)
@@ -88,6 +90,7 @@ def _calibrations_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
+        if not path.name.startswith(".")  # `._calib.toml`, which macOS leaves on other disks, is none
         if (path.is_file() and path.suffix.lower() in _CALIBRATIONS and "calib" in path.stem.lower())
         or (path.is_dir() and path.name.lower() == _CALIBRATION_FOLDER)
     )

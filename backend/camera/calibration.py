@@ -31,6 +31,8 @@ _LARGEST_RIG_M = 60.0
 _ROTATIONS = ("rotation", "R_camera_from_world", "R", "rvec", "rotation_vector", "rotation_matrix")
 _TRANSLATIONS = ("translation", "t_camera_from_world_m", "t", "T", "tvec", "translation_vector")
 _COUNTS = (0, 4, 5, 8, 12, 14)  # of distortion coefficients, as OpenCV knows them
+# of a file that is something else, whatever it holds
+_FAULTS = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, SystemError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ def read_rig(
 ) -> list[tuple[CalibratedCamera, Intrinsics]]:
     """The camera of each video, by its name or, where the file has as many cameras as there are videos, by its place.
 
-    `path` is a file, or a folder with one OpenCV file a camera; `names` are those of the videos where their files are
-    called otherwise. Raises BadInputError as `read_calibration` does.
+    `path` is a file, or a folder with one OpenCV file a camera or one TOML file of all; `names` are those of the videos
+    where their files are called otherwise. Raises BadInputError as `read_calibration` does.
     """
     cameras = read_cameras(path)
     videos = [Path(name) for name in names or [info.path.name for info in infos]]
@@ -83,8 +85,11 @@ def read_rig(
 def read_cameras(path: Path) -> list[CalibratedCamera]:
     """Every camera of a file, or of the files of a folder, positions in metres. Raises BadInputError."""
     if path.is_dir():
-        files = sorted(one for one in path.iterdir() if one.suffix.lower() in (".yml", ".yaml", ".xml", ".json"))
-        cameras = [camera for one in files for camera in _read_cameras(one)]
+        # what macOS leaves beside files on other disks begins with a dot
+        files = sorted(one for one in path.iterdir() if one.is_file() and not one.name.startswith("."))
+        of_one = [one for one in files if one.suffix.lower() in (".yml", ".yaml", ".xml", ".json")]
+        of_all = [one for one in files if one.suffix.lower() == ".toml"]
+        cameras = [camera for one in of_one or of_all for camera in _read_cameras(one)]
         if not cameras:
             raise BadInputError(f"The folder {path} has no calibration file", _REMEDY)
         return _in_metres(cameras)
@@ -131,11 +136,11 @@ def _read_cameras(path: Path) -> list[CalibratedCamera]:
     suffix = path.suffix.lower()
     try:
         if suffix == ".json":
-            return _from_json(json.loads(path.read_text(encoding="utf-8")))
+            return _from_json(json.loads(path.read_text(encoding="utf-8-sig")))
         if suffix == ".toml":
-            return _from_toml(tomllib.loads(path.read_text(encoding="utf-8")))
+            return _from_toml(tomllib.loads(path.read_text(encoding="utf-8-sig")))
         return [_from_opencv(path)]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, SystemError, cv2.error) as fault:
+    except (*_FAULTS, cv2.error) as fault:
         raise BadInputError(f"{path} is not a camera calibration ({fault})", _REMEDY) from fault
 
 

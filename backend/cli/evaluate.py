@@ -47,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--subjects", default="S9,S11", help="subjects of Human3.6M (default S9,S11)")
     parser.add_argument("--every", type=int, default=64, help="compare every Nth frame (default 64)")
     parser.add_argument("--structnet", type=Path, help="measure this structnet on Human3.6M, not the shipped towers")
-    parser.add_argument("--towers", type=Path, help="towers other than the shipped ones")
+    parser.add_argument("--towers", type=Path, help="measure only these towers, not the shipped ones")
     parser.add_argument("--bank", type=Path, help="a bank other than the shipped one; a large bank's folder too")
     parser.add_argument(
         "--exact-keypoints",
@@ -131,7 +131,9 @@ def _simulated(args: argparse.Namespace, model: PoseModel) -> str:
         "nearest by parts",
         "own poses within 30 mm, %",
     ]
-    title = f"Bank of {len(model.bank)} candidates, {args.windows} windows.\n\n"
+    title = f"Bank of {len(model.bank)} candidates, {args.windows} windows."
+    if model.temporal is not None:
+        title += " Single windows are measured with the folding image tower alone, clips with both image towers."
     solved_clips: list[list[object]] = []
     for name, frames, share in (("two", TWO_SECONDS, 10), ("six", SIX_SECONDS, 30)):
         solved = clip_errors(library.held_out(), model, max(1, args.windows // share), args.seed, frames)
@@ -141,7 +143,7 @@ def _simulated(args: argparse.Namespace, model: PoseModel) -> str:
     )
     scores = scores_by_action(library.held_out(), model.towers, model.bank, args.windows, args.seed)
     detail = _reported(args, "simulated sequences of held-out subjects", scores, H36M_NAMES)
-    return title + markdown_table(header, rows) + "\n" + clips + "\n" + detail
+    return title + "\n\n" + markdown_table(header, rows) + "\n" + clips + "\n" + detail
 
 
 def _exact_keypoints(args: argparse.Namespace) -> str:

@@ -14,7 +14,7 @@ from backend.camera import CameraOptions
 from backend.cli.output import Terminal, cancel_on_interrupt
 from backend.cli.solve import add_model
 from backend.embedding.model_files import ModelFiles
-from backend.errors import BadInputError
+from backend.errors import BadInputError, NoPersonError, VideoError
 from backend.files import whole_file
 from backend.live.addresses import parse_source
 from backend.live.calibration import CalibrationSettings
@@ -202,14 +202,21 @@ def _solve_recordings(
     args: argparse.Namespace, request: LiveRequest, result: LiveResult, output: Path, terminal: Terminal
 ) -> None:
     """The full solve takes the place of the live poses. A source that changed its kind of video left several
-    recordings: each clip is then written beside its own, and the live poses, which hold all of them, stay.
+    recordings: each clip is then written beside its own, and the live poses, which hold all of them, stay; one that
+    cannot be solved costs the others nothing.
     """
     terminal.line("solving the recording; Ctrl-C keeps the live poses")
     one = len(result.recordings) == 1
     with cancel_on_interrupt() as cancel, tempfile.TemporaryDirectory(dir=output.parent, prefix=".marionet") as aside:
         for video in result.recordings:
             clip = output if one else video.with_name(f"{video.stem}_solved.npz")
-            full = solve(_full_request(args, request, video, Path(aside) / "full.npz"), terminal.progress, cancel)
+            try:
+                full = solve(_full_request(args, request, video, Path(aside) / "full.npz"), terminal.progress, cancel)
+            except (NoPersonError, VideoError) as fault:
+                if one:
+                    raise
+                terminal.warn(f"{video.name} is not solved: {fault.message}")
+                continue
             if full.cancelled:
                 return
             full.files[0].replace(clip)

@@ -90,7 +90,7 @@ def add_camera(group: argparse._ArgumentGroup) -> None:
 
 def add_model(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
     """The options that name other towers and another bank than the shipped ones."""
-    group.add_argument("--towers", type=Path, metavar="FILE", help="use these towers (written by `train`)")
+    group.add_argument("--towers", type=Path, metavar="FILE", help="use only these towers (written by `train`)")
     group.add_argument("--bank", type=Path, metavar="PATH", help="use this bank (file or folder) of the same towers")
 
 

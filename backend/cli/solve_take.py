@@ -61,6 +61,8 @@ def refuse_take_options(args: argparse.Namespace) -> None:
     for name, flag in _ONLY_TAKES:
         if getattr(args, name, None):
             raise BadInputError(f"{flag} is for several videos, and there is one", "Name every video of the take")
+    if getattr(args, "close_up_offset", None) and not args.close_up:
+        raise BadInputError("--close-up-offset is for close-ups, and there is none", "Name each with --close-up")
 
 
 def run_take(args: argparse.Namespace, videos: Sequence[SolveRequest]) -> int:

@@ -76,6 +76,12 @@ class PoseModel:
         image = [weights.image_hash[:8], *([self.temporal.weights.image_hash[:8]] if self.temporal else [])]
         return f"marionet-{'+'.join(image)}-{weights.pose_hash}-{len(self.bank)}"
 
+    def without_temporal(self) -> PoseModel:
+        """The same towers and bank without the second image tower: the model of live capture, which has no later
+        frames.
+        """
+        return PoseModel(self.towers, self.bank, self.searcher)
+
     def solve(self, track: PersonTrack, intrinsics: Intrinsics, options: PoseOptions | None = None) -> PoseTrack:
         """Poses of one track in the camera, every frame of the track; NaN where the person was not seen.
 

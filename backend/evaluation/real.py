@@ -100,9 +100,10 @@ def _ablations(model: PoseModel) -> dict[str, Callable[[PersonTrack, Intrinsics]
         "shaking keypoints trusted alike": replace(plain, refine=replace(fit, shake_share=0.0)),
         "no joint limits": replace(plain, refine=replace(fit, limit_deg=0.0)),
         "one view": replace(plain, views=ONE_VIEW),
-        "folding tower alone": replace(plain, temporal_share=0.0),
-        "temporal tower alone": replace(plain, temporal_share=1.0),
     }
+    if model.temporal is not None:
+        options["folding tower alone"] = replace(plain, temporal_share=0.0)
+        options["temporal tower alone"] = replace(plain, temporal_share=1.0)
     return {f"structured inference, {name}": _solving(model, one) for name, one in options.items()}
 
 

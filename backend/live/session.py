@@ -192,7 +192,7 @@ class _Session:
                 intrinsics_source=self._intrinsics.source,
                 world_from_camera=self._placer.world_from_camera.tolist(),
                 bone_scales=np.asarray(self._poses.shape.bone_scales).tolist(),
-                model=self._models.poses.name,
+                model=self._models.poses.without_temporal().name,
                 quality=self._request.quality.value,
                 warnings=list(self._warnings),
             )

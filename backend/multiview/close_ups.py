@@ -28,6 +28,7 @@ from backend.solving.models import SolveModels
 from backend.solving.request import SolveRequest
 from backend.types import Array, CancelToken, Intrinsics, ProgressCallback
 from backend.video import open_video
+from backend.video.sequence import is_sequence
 
 _LEAST_SHARE = 0.1  # of the frames must show a hand or a face
 _CLEAR_LEAD = 1.2  # of the best person's match over the next one's
@@ -117,11 +118,21 @@ def watch_close_ups(
     return tuple(watched)
 
 
+def check_close_ups(close_ups: Sequence[CloseUp], request: SolveRequest) -> None:
+    """Raise VideoError or BadInputError for a close-up that cannot be read, before anything is solved."""
+    for number, one in enumerate(close_ups):
+        asked = close_up_request(request, one, number)
+        open_video(asked.video, asked.video_options)
+
+
 def close_up_request(request: SolveRequest, close_up: CloseUp, number: int) -> SolveRequest:
-    """How a close-up is read: whole, as fast as the first video, with a checkpoint of its own beside the output."""
+    """How a close-up is read: whole, as fast as the first video, with a checkpoint of its own beside the output. The
+    rate of an image sequence counts for images alone.
+    """
     name = f"{request.output.stem}.close{number}{request.output.suffix}"
     plain = SolveRequest(close_up.video, request.output.with_name(name), resume=request.resume)
-    return replace(plain, slow_motion=request.slow_motion, sequence_fps=request.sequence_fps)
+    rate_fps = request.sequence_fps if is_sequence(close_up.video) else None
+    return replace(plain, slow_motion=request.slow_motion, sequence_fps=rate_fps, max_frames=request.max_frames)
 
 
 def place_close_ups(

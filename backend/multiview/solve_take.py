@@ -15,7 +15,7 @@ import numpy as np
 
 from backend.errors import BadInputError
 from backend.multiview.clip_header import clip_cameras, take_header
-from backend.multiview.close_ups import WatchedCloseUp, watch_close_ups
+from backend.multiview.close_ups import WatchedCloseUp, check_close_ups, watch_close_ups
 from backend.multiview.find_take import FoundTake, find_take
 from backend.multiview.guard import solve_guarded
 from backend.multiview.identities import with_people_told_apart
@@ -74,6 +74,7 @@ def solve_take(
     with clock.stage("open"):
         check_output(request.output)
         opened = open_take(request)
+        check_close_ups(request.close_ups, request.videos[0])
     with clock.stage("load"):
         models = fitting_models(models, request.videos[0])
     watched = []

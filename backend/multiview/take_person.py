@@ -60,7 +60,8 @@ def views_of_person(
             cuts_s = tracked[view].cuts_s
             track = resampled_track(tracked[view].tracks[place], take.offsets[view], take_s, cuts_s)
             track = replace(track, times_s=base.times_s)
-            cuts = clock.video_time_s(take.offsets[view].take_time_s(np.asarray(cuts_s, np.float64))) - _SAME_TIME_S
+            at_s = clock.video_time_s(take.offsets[view].take_time_s(np.asarray(cuts_s, np.float64))) - _SAME_TIME_S
+            cuts = at_s[(at_s > base.times_s[0]) & (at_s <= base.times_s[-1])]  # of what the clip shows
             found[view] = PersonView(
                 track, camera.intrinsics, camera.rotation, camera.translation_m, tuple(cuts.tolist())
             )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,12 @@ from backend.server.take_policy import check_take
 from backend.server.uploads import append_part, check_upload
 from backend.server.worker_pool import WorkerPool
 from blender_addon.wire import messages as wire
+from blender_addon.wire.codec import MAX_HEADER_BYTES, encode
 from blender_addon.wire.transport import KEEP_ALIVE_S, MAX_PART_BYTES
 
 MAX_LISTED = 256
+_SHORT_LABEL = 40  # of which a list holds as many, whatever characters they are of
+_ROOM_BYTES = 1024  # for what stands around a list
 _MOST_NAME_CHARS = 255  # as of a file; labels, messages and warnings quote it, and their texts are bounded
 TASKS = ("solve", "people")
 
@@ -188,7 +191,7 @@ class RequestHandlers:
 
     def _list_jobs(self, session: Session, request: wire.ListJobs) -> wire.JobList:
         own = [job for job in self._scheduler.jobs.values() if job.record.owner == session.owner]
-        return wire.JobList(tuple(self._scheduler.info(job) for job in _listed(own)))
+        return _that_fits(tuple(self._scheduler.info(job) for job in _listed(own)))
 
     def _fetch(self, session: Session, request: wire.Fetch) -> wire.ResultPart:
         record = self._job(session, request).record
@@ -223,6 +226,14 @@ class RequestHandlers:
 
     def _accepted(self, job: Job) -> wire.Accepted:
         return wire.Accepted(self._scheduler.info(job))
+
+
+def _that_fits(jobs: tuple[wire.JobInfo, ...]) -> wire.JobList:
+    """The jobs as a message that a client reads: labels are cut where all of them are too long together."""
+    whole = wire.JobList(jobs)
+    if len(encode(whole, "")[1]) < MAX_HEADER_BYTES - _ROOM_BYTES:
+        return whole
+    return wire.JobList(tuple(replace(job, label=job.label[:_SHORT_LABEL]) for job in jobs))
 
 
 def _listed(jobs: Sequence[Job]) -> list[Job]:

@@ -100,19 +100,22 @@ def _write_setup(result: TakeResult, names: _ShownNames, path: Path) -> tuple[Pa
     """The set-up of a take whose cameras are known, as a file; none otherwise."""
     if len(result.take.used) < 2:
         return ()
-    write_setup(replace(result.setup, names=names.names), path)
+    of_bodies = names.names[: len(result.setup.cameras)]  # close-ups, which come last, are no cameras
+    write_setup(replace(result.setup, names=of_bodies), path)
     return (path,)
 
 
 class _ShownNames:
-    """The user's names of the videos, in place of those that uploads have on the server's disk."""
+    """The user's names of the videos, in place of those that they have on the server's disk."""
 
     def __init__(self, order: RunJob) -> None:
         self.names = tuple(video.name or Path(video.path).name for video in order.videos)
         self._uploads = {
             video.path: name for video, name in zip(order.videos, self.names, strict=True) if video.kind == "upload"
         }
-        files = {Path(path).name: name for path, name in self._uploads.items()}
+        # also of a path that the server has followed to where its link points
+        paths = zip([Path(video.path) for video in order.videos], self.names, strict=True)
+        files = {path.name: name for path, name in paths if path.suffix}  # a folder's name may be any word
         given = {str(Path(order.output_dir) / _GIVEN_NAME): "The given set-up"}
         folder = Path(order.output_dir) / _CALIBRATION_FOLDER
         given |= {str(folder / file.name): file.name for file in order.take.calibration}

@@ -10,9 +10,10 @@ from blender_addon.wire.records import MAX_SETUP_CHARS, MOST_TAKE_VIDEOS, Calibr
 from blender_addon.wire.requests import Submit
 
 _MOST_OFFSET_S = 86_400.0
-_MOST_NAME_CHARS = 255
-# it becomes the name of a file in the job's folder
-_CALIBRATION_NAME = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*\.(?:json|toml|yml|yaml|xml)", re.IGNORECASE)
+_MOST_NAME_BYTES = 200  # a disk takes 255, and a mark follows while it is written
+# it becomes the name of a file in the job's folder: no folder, no drive and no stream of Windows
+_NO_NAME = r'/\\:*?"<>|\x00-\x1f\x7f'
+_CALIBRATION_NAME = re.compile(rf"[^.{_NO_NAME}][^{_NO_NAME}]*\.(?:json|toml|yml|yaml|xml)", re.IGNORECASE)
 
 
 def check_take(request: Submit, most_upload_bytes: int) -> None:
@@ -61,8 +62,9 @@ def _check_calibration(files: Sequence[CalibrationFile]) -> None:
         raise RequestRefused("too_large", f"A calibration has at most {MAX_SETUP_CHARS} characters")
     names = [file.name for file in files]
     for name in names:
-        if len(name) > _MOST_NAME_CHARS or not _CALIBRATION_NAME.fullmatch(name):
-            shown = name[:_MOST_NAME_CHARS]
-            raise RequestRefused("bad_request", f"{shown!r} is not the name of a calibration file", "Name a .toml file")
+        if len(name.encode()) > _MOST_NAME_BYTES or not _CALIBRATION_NAME.fullmatch(name):
+            what = f"{name[:_MOST_NAME_BYTES]!r} is not the name of a calibration file"
+            remedy = 'Give it a shorter name without \\ / : * ? " < > |, and the ending .toml, .json, .yml or .xml'
+            raise RequestRefused("bad_request", what, remedy)
     if len({name.lower() for name in names}) < len(names):
         raise RequestRefused("bad_request", "Two calibration files have the same name", "Rename one")

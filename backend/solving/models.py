@@ -64,8 +64,8 @@ def people_options(request: SolveRequest, models: SolveModels) -> PeopleOptions:
 
 
 def pose_options(request: SolveRequest, draft: bool = False) -> PoseOptions:
-    """How a request's poses are solved. A draft takes the towers' pose; `fast` climbs two steps, looks in two ways
-    instead of four, and retrieves whole poses alone.
+    """How a request's poses are solved. A draft takes the folding tower's pose; `fast` climbs two steps, makes two
+    test-time augmentations instead of four, and retrieves whole poses alone.
     """
     quality = request.quality
     views: tuple[View, ...] = ALL_VIEWS

@@ -145,13 +145,13 @@ class CaptureJob:
                 if self._cancelling:
                     self._ask_once(wire.Cancel(self.job_id))
             self._epoch = self._link.epoch
-        begins, lacking = self._request.more_videos and self._key == 0, ""
+        begins, lacking, instead = self._request.more_videos and self._key == 0, "", ""
         if status.state == "open" and begins:
-            lacking = why_unsupported(self._request.take, status.capabilities)
+            lacking, instead = why_unsupported(self._request.take, status.capabilities)
         if lacking:
             # it would solve less than is asked for, without a word
             words = f"The backend {status.server_version} {lacking}"
-            self._fail("unsupported", words, "Update the backend, or capture one video")
+            self._fail("unsupported", words, f"Update the backend, or {instead}")
         elif status.state == "open":
             self._gone_s = None
         elif status.state == "dead":

@@ -96,19 +96,24 @@ class LiveRun:
 
     @property
     def recordings(self) -> tuple[Path, ...]:
-        """The recorded videos, once the files are there."""
-        return tuple(path for path in self.snapshot.paths if path.suffix == ".mkv")
+        """The recorded videos in the order of their time, once the files are there."""
+        found = (path for path in self.snapshot.paths if path.suffix == ".mkv")
+        return tuple(sorted(found, key=lambda path: (len(path.name), path.name)))  # x.mkv, x.1.mkv, x.10.mkv
 
-    def full_solve(self, link: BackendLink, upload: bool, quality: str) -> CaptureRun | None:
-        """The solve of the recording, whose clip takes the place of the live one; None without a recording."""
-        if not self.recordings or self.clip_path is None:
-            return None
-        request = self.ticket.request
+    def full_solves(self, link: BackendLink, upload: bool, quality: str) -> tuple[CaptureRun, ...]:
+        """The solve of each recording. The clip of the only one takes the place of the live one; of several, which a
+        source leaves that changes its kind of video, each has a clip of its own: the live one holds all of them.
+        """
+        if self.clip_path is None:
+            return ()
+        request, runs = self.ticket.request, []
         options = replace(request.options, quality=quality)
-        solve = JobRequest(self.recordings[0], request.result_dir / "full", options, upload)
-        run = CaptureRun(link, CaptureTicket(solve, self.ticket.scene, self.recordings[0], self.ticket.height_m))
-        run.rough = self.clip_path
-        return run
+        for number, video in enumerate(self.recordings):
+            solve = JobRequest(video, request.result_dir / (f"full.{number}" if number else "full"), options, upload)
+            runs.append(CaptureRun(link, CaptureTicket(solve, self.ticket.scene, video, self.ticket.height_m)))
+        if len(runs) == 1:
+            runs[0].rough = self.clip_path
+        return tuple(runs)
 
 
 class LostRecordings:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ..wire import messages as wire
+from ..wire.codec import MAX_HEADER_BYTES
 from ..wire.records import MAX_SETUP_CHARS
 from ..wire.schema import MAX_TEXT_CHARS
 
@@ -13,6 +15,7 @@ CAPABILITY = "take"
 CLOSE_UP, CALIBRATION = "close_up", "calibration"
 """Capabilities of backends that take them."""
 SETUP_NAME = "setup.json"
+_MOST_BYTES = 4 * MAX_SETUP_CHARS
 CALIBRATION_ENDINGS = (".toml", ".json", ".yml", ".yaml", ".xml")
 
 
@@ -38,7 +41,7 @@ def take_options(
 def setup_texts(path: Path) -> tuple[str, ...]:
     """The text of a set-up file in pieces that fit the wire. Raises OSError, ValueError."""
     text = path.read_text(encoding="utf-8")
-    if not text.lstrip().startswith("{") or len(text) > MAX_SETUP_CHARS:
+    if not text.lstrip().startswith("{") or len(text) > MAX_SETUP_CHARS or not _fits([text]):
         raise ValueError(f"{path.name} is not the set-up of a take. Choose a {SETUP_NAME} that a take has left")
     return _pieces(text)
 
@@ -50,9 +53,12 @@ def calibration_texts(path: Path) -> tuple[wire.CalibrationFile, ...]:
         files = sorted(one for one in path.iterdir() if is_calibration_name(one.name) and one.is_file())
     if not files or not is_calibration_name(files[0].name):
         raise ValueError(f"{path.name} is not a calibration. Choose a {', '.join(CALIBRATION_ENDINGS)} file")
-    texts = [file.read_text(encoding="utf-8") for file in files]
-    if sum(map(len, texts)) > MAX_SETUP_CHARS:
-        raise ValueError(f"{path.name} is longer than {MAX_SETUP_CHARS} characters, which no calibration of cameras is")
+    # not even read where it is far too long, as a wrong file may be
+    short = sum(file.stat().st_size for file in files) <= _MOST_BYTES
+    texts = [file.read_text(encoding="utf-8-sig") for file in files] if short else []
+    if not short or sum(map(len, texts)) > MAX_SETUP_CHARS or not _fits(texts):
+        what = f"{path.name} is longer than {MAX_SETUP_CHARS} characters, or many of them are not ASCII"
+        raise ValueError(f"{what}: it is not a calibration of cameras")
     return tuple(wire.CalibrationFile(file.name, _pieces(text)) for file, text in zip(files, texts, strict=True))
 
 
@@ -61,15 +67,20 @@ def is_calibration_name(name: str) -> bool:
     return name.lower().endswith(CALIBRATION_ENDINGS) and not name.startswith(".")
 
 
-def why_unsupported(take: wire.TakeOptions, capabilities: Collection[str]) -> str:
-    """What a backend with these capabilities cannot do with a take; empty where it can do all of it."""
+def why_unsupported(take: wire.TakeOptions, capabilities: Collection[str]) -> tuple[str, str]:
+    """What a backend with these capabilities cannot do with a take, and what helps; empty where it can do all of it."""
     if CAPABILITY not in capabilities:
-        return "cannot solve several cameras together"
+        return "cannot solve several cameras together", "capture one video"
     if take.close_ups and CLOSE_UP not in capabilities:
-        return "cannot use close-ups"
+        return "cannot use close-ups", "remove the close-ups from the list"
     if take.calibration and CALIBRATION not in capabilities:
-        return "cannot use a calibration"
-    return ""
+        return "cannot use a calibration", "turn off Use Calibration"
+    return "", ""
+
+
+def _fits(texts: Sequence[str]) -> bool:
+    """Whether texts leave room in a message for the rest of a job; a character may take six there."""
+    return len(json.dumps(texts)) <= MAX_HEADER_BYTES * 3 // 4
 
 
 def _pieces(text: str) -> tuple[str, ...]:

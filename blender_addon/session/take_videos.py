@@ -190,9 +190,10 @@ def calibration_path(capture: Any) -> Path | None:
 
 def add_videos(capture: Any, paths: Sequence[Path]) -> None:
     """Add videos to those of the next capture; the first becomes the first video where there is none yet. Those that
-    are called close-ups are entered as such.
+    are called close-ups are entered as such: also the first video, where it was alone and others show the body.
     """
     capture.source = "FILE"
+    was_alone = not len(capture.more_videos)
     rest = sorted(paths, key=lambda path: is_close_up_name(path.name))
     if not capture.video and rest:
         capture.video = str(rest.pop(0))
@@ -200,8 +201,19 @@ def add_videos(capture: Any, paths: Sequence[Path]) -> None:
         row = capture.more_videos.add()
         row.name, row.filepath = path.name, str(path)
         row.role = "CLOSE_UP" if is_close_up_name(path.name) else "BODY"
+    if was_alone and is_close_up_name(Path(capture.video).name):
+        _put_body_first(capture)
     capture.more_index = max(len(capture.more_videos) - 1, 0)
     look_again()
+
+
+def _put_body_first(capture: Any) -> None:
+    """Make the first further video that shows the body the first one, and the first one a close-up."""
+    place = next((place for place, row in enumerate(capture.more_videos) if not is_close_up(row)), None)
+    if place is not None:
+        capture.more_videos.move(place, 0)
+        move_video(capture, 0, -1)
+        capture.more_videos[0].role = "CLOSE_UP"
 
 
 def choose_videos(capture: Any, paths: Sequence[Path]) -> None:
@@ -247,10 +259,11 @@ def keep_results(capture: Any, request: JobRequest, header: ClipHeader) -> None:
     cameras = {os.path.normcase(path): camera for path, camera in zip(request.bodies, header.cameras, strict=False)}
     close_ups = {os.path.normcase(path) for path in request.videos[len(request.bodies) :]}
     stopped = any(warning.code is WarningCode.STOPPED_EARLY for warning in header.warnings)
-    for path, result in zip(video_paths(capture), results, strict=True):
+    bodies = len(results) - close_up_count(capture)
+    for number, (path, result) in enumerate(zip(video_paths(capture), results, strict=True)):
         key = os.path.normcase(path)
-        camera = cameras.get(key)
-        result.solved = camera is not None or (key in close_ups and not stopped)
+        camera = cameras.get(key) if number < bodies else None
+        result.solved = camera is not None or (number >= bodies and key in close_ups and not stopped)
         if camera is not None:
             result.used, result.reason = camera.used, camera.reason
             result.start_s, result.error_px = camera.start_s, camera.reprojection_px

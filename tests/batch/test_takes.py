@@ -102,9 +102,10 @@ def test_a_manifest_names_takes(shoot: Path) -> None:
 
 def test_close_ups_and_a_calibration_in_a_folder_are_known_by_their_names(shoot: Path) -> None:
     first, second = shoot / "day1" / "take1", shoot / "day1" / "take2"
-    for path in (first / "face_CloseUp.mp4", second / "close-up 2.mov", shoot / "solo" / "hands.close_up.mp4"):
+    for path in (first / "FaceCloseUp.mp4", second / "close-up 2.mov", shoot / "solo" / "hands.close_up.mp4"):
         path.touch()
-    for path in (first / "Calib_scene.toml", first / "notes.toml", second / "calibration" / "cam9.yml"):
+    calibrations = [first / name for name in ("Calib_scene.toml", "._Calib_scene.toml", "notes.toml")]
+    for path in (*calibrations, second / "calibration" / "cam9.yml"):
         path.parent.mkdir(exist_ok=True)
         path.touch()
     orders = collect([str(shoot)], TEMPLATE, "out", takes=True)
@@ -117,7 +118,7 @@ def test_close_ups_and_a_calibration_in_a_folder_are_known_by_their_names(shoot:
         ["walk.mp4"],
     ]
     close = [[Path(video).name for video in order.close_ups] for order in (one, two, solo)]
-    assert close == [["face_CloseUp.mp4"], ["close-up 2.mov"], ["hands.close_up.mp4"]]
+    assert close == [["FaceCloseUp.mp4"], ["close-up 2.mov"], ["hands.close_up.mp4"]]
     assert [order.is_take for order in (one, two, solo)] == [True] * 3
     assert [order.solve.calibration for order in (one, two, solo)] == [
         str(first / "Calib_scene.toml"),
@@ -157,6 +158,14 @@ def test_a_manifest_names_close_ups(shoot: Path) -> None:
     assert len(row.close_ups) == 2
     with pytest.raises(BadInputError, match="1 values for 2 close-ups"):
         take_request(row, UsableVideos((0,), (), (0, 1)), shoot / "clip.npz", "cpu")
+
+
+def test_a_close_up_that_a_manifest_names_is_not_a_camera_of_the_folder_that_it_names(shoot: Path) -> None:
+    (shoot / "day1" / "take2" / "face.mp4").touch()
+    table = shoot / "takes.csv"
+    table.write_text("videos,close_ups\nday1/take2,day1/../day1/take2/face.mp4\n")
+    (row,) = read_manifest(table, TEMPLATE)
+    assert (names(row), len(row.close_ups)) == (["cam9.mp4", "cam10.mp4"], 1)
 
 
 def test_close_ups_that_can_be_read_are_asked_for_with_their_clocks(tmp_path: Path) -> None:

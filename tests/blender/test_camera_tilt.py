@@ -80,6 +80,13 @@ def test_the_panel_shows_angles_where_they_count_and_says_if_the_backend_takes_n
     assert not any("pitch_rad" in one for one in shown())
     capture.camera_tilt = "SET"
     assert any("pitch_rad" in one for one in shown())
+    words = "The set-up says which way is down"
+    capture.use_setup = True
+    assert words not in texts(draw(bpy.types.MARIONET_PT_capture)), "one video has no set-up"
+    capture.more_videos.add()
+    assert words in texts(draw(bpy.types.MARIONET_PT_capture))
+    assert not any("pitch_rad" in one for one in shown())
+    capture.use_setup = False
     runtime = addon("session.session_state").STATE
     status = addon("client.link").LinkStatus("open", "Connected")
     for capabilities, told in (((), True), (("gravity",), False)):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,27 @@ def test_a_character_that_is_gone_before_its_first_pose_leaves_the_skeleton(addo
         assert not view.step()
     finally:
         view.close()
+
+
+@pytest.mark.parametrize("names", [("recording.mkv",), ("recording.1.mkv", "recording.10.mkv", "recording.mkv")])
+def test_each_recording_is_solved(state: Any, addon: Any, tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Only the clip of a single recording takes the place of the live poses. A salvaged capture names files by name."""
+    shutil.copy(REPOSITORY_ROOT / "assets" / "sample_clip.npz", tmp_path / "live.npz")
+    job_state, live_run = addon("client.job_state"), addon("client.live_run")
+    request = job_state.JobRequest(Path("live"), tmp_path, source=addon("wire.messages").Source("live", "http://x/y"))
+    run = live_run.LiveRun(state.link, live_run.LiveTicket(request, bpy.context.scene.name, 1.7))
+    paths = tuple(tmp_path / name for name in ("live.npz", *names))
+    run.job.snapshot = replace(run.snapshot, state="done", paths=paths)
+    addon("ui.operators.live").finish_live(run)
+    assert not state.last_error
+    in_time = sorted(names, key=len)
+    assert [solve.ticket.video.name for solve in state.finishing] == in_time
+    assert len({solve.ticket.request.result_dir for solve in state.finishing}) == len(names)
+    alone = len(names) == 1
+    assert {solve.rough for solve in state.finishing} == {paths[0] if alone else None}
+    kept = bpy.context.scene.marionet
+    assert Path(kept.clips[kept.clip_index].video).name == "recording.mkv"
+    assert ("replaces them" in state.news) == alone
 
 
 def numbers_in(video: Path) -> list[int]:

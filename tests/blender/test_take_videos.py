@@ -214,6 +214,30 @@ def test_close_ups_come_last_and_know_no_camera(requests: Any, addon: Any, tmp_p
     assert "Video 4: there is no file" in requests.why_no_capture(capture)
 
 
+def test_a_close_up_that_was_chosen_first_makes_room_for_the_body(requests: Any, addon: Any, tmp_path: Path) -> None:
+    face, left, right = videos(tmp_path, "FaceCloseUp.mp4", "left.mp4", "right.mp4")
+    capture, add_videos = bpy.context.scene.marionet.capture, addon("session.take_videos").add_videos
+    assert bpy.ops.marionet.choose_video(filepath=str(face)) == {"FINISHED"}
+    add_videos(capture, [left, right])
+    request = requests.make_ticket(bpy.context).request
+    assert (request.videos, request.take.close_ups) == ((left, right, face), 1)
+    capture.more_videos.clear()
+    capture.video = str(face)
+    add_videos(capture, [tmp_path / "hands_close-up.mp4"])
+    assert Path(capture.video) == face, "nobody else shows the body"
+
+
+def test_a_video_whose_role_was_changed_meanwhile_gets_no_result(requests: Any, addon: Any, tmp_path: Path) -> None:
+    left, face, right = videos(tmp_path, "left.mp4", "face_closeup.mp4", "right.mp4")
+    capture = choose(left, face, right)
+    request = requests.make_ticket(bpy.context).request
+    for row in capture.more_videos:
+        row.role = "BODY" if row.role == "CLOSE_UP" else "CLOSE_UP"
+    addon("session.take_videos").keep_results(capture, request, take_clip(sources=("/server/0", "/server/1")).header)
+    assert capture.first_result.solved
+    assert not any(row.result.solved for row in capture.more_videos)
+
+
 def test_a_calibration_is_sent_or_refused_in_words(requests: Any, addon: Any, tmp_path: Path) -> None:
     left, right = videos(tmp_path, "left.mp4", "right.mp4")
     capture, look_again = choose(left, right), addon("session.take_videos").look_again

@@ -126,6 +126,28 @@ def test_videos_that_fit_no_camera_are_refused(tmp_path: Path) -> None:
         read_cameras(tmp_path / "empty")
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"K": [[1,0,0],[0,1,0],[0,0,1]], "size": [1e999, 5]}'])
+def test_a_json_file_of_anything_is_refused_in_words(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rig.json"
+    path.write_text(text)
+    with pytest.raises(BadInputError, match="is not a camera calibration"):
+        read_cameras(path)
+
+
+def test_a_folder_has_one_file_a_camera_or_one_of_all(tmp_path: Path) -> None:
+    path = write_rig(tmp_path / "rig", "opencv")
+    (path / "._cam1.yml").write_bytes(b"\x00\x05\x16\x07")
+    (path / "Calib.toml").write_text("of another tool")
+    assert len(read_cameras(path)) == 2
+    whole = tmp_path / "calibration"
+    whole.mkdir()
+    write_rig(tmp_path / "other", "pose2sim").rename(whole / "Calib.toml")
+    assert [camera.name for camera in read_cameras(whole)] == [f"cam{place}" for place in (1, 2)]
+    text = (whole / "Calib.toml").read_text()
+    (whole / "Calib.toml").write_text(text, encoding="utf-8-sig")  # as Notepad saves it
+    assert len(read_cameras(whole)) == 2
+
+
 def test_a_file_without_positions_has_intrinsics_only(tmp_path: Path) -> None:
     path = tmp_path / "lens.json"
     path.write_text(json.dumps({"K": K, "size": [1920, 1080]}))

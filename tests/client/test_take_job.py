@@ -160,8 +160,13 @@ def test_an_old_backend_is_not_asked_for_a_take(tmp_path: Path, upload: bool) ->
     assert "submit" not in asked
 
 
-@pytest.mark.parametrize(("word", "lacking"), [("close_ups", "close-ups"), ("calibration", "a calibration")])
-def test_an_old_backend_is_not_asked_for_what_it_would_leave_out(tmp_path: Path, word: str, lacking: str) -> None:
+@pytest.mark.parametrize(
+    ("word", "lacking", "instead"),
+    [("close_ups", "close-ups", "remove the close-ups"), ("calibration", "a calibration", "turn off Use Calibration")],
+)
+def test_an_old_backend_is_not_asked_for_what_it_would_leave_out(
+    tmp_path: Path, word: str, lacking: str, instead: str
+) -> None:
     """It would take a close-up for another camera, and find the cameras itself."""
     videos = [script(tmp_path, f"{name}.json", frames=1) for name in ("a", "b")]
     known = {"close_ups": 1} if word == "close_ups" else {"calibration": (wire.CalibrationFile("a.toml", ("x",)),)}
@@ -172,6 +177,7 @@ def test_an_old_backend_is_not_asked_for_what_it_would_leave_out(tmp_path: Path,
         link.close()
     assert (snapshot.state, snapshot.code) == ("failed", "unsupported")
     assert f"0.9.0 cannot use {lacking}" in snapshot.words
+    assert f"Update the backend, or {instead}" in snapshot.remedy
     assert "submit" not in asked
 
 
@@ -187,9 +193,13 @@ def test_calibrations_that_are_none_are_named(tmp_path: Path) -> None:
     for bad in ("empty", "rig/notes.txt"):
         with pytest.raises(ValueError, match="is not a calibration"):
             calibration_texts(tmp_path / bad)
-    (tmp_path / "long.toml").write_text("x" * 200_000)
-    with pytest.raises(ValueError, match="longer than"):
-        calibration_texts(tmp_path / "long.toml")
+    # the last one is short, but no message holds it: each of its characters takes six there
+    for text in ("x" * 200_000, "x" * 600_000, "ä" * 100_000):
+        (tmp_path / "long.toml").write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match="longer than"):
+            calibration_texts(tmp_path / "long.toml")
+    (tmp_path / "notepad.toml").write_text("[cam_1]", encoding="utf-8-sig")
+    assert calibration_texts(tmp_path / "notepad.toml")[0].text == ("[cam_1]",)
 
 
 def test_what_is_known_of_a_take_fits_the_wire(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from backend.bank.candidates import Candidates
 from backend.bank.disk_index import DiskSearcher, build_disk_index
 from backend.bank.large import LargeSettings, build_large_bank
 from backend.bank.search import CpuSearcher
-from backend.embedding.model_files import BANK_FILE, SHIPPED, TOWERS_FILE, WEIGHTS_DIR, ModelFiles
+from backend.embedding import model_files
+from backend.embedding.model_files import BANK_FILE, SHIPPED, TEMPORAL_FILE, TOWERS_FILE, WEIGHTS_DIR, ModelFiles
 from backend.embedding.pose_model import load_model
 from backend.embedding.tower_weights import TowerWeights, read_towers, write_towers
 from backend.embedding.towers_onnx import Towers
@@ -70,6 +71,20 @@ def test_towers_of_ones_own_go_with_the_shipped_bank_while_the_pose_tower_stays(
     model = load_model(files=ModelFiles(towers=tmp_path / "towers.safetensors"))
     assert model.towers.weights.pose_hash == weights.pose_hash
     assert model.name != load_model().name
+
+
+def test_a_missing_or_damaged_temporal_tower_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = ModelFiles(WEIGHTS_DIR / TOWERS_FILE, WEIGHTS_DIR / BANK_FILE)
+    for name in (TOWERS_FILE, BANK_FILE):
+        (tmp_path / name).symlink_to(WEIGHTS_DIR / name)
+    whole = (WEIGHTS_DIR / TEMPORAL_FILE).read_bytes()
+    monkeypatch.setattr(model_files, "WEIGHTS_DIR", tmp_path)
+    with pytest.raises(WeightsError, match=rf"{TEMPORAL_FILE} is missing"):
+        load_model()
+    (tmp_path / TEMPORAL_FILE).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WeightsError, match=rf"{TEMPORAL_FILE} is damaged"):
+        load_model()
+    assert own.read_temporal() is None
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_solved(

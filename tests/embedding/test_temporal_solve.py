@@ -21,6 +21,7 @@ from backend.embedding.towers_onnx import Towers
 from backend.embedding.window_offsets import DENSE_OFFSETS, LONG_OFFSETS, ImageLayout
 from backend.embedding.windows import TrackWindows, track_windows
 from backend.errors import WeightsError
+from backend.evaluation.real import _ablations
 from backend.solving.video_pass import apart_at_cuts
 from backend.types import Intrinsics, PersonTrack
 
@@ -116,12 +117,15 @@ def test_files_of_unknown_layouts_and_without_a_layer_are_refused(file: Path, tm
         read_towers(tmp_path / "less.safetensors")
 
 
-def test_onnx_torch_and_the_trained_tower_answer_alike(file: Path) -> None:
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_onnx_torch_and_the_trained_tower_answer_alike(file: Path, device: str) -> None:
     seen = tower_input(track_windows(_track(2.0), _CAMERA, LONG_OFFSETS).rows(slice(0, 40)))
     weights = read_towers(file)
     own = Towers(weights, threads=1).embed_images(seen)
-    embedding, _ = torch_towers(weights, "cpu")[0](seen.frames, seen.context)
+    embedding, _ = torch_towers(weights, device)[0](seen.frames, seen.context)
     assert np.abs(own.embedding - embedding).max() < 1e-4 * np.abs(embedding).max()
+    there = Towers(weights, device, threads=1).embed_images(seen)
+    assert np.abs(own.joints_m - there.joints_m).max() < 1e-4
     with torch.no_grad():
         trained = _tower()(torch.from_numpy(seen.frames), torch.from_numpy(seen.context))
     assert np.abs(own.joints_m - trained.joints_m.numpy()).max() < 5e-3  # the file is in half precision
@@ -187,7 +191,9 @@ def test_memory_does_not_grow_with_the_clip(model: PoseModel) -> None:
         return most
 
     windows_bytes = 2048 * len(LONG_OFFSETS) * 33 * 6 * 4
-    assert peak(100.0) - peak(32.0) < 0.2 * windows_bytes
+    short = peak(32.0)
+    assert peak(100.0) - short < 0.2 * windows_bytes
+    assert short < 30e6, "few windows at once: the towers' own memory is several times theirs"
 
 
 def test_a_clip_is_solved_with_its_ends_and_without_what_was_lost(model: PoseModel) -> None:
@@ -265,5 +271,10 @@ def test_the_temporal_tower_answers_beside_the_folding_one() -> None:
 
 def test_towers_of_ones_own_answer_alone(model: PoseModel) -> None:
     own = load_model(threads=1, files=ModelFiles(towers=WEIGHTS_DIR / TOWERS_FILE))
+    both = load_model(threads=1)
     assert own.temporal is None
-    assert own.name != load_model(threads=1).name
+    assert own.name != both.name
+    assert own.name == both.without_temporal().name, "live capture, which asks the folding tower alone, says so"
+    alone = {f"structured inference, {name} tower alone" for name in ("folding", "temporal")}
+    assert alone <= _ablations(both).keys()
+    assert not alone & _ablations(own).keys()

@@ -8,6 +8,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 import av
+from PIL import Image
 
 from backend.cli.live import _finish, _full_request, add_parser
 from backend.cli.output import Terminal
@@ -26,11 +27,16 @@ def _arguments(*words: str) -> argparse.Namespace:
     return parser.parse_args(["live", *words])
 
 
-def _pieces(paths: list[Path]) -> None:
-    """Consecutive pieces of the demo clip, as a source leaves them that changed its kind of video."""
+def _pieces(paths: list[Path], empty: int | None) -> None:
+    """Consecutive pieces of the demo clip, as a source leaves them that changed its kind of video; the one at `empty`
+    is black.
+    """
     with av.open(str(_DEMO)) as video:
         images = [frame.to_image() for frame in islice(video.decode(video=0), _FRAMES * len(paths))]
     edges = range(0, len(images) + 1, _FRAMES)
+    if empty is not None:
+        black = [Image.new("RGB", images[0].size)] * _FRAMES
+        images[empty * _FRAMES : (empty + 1) * _FRAMES] = black
     for path, (first, end) in zip(paths, pairwise(edges), strict=True):
         with av.open(str(path), "w") as file:
             stream = file.add_stream("mpeg4", rate=30)
@@ -40,9 +46,9 @@ def _pieces(paths: list[Path]) -> None:
             file.mux(stream.encode(None))
 
 
-def _finished(folder: Path, names: list[str]) -> None:
+def _finished(folder: Path, names: list[str], empty: int | None = None) -> None:
     recordings = [folder / name for name in names]
-    _pieces(recordings)
+    _pieces(recordings, empty)
     live, aside = folder / "live.npz", folder / "take.mkv.live"
     aside.mkdir()
     shutil.copy(Path(__file__), live)  # any bytes: what the live poses were can be told from what a solve writes
@@ -62,6 +68,12 @@ def test_each_recording_is_solved_and_the_live_poses_of_all_stay(tmp_path: Path)
     assert (tmp_path / "take.npz").read_bytes() == Path(__file__).read_bytes()
     for name in ("take_solved.npz", "take.1_solved.npz"):
         assert len(read_clip(tmp_path / name)) == _FRAMES
+
+
+def test_a_recording_in_which_nobody_is_seen_costs_the_others_nothing(tmp_path: Path) -> None:
+    _finished(tmp_path, ["take.mkv", "take.1.mkv"], empty=0)
+    assert not (tmp_path / "take_solved.npz").exists()
+    assert len(read_clip(tmp_path / "take.1_solved.npz")) == _FRAMES
 
 
 def test_the_recording_is_solved_as_the_command_asks(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def test_calibrates_solves_and_records_every_captured_image(models, tmp_path, wa
     clip = read_clip(result.clip)
     assert len(clip) > 3
     assert clip.header.source == str(result.recordings[0])
+    assert clip.header.model == models.poses.without_temporal().name
     assert np.isfinite(clip.root_world_m).all()
 
 

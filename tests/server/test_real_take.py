@@ -134,22 +134,28 @@ def test_a_close_up_and_a_calibration_are_named_as_the_user_named_them(own_backe
 def test_a_calibration_that_is_uploaded_is_that_of_the_cameras(
     own_backend: Backend, shared: Path, tmp_path: Path
 ) -> None:
-    """The cameras of the file are named like the user's videos, not like the files of the server."""
-    videos = two_videos(shared, tmp_path, 75)
+    """The cameras of the file are named like the user's videos, not like files of the server; a close-up has none."""
+    close = written(tmp_path / "close.mp4", [np.full((120, 160, 3), 40, np.uint8)] * 12, 25)
+    videos = {**two_videos(shared, tmp_path, 75), "face.mp4": close}
     rig = json.loads((shared / "real" / "balancing" / "calibration.json").read_text())
     text = json.dumps({"cameras": rig["cameras"][::-1]})
     texts = tuple(text[start : start + 4096] for start in range(0, len(text), 4096))
-    known = wire.TakeOptions((wire.VideoOffset(1, 17 / 60),), (), 0, (wire.CalibrationFile("rig.json", texts),))
+    known = wire.TakeOptions((wire.VideoOffset(1, 17 / 60),), (), 1, (wire.CalibrationFile("rig.json", texts),))
     with Peer(own_backend.info) as peer:
         job_id = submit(peer, videos, FAST, known)
         done = follow(peer, job_id)[1]
         assert isinstance(done, wire.Done), done
-        clip = clip_of(peer, job_id, done)
+        clip, setup = clip_of(peer, job_id, done), json.loads(fetch(peer, job_id, done, "setup.json"))
     assert [camera.used for camera in clip.header.cameras] == [True, True], done.warnings
+    assert [camera["name"] for camera in setup["cameras"]] == ["cam1.mp4", "cam2.mp4"]
     assert [camera.calibrated_from for camera in clip.header.cameras] == ["file", "file"]
     focal_px = {Path(camera["file"]).stem: camera["K"][0][0] for camera in rig["cameras"]}
     found_px = [camera.intrinsics[0, 0] for camera in clip.header.cameras]
-    assert found_px == pytest.approx([focal_px["cam1"], focal_px["cam2"]], rel=0.001)
+    assert found_px == pytest.approx([focal_px["cam1"], focal_px["cam2"]], rel=0.03)
+    turns = {Path(camera["file"]).stem: np.array(camera["R_camera_from_world"]) for camera in rig["cameras"]}
+    first, second = (camera.pose[:3, :3] for camera in clip.header.cameras)
+    apart = (second.T @ first) @ (turns["cam2"] @ turns["cam1"].T).T
+    assert np.degrees(np.arccos(np.clip((np.trace(apart) - 1) / 2, -1, 1))) < 5.0, "each camera is that of its name"
 
 
 @pytest.mark.shared

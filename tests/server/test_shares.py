@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.server.handlers import MAX_LISTED, _listed
+from backend.server.handlers import MAX_LISTED, _listed, _that_fits
 from backend.server.job_store import JobRecord, JobStore
 from backend.server.jobs import Job, JobTable
 from backend.server.upload_cache import UploadCache
 from blender_addon.wire import messages as wire
+from blender_addon.wire.codec import FROM_SERVER, decode, encode
 from blender_addon.wire.messages import SolveOptions, Source
 from tests.server.harness import Peer, running, script, wait_for
 from tests.server.test_security import Studio
@@ -126,3 +127,13 @@ def test_an_upload_is_listed_however_many_jobs_ended_since() -> None:
     assert listed == [jobs[0].record.job_id, *(one.record.job_id for one in jobs[45:])]
     assert len(listed) == MAX_LISTED
     assert _listed(jobs[:5]) == jobs[:5]
+
+
+def test_a_list_of_long_names_is_one_that_a_client_can_read() -> None:
+    """A character that is not ASCII takes six bytes in a header."""
+    long = wire.JobInfo(
+        "a" * 32, "cancelled", "長" * 200, 1.7e9, 256, 10, 4_000, 1 << 40, "w10", "details", 9_999, 9_999
+    )
+    jobs = _that_fits((long,) * MAX_LISTED)
+    assert len(decode(encode(jobs, "9" * 10, "9" * 10), FROM_SERVER).message.jobs) == MAX_LISTED
+    assert _that_fits((long,)).jobs == (long,), "one name is told whole"

@@ -248,7 +248,7 @@ def _show_live(run: LiveRun, frame: LiveFrame | None, began_s: float) -> bool:
 
 
 def finish_live(run: LiveRun) -> None:
-    """Take the clip over at once, and start the full solve of the recording."""
+    """Take the clip over at once, and start the full solve of each recording."""
     state = session_state.STATE
     state.live_capture = None
     stop_live_view()
@@ -260,19 +260,24 @@ def finish_live(run: LiveRun) -> None:
         if clip is not None:
             state.load_clip(clip)
             name = enter_clip(scene, clip, "Live", str(run.recordings[0]) if run.recordings else "")
-            state.news = f"{name}: the live poses; the full solve of the recording replaces them"
+            state.news = f"{name}: the live poses{_what_follows(len(run.recordings))}"
             push_undo("Live Capture")
             refresh_previews(bpy.context)
             if state.link is not None:
                 quality = scene.marionet.capture.quality
                 upload = bool(run.recordings) and needs_upload(run.recordings[0])
-                solve = run.full_solve(state.link, upload, quality)
-                if solve is not None:
+                for solve in run.full_solves(state.link, upload, quality):
                     keep_finishing(solve)
     except (*FAULTS, AccessError) as fault:
         state.fail(f"The live clip cannot be read: {fault}")
     redraw_sidebars()
     watch_link()
+
+
+def _what_follows(recordings: int) -> str:
+    if recordings > 1:
+        return f". The source changed: each of the {recordings} recordings is solved, and gets a clip of its own"
+    return "; the full solve of the recording replaces them" if recordings else ""
 
 
 CLASSES = (

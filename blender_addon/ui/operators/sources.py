@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 from bpy.types import Context, Event
 
@@ -43,7 +45,7 @@ class MARIONET_OT_choose_video(bpy.types.Operator):
         path = paths[0]
         if len(paths) > 1 and not any(one.suffix.lower() in IMAGE_ENDINGS for one in paths):
             choose_videos(capture, paths)
-            self.report({"INFO"}, f"{len(paths)} videos are solved together; the first is {path.name}")
+            self.report({"INFO"}, f"{len(paths)} videos are solved together; the first is {Path(capture.video).name}")
             return {"FINISHED"}
         if path.suffix.lower() in IMAGE_ENDINGS:
             capture.source, capture.folder = "SEQUENCE", str(path.parent)

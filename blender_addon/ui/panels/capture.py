@@ -12,6 +12,7 @@ from ...motion.quality_words import Grade, quality_lines
 from ...properties import active_clip, settings
 from ...session import session_state
 from ...session.capture_request import DETAILS, lacking_abilities
+from ...session.take_videos import is_take
 from ..panel_words import in_panel_words
 from .sidebar import SidebarPanel, wrapped
 from .take import draw_take, draw_videos
@@ -109,6 +110,12 @@ def _draw_options(column: UILayout, capture: Any) -> None:
 
 
 def _draw_tilt(column: UILayout, capture: Any) -> None:
+    if is_take(capture) and capture.use_setup:
+        row = column.row()
+        row.enabled = False
+        row.prop(capture, "camera_tilt")
+        column.label(text="The set-up says which way is down", icon="INFO")
+        return
     column.prop(capture, "camera_tilt")
     if capture.camera_tilt == "SET":
         pair = column.column(align=True)

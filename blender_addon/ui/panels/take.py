@@ -103,9 +103,9 @@ def _draw_lacking(layout: UILayout, context: Context, capture: Any) -> None:
         return
     calibration = (CalibrationFile("", ()),) if capture.use_calibration else ()
     take = TakeOptions(close_ups=close_up_count(capture), calibration=calibration)
-    lacking = why_unsupported(take, link.status.capabilities)
+    lacking, instead = why_unsupported(take, link.status.capabilities)
     if lacking:
-        wrapped(layout, context, f"This backend {lacking}: update it, or capture one video", "ERROR")
+        wrapped(layout, context, f"This backend {lacking}: update it, or {instead}", "ERROR")
 
 
 def _draw_video(layout: UILayout, context: Context, item: Any) -> None:
