@@ -44,6 +44,7 @@ def test_one_client_does_not_take_all_places_and_the_other_waits_for_one_job_onl
         assert isinstance(refused, wire.Refused)
         assert refused.code == "queue_full"
         assert refused.retry_after_s
+        wait_for(lambda: any(job.state not in ("queued", "receiving") for job in jobs_of(anna)), "Anna's first job")
         mine = submit(ben, script(studio.plates, "quick.json", frames=5))
         assert isinstance(mine, wire.Accepted)
         assert mine.job.position <= 1, "before all of Anna's that wait"
