@@ -79,6 +79,10 @@ def run(args: argparse.Namespace) -> int:
         return _list(terminal)
     if args.source is None:
         raise BadInputError("--source is missing", "Name one: marionet live --list shows the cameras")
+    if args.record is None and (args.hands or args.face):
+        raise BadInputError(
+            "--hands and --face are solved in the recording, and there is none", "Add --record FILE.mkv"
+        )
     if args.record is not None:
         check_ending(args.record, _RECORDINGS)
         check_writable(args.record)

@@ -8,10 +8,12 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 import av
+import pytest
 from PIL import Image
 
-from backend.cli.live import _finish, _full_request, add_parser
+from backend.cli.live import _finish, _full_request, add_parser, run
 from backend.cli.output import Terminal
+from backend.errors import BadInputError
 from backend.live.addresses import parse_source
 from backend.live.request import LiveRequest, LiveResult
 from backend.solving.request import SolveQuality
@@ -74,6 +76,12 @@ def test_a_recording_in_which_nobody_is_seen_costs_the_others_nothing(tmp_path: 
     _finished(tmp_path, ["take.mkv", "take.1.mkv"], empty=0)
     assert not (tmp_path / "take_solved.npz").exists()
     assert len(read_clip(tmp_path / "take.1_solved.npz")) == _FRAMES
+
+
+@pytest.mark.parametrize("detail", ["--hands", "--face"])
+def test_details_without_a_recording_are_refused(detail: str) -> None:
+    with pytest.raises(BadInputError, match="recording"):
+        run(_arguments("--source", "http://127.0.0.1:1/video", detail))
 
 
 def test_the_recording_is_solved_as_the_command_asks(tmp_path: Path) -> None:
