@@ -80,9 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if args.source is None:
         raise BadInputError("--source is missing", "Name one: marionet live --list shows the cameras")
     if args.record is None and (args.hands or args.face):
-        raise BadInputError(
-            "--hands and --face are solved in the recording, and there is none", "Add --record FILE.mkv"
-        )
+        raise BadInputError("--hands and --face need a recording, and there is none", "Add --record FILE.mkv")
     if args.record is not None:
         check_ending(args.record, _RECORDINGS)
         check_writable(args.record)
