@@ -79,7 +79,7 @@ class SceneEdges:
 
 
 @dataclass(frozen=True, slots=True)
-class CameraEyes:
+class CameraTravel:
     """Where a camera that travels is, `position_m` (N, 3), in the source frames `frame_index` (N,), in the axes that
     everything it sees is told in; `features_m` (P, 3) are points of the background.
     """
@@ -93,9 +93,9 @@ class CameraEyes:
         rows = np.searchsorted(self.frame_index, frames, side="right") - 1
         return self.position_m[np.clip(rows, 0, len(self.frame_index) - 1)]
 
-    def scaled(self, scale: float) -> CameraEyes:
-        """The same way at another size."""
-        return CameraEyes(self.frame_index, self.position_m * scale, self.features_m * scale)
+    def scaled(self, scale: float) -> CameraTravel:
+        """The same path at another scale."""
+        return CameraTravel(self.frame_index, self.position_m * scale, self.features_m * scale)
 
 
 @dataclass(frozen=True, slots=True)

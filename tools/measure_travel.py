@@ -68,15 +68,15 @@ def figures(clip: MotionClip, truth: dict[str, Array]) -> str:
     poses = truth["world_from_camera"][:count]
     known = np.isfinite(clip.root_world_m[:count]).all(axis=1)
     own, true = clip.root_world_m[:count][known].astype(np.float64), truth["joints_world_m"][:count, 0][known]
-    eyes, true_eyes = clip.world_from_camera[:count, :3, 3], poses[:, :3, 3]
+    cameras, true_cameras = clip.world_from_camera[:count, :3, 3], poses[:, :3, 3]
     # both paths together tell the heading: somebody on the spot has none
-    heading = best_heading(np.concatenate([own, eyes]), np.concatenate([true, true_eyes]))
+    heading = best_heading(np.concatenate([own, cameras]), np.concatenate([true, true_cameras]))
     person = _share(heading.apply(own), true)
-    camera = _share(heading.apply(eyes), true_eyes)
+    camera = _share(heading.apply(cameras), true_cameras)
     floor = floor_px(clip, heading, truth)
     return (
         f"person {person[0]:.2f} m of {person[1]:.2f} m, camera {camera[0]:.2f} m of {camera[1]:.2f} m, "
-        f"camera's way {_length(eyes) / max(_length(true_eyes), 1e-9):.2f} of the true one, "
+        f"camera's way {_length(cameras) / max(_length(true_cameras), 1e-9):.2f} of the true one, "
         f"floor points {np.median(floor):.1f} px (at most {floor.max():.1f}) against the middle frame"
     )
 

@@ -65,35 +65,35 @@ def camera_path(rng: np.random.Generator, kind: str, hips: Array, times_s: Array
     share = share * (1.0 + 0.3 * (0.25 - share**2))
     toward = np.array([np.cos(yaw), np.sin(yaw), 0.0])
     across = np.array([-toward[1], toward[0], 0.0]) * rng.choice([-1.0, 1.0])
-    eye = middle - apart * toward + np.array([0.0, 0.0, height - 0.9])
-    eyes = np.tile(eye, (len(times_s), 1))
+    camera = middle - apart * toward + np.array([0.0, 0.0, height - 0.9])
+    cameras = np.tile(camera, (len(times_s), 1))
     target = np.tile(middle, (len(times_s), 1))
     if kind == "sideways":
         way = rng.uniform(1.2, 2.4) * share * across
-        eyes, target = eyes + way, target + (way if rng.random() < 0.4 else 0.3 * way)
+        cameras, target = cameras + way, target + (way if rng.random() < 0.4 else 0.3 * way)
     elif kind == "forwards":
-        eyes = eyes + rng.choice([-1.0, 1.0]) * rng.uniform(1.2, 2.0) * share * toward
+        cameras = cameras + rng.choice([-1.0, 1.0]) * rng.uniform(1.2, 2.0) * share * toward
     elif kind == "orbit":
         angle = np.radians(rng.uniform(40.0, 80.0)) * share[:, 0] * rng.choice([-1.0, 1.0])
         turn = quaternion_to_matrix(rotvec_to_quaternion(angle[:, None] * np.array([0.0, 0.0, 1.0])))
-        eyes = middle + (turn @ (eye - middle)[:, None])[..., 0]
+        cameras = middle + (turn @ (camera - middle)[:, None])[..., 0]
     elif kind in _WALKS:
         slow = np.stack([np.convolve(np.pad(hips[:, axis], 20, mode="edge"), np.ones(41) / 41, "valid")
                          for axis in range(2)], axis=1)  # fmt: skip
         way = hips[-1, :2] - hips[0, :2]
         ahead = np.array([*(way / np.linalg.norm(way)), 0.0]) * (-1.0 if kind == "walk" else 1.0)
         beside = np.array([-ahead[1], ahead[0], 0.0]) * rng.uniform(-1.5, 1.5)
-        eyes = np.concatenate([slow, np.full((len(times_s), 1), height)], axis=1) + apart * ahead + beside
+        cameras = np.concatenate([slow, np.full((len(times_s), 1), height)], axis=1) + apart * ahead + beside
         target = np.concatenate([slow, np.full((len(times_s), 1), 0.9)], axis=1)
     held = kind in (*_WALKS, "turn", "sway") or (kind != "still" and rng.random() < 0.4)
     if kind in (*_WALKS, "sway"):
-        eyes = eyes + _SWAY_M * wander(rng, times_s, (0.3, 0.9, 1.9), 3)
+        cameras = cameras + _SWAY_M * wander(rng, times_s, (0.3, 0.9, 1.9), 3)
     if kind == "turn":
         target = target + 0.8 * share * across
     turns = wander(rng, times_s, (0.4, 1.1, 2.3), 3) * np.radians(_SHAKE_DEG) * held
     poses = np.tile(np.eye(4), (len(times_s), 1, 1))
-    poses[:, :3, 3] = eyes
-    for at, (one, other) in enumerate(zip(eyes, target, strict=True)):
+    poses[:, :3, 3] = cameras
+    for at, (one, other) in enumerate(zip(cameras, target, strict=True)):
         poses[at, :3, :3] = look_at(one, other).T @ quaternion_to_matrix(rotvec_to_quaternion(turns[at]))
     return poses
 

@@ -17,7 +17,7 @@ from scipy.sparse.linalg import splu
 from backend.types import Array
 from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
 
-# sightings further off than this, in px of the image 640 wide, lose weight
+# observations further off than this, in px of the image 640 wide, lose weight
 ROBUST_PX: Final = 1.0
 _NEAREST: Final = 1e-3
 _CONVERGED: Final = 1e-4
@@ -28,47 +28,47 @@ _ZOOM_ROUNDS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Sightings:
-    """M sightings: of the `point` (M,) by the `camera` (M,), at normalised image coordinates `plane` (M, 2)."""
+class Observations:
+    """M observations: of the `point` (M,) by the `camera` (M,), at normalised image coordinates `plane` (M, 2)."""
 
     camera: NDArray[np.intp]
     point: NDArray[np.intp]
     plane: Array
 
-    def taken(self, kept: NDArray[np.bool_]) -> Sightings:
-        """Only some of the sightings (M,)."""
-        return Sightings(self.camera[kept], self.point[kept], self.plane[kept])
+    def taken(self, kept: NDArray[np.bool_]) -> Observations:
+        """Only some of the observations (M,)."""
+        return Observations(self.camera[kept], self.point[kept], self.plane[kept])
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Cameras with `turns` (K, 3, 3) from their axes to the scene's and centres `eyes` (K, 3); `points` (P, 3).
+    """Cameras with `turns` (K, 3, 3) from their axes to the scene's and centres `centres` (K, 3); `points` (P, 3).
 
     `zooms` (K,) are focal lengths over the one that is known, where they are asked for too; None: all are 1.
     """
 
     turns: Array
-    eyes: Array
+    centres: Array
     points: Array
     zooms: Array | None = None
 
     def part(
-        self, cameras: NDArray[np.bool_], points: NDArray[np.bool_], seen: Sightings
-    ) -> tuple[Geometry, Sightings]:
-        """Only some cameras (K,) and points (P,), with the sightings among them, named anew from 0 on."""
+        self, cameras: NDArray[np.bool_], points: NDArray[np.bool_], seen: Observations
+    ) -> tuple[Geometry, Observations]:
+        """Only some cameras (K,) and points (P,), with the observations among them, named anew from 0 on."""
         kept = seen.taken(cameras[seen.camera] & points[seen.point])
         place, name = np.cumsum(cameras) - 1, np.cumsum(points) - 1
-        left = Geometry(self.turns[cameras], self.eyes[cameras], self.points[points])
-        return left, Sightings(place[kept.camera], name[kept.point], kept.plane)
+        left = Geometry(self.turns[cameras], self.centres[cameras], self.points[points])
+        return left, Observations(place[kept.camera], name[kept.point], kept.plane)
 
 
-def seen_points(found: Geometry, seen: Sightings) -> Array:
-    """The points (M, 3) of all sightings in the axes of their cameras."""
-    away = found.points[seen.point] - found.eyes[seen.camera]
+def seen_points(found: Geometry, seen: Observations) -> Array:
+    """The points (M, 3) of all observations in the axes of their cameras."""
+    away = found.points[seen.point] - found.centres[seen.camera]
     return np.asarray(np.einsum("mji,mj->mi", found.turns[seen.camera], away))
 
 
-def residuals_px(found: Geometry, seen: Sightings, unit_px: float) -> Array:
+def residuals_px(found: Geometry, seen: Observations, unit_px: float) -> Array:
     """Distances (M,) px between where points are seen and where they should be; infinite behind a camera."""
     points = seen_points(found, seen)
     ahead = points[:, 2] > _NEAREST
@@ -76,20 +76,20 @@ def residuals_px(found: Geometry, seen: Sightings, unit_px: float) -> Array:
     return np.asarray(np.where(ahead, np.linalg.norm(plane - seen.plane, axis=1) * unit_px, np.inf))
 
 
-def _zoomed(found: Geometry, seen: Sightings, plane: Array) -> Array:
+def _zoomed(found: Geometry, seen: Observations, plane: Array) -> Array:
     return plane if found.zooms is None else plane * found.zooms[seen.camera, None]
 
 
-def zoom_share(found: Geometry, seen: Sightings, unit_px: float) -> float:
+def zoom_share(found: Geometry, seen: Observations, unit_px: float) -> float:
     """By which share the focal length changes, largest over smallest, where it may; 0 where that explains no more."""
     still = adjust(found, seen, unit_px, _ZOOM_ROUNDS)
-    free = adjust(replace(still, zooms=np.ones(len(found.eyes))), seen, unit_px, _ZOOM_ROUNDS)
+    free = adjust(replace(still, zooms=np.ones(len(found.centres))), seen, unit_px, _ZOOM_ROUNDS)
     if free.zooms is None or _cost(free, seen, unit_px) > _ZOOM_EXPLAINS * _cost(still, seen, unit_px):
         return 0.0
     return float(free.zooms.max() / free.zooms.min() - 1.0)
 
 
-def adjust(found: Geometry, seen: Sightings, unit_px: float, rounds: int) -> Geometry:
+def adjust(found: Geometry, seen: Observations, unit_px: float, rounds: int) -> Geometry:
     """Cameras and points after at most `rounds` damped steps (Levenberg-Marquardt, Geman-McClure weights)."""
     damping, best = 1e-3, _cost(found, seen, unit_px)
     for _ in range(rounds):
@@ -107,13 +107,13 @@ def adjust(found: Geometry, seen: Sightings, unit_px: float, rounds: int) -> Geo
     return found
 
 
-def _cost(found: Geometry, seen: Sightings, unit_px: float) -> float:
+def _cost(found: Geometry, seen: Observations, unit_px: float) -> float:
     off = np.minimum(residuals_px(found, seen, unit_px) / ROBUST_PX, 1e3) ** 2
     return float((off / (1.0 + off)).sum())
 
 
-def _stepped(found: Geometry, seen: Sightings, unit_px: float, damping: float) -> Geometry:
-    cameras, points, size = len(found.eyes), len(found.points), 6 if found.zooms is None else 7
+def _stepped(found: Geometry, seen: Observations, unit_px: float, damping: float) -> Geometry:
+    cameras, points, size = len(found.centres), len(found.points), 6 if found.zooms is None else 7
     residual, by_camera, by_point = _linear(found, seen, unit_px)
     local = _summed(np.swapaxes(by_point, 1, 2) @ by_point, seen.point, points)
     local_right = _summed((np.swapaxes(by_point, 1, 2) @ residual[..., None])[..., 0], seen.point, points)
@@ -137,10 +137,10 @@ def _stepped(found: Geometry, seen: Sightings, unit_px: float, damping: float) -
     step = step.reshape(-1, size)
     turns = found.turns @ quaternion_to_matrix(rotvec_to_quaternion(-step[:, :3]))
     zooms = None if found.zooms is None else found.zooms * np.exp(-np.clip(step[:, 6], -0.2, 0.2))
-    return Geometry(turns, found.eyes - step[:, 3:6], found.points - moved, zooms)
+    return Geometry(turns, found.centres - step[:, 3:6], found.points - moved, zooms)
 
 
-def _linear(found: Geometry, seen: Sightings, unit_px: float) -> tuple[Array, Array, Array]:
+def _linear(found: Geometry, seen: Observations, unit_px: float) -> tuple[Array, Array, Array]:
     """Weighted residuals (M, 2) with derivatives by a further turn and shift of the camera (M, 2, 6), or also its
     zoom's logarithm (M, 2, 7), and by the point (M, 2, 3).
     """

@@ -25,7 +25,7 @@ _BORDER_PX: Final = 6.0
 
 @dataclass(frozen=True, slots=True)
 class FeatureTracks:
-    """Sightings of features in the frames `frame_index` (N,): `row` (M,) of the frame, `feature` (M,) and where, in
+    """Observations of features in the frames `frame_index` (N,): `row` (M,) of the frame, `feature` (M,) and where, in
     normalised image coordinates `plane` (M, 2). `unit_px` is the focal length in px of an image 640 wide.
     """
 
@@ -36,7 +36,7 @@ class FeatureTracks:
     unit_px: float
 
     def taken(self, kept: NDArray[np.bool_]) -> FeatureTracks:
-        """Only some of the sightings (M,)."""
+        """Only some of the observations (M,)."""
         return FeatureTracks(self.frame_index, self.row[kept], self.feature[kept], self.plane[kept], self.unit_px)
 
 

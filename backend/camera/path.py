@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from backend.camera.lens import normalised_points, project_m
 from backend.camera.people_mask import on_people, poses_px
-from backend.types import Array, CameraEyes, Frame, Image, Intrinsics, PersonTrack, PoseTrack
+from backend.types import Array, CameraTravel, Frame, Image, Intrinsics, PersonTrack, PoseTrack
 from blender_addon.motion.rotations import (
     matrix_to_quaternion,
     quaternion_multiply,
@@ -45,14 +45,14 @@ _WIDEST: Final = 4.0
 class CameraPath:
     """For each frame of `frame_index` (N,): `turns` (N, 3, 3) from its axes to those of the first frame of its shot,
     `zoom` (N,) its focal length over that frame's, and `residual_px` (N,), how far the background is off a turn, in px
-    of an image 640 wide. `eyes` are the places of a camera that travels, in those axes; None where it stays.
+    of an image 640 wide. `travel` are the places of a camera that travels, in those axes; None where it stays.
     """
 
     frame_index: NDArray[np.intp]
     turns: Array
     zoom: Array
     residual_px: Array
-    eyes: CameraEyes | None = None
+    travel: CameraTravel | None = None
 
     def rows(self, frames: NDArray[np.intp]) -> NDArray[np.intp]:
         """Rows of the given frames; a frame that is missing takes the last one before it."""

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.camera.bundle import Geometry, Sightings, adjust, residuals_px
+from backend.camera.bundle import Geometry, Observations, adjust, residuals_px
 from backend.camera.feature_tracks import FeatureTracks
 from backend.camera.resection import GOOD_PX, meeting_points, place_camera
 from backend.types import Array
 
-# key frames are this far apart, in px of the image 640 wide; closer in a short way, further where there are too many
+# key frames are this far apart, in px of the image 640 wide; closer on a short path, further where there are too many
 _KEY_PX: Final = 8.0
 _WANTED_KEYS: Final = 24
 _MOST_KEYS: Final = 800
@@ -41,7 +41,7 @@ _GROWING_PART: Final = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Reconstruction:
-    """Cameras of all frames (N,), up to scale, in the axes of the first one: `turns` (N, 3, 3), `eyes` (N, 3).
+    """Cameras of all frames (N,), up to scale, in the axes of the first one: `turns` (N, 3, 3), `centres` (N, 3).
 
     `share` (N,) of the features in a frame that agree; 0 where the frame could not be placed. `parallax_deg` is the
     usual angle under which features were seen, `points` (P, 3) are the features, `residual_px` how far they are off,
@@ -49,12 +49,12 @@ class Reconstruction:
     """
 
     turns: Array
-    eyes: Array
+    centres: Array
     share: Array
     parallax_deg: float
     points: Array
     residual_px: float
-    keys: tuple[Geometry, Sightings]
+    keys: tuple[Geometry, Observations]
 
 
 def reconstruct(tracks: FeatureTracks, tell: Callable[[float], None]) -> Reconstruction | None:
@@ -63,7 +63,7 @@ def reconstruct(tracks: FeatureTracks, tell: Callable[[float], None]) -> Reconst
     `tell` is called with the share 0 to 1 that is done. What it raises ends the work.
     """
     keys = key_rows(tracks)
-    seen = _at_keys(tracks, keys)
+    seen, _ = _at_keys(tracks, keys)
     if len(keys) < _LEAST_KEYS or not len(seen.camera):
         return None
     work = _Work(seen, len(keys), tracks.unit_px)
@@ -89,9 +89,9 @@ def key_rows(tracks: FeatureTracks) -> NDArray[np.intp]:
     by_row = np.argsort(at, kind="stable")
     for one, part in zip(*_groups(at[by_row], step[by_row]), strict=True):
         moved[one] = np.median(part)
-    way = np.cumsum(moved)
-    spacing = max(min(_KEY_PX, max(way[-1] / _WANTED_KEYS, 0.25 * _KEY_PX)), way[-1] / _MOST_KEYS)
-    keys = np.searchsorted(way, np.arange(0.0, way[-1], spacing))
+    path_px = np.cumsum(moved)
+    spacing = max(min(_KEY_PX, max(path_px[-1] / _WANTED_KEYS, 0.25 * _KEY_PX)), path_px[-1] / _MOST_KEYS)
+    keys = np.searchsorted(path_px, np.arange(0.0, path_px[-1], spacing))
     return np.unique(np.append(keys, frames - 1)).astype(np.intp)
 
 
@@ -103,21 +103,21 @@ def _groups(key: NDArray[np.intp], values: Array) -> tuple[list[int], list[Array
     return key[np.append(0, cuts)].tolist(), np.split(values, cuts)
 
 
-def _at_keys(tracks: FeatureTracks, keys: NDArray[np.intp]) -> Sightings:
-    """Sightings in key frames of features that at least two of them show, with names from 0 on."""
+def _at_keys(tracks: FeatureTracks, keys: NDArray[np.intp]) -> tuple[Observations, NDArray[np.intp]]:
+    """Observations in key frames of features that at least two of them show, counted from 0 on, and those features."""
     camera = np.full(len(tracks.frame_index), -1)
     camera[keys] = np.arange(len(keys))
     inside = camera[tracks.row] >= 0
     count = np.bincount(tracks.feature[inside], minlength=int(tracks.feature.max(initial=0)) + 1)
     inside &= count[tracks.feature] >= 2
-    _, names = np.unique(tracks.feature[inside], return_inverse=True)
-    return Sightings(camera[tracks.row[inside]], names, tracks.plane[inside])
+    features, point = np.unique(tracks.feature[inside], return_inverse=True)
+    return Observations(camera[tracks.row[inside]], point, tracks.plane[inside]), features
 
 
 class _Work:
     """A reconstruction that grows: `placed` (K,) cameras and `known` (P,) points."""
 
-    def __init__(self, seen: Sightings, cameras: int, unit_px: float) -> None:
+    def __init__(self, seen: Observations, cameras: int, unit_px: float) -> None:
         self._seen, self._unit = seen, unit_px
         points = int(seen.point.max()) + 1
         self._found = Geometry(np.tile(np.eye(3), (cameras, 1, 1)), np.zeros((cameras, 3)), np.zeros((points, 3)))
@@ -142,14 +142,14 @@ class _Work:
         if best is None or best[0] <= 0.0:
             return False
         _, first, second, turn, shift = best
-        self._found.turns[second], self._found.eyes[second] = turn, shift
+        self._found.turns[second], self._found.centres[second] = turn, shift
         self._placed[[first, second]] = True
         self._add_points()
         self._adjust(20)
         return bool(self._known.sum() >= _LEAST_PLACED)
 
     def _far_pairs(self) -> Iterator[tuple[int, int]]:
-        """Pairs of cameras with features in common, from some places of the way on, the nearest first."""
+        """Pairs of cameras with features in common, from some places on the path on, the nearest first."""
         cameras = len(self._placed)
         for first in np.unique(np.linspace(0, cameras - 2, _STARTS).astype(int)).tolist():
             for gap in _GAPS:
@@ -165,11 +165,11 @@ class _Work:
             return 0.0, np.eye(3), np.zeros(3)
         count, turn, shift, _ = cv2.recoverPose(essential, before, after, np.eye(3))[:4]
         turn = np.asarray(turn, np.float64).T
-        eye = -turn @ np.asarray(shift, np.float64).ravel()
+        centre = -turn @ np.asarray(shift, np.float64).ravel()
         angles = _angles_deg(before, after, turn)
         share = count / len(before)
         angle = float(np.median(angles))
-        return min(angle, _WANTED_DEG) * share**2 * min(1.0, len(before) / 100.0), turn, eye
+        return min(angle, _WANTED_DEG) * share**2 * min(1.0, len(before) / 100.0), turn, centre
 
     def _common(self, first: int, second: int) -> tuple[Array, Array]:
         one, other = self._seen.camera == first, self._seen.camera == second
@@ -188,11 +188,12 @@ class _Work:
         near = int(placed[0] if camera < placed[0] else placed[-1])
         mine = known & (self._seen.camera == camera)
         points, plane = self._found.points[self._seen.point[mine]], self._seen.plane[mine]
-        turn, eye, share = place_camera(points, plane, (self._found.turns[near], self._found.eyes[near]), self._unit)
+        start = self._found.turns[near], self._found.centres[near]
+        turn, centre, share = place_camera(points, plane, start, self._unit)
         if share < _LEAST_SHARE:
             self._lost[camera] = True
             return True
-        self._found.turns[camera], self._found.eyes[camera] = turn, eye
+        self._found.turns[camera], self._found.centres[camera] = turn, centre
         self._placed[camera] = True
         self._add_points()
         if self._placed.sum() > 1.35 * self._adjusted + 1:
@@ -229,7 +230,7 @@ class _Work:
             return
         part, seen = self._found.part(self._placed, self._known, self._seen)
         done = adjust(part, seen, self._unit, rounds)
-        self._found.turns[cameras], self._found.eyes[cameras] = done.turns, done.eyes
+        self._found.turns[cameras], self._found.centres[cameras] = done.turns, done.centres
         self._found.points[points] = done.points
         off = residuals_px(done, seen, self._unit)
         count = np.bincount(seen.point, minlength=len(points))
@@ -246,12 +247,11 @@ def _every_frame(
 ) -> Reconstruction:
     """Cameras of all frames, from the points of the key frames: `grown` is what `_Work.finish` gives."""
     placed, found, known = grown
-    seen, frames = _at_keys(tracks, keys), len(tracks.frame_index)
-    names = _feature_names(tracks, keys)
+    (seen, features), frames = _at_keys(tracks, keys), len(tracks.frame_index)
     own = np.full(int(tracks.feature.max()) + 1, -1)
-    own[names] = np.where(known, np.arange(len(known)), -1)
+    own[features] = np.where(known, np.arange(len(known)), -1)
     point = own[tracks.feature]
-    turns, eyes, share = np.tile(np.eye(3), (frames, 1, 1)), np.full((frames, 3), np.nan), np.zeros(frames)
+    turns, centres, share = np.tile(np.eye(3), (frames, 1, 1)), np.full((frames, 3), np.nan), np.zeros(frames)
     at_keys, cameras = keys[placed], np.flatnonzero(placed)
     bounds = np.searchsorted(tracks.row, np.arange(frames + 1))
     for row in range(int(at_keys[0]), int(at_keys[-1]) + 1):
@@ -261,32 +261,25 @@ def _every_frame(
         if len(inside) < _LEAST_PLACED:
             continue
         near = int(cameras[np.abs(at_keys - row).argmin()])
-        start = found.turns[near], found.eyes[near]
+        start = found.turns[near], found.centres[near]
         if row > at_keys[0] and share[row - 1] > _LEAST_SHARE:
-            start = turns[row - 1], eyes[row - 1]
+            start = turns[row - 1], centres[row - 1]
         placing = place_camera(found.points[point[inside]], tracks.plane[inside], start, tracks.unit_px)
-        turns[row], eyes[row], share[row] = placing
+        turns[row], centres[row], share[row] = placing
     part, kept = found.part(placed, known, seen)
     _, angle = meeting_points(part, kept)
     residual = residuals_px(part, kept, tracks.unit_px)
     first = int(np.argmax(share > 0))
-    base, origin = turns[first], eyes[first]
+    base, origin = turns[first], centres[first]
     return Reconstruction(
         base.T @ turns,
-        (eyes - origin) @ base,
+        (centres - origin) @ base,
         share,
         float(np.rad2deg(np.median(angle))),
         (found.points[known] - origin) @ base,
         float(np.median(residual)),
         (part, kept),
     )
-
-
-def _feature_names(tracks: FeatureTracks, keys: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The features that `_at_keys` counts from 0 on."""
-    inside = np.isin(tracks.row, keys)
-    count = np.bincount(tracks.feature[inside], minlength=int(tracks.feature.max(initial=0)) + 1)
-    return np.flatnonzero(count >= 2)
 
 
 def _angles_deg(before: Array, after: Array, turn: Array) -> Array:

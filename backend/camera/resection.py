@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from backend.camera.bundle import Geometry, Sightings, cross_matrix
+from backend.camera.bundle import Geometry, Observations, cross_matrix
 from backend.types import Array
 from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
 
@@ -15,7 +15,7 @@ GOOD_PX: Final = 2.5
 _TURN_ROUNDS: Final = 15
 
 
-def meeting_points(found: Geometry, seen: Sightings) -> tuple[Array, Array]:
+def meeting_points(found: Geometry, seen: Observations) -> tuple[Array, Array]:
     """Points (P, 3) nearest to all rays that show them, and the widest angle (P,) rad of those rays with the first."""
     count = len(found.points)
     rays = np.concatenate([seen.plane, np.ones((len(seen.plane), 1))], axis=1)
@@ -24,7 +24,7 @@ def meeting_points(found: Geometry, seen: Sightings) -> tuple[Array, Array]:
     across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
     system, right = np.zeros((count, 3, 3)), np.zeros((count, 3))
     np.add.at(system, seen.point, across)
-    np.add.at(right, seen.point, np.einsum("mij,mj->mi", across, found.eyes[seen.camera]))
+    np.add.at(right, seen.point, np.einsum("mij,mj->mi", across, found.centres[seen.camera]))
     mean = np.zeros((count, 3))
     np.add.at(mean, seen.point, rays)
     mean = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
@@ -35,10 +35,10 @@ def meeting_points(found: Geometry, seen: Sightings) -> tuple[Array, Array]:
 
 def place_camera(points: Array, plane: Array, start: tuple[Array, Array], unit_px: float) -> tuple[Array, Array, float]:
     """Turn (3, 3) and centre (3,) of a camera that sees points (P, 3) at `plane` (P, 2), and the share that agrees."""
-    turn, eye = start
+    turn, centre = start
     at = np.arange(len(points))
     for _ in range(_TURN_ROUNDS):
-        seen = (points - eye) @ turn
+        seen = (points - centre) @ turn
         depth = np.maximum(seen[:, 2:], 1e-3)
         off = (seen[:, :2] / depth - plane) * unit_px
         size = np.linalg.norm(off, axis=1)
@@ -54,9 +54,9 @@ def place_camera(points: Array, plane: Array, start: tuple[Array, Array], unit_p
             normal + 1e-9 * np.diag(np.diag(normal) + 1e-9), rows.T @ (off * root[:, None]).reshape(-1)
         )
         turn = turn @ quaternion_to_matrix(rotvec_to_quaternion(-step[:3]))
-        eye = eye - step[3:]
+        centre = centre - step[3:]
         if np.abs(step).max() < 1e-8:
             break
-    seen = (points - eye) @ turn
+    seen = (points - centre) @ turn
     off = np.linalg.norm(seen[:, :2] / np.maximum(seen[:, 2:], 1e-3) - plane, axis=1) * unit_px
-    return turn, eye, float(((off < GOOD_PX) & (seen[:, 2] > 0)).mean())
+    return turn, centre, float(((off < GOOD_PX) & (seen[:, 2] > 0)).mean())

@@ -1,7 +1,7 @@
-"""A camera that travels: its turns and its way through the scene, where the background proves them. numpy.
+"""A camera that travels: its turns and its path through the scene, where the background proves them. numpy.
 
-A wrong way is worse than none. So it counts only where the background shows depth, nearly all features agree, and two
-halves of the features, reconstructed apart, tell the same way.
+A wrong path is worse than none. So it counts only where the background shows depth, nearly all features agree, and two
+halves of the features, reconstructed apart, tell the same path.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from backend.camera.feature_tracks import FeatureTracks
 from backend.camera.other_lens import another_lens_explains
 from backend.camera.path import CameraPath
 from backend.camera.reconstruct import Reconstruction, reconstruct
-from backend.types import Array, CameraEyes
+from backend.types import Array, CameraTravel
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_slerp, quaternion_to_matrix
 
 # features are seen under this angle, agree to this, in this part of all frames, and in each frame this part of them
@@ -26,7 +26,7 @@ _MOST_PX: Final = 1.0
 _LEAST_FRAMES: Final = 0.95
 _LEAST_SHARE: Final = 0.4
 _USUAL_SHARE: Final = 0.7
-# a focal length that seems to change by more than this part makes the way wrong; one that is unknown does not
+# a focal length that seems to change by more than this part makes the path wrong; one that is unknown does not
 _MOST_ZOOM: Final = 0.04
 # two halves of the features differ by less than this part of how far the camera gets
 _SAME_PART: Final = 0.1
@@ -35,7 +35,7 @@ _FAR_DEG: Final = 45.0
 
 
 def find_travel(tracks: FeatureTracks, tell: Callable[[float], None] | None = None) -> CameraPath | None:
-    """The path of the camera, with `eyes` up to scale; None where it is not proven.
+    """The path of the camera, with `travel` up to scale; None where it is not proven.
 
     `tell` is called with the share 0 to 1 that is done. What it raises ends the work.
     """
@@ -55,12 +55,12 @@ def find_travel(tracks: FeatureTracks, tell: Callable[[float], None] | None = No
         return None
     if zoom_share(*whole.keys, tracks.unit_px) > _MOST_ZOOM:
         return None
-    turns, eyes = _filled(whole)
+    turns, centres = _filled(whole)
     base = _best_axes(turns)
-    ones = np.ones(len(eyes))
-    way = CameraEyes(tracks.frame_index, (eyes - eyes[0]) @ base, (whole.points - eyes[0]) @ base)
+    ones = np.ones(len(centres))
+    path = CameraTravel(tracks.frame_index, (centres - centres[0]) @ base, (whole.points - centres[0]) @ base)
     # `residual_px` is how far a turn is off: nothing here
-    return CameraPath(tracks.frame_index, base.T @ turns, ones, np.full(len(eyes), whole.residual_px), way)
+    return CameraPath(tracks.frame_index, base.T @ turns, ones, np.full(len(centres), whole.residual_px), path)
 
 
 def _part(tell: Callable[[float], None], start: float, length: float) -> Callable[[float], None]:
@@ -83,9 +83,9 @@ def _is_sound(found: Reconstruction) -> bool:
 
 
 def _agree(one: Reconstruction, other: Reconstruction) -> bool:
-    """Whether two reconstructions tell the same way of the camera, at the best size, turn and place."""
+    """Whether two reconstructions tell the same path of the camera, at the best scale, rotation and position."""
     both = (one.share > _LEAST_SHARE) & (other.share > _LEAST_SHARE)
-    first, second = (each.eyes[both] - each.eyes[both].mean(axis=0) for each in (one, other))
+    first, second = (each.centres[both] - each.centres[both].mean(axis=0) for each in (one, other))
     spread = float(np.sqrt((first**2).sum()))
     left, sizes, right = np.linalg.svd(first.T @ second)
     flip = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
@@ -98,13 +98,13 @@ def _filled(found: Reconstruction) -> tuple[Array, Array]:
     """Turns and centres of all frames: those that could not be placed lie between their neighbours."""
     good = np.flatnonzero(found.share > _LEAST_SHARE)
     rows = np.arange(len(found.share))
-    eyes = np.stack([np.interp(rows, good, found.eyes[good, axis]) for axis in range(3)], axis=1)
+    centres = np.stack([np.interp(rows, good, found.centres[good, axis]) for axis in range(3)], axis=1)
     before = good[np.clip(np.searchsorted(good, rows, side="right") - 1, 0, len(good) - 1)]
     after = good[np.clip(np.searchsorted(good, rows), 0, len(good) - 1)]
     share = (rows - before) / np.maximum(after - before, 1)
     quaternions = matrix_to_quaternion(found.turns)
     between = quaternion_slerp(quaternions[before], quaternions[after], np.clip(share, 0.0, 1.0))
-    return np.asarray(quaternion_to_matrix(between)), eyes
+    return np.asarray(quaternion_to_matrix(between)), centres
 
 
 def _best_axes(turns: Array) -> Array:

@@ -43,12 +43,12 @@ def assemble_clip(
 
     path = tracked.camera_path
     turns = np.eye(3) if path is None else path.turns[path.rows(track.frame_index)]
-    eyes = np.zeros(3) if path is None or path.eyes is None else path.eyes.at(track.frame_index)
+    travel = np.zeros(3) if path is None or path.travel is None else path.travel.at(track.frame_index)
     cameras = np.repeat(world.world_from_camera[:1], frames, axis=0).astype(np.float64)
     if path is not None:
         rows_of_path = path.rows(tracked.frame_index)
-        if path.eyes is not None:
-            cameras[:, :3, 3] += path.eyes.at(tracked.frame_index) @ cameras[0, :3, :3].T
+        if path.travel is not None:
+            cameras[:, :3, 3] += path.travel.at(tracked.frame_index) @ cameras[0, :3, :3].T
         cameras[:, :3, :3] = cameras[:, :3, :3] @ path.turns[rows_of_path]
     seen = np.isfinite(track.keypoints_px).all(axis=-1) & (track.presence > 0)[:, None]
     keypoint_confidence = np.zeros((frames, track.keypoints_px.shape[1]), np.float32)
@@ -59,8 +59,8 @@ def assemble_clip(
         times_s=tracked.times_s,
         rotations_wxyz=spread(world.rotations_wxyz),
         root_world_m=spread(world.root_world_m),
-        root_camera_m=spread(((world.root_camera_m - eyes)[:, None] @ turns)[:, 0]),
-        joints_camera_m=spread((world.joints_camera_m - eyes[..., None, :]) @ turns),
+        root_camera_m=spread(((world.root_camera_m - travel)[:, None] @ turns)[:, 0]),
+        joints_camera_m=spread((world.joints_camera_m - travel[..., None, :]) @ turns),
         keypoints_px=keypoints,
         keypoint_confidence=keypoint_confidence,
         confidence=spread(confidence, 0.0),

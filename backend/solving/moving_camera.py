@@ -1,4 +1,4 @@
-"""The path of a camera that moves: its turns, its travel, and how large the travel is.
+"""The path of a camera that moves: its turns, its travel, and the scale of the travel.
 
 May import `backend.camera`, `backend.world` and its own room.
 """
@@ -16,11 +16,11 @@ from backend.camera.path import CameraPath, follow_camera
 from backend.camera.travel import find_travel
 from backend.solving.job import SolveJob
 from backend.types import CancelToken, Frame, PersonTrack, PoseTrack, Progress, ProgressCallback
-from backend.world import WorldOptions, size_travel
+from backend.world import WorldOptions, scale_travel
 
 STOPPED_CAMERA: Final = "stopped early: the motion of the camera was not followed, so it is taken as still"
 """What the user is told where the passes that follow the camera were cancelled."""
-# the features of more frames fill the memory, and are seldom held together by what is common to them
+# features of more frames need too much memory, and seldom share enough to be reconstructed together
 MOST_TRAVEL_FRAMES: Final = 9000
 _TURNS, _TRAVEL = "camera", "travel"
 # of the time for travel, features take this part
@@ -100,9 +100,9 @@ def _again(job: SolveJob, work: _Work, part: float) -> Iterator[Frame]:
 def with_travel_in_metres(
     job: SolveJob, poses: Sequence[PoseTrack], still: Sequence[PersonTrack], options: WorldOptions
 ) -> tuple[SolveJob, WorldOptions]:
-    """With the travel of the camera in metres; without it where no standing foot tells how large it is."""
+    """With the travel of the camera in metres; without it where neither floor nor feet give its scale."""
     path = job.tracked.camera_path
-    if path is None or path.eyes is None:
+    if path is None or path.travel is None:
         return job, options
-    options = size_travel(list(zip(poses, still, strict=True)), job.intrinsics, options, path.eyes)
-    return replace(job, tracked=replace(job.tracked, camera_path=replace(path, eyes=options.eyes))), options
+    options = scale_travel(list(zip(poses, still, strict=True)), job.intrinsics, options, path.travel)
+    return replace(job, tracked=replace(job.tracked, camera_path=replace(path, travel=options.travel))), options

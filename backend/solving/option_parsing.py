@@ -55,18 +55,22 @@ def parse_quality(text: str) -> SolveQuality:
 
 def parse_direction(text: str) -> tuple[float, float, float]:
     """Read `x,y,z` in camera axes. Raises BadInputError for anything else."""
-    try:
-        x, y, z = (float(part) for part in text.split(","))
-    except ValueError:
-        raise BadInputError(f"--gravity {text!r} is not a direction", "Give x,y,z, for example 0,1,0") from None
-    return (x, y, z)
+    return _direction(text.split(","), text)
 
 
 def direction_of(given: str | Sequence[float] | None) -> tuple[float, float, float] | None:
     """A direction as text or as three numbers; None where there is none. Raises BadInputError for anything else."""
     if not given:
         return None
-    return parse_direction(given if isinstance(given, str) else ",".join(f"{part!r}" for part in given))
+    return _direction(given.split(",") if isinstance(given, str) else given, given)
+
+
+def _direction(parts: Sequence[str] | Sequence[float], given: object) -> tuple[float, float, float]:
+    try:
+        x, y, z = (float(part) for part in parts)
+    except ValueError:
+        raise BadInputError(f"--gravity {given!r} is not a direction", "Give x,y,z, for example 0,1,0") from None
+    return (x, y, z)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """World: metric root path, gravity, floor, contacts and planted feet.
 
 May import `types`, `errors` and the add-on's `motion`. `place_in_world` places one person, `place_people` several;
-`seen_joints` says how far each joint is seen, `size_travel` how large the way of a camera is.
+`seen_joints` says how far each joint is seen, `scale_travel` the scale of a camera's path.
 """
 
 from backend.world.people import PlacedPerson, place_people
 from backend.world.place import place_in_world
 from backend.world.seen_joints import seen_joints
-from backend.world.sized_travel import size_travel
+from backend.world.travel_scale import scale_travel
 from backend.world.world_track import Gravity, GravitySettings, RootSettings, WorldOptions, WorldTrack
 
 __all__ = [
@@ -19,6 +19,6 @@ __all__ = [
     "WorldTrack",
     "place_in_world",
     "place_people",
+    "scale_travel",
     "seen_joints",
-    "size_travel",
 ]

@@ -69,7 +69,7 @@ def place_in_world(
     hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges)
     rough = given or estimate_gravity(hints, options.vertical)
     poses, unseen = settle_unseen(poses, options.framed(track), intrinsics, rough.down, solved)
-    scene = make_scene(poses, track, intrinsics, solved, unseen, options.eyes)
+    scene = make_scene(poses, track, intrinsics, solved, unseen, options.travel)
     path = solve_root_path(scene.seen, options.root)
     gravity = given or _first_gravity(scene, path, (hints, rough.down), options)
     probability = body_contacts(scene, path.root_camera_m, gravity.down, options)
@@ -227,10 +227,10 @@ def _warnings(
     doubt = None if options.gravity_camera is not None else gravity_warning(gravity, turned)
     if doubt is not None:
         found.append(doubt)
-    if options.eyes is not None:
+    if options.travel is not None:
         text = (
             "The camera travels; its path was found from the background, and its scale from the person's height. "
-            "Give --height if you know it"
+            "If that height is assumed, give --height"
         )
         found.append(ClipWarning(WarningCode.CAMERA_MOVES, text))
     elif options.camera_turns:

@@ -30,23 +30,23 @@ class Sightings:
     """What is seen: N frames at `times_s` (N,) with K points.
 
     `points_m` (N, K, 3) relative to the pelvis in camera axes; `rays` (N, K, 2) their normalised image coordinates
-    (x / z, y / z); `weights` (N, K) >= 0. `eyes_m` (N, 3) is where the camera is; None where it stays at the origin.
+    (x / z, y / z); `weights` (N, K) >= 0. `camera_m` (N, 3) is where the camera is; None where it stays at the origin.
     """
 
     times_s: Array
     points_m: Array
     rays: Array
     weights: Array
-    eyes_m: Array | None = None
+    camera_m: Array | None = None
 
     @property
-    def from_eyes_m(self) -> Array:
+    def from_camera_m(self) -> Array:
         """The points (N, K, 3) less the camera's place, to which the root's place has to be added."""
-        return self.points_m if self.eyes_m is None else self.points_m - self.eyes_m[:, None]
+        return self.points_m if self.camera_m is None else self.points_m - self.camera_m[:, None]
 
     def depth_m(self, root_m: Array) -> Array:
         """Depths (N,) of the roots (N, 3) before the camera."""
-        return np.asarray(root_m[:, 2] if self.eyes_m is None else root_m[:, 2] - self.eyes_m[:, 2])
+        return np.asarray(root_m[:, 2] if self.camera_m is None else root_m[:, 2] - self.camera_m[:, 2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _solve_symmetric(system: sparse.spmatrix, vector: Array) -> Array:
 def _keypoint_terms(seen: Sightings, information: Array) -> tuple[Array, Array]:
     """Normal matrices (N, 3, 3) and right sides (N, 3) of `x + tx - u (z + tz) = 0` and its twin for y."""
     across, down = seen.rays[..., 0], seen.rays[..., 1]
-    points = seen.from_eyes_m
+    points = seen.from_camera_m
     known = points[..., :2] - seen.rays * points[..., 2:]
     normal = np.zeros((len(seen.times_s), 3, 3))
     normal[:, 0, 0] = normal[:, 1, 1] = information.sum(axis=1)
@@ -157,7 +157,7 @@ def _acceleration_rows(times_s: Array) -> sparse.csr_matrix:
 
 def _along_views(seen: Sightings, difference: sparse.csr_matrix) -> sparse.csr_matrix:
     """The same accelerations, told across and along the view of each frame where the camera travels."""
-    if seen.eyes_m is None or not difference.shape[0]:
+    if seen.camera_m is None or not difference.shape[0]:
         return difference
     weight = seen.weights[1:-1, :, None] + 1e-9
     middle = (seen.rays[1:-1] * weight).sum(axis=1) / weight.sum(axis=1)
@@ -218,7 +218,7 @@ def _same_level(places_m: Array, steps: Steps, settings: RootSettings) -> Array:
 
 def _residual_m(seen: Sightings, root: Array) -> Array:
     """Distance (N, K) in m, at the person's depth, between the keypoints and the projected points."""
-    points = seen.from_eyes_m + root[:, None]
+    points = seen.from_camera_m + root[:, None]
     depth = np.maximum(points[..., 2:], _LEAST_DEPTH_M)
     return np.asarray(np.linalg.norm(points[..., :2] - seen.rays * depth, axis=-1))
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera.lens import normalised_points
-from backend.types import Array, CameraEyes, Intrinsics, PersonTrack, PoseTrack
+from backend.types import Array, CameraTravel, Intrinsics, PersonTrack, PoseTrack
 from backend.world.root_path import Sightings
 from backend.world.unseen import Unseen
 from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
@@ -62,7 +62,7 @@ def make_scene(
     intrinsics: Intrinsics,
     solved: NDArray[np.intp],
     unseen: Unseen,
-    eyes: CameraEyes | None = None,
+    travel: CameraTravel | None = None,
 ) -> Scene:
     """The frames `solved` of one person: body points relative to the pelvis in metres, keypoints as rays.
 
@@ -85,13 +85,13 @@ def make_scene(
     part_rays = np.stack(
         [known[:, [names.index(name) for name in _PART_KEYPOINTS[part]]].mean(axis=1) for part in CONTACT_PARTS], axis=1
     )
-    eyes_m = None if eyes is None else eyes.at(track.frame_index[solved])
-    seen = Sightings(track.times_s[solved], points, np.nan_to_num(rays, nan=0.0), weights, eyes_m)
+    camera_m = None if travel is None else travel.at(track.frame_index[solved])
+    seen = Sightings(track.times_s[solved], points, np.nan_to_num(rays, nan=0.0), weights, camera_m)
     feet, touching = find_feet(body, posed), body_parts(body, posed)
-    if eyes_m is not None:
+    if camera_m is not None:
         root_m = poses.root_camera_m[solved, None]
-        foot_rays = without_travel(foot_rays, eyes_m, feet.positions_m + root_m)
-        part_rays = without_travel(part_rays, eyes_m, touching.positions_m + root_m)
+        foot_rays = without_travel(foot_rays, camera_m, feet.positions_m + root_m)
+        part_rays = without_travel(part_rays, camera_m, touching.positions_m + root_m)
     return Scene(body, shape, poses, solved, seen, feet, foot_rays, touching, part_rays, unseen, track)
 
 

@@ -16,7 +16,7 @@ from backend.world.root_path import RootPath, Steps
 from backend.world.scene import Scene
 from backend.world.world_track import WorldOptions
 from blender_addon.motion.body_contacts import CONTACT_PARTS
-from blender_addon.motion.contacts import contact_probability, planted_frames, point_speed_m_s, true_runs
+from blender_addon.motion.contacts import contact_probability, falling, planted_frames, point_speed_m_s, true_runs
 from blender_addon.motion.posing import FOOT_POINTS, Feet
 from blender_addon.motion.temporal import median_interval_s
 
@@ -81,16 +81,12 @@ def seated(times_s: Array, positions: Array, probability: Array) -> Array:
     stands = (probability[:, : len(FOOT_POINTS)] > 0.5).any(axis=1)
     speed = point_speed_m_s(times_s, seat[:, None])[:, 0]
     raised = seat[:, 2] > _SEAT_M[0]
-    leans = np.minimum(_above(beside, _BESIDE_M, _BESIDE_WIDTH_M), _above(-speed, -_SEATED_M_S, 0.25 * _SEATED_M_S))
-    still = _above(-_travel_m(times_s, seat), -_STILL_M, _STILL_WIDTH_M)
-    holds = np.minimum(_above(-_knees_deg(positions), -_BENT_DEG, _BENT_WIDTH_DEG), still)
+    rests = falling(speed, _SEATED_M_S, 0.25 * _SEATED_M_S)
+    leans = np.minimum(falling(-beside, -_BESIDE_M, _BESIDE_WIDTH_M), rests)
+    still = falling(_travel_m(times_s, seat), _STILL_M, _STILL_WIDTH_M)
+    holds = np.minimum(falling(_knees_deg(positions), _BENT_DEG, _BENT_WIDTH_DEG), still)
     found = np.maximum(np.where(seat[:, 2] < _SEAT_M[1], leans, 0.0), holds)
     return np.asarray(np.where(upright & raised & stands, found, 0.0))
-
-
-def _above(value: Array, middle: float, width: float) -> Array:
-    """A logistic that rises from 0 to 1 with `value`; one half at `middle`."""
-    return np.asarray(1.0 / (1.0 + np.exp(np.clip(-(value - middle) / width, -60.0, 60.0))))
 
 
 def _knees_deg(positions: Array) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from backend.types import Array, CameraEyes, PersonTrack, SceneEdges
+from backend.types import Array, CameraTravel, PersonTrack, SceneEdges
 from blender_addon.motion.clip_warning import ClipWarning
 from blender_addon.motion.contacts import ContactSettings
 from blender_addon.motion.planting import PlantSettings
@@ -76,7 +76,7 @@ class WorldOptions:
     several people share one world). `gravity_camera` (3,): only the down direction in camera axes. `gravity`: what
     was found of it together with `world_from_camera`. `edges`: straight edges of the scene, people left out.
     `camera_moves`: what `backend.camera` saw of the background; it adds a warning, the camera counts as static.
-    `camera_turns`: its turns were taken out of what is seen. `eyes`: its travel, metric; None where it stays in place,
+    `camera_turns`: its turns were taken out of what is seen. `travel`: its positions in m; None where it stays,
     or was not followed. `right` (3,): the first frame's right where these are not its axes. `floor_below_m` the
     camera's first place, along `gravity`, where the background shows the floor. `own_px`: keypoints (T, K, 2) by track,
     as each frame of a camera that moves shows them, which say what it cuts off.
@@ -88,7 +88,7 @@ class WorldOptions:
     edges: SceneEdges | None = None
     camera_moves: bool = False
     camera_turns: bool = False
-    eyes: CameraEyes | None = None
+    travel: CameraTravel | None = None
     right: Array | None = None
     floor_below_m: float | None = None
     own_px: Mapping[int, Array] = field(default_factory=dict)

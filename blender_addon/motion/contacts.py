@@ -54,10 +54,10 @@ def contact_probability(
     metres at the person's depth; NaN where unknown. Frames without the person get 0.
     """
     height = feet.positions_m[..., 2] - feet.clearance_m
-    low = _falling(height, settings.height_m, settings.height_width_m)
-    slow = _falling(point_speed_m_s(times_s, feet.positions_m), settings.speed_m_s, settings.speed_width_m_s)
+    low = falling(height, settings.height_m, settings.height_width_m)
+    slow = falling(point_speed_m_s(times_s, feet.positions_m), settings.speed_m_s, settings.speed_width_m_s)
     if image_speed_m_s is not None:
-        seen = _falling(image_speed_m_s, settings.image_speed_m_s, settings.image_speed_width_m_s)
+        seen = falling(image_speed_m_s, settings.image_speed_m_s, settings.image_speed_width_m_s)
         slow = slow * np.where(np.isfinite(seen), seen, 1.0)
     return np.nan_to_num(low * slow, nan=0.0)
 
@@ -122,6 +122,6 @@ def _drop_short_runs(times_s: Array, mask: NDArray[np.bool_], shortest_s: float,
             mask[first : last + 1] = not kind
 
 
-def _falling(value: Array, middle: float, width: float) -> Array:
+def falling(value: Array, middle: float, width: float) -> Array:
     """A logistic that falls from 1 to 0 with `value`; one half at `middle`."""
     return np.asarray(1.0 / (1.0 + np.exp(np.clip((value - middle) / width, -60.0, 60.0))))

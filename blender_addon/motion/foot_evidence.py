@@ -63,8 +63,8 @@ def _seen_still(clip: MotionClip, rays: Array, points_m: Array) -> Array:
     plane = rays / clip.focal_scale[:, None, None]
     turned = np.concatenate([plane, np.ones_like(plane[..., :1])], axis=-1) @ turns.swapaxes(-1, -2)
     still = turned[..., :2] / np.where(turned[..., 2:] > 0.1, turned[..., 2:], np.nan)
-    eyes = (clip.world_from_camera[:, :3, 3] - clip.world_from_camera[0, :3, 3]) @ clip.world_from_camera[0, :3, :3]
-    return without_travel(still, eyes, points_m @ turns.swapaxes(-1, -2))
+    camera_m = (clip.world_from_camera[:, :3, 3] - clip.world_from_camera[0, :3, 3]) @ clip.world_from_camera[0, :3, :3]
+    return without_travel(still, camera_m, points_m @ turns.swapaxes(-1, -2))
 
 
 def stands(speed_m_s: Array, feet: Feet) -> NDArray[np.bool_]:

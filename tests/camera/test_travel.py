@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from backend.camera.bundle import Geometry, Sightings, adjust, residuals_px
+from backend.camera.bundle import Geometry, Observations, adjust, residuals_px
 from backend.camera.feature_tracks import FeatureTracks, follow_features
 from backend.camera.motion import CameraMotionMeter, camera_motion
 from backend.camera.other_lens import another_lens_explains
@@ -33,30 +33,30 @@ def _room(rng: np.random.Generator) -> np.ndarray:
 def _camera(kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Turns (T, 3, 3) and centres (T, 3) of a camera that begins at the origin and looks along z."""
     share = np.linspace(0.0, 1.0, FRAMES)
-    rotvecs, eyes = np.zeros((FRAMES, 3)), np.zeros((FRAMES, 3))
+    rotvecs, centres = np.zeros((FRAMES, 3)), np.zeros((FRAMES, 3))
     if kind in ("sideways", "held"):
-        eyes[:, 0] = 1.5 * share
+        centres[:, 0] = 1.5 * share
     if kind in ("forwards", "held"):
-        eyes[:, 2] = 1.5 * share
+        centres[:, 2] = 1.5 * share
     if kind == "orbit":
         angle = np.deg2rad(100.0) * share
         rotvecs[:, 1] = -angle
-        eyes = np.stack([3.0 * np.sin(angle), np.zeros(FRAMES), 3.0 - 3.0 * np.cos(angle)], axis=1)
+        centres = np.stack([3.0 * np.sin(angle), np.zeros(FRAMES), 3.0 - 3.0 * np.cos(angle)], axis=1)
     if kind in ("turn", "held"):
         rotvecs = np.deg2rad(2.0) * (np.sin(15.0 * share[:, None] + np.arange(3)) - np.sin(np.arange(3)))
         rotvecs[:, 1] += np.deg2rad(12.0) * share
-    return np.asarray(quaternion_to_matrix(rotvec_to_quaternion(rotvecs))), eyes
+    return np.asarray(quaternion_to_matrix(rotvec_to_quaternion(rotvecs))), centres
 
 
 def _tracks(kind: str, seed: int, wild: float = 0.0) -> FeatureTracks:
     """What such a camera sees of the room; a part `wild` of the features moves about by itself."""
     rng = np.random.default_rng(seed)
-    points, (turns, eyes) = _room(rng), _camera(kind)
+    points, (turns, centres) = _room(rng), _camera(kind)
     moving = rng.random(len(points)) < wild
     row, feature, plane = [], [], []
-    for frame, (turn, eye) in enumerate(zip(turns, eyes, strict=True)):
+    for frame, (turn, centre) in enumerate(zip(turns, centres, strict=True)):
         drift = moving[:, None] * np.array([0.6, 0.0, 0.3]) * np.sin(0.15 * frame + np.arange(len(points)))[:, None]
-        seen = (points + drift - eye) @ turn
+        seen = (points + drift - centre) @ turn
         image = seen[:, :2] / np.maximum(seen[:, 2:], 1e-3)
         inside = (seen[:, 2] > 0.3) & (np.abs(image[:, 0]) < 0.58) & (np.abs(image[:, 1]) < 0.43)
         shown = np.flatnonzero(inside)
@@ -69,14 +69,14 @@ def _tracks(kind: str, seed: int, wild: float = 0.0) -> FeatureTracks:
 
 def _errors(path: CameraPath, kind: str) -> tuple[float, float]:
     """The worst error of a centre, in parts of the way's length, at the best size; and of a turn, degrees."""
-    turns, eyes = _camera(kind)
-    assert path.eyes is not None
-    own = path.eyes.position_m @ path.turns[0]
-    scale = float((own * eyes).sum() / (own**2).sum())
+    turns, centres = _camera(kind)
+    assert path.travel is not None
+    own = path.travel.position_m @ path.turns[0]
+    scale = float((own * centres).sum() / (own**2).sum())
     apart = np.swapaxes(path.turns[0].T @ path.turns, 1, 2) @ turns
     angles = np.arccos(np.clip((np.trace(apart, axis1=1, axis2=2) - 1.0) / 2.0, -1.0, 1.0))
-    length = np.linalg.norm(np.diff(eyes, axis=0), axis=1).sum()
-    return float(np.linalg.norm(scale * own - eyes, axis=1).max() / length), float(np.rad2deg(angles.max()))
+    length = np.linalg.norm(np.diff(centres, axis=0), axis=1).sum()
+    return float(np.linalg.norm(scale * own - centres, axis=1).max() / length), float(np.rad2deg(angles.max()))
 
 
 @pytest.mark.parametrize("kind", ["sideways", "orbit", "held"])
@@ -131,14 +131,14 @@ def test_too_few_features_prove_nothing() -> None:
 
 def test_a_bundle_adjustment_leads_back_to_what_was_seen() -> None:
     rng = np.random.default_rng(5)
-    turns, eyes = _camera("held")
-    true = Geometry(turns[::10], eyes[::10], rng.uniform((-2, -1, 4), (2, 1, 8), (60, 3)))
+    turns, centres = _camera("held")
+    true = Geometry(turns[::10], centres[::10], rng.uniform((-2, -1, 4), (2, 1, 8), (60, 3)))
     camera, point = (each.ravel() for each in np.meshgrid(np.arange(5), np.arange(60), indexing="ij"))
-    away = np.einsum("mji,mj->mi", true.turns[camera], true.points[point] - true.eyes[camera])
-    seen = Sightings(camera, point, away[:, :2] / away[:, 2:])
+    away = np.einsum("mji,mj->mi", true.turns[camera], true.points[point] - true.centres[camera])
+    seen = Observations(camera, point, away[:, :2] / away[:, 2:])
     off = quaternion_to_matrix(rotvec_to_quaternion(rng.normal(0.0, 0.01, (5, 3))))
     start = replace(
-        true, turns=true.turns @ off, eyes=true.eyes + 0.03 * rng.normal(size=(5, 3)), points=true.points * 1.03
+        true, turns=true.turns @ off, centres=true.centres + 0.03 * rng.normal(size=(5, 3)), points=true.points * 1.03
     )
     assert np.median(residuals_px(start, seen, UNIT_PX)) > 3.0
     assert residuals_px(adjust(start, seen, UNIT_PX, 30), seen, UNIT_PX).max() < 0.01

@@ -11,8 +11,8 @@ from backend.camera.lens import pixel_rays, project_m
 from backend.camera.path import CameraPath
 from backend.solving.clip_assembly import assemble_clip
 from backend.solving.video_pass import TrackedVideo
-from backend.types import CameraEyes
-from backend.world import WorldOptions, place_in_world, size_travel
+from backend.types import CameraTravel
+from backend.world import WorldOptions, place_in_world, scale_travel
 from blender_addon.motion.body import canonical_body
 from blender_addon.motion.camera_travel import without_travel
 from blender_addon.motion.clip import ClipHeader
@@ -29,7 +29,7 @@ CAMERA = Camera((0.0, -5.0, 1.5))
 SCALE_M = 2.5
 
 
-def _walk(kind: str, seed: int = 0) -> tuple[Scene, CameraEyes]:
+def _walk(kind: str, seed: int = 0) -> tuple[Scene, CameraTravel]:
     """Somebody who walks, seen by a camera that travels without turning, and where it is, m, in its own axes."""
     times, rotations, root, _ = walking(4.0, heading_rad=np.deg2rad(60.0))
     root = root.copy()
@@ -45,19 +45,19 @@ def _walk(kind: str, seed: int = 0) -> tuple[Scene, CameraEyes]:
     # a camera that moves one way sees what a still one sees of a person moved the other way
     scene = make_scene(times, rotations, root - way, CAMERA, Noise(seed=seed))
     pose = CAMERA.world_from_camera()
-    eyes = way @ pose[:3, :3]
-    return scene, CameraEyes(
-        scene.track.frame_index, eyes - eyes[0], (_background() - pose[:3, 3] - way[0]) @ pose[:3, :3]
+    travel = way @ pose[:3, :3]
+    return scene, CameraTravel(
+        scene.track.frame_index, travel - travel[0], (_background() - pose[:3, 3] - way[0]) @ pose[:3, :3]
     )
 
 
-def _scale(scene: Scene, way: CameraEyes) -> float | None:
+def _scale(scene: Scene, way: CameraTravel) -> float | None:
     """Metres to a unit of the way, as it is found; None where it is not."""
-    options = size_travel([(scene.poses, scene.track)], scene.intrinsics, WorldOptions(), way)
-    if options.eyes is None:
+    options = scale_travel([(scene.poses, scene.track)], scene.intrinsics, WorldOptions(), way)
+    if options.travel is None:
         return None
     return float(
-        np.linalg.norm(np.ptp(options.eyes.position_m, axis=0)) / np.linalg.norm(np.ptp(way.position_m, axis=0))
+        np.linalg.norm(np.ptp(options.travel.position_m, axis=0)) / np.linalg.norm(np.ptp(way.position_m, axis=0))
     )
 
 
@@ -72,24 +72,24 @@ def _background() -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["along", "sideways", "forwards"])
 def test_the_floor_tells_how_large_the_way_is(kind: str) -> None:
-    scene, eyes = _walk(kind)
-    assert _scale(scene, eyes.scaled(1.0 / SCALE_M)) == pytest.approx(SCALE_M, rel=0.08)
+    scene, travel = _walk(kind)
+    assert _scale(scene, travel.scaled(1.0 / SCALE_M)) == pytest.approx(SCALE_M, rel=0.08)
 
 
 def test_standing_feet_tell_it_without_a_floor() -> None:
-    scene, eyes = _walk("along")
-    alone = replace(eyes.scaled(1.0 / SCALE_M), features_m=eyes.features_m[60:140])
+    scene, travel = _walk("along")
+    alone = replace(travel.scaled(1.0 / SCALE_M), features_m=travel.features_m[60:140])
     assert _scale(scene, alone) == pytest.approx(SCALE_M, rel=0.1)
 
 
 def test_somebody_who_is_seldom_seen_takes_nothing_from_what_another_tells() -> None:
     """Frames too far apart say nothing of motion."""
-    scene, eyes = _walk("along")
-    alone = replace(eyes.scaled(1.0 / SCALE_M), features_m=eyes.features_m[60:140])
+    scene, travel = _walk("along")
+    alone = replace(travel.scaled(1.0 / SCALE_M), features_m=travel.features_m[60:140])
     seldom = replace(scene.poses, confidence=np.where(np.arange(len(scene.poses.confidence)) % 8, 0.0, 1.0))
     slow = replace(scene.track, times_s=3.0 * scene.track.times_s)
     people = [(seldom, slow), (scene.poses, scene.track)]
-    sized = size_travel(people, scene.intrinsics, WorldOptions(), alone).eyes
+    sized = scale_travel(people, scene.intrinsics, WorldOptions(), alone).travel
     assert sized is not None
     reach = np.linalg.norm(np.ptp(sized.position_m, axis=0)) / np.linalg.norm(np.ptp(alone.position_m, axis=0))
     assert reach == pytest.approx(SCALE_M, rel=0.1)
@@ -101,17 +101,17 @@ def test_somebody_who_rides_with_the_camera_does_not_tell_how_large_its_way_is()
     rotations, root = np.tile(rotations[:1], (len(times), 1, 1)), np.tile(root[:1], (len(times), 1))
     scene = make_scene(times, rotations, root, CAMERA, Noise())
     way = np.stack([np.linspace(0.0, 1.0, len(times)), np.zeros(len(times)), np.zeros(len(times))], axis=1)
-    eyes = CameraEyes(scene.track.frame_index, way)
-    assert _scale(scene, eyes) is None
-    still = CameraEyes(scene.track.frame_index, 0.0 * way)
+    travel = CameraTravel(scene.track.frame_index, way)
+    assert _scale(scene, travel) is None
+    still = CameraTravel(scene.track.frame_index, 0.0 * way)
     assert _scale(scene, still) is None
 
 
 @pytest.mark.parametrize("kind", ["along", "sideways", "forwards"])
 def test_the_root_walks_in_a_world_that_stands_still(kind: str) -> None:
-    scene, eyes = _walk(kind, seed=1)
-    world = place_in_world(scene.poses, scene.track, scene.intrinsics, WorldOptions(eyes=eyes))
-    true = scene.root_camera_m + eyes.position_m + (CAMERA.world_from_camera()[:3, :3].T @ np.zeros(3))
+    scene, travel = _walk(kind, seed=1)
+    world = place_in_world(scene.poses, scene.track, scene.intrinsics, WorldOptions(travel=travel))
+    true = scene.root_camera_m + travel.position_m + (CAMERA.world_from_camera()[:3, :3].T @ np.zeros(3))
     length = np.linalg.norm(np.diff(true, axis=0), axis=1).sum()
     offset = world.root_camera_m - true
     assert np.linalg.norm(offset - offset.mean(axis=0), axis=1).max() < 0.07 * length
@@ -125,23 +125,23 @@ def test_the_root_walks_in_a_world_that_stands_still(kind: str) -> None:
 
 
 def test_without_travel_leaves_what_stands_in_place() -> None:
-    eyes = _walk("forwards")[1]
-    points = np.array([[[0.3, 1.2, 4.0], [-0.5, 0.2, 6.0]]]) - eyes.position_m[:, None]
+    travel = _walk("forwards")[1]
+    points = np.array([[[0.3, 1.2, 4.0], [-0.5, 0.2, 6.0]]]) - travel.position_m[:, None]
     rays = points[..., :2] / points[..., 2:]
     assert np.ptp(rays, axis=0).max() > 0.02
-    led = without_travel(rays, eyes.position_m, points)
+    led = without_travel(rays, travel.position_m, points)
     np.testing.assert_allclose(led, np.tile(rays[:1], (len(led), 1, 1)), atol=1e-4)
-    still = replace(eyes, position_m=0.0 * eyes.position_m)
+    still = replace(travel, position_m=0.0 * travel.position_m)
     np.testing.assert_array_equal(without_travel(rays, still.position_m, points), rays)
 
 
 def test_the_clip_holds_the_camera_of_each_frame() -> None:
-    scene, eyes = _walk("along")
-    world = place_in_world(scene.poses, scene.track, scene.intrinsics, WorldOptions(eyes=eyes))
+    scene, travel = _walk("along")
+    world = place_in_world(scene.poses, scene.track, scene.intrinsics, WorldOptions(travel=travel))
     frames = len(scene.track.frame_index)
     swing = np.outer(np.sin(np.arange(frames) / 9.0), [0.02, 0.2, 0.01])
     turns = np.asarray(quaternion_to_matrix(rotvec_to_quaternion(swing)))
-    path = CameraPath(scene.track.frame_index, turns, np.ones(frames), np.zeros(frames), eyes)
+    path = CameraPath(scene.track.frame_index, turns, np.ones(frames), np.zeros(frames), travel)
     rays = pixel_rays(scene.intrinsics, scene.track.keypoints_px)
     track = replace(scene.track, keypoints_px=project_m(scene.intrinsics, rays @ turns))
     tracked = TrackedVideo(track.frame_index, track.times_s, (track,), (), True, False, 0.0, (), path)
@@ -150,7 +150,7 @@ def test_the_clip_holds_the_camera_of_each_frame() -> None:
     np.testing.assert_allclose(led + clip.world_from_camera[:, :3, 3], clip.root_world_m, atol=1e-4)
     # the camera goes as far as it did, and its body stays as far from it as it was seen
     moved = np.linalg.norm(clip.world_from_camera[:, :3, 3] - clip.world_from_camera[0, :3, 3], axis=1)
-    np.testing.assert_allclose(moved, np.linalg.norm(eyes.position_m, axis=1), atol=1e-6)
+    np.testing.assert_allclose(moved, np.linalg.norm(travel.position_m, axis=1), atol=1e-6)
     away = np.linalg.norm(clip.root_camera_m, axis=1) - np.linalg.norm(scene.root_camera_m, axis=1)
     assert np.abs(away).max() < 0.4
     assert np.nanpercentile(seen_speed_m_s(clip), 25.0) < 0.4

@@ -1,7 +1,7 @@
-"""How large the way of a camera that travels is. May import `camera`, `motion`, `types`, numpy and its own room.
+"""The scale of a travelling camera's path. May import `camera`, `motion`, `types`, numpy and its own room.
 
-The background tells the way up to its size; people are metric by their height. Two things tell the size: features of
-the floor lie where the feet stand on it, and feet that stand stay where they are while the camera goes on.
+The background gives the path up to scale; people are metric by their height. Two things give the scale: features of
+the floor lie where the feet stand on it, and feet that stand stay where they are while the camera moves on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.types import Array, CameraEyes, Intrinsics, PersonTrack, PoseTrack
+from backend.types import Array, CameraTravel, Intrinsics, PersonTrack, PoseTrack
 from backend.world.gravity import estimate_gravity, gravity_hints
 from backend.world.root_path import solve_root_path
 from backend.world.scene import make_scene
@@ -41,14 +41,14 @@ _ACROSS_M_S: Final = 0.2
 _ALONG_M_S: Final = 0.6
 _FASTEST_M_S: Final = 8.0
 _SLOWEST_M_S: Final = 0.05
-_SIZES: Final = 120
+_SCALES: Final = 120
 # a foot that slides by less than this many sigmas stands; it has to for this long, and stays to this
 _STANDS_SIGMAS: Final = 1.5
 _STANDS_S: Final = 0.25
 _ACROSS_M: Final = 0.02
 _ALONG_M: Final = 0.06
 _ROUNDS: Final = 6
-# steps alone say enough with this error, as a part of the size, and do not contradict the floor up to this factor
+# steps alone say enough with this error, as a part of the scale, and do not contradict the floor up to this factor
 _STEPS_SIGMA: Final = 0.1
 _LEAST_STEPS_SIGMA: Final = 0.04
 _CONTRADICTS: Final = 1.4
@@ -57,51 +57,51 @@ _CONTRADICTS: Final = 1.4
 @dataclass(frozen=True, slots=True)
 class _Feet:
     """One person's foot points (N, 4, 3) from the camera, NaN where not seen, `clearance_m` (4,) over the floor; the
-    camera's way (N, 3) up to scale, unit directions (N, 3) of the view, and `down` (3,).
+    `camera` (N, 3) its positions up to scale, unit directions (N, 3) of the view, and `down` (3,).
     """
 
     times_s: Array
     points_m: Array
     clearance_m: Array
-    way: Array
+    camera: Array
     view: Array
     down: Array
 
 
 @dataclass(frozen=True, slots=True)
-class _Size:
+class _Scale:
     """Metres to one unit, and one sigma of it as a part."""
 
     value: float
     sigma: float
 
 
-def size_travel(
-    people: Sequence[tuple[PoseTrack, PersonTrack]], intrinsics: Intrinsics, options: WorldOptions, way: CameraEyes
+def scale_travel(
+    people: Sequence[tuple[PoseTrack, PersonTrack]], intrinsics: Intrinsics, options: WorldOptions, travel: CameraTravel
 ) -> WorldOptions:
-    """The options with the way in metres, and with the floor that its features show and that people stand on.
+    """The options with the travel in metres, and with the floor that its features show and that people stand on.
 
-    They stay as they are where neither floor nor steps tell the size, or where they contradict each other.
+    They stay as they are where neither floor nor steps tell the scale, or where they contradict each other.
     """
-    if float(np.linalg.norm(np.ptp(way.position_m, axis=0))) < 1e-9:
+    if float(np.linalg.norm(np.ptp(travel.position_m, axis=0))) < 1e-9:
         return options
-    feet = [found for poses, track in people if (found := _feet(poses, track, intrinsics, options, way)) is not None]
+    feet = [found for poses, track in people if (found := _feet(poses, track, intrinsics, options, travel)) is not None]
     if not feet:
         return options
-    plane = floor_plane(way.features_m, feet[0].down)
-    floor = None if plane is None else _floor_size(feet, plane)
-    steps = _steps_size(feet, _likely_size(feet) if floor is None else floor.value)
+    plane = floor_plane(travel.features_m, feet[0].down)
+    floor = None if plane is None else _floor_scale(feet, plane)
+    steps = _steps_scale(feet, _likely_scale(feet) if floor is None else floor.value)
     scale = _combined(floor, steps)
     if scale is None:
         return options
-    sized = replace(options, eyes=way.scaled(scale))
+    sized = replace(options, travel=travel.scaled(scale))
     if floor is None or plane is None or options.gravity_camera is not None:
         return sized
     # what is stood on is level, and where it is was seen by far more than the feet
     return replace(sized, gravity=Gravity(plane[0], _PLANE_DEG), floor_below_m=scale * plane[1])
 
 
-def _combined(floor: _Size | None, steps: _Size | None) -> float | None:
+def _combined(floor: _Scale | None, steps: _Scale | None) -> float | None:
     """The scale by what is sure enough of both."""
     if steps is not None and steps.sigma > _STEPS_SIGMA:
         steps = None
@@ -115,7 +115,7 @@ def _combined(floor: _Size | None, steps: _Size | None) -> float | None:
 
 
 def _feet(
-    poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, options: WorldOptions, way: CameraEyes
+    poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, options: WorldOptions, travel: CameraTravel
 ) -> _Feet | None:
     solved = np.flatnonzero(np.isfinite(poses.rotations_wxyz).all(axis=(1, 2)) & (poses.confidence > 0))
     if len(solved) < _FEW_FRAMES:
@@ -132,25 +132,25 @@ def _feet(
     points = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1) * depth
     view = root / np.linalg.norm(root, axis=1, keepdims=True)
     clearance = np.asarray(scene.feet.clearance_m, np.float64)
-    return _Feet(scene.seen.times_s, points, clearance, way.at(track.frame_index[solved]), view, down)
+    return _Feet(scene.seen.times_s, points, clearance, travel.at(track.frame_index[solved]), view, down)
 
 
-def _floor_size(feet: Sequence[_Feet], plane: tuple[Array, float]) -> _Size | None:
-    """The size at which the floor lies where the lower foot stands; None where the frames do not agree."""
+def _floor_scale(feet: Sequence[_Feet], plane: tuple[Array, float]) -> _Scale | None:
+    """The scale at which the floor lies where the lower foot stands; None where the frames do not agree."""
     normal, below = plane
-    sizes = []
+    scales = []
     for one in feet:
         metric = np.where(np.isfinite(one.points_m[..., 0]), one.points_m @ normal + one.clearance_m, -np.inf)
-        unit = below - one.way @ normal
+        unit = below - one.camera @ normal
         known = np.isfinite(metric.max(axis=1)) & (unit > 0.05 * below)
-        sizes.append(metric.max(axis=1)[known] / unit[known])
-    every = np.concatenate(sizes)
+        scales.append(metric.max(axis=1)[known] / unit[known])
+    every = np.concatenate(scales)
     if len(every) < _FEW_FRAMES:
         return None
     low, middle, high, stands = np.percentile(every, [25.0, 50.0, 75.0, _STANDS_PERCENTILE])
     if middle <= 0.0 or high - low > _FLOOR_SPREAD * middle:
         return None
-    return _Size(float(stands), _FLOOR_SIGMA)
+    return _Scale(float(stands), _FLOOR_SIGMA)
 
 
 def floor_plane(features: Array, down: Array) -> tuple[Array, float] | None:
@@ -187,61 +187,61 @@ def _velocity(feet: _Feet) -> tuple[Array, Array]:
     step_s = feet.times_s[lag:] - feet.times_s[:-lag]
     step_s = np.where(step_s < 3.0 * _LAG_S, step_s, np.nan)[:, None]
     points = filter_positions(Gaussian(_BLUR_S), feet.times_s, feet.points_m)
-    return (points[lag:] - points[:-lag]) / step_s[:, None], (feet.way[lag:] - feet.way[:-lag]) / step_s
+    return (points[lag:] - points[:-lag]) / step_s[:, None], (feet.camera[lag:] - feet.camera[:-lag]) / step_s
 
 
-def _slides(feet: _Feet, sizes: Array) -> Array:
-    """How far each foot point slides (M, 4, S), in squared sigmas, if the camera's way has each of the sizes (S,)."""
+def _slides(feet: _Feet, scales: Array) -> Array:
+    """How far each foot point slides (M, 4, S), in squared sigmas, if the camera's path has each of the scales (S,)."""
     own, camera = _velocity(feet)
     view = feet.view[: len(own), None, None]
-    speed = own[:, :, None] + sizes[:, None] * camera[:, None, None]
+    speed = own[:, :, None] + scales[:, None] * camera[:, None, None]
     along = (speed * view).sum(axis=-1)
     across = np.maximum((speed**2).sum(axis=-1) - along**2, 0.0)
     slide = across / _ACROSS_M_S**2 + along**2 / _ALONG_M_S**2
     return np.where(np.isfinite(slide), slide, np.inf)
 
 
-def _likely_size(feet: Sequence[_Feet]) -> float:
-    """The size at which the stillest foot of each moment slides least."""
+def _likely_scale(feet: Sequence[_Feet]) -> float:
+    """The scale at which the stillest foot of each moment slides least."""
     paces = np.concatenate([np.linalg.norm(_velocity(one)[1], axis=1) for one in feet])
     paces = paces[np.isfinite(paces)]
     pace = float(np.median(paces)) if len(paces) else 0.0
-    sizes = np.geomspace(_SLOWEST_M_S, _FASTEST_M_S, _SIZES) / max(pace, 1e-9)
-    costs = np.zeros(_SIZES)
+    scales = np.geomspace(_SLOWEST_M_S, _FASTEST_M_S, _SCALES) / max(pace, 1e-9)
+    costs = np.zeros(_SCALES)
     for one in feet:
-        slide = _slides(one, sizes).min(axis=1, initial=np.inf)
+        slide = _slides(one, scales).min(axis=1, initial=np.inf)
         costs += (1.0 - 1.0 / (1.0 + slide)).sum(axis=0)
-    return float(sizes[costs.argmin()])
+    return float(scales[costs.argmin()])
 
 
-def _steps_size(feet: Sequence[_Feet], size: float) -> _Size | None:
-    """The size at which feet stay over their whole steps, from one at which it is known when they stand."""
+def _steps_scale(feet: Sequence[_Feet], scale: float) -> _Scale | None:
+    """The scale at which feet stay over their whole steps, from one at which it is known when they stand."""
     sigma = np.inf
     for _ in range(3):
-        rows = [row for one in feet for row in _step_rows(one, size)]
+        rows = [row for one in feet for row in _step_rows(one, scale)]
         if len(rows) < 2:
             return None
         moved, camera, inverse = (np.concatenate([row[part] for row in rows]) for part in range(3))
         # the errors of a step's frames are alike: it counts as two
         share = np.concatenate([np.full(len(row[0]), 2.0 / len(row[0])) for row in rows])
         for _ in range(_ROUNDS):
-            off = moved + size * camera
+            off = moved + scale * camera
             far = np.einsum("mi,mij,mj->m", off, inverse, off)
             weight = share / (1.0 + far / 4.0)
             norm = float(np.einsum("m,mi,mij,mj->", weight, camera, inverse, camera))
             if norm < 1e-12:
                 return None
             found = -float(np.einsum("m,mi,mij,mj->", weight, camera, inverse, moved)) / norm
-            size = float(np.clip(found, 0.5 * size, 2.0 * size))
-        sigma = np.sqrt(max(1.0, float((weight * far).sum() / weight.sum()) / 2.0) / norm) / size
-    return _Size(size, float(sigma))
+            scale = float(np.clip(found, 0.5 * scale, 2.0 * scale))
+        sigma = np.sqrt(max(1.0, float((weight * far).sum() / weight.sum()) / 2.0) / norm) / scale
+    return _Scale(scale, float(sigma))
 
 
-def _step_rows(feet: _Feet, size: float) -> list[tuple[Array, Array, Array]]:
+def _step_rows(feet: _Feet, scale: float) -> list[tuple[Array, Array, Array]]:
     """For each foot point and each time that it stands: foot (M, 3) and camera (M, 3) relative to their means, and
     inverse covariances (M, 3, 3).
     """
-    slides = _slides(feet, np.array([size]))[..., 0]
+    slides = _slides(feet, np.array([scale]))[..., 0]
     lag, found = len(feet.times_s) - len(slides), []
     for point in range(slides.shape[1]):
         stands = np.zeros(len(feet.times_s), bool)
@@ -251,8 +251,8 @@ def _step_rows(feet: _Feet, size: float) -> list[tuple[Array, Array, Array]]:
             if feet.times_s[last] - feet.times_s[first] < _STANDS_S:
                 continue
             part = slice(first, last + 1)
-            moved, way, view = feet.points_m[part, point], feet.way[part], feet.view[part]
+            moved, camera, view = feet.points_m[part, point], feet.camera[part], feet.view[part]
             along = view[:, :, None] * view[:, None, :]
             inverse = (np.eye(3) - along) / _ACROSS_M**2 + along / _ALONG_M**2
-            found.append((moved - moved.mean(axis=0), way - way.mean(axis=0), inverse))
+            found.append((moved - moved.mean(axis=0), camera - camera.mean(axis=0), inverse))
     return found
