@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
+from backend.world.foreshortened import turn_foreshortened
 from backend.world.gravity import GravityHints, estimate_gravity, gravity_hints, world_axes
 from backend.world.root_path import RootPath, solve_root_path
 from backend.world.scene import Scene, make_scene
@@ -69,6 +70,7 @@ def place_in_world(
     hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges)
     rough = given or estimate_gravity(hints, options.vertical)
     poses, unseen = settle_unseen(poses, options.framed(track), intrinsics, rough.down, solved)
+    poses = turn_foreshortened(poses, track, intrinsics, rough.down, solved)
     scene = make_scene(poses, track, intrinsics, solved, unseen, options.travel)
     path = solve_root_path(scene.seen, options.root)
     gravity = given or _first_gravity(scene, path, (hints, rough.down), options)

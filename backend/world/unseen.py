@@ -125,7 +125,7 @@ def settle_unseen(
         if weight.any():
             keeps = sits[name.partition("_")[0]] & name.endswith(("hip", "knee"))
             _rest_joint(body, after, _Hidden(name, weight, keeps), times_s, down)
-    return _changed(poses, shape, frames, (before, after)), unseen
+    return changed_poses(poses, shape, frames, (before, after)), unseen
 
 
 def _seen(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp], hidden: dict[str, Array]) -> Array:
@@ -284,7 +284,7 @@ def _rest_wxyz(body: CanonicalBody, rotations: Array, name: str, down: Array) ->
     return np.asarray(quaternion_multiply(quaternion_conjugate(pelvis), quaternion_multiply(upright, pelvis)))
 
 
-def _changed(poses: PoseTrack, shape: BodyShape, frames: NDArray[np.intp], turns: tuple[Array, Array]) -> PoseTrack:
+def changed_poses(poses: PoseTrack, shape: BodyShape, frames: NDArray[np.intp], turns: tuple[Array, Array]) -> PoseTrack:
     """The poses with other rotations at `frames`; joints in the camera move as the body's do, about the same root."""
     body, origin = canonical_body(), np.zeros((len(frames), 3))
     points = []
