@@ -1,6 +1,6 @@
 """Thighs that the image shows shorter than the pose has them: they point towards the camera, or away from it.
 
-May import `camera`, `motion`, `types` and its own room. From the front, the thighs of somebody who sits and of somebody
+May import `motion`, `types` and its own room. Pure. From the front, the thighs of somebody who sits and of somebody
 who stands with bent knees differ in their length in the image and hardly in anything else. Where the towers take the
 one for the other, the fit leaves the thighs longer than the keypoints have them: the person seems to crouch, with their
 feet far behind.
@@ -11,13 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from backend.camera.lens import normalised_points
-from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
+from backend.types import Array, PoseTrack
+from backend.world.scene import Scene
 from backend.world.unseen import changed_poses
-from blender_addon.motion.body import BodyShape, CanonicalBody, canonical_body, points_m
-from blender_addon.motion.contacts import resumed_s
+from blender_addon.motion.body import CanonicalBody, points_m
+from blender_addon.motion.contacts import point_speed_m_s, resumed_s
 from blender_addon.motion.posing import PosedBody, pose_body
 from blender_addon.motion.rotations import (
     quaternion_conjugate,
@@ -36,6 +35,8 @@ _LEAST_VISIBILITY = 0.4
 _BENT_DEG = (20.0, 35.0)
 # the trunk is so far upright, and the pelvis faces so far along the view
 _UPRIGHT, _FACING = (0.5, 0.7), (0.2, 0.4)
+# and the knees move so fast beside the hips, m/s: all below the first
+_SLOW_M_S = (0.2, 0.4)
 _STEADY_S = 0.2
 _FORWARD = np.array([0.0, -1.0, 0.0])
 _SIDES = ("left", "right")
@@ -52,21 +53,20 @@ class _Leg:
     seen: Array
 
 
-def turn_foreshortened(
-    poses: PoseTrack, track: PersonTrack, intrinsics: Intrinsics, down: Array, frames: NDArray[np.intp]
-) -> PoseTrack:
-    """The poses with foreshortened thighs turned along the view, for the solved `frames` (N,); else the same.
+def turn_foreshortened(scene: Scene, root_camera_m: Array, down: Array) -> PoseTrack:
+    """The poses of a scene with foreshortened thighs turned along the view; the same ones where there are none.
 
-    `down` (3,) is gravity in the camera. A thigh is turned the way the pelvis faces: the other way no hip bends. The
-    shin goes with it, half by the knee's angle and half by its own length in the image; the foot keeps its direction.
+    `root_camera_m` (N, 3) is where the pelvis is by the keypoints, `down` (3,) gravity in the camera. A thigh is turned
+    the way the pelvis faces: the other way no hip bends. The shin goes with it, half by the knee's angle and half by
+    its own length in the image; the foot keeps its direction.
     """
-    body, times_s = canonical_body(), track.times_s[frames]
-    shape = BodyShape(poses.height_m, poses.bone_scales)
+    body, times_s, poses, frames = scene.body, scene.seen.times_s, scene.poses, scene.solved
     before = poses.rotations_wxyz[frames].astype(np.float64)
-    posed = pose_body(body, shape, before, poses.root_camera_m[frames].astype(np.float64))
-    rays = normalised_points(intrinsics, track.keypoints_px[frames].astype(np.float64))
-    legs = [_leg(body, posed, rays, np.nan_to_num(track.visibility[frames]), side) for side in _SIDES]
-    crouches = _crouches(body, posed, legs, down)
+    place = root_camera_m if scene.seen.camera_m is None else root_camera_m - scene.seen.camera_m
+    posed = pose_body(body, scene.shape, before, place)
+    visibility = np.nan_to_num(scene.track.visibility[frames])
+    legs = [_leg(body, posed, scene.seen.rays, visibility, side) for side in _SIDES]
+    crouches = _crouches(body, posed, legs, down) * _still(times_s, legs)
     weights = [_steady(times_s, crouches * _less(leg.ratios[:, 0]) * leg.seen[:, 0], leg.seen[:, 0]) for leg in legs]
     # somebody who walks towards the camera lifts one leg at a time
     weight = np.minimum(*weights) if all((leg.seen[:, 0] > 0.5).mean() > 0.5 for leg in legs) else np.maximum(*weights)
@@ -76,7 +76,7 @@ def turn_foreshortened(
     for side, leg in zip(_SIDES, legs, strict=True):
         steady = np.stack([_steady(times_s, leg.ratios[:, bone], leg.seen[:, bone], 1.0) for bone in (0, 1)], axis=1)
         _turn_leg(body, posed, after, side, _Leg(leg.joints_m, steady, leg.seen * weight[:, None]))
-    return changed_poses(poses, shape, frames, (before, after))
+    return changed_poses(poses, scene.shape, frames, (before, after))
 
 
 def _leg(body: CanonicalBody, posed: PosedBody, rays: Array, visibility: Array, side: str) -> _Leg:
@@ -100,6 +100,13 @@ def _crouches(body: CanonicalBody, posed: PosedBody, legs: list[_Leg], down: Arr
     return np.asarray(
         _ramp(-(trunk @ down), _UPRIGHT) * _ramp(np.abs(_facing(posed)), _FACING) * _ramp(bent, _BENT_DEG)
     )
+
+
+def _still(times_s: Array, legs: list[_Leg]) -> Array:
+    """How far (N,) both knees stay where they are beside the hips: 0 for somebody who walks."""
+    beside = np.stack([leg.joints_m[:, 1] - leg.joints_m[:, 0] for leg in legs], axis=1)
+    speed = filter_positions(Gaussian(_STEADY_S), times_s, point_speed_m_s(times_s, beside), resumed_s(times_s))
+    return _ramp(-speed.max(axis=1), (-_SLOW_M_S[1], -_SLOW_M_S[0]))
 
 
 def _facing(posed: PosedBody) -> Array:

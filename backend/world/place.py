@@ -70,9 +70,12 @@ def place_in_world(
     hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges)
     rough = given or estimate_gravity(hints, options.vertical)
     poses, unseen = settle_unseen(poses, options.framed(track), intrinsics, rough.down, solved)
-    poses = turn_foreshortened(poses, track, intrinsics, rough.down, solved)
     scene = make_scene(poses, track, intrinsics, solved, unseen, options.travel)
     path = solve_root_path(scene.seen, options.root)
+    turned = turn_foreshortened(scene, path.root_camera_m, rough.down)
+    if turned is not poses:
+        scene = make_scene(turned, track, intrinsics, solved, unseen, options.travel)
+        path = solve_root_path(scene.seen, options.root)
     gravity = given or _first_gravity(scene, path, (hints, rough.down), options)
     probability = body_contacts(scene, path.root_camera_m, gravity.down, options)
     for _ in range(2):

@@ -60,16 +60,17 @@ def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: Worl
     parts = np.where(scene.unseen.parts, 0.0, parts)
     found = np.concatenate([probability, parts], axis=1)
     seat = feet + CONTACT_PARTS.index("seat")
-    found[:, seat] = np.maximum(found[:, seat], seated(times_s, positions, found))
+    found[:, seat] = np.maximum(found[:, seat], seated(times_s, positions, found, scene.unseen.sits > 0.5))
     return found
 
 
-def seated(times_s: Array, positions: Array, probability: Array) -> Array:
+def seated(times_s: Array, positions: Array, probability: Array, behind: NDArray[np.bool_] | None = None) -> Array:
     """Probability (N,) that the seat rests on a chair or a step.
 
     Nobody stays still with their weight beside the feet, and nobody holds a half squat for a second: where one of the
-    two is seen, and a foot stands, the body sits. `positions` (N, 4 + P, 3) are in upright axes, the floor at 0.
-    `probability` (N, 4 + P) is that of the contacts with the floor.
+    two is seen, and a foot stands or the person sits `behind` (N,) something that hides their legs, the body sits.
+    `positions` (N, 4 + P, 3) are in upright axes, the floor at 0. `probability` (N, 4 + P) is that of the contacts with
+    the floor.
     """
     seat, back, head = (positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)] for name in ("seat", "back", "head"))
     middle = 0.45 * seat + 0.4 * back + 0.15 * head
@@ -79,6 +80,7 @@ def seated(times_s: Array, positions: Array, probability: Array) -> Array:
     beside = (middle[:, :2] @ ways - reach).max(axis=1)
     upright = (back - seat)[:, 2] > _UPRIGHT * np.linalg.norm(back - seat, axis=1)
     stands = (probability[:, : len(FOOT_POINTS)] > 0.5).any(axis=1)
+    stands = stands if behind is None else stands | behind
     speed = point_speed_m_s(times_s, seat[:, None])[:, 0]
     raised = seat[:, 2] > _SEAT_M[0]
     rests = falling(speed, _SEATED_M_S, 0.25 * _SEATED_M_S)
