@@ -33,6 +33,9 @@ _SEATED_M_S = 0.4
 # nobody holds a half squat like this: knees bent further than this, while the seat travels no further in this time
 _BENT_DEG, _BENT_WIDTH_DEG = 132.0, 4.0
 _STILL_M, _STILL_WIDTH_M, _STILL_S = 0.16, 0.02, 1.0
+# hips of somebody who kneels are straighter than this, and their thighs as steep
+_STRAIGHT_DEG = 138.0
+_STEEP, _STEEP_WIDTH = 0.65, 0.03
 # knees, hands and the trunk are round, and less exactly placed than soles
 _PART_SETTINGS = {"height_m": 0.13, "height_width_m": 0.025, "speed_m_s": 0.6, "image_speed_m_s": 0.35}
 # what sets two levels apart, and which part of all standing makes one
@@ -61,7 +64,32 @@ def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: Worl
     found = np.concatenate([probability, parts], axis=1)
     seat = feet + CONTACT_PARTS.index("seat")
     found[:, seat] = np.maximum(found[:, seat], seated(times_s, positions, found, scene.unseen.sits > 0.5))
+    kneels = kneeling(times_s, positions)
+    for side in ("left", "right"):
+        knee = feet + CONTACT_PARTS.index(f"{side}_knee")
+        found[:, knee] = np.maximum(found[:, knee], kneels * ~scene.unseen.parts[:, knee - feet])
+    # feet lie behind somebody who kneels, whatever the pose says, and nothing is below the seat
+    for other in (*range(feet), seat):
+        found[:, other] *= 1.0 - kneels
     return found
+
+
+def kneeling(times_s: Array, positions: Array) -> Array:
+    """Probability (N,) that the body kneels upright, from `positions` (N, 4 + P, 3) in upright axes.
+
+    Nobody stays in the air with both knees bent under straight hips.
+    """
+    seat, back = (positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)] for name in ("seat", "back"))
+    knees = [positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(f"{side}_knee")] for side in ("left", "right")]
+    found = falling(_travel_m(times_s, seat), _STILL_M, _STILL_WIDTH_M)
+    for knee, heel in zip(knees, ("left_heel", "right_heel"), strict=True):
+        bent = _angle_deg(seat, knee, positions[:, FOOT_POINTS.index(heel)])
+        found = np.minimum(found, falling(bent, _BENT_DEG, _BENT_WIDTH_DEG))
+        found = np.minimum(found, falling(-_angle_deg(back, seat, knee), -_STRAIGHT_DEG, _BENT_WIDTH_DEG))
+        thigh = seat - knee
+        steep = thigh[:, 2] / np.maximum(np.linalg.norm(thigh, axis=1), 1e-9)
+        found = np.minimum(found, falling(-steep, -_STEEP, _STEEP_WIDTH))
+    return np.asarray(found)
 
 
 def seated(times_s: Array, positions: Array, probability: Array, behind: NDArray[np.bool_] | None = None) -> Array:
@@ -97,10 +125,15 @@ def _knees_deg(positions: Array) -> Array:
     angles = []
     for side in ("left", "right"):
         knee = positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(f"{side}_knee")]
-        up, down = seat - knee, positions[:, FOOT_POINTS.index(f"{side}_heel")] - knee
-        length = np.linalg.norm(up, axis=1) * np.linalg.norm(down, axis=1)
-        angles.append(np.arccos(np.clip((up * down).sum(axis=1) / np.maximum(length, 1e-9), -1.0, 1.0)))
-    return np.asarray(np.rad2deg(np.mean(angles, axis=0)))
+        angles.append(_angle_deg(seat, knee, positions[:, FOOT_POINTS.index(f"{side}_heel")]))
+    return np.asarray(np.mean(angles, axis=0))
+
+
+def _angle_deg(one: Array, middle: Array, other: Array) -> Array:
+    """The angle (N,) at a point (N, 3) between two others, degrees; 180: straight."""
+    up, down = one - middle, other - middle
+    length = np.linalg.norm(up, axis=1) * np.linalg.norm(down, axis=1)
+    return np.asarray(np.rad2deg(np.arccos(np.clip((up * down).sum(axis=1) / np.maximum(length, 1e-9), -1.0, 1.0))))
 
 
 def _travel_m(times_s: Array, point: Array) -> Array:

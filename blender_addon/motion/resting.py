@@ -15,7 +15,14 @@ from .contacts import resumed_s
 from .limb_ik import Limb, two_bone_ik
 from .planting import Motion
 from .posing import FOOT_POINTS, PosedBody, find_feet, pose_body
-from .rotations import Array, quaternion_conjugate, quaternion_multiply
+from .rotations import (
+    Array,
+    quaternion_conjugate,
+    quaternion_from_to,
+    quaternion_multiply,
+    quaternion_rotate,
+    quaternion_slerp,
+)
 from .temporal import Gaussian, filter_positions, finite_runs
 
 # the trunk has no joint that could make up for its height
@@ -25,13 +32,16 @@ _FURTHEST_M = 0.2
 _SIGMA_S = 0.1
 # a hand this far below the floor is an error of the whole pose, which the arm does not make up for
 _DEEPEST_M = 0.5
+# how high an ankle is over the floor on which the shin lies, and how steeply a shin is raised that does not lie
+_ANKLE_M, _RAISED_SHIN = 0.075, 0.35
 
 
 def rest_body(body: CanonicalBody, shape: BodyShape, motion: Motion, planted: NDArray[np.bool_]) -> Motion:
     """The motion with the parts in contact, `planted` (T, 4 + P), on the floor; frames with NaN stay as they are.
 
     Columns are `FOOT_POINTS` and `CONTACT_PARTS`. The root moves up and down only, and the arms bring hands to the
-    floor, or out of it. Where only feet touch the floor, or the seat is on a chair, the root stays: planting moves it.
+    floor, or out of it. Shins lie behind knees that rest, where the feet do not stand. Where only feet touch the floor,
+    or the seat is on a chair, the root stays: planting moves it.
     """
     rotations, root = motion.rotations_wxyz.astype(np.float64), motion.root_m.astype(np.float64)
     whole = np.concatenate([rotations.reshape(len(rotations), -1), root], axis=1)
@@ -41,6 +51,7 @@ def rest_body(body: CanonicalBody, shape: BodyShape, motion: Motion, planted: ND
         root[run, 2] += move
         moved = PosedBody(posed.positions_m + move[:, None, None] * [0.0, 0.0, 1.0], posed.world_wxyz, shape)
         _lead_arms(body, moved, rotations[run], planted[run], motion.times_s[run])
+        _lay_shins(body, moved, rotations[run], planted[run], motion.times_s[run])
     return Motion(motion.times_s, rotations, root)
 
 
@@ -107,3 +118,40 @@ def _lead_arms(
         rotations[:, elbow] = quaternion_multiply(quaternion_conjugate(upper), lower)
         # the hand keeps its direction in the world
         rotations[:, wrist] = quaternion_multiply(quaternion_conjugate(lower), posed.world_wxyz[:, wrist])
+
+
+def _lay_shins(
+    body: CanonicalBody, posed: PosedBody, rotations: Array, planted: NDArray[np.bool_], times_s: Array
+) -> None:
+    """Write, in place, knee and ankle rotations (T, J, 4) with which shins lie on the floor behind resting knees."""
+    feet, size = find_feet(body, posed), posed.shape.height_m / body.height_m
+    for place, side in enumerate(("left", "right")):
+        points = slice(2 * place, 2 * place + 2)
+        rests = planted[:, len(FOOT_POINTS) + CONTACT_PARTS.index(f"{side}_knee")] & ~planted[:, points].any(axis=1)
+        hip, knee, ankle = (body.joint_index(f"{side}_{name}") for name in ("hip", "knee", "ankle"))
+        shin = posed.positions_m[:, ankle] - posed.positions_m[:, knee]
+        # a shin that stands up behind the knee belongs to somebody who lies or crawls
+        rests &= shin[:, 2] < _RAISED_SHIN * np.linalg.norm(shin, axis=1)
+        if not rests.any():
+            continue
+        share = filter_positions(Gaussian(_SIGMA_S), times_s, rests[:, None].astype(np.float64))[:, 0]
+        share = np.where(rests, 1.0, np.clip(share, 0.0, 1.0))
+        laid = _at_height(shin, _ANKLE_M * size - posed.positions_m[:, knee, 2], shin)
+        still = np.tile([1.0, 0.0, 0.0, 0.0], (len(shin), 1))
+        turn = quaternion_slerp(still, quaternion_from_to(shin, laid), share)
+        sole = quaternion_rotate(turn, feet.positions_m[:, 2 * place + 1] - posed.positions_m[:, ankle])
+        flat = _at_height(sole, np.full(len(sole), feet.clearance_m[2 * place + 1] - _ANKLE_M * size), laid)
+        point = quaternion_slerp(still, quaternion_from_to(sole, flat), share)
+        lower = quaternion_multiply(turn, posed.world_wxyz[:, knee])
+        foot = quaternion_multiply(quaternion_multiply(point, turn), posed.world_wxyz[:, ankle])
+        rotations[:, knee] = quaternion_multiply(quaternion_conjugate(posed.world_wxyz[:, hip]), lower)
+        rotations[:, ankle] = quaternion_multiply(quaternion_conjugate(lower), foot)
+
+
+def _at_height(bone: Array, height_m: Array, way: Array) -> Array:
+    """The bone (T, 3), as long as it is, with its end `height_m` (T,) above its start and headed the `way` (T, 3)."""
+    length = np.linalg.norm(bone, axis=1)
+    up = np.clip(height_m, -length, length)
+    flat = way[:, :2] / np.maximum(np.linalg.norm(way[:, :2], axis=1, keepdims=True), 1e-9)
+    along = np.sqrt(np.maximum(length**2 - up**2, 0.0))
+    return np.concatenate([flat * along[:, None], up[:, None]], axis=1)
