@@ -36,6 +36,8 @@ _STILL_M, _STILL_WIDTH_M, _STILL_S = 0.16, 0.02, 1.0
 # hips of somebody who kneels are straighter than this, and their thighs as steep
 _STRAIGHT_DEG = 138.0
 _STEEP, _STEEP_WIDTH = 0.65, 0.03
+# sine of the angle below the horizon from which on a point's place on the floor is told by its keypoint
+_LEAST_BELOW = 0.15
 # knees, hands and the trunk are round, and less exactly placed than soles
 _PART_SETTINGS = {"height_m": 0.13, "height_width_m": 0.025, "speed_m_s": 0.6, "image_speed_m_s": 0.35}
 # what sets two levels apart, and which part of all standing makes one
@@ -51,15 +53,18 @@ def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: Worl
     turn = world_axes(down)
     points = touching_points(scene)
     positions = (points.positions_m + root_camera_m[:, None]) @ turn.T
-    positions[..., 2] -= _local_floor(scene.seen.times_s, positions[..., 2] - points.clearance_m)[:, None]
+    floor = _local_floor(scene.seen.times_s, positions[..., 2] - points.clearance_m)
+    positions[..., 2] -= floor[:, None]
+    over_floor = _floor_speed_m_s(scene, points, floor, down)
     speed = point_speed_m_s(scene.seen.times_s, points.rays) * scene.seen.depth_m(root_camera_m)[:, None]
     times_s, feet = scene.seen.times_s, len(FOOT_POINTS)
     standing = Feet(positions[:, :feet], scene.feet.offsets_m, scene.feet.clearance_m)
-    probability = contact_probability(times_s, standing, options.contacts, speed[:, :feet])
+    probability = contact_probability(times_s, standing, options.contacts, speed[:, :feet], over_floor[:, :feet])
     # a leg that is not in the frame hangs where it is put: its foot tells nothing and holds nothing
     probability = np.where(scene.unseen.feet, 0.0, probability)
     rest = Feet(positions[:, feet:], scene.feet.offsets_m, points.clearance_m[feet:])
-    parts = contact_probability(times_s, rest, replace(options.contacts, **_PART_SETTINGS), speed[:, feet:])
+    own = replace(options.contacts, **_PART_SETTINGS)
+    parts = contact_probability(times_s, rest, own, speed[:, feet:], over_floor[:, feet:])
     parts = np.where(scene.unseen.parts, 0.0, parts)
     found = np.concatenate([probability, parts], axis=1)
     seat = feet + CONTACT_PARTS.index("seat")
@@ -72,6 +77,21 @@ def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: Worl
     for other in (*range(feet), seat):
         found[:, other] *= 1.0 - kneels
     return found
+
+
+def _floor_speed_m_s(scene: Scene, points: TouchingPoints, floor_m: Array, down: Array) -> Array:
+    """How fast (N, 4 + P) the keypoints move if they move on the level floor, `floor_m` (N,) over the camera, in m/s;
+    NaN where they are not seen, or from too low to tell.
+
+    The speed of a posed point is that of its depth too, which the image hardly shows: where somebody squats, feet that
+    stand still move by a metre and more in a second.
+    """
+    rays = np.concatenate([points.rays, np.ones((*points.rays.shape[:-1], 1))], axis=-1)
+    below = (rays @ down) / np.linalg.norm(rays, axis=-1)
+    sunk = np.maximum(-floor_m[:, None] - points.clearance_m, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        places = rays / np.where(below > _LEAST_BELOW, rays @ down, np.nan)[..., None]
+    return np.asarray(point_speed_m_s(scene.seen.times_s, places) * sunk)
 
 
 def kneeling(times_s: Array, positions: Array) -> Array:

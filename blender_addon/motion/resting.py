@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .body import BodyShape, CanonicalBody
 from .body_contacts import CONTACT_PARTS, body_parts
 from .contacts import resumed_s
-from .limb_ik import Limb, two_bone_ik
+from .limb_ik import Limb, LimbSolution, two_bone_ik
 from .planting import Motion
 from .posing import FOOT_POINTS, PosedBody, find_feet, pose_body
 from .rotations import (
@@ -25,13 +25,14 @@ from .rotations import (
 )
 from .temporal import Gaussian, filter_positions, finite_runs
 
-# the trunk has no joint that could make up for its height
-_TRUNK = ("seat", "back", "head")
+# the trunk has no joint that could make up for its height, and knees have none that resting does not need
+_TRUNK = ("seat", "back", "head", "left_knee", "right_knee")
 # contacts further off than this are supports of another height: a chair, a step
 _FURTHEST_M = 0.2
 _SIGMA_S = 0.1
 # a hand this far below the floor is an error of the whole pose, which the arm does not make up for
 _DEEPEST_M = 0.5
+_SHALLOW_M = 0.01
 # how high an ankle is over the floor on which the shin lies, and how steeply a shin is raised that does not lie
 _ANKLE_M, _RAISED_SHIN = 0.075, 0.35
 
@@ -52,6 +53,8 @@ def rest_body(body: CanonicalBody, shape: BodyShape, motion: Motion, planted: ND
         moved = PosedBody(posed.positions_m + move[:, None, None] * [0.0, 0.0, 1.0], posed.world_wxyz, shape)
         _lead_arms(body, moved, rotations[run], planted[run], motion.times_s[run])
         _lay_shins(body, moved, rotations[run], planted[run], motion.times_s[run])
+        laid = pose_body(body, shape, rotations[run], root[run])
+        _lift_feet(body, laid, rotations[run], planted[run], motion.times_s[run])
     return Motion(motion.times_s, rotations, root)
 
 
@@ -67,7 +70,7 @@ def _lift_m(body: CanonicalBody, posed: PosedBody, times_s: Array, planted: NDAr
     """How far (T,) the root goes up to put the parts in contact on the floor."""
     height, first = heights_m(body, posed), len(FOOT_POINTS)
     trunk = np.array([first + CONTACT_PARTS.index(name) for name in _TRUNK])
-    near = planted & (np.abs(height) < _FURTHEST_M)
+    near = planted & (height < _FURTHEST_M) & (height > -_DEEPEST_M)
     parts = near.copy()
     parts[:, :first] = False
     some = parts.any(axis=1)
@@ -97,27 +100,62 @@ def _out_of_floor_m(trunk_m: Array, lift: Array, times_s: Array) -> Array:
 def _lead_arms(
     body: CanonicalBody, posed: PosedBody, rotations: Array, planted: NDArray[np.bool_], times_s: Array
 ) -> None:
-    """Write, in place, the arm rotations (T, J, 4) that put resting hands on the floor and others above it."""
+    """Write, in place, arm rotations (T, J, 4) that put resting hands on the floor, and hands and elbows above it."""
     height, first = heights_m(body, posed), len(FOOT_POINTS)
     for side in ("left", "right"):
-        hand = first + CONTACT_PARTS.index(f"{side}_hand")
+        hand, joint = (first + CONTACT_PARTS.index(f"{side}_{name}") for name in ("hand", "elbow"))
         rests = planted[:, hand] & (np.abs(height[:, hand]) < _FURTHEST_M)
         deep = np.clip(-height[:, hand], 0.0, _DEEPEST_M)
         wanted = np.where(rests, -height[:, hand], deep)
-        if not wanted.any():
+        if not wanted.any() and height[:, joint].min() >= 0.0:
             continue
         smooth = filter_positions(Gaussian(0.5 * _SIGMA_S), times_s, wanted[:, None])[:, 0]
         wanted = np.where(rests, smooth, np.maximum(smooth, deep))
         shoulder, elbow, wrist = (body.joint_index(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist"))
         limb = Limb(posed.positions_m[:, shoulder], posed.positions_m[:, elbow], posed.positions_m[:, wrist])
         led = two_bone_ik(limb, limb.end_m + wanted[:, None] * [0.0, 0.0, 1.0])
-        upper = quaternion_multiply(led.upper_turn_wxyz, posed.world_wxyz[:, shoulder])
-        lower = quaternion_multiply(led.lower_turn_wxyz, posed.world_wxyz[:, elbow])
+        radius_m = posed.positions_m[0, elbow, 2] - height[0, joint]
+        raised, lowered = _out_of_floor_turns(limb.root_m, led, radius_m)
+        upper = quaternion_multiply(quaternion_multiply(raised, led.upper_turn_wxyz), posed.world_wxyz[:, shoulder])
+        lower = quaternion_multiply(quaternion_multiply(lowered, led.lower_turn_wxyz), posed.world_wxyz[:, elbow])
         above = posed.world_wxyz[:, int(body.parents[shoulder])]
         rotations[:, shoulder] = quaternion_multiply(quaternion_conjugate(above), upper)
         rotations[:, elbow] = quaternion_multiply(quaternion_conjugate(upper), lower)
         # the hand keeps its direction in the world
         rotations[:, wrist] = quaternion_multiply(quaternion_conjugate(lower), posed.world_wxyz[:, wrist])
+
+
+def _out_of_floor_turns(root_m: Array, led: LimbSolution, radius_m: float) -> tuple[Array, Array]:
+    """How both bones (T, 4) of a led limb turn on, so that its middle joint is above the floor and its end stays."""
+    upper, lower = led.middle_m - root_m, led.end_m - led.middle_m
+    raised = _at_height(upper, np.maximum(led.middle_m[:, 2], radius_m) - root_m[:, 2], upper)
+    return quaternion_from_to(upper, raised), quaternion_from_to(lower, led.end_m - (root_m + raised))
+
+
+def _lift_feet(
+    body: CanonicalBody, posed: PosedBody, rotations: Array, planted: NDArray[np.bool_], times_s: Array
+) -> None:
+    """Write, in place, leg rotations (T, J, 4) that bring feet out of the floor while no foot alone stands.
+
+    Feet that stand are led later, and so are the others of a body that stands on nothing but feet.
+    """
+    height, first = heights_m(body, posed), len(FOOT_POINTS)
+    free = planted[:, first:].any(axis=1) | ~planted[:, :first].any(axis=1)
+    for place, side in enumerate(("left", "right")):
+        points = slice(2 * place, 2 * place + 2)
+        deep = np.clip(-height[:, points].min(axis=1), 0.0, _DEEPEST_M) * (free & ~planted[:, points].any(axis=1))
+        if deep.max() < _SHALLOW_M:
+            continue
+        wanted = np.maximum(deep, filter_positions(Gaussian(0.5 * _SIGMA_S), times_s, deep[:, None])[:, 0])
+        leg = [body.joint_index(f"{side}_{name}") for name in ("hip", "knee", "ankle")]
+        limb = Limb(*(posed.positions_m[:, joint] for joint in leg))
+        led = two_bone_ik(limb, limb.end_m + wanted[:, None] * [0.0, 0.0, 1.0])
+        world = posed.world_wxyz
+        upper = quaternion_multiply(led.upper_turn_wxyz, world[:, leg[0]])
+        lower = quaternion_multiply(led.lower_turn_wxyz, world[:, leg[1]])
+        rotations[:, leg[0]] = quaternion_multiply(quaternion_conjugate(world[:, int(body.parents[leg[0]])]), upper)
+        rotations[:, leg[1]] = quaternion_multiply(quaternion_conjugate(upper), lower)
+        rotations[:, leg[2]] = quaternion_multiply(quaternion_conjugate(lower), world[:, leg[2]])
 
 
 def _lay_shins(
