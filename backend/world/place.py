@@ -126,7 +126,7 @@ def _finish(scene: Scene, path: RootPath, gravity: Gravity, probability: Array, 
     planted = planted_frames(times_s, probability, options.contacts)
     feet, told = probability[:, : len(FOOT_POINTS)], probability[:, len(FOOT_POINTS) :]
     if options.plant_feet:
-        motion = rest_body(scene.body, scene.shape, motion, planted)
+        motion = rest_body(scene.body, scene.shape, motion, planted, scene.unseen.feet)
         rests = planted[:, len(FOOT_POINTS) :].any(axis=1)
         done = plant_feet(scene.body, scene.shape, motion, planted[:, : len(FOOT_POINTS)], options.plant, rests)
         motion = done.motion

@@ -28,9 +28,9 @@ class ContactSettings:
     """When a foot point counts as standing.
 
     `height_m` above the ground, `speed_m_s` in space and `image_speed_m_s` across the image are where the
-    probability falls to one half, each over its width; the limit in space is wider because depth is noisy. A point
-    becomes planted above `enter`, stays so above `leave`, for at least `shortest_s`; interruptions up to
-    `longest_break_s` are closed.
+    probability falls to one half, each over its width; the limit in space is wider because depth is noisy. Where the
+    keypoint moves more slowly than `stands_m_s` over the floor, that is the speed in space, too. A point becomes
+    planted above `enter`, stays so above `leave`, for at least `shortest_s`; interruptions up to `longest_break_s` are closed.
     """
 
     height_m: float = 0.09
@@ -39,6 +39,7 @@ class ContactSettings:
     speed_width_m_s: float = 0.2
     image_speed_m_s: float = 0.5
     image_speed_width_m_s: float = 0.1
+    stands_m_s: float = 0.5
     enter: float = 0.6
     leave: float = 0.35
     shortest_s: float = 0.1
@@ -61,7 +62,9 @@ def contact_probability(
     height = feet.positions_m[..., 2] - feet.clearance_m
     low = falling(height, settings.height_m, settings.height_width_m)
     speed = point_speed_m_s(times_s, feet.positions_m)
-    speed = speed if floor_speed_m_s is None else np.where(np.isfinite(speed), np.fmin(speed, floor_speed_m_s), speed)
+    if floor_speed_m_s is not None:
+        stands = np.nan_to_num(floor_speed_m_s, nan=np.inf) < settings.stands_m_s
+        speed = np.where(stands, np.minimum(speed, floor_speed_m_s), speed)
     slow = falling(speed, settings.speed_m_s, settings.speed_width_m_s)
     if image_speed_m_s is not None:
         seen = falling(image_speed_m_s, settings.image_speed_m_s, settings.image_speed_width_m_s)

@@ -37,12 +37,18 @@ _SHALLOW_M = 0.01
 _ANKLE_M, _RAISED_SHIN = 0.075, 0.35
 
 
-def rest_body(body: CanonicalBody, shape: BodyShape, motion: Motion, planted: NDArray[np.bool_]) -> Motion:
+def rest_body(
+    body: CanonicalBody,
+    shape: BodyShape,
+    motion: Motion,
+    planted: NDArray[np.bool_],
+    hidden: NDArray[np.bool_] | None = None,
+) -> Motion:
     """The motion with the parts in contact, `planted` (T, 4 + P), on the floor; frames with NaN stay as they are.
 
     Columns are `FOOT_POINTS` and `CONTACT_PARTS`. The root moves up and down only, and the arms bring hands to the
     floor, or out of it. Shins lie behind knees that rest, where the feet do not stand. Where only feet touch the floor,
-    or the seat is on a chair, the root stays: planting moves it.
+    or the seat is on a chair, the root stays: planting moves it. Feet that are `hidden` (T, 4) stay where they are put.
     """
     rotations, root = motion.rotations_wxyz.astype(np.float64), motion.root_m.astype(np.float64)
     whole = np.concatenate([rotations.reshape(len(rotations), -1), root], axis=1)
@@ -54,7 +60,8 @@ def rest_body(body: CanonicalBody, shape: BodyShape, motion: Motion, planted: ND
         _lead_arms(body, moved, rotations[run], planted[run], motion.times_s[run])
         _lay_shins(body, moved, rotations[run], planted[run], motion.times_s[run])
         laid = pose_body(body, shape, rotations[run], root[run])
-        _lift_feet(body, laid, rotations[run], planted[run], motion.times_s[run])
+        led = planted[run] if hidden is None else _with_feet(planted[run], hidden[run])
+        _lift_feet(body, laid, rotations[run], led, motion.times_s[run])
     return Motion(motion.times_s, rotations, root)
 
 
@@ -123,6 +130,11 @@ def _lead_arms(
         rotations[:, elbow] = quaternion_multiply(quaternion_conjugate(upper), lower)
         # the hand keeps its direction in the world
         rotations[:, wrist] = quaternion_multiply(quaternion_conjugate(lower), posed.world_wxyz[:, wrist])
+
+
+def _with_feet(planted: NDArray[np.bool_], feet: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`planted` (T, 4 + P) with more foot points (T, 4) that nothing leads here."""
+    return np.concatenate([planted[:, : feet.shape[1]] | feet, planted[:, feet.shape[1] :]], axis=1)
 
 
 def _out_of_floor_turns(root_m: Array, led: LimbSolution, radius_m: float) -> tuple[Array, Array]:
