@@ -30,7 +30,8 @@ class ContactSettings:
     `height_m` above the ground, `speed_m_s` in space and `image_speed_m_s` across the image are where the
     probability falls to one half, each over its width; the limit in space is wider because depth is noisy. Where the
     keypoint moves more slowly than `stands_m_s` over the floor, that is the speed in space, too. A point becomes
-    planted above `enter`, stays so above `leave`, for at least `shortest_s`; interruptions up to `longest_break_s` are closed.
+    planted above `enter`, stays so above `leave`, for at least `shortest_s`; interruptions up to
+    `longest_break_s` are closed.
     """
 
     height_m: float = 0.09

@@ -25,14 +25,16 @@ from .rotations import (
 )
 from .temporal import Gaussian, filter_positions, finite_runs
 
-# the trunk has no joint that could make up for its height, and knees have none that resting does not need
-_TRUNK = ("seat", "back", "head", "left_knee", "right_knee")
+# the trunk has no joint that could make up for its height; where it does not rest, knees hold the body
+_TRUNK, _KNEES = ("seat", "back", "head"), ("left_knee", "right_knee")
 # contacts further off than this are supports of another height: a chair, a step
 _FURTHEST_M = 0.2
 _SIGMA_S = 0.1
 # a hand this far below the floor is an error of the whole pose, which the arm does not make up for
 _DEEPEST_M = 0.5
 _SHALLOW_M = 0.01
+# legs that are not seen hang below a trunk whose direction is this far upright
+_UPRIGHT = 0.6
 # how high an ankle is over the floor on which the shin lies, and how steeply a shin is raised that does not lie
 _ANKLE_M, _RAISED_SHIN = 0.075, 0.35
 
@@ -48,7 +50,8 @@ def rest_body(
 
     Columns are `FOOT_POINTS` and `CONTACT_PARTS`. The root moves up and down only, and the arms bring hands to the
     floor, or out of it. Shins lie behind knees that rest, where the feet do not stand. Where only feet touch the floor,
-    or the seat is on a chair, the root stays: planting moves it. Feet that are `hidden` (T, 4) stay where they are put.
+    or the seat is on a chair, the root stays: planting moves it. Feet that are `hidden` (T, 4) stay where they are put,
+    unless the trunk lies.
     """
     rotations, root = motion.rotations_wxyz.astype(np.float64), motion.root_m.astype(np.float64)
     whole = np.concatenate([rotations.reshape(len(rotations), -1), root], axis=1)
@@ -60,7 +63,8 @@ def rest_body(
         _lead_arms(body, moved, rotations[run], planted[run], motion.times_s[run])
         _lay_shins(body, moved, rotations[run], planted[run], motion.times_s[run])
         laid = pose_body(body, shape, rotations[run], root[run])
-        led = planted[run] if hidden is None else _with_feet(planted[run], hidden[run])
+        unseen = None if hidden is None else hidden[run] & _upright(body, laid)[:, None]
+        led = planted[run] if unseen is None else _with_feet(planted[run], unseen)
         _lift_feet(body, laid, rotations[run], led, motion.times_s[run])
     return Motion(motion.times_s, rotations, root)
 
@@ -76,7 +80,7 @@ def heights_m(body: CanonicalBody, posed: PosedBody) -> Array:
 def _lift_m(body: CanonicalBody, posed: PosedBody, times_s: Array, planted: NDArray[np.bool_]) -> Array:
     """How far (T,) the root goes up to put the parts in contact on the floor."""
     height, first = heights_m(body, posed), len(FOOT_POINTS)
-    trunk = np.array([first + CONTACT_PARTS.index(name) for name in _TRUNK])
+    trunk, knees = ([first + CONTACT_PARTS.index(name) for name in names] for names in (_TRUNK, _KNEES))
     near = planted & (height < _FURTHEST_M) & (height > -_DEEPEST_M)
     parts = near.copy()
     parts[:, :first] = False
@@ -86,8 +90,9 @@ def _lift_m(body: CanonicalBody, posed: PosedBody, times_s: Array, planted: NDAr
     inside = np.where(near, height, np.nan)
     lift = np.zeros(len(times_s))
     lift[some] = -np.nanmedian(inside[some], axis=1)
-    on_trunk = near[:, trunk].any(axis=1)
-    lift[on_trunk] = -np.nanmin(inside[on_trunk][:, trunk], axis=1)
+    for holds in (knees, trunk):
+        held = near[:, holds].any(axis=1)
+        lift[held] = -np.nanmin(inside[held][:, holds], axis=1)
     only_feet = near.any(axis=1) & ~some
     known = some | only_feet
     everywhere = np.interp(times_s, times_s[known], lift[known])
@@ -132,22 +137,33 @@ def _lead_arms(
         rotations[:, wrist] = quaternion_multiply(quaternion_conjugate(lower), posed.world_wxyz[:, wrist])
 
 
+def _upright(body: CanonicalBody, posed: PosedBody) -> NDArray[np.bool_]:
+    """In which frames (T,) the trunk is upright."""
+    trunk = posed.positions_m[:, body.joint_index("neck")] - posed.positions_m[:, 0]
+    return np.asarray(trunk[:, 2] > _UPRIGHT * np.linalg.norm(trunk, axis=1))
+
+
 def _with_feet(planted: NDArray[np.bool_], feet: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """`planted` (T, 4 + P) with more foot points (T, 4) that nothing leads here."""
     return np.concatenate([planted[:, : feet.shape[1]] | feet, planted[:, feet.shape[1] :]], axis=1)
 
 
-def _out_of_floor_turns(root_m: Array, led: LimbSolution, radius_m: float) -> tuple[Array, Array]:
-    """How both bones (T, 4) of a led limb turn on, so that its middle joint is above the floor and its end stays."""
+def _out_of_floor_turns(
+    root_m: Array, led: LimbSolution, radius_m: float, where: NDArray[np.bool_] | None = None
+) -> tuple[Array, Array]:
+    """How both bones (T, 4) of a led limb turn on, so that its middle joint is above the floor and its end stays;
+    `where` (T,) says in which frames.
+    """
     upper, lower = led.middle_m - root_m, led.end_m - led.middle_m
-    raised = _at_height(upper, np.maximum(led.middle_m[:, 2], radius_m) - root_m[:, 2], upper)
+    least_m = np.full(len(upper), radius_m) if where is None else np.where(where, radius_m, -np.inf)
+    raised = _at_height(upper, np.maximum(led.middle_m[:, 2], least_m) - root_m[:, 2], upper)
     return quaternion_from_to(upper, raised), quaternion_from_to(lower, led.end_m - (root_m + raised))
 
 
 def _lift_feet(
     body: CanonicalBody, posed: PosedBody, rotations: Array, planted: NDArray[np.bool_], times_s: Array
 ) -> None:
-    """Write, in place, leg rotations (T, J, 4) that bring feet out of the floor while no foot alone stands.
+    """Write, in place, leg rotations (T, J, 4) that bring feet and knees out of the floor while no foot alone stands.
 
     Feet that stand are led later, and so are the others of a body that stands on nothing but feet.
     """
@@ -155,16 +171,19 @@ def _lift_feet(
     free = planted[:, first:].any(axis=1) | ~planted[:, :first].any(axis=1)
     for place, side in enumerate(("left", "right")):
         points = slice(2 * place, 2 * place + 2)
-        deep = np.clip(-height[:, points].min(axis=1), 0.0, _DEEPEST_M) * (free & ~planted[:, points].any(axis=1))
-        if deep.max() < _SHALLOW_M:
+        led_here = free & ~planted[:, points].any(axis=1)
+        deep = np.clip(-height[:, points].min(axis=1), 0.0, _DEEPEST_M) * led_here
+        knee_m = height[:, first + CONTACT_PARTS.index(f"{side}_knee")]
+        if max(deep.max(), -(knee_m * led_here).min()) < _SHALLOW_M:
             continue
         wanted = np.maximum(deep, filter_positions(Gaussian(0.5 * _SIGMA_S), times_s, deep[:, None])[:, 0])
         leg = [body.joint_index(f"{side}_{name}") for name in ("hip", "knee", "ankle")]
         limb = Limb(*(posed.positions_m[:, joint] for joint in leg))
         led = two_bone_ik(limb, limb.end_m + wanted[:, None] * [0.0, 0.0, 1.0])
         world = posed.world_wxyz
-        upper = quaternion_multiply(led.upper_turn_wxyz, world[:, leg[0]])
-        lower = quaternion_multiply(led.lower_turn_wxyz, world[:, leg[1]])
+        raised, lowered = _out_of_floor_turns(limb.root_m, led, limb.middle_m[0, 2] - knee_m[0], led_here)
+        upper = quaternion_multiply(quaternion_multiply(raised, led.upper_turn_wxyz), world[:, leg[0]])
+        lower = quaternion_multiply(quaternion_multiply(lowered, led.lower_turn_wxyz), world[:, leg[1]])
         rotations[:, leg[0]] = quaternion_multiply(quaternion_conjugate(world[:, int(body.parents[leg[0]])]), upper)
         rotations[:, leg[1]] = quaternion_multiply(quaternion_conjugate(upper), lower)
         rotations[:, leg[2]] = quaternion_multiply(quaternion_conjugate(lower), world[:, leg[2]])

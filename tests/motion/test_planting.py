@@ -7,7 +7,13 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from blender_addon.motion.body import canonical_body
-from blender_addon.motion.contacts import ContactSettings, contact_probability, planted_frames, point_speed_m_s, true_runs
+from blender_addon.motion.contacts import (
+    ContactSettings,
+    contact_probability,
+    planted_frames,
+    point_speed_m_s,
+    true_runs,
+)
 from blender_addon.motion.planting import Motion, PlantSettings, plant_feet
 from blender_addon.motion.posing import Feet, find_feet, pose_body
 from blender_addon.motion.rotations import quaternion_multiply, quaternion_to_rotvec, rotvec_to_quaternion
