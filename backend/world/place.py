@@ -47,6 +47,8 @@ _LOOSE = 0.28
 _ANY_HEIGHT_M = 100.0
 # somebody whose feet are further from the floor that is known stands on something else
 _MOST_LIFT_M = 0.3
+# a seat this far above the floor is on a chair
+_CHAIR_M = 0.25
 # where feet stand in this part of all frames with contacts, they alone say where the floor is
 _FEET_SHARE = 0.8
 # and where hands do in this part of the frames, the person does push-ups or walks on them
@@ -191,6 +193,9 @@ def _camera_pose(
     points = touching_points(scene)
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
     height = (points.positions_m + path.root_camera_m[:, None]) @ turn[2] - points.clearance_m
+    # a seat on a chair says nothing of the floor
+    seat = len(FOOT_POINTS) + CONTACT_PARTS.index("seat")
+    planted[:, seat] &= height[:, seat] < floor_height(height) + _CHAIR_M
     # soles are more exact than other parts of the body
     feet = planted & (np.arange(planted.shape[1]) < len(FOOT_POINTS))
     standing = feet if feet.any(axis=1).sum() >= _FEET_SHARE * planted.any(axis=1).sum() else planted

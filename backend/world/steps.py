@@ -33,9 +33,9 @@ _SEATED_M_S = 0.4
 # nobody holds a half squat like this: knees bent further than this, while the seat travels no further in this time
 _BENT_DEG, _BENT_WIDTH_DEG = 132.0, 4.0
 _STILL_M, _STILL_WIDTH_M, _STILL_S = 0.16, 0.02, 1.0
-# hips of somebody who kneels are straighter than this, and their thighs as steep
+# hips of somebody who kneels are straighter than this, their thighs as steep, and their knees travel no further
 _STRAIGHT_DEG = 138.0
-_STEEP, _STEEP_WIDTH = 0.65, 0.03
+_STEEP, _STEEP_WIDTH, _KNEES_M = 0.65, 0.03, 0.25
 # sine of the angle below the horizon from which on a point's place on the floor is told by its keypoint
 _LEAST_BELOW = 0.15
 # knees, hands and the trunk are round, and less exactly placed than soles
@@ -69,10 +69,9 @@ def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: Worl
     found = np.concatenate([probability, parts], axis=1)
     seat = feet + CONTACT_PARTS.index("seat")
     found[:, seat] = np.maximum(found[:, seat], seated(times_s, positions, found, scene.unseen.sits > 0.5))
-    kneels = kneeling(times_s, positions)
-    for side in ("left", "right"):
-        knee = feet + CONTACT_PARTS.index(f"{side}_knee")
-        found[:, knee] = np.maximum(found[:, knee], kneels * ~scene.unseen.parts[:, knee - feet])
+    knees = [feet + CONTACT_PARTS.index(f"{side}_knee") for side in ("left", "right")]
+    kneels = kneeling(times_s, positions) * ~scene.unseen.parts[:, [knee - feet for knee in knees]].any(axis=1)
+    found[:, knees] = np.maximum(found[:, knees], kneels[:, None])
     # feet lie behind somebody who kneels, whatever the pose says, and nothing is below the seat
     for other in (*range(feet), seat):
         found[:, other] *= 1.0 - kneels
@@ -97,7 +96,7 @@ def _floor_speed_m_s(scene: Scene, points: TouchingPoints, floor_m: Array, down:
 def kneeling(times_s: Array, positions: Array) -> Array:
     """Probability (N,) that the body kneels upright, from `positions` (N, 4 + P, 3) in upright axes.
 
-    Nobody stays in the air with both knees bent under straight hips.
+    Nobody stays in the air with both knees bent under straight hips: knees that stay where they are rest.
     """
     seat, back = (positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)] for name in ("seat", "back"))
     knees = [positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(f"{side}_knee")] for side in ("left", "right")]
@@ -105,6 +104,7 @@ def kneeling(times_s: Array, positions: Array) -> Array:
     for knee, heel in zip(knees, ("left_heel", "right_heel"), strict=True):
         bent = _angle_deg(seat, knee, positions[:, FOOT_POINTS.index(heel)])
         found = np.minimum(found, falling(bent, _BENT_DEG, _BENT_WIDTH_DEG))
+        found = np.minimum(found, falling(_travel_m(times_s, knee), _KNEES_M, _STILL_WIDTH_M))
         found = np.minimum(found, falling(-_angle_deg(back, seat, knee), -_STRAIGHT_DEG, _BENT_WIDTH_DEG))
         thigh = seat - knee
         steep = thigh[:, 2] / np.maximum(np.linalg.norm(thigh, axis=1), 1e-9)

@@ -33,8 +33,8 @@ _SIGMA_S = 0.1
 # a hand this far below the floor is an error of the whole pose, which the arm does not make up for
 _DEEPEST_M = 0.5
 _SHALLOW_M = 0.01
-# legs that are not seen hang below a trunk whose direction is this far upright
-_UPRIGHT = 0.6
+# legs that are not seen hang below a trunk whose direction is this far upright, unless the pelvis is this low
+_UPRIGHT, _LOW_M = 0.6, 0.45
 # how high an ankle is over the floor on which the shin lies, and how steeply a shin is raised that does not lie
 _ANKLE_M, _RAISED_SHIN = 0.075, 0.35
 
@@ -63,7 +63,8 @@ def rest_body(
         _lead_arms(body, moved, rotations[run], planted[run], motion.times_s[run])
         _lay_shins(body, moved, rotations[run], planted[run], motion.times_s[run])
         laid = pose_body(body, shape, rotations[run], root[run])
-        unseen = None if hidden is None else hidden[run] & _upright(body, laid)[:, None]
+        known = bool(planted[run, len(FOOT_POINTS) :].any())
+        unseen = None if hidden is None else hidden[run] & _may_hang(body, laid, known)[:, None]
         led = planted[run] if unseen is None else _with_feet(planted[run], unseen)
         _lift_feet(body, laid, rotations[run], led, motion.times_s[run])
     return Motion(motion.times_s, rotations, root)
@@ -137,10 +138,11 @@ def _lead_arms(
         rotations[:, wrist] = quaternion_multiply(quaternion_conjugate(lower), posed.world_wxyz[:, wrist])
 
 
-def _upright(body: CanonicalBody, posed: PosedBody) -> NDArray[np.bool_]:
-    """In which frames (T,) the trunk is upright."""
+def _may_hang(body: CanonicalBody, posed: PosedBody, known: bool) -> NDArray[np.bool_]:
+    """In which frames (T,) legs may hang straight down; `known`: whether the floor is, by what rests on it."""
     trunk = posed.positions_m[:, body.joint_index("neck")] - posed.positions_m[:, 0]
-    return np.asarray(trunk[:, 2] > _UPRIGHT * np.linalg.norm(trunk, axis=1))
+    upright = trunk[:, 2] > _UPRIGHT * np.linalg.norm(trunk, axis=1)
+    return np.asarray(upright & ((posed.positions_m[:, 0, 2] > _LOW_M) | (not known)))
 
 
 def _with_feet(planted: NDArray[np.bool_], feet: NDArray[np.bool_]) -> NDArray[np.bool_]:
