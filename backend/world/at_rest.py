@@ -26,7 +26,7 @@ _ARM_REST_DEG = 78.0
 # a thigh that was seen raised by this much is one of somebody who sits or crouches
 _SITS_DEG = 50.0
 # thighs that are hidden, and raised by this much in the pose: nobody is taken for sitting below the first, all above
-_HIDDEN_SITS_DEG = (30.0, 38.0)
+_HIDDEN_SITS_DEG = (36.0, 42.0)
 _SITS_SIGMA_S = 0.7
 # the share of the time around a frame in which the legs are hidden: too little, and enough
 _FEW = (0.25, 0.5)
