@@ -25,6 +25,8 @@ _SPHERE = 4.0 * np.pi
 _ROBUST_SIGMAS = 2.0
 # within this of the answer a direction counts as the same answer
 _SAME_DEG = 8.0
+# how far off trunk and legs of somebody who sits or kneels are from down, besides what the poses are
+_BENT_DEG = 5.0
 _MOST_STEPS = 80
 _NO_EDGES = SceneEdges(np.zeros((0, 2, 3)), np.zeros(0), 0)
 
@@ -57,16 +59,17 @@ class GravityHints:
 
 
 def gravity_hints(
-    pose: Array, pose_spread_deg: float = 0.0, edges: SceneEdges | None = None, kneeling: Array | None = None
+    pose: Array, pose_spread_deg: float = 0.0, edges: SceneEdges | None = None, bent: Array | None = None
 ) -> GravityHints:
-    """The hints of a pose direction (3,), NaN where the poses say nothing, of a body that kneels if it is upright
-    (3,), and of edges, which vote only once.
+    """The hints of a pose direction (3,), NaN where the poses say nothing, of a body that kneels or sits, `bent` (3,),
+    and of edges, which vote only once.
     """
     found = []
-    for direction in (pose,) if kneeling is None else (pose, kneeling):
-        length = float(np.linalg.norm(direction))
-        if np.isfinite(length) and length > 1e-6:
-            found.append(PoseHint(np.asarray(direction, np.float64) / length, pose_spread_deg))
+    for direction, more_deg in ((pose, 0.0), (bent, _BENT_DEG)):
+        length = 0.0 if direction is None else float(np.linalg.norm(direction))
+        if direction is not None and np.isfinite(length) and length > 1e-6:
+            spread_deg = float(np.hypot(pose_spread_deg, more_deg))
+            found.append(PoseHint(np.asarray(direction, np.float64) / length, spread_deg))
     return GravityHints(tuple(found), vote(edges or _NO_EDGES))
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
+from backend.world.bent_body import down_if_bent
 from backend.world.foreshortened import turn_foreshortened
 from backend.world.gravity import GravityHints, estimate_gravity, gravity_hints, world_axes
-from backend.world.kneeling import kneeling_down
 from backend.world.root_path import RootPath, solve_root_path
 from backend.world.scene import Scene, make_scene
 from backend.world.steps import (
@@ -70,7 +70,7 @@ def place_in_world(
         return _nothing(poses, options)
     given = _given(options)
     spread_deg = float(np.hypot(poses.gravity_spread_deg, gravity_doubt_deg(options.framed(track), intrinsics, solved)))
-    hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges, kneeling_down(poses, solved))
+    hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges, down_if_bent(poses, solved))
     rough = given or estimate_gravity(hints, options.vertical)
     poses, unseen = settle_unseen(poses, options.framed(track), intrinsics, rough.down, solved)
     scene = make_scene(poses, track, intrinsics, solved, unseen, options.travel)
