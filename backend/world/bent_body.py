@@ -1,8 +1,8 @@
 """Which way is down if the person kneels or sits. May import `motion`, `types` and its own room. Pure.
 
 The towers have learnt that people stand: of somebody with bent legs they say that down is somewhere between trunk,
-thighs and shins. But nobody stands with bent knees and straight hips: if such a body is upright, its thighs are. And somebody
-with bent knees and bent hips sits or squats: trunk and shins lean to opposite sides of down, if at all.
+thighs and shins. But nobody stands with bent knees and straight hips: if such a body is upright, its thighs are. And
+somebody with bent knees and bent hips sits or squats: trunk and shins lean to opposite sides of down, if at all.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ _SIDES = ("left", "right")
 # the pelvis faces -Y in the rest pose; knees bend that way
 _FORWARD = np.array([0.0, -1.0, 0.0])
 _UP = np.array([0.0, 0.0, 1.0])
-# the pelvis of a body that lies or sits on the floor is lower than this
-_LYING_M = 0.25
+# the pelvis of a body that lies, sits on the floor or is on its hands is lower than this
+_LYING_M = 0.45
 
 
 @dataclass(frozen=True, slots=True)
