@@ -91,6 +91,10 @@ def _lift_m(body: CanonicalBody, posed: PosedBody, times_s: Array, planted: NDAr
     inside = np.where(near, height, np.nan)
     lift = np.zeros(len(times_s))
     lift[some] = -np.nanmedian(inside[some], axis=1)
+    # arms make up for the height of their hands: the legs say how high a body on its hands is, if they are as low
+    legs_m = height[:, [*range(first), *knees]].min(axis=1)
+    low = some & (np.abs(legs_m + lift) < _FURTHEST_M)
+    lift[low] = -legs_m[low]
     for holds in (knees, trunk):
         held = near[:, holds].any(axis=1)
         lift[held] = -np.nanmin(inside[held][:, holds], axis=1)
