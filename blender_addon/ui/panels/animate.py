@@ -252,7 +252,7 @@ class MARIONET_PT_contacts(SidebarPanel, bpy.types.Panel):
         column.use_property_split = True
         for name in (name for name in contact_properties(thing) if name in thing):
             column.prop(thing, property_path(name), text=name)
-        wrapped(layout, context, "Move the keyframes in the Dope Sheet. A checked part is in contact at this frame")
+        wrapped(layout, context, "Edit the keyframes in the Dope Sheet. A checked part is in contact at this frame")
 
 
 class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):
