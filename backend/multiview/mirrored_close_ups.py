@@ -19,12 +19,12 @@ from backend.multiview.types import Offset
 from backend.solving.detail_pass import DetailEvidence
 from backend.types import Array
 from blender_addon.motion.face import mirrored_weights
+from blender_addon.motion.hands import mirror_rotations
 
 _LEAST, _BY_CHANCE_S = 0.3, 1.0
 """How clear it must be: this correlation, and more over short times, in which chance does as much."""
 _HANDS_LEAD = 0.25
 _FEWEST_S = 1.0
-_IN_MIRROR = np.array([1.0, 1.0, -1.0, -1.0])
 
 
 def in_mirror(found: DetailEvidence) -> DetailEvidence:
@@ -90,7 +90,7 @@ def _hands(found: HandEvidence) -> HandEvidence:
 
     return HandEvidence(
         exchanged(found.angles),
-        exchanged(found.wrist_wxyz) * _IN_MIRROR,
+        exchanged(mirror_rotations(found.wrist_wxyz)),
         exchanged(found.confidence),
         exchanged(found.wrist_confidence),
         exchanged(found.pixels),
@@ -102,5 +102,5 @@ def _face(found: FaceEvidence) -> FaceEvidence:
         found,
         weights=mirrored_weights(found.weights),
         rest=mirrored_weights(found.rest),
-        turn_wxyz=found.turn_wxyz * _IN_MIRROR,
+        turn_wxyz=mirror_rotations(found.turn_wxyz),
     )
