@@ -101,8 +101,10 @@ class LiveRun:
         return tuple(sorted(found, key=lambda path: (len(path.name), path.name)))  # x.mkv, x.1.mkv, x.10.mkv
 
     def full_solves(self, link: BackendLink, upload: bool, wanted: wire.SolveOptions) -> tuple[CaptureRun, ...]:
-        """The solve of each recording, with the quality, hands and face of `wanted`. The clip of the only one takes the place of the live one; of several, which a
-        source leaves that changes its kind of video, each has a clip of its own: the live one holds all of them.
+        """The solve of each recording, with the quality, hands and face of `wanted`.
+
+        The clip of the only one takes the place of the live one; of several, which a source leaves that changes its
+        kind of video, each has a clip of its own: the live one holds all of them.
         """
         if self.clip_path is None:
             return ()
