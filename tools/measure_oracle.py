@@ -12,6 +12,7 @@ with trusted extrinsics count, and only LIMB_JOINTS are known: the other keypoin
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 from backend.embedding.augmented_views import View
 from backend.embedding.keypoints import H36M_NAMES
 from backend.embedding.pose_model import PoseModel, PoseOptions, load_model
-from backend.errors import BadInputError
+from backend.errors import BadInputError, MarionetError
 from backend.evaluation.landmark_track import landmark_track
 from backend.evaluation.metrics import LIMB_JOINTS, pose_errors
 from backend.evaluation.oracle import (
@@ -60,11 +61,15 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=40, help="videos of each folder of renders (default 40)")
     parser.add_argument("--network", choices=[quality.name.lower() for quality in Quality], default="heavy")
     args = parser.parse_args()
-    quality, model = Quality[args.network.upper()], load_model()
-    for folder in args.recording:
-        print(tables(folder.name, list(recorded_clips(folder, quality)), model))
-    for folder in args.renders:
-        print(tables(folder.name, list(rendered_clips(folder, quality, args.films)), model))
+    quality = Quality[args.network.upper()]
+    try:
+        model = load_model()
+        for folder in args.recording:
+            print(tables(folder.name, list(recorded_clips(folder, quality)), model))
+        for folder in args.renders:
+            print(tables(folder.name, list(rendered_clips(folder, quality, args.films)), model))
+    except MarionetError as fault:
+        sys.exit(str(fault))
 
 
 def recorded_clips(folder: Path, quality: Quality) -> Iterator[TrueClip]:
