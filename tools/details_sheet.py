@@ -137,7 +137,9 @@ def sheet(clip: MotionClip, seen: Seen, found: dict[str, Array]) -> Image:
             own = seen.hands.landmarks_px[row, side]
             tiles.append(tile(image, wrist, half, [own], _OURS))
             tiles.append(tile(image, wrist, half, list(found["hands"][place]), _THEIRS))
-            tiles.append(tile(image // 2, wrist, half, [wrist + scale * fingers[row, side]], _SOLVED))
+            tiles.append(
+                tile(np.asarray(image // 2, np.uint8), wrist, half, [wrist + scale * fingers[row, side]], _SOLVED)
+            )
         words = strongest(clip.face.weights[row].astype(np.float64), list(FACE_WEIGHT_NAMES))
         tiles.append(dotted(image, keypoints[0], _FACE_M * scale, seen.face.middle_px[row][None], words))
         words = strongest(found["weights"][place], found["names"].tolist())
