@@ -27,6 +27,8 @@ from backend.types import Array, Intrinsics
 # how far a clock may be off before the adjustment; others are taken as they are. Sound needs 3 ms for each metre, which
 # is known once the cameras are.
 _SOUND_S, _SOUND_M_S = 0.006, 343.0
+# where people cover each other, keypoints may be anybody's
+_APART, _ENOUGH_APART = 0.3, 20
 _CLOCK_S = {OffsetSource.MOTION: 0.05, OffsetSource.SOUND: 0.015, OffsetSource.TIME_CODE: 0.03}
 
 
@@ -53,12 +55,14 @@ class CalibrationSettings:
 
 @dataclass(frozen=True, slots=True)
 class Adjusted:
-    """Cameras and clocks after the adjustment, in the order of `links`; `size` of the people over what was assumed."""
+    """Cameras and clocks after the adjustment, in the order of `links`; sizes of people (by their place in the first
+    view) over what was assumed.
+    """
 
     links: tuple[Chained, ...]
     result: BundleResult
     offsets: tuple[Offset, ...]
-    size: float
+    sizes: dict[int, float]
 
 
 def adjust_views(
@@ -71,13 +75,14 @@ def adjust_views(
     use_rig = all(known[link.view].camera_from_rig is not None for link in links)
     offsets = [link.offset for link in links]
     result: BundleResult | None = None
-    size = 1.0
+    sizes: dict[int, float] = {}
     for turn in range(2):
-        problem = _problem(views, links, offsets, known, settings, result if result is None else result.state)
-        if problem is None:
+        made = _problem(views, links, offsets, known, settings, result if result is None else result.state)
+        if made is None:
             return None
+        problem, people = made
         result = adjust(problem)
-        size = float(np.exp((result.state.length_log - problem.start.length_log).mean())) if use_rig else 1.0
+        sizes = _sizes(problem, result, people, use_rig)
         shift = result.state.clock_s
         offsets = [
             replace(offset, start_s=offset.start_s + float(shift[place]), uncertainty_s=0.004)
@@ -88,7 +93,15 @@ def adjust_views(
         if turn == 0:
             offsets = _without_travel(links, offsets, result.state)
     assert result is not None
-    return Adjusted(tuple(links), result, tuple(offsets), size)
+    return Adjusted(tuple(links), result, tuple(offsets), sizes)
+
+
+def _sizes(problem: BundleProblem, result: BundleResult, people: Sequence[int], use_rig: bool) -> dict[int, float]:
+    """The people's sizes over what was assumed: calibrated cameras tell them, others only beside each other."""
+    if len(people) == 1 and not use_rig:
+        return {people[0]: 1.0}
+    factors = np.exp((result.state.length_log - problem.start.length_log).mean(axis=1))
+    return {person: float(factor) for person, factor in zip(people, factors, strict=True)}
 
 
 def _without_travel(links: Sequence[Chained], offsets: Sequence[Offset], state: BundleState) -> list[Offset]:
@@ -112,7 +125,7 @@ def _problem(
     known: Sequence[Known],
     settings: CalibrationSettings,
     before: BundleState | None,
-) -> BundleProblem | None:
+) -> tuple[BundleProblem, list[int]] | None:
     people = [p for p in links[0].people if any(p in link.people for link in links[1:])]
     samples, person = _samples(views, links, offsets, people, settings.frames)
     if len(person) < FEWEST_FRAMES:
@@ -141,7 +154,7 @@ def _problem(
             for prior, offset in zip(priors, offsets, strict=True)
         ]
     bundle = replace(settings.bundle, size_share=0.3, length_share=0.3) if fixed else settings.bundle
-    return BundleProblem(evidence, order, state, tuple(priors), bundle)
+    return BundleProblem(evidence, order, state, tuple(priors), bundle), [int(one) for one in np.unique(person)]
 
 
 def _prior(view: CameraView, offset: Offset, first: bool, fixed: bool, settings: CalibrationSettings) -> CameraPrior:
@@ -186,13 +199,7 @@ def _samples(
             samples_at(sight, offset, times_s) if sight is not None else None
             for sight, offset in zip(sights, offsets, strict=True)
         ]
-        shown = np.sum([sample.seen for sample in found if sample is not None], axis=0)
-        rows = np.flatnonzero(shown >= 2)
-        rows = (
-            rows[np.unique(np.linspace(0, len(rows) - 1, frames // max(1, len(people))).astype(int))]
-            if len(rows)
-            else rows
-        )
+        rows = _spread(_shared([sample for sample in found if sample is not None]), frames // max(1, len(people)))
         blank = next(sample for sample in found if sample is not None)
         for place, sample in enumerate(found):
             parts[place].append(_rows(sample, rows) if sample is not None else _nothing(_rows(blank, rows)))
@@ -202,6 +209,14 @@ def _samples(
     names = Samples.__dataclass_fields__
     whole = [Samples(*(np.concatenate([getattr(part, name) for part in own]) for name in names)) for own in parts]
     return whole, np.concatenate(person)
+
+
+def _shared(samples: Sequence[Samples]) -> NDArray[np.intp]:
+    """The times at which two views show the person, apart from others where there are enough such times."""
+    apart = np.flatnonzero(np.sum([sample.seen & (sample.apart > _APART) for sample in samples], axis=0) >= 2)
+    if len(apart) >= _ENOUGH_APART:
+        return apart
+    return np.flatnonzero(np.sum([sample.seen for sample in samples], axis=0) >= 2)
 
 
 def _spread(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:

@@ -7,7 +7,7 @@ fit the others, two cameras in one place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -42,12 +42,13 @@ _LEAST_SHARED = 10
 
 @dataclass(frozen=True, slots=True)
 class FoundTake:
-    """The take; `size` of the people over their assumed height where calibrated cameras tell it; sentences for the user
+    """The take; `sizes` of people (by `PersonInViews.person`) over their assumed height, where
+    calibrated cameras or other people tell it; sentences for the user
     about what was found and decided; gravity's direction `down` (3,) in the take frame, known to `down_deg`.
     """
 
     take: Take
-    size: float = 1.0
+    sizes: dict[int, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     down: Array | None = None
     down_deg: float = 15.0
@@ -79,7 +80,7 @@ def find_take(
         adjusted, places = _apart(views, adjusted, known, settings)
         excluded += places
     if adjusted is None:
-        return FoundTake(_alone(views, links[0].view, excluded), 1.0, tuple(notes))
+        return FoundTake(_alone(views, links[0].view, excluded), {}, tuple(notes))
     used = [link.view for link in adjusted.links]
     calibrated = all(known[view].camera_from_rig is not None for view in used) and not notes
     cameras = estimates(views, adjusted, source if calibrated else CameraSource.PEOPLE)
@@ -87,7 +88,7 @@ def find_take(
     known_down = [1.0 / max(1.0, views[view].down_deg) ** 2 for view in used if views[view].down is not None]
     return FoundTake(
         _take(views, adjusted, cameras, excluded),
-        adjusted.size,
+        adjusted.sizes,
         tuple(notes),
         np.asarray(down / np.linalg.norm(down)) if known_down else None,
         float(1.0 / np.sqrt(sum(known_down))) if known_down else 15.0,
