@@ -27,6 +27,7 @@ from backend.multiview.types import (
     ExcludedView,
     Exclusion,
     Offset,
+    OffsetSource,
     PersonInViews,
     Take,
 )
@@ -203,8 +204,8 @@ def _fitting(
             )
             known = [replace(one, camera_from_rig=None) for one in known]
             continue
-        limit_m = settings.known_misfit_m if given else settings.misfit_m
-        excluded.append(_unfit(views, links[worst], off * limit_m, given))
+        off_m = off * settings.known_misfit_m if given else float(adjusted.result.residual_m[worst])
+        excluded.append(_unfit(views, links[worst], off_m, given))
         links = _rebased([link for at, link in enumerate(links) if at != worst])
     return None, excluded, notes
 
@@ -218,6 +219,12 @@ def _misfit(adjusted: Adjusted, settings: CalibrationSettings, given: bool) -> t
     off = residual / settings.misfit_m
     # no lens is so far from what is assumed: the people are made to agree by distances that cannot be
     off = np.maximum(off, np.abs(adjusted.result.state.focal_log) / settings.longest_focal_log)
+    by_motion = np.array([offset.source is OffsetSource.MOTION for offset in adjusted.offsets])
+    # motion may agree by chance, but then no cameras explain it as well as each view's own poses do
+    beside = residual / np.maximum(adjusted.own_m, 1e-3)
+    off = np.maximum(
+        off, np.where(by_motion.any() & (by_motion | (len(off) == 2)), beside / settings.misfit_share, 0.0)
+    )
     if given:
         # errors of the keypoints go anywhere: a camera that is aimed wrongly moves all of them to one side
         off = np.maximum(off, np.where(aside > 0.5 * residual, aside / settings.known_misfit_m, 0.0))

@@ -16,9 +16,9 @@ import numpy as np
 from backend.errors import BadInputError
 from backend.multiview.clip_header import clip_cameras, take_header
 from backend.multiview.close_ups import WatchedCloseUp, check_close_ups, watch_close_ups
-from backend.multiview.find_take import FoundTake, find_take
+from backend.multiview.find_take import FoundTake
 from backend.multiview.guard import solve_guarded
-from backend.multiview.identities import with_people_told_apart
+from backend.multiview.identities import find_take_and_people
 from backend.multiview.joint_poses import JointOptions
 from backend.multiview.take_details import CloseUpsOfOne, PersonDetails, asked_for, watch_take
 from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
@@ -123,9 +123,8 @@ def solve_watched_take(
         return _finish(request, solved, watched, models, clock)
     with clock.stage("take"):
         known = known_beforehand(request, views)
-        apart = with_people_told_apart(views, known)
+        apart, found = find_take_and_people(views, known, camera_source(request))
         watched = [_with_tracks(one, view) for one, view in zip(watched, apart, strict=True)]
-        found = find_take(apart, known, source=camera_source(request))
     for excluded in found.take.excluded:
         log.warning("%s", excluded.text)
     if len(found.take.used) < 2:
