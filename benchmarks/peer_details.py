@@ -1,6 +1,9 @@
 """MediaPipe's own hand and face landmarkers on frames; runs in the peer's environment (mediapipe, numpy only).
 
-usage: peer_details.py FRAMES.npy TASKS_FOLDER OUT.npz    (frames (N, H, W, 3) RGB; the folder holds both .task files)
+usage: peer_details.py FRAMES.npy HEADS.npy TASKS_FOLDER OUT.npz
+
+Frames (N, H, W, 3) and heads (N, S, S, 3) cut out of them, RGB; the folder holds both .task files. Hands are looked for
+in the frames, faces in the heads: in a whole frame the detector of the peer finds near faces only.
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ from mediapipe.tasks.python import BaseOptions, vision
 _HANDS = 4
 
 
-def main(frames: Path, tasks: Path, out: Path) -> None:
-    """Write `hands` (N, 4, 21, 2), `faces` (N, 478, 2) in px, NaN where none is found, and `weights` (N, 52)."""
-    images = np.load(frames)
+def main(frames: Path, heads: Path, tasks: Path, out: Path) -> None:
+    """Write `hands` (N, 4, 21, 2) in px of the frames, `faces` (N, 478, 2) in parts of the head's image, NaN where none
+    is found, and `weights` (N, 52).
+    """
+    images, near = np.load(frames), np.load(heads)
     hand_options = vision.HandLandmarkerOptions(
         BaseOptions(str(tasks / "hand_landmarker.task")), num_hands=_HANDS, min_hand_detection_confidence=0.3
     )
@@ -33,13 +38,14 @@ def main(frames: Path, tasks: Path, out: Path) -> None:
         given = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
         for place, hand in enumerate(hand_marker.detect(given).hand_landmarks):
             hands[row, place] = [[point.x, point.y] for point in hand] * size
-        face = face_marker.detect(given)
+        head = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(near[row]))
+        face = face_marker.detect(head)
         if face.face_landmarks:
-            faces[row] = [[point.x, point.y] for point in face.face_landmarks[0]] * size
+            faces[row] = [[point.x, point.y] for point in face.face_landmarks[0]]
             weights[row] = [one.score for one in face.face_blendshapes[0]]
             names = [one.category_name for one in face.face_blendshapes[0]]
     np.savez(out, hands=hands, faces=faces, weights=weights, names=np.array(names))
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    main(*map(Path, sys.argv[1:5]))

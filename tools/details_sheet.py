@@ -5,7 +5,8 @@
 CLIP is what `solve --hands --face` made of the whole VIDEO. PYTHON is an interpreter with mediapipe (0.10.21), FOLDER
 holds `hand_landmarker.task` and `face_landmarker.task`, which `tools/convert_networks.py` reads too. Each row is a
 frame: for the left and the right hand the landmarks of Marionet (red), those of MediaPipe on the whole image (white)
-and the fingers of the clip (yellow), then the face of both. Prints how far the two lie apart.
+and the fingers of the clip (yellow), then the largest weights of the face by both, MediaPipe's on the head cut out.
+Prints how far the two lie apart.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from blender_addon.motion.hands import HAND_SIDES, hand_points_m
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_multiply, quaternion_rotate
 
 Image = NDArray[np.uint8]
-_TILE_PX, _HAND_M, _FACE_M = 150, 0.17, 0.16
+_TILE_PX, _HEAD_PX, _HAND_M, _FACE_M = 150, 384, 0.17, 0.16
 _OURS, _THEIRS, _SOLVED = (255, 60, 60), (255, 255, 255), (255, 210, 0)
 _CHAINS = tuple((0, *range(1 + 4 * finger, 5 + 4 * finger)) for finger in range(5))
 _SAME_HAND = 0.1  # m between the landmarks of one hand in both
@@ -68,15 +69,30 @@ def followed(video: Path, clip: MotionClip, frames: int) -> Seen:
     return Seen(hands.track(), face.track(), images)
 
 
-def peer(images: list[Image], python: Path, tasks: Path) -> dict[str, Array]:
-    """What MediaPipe finds in these images."""
+def peer(clip: MotionClip, images: dict[int, Image], python: Path, tasks: Path) -> dict[str, Array]:
+    """What MediaPipe finds: hands in the whole images, faces around the clip's nose. All in px of the images."""
+    squares = [_head(clip, row) for row in images]
+    heads = [
+        tile(image, middle, half, [], _OURS, _HEAD_PX)
+        for image, (middle, half) in zip(images.values(), squares, strict=True)
+    ]
     script = Path(__file__).parents[1] / "benchmarks" / "peer_details.py"
     with tempfile.TemporaryDirectory() as folder:
-        given, made = Path(folder) / "frames.npy", Path(folder) / "found.npz"
-        np.save(given, np.stack(images))
-        subprocess.run([python, script, given, tasks, made], check=True, stderr=subprocess.DEVNULL)
-        with np.load(made) as found:
-            return {name: found[name] for name in found.files}
+        given, near, made = (Path(folder) / name for name in ("frames.npy", "heads.npy", "found.npz"))
+        np.save(given, np.stack(list(images.values())))
+        np.save(near, np.stack(heads))
+        subprocess.run([python, script, given, near, tasks, made], check=True, stderr=subprocess.DEVNULL)
+        with np.load(made) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    for row, (middle, half) in enumerate(squares):
+        found["faces"][row] = middle - half + 2.0 * half * found["faces"][row]
+    return found
+
+
+def _head(clip: MotionClip, row: int) -> tuple[Array, float]:
+    """The middle of the head in a frame, and half the side of a square about it, px."""
+    keypoints = clip.keypoints_px[row].astype(np.float64)
+    return keypoints[0], _FACE_M * pixels_per_metre(keypoints)
 
 
 def solved_hands(clip: MotionClip) -> Array:
@@ -94,11 +110,13 @@ def solved_hands(clip: MotionClip) -> Array:
     return points[..., :2]
 
 
-def tile(image: Image, middle: Array, half_px: float, hands: list[Array], colour: tuple[int, int, int]) -> Image:
+def tile(
+    image: Image, middle: Array, half_px: float, hands: list[Array], colour: tuple[int, int, int], side: int = _TILE_PX
+) -> Image:
     """A square of the image, with hands (21, 2) in px."""
-    scale = _TILE_PX / (2.0 * half_px)
+    scale = side / (2.0 * half_px)
     place = np.array([[scale, 0.0, -scale * (middle[0] - half_px)], [0.0, scale, -scale * (middle[1] - half_px)]])
-    shown = cv2.warpAffine(image, place, (_TILE_PX, _TILE_PX), flags=cv2.INTER_AREA)
+    shown = cv2.warpAffine(image, place, (side, side), flags=cv2.INTER_AREA)
     for hand in hands:
         points = hand @ place[:, :2].T + place[:, 2]
         if np.isfinite(points).all():
@@ -137,11 +155,13 @@ def sheet(clip: MotionClip, seen: Seen, found: dict[str, Array]) -> Image:
             own = seen.hands.landmarks_px[row, side]
             tiles.append(tile(image, wrist, half, [own], _OURS))
             tiles.append(tile(image, wrist, half, list(found["hands"][place]), _THEIRS))
-            tiles.append(tile(image // 2, wrist, half, [wrist + scale * fingers[row, side]], _SOLVED))
+            tiles.append(
+                tile(np.asarray(image // 2, np.uint8), wrist, half, [wrist + scale * fingers[row, side]], _SOLVED)
+            )
         words = strongest(clip.face.weights[row].astype(np.float64), list(FACE_WEIGHT_NAMES))
-        tiles.append(dotted(image, keypoints[0], _FACE_M * scale, seen.face.middle_px[row][None], words))
+        tiles.append(dotted(image, *_head(clip, row), seen.face.middle_px[row][None], words))
         words = strongest(found["weights"][place], found["names"].tolist())
-        tiles.append(dotted(image, keypoints[0], _FACE_M * scale, found["faces"][place], words))
+        tiles.append(dotted(image, *_head(clip, row), found["faces"][place], words))
         rows.append(np.hstack(tiles))
     return np.vstack(rows)
 
@@ -151,13 +171,12 @@ def gaps(clip: MotionClip, seen: Seen, found: dict[str, Array]) -> str:
     apart, ours, theirs = list[float](), 0, int(np.isfinite(found["hands"]).all(axis=(2, 3)).sum())
     for place, row in enumerate(seen.images):
         near = _SAME_HAND * pixels_per_metre(clip.keypoints_px[row].astype(np.float64))
-        for side in (0, 1):
-            own = seen.hands.landmarks_px[row, side]
-            ours += bool(np.isfinite(own).all())
-            distances = np.linalg.norm(found["hands"][place] - own, axis=-1).mean(axis=-1)
-            distances = distances[np.isfinite(distances)]
-            if len(distances) and distances.min() < near:
-                apart.append(float(distances.min() / np.ptp(own, axis=0).max()))
+        own = seen.hands.landmarks_px[row]
+        ours += int(np.isfinite(own).all(axis=(1, 2)).sum())
+        for hand in found["hands"][place]:
+            distances = np.nan_to_num(np.linalg.norm(own - hand, axis=-1).mean(axis=-1), nan=np.inf)
+            if distances.min() < near:
+                apart.append(float(distances.min() / np.ptp(hand, axis=0).max()))
     order = [found["names"].tolist().index(name) for name in FACE_WEIGHT_NAMES if name in found["names"]]
     known = [place for place, name in enumerate(FACE_WEIGHT_NAMES) if name in found["names"]]
     raw = np.abs(seen.face.weights[list(seen.images)][:, known] - found["weights"][:, order])
@@ -180,7 +199,7 @@ def main() -> int:
     arguments = parser.parse_args()
     clip = read_clip(arguments.clip)
     seen = followed(arguments.video, clip, arguments.frames)
-    found = peer(list(seen.images.values()), arguments.peer, arguments.tasks)
+    found = peer(clip, seen.images, arguments.peer, arguments.tasks)
     cv2.imwrite(str(arguments.sheet), sheet(clip, seen, found)[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 80])
     print(gaps(clip, seen, found))
     return 0

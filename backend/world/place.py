@@ -15,6 +15,7 @@ from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
 from backend.world.bent_body import down_if_bent
 from backend.world.foreshortened import turn_foreshortened
 from backend.world.gravity import GravityHints, estimate_gravity, gravity_hints, world_axes
+from backend.world.gravity_doubt import doubted
 from backend.world.root_path import RootPath, solve_root_path
 from backend.world.scene import Scene, make_scene
 from backend.world.steps import (
@@ -86,7 +87,7 @@ def place_in_world(
         path = solve_root_path(scene.seen, options.root, steps)
         gravity = given or estimate_gravity(hints, options.vertical, footing(path.places_camera_m, steps))
         probability = body_contacts(scene, path.root_camera_m, gravity.down, options)
-    return _finish(scene, path, gravity, probability, options)
+    return _finish(scene, path, given or doubted(gravity, hints, poses, unseen), probability, options)
 
 
 def _first_gravity(scene: Scene, path: RootPath, known: tuple[GravityHints, Array], options: WorldOptions) -> Gravity:
