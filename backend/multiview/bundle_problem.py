@@ -12,8 +12,16 @@ from backend.types import Array
 LANDMARKS = np.array([0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32])
 """The BlazePose landmarks that are adjusted: nose, limbs, feet."""
 HIPS = np.array([7, 8])
-BONES = np.array([[1, 3], [3, 5], [7, 9], [9, 11], [1, 7], [2, 4], [4, 6], [8, 10], [10, 12], [2, 8], [1, 2], [7, 8]])
-PAIRS = np.array([[0, 5], [1, 6], [2, 7], [3, 8], [4, 9]])
+BONES = np.array(
+    [
+        *([1, 3], [3, 5], [7, 9], [9, 11], [11, 15], [1, 7]),
+        *([2, 4], [4, 6], [8, 10], [10, 12], [12, 16], [2, 8]),
+        *([1, 2], [7, 8]),
+    ]
+)
+PAIRS = np.array([[0, 6], [1, 7], [2, 8], [3, 9], [4, 10], [5, 11]])
+BONE_SLACK = np.array([1.0] * 5 + [5.0] + [1.0] * 5 + [5.0] + [1.0] * 2)
+"""How much more than a limb the distance may change with the pose: a shoulder rises by 40 mm over the hip."""
 NEAREST_M = 0.3
 CAMERA = 8
 """Unknowns of a camera: rotation, translation, focal length, clock."""
@@ -22,7 +30,8 @@ CAMERA = 8
 @dataclass(frozen=True, slots=True)
 class BundleSettings:
     """Standard deviations: of keypoints at the person's depth, of the views' own 3D across and along the line of sight,
-    of bone lengths in a frame and of the person's from the single solves, of left against right, of body size.
+    of bone lengths in a frame, of the person's proportions from the single solves, of left against right, of body size:
+    of everybody's on average, and of each person's beside the others'.
 
     `effective_frames`: errors of neighbouring frames are alike, so more frames than these count no further. `robust`:
     residuals beyond so many sigmas lose weight.
@@ -31,10 +40,11 @@ class BundleSettings:
     point_m: float = 0.02
     across_m: float = 0.2
     depth_m: float = 0.4
-    bone_m: float = 0.01
+    bone_m: float = 0.015
     length_share: float = 0.06
     symmetry_share: float = 0.02
     size_share: float = 0.01
+    people_share: float = 0.06
     effective_frames: float = 20.0
     robust: float = 2.5
     iterations: int = 20

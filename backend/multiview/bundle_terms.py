@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from backend.multiview.bundle_equations import Equations
 from backend.multiview.bundle_problem import (
+    BONE_SLACK,
     BONES,
     CAMERA,
     HIPS,
@@ -143,24 +144,25 @@ def _add_bones(equations: Equations, problem: BundleProblem, state: BundleState,
     across = state.points_m[:, BONES[:, 0]] - state.points_m[:, BONES[:, 1]]
     length = np.maximum(np.linalg.norm(across, axis=-1), 1e-3)
     wanted = np.exp(state.length_log[problem.person])
-    residual = (wanted - length) / settings.bone_m
+    sigma_m = settings.bone_m * BONE_SLACK
+    residual = (wanted - length) / sigma_m
     weight, _ = _robust(residual, settings.robust)
     equations.cost += temper**2 * _robust(residual, settings.robust)[1]
     scale = temper * np.sqrt(weight)
-    unit = across / length[..., None] / settings.bone_m
+    unit = across / length[..., None] / sigma_m[:, None]
     frames, bones = residual.shape
     local = np.zeros((frames, bones, state.points_m.shape[1], 3))
     each = np.arange(bones)
     local[:, each, BONES[:, 0]] = unit * scale[..., None]
     local[:, each, BONES[:, 1]] = -unit * scale[..., None]
     common = np.zeros((frames, bones, bones))
-    common[:, each, each] = -wanted / settings.bone_m * scale
+    common[:, each, each] = -wanted / sigma_m * scale
     columns = CAMERA * len(problem.views) + bones * problem.person[:, None] + each
     equations.add(residual * scale, local.reshape(frames, bones, -1), common, columns)
 
 
 def _add_priors(equations: Equations, problem: BundleProblem, state: BundleState) -> None:
-    start, settings = problem.start, problem.settings
+    start = problem.start
     for place, prior in enumerate(problem.priors):
         turn = _rotvec(start.rotations[place] @ state.rotations[place].T)
         offsets = [
@@ -172,9 +174,7 @@ def _add_priors(equations: Equations, problem: BundleProblem, state: BundleState
         for at, (value, sigma) in enumerate(offsets):
             inverse = 1.0 / max(sigma, 1e-7)
             equations.add_common(value * inverse, _columns(place, at, 1), np.array([inverse]))
-    begin = CAMERA * len(problem.views)
-    bones = len(BONES)
-    last = begin + state.length_log.size + np.arange(3)
+    last = CAMERA * len(problem.views) + state.length_log.size + np.arange(3)
     for place, prior in enumerate(problem.priors):
         if prior.down is None:
             continue
@@ -184,16 +184,29 @@ def _add_priors(equations: Equations, problem: BundleProblem, state: BundleState
         for axis in range(3):
             equations.add_common(float((prior.down - turned)[axis] * inverse), columns, slope[axis])
     equations.add_common(float(1.0 - state.down @ state.down) / 1e-2, last, 2 * state.down / 1e-2)
-    for person, lengths in enumerate(state.length_log):
-        off = start.length_log[person] - lengths
+    _add_length_priors(equations, problem, state)
+
+
+def _add_length_priors(equations: Equations, problem: BundleProblem, state: BundleState) -> None:
+    """Proportions are those of the single solves, sizes are not: of two people one may be a head taller."""
+    settings, begin, bones = problem.settings, CAMERA * len(problem.views), len(BONES)
+    off = problem.start.length_log - state.length_log
+    mean = np.full(bones, 1.0 / bones)
+    people = len(off)
+    for person in range(people):
         own = begin + bones * person + np.arange(bones)
         for bone in range(bones):
-            equations.add_common(off[bone] / settings.length_share, own[[bone]], np.array([1 / settings.length_share]))
+            slope = (np.eye(bones)[bone] - mean) / settings.length_share
+            equations.add_common(float(off[person] @ slope), own, slope)
         for left, right in PAIRS:
             slope = np.array([1.0, -1.0]) / settings.symmetry_share
-            equations.add_common(float(-(lengths[[left, right]] @ slope)), own[[left, right]], slope)
-        slope = np.full(bones, 1.0 / bones / settings.size_share)
-        equations.add_common(float(off @ slope), own, slope)
+            equations.add_common(float(-(state.length_log[person, [left, right]] @ slope)), own[[left, right]], slope)
+        if people > 1:
+            slope = mean / settings.people_share
+            equations.add_common(float(off[person] @ slope), own, slope)
+    everyone = begin + np.arange(bones * people)
+    slope = np.tile(mean, people) / people / settings.size_share
+    equations.add_common(float(off.ravel() @ slope), everyone, slope)
 
 
 def _long_tailed(off: float, sigma: float) -> float:

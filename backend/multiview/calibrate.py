@@ -6,21 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.multiview.bundle import adjust
 from backend.multiview.bundle_problem import (
-    BONES,
-    LANDMARKS,
     BundleProblem,
     BundleResult,
     BundleSettings,
     BundleState,
     CameraPrior,
-    ViewEvidence,
+)
+from backend.multiview.bundle_samples import (
+    bone_lengths,
+    common_points,
+    evidence_of,
+    own_misses_m,
+    shared_samples,
 )
 from backend.multiview.chain import FEWEST_FRAMES, Chained, Known
-from backend.multiview.samples import Samples, middle_of_hips, samples_at, sighting
 from backend.multiview.types import CameraEstimate, CameraSource, CameraUncertainty, CameraView, Offset, OffsetSource
 from backend.types import Array, Intrinsics
 
@@ -34,17 +36,18 @@ _CLOCK_S = {OffsetSource.MOTION: 0.05, OffsetSource.SOUND: 0.015, OffsetSource.T
 class CalibrationSettings:
     """How a take is set up: frames that are adjusted (spread over all people), prior (log) of a focal length that was
     assumed, told (by a flag or the file) and calibrated with its camera's place; how closely known poses of cameras are
-    kept; how far a view may be off before it does not fit (all of it, or to one side with a known pose), and how near
-    two cameras count as in one place.
+    kept; how far a view may be off before it does not fit (all of it; beside its own poses, where only the motion says
+    that it shows the same time; to one side with a known pose), and how near two cameras count as in one place.
     """
 
     frames: int = 80
     assumed_focal_log: float = 0.08
     told_focal_log: float = 0.03
-    known_focal_log: float = 0.005
+    known_focal_log: float = 0.0005
     known_pose_deg: float = 0.02
     known_pose_m: float = 0.002
     misfit_m: float = 0.06
+    misfit_share: float = 0.85
     longest_focal_log: float = 1.0
     known_misfit_m: float = 0.007
     same_place_deg: float = 6.0
@@ -53,12 +56,15 @@ class CalibrationSettings:
 
 @dataclass(frozen=True, slots=True)
 class Adjusted:
-    """Cameras and clocks after the adjustment, in the order of `links`; `size` of the people over what was assumed."""
+    """Cameras and clocks after the adjustment, in the order of `links`; sizes of people (by their place in the first
+    view) over what was assumed; how far (V,) m the views' keypoints lie from their own poses.
+    """
 
     links: tuple[Chained, ...]
     result: BundleResult
     offsets: tuple[Offset, ...]
-    size: float
+    sizes: dict[int, float]
+    own_m: Array
 
 
 def adjust_views(
@@ -71,13 +77,15 @@ def adjust_views(
     use_rig = all(known[link.view].camera_from_rig is not None for link in links)
     offsets = [link.offset for link in links]
     result: BundleResult | None = None
-    size = 1.0
+    sizes: dict[int, float] = {}
+    own_m = np.zeros(len(links))
     for turn in range(2):
-        problem = _problem(views, links, offsets, known, settings, result if result is None else result.state)
-        if problem is None:
+        made = _problem(views, links, offsets, known, settings, result if result is None else result.state)
+        if made is None:
             return None
+        problem, people, own_m = made
         result = adjust(problem)
-        size = float(np.exp((result.state.length_log - problem.start.length_log).mean())) if use_rig else 1.0
+        sizes = _sizes(problem, result, people, use_rig)
         shift = result.state.clock_s
         offsets = [
             replace(offset, start_s=offset.start_s + float(shift[place]), uncertainty_s=0.004)
@@ -88,7 +96,15 @@ def adjust_views(
         if turn == 0:
             offsets = _without_travel(links, offsets, result.state)
     assert result is not None
-    return Adjusted(tuple(links), result, tuple(offsets), size)
+    return Adjusted(tuple(links), result, tuple(offsets), sizes, own_m)
+
+
+def _sizes(problem: BundleProblem, result: BundleResult, people: Sequence[int], use_rig: bool) -> dict[int, float]:
+    """The people's sizes over what was assumed: calibrated cameras tell them, others only beside each other."""
+    if len(people) == 1 and not use_rig:
+        return {people[0]: 1.0}
+    factors = np.exp((result.state.length_log - problem.start.length_log).mean(axis=1))
+    return {person: float(factor) for person, factor in zip(people, factors, strict=True)}
 
 
 def _without_travel(links: Sequence[Chained], offsets: Sequence[Offset], state: BundleState) -> list[Offset]:
@@ -112,25 +128,25 @@ def _problem(
     known: Sequence[Known],
     settings: CalibrationSettings,
     before: BundleState | None,
-) -> BundleProblem | None:
+) -> tuple[BundleProblem, list[int], Array] | None:
     people = [p for p in links[0].people if any(p in link.people for link in links[1:])]
-    samples, person = _samples(views, links, offsets, people, settings.frames)
+    samples, person = shared_samples(views, links, offsets, people, settings.frames)
     if len(person) < FEWEST_FRAMES:
         return None
-    evidence = tuple(_evidence(sample) for sample in samples)
+    evidence = tuple(evidence_of(sample) for sample in samples)
     rotations, translations, fixed = _poses(links, known)
     if before is not None and not fixed:
         rotations, translations = before.rotations, before.translations
     count = len(links)
     focal = np.zeros(count) if before is None else before.focal_log
-    lengths, order = _lengths(samples, person, people), np.searchsorted(np.unique(person), person)
+    lengths, order = bone_lengths(samples, person, people), np.searchsorted(np.unique(person), person)
     down = views[links[0].view].down
     state = BundleState(
         rotations,
         translations,
         focal,
         np.zeros(count),
-        _common_points(samples, rotations, translations),
+        common_points(samples, rotations, translations),
         lengths,
         np.array([0.0, 1.0, 0.0]) if down is None else np.asarray(down, np.float64),
     )
@@ -141,7 +157,8 @@ def _problem(
             for prior, offset in zip(priors, offsets, strict=True)
         ]
     bundle = replace(settings.bundle, size_share=0.3, length_share=0.3) if fixed else settings.bundle
-    return BundleProblem(evidence, order, state, tuple(priors), bundle)
+    problem = BundleProblem(evidence, order, state, tuple(priors), bundle)
+    return problem, [int(one) for one in np.unique(person)], np.array([own_misses_m(sample) for sample in samples])
 
 
 def _prior(view: CameraView, offset: Offset, first: bool, fixed: bool, settings: CalibrationSettings) -> CameraPrior:
@@ -163,98 +180,6 @@ def _poses(links: Sequence[Chained], known: Sequence[Known]) -> tuple[Array, Arr
     to_first = np.linalg.inv(whole[0])
     poses = [rig @ to_first for rig in whole]
     return np.array([pose[:3, :3] for pose in poses]), np.array([pose[:3, 3] for pose in poses]), True
-
-
-def _samples(
-    views: Sequence[CameraView],
-    links: Sequence[Chained],
-    offsets: Sequence[Offset],
-    people: Sequence[int],
-    frames: int,
-) -> tuple[list[Samples], NDArray[np.intp]]:
-    """What every view says of the people at shared moments, and whose moments these are."""
-    parts: list[list[Samples]] = [[] for _ in links]
-    person: list[NDArray[np.intp]] = []
-    blank = None
-    for one in people:
-        sights = [sighting(views[link.view], link.people[one]) if one in link.people else None for link in links]
-        here = [(sight, offset) for sight, offset in zip(sights, offsets, strict=True) if sight is not None]
-        begin = sorted(float(offset.take_time_s(sight.times_s[:1])[0]) for sight, offset in here)
-        end = sorted(float(offset.take_time_s(sight.times_s[-1:])[0]) for sight, offset in here)
-        times_s = np.linspace(begin[0], end[-1], 4 * frames // max(1, len(people)))
-        found = [
-            samples_at(sight, offset, times_s) if sight is not None else None
-            for sight, offset in zip(sights, offsets, strict=True)
-        ]
-        shown = np.sum([sample.seen for sample in found if sample is not None], axis=0)
-        rows = np.flatnonzero(shown >= 2)
-        rows = (
-            rows[np.unique(np.linspace(0, len(rows) - 1, frames // max(1, len(people))).astype(int))]
-            if len(rows)
-            else rows
-        )
-        blank = next(sample for sample in found if sample is not None)
-        for place, sample in enumerate(found):
-            parts[place].append(_rows(sample, rows) if sample is not None else _nothing(_rows(blank, rows)))
-        person.append(np.full(len(rows), one))
-    if not person:
-        return [], np.zeros(0, np.intp)
-    names = Samples.__dataclass_fields__
-    whole = [Samples(*(np.concatenate([getattr(part, name) for part in own]) for name in names)) for own in parts]
-    return whole, np.concatenate(person)
-
-
-def _spread(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """At most `count` of the rows, evenly spread."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(int))] if len(rows) else rows
-
-
-def _rows(sample: Samples, rows: NDArray[np.intp]) -> Samples:
-    return Samples(*(getattr(sample, name)[rows] for name in Samples.__dataclass_fields__))
-
-
-def _nothing(sample: Samples) -> Samples:
-    return Samples(*(np.zeros_like(getattr(sample, name)) for name in Samples.__dataclass_fields__))
-
-
-def _evidence(sample: Samples) -> ViewEvidence:
-    middle = np.where(sample.seen[:, None], middle_of_hips(sample.landmarks_m), [0.0, 0.0, 1.0])
-    return ViewEvidence(
-        sample.points[:, LANDMARKS],
-        sample.velocity[:, LANDMARKS],
-        sample.weight[:, LANDMARKS],
-        sample.landmarks_m[:, LANDMARKS] - middle[:, None],
-        middle / np.linalg.norm(middle, axis=1, keepdims=True),
-        np.maximum(middle[:, 2], 0.3),
-        sample.seen,
-    )
-
-
-def _common_points(samples: Sequence[Samples], rotations: Array, translations: Array) -> Array:
-    """The views' own landmarks (F, L, 3) in the take frame, averaged."""
-    total, count = np.zeros((len(samples[0].seen), len(LANDMARKS), 3)), np.zeros(len(samples[0].seen))
-    for sample, rotation, translation in zip(samples, rotations, translations, strict=True):
-        points = (sample.landmarks_m[:, LANDMARKS] - translation) @ rotation
-        total += points * sample.seen[:, None, None]
-        count += sample.seen
-    return total / np.maximum(count, 1)[:, None, None]
-
-
-def _lengths(samples: Sequence[Samples], person: NDArray[np.intp], people: Sequence[int]) -> Array:
-    """Log bone lengths (P, B) of each person, as the views' own solves have them on average."""
-    out = []
-    for one in people:
-        if not (person == one).any():
-            continue
-        logs = []
-        for sample in samples:
-            rows = sample.seen & (person == one)
-            if rows.any():
-                points = sample.landmarks_m[rows][:, LANDMARKS]
-                length = np.linalg.norm(points[:, BONES[:, 0]] - points[:, BONES[:, 1]], axis=-1)
-                logs.append(np.log(np.maximum(length, 1e-3)).mean(axis=0))
-        out.append(np.mean(logs, axis=0))
-    return np.array(out)
 
 
 def estimates(views: Sequence[CameraView], adjusted: Adjusted, source: CameraSource) -> dict[int, CameraEstimate]:

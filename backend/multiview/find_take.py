@@ -7,7 +7,7 @@ fit the others, two cameras in one place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from backend.multiview.types import (
     ExcludedView,
     Exclusion,
     Offset,
+    OffsetSource,
     PersonInViews,
     Take,
 )
@@ -42,12 +43,13 @@ _LEAST_SHARED = 10
 
 @dataclass(frozen=True, slots=True)
 class FoundTake:
-    """The take; `size` of the people over their assumed height where calibrated cameras tell it; sentences for the user
+    """The take; `sizes` of people (by `PersonInViews.person`) over their assumed height, where
+    calibrated cameras or other people tell it; sentences for the user
     about what was found and decided; gravity's direction `down` (3,) in the take frame, known to `down_deg`.
     """
 
     take: Take
-    size: float = 1.0
+    sizes: dict[int, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     down: Array | None = None
     down_deg: float = 15.0
@@ -79,7 +81,7 @@ def find_take(
         adjusted, places = _apart(views, adjusted, known, settings)
         excluded += places
     if adjusted is None:
-        return FoundTake(_alone(views, links[0].view, excluded), 1.0, tuple(notes))
+        return FoundTake(_alone(views, links[0].view, excluded), {}, tuple(notes))
     used = [link.view for link in adjusted.links]
     calibrated = all(known[view].camera_from_rig is not None for view in used) and not notes
     cameras = estimates(views, adjusted, source if calibrated else CameraSource.PEOPLE)
@@ -87,7 +89,7 @@ def find_take(
     known_down = [1.0 / max(1.0, views[view].down_deg) ** 2 for view in used if views[view].down is not None]
     return FoundTake(
         _take(views, adjusted, cameras, excluded),
-        adjusted.size,
+        adjusted.sizes,
         tuple(notes),
         np.asarray(down / np.linalg.norm(down)) if known_down else None,
         float(1.0 / np.sqrt(sum(known_down))) if known_down else 15.0,
@@ -202,8 +204,8 @@ def _fitting(
             )
             known = [replace(one, camera_from_rig=None) for one in known]
             continue
-        limit_m = settings.known_misfit_m if given else settings.misfit_m
-        excluded.append(_unfit(views, links[worst], off * limit_m, given))
+        off_m = off * settings.known_misfit_m if given else float(adjusted.result.residual_m[worst])
+        excluded.append(_unfit(views, links[worst], off_m, given))
         links = _rebased([link for at, link in enumerate(links) if at != worst])
     return None, excluded, notes
 
@@ -217,6 +219,12 @@ def _misfit(adjusted: Adjusted, settings: CalibrationSettings, given: bool) -> t
     off = residual / settings.misfit_m
     # no lens is so far from what is assumed: the people are made to agree by distances that cannot be
     off = np.maximum(off, np.abs(adjusted.result.state.focal_log) / settings.longest_focal_log)
+    by_motion = np.array([offset.source is OffsetSource.MOTION for offset in adjusted.offsets])
+    # motion may agree by chance, but then no cameras explain it as well as each view's own poses do
+    beside = residual / np.maximum(adjusted.own_m, 1e-3)
+    off = np.maximum(
+        off, np.where(by_motion.any() & (by_motion | (len(off) == 2)), beside / settings.misfit_share, 0.0)
+    )
     if given:
         # errors of the keypoints go anywhere: a camera that is aimed wrongly moves all of them to one side
         off = np.maximum(off, np.where(aside > 0.5 * residual, aside / settings.known_misfit_m, 0.0))

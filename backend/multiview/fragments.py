@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from backend.embedding.keypoints import HIPS
 from backend.multiview.resample import longest_gap_s
 from backend.multiview.types import CameraView
-from backend.types import PersonTrack, PoseTrack
+from backend.types import Array, PersonTrack, PoseTrack
 
 # people nearer than this, in heights of the larger one, may be confused; a longer meeting is cut into pieces
 _NEAR = 0.35
 _PIECE_S = 0.6
 _LEAST_S = 0.25
+_STAYS_S = 0.5  # somebody who is lost counts as there for so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +65,29 @@ def _shown(track: PersonTrack) -> NDArray[np.bool_]:
 
 
 def _meetings(first: PersonTrack, second: PersonTrack) -> list[tuple[float, float]]:
-    """The first and the last time of each stay of two tracks near each other; where one is lost, `_cut` cuts."""
-    times_s, here, there = np.intersect1d(first.times_s, second.times_s, return_indices=True)
-    both = _shown(first)[here] & _shown(second)[there]
-    times_s, here, there = times_s[both], here[both], there[both]
-    if len(times_s) < 2:
+    """The first and the last time of each stay of two tracks near each other. Somebody who is lost there is still there
+    for a while, and the track of the other may go on with either.
+    """
+    shown = [np.asarray(track.times_s, np.float64)[_shown(track)] for track in (first, second)]
+    times_s = np.union1d(*shown)
+    if not len(shown[0]) or not len(shown[1]) or len(times_s) < 2:
         return []
-    a, b = first.keypoints_px[here], second.keypoints_px[there]
-    size = np.maximum(np.ptp(a, axis=1).max(axis=1), np.ptp(b, axis=1).max(axis=1))
-    apart = np.linalg.norm(a[:, HIPS].mean(axis=1) - b[:, HIPS].mean(axis=1), axis=-1) / np.maximum(size, 1.0)
-    near = apart < _NEAR
+    (here, size), (there, other) = (_standing(track, times_s) for track in (first, second))
+    apart = np.linalg.norm(here - there, axis=-1) / np.maximum(np.maximum(size, other), 1.0)
+    near = np.nan_to_num(apart, nan=np.inf) < _NEAR
     edges = np.flatnonzero(np.diff(np.concatenate([[False], near, [False]]).astype(int)))
     return [(float(times_s[begin]), float(times_s[end - 1])) for begin, end in edges.reshape(-1, 2)]
+
+
+def _standing(track: PersonTrack, times_s: Array) -> tuple[Array, Array]:
+    """The middle of the hips (T, 2) and the size (T,) of a person in px at other times; NaN long before or after."""
+    rows = _shown(track)
+    own_s, points = np.asarray(track.times_s, np.float64)[rows], track.keypoints_px[rows]
+    middle, size = points[:, HIPS].mean(axis=1), np.ptp(points, axis=1).max(axis=1)
+    known = (times_s >= own_s[0] - _STAYS_S) & (times_s <= own_s[-1] + _STAYS_S)
+    at = np.stack([np.interp(times_s, own_s, values) for values in (middle[:, 0], middle[:, 1], size)], axis=1)
+    at[~known] = np.nan
+    return at[:, :2], at[:, 2]
 
 
 def _cut(track: PersonTrack, view: int, place: int, cuts_s: Sequence[float], at_gaps: bool) -> list[Fragment]:

@@ -33,7 +33,7 @@ _MOST_FRAMES = 60
 _WEIGHT = 0.25
 _NEAREST_M = 0.1
 # beyond so much more than a view's own poses, and so many times as much, a common solution contradicts the view
-_MORE_M = 0.03
+_MORE_M = 0.02
 _TIMES = 1.8
 
 
@@ -61,8 +61,10 @@ def view_fit(view: int, seen: PersonView, common: PoseTrack, own: CameraView, pl
     sight = sighting(own, place)
     confidence = np.nan_to_num(own.poses[place].confidence)
     solved = confidence[confidence > 0]
-    # a view that shows somebody for a moment, however surely, is no solution of the whole take
-    shown = float((seen.track.presence > 0).mean())
+    # a view that shows somebody for a moment, however surely, is no solution of the whole take; nor is one in which
+    # somebody else may be taken for the person
+    apart = 1.0 if seen.told_apart is None else seen.told_apart
+    shown = float(((seen.track.presence > 0) * apart).mean())
     return ViewFit(
         view,
         _common_m(seen, common),
@@ -83,6 +85,8 @@ def _common_m(seen: PersonView, common: PoseTrack) -> float:
     landmarks = points_m(body, "blazepose33", posed.positions_m, posed.world_wxyz, shape)
     points = normalised_points(seen.intrinsics, np.asarray(track.keypoints_px[rows], np.float64))
     weight = np.square(np.clip(track.visibility[rows], 0.0, 1.0))
+    if seen.told_apart is not None:
+        weight = weight * seen.told_apart[rows, None]
     return _median_m(points, landmarks @ seen.rotation.T + seen.translation, weight)
 
 

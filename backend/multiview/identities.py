@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from backend.multiview.alignment import Actor, align_parts
 from backend.multiview.chain import FEWEST_FRAMES, Known
+from backend.multiview.find_take import FoundTake, find_take
 from backend.multiview.fragments import Fragment, as_view, fragments_of, joined_view
 from backend.multiview.samples import sighting
 from backend.multiview.synchronise import grid_step_s, motion_signal
-from backend.multiview.types import CameraView
+from backend.multiview.types import CameraSource, CameraView
 
 # how much the tracker's word that two neighbouring fragments are one person counts beside the views' (in seconds)
 _TRACKER_S = 0.1
@@ -30,6 +31,19 @@ class _Link:
     first: int
     second: int
     weight: float
+
+
+def find_take_and_people(
+    views: Sequence[CameraView], known: Sequence[Known], source: CameraSource
+) -> tuple[list[CameraView], FoundTake]:
+    """The take, and its views with their people told apart. Views that turn out to have nothing in common keep the
+    tracks as they were: what one shows says nothing of the other.
+    """
+    apart = with_people_told_apart(views, known)
+    found = find_take(apart, known, source=source)
+    if len(found.take.used) > 1 or all(one is view for one, view in zip(apart, views, strict=True)):
+        return apart, found
+    return list(views), find_take(views, known, source=source)
 
 
 def with_people_told_apart(views: Sequence[CameraView], known: Sequence[Known]) -> list[CameraView]:

@@ -29,6 +29,7 @@ from backend.embedding.skeleton import Skeleton, SkeletonPose, point_jacobian, p
 from backend.types import Array
 
 _CHUNK = 64
+_LEAST = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class JointFitSettings:
 @dataclass(frozen=True, slots=True)
 class FitView:
     """One view of the T frames of a fit: rotation (3, 3) and translation (3,) from the take frame, its evidence in its
-    own camera (weights and `seen` (T,) 0 where the person is not seen), and the score that it climbs.
+    own camera (weights and `seen` (T,) 0 where the person is not seen, less than 1 where it counts less), and the score
+    that it climbs.
 
     `evidence.joints_m` are the view's own joints; `sight` (T, 3) is the unit line of sight to the person.
     """
@@ -169,7 +171,10 @@ def _add_common(
 ) -> None:
     """The retrieved joints, as sure as the surest view is of its own."""
     unseen = np.float32(1e3)
-    errors = [np.where(view.seen[:, None] > 0, view.evidence.error_m, unseen) for view in views]
+    errors = [
+        np.where(view.seen > 0, 1.0 / np.maximum(view.seen, _LEAST), unseen)[:, None] * view.evidence.error_m
+        for view in views
+    ]
     sigma = np.hypot(np.min(errors, axis=0), settings.fit.joint_floor_m)[..., None]
     residual = (common_m - (pose.centres_m - pose.centres_m[:, :1])) / sigma
     along = (centres - centres[:, :1]) / sigma[..., None]

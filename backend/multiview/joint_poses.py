@@ -38,7 +38,8 @@ from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_cont
 @dataclass(frozen=True, slots=True)
 class PersonView:
     """One person in one view: the track at the T common times (presence 0 where not seen), the camera's intrinsics, its
-    rotation (3, 3) and translation (3,) from the take frame, and the video's cuts on the clock of the common times.
+    rotation (3, 3) and translation (3,) from the take frame, the video's cuts on the clock of the common times, and how
+    surely the person is told from others there (T,), None where nobody else is.
     """
 
     track: PersonTrack
@@ -46,6 +47,7 @@ class PersonView:
     rotation: Array
     translation: Array
     cuts_s: tuple[float, ...] = ()
+    told_apart: Array | None = None
 
     def apart(self) -> PersonView:
         """The view with times that leave a pause at each of its cuts."""
@@ -70,13 +72,16 @@ class JointOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Embedded:
-    """What the towers and the bank say of one view, for the frames `seen` (T,) in which it shows the person."""
+    """What the towers and the bank say of one view, for the frames `seen` (T,) in which it shows the person; `trust`
+    (T,) is how much of it counts beside the other views, 0 to 1.
+    """
 
     view: PersonView
     seen: NDArray[np.bool_]
     clip: ClipEmbedding
     hits: Hits
     found: Retrieved
+    trust: Array
 
     def whole(self, values: Array, fill: float = 0.0) -> Array:
         """Values (n, ...) of the seen frames among all T."""
@@ -96,7 +101,7 @@ def solve_person(model: PoseModel, views: Sequence[PersonView], options: JointOp
 
     Raises NoPersonError when none does in any frame.
     """
-    embedded = [one for view in views if (one := _embed(model, view.apart(), options.poses)) is not None]
+    embedded = _trusted([one for view in views if (one := _embed(model, view.apart(), options.poses)) is not None])
     if not embedded:
         raise NoPersonError("No view shows the person", "Choose another person or range")
     seen = np.any([one.seen for one in embedded], axis=0)
@@ -121,7 +126,16 @@ def _embed(model: PoseModel, view: PersonView, options: PoseOptions) -> _Embedde
         return None
     clip = model.embed(view.track, view.intrinsics, options)
     hits = model.searcher.search(clip.queries[0].embedding, min(options.neighbours, len(model.bank)))
-    return _Embedded(view, seen, clip, hits, retrieve(model.bank, hits, options.average))
+    trust = seen.astype(np.float64) if view.told_apart is None else np.where(seen, view.told_apart, 0.0)
+    return _Embedded(view, seen, clip, hits, retrieve(model.bank, hits, options.average), trust)
+
+
+def _trusted(embedded: Sequence[_Embedded]) -> list[_Embedded]:
+    """The views with their trust beside the best one's: where somebody is covered in all views, they count alike."""
+    if not embedded:
+        return []
+    best = np.maximum(np.max([one.trust for one in embedded], axis=0), 1e-6)
+    return [replace(one, trust=np.minimum(one.trust / best, 1.0)) for one in embedded]
 
 
 def _retrieved(
@@ -142,7 +156,10 @@ def _retrieved(
     donors = np.concatenate([_donors(model, one, keys, settings, len(embedded)) for one in embedded], axis=1)
     lost = ~np.isfinite(donors).all(axis=(2, 3))
     donors[lost] = np.broadcast_to(start[:, None], donors.shape)[lost]
-    images = [ScoredImage(one.whole(one.clip.queries[0].embedding)[keys], one.turn()[keys]) for one in embedded]
+    images = [
+        ScoredImage((one.whole(one.clip.queries[0].embedding) * one.trust[:, None])[keys], one.turn()[keys])
+        for one in embedded
+    ]
     made = PartSearch(model.towers.weights, settings).find_in_views(images, start, donors)
     made = reshaped_joints(made, proportions)
     places = np.searchsorted(np.flatnonzero(seen), keys)
@@ -153,9 +170,9 @@ def _start(embedded: Sequence[_Embedded]) -> Array:
     """The mean (T, 17, 3) of the views' Avg(A) in the take frame, views alike."""
     total, count = np.zeros((len(embedded[0].seen), HUMAN36M.count, 3)), np.zeros(len(embedded[0].seen))
     for one in embedded:
-        total += np.matmul(one.whole(one.found.joints_m), one.turn()) * one.seen[:, None, None]
-        count += one.seen
-    return total / np.maximum(count, 1.0)[:, None, None]
+        total += np.matmul(one.whole(one.found.joints_m), one.turn()) * one.trust[:, None, None]
+        count += one.trust
+    return total / np.where(count > 0, count, 1.0)[:, None, None]
 
 
 def _donors(model: PoseModel, one: _Embedded, keys: NDArray[np.intp], settings: PartSettings, views: int) -> Array:
@@ -174,7 +191,7 @@ def _mean_rotations(embedded: Sequence[_Embedded]) -> Array:
     """Local rotations (T, J, 3, 3), joint 0 in the take frame: the views' auxiliary ones, the surer ones more."""
     total: Array | None = None
     for one in embedded:
-        sure = 1.0 / np.square(np.sqrt(np.square(one.clip.error_m).mean(axis=1)) + 0.02)
+        sure = one.trust[one.seen] / np.square(np.sqrt(np.square(one.clip.error_m).mean(axis=1)) + 0.02)
         turns = one.view.rotation.T @ one.clip.turns.astype(np.float64) * sure[:, None, None, None]
         whole = one.whole(turns)
         total = whole if total is None else total + whole
@@ -239,7 +256,7 @@ def _fit_view(
             one.view.rotation,
             one.view.translation,
             evidence,
-            one.seen.astype(np.float32),
+            np.sqrt(one.trust).astype(np.float32),  # residuals are weighted by it
             one.whole(virtual[:, 2]),
             climb,
         )

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from backend.errors import Cancelled, NoPersonError
-from backend.multiview.find_take import find_take
-from backend.multiview.identities import with_people_told_apart
+from backend.multiview.identities import find_take_and_people
 from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
 from backend.multiview.take_news import about_video
 from backend.multiview.take_request import TakeRequest
@@ -63,8 +62,7 @@ def find_people_of_take(
         raise NoPersonError("Nobody is in these videos", "Check that they show a person, large enough and lit")
     views = [camera_view(one, models, about_video(progress, place), place) for place, one in enumerate(watched)]
     known = known_beforehand(request, views)
-    apart = with_people_told_apart(views, known)  # as the solve does, so that the numbers are its own
-    found = find_take(apart, known, source=camera_source(request))
+    apart, found = find_take_and_people(views, known, camera_source(request))  # as the solve does: its numbers count
     return PeopleOfTake(tuple(view.tracks for view in apart), found.take)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backend.camera.lens import normalised_points
 from backend.embedding.keypoints import HIPS
 from backend.embedding.smooth_evidence import smoothed
+from backend.multiview.overlap import told_apart
 from backend.multiview.resample import longest_gap_s
 from backend.multiview.types import CameraView, Offset
 from backend.solving.video_pass import apart_at_cuts
@@ -28,7 +29,8 @@ class Sighting:
     """One person in one view, at the frames of the view in which the person was solved.
 
     times_s (N,) of the video; points (N, K, 2); velocity (N, K, 2) a second; weight (N, K) 0..1; landmarks_m (N, K, 3)
-    in the camera, as the view's own solve has them; down (3,) as it suspects gravity. `shots` (N,) counts the cuts
+    in the camera, as the view's own solve has them; down (3,) as it suspects gravity; apart (N,) how surely the person
+    is told from others in the image (`overlap`), which weight has in it. `shots` (N,) counts the cuts
     before each frame; None where there are none. Frames further apart than `gap_s` are not interpolated between.
     """
 
@@ -38,6 +40,7 @@ class Sighting:
     weight: Array
     landmarks_m: Array
     down: Array
+    apart: Array
     shots: NDArray[np.intp] | None = None
     gap_s: float = 0.12
 
@@ -51,6 +54,7 @@ class Samples:
     velocity: Array
     weight: Array
     landmarks_m: Array
+    apart: Array
 
 
 def sighting(view: CameraView, place: int) -> Sighting:
@@ -60,15 +64,18 @@ def sighting(view: CameraView, place: int) -> Sighting:
     times_s = np.asarray(track.times_s[solved], np.float64)
     body, shape = canonical_body(), BodyShape(poses.height_m, poses.bone_scales)
     posed = pose_body(body, shape, poses.rotations_wxyz[solved], poses.root_camera_m[solved])
+    apart = told_apart(view.tracks, place)[solved]
+    shown = np.clip(track.presence[solved], 0.0, 1.0) * apart
     points = normalised_points(view.intrinsics, np.asarray(track.keypoints_px[solved], np.float64))
     apart_s = np.asarray(apart_at_cuts(track, view.cuts_s).times_s[solved], np.float64)
     return Sighting(
         times_s,
         points,
         _velocity(points, apart_s),
-        np.square(np.clip(track.visibility[solved], 0.0, 1.0)) * np.clip(track.presence[solved], 0.0, 1.0)[:, None],
+        np.square(np.clip(track.visibility[solved], 0.0, 1.0)) * shown[:, None],
         points_m(body, "blazepose33", posed.positions_m, posed.world_wxyz, shape),
         np.asarray(poses.gravity_camera, np.float64),
+        apart,
         np.searchsorted(view.cuts_s, times_s, side="right") if view.cuts_s else None,
         longest_gap_s(track.times_s),
     )
@@ -100,7 +107,9 @@ def samples_at(person: Sighting, offset: Offset, take_s: Array) -> Samples:
         mixed = values[before] * (1 - weight) + values[after] * weight
         return np.asarray(np.where(seen.reshape(weight.shape), mixed, 0.0))
 
-    return Samples(seen, at(person.points), at(person.velocity), at(person.weight), at(person.landmarks_m))
+    return Samples(
+        seen, at(person.points), at(person.velocity), at(person.weight), at(person.landmarks_m), at(person.apart)
+    )
 
 
 def middle_of_hips(landmarks_m: Array) -> Array:

@@ -16,9 +16,9 @@ import numpy as np
 from backend.errors import BadInputError
 from backend.multiview.clip_header import clip_cameras, take_header
 from backend.multiview.close_ups import WatchedCloseUp, check_close_ups, watch_close_ups
-from backend.multiview.find_take import FoundTake, find_take
+from backend.multiview.find_take import FoundTake
 from backend.multiview.guard import solve_guarded
-from backend.multiview.identities import with_people_told_apart
+from backend.multiview.identities import find_take_and_people
 from backend.multiview.joint_poses import JointOptions
 from backend.multiview.take_details import CloseUpsOfOne, PersonDetails, asked_for, watch_take
 from backend.multiview.take_inputs import camera_source, camera_view, known_beforehand, open_take, solvable
@@ -36,7 +36,7 @@ from backend.pipeline import WatchedVideo, solve_watched, stopped_early, watch_v
 from backend.solving.detail_pass import STOPPED_DETAILS
 from backend.solving.models import SolveModels, fitting_models, pose_options
 from backend.solving.outputs import check_output, write_clips
-from backend.solving.request import ChunkCallback
+from backend.solving.request import ChunkCallback, SolveRequest
 from backend.solving.stage_clock import StageClock
 from backend.types import Array, CancelToken, PersonTrack, Progress, ProgressCallback, SceneEdges
 from backend.world import Gravity, RootSettings, WorldOptions, WorldTrack
@@ -123,9 +123,8 @@ def solve_watched_take(
         return _finish(request, solved, watched, models, clock)
     with clock.stage("take"):
         known = known_beforehand(request, views)
-        apart = with_people_told_apart(views, known)
+        apart, found = find_take_and_people(views, known, camera_source(request))
         watched = [_with_tracks(one, view) for one, view in zip(watched, apart, strict=True)]
-        found = find_take(apart, known, source=camera_source(request))
     for excluded in found.take.excluded:
         log.warning("%s", excluded.text)
     if len(found.take.used) < 2:
@@ -197,8 +196,6 @@ def _together(
     people = _people(request, take, base)
     options = _world_options(request, found, watched)
     poses = replace(pose_options(base.request), gravity_camera=None)
-    if base.request.height_m is None and found.size != 1.0:
-        poses = replace(poses, height_m=float(np.clip(poses.height_m * found.size, 1.2, 2.2)))
     tracked = {view: watched[view].tracked for view in take.used}
     with clock.stage("details"):
         details = watch_take(take, people, watched, models, control, seen.close_ups)
@@ -211,8 +208,9 @@ def _together(
         progress(Progress("poses", number, len(people)))
         with clock.stage("poses"):
             own = None if details is None else PersonDetails(take, person, watched, details)
+            of_size = replace(poses, height_m=_height_m(poses.height_m, base.request, found, person))
             solved, told = solve_guarded(
-                models.poses, take, person, (tracked, seen.views), (JointOptions(poses), options), own
+                models.poses, take, person, (tracked, seen.views), (JointOptions(of_size), options), own
             )
         with clock.stage("smooth"):
             if options.world_from_camera is None:  # everybody stands in the first person's world
@@ -230,6 +228,13 @@ def _together(
             clips.append(replace(clip, header=replace(clip.header, figures=clip_figures(clip))))
     progress(Progress("poses", len(people), len(people)))
     return _Solved(tuple(clips), found, world, stopped, () if details is None else details.close_ups.notes)
+
+
+def _height_m(height_m: float, request: SolveRequest, found: FoundTake, person: PersonInViews) -> float:
+    """The person's height: as given for one person; of several, and by calibrated cameras, as the views measured it."""
+    if request.height_m is not None and len(found.sizes) < 2:
+        return height_m
+    return float(np.clip(height_m * found.sizes.get(person.person, 1.0), 1.2, 2.2))
 
 
 def _people(request: TakeRequest, take: Take, base: WatchedVideo) -> list[PersonInViews]:

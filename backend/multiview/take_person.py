@@ -14,6 +14,7 @@ import numpy as np
 from backend.camera.path import turned_poses
 from backend.embedding.pose_model import PoseModel
 from backend.multiview.joint_poses import JointOptions, PersonView, all_cuts, solve_person
+from backend.multiview.overlap import told_apart
 from backend.multiview.resample import resampled_track
 from backend.multiview.take_details import PersonDetails
 from backend.multiview.types import PersonInViews, Take
@@ -59,11 +60,16 @@ def views_of_person(
         if camera is not None and place is not None:
             cuts_s = tracked[view].cuts_s
             track = resampled_track(tracked[view].tracks[place], take.offsets[view], take_s, cuts_s)
+            apart = np.interp(
+                take.offsets[view].video_time_s(take_s),
+                tracked[view].tracks[place].times_s,
+                told_apart(tracked[view].tracks, place),
+            )
             track = replace(track, times_s=base.times_s)
             at_s = clock.video_time_s(take.offsets[view].take_time_s(np.asarray(cuts_s, np.float64))) - _SAME_TIME_S
             cuts = at_s[(at_s > base.times_s[0]) & (at_s <= base.times_s[-1])]  # of what the clip shows
             found[view] = PersonView(
-                track, camera.intrinsics, camera.rotation, camera.translation_m, tuple(cuts.tolist())
+                track, camera.intrinsics, camera.rotation, camera.translation_m, tuple(cuts.tolist()), apart
             )
     return found
 

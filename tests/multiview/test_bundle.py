@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -85,6 +87,36 @@ def test_cameras_lens_and_clock_are_found() -> None:
     assert abs(state.clock_s[1] - 0.02) < 0.002, "the shift that makes the clocks agree"
     assert (result.residual_m < 0.003).all()
     assert result.rotation_deg[0] < 0.01 < result.rotation_deg[1] < 5.0
+
+
+def test_two_people_may_differ_in_height() -> None:
+    """Each view's own solve makes both equally tall: the cameras must not be turned to make that true."""
+    problem, rotation, translation = _problem()
+    rng = np.random.default_rng(2)
+    points, speed = _walker(rng)
+    tall, fast = 1.2 * points + np.array([1.0, 0.0, 0.5]), 1.2 * speed
+    other = tall @ rotation.T + translation
+    lengths = problem.start.length_log[0]
+    views = []
+    for short, one in zip(
+        problem.views, (_view(tall, fast, 1.0, 0.0), _view(other, fast @ rotation.T, 1.1, 0.02)), strict=True
+    ):
+        assumed = replace(one, own_m=one.own_m / 1.2)
+        names = ViewEvidence.__dataclass_fields__
+        views.append(ViewEvidence(*(np.concatenate([getattr(short, n), getattr(assumed, n)]) for n in names)))
+    tall_log = np.log(np.linalg.norm(points[:, BONES[:, 0]] - points[:, BONES[:, 1]], axis=-1)).mean(axis=0)
+    start = replace(
+        problem.start,
+        points_m=np.concatenate([problem.start.points_m, tall + rng.normal(size=tall.shape) * 0.05]),
+        length_log=np.stack([lengths, tall_log]),
+    )
+    person = np.repeat([0, 1], FRAMES).astype(np.intp)
+    result = adjust(BundleProblem(tuple(views), person, start, problem.priors))
+    sizes = np.exp((result.state.length_log - start.length_log).mean(axis=1))
+    assert abs(sizes[1] / sizes[0] - 1.2) < 0.02
+    assert abs(np.log(sizes).mean()) < 0.03, "on average people are as tall as assumed"
+    off = Rotation.from_matrix(result.state.rotations[1] @ rotation.T).magnitude()
+    assert np.degrees(off) < 0.7
 
 
 def test_a_camera_that_is_aimed_elsewhere_moves_everything_to_one_side() -> None:

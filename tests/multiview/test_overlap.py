@@ -1,0 +1,58 @@
+"""Where people cover each other in the image, keypoints count little, also after one of the two is lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from backend.multiview.overlap import told_apart
+from backend.types import PersonTrack
+
+FRAMES = 101
+
+
+def _walker(number: int, middle_px: np.ndarray) -> PersonTrack:
+    """Somebody of 60 x 200 px whose middle is at x `middle_px` (T,)."""
+    rng = np.random.default_rng(number)
+    around = rng.uniform(-1.0, 1.0, (33, 2)) * [30.0, 100.0]
+    around[:2] = [[-30.0, -100.0], [30.0, 100.0]]
+    points = np.stack([middle_px, np.full(FRAMES, 200.0)], axis=1)[:, None] + around
+    return PersonTrack(
+        track_id=number,
+        frame_index=np.arange(FRAMES),
+        times_s=np.arange(FRAMES) / 25.0,
+        keypoints_px=points,
+        visibility=np.ones((FRAMES, 33)),
+        presence=np.ones(FRAMES),
+        keypoint_depth=np.zeros((FRAMES, 33)),
+        world_m=np.zeros((FRAMES, 33, 3)),
+        box_px=np.zeros((FRAMES, 4)),
+    )
+
+
+def _crossing() -> tuple[PersonTrack, PersonTrack]:
+    return _walker(0, np.full(FRAMES, 300.0)), _walker(1, np.linspace(0.0, 600.0, FRAMES))
+
+
+def test_people_who_cross_count_little_while_they_cover_each_other() -> None:
+    apart = told_apart(_crossing(), 0)
+    assert (apart[:35] == 1.0).all()
+    assert (apart[66:] == 1.0).all()
+    assert apart[50] < 0.1
+    assert np.allclose(apart, told_apart(_crossing(), 1), atol=0.02)
+
+
+def test_somebody_who_is_lost_where_people_meet_is_still_there() -> None:
+    stays, passes = _crossing()
+    lost = (np.arange(FRAMES) > 46) & (np.arange(FRAMES) < 56)
+    keypoints = np.where(lost[:, None, None], np.nan, passes.keypoints_px)
+    gone = replace(passes, keypoints_px=keypoints, presence=np.where(lost, 0.0, 1.0))
+    assert told_apart([stays, gone], 0)[50] < 0.1
+
+
+def test_somebody_alone_counts_in_full() -> None:
+    stays, passes = _crossing()
+    assert (told_apart([stays], 0) == 1.0).all()
+    nobody = replace(passes, presence=np.zeros(FRAMES))
+    assert (told_apart([stays, nobody], 0) == 1.0).all()
