@@ -12,15 +12,9 @@ from backend.types import Array
 LANDMARKS = np.array([0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32])
 """The BlazePose landmarks that are adjusted: nose, limbs, feet."""
 HIPS = np.array([7, 8])
-BONES = np.array(
-    [
-        *([1, 3], [3, 5], [7, 9], [9, 11], [11, 15], [1, 7]),
-        *([2, 4], [4, 6], [8, 10], [10, 12], [12, 16], [2, 8]),
-        *([1, 2], [7, 8]),
-    ]
-)
-PAIRS = np.array([[0, 6], [1, 7], [2, 8], [3, 9], [4, 10], [5, 11]])
-BONE_SLACK = np.array([1.0] * 5 + [5.0] + [1.0] * 5 + [5.0] + [1.0] * 2)
+BONES = np.array([[1, 3], [3, 5], [7, 9], [9, 11], [1, 7], [2, 4], [4, 6], [8, 10], [10, 12], [2, 8], [1, 2], [7, 8]])
+PAIRS = np.array([[0, 5], [1, 6], [2, 7], [3, 8], [4, 9]])
+BONE_SLACK = np.array([1.0] * 4 + [5.0] + [1.0] * 4 + [5.0] + [1.0] * 2)
 """How much more than a limb the distance may change with the pose: a shoulder rises by 40 mm over the hip."""
 NEAREST_M = 0.3
 CAMERA = 8

@@ -193,15 +193,16 @@ def _add_length_priors(equations: Equations, problem: BundleProblem, state: Bund
     off = problem.start.length_log - state.length_log
     mean = np.full(bones, 1.0 / bones)
     people = len(off)
+    several = float(people > 1)
     for person in range(people):
         own = begin + bones * person + np.arange(bones)
         for bone in range(bones):
-            slope = (np.eye(bones)[bone] - mean) / settings.length_share
+            slope = (np.eye(bones)[bone] - several * mean) / settings.length_share
             equations.add_common(float(off[person] @ slope), own, slope)
         for left, right in PAIRS:
             slope = np.array([1.0, -1.0]) / settings.symmetry_share
             equations.add_common(float(-(state.length_log[person, [left, right]] @ slope)), own[[left, right]], slope)
-        if people > 1:
+        if several:
             slope = mean / settings.people_share
             equations.add_common(float(off[person] @ slope), own, slope)
     everyone = begin + np.arange(bones * people)

@@ -43,7 +43,7 @@ class CalibrationSettings:
     frames: int = 80
     assumed_focal_log: float = 0.08
     told_focal_log: float = 0.03
-    known_focal_log: float = 0.0005
+    known_focal_log: float = 0.005
     known_pose_deg: float = 0.02
     known_pose_m: float = 0.002
     misfit_m: float = 0.06

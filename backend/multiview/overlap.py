@@ -18,6 +18,8 @@ _COVERED = 0.2
 _LEAST = 0.03
 _STAYS_S = 1.0
 _AROUND_S = 0.1
+# somebody who looks so small beside the person stands behind; from the second on, perhaps in front
+_IN_FRONT, _BESIDE = 0.6, 0.9
 _SEEN = 0.3
 
 
@@ -52,11 +54,15 @@ def _boxes(track: PersonTrack, times_s: Array) -> Array:
 
 
 def _covered(boxes: Array, others: Array) -> Array:
-    """The share (T,) of the smaller of two boxes (T, 4) that both cover; 0 where one is not known."""
+    """The share (T,) of the smaller of two boxes (T, 4) that both cover; 0 where one is not known, and less where the
+    other is much smaller, and so behind.
+    """
     low, high = np.maximum(boxes[:, :2], others[:, :2]), np.minimum(boxes[:, 2:], others[:, 2:])
     shared = np.prod(np.maximum(high - low, 0.0), axis=1)
     size = np.minimum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), np.prod(others[:, 2:] - others[:, :2], axis=1))
-    return np.asarray(np.nan_to_num(shared / np.maximum(size, 1.0)))
+    own, other = ((box[:, 2:] - box[:, :2]).max(axis=1) for box in (boxes, others))
+    behind = np.clip((other / np.maximum(own, 1.0) - _IN_FRONT) / (_BESIDE - _IN_FRONT), 0.0, 1.0)
+    return np.asarray(np.nan_to_num(behind * shared / np.maximum(size, 1.0)))
 
 
 def _widest(values: Array, times_s: Array) -> Array:

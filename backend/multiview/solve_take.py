@@ -25,6 +25,7 @@ from backend.multiview.take_inputs import camera_source, camera_view, known_befo
 from backend.multiview.take_news import about_video, choice_elsewhere, person_in, tell_poses
 from backend.multiview.take_person import clip_of
 from backend.multiview.take_request import TakeRequest, TakeResult
+from backend.multiview.take_scale import height_m, in_scale_of
 from backend.multiview.types import (
     CameraView,
     PersonInViews,
@@ -36,7 +37,7 @@ from backend.pipeline import WatchedVideo, solve_watched, stopped_early, watch_v
 from backend.solving.detail_pass import STOPPED_DETAILS
 from backend.solving.models import SolveModels, fitting_models, pose_options
 from backend.solving.outputs import check_output, write_clips
-from backend.solving.request import ChunkCallback, SolveRequest
+from backend.solving.request import ChunkCallback
 from backend.solving.stage_clock import StageClock
 from backend.types import Array, CancelToken, PersonTrack, Progress, ProgressCallback, SceneEdges
 from backend.world import Gravity, RootSettings, WorldOptions, WorldTrack
@@ -190,10 +191,11 @@ def _together(
     clock: StageClock,
     control: tuple[ProgressCallback, CancelToken],
 ) -> _Solved:
-    (progress, cancel), take, watched = control, found.take, seen.videos
-    reference = take.used[0]
+    (progress, cancel), watched, reference = control, seen.videos, found.take.used[0]
     base = watched[reference]
-    people = _people(request, take, base)
+    people = _people(request, found.take, base)
+    found = in_scale_of(found, people)
+    take = found.take
     options = _world_options(request, found, watched)
     poses = replace(pose_options(base.request), gravity_camera=None)
     tracked = {view: watched[view].tracked for view in take.used}
@@ -208,7 +210,8 @@ def _together(
         progress(Progress("poses", number, len(people)))
         with clock.stage("poses"):
             own = None if details is None else PersonDetails(take, person, watched, details)
-            of_size = replace(poses, height_m=_height_m(poses.height_m, base.request, found, person))
+            tall_m = height_m(poses.height_m, base.request.height_m is not None, found, person)
+            of_size = replace(poses, height_m=tall_m)
             solved, told = solve_guarded(
                 models.poses, take, person, (tracked, seen.views), (JointOptions(of_size), options), own
             )
@@ -228,13 +231,6 @@ def _together(
             clips.append(replace(clip, header=replace(clip.header, figures=clip_figures(clip))))
     progress(Progress("poses", len(people), len(people)))
     return _Solved(tuple(clips), found, world, stopped, () if details is None else details.close_ups.notes)
-
-
-def _height_m(height_m: float, request: SolveRequest, found: FoundTake, person: PersonInViews) -> float:
-    """The person's height: as given for one person; of several, and by calibrated cameras, as the views measured it."""
-    if request.height_m is not None and len(found.sizes) < 2:
-        return height_m
-    return float(np.clip(height_m * found.sizes.get(person.person, 1.0), 1.2, 2.2))
 
 
 def _people(request: TakeRequest, take: Take, base: WatchedVideo) -> list[PersonInViews]:

@@ -10,12 +10,14 @@ import pytest
 from backend.embedding.pose_model import PoseModel, load_model
 from backend.evaluation.simulated_takes import SimulatedCamera, SimulatedView
 from backend.multiview.alignment import Actor, align
+from backend.multiview.calibrate import CalibrationSettings
 from backend.multiview.chain import Known
 from backend.multiview.find_take import find_take
 from backend.multiview.joint_poses import JointOptions, PersonView, solve_person
 from backend.multiview.resample import resampled_track
 from backend.multiview.samples import sighting
 from backend.multiview.synchronise import motion_signal
+from backend.multiview.take_scale import height_m, in_scale_of
 from backend.multiview.types import CameraSource, CameraView, Exclusion, Offset, OffsetSource
 from tests.multiview.motions import take_of, views_of
 
@@ -106,6 +108,50 @@ def test_a_person_hidden_in_the_first_view_is_carried_by_the_second(
     rows = (track.times_s > 1.2) & (track.times_s < 1.8)
     assert np.isfinite(joints[rows]).all()
     assert _error_mm(joints[rows], take[0].joints_m[0][rows]) < 120.0
+
+
+def test_a_person_who_is_confused_in_a_view_is_taken_from_the_other(
+    model: PoseModel, take: tuple[SimulatedView, ...], views: list[CameraView]
+) -> None:
+    """Where somebody is covered, the network reports the other person, as surely as ever."""
+    found = find_take(views).take
+    track = views[0].tracks[0]
+    covered = (track.times_s > 1.0) & (track.times_s < 2.0)
+    mirrored = track.keypoints_px[:, :1] + (track.keypoints_px - track.keypoints_px[:, :1]) * [-1.0, 0.8]
+    confused = replace(track, keypoints_px=np.where(covered[:, None, None], mirrored, track.keypoints_px))
+    errors = []
+    for apart in (None, np.where(covered, 0.04, 1.0)):
+        seen = []
+        for place, (camera, offset) in enumerate(zip(found.cameras, found.offsets, strict=True)):
+            assert camera is not None
+            own = resampled_track(views[1].tracks[0] if place else confused, offset, track.times_s)
+            trust = None if place else apart
+            seen.append(PersonView(own, camera.intrinsics, camera.rotation, camera.translation_m, (), trust))
+        joints = solve_person(model, seen, JointOptions()).joints_camera_m
+        rows = (track.times_s > 1.2) & (track.times_s < 1.8)
+        errors.append(_error_mm(joints[rows], take[0].joints_m[0][rows]))
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_cameras_that_explain_the_views_no_better_than_each_view_does_are_refused(views: list[CameraView]) -> None:
+    strict = CalibrationSettings(misfit_share=0.01)
+    found = find_take(views, settings=strict).take
+    assert [one.reason for one in found.excluded] == [Exclusion.DOES_NOT_FIT]
+    told = [Known(), Known(Offset(START_S, source=OffsetSource.GIVEN))]
+    assert find_take(views, told, strict).take.used == (0, 1), "whoever gave the offset knows that they belong together"
+
+
+def test_the_one_who_is_solved_is_as_tall_as_given(views: list[CameraView]) -> None:
+    found = replace(find_take(views), sizes={0: 1.1, 1: 0.9})
+    one, other = found.take.people[0], replace(found.take.people[0], person=1)
+    alone = in_scale_of(found, [one])
+    assert height_m(1.8, True, alone, one) == pytest.approx(1.8)
+    assert height_m(1.8, True, alone, other) == pytest.approx(1.8 * 0.9 / 1.1)
+    before, after = found.take.cameras[1], alone.take.cameras[1]
+    assert before is not None
+    assert after is not None
+    assert np.allclose(after.translation_m, before.translation_m / 1.1)
+    assert in_scale_of(found, [one, other]) is found, "of several people the mean is as tall as given"
 
 
 def _error_mm(joints_m: np.ndarray, truth_m: np.ndarray) -> float:

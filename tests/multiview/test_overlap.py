@@ -12,11 +12,12 @@ from backend.types import PersonTrack
 FRAMES = 101
 
 
-def _walker(number: int, middle_px: np.ndarray) -> PersonTrack:
-    """Somebody of 60 x 200 px whose middle is at x `middle_px` (T,)."""
+def _walker(number: int, middle_px: np.ndarray, size: float = 1.0) -> PersonTrack:
+    """Somebody of 60 x 200 px (times `size`) whose middle is at x `middle_px` (T,)."""
     rng = np.random.default_rng(number)
     around = rng.uniform(-1.0, 1.0, (33, 2)) * [30.0, 100.0]
     around[:2] = [[-30.0, -100.0], [30.0, 100.0]]
+    around *= size
     points = np.stack([middle_px, np.full(FRAMES, 200.0)], axis=1)[:, None] + around
     return PersonTrack(
         track_id=number,
@@ -56,3 +57,9 @@ def test_somebody_alone_counts_in_full() -> None:
     assert (told_apart([stays], 0) == 1.0).all()
     nobody = replace(passes, presence=np.zeros(FRAMES))
     assert (told_apart([stays, nobody], 0) == 1.0).all()
+
+
+def test_somebody_far_behind_covers_nobody() -> None:
+    near, far = _walker(0, np.full(FRAMES, 300.0)), _walker(1, np.linspace(0.0, 600.0, FRAMES), 0.5)
+    assert (told_apart([near, far], 0) == 1.0).all()
+    assert told_apart([near, far], 1)[50] < 0.1
