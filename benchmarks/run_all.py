@@ -95,6 +95,11 @@ BENCHMARKS = (
         quick=(PYTHON, "benchmarks/solve_speed.py", VIDEO, "--rounds", "1"),
     ),
     Benchmark(
+        "time of hands and face",
+        (PYTHON, "benchmarks/details_time.py", VIDEO),
+        quick=(PYTHON, "benchmarks/details_time.py", VIDEO, "--rounds", "1"),
+    ),
+    Benchmark(
         "memory of solve over ten minutes of video",
         (PYTHON, "benchmarks/memory.py", VIDEO),
         quick=(PYTHON, "benchmarks/memory.py", VIDEO, "--minutes", "1"),

@@ -1,12 +1,14 @@
 """How well contacts of the whole body are found: renders floor motions with truth, solves them and prints figures.
 
-usage: measure_contacts.py render FOLDER COUNT [--more] [--motions FOLDER]   (needs the extra 'train')
+usage: measure_contacts.py render FOLDER COUNT [--more | --chairs] [--motions FOLDER]   (needs the extra 'train')
        measure_contacts.py solve FOLDER
 
 Motions: KayKit's lying, push-ups, sit-ups and sitting on a chair (CC0, keyed by hand), HDM05's lying down and squats,
 and posed figures that kneel, lie, sit and stand on hands and knees while they sway. Bodies have other proportions;
 they lie on the floor by their own weight. The lens is not told. With `--more`: crawling, sitting down on the floor,
-cartwheels, rolls, a backflip and a playground (KayKit, CMU, SNU), in which the body may be in the air.
+cartwheels, rolls, a backflip and a playground (KayKit, CMU, SNU), in which the body may be in the air. With
+`--chairs`: people who sit on boxes of their own height, in one video of five at a table that may hide their legs, and
+in one of five people who stand at one; the camera goes round them from front to back.
 A part of the body is in contact where its lowest vertex is within 2 cm of its support and slower than 0.25 m/s.
 A rendered body is rigid: where a real one rests, parts of it are 2 to 5 cm above the floor. F1 is also printed with
 contacts that are told of such parts left out of account.
@@ -66,6 +68,7 @@ _MORE_ACTIONS = (
     "Crawling", "49_06", "Sit_Floor_Idle", "127_23", "data_motion_cart", "01_09", "49_07", "Sit_Floor_Down", "127_24",
     "data_motion_backflip", "49_08", "01_13",
 )  # fmt: skip
+_CHAIR_ACTIONS = ("sit_on_chair", "sit_with_feet_back", "Sit_Chair_Idle", "sit_at_table", "stand_at_table")
 # turns about the body's left side (x), back (y) and up (z), degrees, of the rest pose's joints
 _POSES: dict[str, dict[str, tuple[float, float, float]]] = {
     "all_fours": {"pelvis": (85, 0, 0), "hip": (-85, 0, 0), "knee": (90, 0, 0), "ankle": (80, 0, 0),
@@ -74,9 +77,14 @@ _POSES: dict[str, dict[str, tuple[float, float, float]]] = {
     "lie_on_back": {"pelvis": (-90, 0, 0), "shoulder": (0, 70, 0), "ankle": (25, 0, 0)},
     "lie_on_front": {"pelvis": (90, 0, 0), "shoulder": (0, 60, 0), "ankle": (75, 0, 0), "neck": (-20, 0, 0)},
     "sit_with_legs_out": {"pelvis": (-5, 0, 0), "hip": (-85, 0, 0), "shoulder": (10, 65, 0)},
+    "sit_on_chair": {"hip": (-84, 0, -6), "knee": (84, 0, 0), "shoulder": (-20, 70, 0), "elbow": (0, 0, -50)},
+    "sit_with_feet_back": {"pelvis": (8, 0, 0), "hip": (-90, 0, -8), "knee": (100, 0, 0), "ankle": (-12, 0, 0),
+                           "shoulder": (-15, 70, 0)},
+    "stand_at_table": {"shoulder": (-20, 70, 0), "elbow": (0, 0, -50)},
+    "sit_at_table": {"hip": (-84, 0, -4), "knee": (84, 0, 0), "shoulder": (-35, 65, 0), "elbow": (0, 0, -70)},
 }  # fmt: skip
 _LIMB_MASS = {"shoulder": 0.02, "elbow": 0.02, "wrist": 0.01, "hip": 0.07, "knee": 0.06, "ankle": 0.02}
-_CHAIR = "Sit_Chair_Idle"
+_TABLES = ("sit_at_table", "stand_at_table")
 # subject of takes that leave the ground: only the whole of them is put on the floor
 _LEAPS = "leaps"
 
@@ -99,22 +107,26 @@ def main() -> None:
     parser.add_argument("count", type=int, nargs="?", default=20)
     parser.add_argument("--motions", type=Path, default=Path("../shared/data"))
     parser.add_argument("--more", action="store_true", help="motions that leave the ground, and others")
+    parser.add_argument("--chairs", action="store_true", help="people on chairs")
     args = parser.parse_args()
     if args.what == "render":
         args.folder.mkdir(parents=True, exist_ok=True)
-        render(args.folder, args.count, args.motions, args.more)
+        render(args.folder, args.count, args.motions, 26 if args.chairs else 25 if args.more else 24)
     else:
         report(args.folder)
 
 
-def render(folder: Path, count: int, motions: Path, more: bool) -> None:
-    """Render videos 0 to `count` that are not there yet, each from its own number."""
-    renderer, actions = Renderer(_SIZE_PX, 1.0), _MORE_ACTIONS if more else _ACTIONS
+_KINDS = {24: _ACTIONS, 25: _MORE_ACTIONS, 26: _CHAIR_ACTIONS}
+
+
+def render(folder: Path, count: int, motions: Path, kind: int) -> None:
+    """Render videos 0 to `count` of the kind that are not there yet, each from its own number."""
+    renderer, actions = Renderer(_SIZE_PX, 1.0), _KINDS[kind]
     for number in range(count):
         path = folder / f"{number:03d}.mp4"
         if path.exists():
             continue
-        rng = np.random.default_rng([25 if more else 24, number])
+        rng = np.random.default_rng([kind, number])
         action = actions[number % len(actions)]
         take = _take(rng, motions, action)
         # a third of the videos of each motion are on a lawn
@@ -151,7 +163,7 @@ def _posed_take(rng: np.random.Generator, action: str) -> Motion:
     for at, name in enumerate(("neck", "head", "spine", "chest")):
         turns[:, body.joint_index(name)] += waves[:, at : at + 1] * rng.uniform(-5.0, 5.0, 3)
     # one arm waves where nothing stands on it
-    if action not in ("all_fours", "lie_on_front"):
+    if action not in ("all_fours", "lie_on_front", *_TABLES):
         turns[:, body.joint_index("left_shoulder"), 1] -= 45.0 * (1.0 + waves[:, 4])
     rotations = rotvec_to_quaternion(np.deg2rad(turns))
     return Motion(rotations, np.tile([0.0, 0.0, 0.9], (frames, 1)), 30.0, "posed", action, "posed")
@@ -171,10 +183,14 @@ def _render_one(
         times_s = times_s + max(0.0, length_s - times_s[-1])
     truth = _truth(person, take, np.mod(times_s, length_s) if cyclic else np.minimum(times_s, length_s))
     middle = np.mean([frame.joints_m[[0, 4]].mean(axis=0) for frame in truth.posed], axis=0)
-    camera = _sample_camera(rng, middle)
+    number = int(path.stem)
+    chairs = seated(take) or take.action in _TABLES
+    facing = np.pi * (number * 0.618 % 1.0) * (1.0 if number % 2 else -1.0) if chairs else None
+    facing = 0.3 * facing if facing is not None and take.action in _TABLES else facing
+    camera = _sample_camera(rng, middle, facing)
     place = sample_place(rng, surroundings, camera, middle)
     light = sample_light(rng, place.backdrop)
-    things = renderer.upload((*place.things, *_chair(truth)))
+    things = renderer.upload((*place.things, *_chair(truth), *(_table(truth) if take.action in _TABLES else ())))
     parts = renderer.upload(person.parts)
     top = (_SIZE_PX - _HEIGHT_PX) // 2
     with av.open(str(path), "w") as out:
@@ -201,8 +217,15 @@ def _render_one(
     )
 
 
-def _sample_camera(rng: np.random.Generator, middle_m: np.ndarray) -> Camera:
+def seated(take: Motion) -> bool:
+    """Whether somebody sits on a box."""
+    return take.action.split("|")[-1] in _CHAIR_ACTIONS and not take.action.startswith("stand")
+
+
+def _sample_camera(rng: np.random.Generator, middle_m: np.ndarray, facing: float | None) -> Camera:
+    """A camera anywhere around, or by the angle `facing` (rad) beside the front of a body that faces -Y."""
     yaw, distance = rng.uniform(-np.pi, np.pi), rng.uniform(2.8, 4.5)
+    yaw = yaw if facing is None else facing - 0.5 * np.pi
     eye = np.array([*(middle_m[:2] + distance * np.array([np.cos(yaw), np.sin(yaw)])), rng.uniform(0.5, 2.2)])
     target = middle_m + rng.normal(0.0, 0.1, 3)
     return still_camera(eye, target, float(np.radians(rng.uniform(50.0, 68.0))), _SIZE_PX)
@@ -215,13 +238,26 @@ def _chair(truth: _Truth) -> tuple[Part, ...]:
     box = box_mesh(
         np.array([hips[0], hips[1] + 0.05, 0.5 * truth.seat_m]), np.array([0.24, 0.22, 0.5 * truth.seat_m]), np.eye(3)
     )
-    paint = Material(None, (0.3, 0.2, 0.1), (0.3, 0.2, 0.1), -9.0, 0.0, 0, (0.3, 0.2, 0.1), 1.0, 0.1)
-    return (Part(box, paint),)
+    return (Part(box, _paint()),)
+
+
+def _table(truth: _Truth) -> tuple[Part, ...]:
+    """A closed desk, or a counter, before the person that hides the legs from the front."""
+    hips, top = np.mean([frame.joints_m[0] for frame in truth.posed], axis=0), truth.seat_m + 0.28
+    top = top if truth.seat_m > 0.0 else hips[2] + 0.02
+    box = box_mesh(np.array([hips[0], hips[1] - 0.75, 0.5 * top]), np.array([0.6, 0.05, 0.5 * top]), np.eye(3))
+    return (Part(box, _paint()),)
+
+
+def _paint() -> Material:
+    return Material(None, (0.3, 0.2, 0.1), (0.3, 0.2, 0.1), -9.0, 0.0, 0, (0.3, 0.2, 0.1), 1.0, 0.1)
 
 
 def _truth(person: Person, take: Motion, times_s: np.ndarray) -> _Truth:
     rotations, root = take_at(take, times_s)
-    posed = _settled(person, rotations, root, take.source.endswith((".amc", ".bvh")))
+    # somebody on a chair would fall on the floor by their own weight
+    as_it_is = take.source.endswith((".amc", ".bvh")) or seated(take) or take.action in _TABLES
+    posed = _settled(person, rotations, root, as_it_is)
     groups = list(_vertex_groups(person))
     chosen = np.concatenate(groups)
     vertices = np.stack([skin_vertices(person.body, frame.bone_matrices, chosen) for frame in posed])
@@ -234,7 +270,7 @@ def _truth(person: Person, take: Motion, times_s: np.ndarray) -> _Truth:
     vertices[..., 2] -= lift[:, None]
     low = low - lift[:, None]
     seat, seat_m = CONTACT_PARTS.index("seat"), 0.0
-    if take.action.endswith(_CHAIR):
+    if seated(take):
         seat_m = float(np.median(low[:, 4 + seat]))
         low[:, 4 + seat] -= seat_m
     speed = np.stack(

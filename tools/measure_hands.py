@@ -4,9 +4,9 @@
                                   [--blur 1.5] [--confusion]
     python -m tools.measure_hands --video [--assets FOLDER] ...
 
-Needs the extra `train`. The first form gives the follower the body's true keypoints with errors of 2 cm, and prints the
+Needs the extra `train`. The first form gives the follower the body's true keypoints with errors of 1 cm, and prints the
 median error of all finger joints, the gestures told apart and the hands exchanged; with `--blur` of moving hands, with
-`--confusion` also which gesture was taken for which. `--video` renders a moving person,
+`--confusion` also which gesture was taken for which, and by the angle of the palm. `--video` renders a moving person,
 solves the video twice, without and with hands, and prints the wrists' rotation errors.
 """
 
@@ -16,6 +16,7 @@ import argparse
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -39,6 +40,7 @@ from blender_addon.motion.rotations import (
 from tools.hand_scenes import GESTURES, IMAGE_PX, Shot, Studio, between_keys, drawn_shots, random_angles, random_pose
 
 _NOISE_M = 0.01
+_ANGLES_DEG = (0, 30, 40, 50, 60, 90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,24 @@ def confusion(shots: list[Shot], found: Found) -> str:
     return "\n".join([f"| | {' | '.join([*names, 'not found'])} |", "|---" * (len(names) + 2) + "|", *rows])
 
 
+def by_angle(shots: list[Shot], found: Found) -> str:
+    """A Markdown table: gestures told apart by the angle between the palm's normal and the line of sight."""
+    angles_deg, right = list[float](), list[bool]()
+    for row, shot in enumerate(shots):
+        for side in np.flatnonzero(found.found[row]):
+            hand = shot.hands_m[side]
+            normal = np.cross(hand[5] - hand[0], hand[17] - hand[0])
+            sight = hand.mean(axis=0)
+            cosine = abs(normal @ sight) / np.linalg.norm(normal) / np.linalg.norm(sight)
+            angles_deg.append(float(np.degrees(np.arccos(min(1.0, cosine)))))
+            right.append(gesture_of(found.angles[row, side]) == shot.gesture)
+    rows = []
+    for low, high in pairwise(_ANGLES_DEG):
+        inside = [told for told, angle in zip(right, angles_deg, strict=True) if low <= angle < high]
+        rows.append(f"| {low} to {high} | {sum(inside)} of {len(inside)} |")
+    return "\n".join(["| palm to line of sight, degrees | told apart |", "|---|---|", *rows])
+
+
 def report(size_px: float, studio: Studio, images: int, sheet: Path | None, confused: bool = False) -> str:
     """Rows of a Markdown table for hands of one size, and the table of gestures that are `confused`."""
     shots = drawn_shots(studio, images, gestures=False)
@@ -134,7 +154,7 @@ def report(size_px: float, studio: Studio, images: int, sheet: Path | None, conf
     exchanged = np.concatenate([found.exchanged[found.found], seen.exchanged[seen.found]])
     if sheet is not None:
         write_sheet(posed, seen, sheet)
-    table = f"\n\n{confusion(posed, seen)}\n" if confused else ""
+    table = f"\n\n{confusion(posed, seen)}\n\n{by_angle(posed, seen)}\n" if confused else ""
     return (
         f"| {size_px:.0f} | {np.median(error):.1f} | {np.percentile(error, 90):.1f} | {np.median(error[:, 0]):.1f} | "
         f"{np.median(wrist):.1f} | {100 * np.mean(told):.1f} % ({len(told)}) | "
@@ -215,7 +235,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--sheet", type=Path, help="image of gestures, with what they were taken for")
     parser.add_argument("--blur", type=float, default=0.0, metavar="M_S", help="speed of the hands that blurs, in m/s")
-    parser.add_argument("--confusion", action="store_true", help="also which gesture was taken for which")
+    parser.add_argument("--confusion", action="store_true", help="also which gesture was taken for which, and by angle")
     parser.add_argument("--video", action="store_true", help="a moving person, solved without and with hands")
     parser.add_argument("--frames", type=int, default=90)
     arguments = parser.parse_args()

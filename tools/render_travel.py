@@ -1,11 +1,12 @@
 """Render videos with truth of cameras that travel: a person on a textured floor, for `tools.measure_travel`.
 
-usage: render_travel.py OUTPUT --mocap MOCAP --assets ASSETS [--kinds KIND,...] [--seed SEED] [--size WIDTH]
+usage: render_travel.py OUTPUT --mocap MOCAP --assets ASSETS [--kinds KIND,...] [--seed SEED] [--size WIDTH] [--lawn]
 
 Every video is a folder, `KIND-SEED`, with `video.mp4` and `truth.npz`. Kinds: `sideways`, `forwards`, `orbit`, `walk`
-(a hand-held camera that goes along with somebody who walks), `backwards` (the same, before them), and the controls
-`still`, `turn` (shakes and pans on one spot) and `sway` (somebody who stands with the camera in their hands). Motion is
-of held-out subjects. A folder that is complete is not rendered again.
+(a hand-held camera that goes along with somebody who walks), `backwards` (the same, before them), `crane` (upwards),
+and the controls `still`, `turn` (shakes and pans on one spot) and `sway` (somebody who stands with the camera in their
+hands). Motion is of held-out subjects. A folder that is complete is not rendered again. `--lawn` puts all of them on a
+lawn before trees that are far away.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from backend.synthesis.assets import AssetLibrary, read_assets
 from backend.synthesis.body_model import body_model
 from backend.synthesis.performances import Kind, perform
 from backend.synthesis.renderer import Renderer
+from backend.synthesis.rooms import Surroundings
 from backend.synthesis.scene import look_at
 from backend.synthesis.take_scene import Placed, TakeCamera, joints_at, place_people, record, surround
 from backend.synthesis.wardrobe import sample_person
@@ -30,7 +32,7 @@ from backend.types import Array
 from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
 from tools.render_takes import write_video
 
-KINDS = ("sideways", "forwards", "orbit", "walk", "backwards", "still", "turn", "sway")
+KINDS = ("sideways", "forwards", "orbit", "walk", "backwards", "still", "turn", "sway", "crane")
 RATE, LENGTH_S = Fraction(25), 4.0
 SUPERSAMPLE = 1.25
 _WALKS = ("walk", "backwards")
@@ -46,6 +48,7 @@ class Studio:
     library: AssetLibrary
     renderer: Renderer
     width: int
+    where: Surroundings | None = None
 
 
 def wander(rng: np.random.Generator, times_s: Array, rates_hz: tuple[float, ...], axes: int) -> Array:
@@ -73,6 +76,8 @@ def camera_path(rng: np.random.Generator, kind: str, hips: Array, times_s: Array
         cameras, target = cameras + way, target + (way if rng.random() < 0.4 else 0.3 * way)
     elif kind == "forwards":
         cameras = cameras + rng.choice([-1.0, 1.0]) * rng.uniform(1.2, 2.0) * share * toward
+    elif kind == "crane":
+        cameras = cameras + (rng.uniform(0.8, 1.6) * (share + 0.5)) * np.array([0.0, 0.0, 1.0])
     elif kind == "orbit":
         angle = np.radians(rng.uniform(40.0, 80.0)) * share[:, 0] * rng.choice([-1.0, 1.0])
         turn = quaternion_to_matrix(rotvec_to_quaternion(angle[:, None] * np.array([0.0, 0.0, 1.0])))
@@ -124,7 +129,7 @@ def render_video(folder: Path, kind: str, rng: np.random.Generator, studio: Stud
     poses = camera_path(rng, kind, joints[:, 0], times_s)
     camera = lens(rng, people, poses, times_s, studio.width)
     cameras = [TakeCamera(camera.intrinsics, pose, camera.width, camera.height) for pose in poses[::8]]
-    scene = surround(rng, people, cameras, Kind.SOLO)
+    scene = surround(rng, people, cameras, Kind.SOLO, studio.where)
     folder.mkdir(parents=True, exist_ok=True)
     frames = list(record(scene, camera, times_s, studio.renderer, poses))
     write_video(folder / "video.mp4", frames, RATE, None)
@@ -148,12 +153,15 @@ def main() -> None:
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", type=int, default=640)
+    parser.add_argument("--lawn", action="store_true")
     args = parser.parse_args()
     missing = [k for k in args.kinds.split(",") if not (args.output / f"{k}-{args.seed}" / "truth.npz").exists()]
     if not missing:
         return
     renderer = Renderer(args.size * 3 // 4, SUPERSAMPLE)
-    studio = Studio(read_library(args.mocap).held_out(), read_assets(args.assets, body_model()), renderer, args.size)
+    where = Surroundings.LAWN if args.lawn else None
+    assets = read_assets(args.assets, body_model())
+    studio = Studio(read_library(args.mocap).held_out(), assets, renderer, args.size, where)
     for kind in missing:
         began = time.monotonic()
         rng = np.random.default_rng([args.seed, KINDS.index(kind)])

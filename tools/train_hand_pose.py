@@ -32,6 +32,7 @@ Values = NDArray[np.float64]
 _BATCH, _WIDTH = 1024, 384
 _OUTLIER = 0.15
 _WITH_SEEN_ERRORS, _NEAR_SEEN_POSES, _LIKE = 0.5, 0.15, 6
+_ASKED = 400  # of the errors on renders, drawn anew for each batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,11 @@ class SeenErrors:
 
     def near(self, random: np.random.Generator, angles: Values) -> Values:
         """For each of N poses (N, 16) the place of one of the few that are bent most alike (N,)."""
-        own, given = (bends(poses)[1].reshape(len(poses), -1) for poses in (self.angles, angles))
+        asked = random.permutation(len(self.angles))[:_ASKED]
+        own, given = (bends(poses)[1].reshape(len(poses), -1) for poses in (self.angles[asked], angles))
         apart = ((given[:, None] - own[None]) ** 2).sum(axis=-1)
         like = np.argpartition(apart, _LIKE, axis=1)[:, :_LIKE]
-        return np.asarray(like[np.arange(len(given)), random.integers(0, _LIKE, len(given))])
+        return np.asarray(asked[like[np.arange(len(given)), random.integers(0, _LIKE, len(given))]])
 
 
 def main() -> int:

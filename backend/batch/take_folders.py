@@ -58,11 +58,18 @@ def _joined(folder: Path, held: Sequence[ClipTask]) -> ClipTask:
 
 
 def take_of_folder(folder: Path, template: ClipTask) -> ClipTask:
-    """The order for the videos directly in a folder, in the order of their names; numbers in names count as numbers."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
-    videos = sorted((path for path in found if not path.name.startswith(".")), key=_by_name)
-    template = replace(template, source=str(folder.absolute()))
-    return replace(_take_in(folder, videos, template), word=folder.absolute().name)
+    """The order for the videos directly in a folder, in the order of their names; numbers in names count as numbers.
+
+    It carries its trouble where the folder cannot be read.
+    """
+    template = replace(template, source=str(folder.absolute()), word=folder.absolute().name)
+    try:
+        found = [path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
+        videos = sorted((path for path in found if not path.name.startswith(".")), key=_by_name)
+        return replace(_take_in(folder, videos, template), word=template.word)
+    except OSError as fault:
+        what = f"The folder {folder} cannot be read: {fault.strerror or fault}"
+        return replace(template, trouble=Fault("bad_input", what, "Check the folder and its permissions"))
 
 
 def _take_in(folder: Path, videos: Sequence[Path], template: ClipTask) -> ClipTask:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera.lens import normalised_points
-from backend.camera.path import flow
+from backend.camera.path import corners, flow
 from backend.camera.people_mask import on_people, poses_px
 from backend.types import Array, Frame, Image, Intrinsics, PersonTrack
 
@@ -89,9 +89,7 @@ class _Follower:
         open_parts = np.full(grey.shape, 255, np.uint8)
         for x, y in self._points.astype(int).tolist():
             cv2.circle(open_parts, (x, y), _APART_PX, 0, -1)
-        missing = _FEATURES - len(self._points)
-        new = cv2.goodFeaturesToTrack(grey, missing, 0.004, _APART_PX, mask=open_parts)
-        points = np.zeros((0, 2), np.float32) if new is None else np.asarray(new, np.float32).reshape(-1, 2)
+        points = corners(grey, _FEATURES - len(self._points), (0.004, _APART_PX), open_parts)
         points = points[self._free(points, grey, poses)]
         self._points = np.concatenate([self._points, points])
         self._names = np.concatenate([self._names, np.arange(self._next, self._next + len(points))])

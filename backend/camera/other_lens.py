@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from backend.camera.feature_tracks import FeatureTracks
-from backend.camera.path import MAY_TRAVEL_PX, fit_turn
+from backend.camera.path import MAY_TRAVEL_PX, fit_turn, low_px
 from backend.types import Array
 
 # the tangent of the angle of view over the assumed one, and the first radial coefficient
@@ -53,7 +53,8 @@ def _unexplained_px(pairs: list[tuple[Array, Array]], unit_px: float, size: floa
     left = []
     for before, after in pairs:
         seen = (_through(before, size, bend), _through(after, size, bend))
-        left.append(fit_turn(*seen, (np.zeros(3), 1.0), 1.0, unit_px / size)[2])
+        off = fit_turn(*seen, (np.zeros(3), 1.0), 1.0, unit_px / size)[2]
+        left.append(max(float(np.median(off)), low_px(off, seen[1])))
     return float(np.percentile(left, 75.0))
 
 

@@ -29,6 +29,10 @@ _FEATURES: Final = 300
 _LEAST_FEATURES: Final = 24
 # features are found anew when fewer than this part is left, or they left this part of the frame's width
 _LEAST_LEFT: Final = 0.5
+# this part of the features is looked for in the lower half of the image
+_LOW_PART: Final = 0.4
+# and counts there if it is this much weaker: the strongest may be on somebody's shoes
+_LOW_QUALITY: Final = 0.25
 _ROUND_TRIP_PX: Final = 0.5
 # residuals beyond this many px of the small image lose weight
 _ROBUST_PX: Final = 0.7
@@ -45,13 +49,15 @@ _WIDEST: Final = 4.0
 class CameraPath:
     """For each frame of `frame_index` (N,): `turns` (N, 3, 3) from its axes to those of the first frame of its shot,
     `zoom` (N,) its focal length over that frame's, and `residual_px` (N,), how far the background is off a turn, in px
-    of an image 640 wide. `travel` are the places of a camera that travels, in those axes; None where it stays.
+    of an image 640 wide; `low_px` (N,) the same of its lower half, where the ground is near. `travel` are the places
+    of a camera that travels, in those axes; None where it stays.
     """
 
     frame_index: NDArray[np.intp]
     turns: Array
     zoom: Array
     residual_px: Array
+    low_px: Array
     travel: CameraTravel | None = None
 
     def rows(self, frames: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -66,7 +72,8 @@ class CameraPath:
     @property
     def may_travel(self) -> bool:
         """Whether turn and zoom leave enough unexplained that the camera may have travelled."""
-        return bool(len(self.residual_px)) and float(np.percentile(self.residual_px, 75.0)) > MAY_TRAVEL_PX
+        off = np.maximum(self.residual_px, self.low_px)
+        return bool(len(off)) and float(np.percentile(off, 75.0)) > MAY_TRAVEL_PX
 
     def still_rays(self, index: int, points_px: Array, intrinsics: Intrinsics) -> Array:
         """Unit rays (..., 3) through pixels (..., 2) of the source frame `index`, in the axes of the first frame."""
@@ -131,7 +138,7 @@ class _Follower:
         self._turn, self._zoom = np.zeros(3), 1.0
         self._before = self._after = np.zeros((0, 2), np.float32)
         self._count = 0
-        self._rows: list[tuple[int, Array, float, float]] = []
+        self._rows: list[tuple[int, Array, float, Array]] = []
 
     def path(self) -> CameraPath:
         index, turns, zoom, residual = zip(*self._rows, strict=True) if self._rows else ((), (), (), ())
@@ -139,12 +146,12 @@ class _Follower:
             np.array(index, np.intp),
             np.array(turns).reshape(-1, 3, 3),
             np.array(zoom, float),
-            np.array(residual, float),
+            *np.array(residual, float).reshape(-1, 2).T,
         )
 
     def take(self, frame: Frame, cut: bool) -> None:
         grey = self._small(frame.image)
-        residual = 0.0
+        residual = np.zeros(2)
         if self._grey is None or cut:
             self._base, self._base_zoom = np.eye(3), 1.0
             self._renew(grey, frame.index)
@@ -156,26 +163,24 @@ class _Follower:
             self._base, self._base_zoom = turn, self._base_zoom * self._zoom
             self._renew(grey, frame.index)
 
-    def _follow(self, grey: Image, index: int) -> float:
+    def _follow(self, grey: Image, index: int) -> Array:
+        """Turn and zoom of the next frame; how far (2,) the background is off them, and its lower half, px."""
         assert self._grey is not None
         if not len(self._after):
             self._grey = grey
-            return 0.0
+            return np.zeros(2)
         found, kept = flow(self._grey, grey, self._after)
         kept &= ~on_people(found.astype(np.float64) * self._scale, poses_px(self._tracks, index))
         self._before, self._after, self._grey = self._before[kept], found[kept], grey
         if len(self._after) < _LEAST_FEATURES:
-            return 0.0
+            return np.zeros(2)
         before, after = (normalised_points(self._intrinsics, np.asarray(points, np.float64) * self._scale)
                          for points in (self._before, self._after))  # fmt: skip
-        self._turn, self._zoom, residual = fit_turn(
-            before, after, (self._turn, self._zoom), self._base_zoom, self._unit
-        )
-        return residual
+        self._turn, self._zoom, off = fit_turn(before, after, (self._turn, self._zoom), self._base_zoom, self._unit)
+        return np.array([float(np.median(off)), low_px(off, after)])
 
     def _renew(self, grey: Image, index: int) -> None:
-        found = cv2.goodFeaturesToTrack(grey, _FEATURES, 0.01, 10)
-        points = np.zeros((0, 2), np.float32) if found is None else np.asarray(found, np.float32).reshape(-1, 2)
+        points = corners(grey, _FEATURES, (0.01, 10))
         free = ~on_people(points.astype(np.float64) * self._scale, poses_px(self._tracks, index))
         self._before = self._after = points[free]
         self._count, self._grey = int(free.sum()), grey
@@ -189,8 +194,8 @@ class _Follower:
 
 def fit_turn(
     before: Array, after: Array, start: tuple[Array, float], base_zoom: float, unit_px: float
-) -> tuple[Array, float, float]:
-    """Turn (3,) and zoom that take rays (N, 2) of the key frame to those of the present one, and what is left, px.
+) -> tuple[Array, float, Array]:
+    """Turn (3,) and zoom that take rays (N, 2) of the key frame to those of the present one, and what is left (N,), px.
 
     The turn goes from the present axes to the key frame's. `unit_px` is the focal length in px of the small image.
     """
@@ -221,7 +226,16 @@ def fit_turn(
         zoom = float(zoom * np.exp(np.clip(step[3], -0.2, 0.2)))
         if np.abs(step).max() < 1e-7:
             break
-    return turn, zoom, float(np.median(off))
+    return turn, zoom, off
+
+
+def low_px(off_px: Array, plane: Array) -> float:
+    """The middle of the residuals (N,) of features below the middle of the frame, at `plane` (N, 2); 0 for a few.
+
+    Most of a scene may be too far away to show that the camera travels. The ground before it is near.
+    """
+    low = plane[:, 1] > 0.0
+    return float(np.median(off_px[low])) if low.sum() >= _LEAST_FEATURES else 0.0
 
 
 def flow(last: Image, grey: Image, points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -233,6 +247,32 @@ def flow(last: Image, grey: Image, points: NDArray[np.float32]) -> tuple[NDArray
     gap = np.linalg.norm((back - start).reshape(-1, 2), axis=1)
     kept = (np.asarray(found).ravel() == 1) & (np.asarray(returned).ravel() == 1) & (gap < _ROUND_TRIP_PX)
     return np.asarray(there, np.float32).reshape(-1, 2), kept
+
+
+def corners(grey: Image, count: int, kind: tuple[float, int], open_parts: Image | None = None) -> NDArray[np.float32]:
+    """About `count` corners (N, 2) px: those of a `kind`, which are at least a part as strong as the strongest one and
+    so many px apart. Where few of them are in the lower half of the image, weaker ones of it are added: before bright
+    trees, all strong ones are far away.
+    """
+    quality, apart_px = kind
+    if count <= 0:
+        return np.zeros((0, 2), np.float32)
+    points = _found(cv2.goodFeaturesToTrack(grey, count, quality, apart_px, mask=open_parts))
+    middle = grey.shape[0] // 2
+    missing = round(_LOW_PART * count) - int((points[:, 1] > middle).sum())
+    if missing <= 0:
+        return points
+    rest = np.full(grey.shape, 255, np.uint8) if open_parts is None else open_parts.copy()
+    rest[:middle] = 0
+    for x, y in points[points[:, 1] > middle].astype(int).tolist():
+        cv2.circle(rest, (x, y), apart_px, 0, -1)
+    return np.concatenate(
+        [points, _found(cv2.goodFeaturesToTrack(grey, missing, _LOW_QUALITY * quality, apart_px, mask=rest))]
+    )
+
+
+def _found(points: object) -> NDArray[np.float32]:
+    return np.zeros((0, 2), np.float32) if points is None else np.asarray(points, np.float32).reshape(-1, 2)
 
 
 def _matrix(rotvec: Array) -> Array:

@@ -16,24 +16,27 @@ from numpy.typing import NDArray
 
 from backend.camera.bundle import Geometry, Observations, adjust, residuals_px
 from backend.camera.feature_tracks import FeatureTracks
-from backend.camera.resection import GOOD_PX, meeting_points, place_camera
+from backend.camera.key_frames import at_keys, key_rows
+from backend.camera.resection import GOOD_PX, mean_rays, meeting_points, place_camera
 from backend.types import Array
 
-# key frames are this far apart, in px of the image 640 wide; closer on a short path, further where there are too many
-_KEY_PX: Final = 8.0
-_WANTED_KEYS: Final = 24
-_MOST_KEYS: Final = 800
 _LEAST_KEYS: Final = 4
 _LEAST_COMMON: Final = 40
 _PAIR_PX: Final = 1.0
 # the rays of a point that agrees differ by more than this
 _LEAST_ANGLE_DEG: Final = 1.0
+# a point that is too far away to show depth is put this many times the extent of the path away
+_FAR: Final = 1000.0
+_FAR_SIGHTS: Final = 4
 # the pair to begin with shows this much depth, if there is one
 _WANTED_DEG: Final = 6.0
 _GOOD_PAIR: Final = 4.0
 _STARTS: Final = 7
 _GAPS: Final = (1, 2, 4, 6, 9, 13, 19, 27, 38)
 _LEAST_PLACED: Final = 15
+_LEAST_NEAR: Final = 6
+# where a camera sees fewer points that show depth, far ones help to place it
+_ENOUGH: Final = 60
 _LEAST_SHARE: Final = 0.3
 # of the time, the key frames take this part
 _GROWING_PART: Final = 0.6
@@ -43,9 +46,9 @@ _GROWING_PART: Final = 0.6
 class Reconstruction:
     """Cameras of all frames (N,), up to scale, in the axes of the first one: `turns` (N, 3, 3), `centres` (N, 3).
 
-    `share` (N,) of the features in a frame that agree; 0 where the frame could not be placed. `parallax_deg` is the
-    usual angle under which features were seen, `points` (P, 3) are the features, `residual_px` how far they are off,
-    `keys` the cameras and features it all hangs on.
+    `share` (N,) of the features in a frame that show depth and agree; 0 where the frame could not be placed.
+    `parallax_deg` is the usual angle under which these are seen, `points` (P, 3) where they are, `residual_px` how far
+    all features are off, `keys` the cameras and features it all hangs on.
     """
 
     turns: Array
@@ -63,7 +66,7 @@ def reconstruct(tracks: FeatureTracks, tell: Callable[[float], None]) -> Reconst
     `tell` is called with the share 0 to 1 that is done. What it raises ends the work.
     """
     keys = key_rows(tracks)
-    seen, _ = _at_keys(tracks, keys)
+    seen, _ = at_keys(tracks, keys)
     if len(keys) < _LEAST_KEYS or not len(seen.camera):
         return None
     work = _Work(seen, len(keys), tracks.unit_px)
@@ -73,45 +76,6 @@ def reconstruct(tracks: FeatureTracks, tell: Callable[[float], None]) -> Reconst
         tell(_GROWING_PART * work.share)
     found = work.finish()
     return None if found is None else _every_frame(tracks, keys, found, tell)
-
-
-def key_rows(tracks: FeatureTracks) -> NDArray[np.intp]:
-    """Rows of the frames between which features move by enough, the first and last one among them."""
-    frames = len(tracks.frame_index)
-    if not frames:
-        return np.zeros(0, np.intp)
-    moved = np.zeros(frames)
-    order = np.lexsort((tracks.row, tracks.feature))
-    feature, row, plane = tracks.feature[order], tracks.row[order], tracks.plane[order]
-    next_one = (feature[1:] == feature[:-1]) & (row[1:] == row[:-1] + 1)
-    step = np.linalg.norm(plane[1:] - plane[:-1], axis=1)[next_one] * tracks.unit_px
-    at = row[1:][next_one]
-    by_row = np.argsort(at, kind="stable")
-    for one, part in zip(*_groups(at[by_row], step[by_row]), strict=True):
-        moved[one] = np.median(part)
-    path_px = np.cumsum(moved)
-    spacing = max(min(_KEY_PX, max(path_px[-1] / _WANTED_KEYS, 0.25 * _KEY_PX)), path_px[-1] / _MOST_KEYS)
-    keys = np.searchsorted(path_px, np.arange(0.0, path_px[-1], spacing))
-    return np.unique(np.append(keys, frames - 1)).astype(np.intp)
-
-
-def _groups(key: NDArray[np.intp], values: Array) -> tuple[list[int], list[Array]]:
-    """Values (M,) split by their sorted key (M,)."""
-    if not len(key):
-        return [], []
-    cuts = np.flatnonzero(np.diff(key)) + 1
-    return key[np.append(0, cuts)].tolist(), np.split(values, cuts)
-
-
-def _at_keys(tracks: FeatureTracks, keys: NDArray[np.intp]) -> tuple[Observations, NDArray[np.intp]]:
-    """Observations in key frames of features that at least two of them show, counted from 0 on, and those features."""
-    camera = np.full(len(tracks.frame_index), -1)
-    camera[keys] = np.arange(len(keys))
-    inside = camera[tracks.row] >= 0
-    count = np.bincount(tracks.feature[inside], minlength=int(tracks.feature.max(initial=0)) + 1)
-    inside &= count[tracks.feature] >= 2
-    features, point = np.unique(tracks.feature[inside], return_inverse=True)
-    return Observations(camera[tracks.row[inside]], point, tracks.plane[inside]), features
 
 
 class _Work:
@@ -168,7 +132,9 @@ class _Work:
         centre = -turn @ np.asarray(shift, np.float64).ravel()
         angles = _angles_deg(before, after, turn)
         share = count / len(before)
-        angle = float(np.median(angles))
+        near = angles[angles > _LEAST_ANGLE_DEG]
+        # most of a scene may be too far away to show depth
+        angle = float(np.median(angles if len(near) < _LEAST_COMMON or 2 * len(near) > len(angles) else near))
         return min(angle, _WANTED_DEG) * share**2 * min(1.0, len(before) / 100.0), turn, centre
 
     def _common(self, first: int, second: int) -> tuple[Array, Array]:
@@ -189,38 +155,58 @@ class _Work:
         mine = known & (self._seen.camera == camera)
         points, plane = self._found.points[self._seen.point[mine]], self._seen.plane[mine]
         start = self._found.turns[near], self._found.centres[near]
-        turn, centre, share = place_camera(points, plane, start, self._unit)
-        if share < _LEAST_SHARE:
+        turn, centre, agrees = place_camera(points, plane, start, self._unit)
+        if agrees.mean() < _LEAST_SHARE:
             self._lost[camera] = True
             return True
         self._found.turns[camera], self._found.centres[camera] = turn, centre
         self._placed[camera] = True
         self._add_points()
+        if max(counts) < _ENOUGH:
+            self._add_far_points()
         if self._placed.sum() > 1.35 * self._adjusted + 1:
             self._adjust(6)
         return True
 
     def finish(self) -> tuple[NDArray[np.bool_], Geometry, NDArray[np.bool_]] | None:
-        """Which cameras (K,) are placed, the geometry, and which points (P,) are known, after two adjustments."""
+        """Which cameras (K,) are placed, the geometry, and which points (P,) are known, after two adjustments.
+
+        Points that are too far away to show depth come last: they tell the turns.
+        """
         for _ in range(2):
             self._adjust(15)
             self._known[:] = False
             self._add_points()
+        self._add_points(least_deg=0.0)
+        self._add_far_points()
         self._adjust(15)
         return (self._placed, self._found, self._known) if self._placed.sum() >= _LEAST_KEYS else None
 
-    def _add_points(self) -> None:
+    def _add_points(self, least_deg: float = _LEAST_ANGLE_DEG) -> None:
         """Place the points that two placed cameras see under a good angle and agree on."""
-        open_ones = self._placed[self._seen.camera] & ~self._known[self._seen.point]
-        seen = self._seen.taken(open_ones)
-        if not len(seen.camera):
-            return
-        points, angle = meeting_points(self._found, seen)
-        trial = replace(self._found, points=points)
-        off = residuals_px(trial, seen, self._unit)
-        worst = np.zeros(len(points))
+        seen = self._open()
+        if len(seen.camera):
+            points, angle = meeting_points(self._found, seen)
+            self._add(points, seen, angle > np.deg2rad(least_deg), 2)
+
+    def _add_far_points(self) -> None:
+        """Place the points that all placed cameras see in one direction."""
+        seen, centres = self._open(), self._found.centres[self._placed]
+        if len(seen.camera):
+            away = _FAR * float(np.linalg.norm(np.ptp(centres, axis=0)))
+            self._add(centres.mean(axis=0) + away * mean_rays(self._found, seen), seen, np.True_, _FAR_SIGHTS)
+
+    def _open(self) -> Observations:
+        return self._seen.taken(self._placed[self._seen.camera] & ~self._known[self._seen.point])
+
+    def _add(self, points: Array, seen: Observations, good: NDArray[np.bool_] | np.bool_, least: int) -> None:
+        """Take those of the good points (P,) into use on whose places (P, 3) all cameras agree, of which at least
+        `least` see them.
+        """
+        off = residuals_px(replace(self._found, points=points), seen, self._unit)
+        worst = np.where(np.bincount(seen.point, minlength=len(points)) >= least, 0.0, np.inf)
         np.maximum.at(worst, seen.point, off)
-        good = (angle > np.deg2rad(_LEAST_ANGLE_DEG)) & (worst < GOOD_PX)
+        good = good & (worst < GOOD_PX)
         self._found.points[good] = points[good]
         self._known |= good
 
@@ -247,27 +233,33 @@ def _every_frame(
 ) -> Reconstruction:
     """Cameras of all frames, from the points of the key frames: `grown` is what `_Work.finish` gives."""
     placed, found, known = grown
-    (seen, features), frames = _at_keys(tracks, keys), len(tracks.frame_index)
+    (seen, features), frames = at_keys(tracks, keys), len(tracks.frame_index)
     own = np.full(int(tracks.feature.max()) + 1, -1)
     own[features] = np.where(known, np.arange(len(known)), -1)
     point = own[tracks.feature]
     turns, centres, share = np.tile(np.eye(3), (frames, 1, 1)), np.full((frames, 3), np.nan), np.zeros(frames)
-    at_keys, cameras = keys[placed], np.flatnonzero(placed)
-    bounds = np.searchsorted(tracks.row, np.arange(frames + 1))
-    for row in range(int(at_keys[0]), int(at_keys[-1]) + 1):
-        tell(_GROWING_PART + (1.0 - _GROWING_PART) * row / frames)
-        inside = np.arange(bounds[row], bounds[row + 1])
-        inside = inside[point[inside] >= 0]
-        if len(inside) < _LEAST_PLACED:
-            continue
-        near = int(cameras[np.abs(at_keys - row).argmin()])
-        start = found.turns[near], found.centres[near]
-        if row > at_keys[0] and share[row - 1] > _LEAST_SHARE:
-            start = turns[row - 1], centres[row - 1]
-        placing = place_camera(found.points[point[inside]], tracks.plane[inside], start, tracks.unit_px)
-        turns[row], centres[row], share[row] = placing
+    placed_rows, cameras = keys[placed], np.flatnonzero(placed)
     part, kept = found.part(placed, known, seen)
     _, angle = meeting_points(part, kept)
+    shows_depth = np.zeros(len(known), bool)
+    shows_depth[known] = angle > np.deg2rad(_LEAST_ANGLE_DEG)
+    bounds = np.searchsorted(tracks.row, np.arange(frames + 1))
+    begin = int(placed_rows[0])
+    for done, row in enumerate([*range(begin, frames), *range(begin - 1, -1, -1)]):
+        tell(_GROWING_PART + (1.0 - _GROWING_PART) * done / frames)
+        inside = np.arange(bounds[row], bounds[row + 1])
+        inside = inside[point[inside] >= 0]
+        near_ones = shows_depth[point[inside]]
+        if len(inside) < _LEAST_PLACED or near_ones.sum() < _LEAST_NEAR:
+            continue
+        near = int(cameras[np.abs(placed_rows - row).argmin()])
+        start = found.turns[near], found.centres[near]
+        beside = row - 1 if row > begin else row + 1
+        if row != begin and share[beside] > _LEAST_SHARE:
+            start = turns[beside], centres[beside]
+        placing = place_camera(found.points[point[inside]], tracks.plane[inside], start, tracks.unit_px)
+        turns[row], centres[row], agrees = placing
+        share[row] = agrees[near_ones].mean()
     residual = residuals_px(part, kept, tracks.unit_px)
     first = int(np.argmax(share > 0))
     base, origin = turns[first], centres[first]
@@ -275,8 +267,8 @@ def _every_frame(
         base.T @ turns,
         (centres - origin) @ base,
         share,
-        float(np.rad2deg(np.median(angle))),
-        (found.points[known] - origin) @ base,
+        float(np.rad2deg(np.median(angle[shows_depth[known]]))) if shows_depth.any() else 0.0,
+        (found.points[shows_depth] - origin) @ base,
         float(np.median(residual)),
         (part, kept),
     )

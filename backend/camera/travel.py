@@ -59,8 +59,9 @@ def find_travel(tracks: FeatureTracks, tell: Callable[[float], None] | None = No
     base = _best_axes(turns)
     ones = np.ones(len(centres))
     path = CameraTravel(tracks.frame_index, (centres - centres[0]) @ base, (whole.points - centres[0]) @ base)
-    # `residual_px` is how far a turn is off: nothing here
-    return CameraPath(tracks.frame_index, base.T @ turns, ones, np.full(len(centres), whole.residual_px), path)
+    # how far a turn is off: nothing here
+    off = np.full(len(centres), whole.residual_px)
+    return CameraPath(tracks.frame_index, base.T @ turns, ones, off, off, path)
 
 
 def _part(tell: Callable[[float], None], start: float, length: float) -> Callable[[float], None]:

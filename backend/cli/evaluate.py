@@ -181,7 +181,8 @@ def _recording(args: argparse.Namespace, folder: Path, model: PoseModel) -> str:
 
 
 def _rendered(args: argparse.Namespace, folder: Path, model: PoseModel) -> str:
-    from backend.evaluation.rendered import LIMB_JOINTS, video_scores
+    from backend.evaluation.metrics import LIMB_JOINTS
+    from backend.evaluation.rendered import video_scores
 
     scores = video_scores(folder, model, (Quality.FULL, Quality.HEAVY), args.films)
     counts = sorted(

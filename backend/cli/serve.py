@@ -40,13 +40,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    limits = Limits()
     add = parser.add_argument
     add("--bind", default="tcp://127.0.0.1:0", metavar="ADDRESS", help="where to listen; port 0 takes a free one")
-    add("--connection-file", type=Path, metavar="PATH", help="connection file to write")
-    add("--data-dir", type=Path, metavar="DIR", help="folder for jobs and results")
     add("--device", action="append", metavar="NAME", help="compute device, one worker each (default: auto)")
     add_model(parser)
+    _add_access(parser.add_argument_group("access", "who may connect, and what they may name"))
+    _add_limits(parser.add_argument_group("limits", "of jobs, uploads and memory"))
+    _add_files(parser.add_argument_group("files and lifetime", "what is kept, and when the server ends"))
+
+
+def _add_access(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--keys", type=Path, metavar="DIR", help="CURVE keys and allow-list; required on other than loopback addresses")
     add(
         "--root",
         action="append",
@@ -64,12 +69,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="cameras and streams that clients may open, such as camera:* or rtsp://10.0.0.5/*; without it a server "
         "on loopback without --keys opens all for its own user, another one none",
     )
-    add("--keys", type=Path, metavar="DIR", help="CURVE keys and allow-list; required on other than loopback addresses")
+
+
+def _add_limits(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    limits = Limits()
     add("--max-jobs", type=int, default=limits.max_jobs, metavar="N", help="jobs waiting and running at once")
     add(
         "--client-jobs", type=int, metavar="N", help="of these, one client's (default: a quarter with --keys, else all)"
     )
+    add("--max-frames", type=int, default=limits.max_frames, metavar="N", help="frames of each video of a job")
+    add("--memory", default="4G", metavar="SIZE", help="memory of each worker; a job that needs more fails")
+    add("--max-upload", default="4G", metavar="SIZE", help="bytes of one uploaded video")
     add("--client-uploads", default="8G", metavar="SIZE", help="bytes of uploads for one client's unfinished jobs")
+    add("--rate", type=float, default=limits.rate_per_s, metavar="N", help="requests a second of one client")
     add(
         "--stall",
         type=float,
@@ -77,21 +90,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="time limit in seconds for a video that gives no data; 0: no limit",
     )
-    add("--max-frames", type=int, default=limits.max_frames, metavar="N", help="frames of each video of a job")
-    add("--memory", default="4G", metavar="SIZE", help="memory of each worker; a job that needs more fails")
-    add("--max-upload", default="4G", metavar="SIZE", help="bytes of one uploaded video")
-    add(
-        "--keep-upload",
-        type=float,
-        default=limits.keep_upload_s,
-        metavar="S",
-        help="how long a video that was looked through for people waits to be solved; 0: not at all",
-    )
-    add("--rate", type=float, default=limits.rate_per_s, metavar="N", help="requests a second of one client")
-    add("--keep-days", type=float, default=7.0, metavar="N", help="how long results wait to be taken")
     add(
         "--finish", type=float, default=limits.finish_s, metavar="S", help="a stopped solve may go on with what it kept"
     )
+
+
+def _add_files(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    limits = Limits()
+    add("--connection-file", type=Path, metavar="PATH", help="connection file to write")
+    add("--data-dir", type=Path, metavar="DIR", help="folder for jobs and results")
     add(
         "--log-file",
         type=Path,
@@ -99,6 +107,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help=f"log there, at most five files of 8 MiB, not to standard error (or set {LOG_FILE_VARIABLE})",
     )
+    add(
+        "--keep-upload",
+        type=float,
+        default=limits.keep_upload_s,
+        metavar="S",
+        help="how long a video that was looked through for people waits to be solved; 0: not at all",
+    )
+    add("--keep-days", type=float, default=7.0, metavar="N", help="how long results wait to be taken")
     add("--owner-pid", type=int, default=0, metavar="PID", help="stop when this process ends")
     add("--stay", action="store_true", help="keep running when the owner process ends")
 

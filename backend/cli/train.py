@@ -35,83 +35,98 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--mocap", type=Path, help="folder of .bvh, or .amc with .asf")
     parser.add_argument(
         "--configuration", choices=("marionet", "structnet"), default="marionet", help="structnet: the paper's network"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoints, weights and plots")
-    parser.add_argument("--steps", type=int, default=9000, help="training steps (default 9000)")
-    parser.add_argument("--batch", type=int, default=512, help="windows a step and process (default 512)")
-    parser.add_argument(
+    _add_data(parser.add_argument_group("data", "what the towers are trained on"))
+    _add_towers(parser.add_argument_group("towers", "what is trained, and what it begins with"))
+    _add_schedule(parser.add_argument_group("run", "how long, and on what"))
+    _add_structnet(parser.add_argument_group("structnet", "the paper's own network, on renders"))
+    parser.add_argument("--json", action="store_true", help="report as one JSON event a line")
+    parser.add_argument("--quiet", action="store_true", help="report errors only")
+
+
+def _add_data(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--mocap", type=Path, help="folder of .bvh, or .amc with .asf")
+    group.add_argument(
         "--renders", type=Path, action="append", default=[], help="folder written by `synthesize`; may be repeated"
     )
-    parser.add_argument(
+    group.add_argument(
         "--renders-share", type=float, default=0.25, help="share of each batch that is from renders (default 0.25)"
     )
-    parser.add_argument("--noise", type=Path, help="landmark error model that tools/fit_noise.py wrote")
-    parser.add_argument("--start", type=Path, help="checkpoint of another run, or towers.safetensors, to begin with")
-    parser.add_argument(
-        "--keep-pose-tower",
+    group.add_argument("--noise", type=Path, help="landmark error model that tools/fit_noise.py wrote")
+    group.add_argument(
+        "--exact-keypoints",
         action="store_true",
-        help="train the image tower only, so that banks of the towers to start with stay valid",
+        help="simulate keypoints without errors and no 3D guess: what limits a tower, not what it does on video",
     )
-    parser.add_argument(
-        "--pose-tower",
-        type=Path,
-        metavar="TOWERS",
-        help="towers file whose pose tower is kept, so that its banks stay valid; the image tower is trained beside it",
-    )
-    parser.add_argument(
-        "--only-embedding",
+    group.add_argument(
+        "--as-in-video",
         action="store_true",
-        help="train the layers of the image tower's embedding alone; its joints, rotations and the rest stay",
+        help="also simulate lenses of 18 to 85 mm, cropped, seated, kneeling and lying people, steeper cameras",
     )
-    parser.add_argument(
+
+
+def _add_towers(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--image-tower",
         choices=("folding", "temporal"),
         default="folding",
         help="folding: 27 frames over 0.9 s; temporal: 51 frames over 5.7 s",
     )
-    parser.add_argument(
-        "--exact-keypoints",
+    group.add_argument("--start", type=Path, help="checkpoint of another run, or towers.safetensors, to begin with")
+    group.add_argument(
+        "--keep-pose-tower",
         action="store_true",
-        help="simulate keypoints without errors and no 3D guess: what limits a tower, not what it does on video",
+        help="train the image tower only, so that banks of the towers to start with stay valid",
     )
-    parser.add_argument(
-        "--as-in-video",
+    group.add_argument(
+        "--pose-tower",
+        type=Path,
+        metavar="TOWERS",
+        help="towers file whose pose tower is kept, so that its banks stay valid; the image tower is trained beside it",
+    )
+    group.add_argument(
+        "--only-embedding",
         action="store_true",
-        help="also simulate lenses of 18 to 85 mm, cropped, seated, kneeling and lying people, steeper cameras",
+        help="train the layers of the image tower's embedding alone; its joints, rotations and the rest stay",
     )
-    parser.add_argument(
+    group.add_argument(
         "--margin-rows", type=int, help="windows of a batch that take part in the margin loss (default all)"
     )
-    parser.add_argument("--soft", type=float, default=5.0, help="weight of soft retrieval, 0 for none (default 5)")
-    parser.add_argument("--rate", type=float, default=1e-3, help="maximum learning rate (default 1e-3)")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="maximum training time in minutes")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that simulate data (default 1)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the training process (default 1)")
-    parser.add_argument("--checkpoint-steps", type=int, default=250, help="steps between checkpoints (default 250)")
-    parser.add_argument("--report-steps", type=int, default=50, help="steps between reports (default 50)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights and data (default 0)")
-    paper = parser.add_argument_group("structnet", "the paper's own network, on renders")
-    paper.add_argument("--test-renders", type=Path, help="renders of other subjects to measure on")
-    paper.add_argument("--ablations", action="store_true", help="also one pose layer, raw pose, no auxiliary task")
-    paper.add_argument("--pictures", type=int, help="maximum number of images from each folder")
-    paper.add_argument(
+    group.add_argument("--soft", type=float, default=5.0, help="weight of soft retrieval, 0 for none (default 5)")
+
+
+def _add_schedule(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--steps", type=int, default=9000, help="training steps (default 9000)")
+    group.add_argument("--batch", type=int, default=512, help="windows a step and process (default 512)")
+    group.add_argument("--rate", type=float, default=1e-3, help="maximum learning rate (default 1e-3)")
+    group.add_argument("--minutes", type=float, default=float("inf"), help="maximum training time in minutes")
+    group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
+    group.add_argument("--workers", type=int, default=1, help="processes that simulate data (default 1)")
+    group.add_argument("--threads", type=int, default=1, help="threads of the training process (default 1)")
+    group.add_argument("--checkpoint-steps", type=int, default=250, help="steps between checkpoints (default 250)")
+    group.add_argument("--report-steps", type=int, default=50, help="steps between reports (default 50)")
+    group.add_argument("--seed", type=int, default=0, help="seed of weights and data (default 0)")
+
+
+def _add_structnet(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--test-renders", type=Path, help="renders of other subjects to measure on")
+    group.add_argument("--ablations", action="store_true", help="also one pose layer, raw pose, no auxiliary task")
+    group.add_argument("--pictures", type=int, help="maximum number of images from each folder")
+    group.add_argument(
         "--convolution-steps", type=int, default=2000, help="steps that train the convolutions (default 2000)"
     )
-    paper.add_argument(
+    group.add_argument(
         "--candidates", type=int, default=2000, help="poses that compete in a step (default 2000, as the paper)"
     )
-    paper.add_argument(
+    group.add_argument(
         "--stepping",
         choices=("line-search", "adam"),
         default="line-search",
         help="how steps are made (default as the paper)",
     )
-    parser.add_argument("--json", action="store_true", help="report as one JSON event a line")
-    parser.add_argument("--quiet", action="store_true", help="report errors only")
 
 
 def run(args: argparse.Namespace) -> int:

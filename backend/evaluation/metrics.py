@@ -11,6 +11,11 @@ import numpy as np
 
 from backend.types import Array
 
+LIMB_JOINTS = tuple(
+    f"{side}{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("l", "r")
+)
+"""The joints that are scored, relative to the mid-hip: those that the peer has too."""
+
 
 @dataclass(frozen=True, slots=True)
 class PoseErrors:

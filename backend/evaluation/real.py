@@ -45,8 +45,8 @@ def recording_scores(
     """
     rows: list[Scored] = []
     for quality in qualities:
-        plain = [_track(camera, quality, mirror=False) for camera in recording.cameras]
-        tracks = [_track(camera, quality, mirror=True) for camera in recording.cameras]
+        plain = [recording_track(camera, quality, mirror=False) for camera in recording.cameras]
+        tracks = [recording_track(camera, quality, mirror=True) for camera in recording.cameras]
         methods = {PEER: landmark_joints} | _methods(model) | (_ablations(model) if ablations else {})
         for method, read in methods.items():
             for camera, track in zip(recording.cameras, plain if method == PEER else tracks, strict=True):
@@ -64,7 +64,8 @@ def recording_errors(scores: Sequence[Scored]) -> list[MethodErrors]:
     return [_mean(method, [row for row in scores if row.method == method]) for method in methods]
 
 
-def _track(camera: RecordingCamera, quality: Quality, mirror: bool) -> PersonTrack:
+def recording_track(camera: RecordingCamera, quality: Quality, mirror: bool) -> PersonTrack:
+    """The person in a camera of a recording; `mirror` flips every other frame."""
     reader = open_video(camera.video)
     options = PeopleOptions(quality=quality, max_people=1, mirror=mirror)
     return track_people(reader.frames(), reader.info, options)[0]

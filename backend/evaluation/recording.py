@@ -20,11 +20,14 @@ from backend.types import Array
 
 @dataclass(frozen=True, slots=True)
 class RecordingCamera:
-    """One camera: its video, K (3, 3) in px, rotation (3, 3), and whether MPJPE may be measured with it."""
+    """One camera: its video, K (3, 3) in px, rotation (3, 3), the world's origin (3,) m in the camera (NaN where the
+    file does not say), and whether MPJPE may be measured with it.
+    """
 
     video: Path
     matrix: Array
     camera_from_world: Array
+    world_origin_m: Array
     width: int
     height: int
     trusted: bool
@@ -51,6 +54,7 @@ def read_recording(folder: Path) -> Recording:
                 folder / camera["file"],
                 np.array(camera["K"], np.float64),
                 np.array(camera["R_camera_from_world"], np.float64),
+                np.array(camera.get("t_camera_from_world_m", [np.nan] * 3), np.float64),
                 int(camera["size"][0]),
                 int(camera["size"][1]),
                 bool(camera["extrinsics_trusted"]),

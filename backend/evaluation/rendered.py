@@ -14,7 +14,7 @@ from backend.embedding.keypoints import H36M_NAMES
 from backend.embedding.pose_model import PoseModel, PoseOptions
 from backend.errors import BadInputError
 from backend.evaluation.landmark_track import landmark_track
-from backend.evaluation.metrics import pose_errors
+from backend.evaluation.metrics import LIMB_JOINTS, pose_errors
 from backend.evaluation.real import PEER, auxiliary_joints, landmark_joints, retrieved_joints
 from backend.evaluation.report import Scored
 from backend.people import Quality
@@ -23,13 +23,9 @@ from backend.types import Array, Intrinsics, PersonTrack
 from blender_addon.motion.body import canonical_body, forward_kinematics, seen_points_m
 from blender_addon.motion.rotations import quaternion_to_matrix
 
-LIMB_JOINTS = tuple(
-    f"{side}{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("l", "r")
-)
-"""The joints that are scored, relative to the mid-hip: those that the peer has too."""
-
 _LEAST_FRAMES = 3
-_RAYS = Intrinsics(np.eye(3), 2, 2, "render")  # landmarks of renders come in normalised image coordinates
+RAYS = Intrinsics(np.eye(3), 2, 2, "render")
+"""The camera of renders: their landmarks come in normalised image coordinates."""
 
 _Method = Callable[[PersonTrack], Array]
 
@@ -53,16 +49,25 @@ def video_scores(folder: Path, model: PoseModel, qualities: tuple[Quality, ...],
 def _methods(model: PoseModel) -> dict[str, _Method]:
     plain, bare = PoseOptions(), PoseOptions(parts=None, retrieval_share=0.0)
     return {
-        PEER: lambda track: landmark_joints(track, _RAYS),
-        "by parts": lambda track: retrieved_joints(model, track, _RAYS, plain, 0),
-        "auxiliary head": lambda track: auxiliary_joints(model, track, _RAYS, plain),
-        "structured inference, no retrieved joints": lambda track: model.solve(track, _RAYS, bare).joints_camera_m,
-        "structured inference": lambda track: model.solve(track, _RAYS, plain).joints_camera_m,
+        PEER: lambda track: landmark_joints(track, RAYS),
+        "by parts": lambda track: retrieved_joints(model, track, RAYS, plain, 0),
+        "auxiliary head": lambda track: auxiliary_joints(model, track, RAYS, plain),
+        "structured inference, no retrieved joints": lambda track: model.solve(track, RAYS, bare).joints_camera_m,
+        "structured inference": lambda track: model.solve(track, RAYS, plain).joints_camera_m,
     }
 
 
 def _videos(seen: RenderLandmarks, folder: Path, most: int) -> Iterator[tuple[PersonTrack, Array]]:
     """Tracks of whole videos and their true joints (T, 17, 3) m in the camera."""
+    for rows in whole_videos(seen, folder, most):
+        yield landmark_track(rows.points, rows.visibility, rows.guess), true_joints_m(rows)
+
+
+def whole_videos(seen: RenderLandmarks, folder: Path, most: int) -> Iterator[RenderLandmarks]:
+    """The first `most` videos in which the network finds the person in every frame.
+
+    Raises BadInputError for a folder without videos, or without such a video.
+    """
     videos, lengths = np.unique(seen.video, return_counts=True)
     if not (lengths >= _LEAST_FRAMES).any():
         raise BadInputError(f"{folder} holds single images, no videos", "Render some: marionet synthesize --film 24")
@@ -70,11 +75,10 @@ def _videos(seen: RenderLandmarks, folder: Path, most: int) -> Iterator[tuple[Pe
     if not whole:
         raise BadInputError(f"{folder}: no video shows its person in every frame", "Render more videos, or others")
     for video in whole[:most]:
-        rows = seen.rows(seen.video == video)
-        yield landmark_track(rows.points, rows.visibility, rows.guess), _true_joints_m(rows)
+        yield seen.rows(seen.video == video)
 
 
-def _true_joints_m(rows: RenderLandmarks) -> Array:
+def true_joints_m(rows: RenderLandmarks) -> Array:
     """Human3.6M's joints where they are seen; renders know the joints' centres."""
     _, turns = forward_kinematics(canonical_body(), np.asarray(rows.rotations_wxyz, np.float64), np.zeros(3))
     in_camera = np.asarray(rows.camera_from_world, np.float64)[:, None] @ quaternion_to_matrix(turns)

@@ -24,7 +24,7 @@ _SAME_HAND = 0.35  # two hands whose landmarks lie nearer than this part of thei
 _FARTHEST_STEP = 0.6  # of its size that a hand moves between two frames
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Followed:
     """One hand, from where it was found to where it was lost."""
 

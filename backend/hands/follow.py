@@ -34,7 +34,7 @@ _FARTHEST_WRIST_M = 0.13  # between the body's wrist and the hand's
 _HAND_M = (0.035, 0.30)  # extent of a hand's landmarks
 _SEARCH_INTERVAL_S = 0.5
 _PALM_SEARCH_M = 0.7
-_CROPS = 3  # that lead from the body's keypoints to a hand
+_CROPS = 4  # that lead from the body's keypoints to a hand
 _OTHER_HAND = 0.08  # probability of the wanted hand below which the crop shows the other one
 
 
@@ -158,7 +158,7 @@ class HandFollower:
         )
 
     def _by_regions(self, image: Image, keypoints_px: Array, sides: Sequence[int], scale: float) -> list[Found | None]:
-        """From the last frame's landmarks, moved as the wrist moved; else from the body, with two closer crops more."""
+        """From the last frame's landmarks, moved as the wrist moved; else from the body, with closer crops after it."""
         found: list[Found | None] = [None, None]
         tracked = [side for side in sides if self._last[side] is not None]
         for side, hand in zip(

@@ -16,6 +16,7 @@ from backend.camera import CameraOptions, choose_intrinsics
 from backend.face import FaceEvidence, face_at
 from backend.hands import HandEvidence, between
 from backend.multiview.detail_motion import DetailMotion, best_match, detail_motion, is_convincing
+from backend.multiview.mirrored_close_ups import in_mirror, is_mirrored
 from backend.multiview.recorded_clocks import recorded_offsets
 from backend.multiview.synchronise import ClockMatch
 from backend.multiview.take_news import about_video
@@ -29,9 +30,14 @@ from backend.solving.request import SolveRequest
 from backend.types import Array, CancelToken, Intrinsics, ProgressCallback
 from backend.video import open_video
 from backend.video.sequence import is_sequence
+from blender_addon.motion.clip_warning import ClipWarning, WarningCode
 
 _LEAST_SHARE = 0.1  # of the frames must show a hand or a face
 _CLEAR_LEAD = 1.2  # of the best person's match over the next one's
+_MIRRORED = (
+    "is mirrored, as front cameras record it: left and right were exchanged. Turn off mirroring in the settings of the "
+    "camera"
+)
 _REMEDY = "give --close-up-offset, the seconds by which it begins later than the first video"
 
 
@@ -81,10 +87,10 @@ class PlacedCloseUp:
 
 @dataclass(frozen=True, slots=True)
 class PlacedCloseUps:
-    """The close-ups of each person (by number), and sentences about those that are left out."""
+    """The close-ups of each person (by number), and warnings about those that are left out or mirrored."""
 
     by_person: Mapping[int, tuple[PlacedCloseUp, ...]]
-    notes: tuple[str, ...] = ()
+    notes: tuple[ClipWarning, ...] = ()
 
     def at(self, person: int, take_s: Array) -> tuple[DetailEvidence, ...]:
         """What the close-ups of a person say at times of the take (T,)."""
@@ -147,25 +153,46 @@ def place_close_ups(
     that cannot be placed surely is left out.
     """
     placed: dict[int, tuple[PlacedCloseUp, ...]] = {}
-    notes: list[str] = []
+    notes: list[ClipWarning] = []
     for one in close_ups:
         if not (one.shows_hands or one.shows_face):
-            notes.append(f"{one.path.name} is left out: neither a hand nor a face was found in it")
+            notes.append(_excluded(f"{one.path.name} is left out: neither a hand nor a face was found in it"))
             continue
         evidence, known = one.evidence(), _known(one, first)
         raw = None if one.seen.face is None else one.seen.face.weights
         motion = detail_motion(one.seen.times_s, evidence, raw)
-        found = _chosen({number: best_match(views, motion, known) for number, views in people.items()}, known)
+        found = _found(people, motion, known)
         if found is None:
-            notes.append(_unplaced(one, known))
+            notes.append(_excluded(_unplaced(one, known)))
             continue
         person, offset = found
         begin_s, end_s = offset.video_time_s(np.array(span_s))
         if end_s < one.seen.times_s[0] or begin_s > one.seen.times_s[-1]:
-            notes.append(f"{one.path.name} is left out: at {offset.start_s:+.2f} s it shows another time. {_REMEDY}")
+            text = f"{one.path.name} is left out: at {offset.start_s:+.2f} s it shows another time. {_REMEDY}"
+            notes.append(_excluded(text))
             continue
+        if is_mirrored(people[person], motion, offset):
+            evidence = in_mirror(evidence)
+            notes.append(ClipWarning(WarningCode.VIEW_MIRRORED, f"{one.path.name} {_MIRRORED}"))
         placed[person] = (*placed.get(person, ()), PlacedCloseUp(evidence, one.seen.times_s, offset))
     return PlacedCloseUps(placed, tuple(notes))
+
+
+def _excluded(text: str) -> ClipWarning:
+    return ClipWarning(WarningCode.VIEW_EXCLUDED, text)
+
+
+def _found(
+    people: Mapping[int, Sequence[DetailMotion]], motion: DetailMotion, known: Offset | None
+) -> tuple[int, Offset] | None:
+    """The person who moves like the close-up, or like its mirror image, and its clock."""
+    matches = {number: best_match(views, motion, known) for number, views in people.items()}
+    mirrored = {number: best_match(views, motion.in_mirror(), known) for number, views in people.items()}
+    strengths = [
+        max((match.strength for match in some.values() if match is not None), default=0.0)
+        for some in (matches, mirrored)
+    ]
+    return _chosen(mirrored if strengths[1] > _CLEAR_LEAD * strengths[0] else matches, known)
 
 
 def _hands_at(found: HandEvidence, times_s: Array, at_s: Array) -> HandEvidence:

@@ -18,7 +18,7 @@ from backend.multiview.types import Offset
 from backend.solving.detail_pass import DetailEvidence
 from backend.types import Array
 from blender_addon.motion.face import FACE_WEIGHT_NAMES
-from blender_addon.motion.rotations import quaternion_between
+from blender_addon.motion.rotations import quaternion_between, quaternion_rotate
 
 _GRID_S = 1.0 / 60.0
 _SMOOTH_S = 0.05
@@ -29,23 +29,36 @@ _LEAST_LEAD = 1.15
 _LEAST_OVERLAP_S = 2.0  # or half of the shorter video: over less, chance does as much
 _AT_KNOWN_CLOCK = 0.2
 _NEAR_S = 0.15
+_OTHER_SIDE = {"left": "right", "right": "left"}
 _FACE_PARTS = (("eyeBlink",), ("jawOpen",), ("mouthSmile", "mouthStretch"), ("mouthPucker", "mouthFunnel"), ("brow",))
 
 
 @dataclass(frozen=True, slots=True)
 class DetailMotion:
-    """Motion of the face, the left and the right hand that are seen, by part."""
+    """Motion of the face, the left and the right hand that are seen, by part.
+
+    `sides`: what of the face goes to the left or the right, which a mirror turns about; None where no face is seen.
+    """
 
     parts: dict[str, MotionSignal]
+    sides: MotionSignal | None = None
 
     def moved(self, offset: Offset) -> DetailMotion:
         """The same on the clock of the take."""
         return DetailMotion(
-            {
-                name: MotionSignal(float(offset.take_time_s(np.array(one.start_s))), one.step_s, one.velocity)
-                for name, one in self.parts.items()
-            }
+            {name: _moved(one, offset) for name, one in self.parts.items()},
+            None if self.sides is None else _moved(self.sides, offset),
         )
+
+    def in_mirror(self) -> DetailMotion:
+        """How the mirror image moves."""
+        parts = {_OTHER_SIDE.get(name, name): one for name, one in self.parts.items()}
+        sides = self.sides
+        return DetailMotion(parts, sides and MotionSignal(sides.start_s, sides.step_s, -sides.velocity))
+
+
+def _moved(signal: MotionSignal, offset: Offset) -> MotionSignal:
+    return MotionSignal(float(offset.take_time_s(np.array(signal.start_s))), signal.step_s, signal.velocity)
 
 
 def detail_motion(times_s: Array, found: DetailEvidence, raw_weights: Array | None = None) -> DetailMotion:
@@ -53,17 +66,19 @@ def detail_motion(times_s: Array, found: DetailEvidence, raw_weights: Array | No
     calibrated ones, in which small motion is dead.
     """
     parts: dict[str, MotionSignal | None] = {}
+    sides: MotionSignal | None = None
     if found.face is not None:
         face = found.face
-        values = _face_values(face.weights if raw_weights is None else raw_weights)
-        parts["face"] = _signal(times_s, (values, face.turn_wxyz), face.confidence)
+        weights = face.weights if raw_weights is None else raw_weights
+        parts["face"] = _signal(times_s, (_face_values(weights), face.turn_wxyz), face.confidence)
+        sides = _signal(times_s, (side_values(weights, face.turn_wxyz), None), face.confidence)
     if found.hands is not None:
         for side, name in enumerate(("left", "right")):
             angles = found.hands.angles[:, side]
             bends = angles[:, [1, 4, 7, 10, 12]] + angles[:, [2, 5, 8, 11, 14]]
             turns = found.hands.wrist_wxyz[:, side]
             parts[name] = _signal(times_s, (bends, turns), found.hands.confidence[:, side])
-    return DetailMotion({name: one for name, one in parts.items() if one is not None})
+    return DetailMotion({name: one for name, one in parts.items() if one is not None}, sides)
 
 
 def _face_values(weights: Array) -> Array:
@@ -71,12 +86,30 @@ def _face_values(weights: Array) -> Array:
     return np.stack([weights[:, places].mean(axis=1) for places in columns], axis=1)
 
 
-def _signal(times_s: Array, found: tuple[Array, Array], confidence: Array) -> MotionSignal | None:
-    """Velocities of values (N, F) and how fast rotations (N, 4) turn, on an even grid, 0 where nothing is seen; None
-    where hardly anything is.
+def side_values(weights: Array, turn_wxyz: Array) -> Array:
+    """What of a face goes to the person's left, and in a mirror to the right (N, 5): gaze, mouth and jaw, smile, and
+    the head's yaw and roll in the camera, from weights (N, 52) and the head's rotations (N, 4).
+    """
+
+    def of(name: str) -> Array:
+        return np.asarray(weights[:, FACE_WEIGHT_NAMES.index(name)])
+
+    gaze = of("eyeLookOutLeft") + of("eyeLookInRight") - of("eyeLookInLeft") - of("eyeLookOutRight")
+    mouth = of("mouthLeft") - of("mouthRight") + of("jawLeft") - of("jawRight")
+    smile = of("mouthSmileLeft") - of("mouthSmileRight")
+    forward, up = (quaternion_rotate(turn_wxyz, np.array(axis)) for axis in ([0.0, -1.0, 0.0], [0.0, 0.0, 1.0]))
+    yaw = np.arctan2(forward[:, 0], -forward[:, 2])  # x right, y down, z away
+    roll = np.arctan2(up[:, 0], -up[:, 1])
+    return np.stack([gaze, mouth, smile, yaw, roll], axis=1)
+
+
+def _signal(times_s: Array, found: tuple[Array, Array | None], confidence: Array) -> MotionSignal | None:
+    """Velocities of values (N, F) and how fast rotations (N, 4) turn, if any, on an even grid, 0 where nothing is seen;
+    None where hardly anything is.
     """
     values, turns = found
-    seen = np.isfinite(values).all(axis=1) & np.isfinite(turns).all(axis=1) & (confidence > 0)
+    seen = np.isfinite(values).all(axis=1) & (confidence > 0)
+    seen &= True if turns is None else np.isfinite(turns).all(axis=1)
     if seen.sum() < _FEWEST:
         return None
     own_s = np.asarray(times_s, np.float64)[seen]
@@ -85,12 +118,13 @@ def _signal(times_s: Array, found: tuple[Array, Array], confidence: Array) -> Mo
         return None
     even = np.stack([np.interp(grid, own_s, column) for column in values[seen].T], axis=1)
     velocity = gaussian_filter1d(even, _SMOOTH_S / _GRID_S, axis=0, order=1, mode="nearest")
-    velocity = np.concatenate([velocity, _turning(own_s, turns[seen], grid)], axis=1)
+    if turns is not None:
+        velocity = np.concatenate([velocity, _turning(own_s, turns[seen], grid)], axis=1)
     trust = np.interp(grid, own_s, confidence[seen]) * _near_a_frame(own_s, grid, longest_gap_s(times_s))
     spread = np.sqrt((np.square(velocity) * trust[:, None]).sum(axis=0) / max(float(trust.sum()), 1e-9))
     limit = 4.0 * np.maximum(spread, 1e-6)
     velocity = np.clip(velocity, -limit, limit) / np.maximum(spread, 1e-4)
-    velocity[:, -1] *= _TURNING
+    velocity[:, -1] *= 1.0 if turns is None else _TURNING
     return MotionSignal(float(grid[0]), _GRID_S, velocity * trust[:, None])
 
 

@@ -153,7 +153,7 @@ class _Solved:
     found: FoundTake
     world: WorldTrack | None = None
     stopped: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[ClipWarning, ...] = ()
 
 
 def _alone(
@@ -277,7 +277,7 @@ def _told(solved: _Solved, watched: Sequence[WatchedVideo]) -> tuple[ClipWarning
     take = solved.found.take
     told = tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, one.text) for one in take.excluded)
     told += tuple(ClipWarning(WarningCode.CALIBRATION_MISFIT, note) for note in solved.found.notes)
-    told += tuple(ClipWarning(WarningCode.VIEW_EXCLUDED, note) for note in solved.notes)
+    told += solved.notes
     dark = [take.videos[view].name for view in take.used if watched[view].tracked.is_dark]
     if dark and len(take.used) > 1:
         text = (

@@ -137,6 +137,11 @@ def clock_matches(first: MotionSignal, second: MotionSignal) -> list[ClockMatch]
     return found
 
 
+def overlap_s(first: MotionSignal, second: MotionSignal, start_s: float) -> float:
+    """How long two signals overlap at one shift; 0 where they do not."""
+    return max(0.0, min(first.end_s, second.end_s + start_s) - max(first.start_s, second.start_s + start_s))
+
+
 def correlation_at(first: MotionSignal, second: MotionSignal, start_s: float) -> float:
     """The normalised correlation (-1 to 1) at one shift; 0 where they hardly overlap."""
     lag = round((start_s - first.start_s + second.start_s) / first.step_s)

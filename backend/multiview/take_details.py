@@ -24,6 +24,7 @@ from backend.solving.details import SolvedDetails, solve_evidence
 from backend.solving.models import SolveModels
 from backend.solving.request import SolveRequest
 from backend.types import Array, CancelToken, Intrinsics, PersonTrack, PoseTrack, ProgressCallback
+from blender_addon.motion.clip_warning import ClipWarning
 
 _WRISTS = (13, 16)  # of the 17 joints, left first
 _AT_WRIST_M = 0.15
@@ -106,13 +107,13 @@ def motion_of(details: Details, track: PersonTrack, intrinsics: Intrinsics) -> D
 @dataclass(frozen=True, slots=True)
 class CloseUpsOfOne:
     """Close-ups beside a single video of the body: adds what they show to the details of its people; afterwards
-    `notes` tells which were left out. `of_first`: given clocks are against this video.
+    `notes` tells which were left out or mirrored. `of_first`: given clocks are against this video.
     """
 
     close_ups: Sequence[WatchedCloseUp]
     watched: WatchedVideo
     of_first: bool = True
-    notes: list[str] = field(default_factory=list)
+    notes: list[ClipWarning] = field(default_factory=list)
 
     def add(self, tracks: Sequence[PersonTrack], details: Sequence[Details]) -> tuple[Details, ...]:
         """The details of the people who are solved, with the close-ups' at the frames of their tracks."""

@@ -22,7 +22,7 @@ from backend.server.jobs import Job
 from backend.server.live_policy import LivePolicy
 from backend.server.logs import RefusalLedger, log_event
 from backend.server.sessions import LOCAL_OWNER, Session
-from backend.server.take_policy import check_take
+from backend.server.take_policy import check_down, check_take
 from backend.server.uploads import append_part, check_upload
 from backend.server.worker_pool import WorkerPool
 from blender_addon.wire import messages as wire
@@ -132,6 +132,7 @@ class RequestHandlers:
             raise RequestRefused("bad_request", "A job id has 32 lower-case hexadecimal digits")
         if request.task not in TASKS:
             raise RequestRefused("unsupported", f"Unknown task {request.task!r}", f"Ask for {' or '.join(TASKS)}")
+        check_down(request.options.gravity_camera)
         check_take(request, self._policy.limits.client_upload_bytes)
         source, *more = (
             self._checked(source, session, request.task) for source in (request.source, *request.more_sources)

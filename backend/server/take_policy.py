@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
 from backend.server.errors import RequestRefused
+from blender_addon.motion.input_limits import LONGEST_DOWN, SHORTEST_DOWN
 from blender_addon.wire.records import MAX_SETUP_CHARS, MOST_TAKE_VIDEOS, CalibrationFile
 from blender_addon.wire.requests import Submit
 
@@ -14,6 +16,13 @@ _MOST_NAME_BYTES = 200  # a disk takes 255, and a mark follows while it is writt
 # it becomes the name of a file in the job's folder: no folder, no drive and no stream of Windows
 _NO_NAME = r'/\\:*?"<>|\x00-\x1f\x7f'
 _CALIBRATION_NAME = re.compile(rf"[^.{_NO_NAME}][^{_NO_NAME}]*\.(?:json|toml|yml|yaml|xml)", re.IGNORECASE)
+
+
+def check_down(direction: Sequence[float]) -> None:
+    """Raise RequestRefused for a direction down that no worker could use, before a video is uploaded."""
+    if direction and not (len(direction) == 3 and SHORTEST_DOWN < math.hypot(*direction) < LONGEST_DOWN):
+        what = f"The direction down is three numbers, and {SHORTEST_DOWN:g} to {LONGEST_DOWN:g} long"
+        raise RequestRefused("bad_request", what, "Give for example 0, 1, 0 for a level camera")
 
 
 def check_take(request: Submit, most_upload_bytes: int) -> None:

@@ -23,7 +23,7 @@ from backend.video.sequence import is_sequence, list_images
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_VERSION: Final = 5
+CHECKPOINT_VERSION: Final = 6
 TRACKED: Final = "tracked.npz"
 _SAMPLE_BYTES: Final = 1 << 20
 Arrays = dict[str, NDArray[np.generic]]

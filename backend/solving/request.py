@@ -20,7 +20,7 @@ from backend.types import Array
 from backend.video import FrameRange, VideoOptions
 from blender_addon.motion.clip import MotionClip
 from blender_addon.motion.clip_warning import ClipWarning
-from blender_addon.motion.input_limits import SHORTEST_BODY_M, TALLEST_BODY_M
+from blender_addon.motion.input_limits import LONGEST_DOWN, SHORTEST_BODY_M, SHORTEST_DOWN, TALLEST_BODY_M
 from blender_addon.motion.smoothing import PRESETS
 
 HEIGHT_RANGE_M = (SHORTEST_BODY_M, TALLEST_BODY_M)
@@ -28,9 +28,10 @@ HEIGHT_RANGE_M = (SHORTEST_BODY_M, TALLEST_BODY_M)
 
 def check_gravity(direction: tuple[float, float, float] | None) -> None:
     """Raise BadInputError where the direction down, if one is given, has no length to speak of or is not a number."""
-    if direction is not None and not 0.5 < math.hypot(*direction) < 20.0:
+    if direction is not None and not SHORTEST_DOWN < math.hypot(*direction) < LONGEST_DOWN:
         raise BadInputError(
-            "The length of the gravity vector must be between 0.5 and 20", "Give x,y,z, for example 0,1,0"
+            f"The length of the gravity vector must be between {SHORTEST_DOWN:g} and {LONGEST_DOWN:g}",
+            "Give x,y,z, for example 0,1,0",
         )
 
 

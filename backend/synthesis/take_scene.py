@@ -137,16 +137,22 @@ _UPPER = [*range(23), 23, 24]
 
 
 def surround(
-    rng: np.random.Generator, people: tuple[Placed, ...], cameras: Sequence[TakeCamera], kind: Kind
+    rng: np.random.Generator,
+    people: tuple[Placed, ...],
+    cameras: Sequence[TakeCamera],
+    kind: Kind,
+    where: Surroundings | None = None,
 ) -> TakeScene:
-    """A room round all cameras, or a lawn; a chair under a seated person; nothing stands before a lens."""
+    """A room round all cameras, or a lawn, as `where` says or by chance; a chair under a seated person; nothing stands
+    before a lens.
+    """
     eyes = np.array([camera.world_from_camera[:3, 3] for camera in cameras])
     hips = np.concatenate([one.joints_m[:, 0] for one in people])
     corners = np.concatenate([eyes, hips])
     low, high = corners.min(axis=0) - 0.3, corners.max(axis=0) + 0.3
     corner = still_camera(np.array([low[0], low[1], eyes[:, 2].max()]), hips.mean(axis=0), 1.0, 8)
-    where = Surroundings.ROOM if rng.random() < 0.75 else Surroundings.LAWN
-    place = sample_place(rng, where, corner, np.array([high[0], high[1], 0.9]))
+    drawn = Surroundings.ROOM if rng.random() < 0.75 else Surroundings.LAWN
+    place = sample_place(rng, where or drawn, corner, np.array([high[0], high[1], 0.9]))
     things = [part for part in place.things if _out_of_sight(part, eyes, hips)]
     if kind is Kind.SEATED:
         seat = hips.mean(axis=0)

@@ -25,6 +25,8 @@ _SPHERE = 4.0 * np.pi
 _ROBUST_SIGMAS = 2.0
 # within this of the answer a direction counts as the same answer
 _SAME_DEG = 8.0
+# how far off trunk and legs of somebody who sits or kneels are from down, besides what the poses are
+_BENT_DEG = 5.0
 _MOST_STEPS = 80
 _NO_EDGES = SceneEdges(np.zeros((0, 2, 3)), np.zeros(0), 0)
 
@@ -48,18 +50,27 @@ class PoseHint:
 
 @dataclass(frozen=True, slots=True)
 class GravityHints:
-    """What is known before the feet: the `pose` hint, None when the poses say nothing; the scene's edges' `vote`."""
+    """What is known before the feet: the hints of the `poses`, one of which is right, or none of them; there is none
+    where they say nothing; the scene's edges' `vote`.
+    """
 
-    pose: PoseHint | None
+    poses: tuple[PoseHint, ...]
     vote: EdgeVote
 
 
-def gravity_hints(pose: Array, pose_spread_deg: float = 0.0, edges: SceneEdges | None = None) -> GravityHints:
-    """The hints of a pose direction (3,), NaN where the poses say nothing, and of edges, which vote only once."""
-    length = float(np.linalg.norm(pose))
-    known = np.isfinite(length) and length > 1e-6
-    hint = PoseHint(np.asarray(pose, np.float64) / length, pose_spread_deg) if known else None
-    return GravityHints(hint, vote(edges or _NO_EDGES))
+def gravity_hints(
+    pose: Array, pose_spread_deg: float = 0.0, edges: SceneEdges | None = None, bent: Array | None = None
+) -> GravityHints:
+    """The hints of a pose direction (3,), NaN where the poses say nothing, of a body that kneels or sits, `bent` (3,),
+    and of edges, which vote only once.
+    """
+    found = []
+    for direction, more_deg in ((pose, 0.0), (bent, _BENT_DEG)):
+        length = 0.0 if direction is None else float(np.linalg.norm(direction))
+        if direction is not None and np.isfinite(length) and length > 1e-6:
+            spread_deg = float(np.hypot(pose_spread_deg, more_deg))
+            found.append(PoseHint(np.asarray(direction, np.float64) / length, spread_deg))
+    return GravityHints(tuple(found), vote(edges or _NO_EDGES))
 
 
 def estimate_gravity(hints: GravityHints, settings: GravitySettings, footing: Footing | None = None) -> Gravity:
@@ -116,8 +127,10 @@ def _pose_parts(down: Array, hint: PoseHint, settings: GravitySettings) -> Array
 def _log_hints(down: Array, hints: GravityHints, settings: GravitySettings) -> Array:
     """Log-likelihood (G,) of the camera's habit and of the poses' hint."""
     belief = np.log(_level_parts(down, settings).sum(axis=0))
-    if hints.pose is not None:
-        belief = belief + np.log(_pose_parts(down, hints.pose, settings).sum(axis=0))
+    if hints.poses:
+        belief = belief + np.log(
+            np.mean([_pose_parts(down, hint, settings).sum(axis=0) for hint in hints.poses], axis=0)
+        )
     return np.asarray(belief)
 
 
@@ -150,14 +163,7 @@ def _rows(down: Array, hints: GravityHints, settings: GravitySettings, footing: 
         (side, _LEVEL, settings.tilted_deg, tilted / every),
         (ahead, _LEVEL, settings.tilted_deg, tilted / every),
     ]
-    if hints.pose is not None:
-        near, far, anywhere = _pose_parts(down[None], hints.pose, settings)[:, 0]
-        share = np.array([near, far]) / (near + far + anywhere)
-        spread, (roll_deg, pitch_deg) = hints.pose.spread_deg, settings.pose_sigmas_deg
-        known.append((side, hints.pose.down, float(np.hypot(roll_deg, spread)), share[0]))
-        known.append((ahead, hints.pose.down, float(np.hypot(pitch_deg, spread)), share[0]))
-        wide_deg = float(np.hypot(settings.pose_wide_deg, spread))
-        known += [(axis, hints.pose.down, wide_deg, share[1]) for axis in np.eye(3)]
+    known += _pose_rows(down, hints.poses, settings)
     scale = [np.sqrt(share) / np.sin(np.deg2rad(sigma_deg)) for _, _, sigma_deg, share in known]
     residual = np.array([factor * ((down - at) @ axis) for factor, (axis, at, _, _) in zip(scale, known, strict=True)])
     gradient = np.stack([factor * axis for factor, (axis, _, _, _) in zip(scale, known, strict=True)])
@@ -165,6 +171,23 @@ def _rows(down: Array, hints: GravityHints, settings: GravitySettings, footing: 
         floor_residual, floor_gradient = _floor_rows(down, settings, footing)
         return np.concatenate([residual, floor_residual]), np.concatenate([gradient, floor_gradient])
     return residual, gradient
+
+
+def _pose_rows(
+    down: Array, hints: tuple[PoseHint, ...], settings: GravitySettings
+) -> list[tuple[Array, Array, float, float]]:
+    """What each hint of the poses says near `down` (3,): axis, direction, sigma in degrees, and how likely it is."""
+    parts = [_pose_parts(down[None], hint, settings)[:, 0] for hint in hints]
+    every = sum(float(part.sum()) for part in parts)
+    side, ahead = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
+    known = []
+    for hint, (near, far, _) in zip(hints, parts, strict=True):
+        roll_deg, pitch_deg = settings.pose_sigmas_deg
+        known.append((side, hint.down, float(np.hypot(roll_deg, hint.spread_deg)), near / every))
+        known.append((ahead, hint.down, float(np.hypot(pitch_deg, hint.spread_deg)), near / every))
+        wide_deg = float(np.hypot(settings.pose_wide_deg, hint.spread_deg))
+        known += [(axis, hint.down, wide_deg, far / every) for axis in np.eye(3)]
+    return known
 
 
 def _floor_rows(down: Array, settings: GravitySettings, footing: Footing) -> Rows:

@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
+from backend.world.bent_body import down_if_bent
+from backend.world.foreshortened import turn_foreshortened
 from backend.world.gravity import GravityHints, estimate_gravity, gravity_hints, world_axes
+from backend.world.gravity_doubt import doubted
 from backend.world.root_path import RootPath, solve_root_path
 from backend.world.scene import Scene, make_scene
 from backend.world.steps import (
@@ -45,6 +48,8 @@ _LOOSE = 0.28
 _ANY_HEIGHT_M = 100.0
 # somebody whose feet are further from the floor that is known stands on something else
 _MOST_LIFT_M = 0.3
+# a seat this far above the floor is on a chair
+_CHAIR_M = 0.25
 # where feet stand in this part of all frames with contacts, they alone say where the floor is
 _FEET_SHARE = 0.8
 # and where hands do in this part of the frames, the person does push-ups or walks on them
@@ -66,11 +71,15 @@ def place_in_world(
         return _nothing(poses, options)
     given = _given(options)
     spread_deg = float(np.hypot(poses.gravity_spread_deg, gravity_doubt_deg(options.framed(track), intrinsics, solved)))
-    hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges)
+    hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges, down_if_bent(poses, solved))
     rough = given or estimate_gravity(hints, options.vertical)
     poses, unseen = settle_unseen(poses, options.framed(track), intrinsics, rough.down, solved)
     scene = make_scene(poses, track, intrinsics, solved, unseen, options.travel)
     path = solve_root_path(scene.seen, options.root)
+    turned = turn_foreshortened(scene, path.root_camera_m, rough.down)
+    if turned is not poses:
+        scene = make_scene(turned, track, intrinsics, solved, unseen, options.travel)
+        path = solve_root_path(scene.seen, options.root)
     gravity = given or _first_gravity(scene, path, (hints, rough.down), options)
     probability = body_contacts(scene, path.root_camera_m, gravity.down, options)
     for _ in range(2):
@@ -78,7 +87,7 @@ def place_in_world(
         path = solve_root_path(scene.seen, options.root, steps)
         gravity = given or estimate_gravity(hints, options.vertical, footing(path.places_camera_m, steps))
         probability = body_contacts(scene, path.root_camera_m, gravity.down, options)
-    return _finish(scene, path, gravity, probability, options)
+    return _finish(scene, path, given or doubted(gravity, hints, poses, unseen), probability, options)
 
 
 def _first_gravity(scene: Scene, path: RootPath, known: tuple[GravityHints, Array], options: WorldOptions) -> Gravity:
@@ -120,7 +129,7 @@ def _finish(scene: Scene, path: RootPath, gravity: Gravity, probability: Array, 
     planted = planted_frames(times_s, probability, options.contacts)
     feet, told = probability[:, : len(FOOT_POINTS)], probability[:, len(FOOT_POINTS) :]
     if options.plant_feet:
-        motion = rest_body(scene.body, scene.shape, motion, planted)
+        motion = rest_body(scene.body, scene.shape, motion, planted, scene.unseen.feet)
         rests = planted[:, len(FOOT_POINTS) :].any(axis=1)
         done = plant_feet(scene.body, scene.shape, motion, planted[:, : len(FOOT_POINTS)], options.plant, rests)
         motion = done.motion
@@ -185,6 +194,9 @@ def _camera_pose(
     points = touching_points(scene)
     planted = planted_frames(scene.seen.times_s, probability, options.contacts)
     height = (points.positions_m + path.root_camera_m[:, None]) @ turn[2] - points.clearance_m
+    # a seat on a chair says nothing of the floor
+    seat = len(FOOT_POINTS) + CONTACT_PARTS.index("seat")
+    planted[:, seat] &= height[:, seat] < floor_height(height) + _CHAIR_M
     # soles are more exact than other parts of the body
     feet = planted & (np.arange(planted.shape[1]) < len(FOOT_POINTS))
     standing = feet if feet.any(axis=1).sum() >= _FEET_SHARE * planted.any(axis=1).sum() else planted

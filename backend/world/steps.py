@@ -33,6 +33,11 @@ _SEATED_M_S = 0.4
 # nobody holds a half squat like this: knees bent further than this, while the seat travels no further in this time
 _BENT_DEG, _BENT_WIDTH_DEG = 132.0, 4.0
 _STILL_M, _STILL_WIDTH_M, _STILL_S = 0.16, 0.02, 1.0
+# hips of somebody who kneels are straighter than this, their thighs as steep, and their knees travel no further
+_STRAIGHT_DEG = 138.0
+_STEEP, _STEEP_WIDTH, _KNEES_M = 0.65, 0.03, 0.25
+# sine of the angle below the horizon from which on a point's place on the floor is told by its keypoint
+_LEAST_BELOW = 0.15
 # knees, hands and the trunk are round, and less exactly placed than soles
 _PART_SETTINGS = {"height_m": 0.13, "height_width_m": 0.025, "speed_m_s": 0.6, "image_speed_m_s": 0.35}
 # what sets two levels apart, and which part of all standing makes one
@@ -48,28 +53,72 @@ def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: Worl
     turn = world_axes(down)
     points = touching_points(scene)
     positions = (points.positions_m + root_camera_m[:, None]) @ turn.T
-    positions[..., 2] -= _local_floor(scene.seen.times_s, positions[..., 2] - points.clearance_m)[:, None]
+    floor = _local_floor(scene.seen.times_s, positions[..., 2] - points.clearance_m)
+    positions[..., 2] -= floor[:, None]
+    over_floor = _floor_speed_m_s(scene, points, floor, down)
     speed = point_speed_m_s(scene.seen.times_s, points.rays) * scene.seen.depth_m(root_camera_m)[:, None]
     times_s, feet = scene.seen.times_s, len(FOOT_POINTS)
     standing = Feet(positions[:, :feet], scene.feet.offsets_m, scene.feet.clearance_m)
-    probability = contact_probability(times_s, standing, options.contacts, speed[:, :feet])
+    probability = contact_probability(times_s, standing, options.contacts, speed[:, :feet], over_floor[:, :feet])
     # a leg that is not in the frame hangs where it is put: its foot tells nothing and holds nothing
     probability = np.where(scene.unseen.feet, 0.0, probability)
     rest = Feet(positions[:, feet:], scene.feet.offsets_m, points.clearance_m[feet:])
-    parts = contact_probability(times_s, rest, replace(options.contacts, **_PART_SETTINGS), speed[:, feet:])
+    own = replace(options.contacts, **_PART_SETTINGS)
+    parts = contact_probability(times_s, rest, own, speed[:, feet:], over_floor[:, feet:])
     parts = np.where(scene.unseen.parts, 0.0, parts)
     found = np.concatenate([probability, parts], axis=1)
     seat = feet + CONTACT_PARTS.index("seat")
-    found[:, seat] = np.maximum(found[:, seat], seated(times_s, positions, found))
+    found[:, seat] = np.maximum(found[:, seat], seated(times_s, positions, found, scene.unseen.sits > 0.5))
+    knees = [feet + CONTACT_PARTS.index(f"{side}_knee") for side in ("left", "right")]
+    kneels = kneeling(times_s, positions) * ~scene.unseen.parts[:, [knee - feet for knee in knees]].any(axis=1)
+    found[:, knees] = np.maximum(found[:, knees], kneels[:, None])
+    # feet lie behind somebody who kneels, whatever the pose says, and nothing is below the seat
+    for other in (*range(feet), seat):
+        found[:, other] *= 1.0 - kneels
     return found
 
 
-def seated(times_s: Array, positions: Array, probability: Array) -> Array:
+def _floor_speed_m_s(scene: Scene, points: TouchingPoints, floor_m: Array, down: Array) -> Array:
+    """How fast (N, 4 + P) the keypoints move if they move on the level floor, `floor_m` (N,) over the camera, in m/s;
+    NaN where they are not seen, or from too low to tell.
+
+    The speed of a posed point is that of its depth too, which the image hardly shows: where somebody squats, feet that
+    stand still move by a metre and more in a second.
+    """
+    rays = np.concatenate([points.rays, np.ones((*points.rays.shape[:-1], 1))], axis=-1)
+    below = (rays @ down) / np.linalg.norm(rays, axis=-1)
+    sunk = np.maximum(-floor_m[:, None] - points.clearance_m, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        places = rays / np.where(below > _LEAST_BELOW, rays @ down, np.nan)[..., None]
+    return np.asarray(point_speed_m_s(scene.seen.times_s, places) * sunk)
+
+
+def kneeling(times_s: Array, positions: Array) -> Array:
+    """Probability (N,) that the body kneels upright, from `positions` (N, 4 + P, 3) in upright axes.
+
+    Nobody stays in the air with both knees bent under straight hips: knees that stay where they are rest.
+    """
+    seat, back = (positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)] for name in ("seat", "back"))
+    knees = [positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(f"{side}_knee")] for side in ("left", "right")]
+    found = falling(_travel_m(times_s, seat), _STILL_M, _STILL_WIDTH_M)
+    for knee, heel in zip(knees, ("left_heel", "right_heel"), strict=True):
+        bent = _angle_deg(seat, knee, positions[:, FOOT_POINTS.index(heel)])
+        found = np.minimum(found, falling(bent, _BENT_DEG, _BENT_WIDTH_DEG))
+        found = np.minimum(found, falling(_travel_m(times_s, knee), _KNEES_M, _STILL_WIDTH_M))
+        found = np.minimum(found, falling(-_angle_deg(back, seat, knee), -_STRAIGHT_DEG, _BENT_WIDTH_DEG))
+        thigh = seat - knee
+        steep = thigh[:, 2] / np.maximum(np.linalg.norm(thigh, axis=1), 1e-9)
+        found = np.minimum(found, falling(-steep, -_STEEP, _STEEP_WIDTH))
+    return np.asarray(found)
+
+
+def seated(times_s: Array, positions: Array, probability: Array, behind: NDArray[np.bool_] | None = None) -> Array:
     """Probability (N,) that the seat rests on a chair or a step.
 
     Nobody stays still with their weight beside the feet, and nobody holds a half squat for a second: where one of the
-    two is seen, and a foot stands, the body sits. `positions` (N, 4 + P, 3) are in upright axes, the floor at 0.
-    `probability` (N, 4 + P) is that of the contacts with the floor.
+    two is seen, and a foot stands or the person sits `behind` (N,) something that hides their legs, the body sits.
+    `positions` (N, 4 + P, 3) are in upright axes, the floor at 0. `probability` (N, 4 + P) is that of the contacts with
+    the floor.
     """
     seat, back, head = (positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)] for name in ("seat", "back", "head"))
     middle = 0.45 * seat + 0.4 * back + 0.15 * head
@@ -79,6 +128,7 @@ def seated(times_s: Array, positions: Array, probability: Array) -> Array:
     beside = (middle[:, :2] @ ways - reach).max(axis=1)
     upright = (back - seat)[:, 2] > _UPRIGHT * np.linalg.norm(back - seat, axis=1)
     stands = (probability[:, : len(FOOT_POINTS)] > 0.5).any(axis=1)
+    stands = stands if behind is None else stands | behind
     speed = point_speed_m_s(times_s, seat[:, None])[:, 0]
     raised = seat[:, 2] > _SEAT_M[0]
     rests = falling(speed, _SEATED_M_S, 0.25 * _SEATED_M_S)
@@ -95,10 +145,15 @@ def _knees_deg(positions: Array) -> Array:
     angles = []
     for side in ("left", "right"):
         knee = positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(f"{side}_knee")]
-        up, down = seat - knee, positions[:, FOOT_POINTS.index(f"{side}_heel")] - knee
-        length = np.linalg.norm(up, axis=1) * np.linalg.norm(down, axis=1)
-        angles.append(np.arccos(np.clip((up * down).sum(axis=1) / np.maximum(length, 1e-9), -1.0, 1.0)))
-    return np.asarray(np.rad2deg(np.mean(angles, axis=0)))
+        angles.append(_angle_deg(seat, knee, positions[:, FOOT_POINTS.index(f"{side}_heel")]))
+    return np.asarray(np.mean(angles, axis=0))
+
+
+def _angle_deg(one: Array, middle: Array, other: Array) -> Array:
+    """The angle (N,) at a point (N, 3) between two others, degrees; 180: straight."""
+    up, down = one - middle, other - middle
+    length = np.linalg.norm(up, axis=1) * np.linalg.norm(down, axis=1)
+    return np.asarray(np.rad2deg(np.arccos(np.clip((up * down).sum(axis=1) / np.maximum(length, 1e-9), -1.0, 1.0))))
 
 
 def _travel_m(times_s: Array, point: Array) -> Array:

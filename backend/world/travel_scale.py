@@ -89,6 +89,7 @@ def scale_travel(
     if not feet:
         return options
     plane = floor_plane(travel.features_m, feet[0].down)
+    feet = feet if plane is None else _of_one_height(feet, plane)
     floor = None if plane is None else _floor_scale(feet, plane)
     steps = _steps_scale(feet, _likely_scale(feet) if floor is None else floor.value)
     scale = _combined(floor, steps)
@@ -133,6 +134,20 @@ def _feet(
     view = root / np.linalg.norm(root, axis=1, keepdims=True)
     clearance = np.asarray(scene.feet.clearance_m, np.float64)
     return _Feet(scene.seen.times_s, points, clearance, travel.at(track.frame_index[solved]), view, down)
+
+
+def _of_one_height(feet: Sequence[_Feet], plane: tuple[Array, float]) -> list[_Feet]:
+    """The people whose feet tell the scale, as large as puts all on one floor with the first of them: heights are often
+    assumed alike, and a child stands beside an adult.
+    """
+    told = [(one, scale.value) for one in feet if (scale := _floor_scale([one], plane)) is not None]
+    if not told:
+        return list(feet)
+    parts = [told[0][1] / value for _, value in told]
+    return [
+        replace(one, points_m=part * one.points_m, clearance_m=part * one.clearance_m)
+        for (one, _), part in zip(told, parts, strict=True)
+    ]
 
 
 def _floor_scale(feet: Sequence[_Feet], plane: tuple[Array, float]) -> _Scale | None:

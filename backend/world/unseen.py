@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.types import Array, Intrinsics, PersonTrack, PoseTrack
+from backend.world.at_rest import hidden_sits, rest_wxyz, thigh_raised
 from backend.world.seen_joints import outside_image, seen_joints
 from blender_addon.motion.body import (
     BodyShape,
@@ -26,9 +27,7 @@ from blender_addon.motion.contacts import resumed_s, true_runs
 from blender_addon.motion.posing import PosedBody, pose_body
 from blender_addon.motion.rotations import (
     quaternion_conjugate,
-    quaternion_from_to,
     quaternion_multiply,
-    quaternion_rotate,
     quaternion_slerp,
     rotvec_to_quaternion,
 )
@@ -49,9 +48,6 @@ _LEGLESS_LEAN, _HIPLESS_LEAN, _HIPLESS_ACROSS = (0.5, 12.0), (0.35, 8.0), 0.8
 _LEAN_SIGMA_S, _LYING_SIGMA_S, _LYING_DEG = 0.15, 1.0, 60.0
 # how far off the poses' direction down may be, besides its spread, where no leg is seen, and where no hip is either
 _LEGLESS_DEG, _HIPLESS_DEG = 8.0, 20.0
-_UP = np.array([0.0, 0.0, 1.0])
-_ARM_REST_DEG = 78.0
-_SITS_DEG = 50.0
 # each limb: the joints that turn it, and the keypoint that has to be seen for them
 _LEG = (("hip", "knee"), ("knee", "ankle"))
 _ARM = (("shoulder", "elbow"), ("elbow", "wrist"))
@@ -60,11 +56,13 @@ _ARM = (("shoulder", "elbow"), ("elbow", "wrist"))
 @dataclass(frozen=True, slots=True)
 class Unseen:
     """`limbs` (T, 4): how far (0 to 1) the left and right leg, left and right arm are not in the frame; legs count
-    from the knee down. `joints` (T, J): how far each joint of the body is seen; 0 where its pose is a guess.
+    from the knee down. `joints` (T, J): how far each joint of the body is seen; 0 where its pose is a guess. `sits`
+    (T,), 0 to 1: how far the person sits, where the legs are behind something.
     """
 
     limbs: Array
     joints: Array
+    sits: Array
 
     @property
     def feet(self) -> NDArray[np.bool_]:
@@ -110,22 +108,25 @@ def settle_unseen(
         for joint, end in (*_LEG, *_ARM)
     }
     names = ("left_knee", "right_knee", "left_elbow", "right_elbow")
-    unseen = Unseen(np.stack([hidden[name] for name in names], axis=1), _seen(track, intrinsics, frames, hidden))
-    if not any(weight.any() for weight in hidden.values()):
-        return poses, unseen
     shape = BodyShape(poses.height_m, poses.bone_scales)
     before = poses.rotations_wxyz[frames].astype(np.float64)
-    after = before.copy()
     legs = np.minimum(hidden["left_hip"], hidden["right_hip"])
+    behind = (legs > 0.5) & _knees_within(track, intrinsics, frames)
+    sits = hidden_sits(body, before, times_s, down, behind) * legs if behind.any() else np.zeros(len(frames))
+    limbs = np.stack([hidden[name] for name in names], axis=1)
+    unseen = Unseen(limbs, _seen(track, intrinsics, frames, hidden), sits)
+    if not any(weight.any() for weight in hidden.values()):
+        return poses, unseen
+    after = before.copy()
     hips = np.minimum(legs, _weights(times_s, _hipless(track, intrinsics, frames)))
     posed = pose_body(body, shape, before, np.zeros((len(frames), 3)))
     _set_upright(body, after, _upright_turns(body, posed, times_s, down, (legs, hips)))
-    sits = {side: _thigh_raised(body, before, side, down) for side in ("left", "right")}
+    raised = {side: thigh_raised(body, before, side, down) for side in ("left", "right")}
     for name, weight in hidden.items():
         if weight.any():
-            keeps = sits[name.partition("_")[0]] & name.endswith(("hip", "knee"))
-            _rest_joint(body, after, _Hidden(name, weight, keeps), times_s, down)
-    return _changed(poses, shape, frames, (before, after)), unseen
+            keeps = raised[name.partition("_")[0]] & name.endswith(("hip", "knee"))
+            _rest_joint(body, after, _Hidden(name, weight, keeps, unseen.sits), times_s, down)
+    return changed_poses(poses, shape, frames, (before, after)), unseen
 
 
 def _seen(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp], hidden: dict[str, Array]) -> Array:
@@ -161,6 +162,13 @@ def _out_of_frame(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np
     # behind a desk they are within the image; one leg that hides the other is not
     found |= {name: found[name] | (visible < _HIDDEN_VISIBILITY) for name in legs}
     return found
+
+
+def _knees_within(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """In which frames (N,) both knees would be in the image."""
+    names = canonical_body().subsets["blazepose33"]
+    knees = [names.index(f"{side}_knee") for side in ("left", "right")]
+    return ~outside_image(track.keypoints_px[frames][:, knees], (intrinsics.width, intrinsics.height)).any(axis=1)
 
 
 def _weights(times_s: Array, hidden: NDArray[np.bool_]) -> Array:
@@ -237,26 +245,23 @@ def _set_upright(body: CanonicalBody, rotations: Array, turns: Array) -> None:
     rotations[:, 0] = quaternion_multiply(turns, rotations[:, 0])
 
 
-def _thigh_raised(body: CanonicalBody, rotations: Array, side: str, down: Array) -> NDArray[np.bool_]:
-    """In which frames (N,) a thigh is raised, as that of somebody who sits or crouches."""
-    hip = quaternion_multiply(rotations[:, 0], rotations[:, body.joint_index(f"{side}_hip")])
-    return np.asarray(quaternion_rotate(hip, -_UP) @ down < np.cos(np.deg2rad(_SITS_DEG)))
-
-
 @dataclass(frozen=True, slots=True)
 class _Hidden:
-    """A joint, how far (N,) it is out of the frame, and in which frames (N,) it is in a pose that it keeps."""
+    """A joint, how far (N,) it is out of the frame, in which frames (N,) it is in a pose that it keeps, and how far
+    (N,) the person sits.
+    """
 
     name: str
     weight: Array
     keeps: NDArray[np.bool_]
+    sits: Array
 
 
 def _rest_joint(body: CanonicalBody, rotations: Array, hidden: _Hidden, times_s: Array, down: Array) -> None:
     """Lead, in place, one joint (N, J, 4) to how it was last seen, and from there to rest, where it is hidden."""
     name, weight = hidden.name, hidden.weight
     joint = body.joint_index(name)
-    own, rest = rotations[:, joint].copy(), _rest_wxyz(body, rotations, name, down)
+    own, rest = rotations[:, joint].copy(), rest_wxyz(body, rotations, name, down, hidden.sits)
     frames = np.arange(len(own))
     seen = np.maximum.accumulate(np.where(weight < 0.05, frames, -1))
     away_s = np.where(seen >= 0, times_s - times_s[np.maximum(seen, 0)], np.inf)
@@ -270,21 +275,9 @@ def _rest_joint(body: CanonicalBody, rotations: Array, hidden: _Hidden, times_s:
         rotations[:, end] = quaternion_slerp(rotations[:, end], still, weight)
 
 
-def _rest_wxyz(body: CanonicalBody, rotations: Array, name: str, down: Array) -> Array:
-    """Local rotations (N, 4) of a joint at rest: legs hang straight down, arms beside the body, hinges straight."""
-    still = np.tile([1.0, 0.0, 0.0, 0.0], (len(rotations), 1))
-    if name.endswith(("knee", "elbow")):
-        return still
-    if name.endswith("shoulder"):
-        side = 1.0 if name.startswith("left") else -1.0
-        return np.tile(rotvec_to_quaternion(np.array([0.0, side * np.deg2rad(_ARM_REST_DEG), 0.0])), (len(still), 1))
-    # the pelvis stays as it is; the thigh hangs, and faces where the pelvis faces
-    pelvis = rotations[:, int(body.parents[body.joint_index(name)])]
-    upright = quaternion_from_to(quaternion_rotate(pelvis, _UP), np.tile(-down, (len(pelvis), 1)))
-    return np.asarray(quaternion_multiply(quaternion_conjugate(pelvis), quaternion_multiply(upright, pelvis)))
-
-
-def _changed(poses: PoseTrack, shape: BodyShape, frames: NDArray[np.intp], turns: tuple[Array, Array]) -> PoseTrack:
+def changed_poses(
+    poses: PoseTrack, shape: BodyShape, frames: NDArray[np.intp], turns: tuple[Array, Array]
+) -> PoseTrack:
     """The poses with other rotations at `frames`; joints in the camera move as the body's do, about the same root."""
     body, origin = canonical_body(), np.zeros((len(frames), 3))
     points = []

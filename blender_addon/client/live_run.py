@@ -100,14 +100,16 @@ class LiveRun:
         found = (path for path in self.snapshot.paths if path.suffix == ".mkv")
         return tuple(sorted(found, key=lambda path: (len(path.name), path.name)))  # x.mkv, x.1.mkv, x.10.mkv
 
-    def full_solves(self, link: BackendLink, upload: bool, quality: str) -> tuple[CaptureRun, ...]:
-        """The solve of each recording. The clip of the only one takes the place of the live one; of several, which a
-        source leaves that changes its kind of video, each has a clip of its own: the live one holds all of them.
+    def full_solves(self, link: BackendLink, upload: bool, wanted: wire.SolveOptions) -> tuple[CaptureRun, ...]:
+        """The solve of each recording, with the quality, hands and face of `wanted`.
+
+        The clip of the only one takes the place of the live one; of several, which a source leaves that changes its
+        kind of video, each has a clip of its own: the live one holds all of them.
         """
         if self.clip_path is None:
             return ()
         request, runs = self.ticket.request, []
-        options = replace(request.options, quality=quality)
+        options = replace(request.options, quality=wanted.quality, hands=wanted.hands, face=wanted.face)
         for number, video in enumerate(self.recordings):
             solve = JobRequest(video, request.result_dir / (f"full.{number}" if number else "full"), options, upload)
             runs.append(CaptureRun(link, CaptureTicket(solve, self.ticket.scene, video, self.ticket.height_m)))

@@ -46,6 +46,8 @@ class WarningCode(StrEnum):
     """Parts of the body are never in the image; their motion is not seen."""
     VIEW_EXCLUDED = "view_excluded"
     """A video of a take with several takes no part in the solve; the sentence names it and says why."""
+    VIEW_MIRRORED = "view_mirrored"
+    """A video was recorded in a mirror; left and right were exchanged back."""
     CALIBRATION_MISFIT = "calibration_misfit"
     """A given calibration does not fit the videos and was not used."""
     VIDEO_DAMAGED = "video_damaged"

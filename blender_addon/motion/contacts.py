@@ -28,8 +28,9 @@ class ContactSettings:
     """When a foot point counts as standing.
 
     `height_m` above the ground, `speed_m_s` in space and `image_speed_m_s` across the image are where the
-    probability falls to one half, each over its width; the limit in space is wider because depth is noisy. A point
-    becomes planted above `enter`, stays so above `leave`, for at least `shortest_s`; interruptions up to
+    probability falls to one half, each over its width; the limit in space is wider because depth is noisy. Where the
+    keypoint moves more slowly than `stands_m_s` over the floor, that is the speed in space, too. A point becomes
+    planted above `enter`, stays so above `leave`, for at least `shortest_s`; interruptions up to
     `longest_break_s` are closed.
     """
 
@@ -39,6 +40,7 @@ class ContactSettings:
     speed_width_m_s: float = 0.2
     image_speed_m_s: float = 0.5
     image_speed_width_m_s: float = 0.1
+    stands_m_s: float = 0.5
     enter: float = 0.6
     leave: float = 0.35
     shortest_s: float = 0.1
@@ -46,16 +48,25 @@ class ContactSettings:
 
 
 def contact_probability(
-    times_s: Array, feet: Feet, settings: ContactSettings, image_speed_m_s: Array | None = None
+    times_s: Array,
+    feet: Feet,
+    settings: ContactSettings,
+    image_speed_m_s: Array | None = None,
+    floor_speed_m_s: Array | None = None,
 ) -> Array:
     """Probability (T, 4) that heel and ball of each foot (`FOOT_POINTS`) stand, from height, speed and image speed.
 
     `feet` lie in the world (floor z = 0). `image_speed_m_s` (T, 4) is the keypoints' speed in the image, scaled to
-    metres at the person's depth; NaN where unknown. Frames without the person get 0.
+    metres at the person's depth; NaN where unknown. `floor_speed_m_s` (T, 4) is how fast they move if they move on a
+    level floor: what the depth of the pose adds to that is its error. Frames without the person get 0.
     """
     height = feet.positions_m[..., 2] - feet.clearance_m
     low = falling(height, settings.height_m, settings.height_width_m)
-    slow = falling(point_speed_m_s(times_s, feet.positions_m), settings.speed_m_s, settings.speed_width_m_s)
+    speed = point_speed_m_s(times_s, feet.positions_m)
+    if floor_speed_m_s is not None:
+        stands = np.nan_to_num(floor_speed_m_s, nan=np.inf) < settings.stands_m_s
+        speed = np.where(stands, np.minimum(speed, floor_speed_m_s), speed)
+    slow = falling(speed, settings.speed_m_s, settings.speed_width_m_s)
     if image_speed_m_s is not None:
         seen = falling(image_speed_m_s, settings.image_speed_m_s, settings.image_speed_width_m_s)
         slow = slow * np.where(np.isfinite(seen), seen, 1.0)
@@ -63,10 +74,14 @@ def contact_probability(
 
 
 def point_speed_m_s(times_s: Array, positions: Array) -> Array:
-    """Speed (T, N) of points (T, N, C), per second in the points' unit; NaN where the points are.
+    """Speed (T, N) of points (T, N, C), per second in the points' unit; NaN where a point is, whatever the others are.
 
     A pause of the recording has no speed: what moved meanwhile would seem to stand still beside it.
     """
+    known = np.isfinite(positions).all(axis=-1)
+    if positions.shape[1] > 1 and (known != known[:, :1]).any():
+        each = [point_speed_m_s(times_s, positions[:, place : place + 1]) for place in range(positions.shape[1])]
+        return np.concatenate(each, axis=1)
     speed = np.full(positions.shape[:-1], np.nan)
     pauses_s = resumed_s(times_s)
     blurred = filter_positions(Gaussian(_SPEED_BLUR_S), times_s, positions, pauses_s)

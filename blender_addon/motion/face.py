@@ -42,7 +42,12 @@ class FaceMotion:
 
 def mirror_face(face: FaceMotion) -> FaceMotion:
     """The face of the mirror image: left and right change places."""
-    return replace(face, weights=face.weights[:, _mirror_order()])
+    return replace(face, weights=mirrored_weights(face.weights))
+
+
+def mirrored_weights(weights: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Weights (..., 52) with left and right exchanged."""
+    return np.asarray(weights[..., _mirror_order()])
 
 
 def _mirror_order() -> NDArray[np.intp]:

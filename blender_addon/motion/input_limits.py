@@ -11,3 +11,7 @@ WIDEST_FOV_DEG: Final = 150.0
 SHORTEST_BODY_M: Final = 0.5
 TALLEST_BODY_M: Final = 2.6
 """Body height of the person in metres."""
+
+SHORTEST_DOWN: Final = 0.5
+LONGEST_DOWN: Final = 20.0
+"""Length of the vector that says which way is down; a shorter one hardly has a direction."""

@@ -41,6 +41,8 @@ _SIDES = ("left", "right")
 # the pelvis faces -Y in the rest pose; knees bend that way
 _FORWARD = np.array([0.0, -1.0, 0.0])
 _UP = np.array([0.0, 0.0, 1.0])
+# the pelvis of a body that lies, sits on the floor or is on its hands is lower than this
+_LYING_M = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,10 @@ def _plant_run(scene: _Scene, motion: Motion, planted: NDArray[np.bool_], free: 
     held = [_hold_foot(scene, planted, side) for side in (0, 1)]
     move = _root_move(scene, held) * free[:, None]
     targets = [_ankle_target_m(scene, foot, move) for foot in held]
-    move[:, 2] -= _pelvis_drop_m(scene, move, held, targets) * free
+    drop = _pelvis_drop_m(scene, move, held, targets)
+    # somebody on a chair comes down to feet out of reach, but nobody on the floor goes through it
+    above = np.maximum(scene.joint_m("pelvis")[:, 2] + move[:, 2] - _LYING_M, 0.0)
+    move[:, 2] -= free * drop + (1.0 - free) * np.minimum(drop, above)
     rotations = motion.rotations_wxyz.copy()
     moved = PosedBody(scene.posed.positions_m + move[:, None], scene.posed.world_wxyz, scene.posed.shape)
     for foot, target in zip(held, targets, strict=True):

@@ -1,6 +1,6 @@
 """Tables of faces: which shape keys and face bones take which of ARKit's weights; shipped ones and the user's own.
 
-Standard library, `motion` and its own room only. Format: `docs/faces.md`.
+Standard library, `motion` and its own room only. Format: `docs/how_to/hands_and_face.md`.
 """
 
 from __future__ import annotations

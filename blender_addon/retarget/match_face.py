@@ -10,8 +10,9 @@ Face bones take a face too: their locations and turns follow from the weights by
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -24,6 +25,7 @@ from ..motion.rotations import (
     quaternion_rotate,
     rotvec_to_quaternion,
 )
+from .arkit_names import arkit_weight, spelling
 from .face_tables import BoneRow, FaceTable, ShapeRow, face_tables
 from .target_rig import TargetRig
 
@@ -129,46 +131,6 @@ def _local(rig: TargetRig, bone: str, offset: Array) -> Array:
 
 Array = NDArray[np.floating]
 
-_TOKEN = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_a-zA-Z]+")
-_SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
-# what tools put before or after a name
-_AROUND = frozenset(
-    {
-        *(
-            "arkit",
-            "blend",
-            "blendshape",
-            "blendshapes",
-            "bs",
-            "shape",
-            "shapes",
-            "key",
-            "morph",
-            "facs",
-            "jnt",
-            "ctrl",
-            "expressions",
-        ),
-        *(
-            "head",
-            "lod",
-            "mesh",
-            "face",
-            "facial",
-            "body",
-            "cc",
-            "base",
-            "geo",
-            "wolf",
-            "a",
-            "div",
-            "hd",
-            "genesis",
-            "g",
-            "exp",
-        ),
-    }
-)
 # of a table without this many keys on a character it is chance that some are there
 _FEWEST_ROWS = 3
 
@@ -226,6 +188,40 @@ def match_face(names: Iterable[str], own: FaceTable | None = None) -> FaceMatch:
     )
 
 
+def doubles(shapes: Mapping[str, Mapping[str, float]]) -> dict[str, list[str]]:
+    """Keys that ARKit names the same weight, by the first of them; every other key stands for itself."""
+    first: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
+    for name, factors in shapes.items():
+        weight = arkit_weight(name)
+        one = first.setdefault(weight, name) if weight and factors == {weight: 1.0} else name
+        found.setdefault(one, []).append(name)
+    return found
+
+
+def without_doubles(names: Iterable[str], shapes: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
+    """Of one mesh's keys `names` those that move: of several that ARKit names the same weight, only one.
+
+    Characters bring two sets of shapes (`Eye_Blink_L` beside `A14_Eye_Blink_Left`), which would close an eye twice. The
+    set that names more of the weights is taken.
+    """
+    names = [name for name in names if name in shapes]
+    size = Counter(spelling(name) for name in names if arkit_weight(name))
+    same = doubles({name: shapes[name] for name in names})
+    kept = {max(keys, key=lambda name: size[spelling(name)]) for keys in same.values()}
+    return tuple(name for name in names if name in kept)
+
+
+def only_keys(names: Iterable[str], match: FaceMatch) -> FaceMatch:
+    """The match with the shape keys `names` alone; the others are unused."""
+    kept = set(names)
+    return replace(
+        match,
+        shapes={name: factors for name, factors in match.shapes.items() if name in kept},
+        unused=(*match.unused, *(name for name in match.shapes if name not in kept)),
+    )
+
+
 def shape_values(weights: Array, factors: Mapping[str, float]) -> Array:
     """The values (T,) of a shape key from a face's weights (T, 52), within 0 and 1; NaN stays NaN."""
     total = np.zeros(len(weights))
@@ -244,34 +240,6 @@ def face_weights(values: Array, shapes: Mapping[str, Mapping[str, float]]) -> Ar
         for name, factor in own.items():
             factors[row, FACE_WEIGHT_NAMES.index(name)] = factor
     return np.clip(values @ np.linalg.pinv(factors).T, 0.0, 1.0)
-
-
-@cache
-def arkit_weight(name: str) -> str:
-    """ARKit's weight that a shape key is named after, in any spelling (`jaw_open`, `Eye_Blink_L`); empty: none."""
-    tokens = [token.lower() for token in _TOKEN.findall(re.split(r"[:|]", name)[-1])]
-    while tokens and (tokens[0] in _AROUND or tokens[0].isdigit()) and len(tokens) > 1:
-        tokens = tokens[1:]
-    while tokens and (tokens[-1] in _AROUND or tokens[-1].isdigit()) and len(tokens) > 1:
-        tokens = tokens[:-1]
-    sides = [_SIDES[token] for token in tokens if token in _SIDES]
-    core = "".join(token for token in tokens if token not in _SIDES)
-    if len(sides) > 1:
-        return ""
-    glued = next((weight for weight in FACE_WEIGHT_NAMES if weight.lower() == core and not sides), "")
-    return glued or _weights_by_key().get((core, sides[0] if sides else ""), "")
-
-
-@cache
-def _weights_by_key() -> dict[tuple[str, str], str]:
-    found = {}
-    for name in FACE_WEIGHT_NAMES:
-        core, side = name, ""
-        for word in ("Left", "Right"):
-            if name.endswith(word):
-                core, side = name.removesuffix(word), word.lower()
-        found[core.lower(), side] = name
-    return found
 
 
 def _by_table(names: list[str], table: FaceTable) -> dict[str, Mapping[str, float]]:

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from ..motion.face import FACE_WEIGHT_NAMES, FaceMotion
 from ..retarget.baked_pose import BakedPose, BoneLocation, ShapeValues
 from ..retarget.face_tables import FaceTable, read_face_table
-from ..retarget.match_face import FaceMatch, bone_table, bone_weights, drive_face_bones, match_face, shape_values
+from ..retarget.match_face import (
+    FaceMatch,
+    bone_table,
+    bone_weights,
+    drive_face_bones,
+    match_face,
+    only_keys,
+    shape_values,
+    without_doubles,
+)
 from ..retarget.target_rig import TargetRig
 
 Array = NDArray[np.floating]
@@ -71,9 +80,8 @@ def read_face_targets(armature: Any, rig: TargetRig, table: str = "") -> FaceTar
     match = match_face([name for names in free.values() for name in names], own)
     bones = bone_table(rig, own)
     weights = frozenset(bone_weights(rig, bones) & set(match.missing)) if bones is not None else frozenset()
-    taken = {
-        mesh: kept for mesh, names in free.items() if (kept := tuple(name for name in names if name in match.shapes))
-    }
+    taken = {mesh: kept for mesh, names in free.items() if (kept := without_doubles(names, match.shapes))}
+    match = only_keys({name for names in taken.values() for name in names}, match)
     return FaceTargets(taken, match, bones, weights, tuple(dict.fromkeys(held)))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..motion.face import FaceMotion
-from ..retarget.match_face import face_weights, match_face
+from ..retarget.match_face import doubles, face_weights, match_face
 from .face_targets import face_meshes
 
 # a face whose shape keys change less than this was not animated
@@ -24,8 +24,10 @@ class FaceSampler:
             for block in one.key_blocks:
                 if block != one.reference_key:
                     blocks.setdefault(block.name, []).append(block)
-        self._match = match_face(blocks)
-        self._blocks = [blocks[name] for name in self._match.shapes]
+        shapes = match_face(blocks).shapes
+        same = doubles(shapes)  # of two sets of shapes often one alone is animated
+        self._shapes = {name: shapes[name] for name in same}
+        self._blocks = [[block for name in names for block in blocks[name]] for names in same.values()]
         self._seen: list[list[float]] = []
 
     def look(self) -> None:
@@ -37,4 +39,4 @@ class FaceSampler:
         values = np.array(self._seen, dtype=np.float64)
         if not values.size or np.abs(values).max() < _MOVED:
             return None
-        return FaceMotion(face_weights(values, self._match.shapes), np.ones(len(values)))
+        return FaceMotion(face_weights(values, self._shapes), np.ones(len(values)))

@@ -130,8 +130,9 @@ def _draw_setup(box: UILayout) -> None:
     else:
         for line in textwrap.wrap(run.message, _MESSAGE_CHARACTERS):
             box.label(text=line, icon=_SETUP_ICONS[run.state] if run.message.startswith(line) else "BLANK1")
-    for line in run.log_tail(_LOG_LINES):
-        box.label(text=line[-140:])
+    if run.state != "done":  # Connect is the next step, and stays in sight
+        for line in run.log_tail(_LOG_LINES):
+            box.label(text=line[-140:])
     row = box.row(align=True)
     if run.state == "running":
         row.operator("marionet.cancel_setup", icon="CANCEL")

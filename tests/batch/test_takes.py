@@ -14,6 +14,7 @@ from backend.batch.inputs import collect
 from backend.batch.manifest import read_manifest
 from backend.batch.planning import name_clips, with_keys
 from backend.batch.records import is_of_another_video, new_record
+from backend.batch.take_folders import take_of_folder
 from backend.batch.take_order import UsableVideos, alone, take_request, usable_videos
 from backend.batch.tasks import ClipTask, OutputKind, PlannedClip, SolveSettings
 from backend.errors import BadInputError, VideoError
@@ -72,6 +73,12 @@ def test_a_folder_with_too_many_videos_is_told(tmp_path: Path) -> None:
     (order,) = collect([str(tmp_path / "crowd")], TEMPLATE, "out", takes=True)
     assert order.trouble is not None
     assert "crowd names 17" in order.trouble.message
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    order = take_of_folder(tmp_path / "gone", TEMPLATE)
+    assert order.trouble is not None
+    assert f"{tmp_path / 'gone'} cannot be read" in order.trouble.message
 
 
 def test_a_manifest_names_takes(shoot: Path) -> None:

@@ -75,6 +75,7 @@ def test_live_moves_the_character_records_and_leaves_the_full_clip(state: Any, a
     kept.retarget.armature = armature
     before = [tuple(bone.rotation_quaternion) for bone in armature.pose.bones]
     kept.capture.live_source, kept.capture.quality = camera, "fast"
+    kept.capture.hands = True
     assert bpy.ops.marionet.live() == {"FINISHED"}
     run = state.live_capture
     assert not bpy.ops.marionet.capture.poll()
@@ -107,7 +108,9 @@ def test_live_moves_the_character_records_and_leaves_the_full_clip(state: Any, a
     assert len(state.finishing) == 1
     tick_until(finishing.tick_finishing, lambda: not state.finishing, "the full solve")
     assert kept.clips[kept.clip_index].filepath != live, (state.news, state.last_error)
-    assert len(state.load_clip(Path(kept.clips[kept.clip_index].filepath)).clip) > 30
+    solved = state.load_clip(Path(kept.clips[kept.clip_index].filepath)).clip
+    assert len(solved) > 30
+    assert solved.hands is not None, "the switches of the Capture panel hold for the full solve"
 
 
 @pytest.mark.slow

@@ -162,7 +162,7 @@ def test_preferences_draw(extension: str, addon: Any, setup_state: str | None, t
 
 
 def test_the_setup_dialog_shows_the_exact_commands(extension: str, addon: Any) -> None:
-    said = texts(draw(addon("ui.operators.backend").MARIONET_OT_setup_backend))
+    said = " ".join(texts(draw(addon("ui.operators.backend").MARIONET_OT_setup_backend)).split())
     assert "-m venv --clear" in said
     assert "--require-hashes" in said
     assert "-m backend doctor" in said
@@ -177,6 +177,19 @@ def test_the_setup_dialog_refuses_the_name_of_a_package(extension: str, addon: A
         preferences.setup_package = ""
     assert "never installed by name" in said
     assert "pip install" not in said
+
+
+def test_the_setup_dialog_shows_a_fault_in_full_and_no_commands(extension: str, addon: Any, tmp_path: Path) -> None:
+    """A fault is longer than the dialog is wide: Blender would cut one line in the middle."""
+    preferences = bpy.context.preferences.addons[extension].preferences
+    preferences.setup_python = str(tmp_path / "no_python_is_here")
+    try:
+        lines = texts(draw(addon("ui.operators.backend").MARIONET_OT_setup_backend)).splitlines()
+    finally:
+        preferences.setup_python = ""
+    assert "Choose another Python for Set-up" in " ".join(lines)
+    assert max(map(len, lines)) < 110
+    assert not any("These commands" in line for line in lines)
 
 
 def test_a_dead_backend_shows_the_end_of_its_log_and_what_to_do(extension: str, addon: Any, tmp_path: Path) -> None:

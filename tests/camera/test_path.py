@@ -99,7 +99,7 @@ def test_points_are_led_back_to_where_a_still_camera_sees_them() -> None:
     world = np.tile([0.0, 0.0, 1.0], (FRAMES, 33, 1))
     frames = np.arange(FRAMES)
     track = PersonTrack(0, frames, frames / 30.0, seen, ones, ones, world, ones[:, 0], np.zeros((FRAMES, 4)))
-    led = still_track(track, CameraPath(frames, turns, zoom, np.zeros(FRAMES)), LENS)
+    led = still_track(track, CameraPath(frames, turns, zoom, np.zeros(FRAMES), np.zeros(FRAMES)), LENS)
     np.testing.assert_allclose(led.keypoints_px, still)
     np.testing.assert_allclose(led.world_m[-1, 0], turns[-1] @ [0.0, 0.0, 1.0])
 

@@ -15,7 +15,7 @@ from backend.embedding.keypoints import H36M_NAMES
 from backend.embedding.pose_model import load_model
 from backend.errors import BadInputError
 from backend.evaluation.real import PEER
-from backend.evaluation.rendered import _limbs, _true_joints_m, _videos, video_scores
+from backend.evaluation.rendered import _limbs, _videos, true_joints_m, video_scores
 from backend.evaluation.report import mean_errors
 from backend.people import Quality
 from backend.training.render_landmarks import RenderLandmarks, render_landmarks
@@ -39,7 +39,7 @@ def test_every_method_is_scored_video_by_video(rendered_videos: Path) -> None:
 @pytest.mark.slow
 def test_the_truth_is_the_body_in_the_image(rendered_videos: Path) -> None:
     seen = render_landmarks(rendered_videos, Quality.FULL)
-    truth = _true_joints_m(seen)
+    truth = true_joints_m(seen)
     for name, landmark in (("lknee", 25), ("rknee", 26), ("lwrist", 15), ("rankle", 28), ("lshoulder", 11)):
         off = np.linalg.norm(truth[:, H36M_NAMES.index(name)] - seen.landmarks_m[:, landmark], axis=-1)
         assert off.max() < 0.06, name

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from backend.hands.close_up import CloseUpHands, _Followed
 from backend.hands.crops import WRISTS, pixels_per_metre, roi_from_body, roi_from_landmarks
 from backend.hands.follow import Found, HandFollower, _fits, _one_hand_once, load_hand_networks
 from backend.hands.palms import anchor_centres
@@ -95,3 +96,16 @@ def test_nothing_is_found_where_nothing_is_and_palms_are_sought_seldom() -> None
 def test_detectors_have_as_many_anchors_as_rows() -> None:
     assert len(anchor_centres(192)) == 2016
     assert len(anchor_centres(128)) == 896
+
+
+def test_of_two_that_follow_one_hand_in_a_close_up_the_newer_is_dropped() -> None:
+    """Both are taken for the same side, so that they are alike but for their arrays."""
+    follower = CloseUpHands(load_hand_networks())
+    older, newer = (_Followed(0, hand_at(np.array([100.0, 100.0]))) for _ in range(2))
+    for hand, frames in ((older, 3), (newer, 2)):
+        for row in range(frames):
+            hand.keep(row, hand.last)
+    follower._now = [older, newer]
+    follower._drop_doubles()
+    assert len(follower._now) == 1
+    assert follower._now[0] is older

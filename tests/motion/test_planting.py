@@ -7,7 +7,13 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from blender_addon.motion.body import canonical_body
-from blender_addon.motion.contacts import ContactSettings, contact_probability, planted_frames, true_runs
+from blender_addon.motion.contacts import (
+    ContactSettings,
+    contact_probability,
+    planted_frames,
+    point_speed_m_s,
+    true_runs,
+)
 from blender_addon.motion.planting import Motion, PlantSettings, plant_feet
 from blender_addon.motion.posing import Feet, find_feet, pose_body
 from blender_addon.motion.rotations import quaternion_multiply, quaternion_to_rotvec, rotvec_to_quaternion
@@ -145,6 +151,30 @@ def test_the_image_tells_swinging_from_standing_where_depth_is_blind() -> None:
     assert probability[~planted].max() < 0.05
     unseen = contact_probability(times, still, ContactSettings(), np.full(seen.shape, np.nan))
     np.testing.assert_array_equal(unseen, contact_probability(times, still, ContactSettings()))
+
+
+def test_a_point_has_its_speed_whatever_other_points_are_seen() -> None:
+    times = np.arange(30) / 30.0
+    points = np.stack([times, 2.0 * times], axis=1)[..., None] * [1.0, 0.0, 0.0]
+    points[5:25, 1] = np.nan
+    speed = point_speed_m_s(times, points)
+    np.testing.assert_allclose(speed[:, 0], 1.0, atol=0.05)
+    assert np.isnan(speed[5:25, 1]).all()
+    np.testing.assert_allclose(speed[[0, 1, 28, 29], 1], 2.0, atol=0.1)
+
+
+def test_a_foot_whose_keypoint_stays_on_the_floor_stands_though_its_depth_wanders() -> None:
+    times, rotations, root, _ = walking(2.0)
+    standing = _feet(Motion(times, np.repeat(rotations[:1], len(times), 0), np.repeat(root[:1], len(times), 0)))
+    away = 0.15 * np.sin(2.0 * np.pi * 1.5 * times)[:, None, None] * np.array([0.0, 1.0, 0.0])
+    wanders = replace(standing, positions_m=standing.positions_m + away)
+    low = (standing.positions_m[..., 2] - standing.clearance_m)[0] < 0.03
+    blind = contact_probability(times, wanders, ContactSettings())[:, low]
+    told = contact_probability(times, wanders, ContactSettings(), None, np.full((len(times), 4), 0.1))[:, low]
+    assert blind.min() < 0.3
+    assert told.min() > 0.8
+    moves = contact_probability(times, wanders, ContactSettings(), None, np.full((len(times), 4), 1.5))
+    np.testing.assert_array_equal(moves, contact_probability(times, wanders, ContactSettings()))
 
 
 def test_a_raised_still_foot_does_not_stand() -> None:

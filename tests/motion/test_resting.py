@@ -84,12 +84,51 @@ def test_a_seat_on_a_chair_is_not_pulled_to_the_floor() -> None:
 
 
 def test_feet_do_not_pull_a_resting_body_through_the_floor() -> None:
+    motion = _motion(ON_BACK, 0.12)
+    feet = _contacts(*FOOT_POINTS)[:, :4]
+    stays = plant_feet(BODY, SHAPE, motion, feet, rests=np.ones(FRAMES, bool))
+    np.testing.assert_array_equal(stays.motion.root_m, motion.root_m)
+
+
+def test_a_body_on_a_support_comes_down_to_feet_that_its_legs_do_not_reach() -> None:
     motion = _motion({}, float(BODY.rest_positions_m()[0, 2]) + 0.05)
     feet = _contacts(*FOOT_POINTS)[:, :4]
-    pulled = plant_feet(BODY, SHAPE, motion, feet)
-    stays = plant_feet(BODY, SHAPE, motion, feet, rests=np.ones(FRAMES, bool))
-    np.testing.assert_allclose(pulled.motion.root_m[:, 2], motion.root_m[:, 2] - 0.05, atol=0.005)
-    np.testing.assert_array_equal(stays.motion.root_m, motion.root_m)
+    for rests in (None, np.ones(FRAMES, bool)):
+        done = plant_feet(BODY, SHAPE, motion, feet, rests=rests)
+        np.testing.assert_allclose(done.motion.root_m[:, 2], motion.root_m[:, 2] - 0.05, atol=0.005)
+
+
+def test_knees_rest_and_shins_lie_behind_them() -> None:
+    """A kneeling body whose solved shins hang steeply, above the floor and in it."""
+    kneels = {f"{side}_knee": (60, 0, 0) for side in ("left", "right")}
+    for root_z_m in (0.62, 0.35):
+        rested = rest_body(BODY, SHAPE, _motion(kneels, root_z_m), _contacts("left_knee", "right_knee"))
+        height = _heights(rested)
+        assert abs(height["left_knee"]) < 0.01
+        assert abs(height["right_knee"]) < 0.01
+        assert -0.005 < min(height[name] for name in FOOT_POINTS) < 0.01
+        assert max(height[name] for name in FOOT_POINTS) < 0.12
+
+
+def test_elbows_and_free_feet_come_out_of_the_floor() -> None:
+    """A body on its back whose left arm points into the floor and whose legs hang below it."""
+    lies = ON_BACK | {"left_shoulder": (0, 0, 40), "left_hip": (35, 0, 0)}
+    before = _heights(_motion(lies, 0.12))
+    assert before["left_elbow"] < -0.05
+    assert before["left_heel"] < -0.2
+    rested = _heights(rest_body(BODY, SHAPE, _motion(lies, 0.12), _contacts("seat", "back")))
+    assert min(rested[name] for name in ("left_elbow", "left_hand", "left_heel", "left_toe")) > -0.02
+    assert abs(rested["back"]) < 0.01 or abs(rested["seat"]) < 0.01
+
+
+def test_hidden_feet_are_lifted_only_where_the_trunk_lies() -> None:
+    hidden = np.ones((FRAMES, len(FOOT_POINTS)), bool)
+    leg = BODY.joint_index("left_hip")
+    stands = _motion({}, 0.7)
+    rested = rest_body(BODY, SHAPE, stands, _contacts(), hidden)
+    np.testing.assert_array_equal(rested.rotations_wxyz[:, leg], stands.rotations_wxyz[:, leg])
+    lies = _motion(ON_BACK | {"left_hip": (35, 0, 0)}, 0.12)
+    assert _heights(rest_body(BODY, SHAPE, lies, _contacts("seat", "back"), hidden))["left_heel"] > -0.02
 
 
 def test_missing_frames_stay_missing() -> None:

@@ -15,6 +15,7 @@ from backend.hands import HandTrack, no_hands
 from backend.hands.model import ANGLES
 from backend.multiview.close_ups import PlacedCloseUp, PlacedCloseUps, WatchedCloseUp, close_up_request, place_close_ups
 from backend.multiview.detail_motion import DetailMotion, best_match, detail_motion
+from backend.multiview.mirrored_close_ups import in_mirror
 from backend.multiview.solve_take import solve_take
 from backend.multiview.take_details import PersonDetails, SeenDetails, at_their_wrists, on_take_clock
 from backend.multiview.take_request import CloseUp, TakeRequest, parse_close_ups
@@ -27,10 +28,13 @@ from backend.solving.request import SolveRequest
 from backend.solving.video_pass import TrackedVideo
 from backend.types import Intrinsics, PersonTrack, PoseTrack
 from backend.video import open_video
-from blender_addon.motion.rotations import rotvec_to_quaternion
+from blender_addon.motion.clip_warning import WarningCode
+from blender_addon.motion.rotations import quaternion_multiply, rotvec_to_quaternion
 
 BODY_S = np.arange(360) / 30.0
 CAMERA = Intrinsics(np.array([[1000.0, 0, 640.0], [0, 1000.0, 360.0], [0, 0, 1.0]]), 1280, 720, "test")
+
+FACING = np.array([1.0, 1.0, 0.0, 0.0]) / np.sqrt(2.0)  # a head that looks into the camera
 
 
 def wander(seed: int, times_s: np.ndarray, columns: int) -> np.ndarray:
@@ -44,7 +48,7 @@ def wander(seed: int, times_s: np.ndarray, columns: int) -> np.ndarray:
 def performance(seed: int, times_s: np.ndarray, noise: float, hands: bool = True, face: bool = True) -> DetailEvidence:
     """What a video shows of a person at these times of the performance."""
     rng, frames = np.random.default_rng(seed + 100), len(times_s)
-    turns = rotvec_to_quaternion(0.6 * wander(seed + 1, times_s, 3))
+    turns = quaternion_multiply(rotvec_to_quaternion(0.6 * wander(seed + 1, times_s, 3) - 0.3), FACING)
     weights = wander(seed, times_s, 52) + rng.normal(0, noise, (frames, 52))
     seen = FaceEvidence(weights, np.full(frames, 0.9), np.full(frames, 80.0), np.zeros(52), turns, np.full(frames, 0.9))
     fingers = no_hands(frames)
@@ -70,7 +74,9 @@ def test_motion_tells_the_clock(begins_s: float, parts: dict[str, bool]) -> None
     assert match.correlation > 0.5
 
 
-def close_up(tmp_path: Path, seed: int, begins_s: float, offset: Offset | None = None, **parts: bool) -> WatchedCloseUp:
+def close_up(
+    tmp_path: Path, seed: int, begins_s: float, offset: Offset | None = None, mirror: bool = False, **parts: bool
+) -> WatchedCloseUp:
     own_s = np.arange(210) / 30.0
     frames = len(own_s)
     video = tmp_path / f"close{seed}.mp4"
@@ -82,7 +88,8 @@ def close_up(tmp_path: Path, seed: int, begins_s: float, offset: Offset | None =
         __slots__ = ()
 
         def evidence(self) -> DetailEvidence:
-            return performance(seed, own_s + begins_s, 0.08, **parts)
+            shown = performance(seed, own_s + begins_s, 0.08, **parts)
+            return in_mirror(shown) if mirror else shown
 
     return Known(made.given, made.path, made.intrinsics, made.seen, made.checkpoint)
 
@@ -108,8 +115,34 @@ def test_a_stranger_is_left_out_in_words(tmp_path: Path, people: dict[int, list[
     placed = place_close_ups([close_up(tmp_path, 77, 2.0)], first, (0.0, 12.0), people)
     assert not placed.by_person
     (note,) = placed.notes
-    assert "close77.mp4 is left out" in note
-    assert "--close-up-offset" in note
+    assert note.code is WarningCode.VIEW_EXCLUDED
+    assert "close77.mp4 is left out" in note.text
+    assert "--close-up-offset" in note.text
+
+
+@pytest.mark.parametrize("parts", [{"hands": False}, {"face": False}, {}])
+@pytest.mark.parametrize("given", [None, Offset(1.0, source=OffsetSource.GIVEN)])
+def test_a_mirrored_one_is_noticed_and_exchanged_back(
+    tmp_path: Path, people: dict[int, list[DetailMotion]], parts: dict[str, bool], given: Offset | None
+) -> None:
+    first = SolveRequest(tmp_path / "body.mp4", tmp_path / "take.npz")
+    alone = {0: people[0]}
+    plain, mirrored = (
+        place_close_ups([close_up(tmp_path, 1, 1.0, given, mirror, **parts)], first, (0.0, 12.0), alone)
+        for mirror in (False, True)
+    )
+    assert not plain.notes
+    (note,) = mirrored.notes
+    assert note.code is WarningCode.VIEW_MIRRORED
+    assert "close1.mp4 is mirrored" in note.text
+    (expected,), (found,) = plain.by_person[0], mirrored.by_person[0]
+    assert abs(found.offset.start_s - 1.0) < 0.04
+    for one, other in ((expected.evidence.hands, found.evidence.hands), (expected.evidence.face, found.evidence.face)):
+        assert (one is None) == (other is None)
+    if expected.evidence.hands is not None and found.evidence.hands is not None:
+        np.testing.assert_array_equal(found.evidence.hands.angles, expected.evidence.hands.angles)
+    if expected.evidence.face is not None and found.evidence.face is not None:
+        np.testing.assert_array_equal(found.evidence.face.weights, expected.evidence.face.weights)
 
 
 def test_a_given_clock_needs_motion_only_to_tell_people_apart(
@@ -121,9 +154,9 @@ def test_a_given_clock_needs_motion_only_to_tell_people_apart(
     two = place_close_ups([close_up(tmp_path, 1, 3.0, given)], first, (0.0, 12.0), people)
     assert list(two.by_person) == [0]
     neither = place_close_ups([close_up(tmp_path, 77, 3.0, given)], first, (0.0, 12.0), people)
-    assert "whose face or hands" in neither.notes[0]
+    assert "whose face or hands" in neither.notes[0].text
     late = place_close_ups([close_up(tmp_path, 1, 0.0, replace(given, start_s=50.0))], first, (0.0, 12.0), {0: []})
-    assert "shows another time" in late.notes[0]
+    assert "shows another time" in late.notes[0].text
 
 
 def test_what_it_says_at_the_times_of_the_take() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from blender_addon.motion.face import FACE_WEIGHT_NAMES
 from blender_addon.retarget.face_tables import face_tables
-from blender_addon.retarget.match_face import arkit_weight, match_face, shape_values
+from blender_addon.retarget.match_face import arkit_weight, doubles, match_face, shape_values, without_doubles
 
 
 def snake(name):
@@ -90,7 +90,45 @@ META_HUMAN_SIDED = (
     "mouthLipsTogetherD", "mouthUpperLipRollIn", "mouthLowerLipRollIn", "jawChinRaiseU", "jawChinRaiseD",
 )  # fmt: skip
 META_HUMAN = ("mouthLeft", "mouthRight", "jawOpen", "jawLeft", "jawRight", "jawFwd", "tongueOut")
+# Genesis 9 splits ARKit's weights of both sides and lips; Genesis 8.1 has parts of several kinds
+GENESIS_9 = (
+    "JawForward", "JawLeft", "JawOpen", "JawRight", "MouthLeft", "MouthRight",
+    *(f"{name}{side}" for side in ("Left", "Right") for name in (
+        "BrowDown", "BrowInnerUp", "BrowOuterUp", "CheekPuff", "CheekSquint", "EyeBlink", "EyeLookDown", "EyeLookIn",
+        "EyeLookOut", "EyeLookUp", "EyeSquint", "EyelidOpenUpper", "EyelidOpenLower", "MouthDimple", "MouthFrown",
+        "MouthLowerDown", "MouthSmile", "MouthStretch", "MouthUpperUp", "NoseSneer",
+        *(f"Mouth{shape}{lip}" for shape in ("Close", "Funnel", "Press", "Purse", "Roll", "Shrug")
+          for lip in ("Upper", "Lower")),
+    )),
+)  # fmt: skip
+GENESIS_8 = (
+    "facs_ctrl_BrowInnerUp", "facs_ctrl_CheekPuff", "facs_bs_TongueOut",
+    *(f"facs_jnt_Jaw{way}" for way in ("Open", "Forward", "Left", "Right")),
+    *(f"facs_bs_Mouth{name}_div2" for name in (
+        "Funnel", "Pucker", "Left", "Right", "RollUpper", "RollLower", "ShrugUpper", "ShrugLower", "Close")),
+    *(name.format(side) for side in ("Left", "Right") for name in (
+        "facs_BrowDown{}", "facs_BrowOuterUp{}", "facs_jnt_EyeBlink{}", "facs_jnt_EyesWide{}", "facs_jnt_EyeLookUp{}",
+        "facs_jnt_EyeLookDown{}", "facs_bs_EyeLookIn{}_div2", "facs_bs_EyeLookOut{}_div2", "facs_bs_EyeSquint{}_div2",
+        "facs_bs_CheekSquint{}_div2", "facs_bs_NoseSneer{}_div2", "facs_bs_MouthSmile{}_div2",
+        "facs_bs_MouthFrown{}_div2", "facs_bs_MouthDimple{}_div2", "facs_bs_MouthUpperUp{}_div2",
+        "facs_bs_MouthLowerDown{}_div2", "facs_bs_MouthPress{}_div2", "facs_bs_MouthStretch{}_div2")),
+)  # fmt: skip
+# Character Creator 3 has its own shapes beside ARKit's
+CHARACTER_CREATOR_3 = (
+    "Brow_Raise_Inner_Left", "Brow_Raise_Inner_Right", "Brow_Drop_Left", "Brow_Drop_Right", "Eye_Blink_L",
+    "Eye_Blink_R", "Eye_Wide_L", "Eye_Wide_R", "Nose_Flanks_Raise_L", "Nose_Flanks_Raise_R", "Cheek_Blow_L",
+    "Cheek_Blow_R", "Mouth_Smile_L", "Mouth_Smile_R", "Mouth_Pucker", "Mouth_Pucker_Open", "Mouth_Widen_Sides",
+    "Mouth_Lips_Tight", "Mouth_Top_Lip_Under", "Mouth_Bottom_Lip_Under", "Mouth_Top_Lip_Up", "Mouth_Bottom_Lip_Down",
+    "Mouth_L", "Mouth_R", "Mouth_Open",
+)  # fmt: skip
 PUBLISHED = {
+    "Genesis 9": [f"facs_bs_{name}" for name in GENESIS_9],
+    "Genesis 8.1": list(GENESIS_8),
+    # Character Creator 5 writes MetaHuman's controls in its own way
+    "Character Creator 5": [
+        re.sub("(?<=[a-z])([A-Z])", r"_\1", one[0].upper() + one[1:]).replace("Mouth_Press", "Mouth_Mouth_Press")
+        for one in (*META_HUMAN, *(name + side for name in META_HUMAN_SIDED for side in "LR"))
+    ],
     "Character Creator": [*CHARACTER_CREATOR, *(f"{name}_{side}" for name in CHARACTER_CREATOR_SIDED for side in "LR")],
     "MetaHuman": [
         f"CTRL_expressions_{name}" for name in (*META_HUMAN, *(one + side for one in META_HUMAN_SIDED for side in "LR"))
@@ -107,3 +145,29 @@ def test_published_names_of_a_tool_take_every_weight(tool):
     for name, row in found.shapes.items():
         sides = {weight[-5:] for weight in row if weight.endswith(("Left", "Right"))}
         assert len(sides) < 2, f"{name} is moved by one side"
+
+
+def test_a_character_with_two_sets_of_shapes_closes_an_eye_once():
+    own = [*CHARACTER_CREATOR_3]
+    numbered = [f"A{number:02d}_{snake(name).title()}" for number, name in enumerate(FACE_WEIGHT_NAMES, 1)]
+    both = [*own, *numbered]
+    shapes = match_face(both).shapes
+    assert without_doubles(both, shapes) == tuple(numbered), "the set that names more weights"
+    assert without_doubles(own, shapes) == tuple(name for name in own if name in shapes), "a mesh with one set keeps it"
+    assert all(len(names) == 1 for names in doubles(match_face(numbered).shapes).values())
+    assert doubles(shapes)["Eye_Blink_L"] == ["Eye_Blink_L", numbered[FACE_WEIGHT_NAMES.index("eyeBlinkLeft")]]
+
+
+def test_character_creator_without_arkit_moves_brows_nose_and_lips():
+    found = match_face(CHARACTER_CREATOR_3)
+    assert not found.unused
+    assert {"browInnerUp", "browDownLeft", "noseSneerRight", "mouthFunnel", "mouthRollUpper", "mouthStretchLeft"} <= (
+        set(FACE_WEIGHT_NAMES) - set(found.missing)
+    )
+
+
+def test_of_two_pucker_dials_of_genesis_3_one_moves():
+    found = match_face(
+        ["eCTRLLipsPucker", "eCTRLLipsPuckerWide", "eCTRLMouthNarrowL", "eCTRLMouthOpen", "eCTRLBrowSqueeze"]
+    )
+    assert set(found.unused) == {"eCTRLLipsPuckerWide", "eCTRLMouthNarrowL"}

@@ -30,6 +30,11 @@ def take_of(*sources: wire.Source, task: str = "solve", take: wire.TakeOptions |
     return wire.Submit(uuid.uuid4().hex, first, options, task, tuple(more), take or wire.TakeOptions())
 
 
+def pulled(*down: float) -> wire.Submit:
+    """A job whose camera sees that way as down."""
+    return replace(take_of(upload_of(VIDEO, "a.json")), options=wire.SolveOptions(gravity_camera=down))
+
+
 def send(peer: Peer, job_id: str, place: int, data: bytes, start: int = 0) -> wire.JobInfo:
     """Upload from `start` on, in parts; how the job stands then."""
     reply = None
@@ -161,6 +166,8 @@ def calibrated(*names: str, chars: int = 5, setup: tuple[str, ...] = ()) -> wire
         (take_of(PATH, PATH, take=wire.TakeOptions((wire.VideoOffset(1),) * 2)), "bad_request", "at most once"),
         (take_of(PATH, PATH, take=wire.TakeOptions((wire.VideoOffset(1, 1e300),))), "bad_request", "within a day"),
         (take_of(PATH, take=wire.TakeOptions((wire.VideoOffset(1),))), "bad_request", "there is one"),
+        (pulled(0.0, 0.01, 0.0), "bad_request", "0.5 to 20 long"),
+        (pulled(0.0, 1.0), "bad_request", "three numbers"),
         (take_of(PATH, PATH, take=wire.TakeOptions((), ("x" * 4096,) * 33)), "too_large", "set-up"),
         (take_of(PATH, PATH, take=wire.TakeOptions(close_ups=2)), "bad_request", "0 to 1 close-ups"),
         (take_of(PATH, PATH, take=wire.TakeOptions(close_ups=-1)), "bad_request", "0 to 1 close-ups"),

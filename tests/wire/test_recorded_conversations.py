@@ -61,6 +61,7 @@ def test_the_recordings_hold_every_kind_of_their_time() -> None:
     kinds = {path.stem: {kind for _, kind, _ in recorded(path)} for path in RECORDINGS}
     assert len(kinds["0.7.0"]) == 25
     assert kinds["0.9.0"] == kinds["0.7.0"] | {"list_cameras", "camera_list", "live_record", "live_frame"}
+    assert kinds["0.10.0"] == kinds["0.11.0"] == kinds["0.9.0"] | {"submit of a take"}
 
 
 def test_a_changed_name_value_or_order_is_noticed() -> None:

@@ -7,10 +7,17 @@ import pytest
 
 from backend.types import SceneEdges
 from backend.world.gravity import Footing, estimate_gravity, gravity_hints
+from backend.world.gravity_doubt import doubted
+from backend.world.unseen import Unseen
 from backend.world.vanishing import vote
-from backend.world.world_track import GravitySettings
+from backend.world.world_track import Gravity, GravitySettings
+from backend.world.world_warnings import gravity_warning
+from blender_addon.motion.body import canonical_body
+from blender_addon.motion.rotations import rotvec_to_quaternion
+from tests.world.scenes import Noise, make_scene
 
 SETTINGS = GravitySettings()
+RIGHT_OF_THE_BODY = np.array([-1.0, 0.0, 0.0])
 NOTHING = np.full(3, np.nan)
 
 
@@ -99,3 +106,24 @@ def test_feet_on_a_wide_floor_decide_between_a_level_and_a_rolled_camera() -> No
     footing = Footing(places, np.zeros(30), np.ones(30))
     found = estimate_gravity(gravity_hints(NOTHING), SETTINGS, footing)
     assert off_deg(found.down, axes[2]) < 3.0
+
+
+@pytest.mark.parametrize(
+    ("bent_deg", "counts", "legs_hidden", "least_deg"),
+    [(90.0, (0, 0, 0), 0.0, 13.0), (10.0, (0, 0, 0), 0.0, 4.0), (90.0, (15, 15, 20), 0.0, 4.0),
+     (90.0, (0, 0, 0), 1.0, 4.0)],
+)  # fmt: skip
+def test_a_person_who_does_not_stand_is_doubted_where_there_are_no_edges(
+    bent_deg: float, counts: tuple[int, int, int], legs_hidden: float, least_deg: float
+) -> None:
+    body, times_s = canonical_body(), np.arange(10) / 10.0
+    rotations = np.tile([1.0, 0.0, 0.0, 0.0], (10, len(body.joint_names), 1))
+    knees = [body.joint_index(f"{side}_knee") for side in ("left", "right")]
+    rotations[:, knees] = rotvec_to_quaternion(np.deg2rad(bent_deg) * RIGHT_OF_THE_BODY)
+    poses = make_scene(times_s, rotations, np.tile([0.0, 0.0, 1.0], (10, 1)), noise=Noise()).poses
+    hints = gravity_hints(poses.gravity_camera, 3.0, edges(camera(0.0, 10.0), counts, 4))
+    limbs = np.tile([legs_hidden, legs_hidden, 0.0, 0.0], (10, 1))
+    unseen = Unseen(limbs, np.ones((10, len(body.joint_names))))
+    found = doubted(Gravity(np.array([0.0, 1.0, 0.0]), 4.0), hints, poses, unseen)
+    assert found.uncertainty_deg == least_deg
+    assert gravity_warning(found) is not None or least_deg < 13.0

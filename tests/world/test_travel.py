@@ -29,10 +29,10 @@ CAMERA = Camera((0.0, -5.0, 1.5))
 SCALE_M = 2.5
 
 
-def _walk(kind: str, seed: int = 0) -> tuple[Scene, CameraTravel]:
+def _walk(kind: str, seed: int = 0, height_m: float = 1.75) -> tuple[Scene, CameraTravel]:
     """Somebody who walks, seen by a camera that travels without turning, and where it is, m, in its own axes."""
     times, rotations, root, _ = walking(4.0, heading_rad=np.deg2rad(60.0))
-    root = root.copy()
+    root = root * height_m / 1.75
     root[:, :2] -= root[0, :2]
     way = np.zeros_like(root)
     if kind == "along":  # goes along with them, and a little up and down
@@ -43,7 +43,7 @@ def _walk(kind: str, seed: int = 0) -> tuple[Scene, CameraTravel]:
     if kind == "forwards":
         way[:, 1] = np.linspace(0.0, 1.2, len(times))
     # a camera that moves one way sees what a still one sees of a person moved the other way
-    scene = make_scene(times, rotations, root - way, CAMERA, Noise(seed=seed))
+    scene = make_scene(times, rotations, root - way, CAMERA, Noise(seed=seed), height_m)
     pose = CAMERA.world_from_camera()
     travel = way @ pose[:3, :3]
     return scene, CameraTravel(
@@ -74,6 +74,21 @@ def _background() -> np.ndarray:
 def test_the_floor_tells_how_large_the_way_is(kind: str) -> None:
     scene, travel = _walk(kind)
     assert _scale(scene, travel.scaled(1.0 / SCALE_M)) == pytest.approx(SCALE_M, rel=0.08)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_child_beside_an_adult_takes_the_height_of_the_first(first: int) -> None:
+    """Both are taken for 1.75 m; the first of them says how large the way is."""
+    (adult, travel), (child, _) = _walk("sideways"), _walk("sideways", 1, 1.2)
+    size = 1.75 / 1.2
+    taller = replace(child.poses, height_m=1.75, root_camera_m=size * child.poses.root_camera_m)
+    taller = replace(taller, joints_camera_m=size * child.poses.joints_camera_m)
+    people = [(adult.poses, adult.track), (taller, child.track)]
+    way = travel.scaled(1.0 / SCALE_M)
+    sized = scale_travel(people[:: -1 if first else 1], adult.intrinsics, WorldOptions(), way).travel
+    assert sized is not None
+    reach = np.linalg.norm(np.ptp(sized.position_m, axis=0)) / np.linalg.norm(np.ptp(way.position_m, axis=0))
+    assert reach == pytest.approx(SCALE_M * (size if first else 1.0), rel=0.1)
 
 
 def test_standing_feet_tell_it_without_a_floor() -> None:
@@ -141,7 +156,7 @@ def test_the_clip_holds_the_camera_of_each_frame() -> None:
     frames = len(scene.track.frame_index)
     swing = np.outer(np.sin(np.arange(frames) / 9.0), [0.02, 0.2, 0.01])
     turns = np.asarray(quaternion_to_matrix(rotvec_to_quaternion(swing)))
-    path = CameraPath(scene.track.frame_index, turns, np.ones(frames), np.zeros(frames), travel)
+    path = CameraPath(scene.track.frame_index, turns, np.ones(frames), np.zeros(frames), np.zeros(frames), travel)
     rays = pixel_rays(scene.intrinsics, scene.track.keypoints_px)
     track = replace(scene.track, keypoints_px=project_m(scene.intrinsics, rays @ turns))
     tracked = TrackedVideo(track.frame_index, track.times_s, (track,), (), True, False, 0.0, (), path)

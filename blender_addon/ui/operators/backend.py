@@ -12,9 +12,11 @@ from ...client.backend_setup import SetupError, SetupPlan, SetupRun, plan_beside
 from ...session import session_state
 from ...session.backend import AccessError, close_link, ensure_link, environment_dir
 from ...session.extension import EXTENSION_ID, extension_version, preferences
+from ..panels.sidebar import wrapped
 from .base import CancelsRunning, OperatorResult, redraw_sidebars, report_fault, start_timer, watch_link
 
 _POLL_S = 0.2
+_DIALOG_PX = 620
 
 
 class MARIONET_OT_connect_backend(bpy.types.Operator):
@@ -99,17 +101,18 @@ class MARIONET_OT_setup_backend(bpy.types.Operator):
 
     def invoke(self, context: Context, event: Event) -> OperatorResult:
         del event
-        return context.window_manager.invoke_props_dialog(self, width=620, confirm_text="Set Up")
+        return context.window_manager.invoke_props_dialog(self, width=_DIALOG_PX, confirm_text="Set Up")
 
     def draw(self, context: Context) -> None:
-        del context
-        self.layout.label(text="These commands run in a separate process:")
         try:
-            for step in setup_plan().steps:
-                self.layout.label(text=step.title, icon="DOT")
-                self.layout.label(text="    " + " ".join(step.command))
+            steps = setup_plan().steps
         except SetupError as fault:
-            self.layout.label(text=str(fault), icon="ERROR")
+            wrapped(self.layout, context, str(fault), "ERROR", _DIALOG_PX)
+            return
+        self.layout.label(text="These commands run in a separate process:")
+        for step in steps:
+            self.layout.label(text=step.title, icon="DOT")
+            wrapped(self.layout, context, " ".join(step.command), "BLANK1", _DIALOG_PX)
 
     def execute(self, context: Context) -> OperatorResult:
         del context

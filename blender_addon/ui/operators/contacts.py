@@ -31,7 +31,7 @@ class MARIONET_OT_edit_contacts(bpy.types.Operator):
             thing = show_contacts(context, loaded_clip(context).clip, cleaned_clip(context))
         except FAULTS as fault:
             return report_fault(self, fault)
-        self.report({"INFO"}, f"{thing.name}: move its keys in the Dope Sheet; on is what stands or rests")
+        self.report({"INFO"}, f"{thing.name}: edit its keyframes in the Dope Sheet. 1 is a contact")
         return {"FINISHED"}
 
 

@@ -264,9 +264,9 @@ def finish_live(run: LiveRun) -> None:
             push_undo("Live Capture")
             refresh_previews(bpy.context)
             if state.link is not None:
-                quality = scene.marionet.capture.quality
+                wanted = solve_options(scene.marionet.capture)
                 upload = bool(run.recordings) and needs_upload(run.recordings[0])
-                for solve in run.full_solves(state.link, upload, quality):
+                for solve in run.full_solves(state.link, upload, wanted):
                     keep_finishing(solve)
     except (*FAULTS, AccessError) as fault:
         state.fail(f"The live clip cannot be read: {fault}")

@@ -105,9 +105,9 @@ class MARIONET_PT_retarget(SidebarPanel, bpy.types.Panel):
         column.use_property_split = True
         column.use_property_decorate = False
         column.prop(chosen, "plant_feet")
-        if chosen.plant_feet:
-            column.prop(chosen, "contact_threshold", text="Threshold", slider=True)
         column.prop(chosen, "relax_hands")
+        if chosen.plant_feet:
+            layout.prop(chosen, "contact_threshold", slider=True)
         live = session_state.STATE.live is not None
         layout.operator("marionet.toggle_live", icon="PAUSE" if live else "PLAY", depress=live)
 
@@ -122,7 +122,7 @@ class MARIONET_UL_map(bpy.types.UIList):
     ) -> None:
         """Draw one joint; the row of a hand folds its fingers."""
         del context
-        split = layout.split(factor=0.5)
+        split = layout.split(factor=0.57)
         side, _, part = item.name.partition("_")
         if part == "wrist" and any(row.name in FINGER_NAMES for row in data.rows):
             left = split.row(align=True)
@@ -246,13 +246,13 @@ class MARIONET_PT_contacts(SidebarPanel, bpy.types.Panel):
         row.operator("marionet.edit_contacts", icon="ACTION")
         row.operator("marionet.reset_contacts", text="", icon="LOOP_BACK")
         if thing is None:
-            wrapped(layout, context, "Feet stand, and the body rests, where the clip says")
+            wrapped(layout, context, "The contacts are those of the clip")
             return
         column = layout.column()
         column.use_property_split = True
         for name in (name for name in contact_properties(thing) if name in thing):
             column.prop(thing, property_path(name), text=name)
-        wrapped(layout, context, "Move the keys in the Dope Sheet; checked is a foot that stands or a part that rests")
+        wrapped(layout, context, "Edit the keyframes in the Dope Sheet. A checked part is in contact at this frame")
 
 
 class MARIONET_PT_bake(SidebarPanel, bpy.types.Panel):

@@ -36,7 +36,7 @@ def wrapped(layout: UILayout, context: Context, text: str, icon: Any = "NONE", w
     width -= 4 if icon == "NONE" else 8
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for number, line in enumerate(textwrap.wrap(text, max(width, _MIN_CHARACTERS))):
+    for number, line in enumerate(textwrap.wrap(text, max(width, _MIN_CHARACTERS), break_on_hyphens=False)):
         column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 
