@@ -33,9 +33,11 @@ _SEATED_M_S = 0.4
 # nobody holds a half squat like this: knees bent further than this, while the seat travels no further in this time
 _BENT_DEG, _BENT_WIDTH_DEG = 132.0, 4.0
 _STILL_M, _STILL_WIDTH_M, _STILL_S = 0.16, 0.02, 1.0
-# hips of somebody who kneels are straighter than this, their thighs as steep, and their knees travel no further
+# hips of somebody who kneels are straighter than this, their thighs as steep, and their knees travel no further; shins
+# that are as steep are those of somebody who stands with bent knees
 _STRAIGHT_DEG = 138.0
 _STEEP, _STEEP_WIDTH, _KNEES_M = 0.65, 0.03, 0.25
+_STANDING_SHIN = 0.6
 # sine of the angle below the horizon from which on a point's place on the floor is told by its keypoint
 _LEAST_BELOW = 0.15
 # knees, hands and the trunk are round, and less exactly placed than soles
@@ -96,20 +98,26 @@ def _floor_speed_m_s(scene: Scene, points: TouchingPoints, floor_m: Array, down:
 def kneeling(times_s: Array, positions: Array) -> Array:
     """Probability (N,) that the body kneels upright, from `positions` (N, 4 + P, 3) in upright axes.
 
-    Nobody stays in the air with both knees bent under straight hips: knees that stay where they are rest.
+    Nobody stays in the air with both knees bent under straight hips: knees that stay where they are rest, unless the
+    shins carry them.
     """
     seat, back = (positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)] for name in ("seat", "back"))
     knees = [positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(f"{side}_knee")] for side in ("left", "right")]
     found = falling(_travel_m(times_s, seat), _STILL_M, _STILL_WIDTH_M)
-    for knee, heel in zip(knees, ("left_heel", "right_heel"), strict=True):
-        bent = _angle_deg(seat, knee, positions[:, FOOT_POINTS.index(heel)])
-        found = np.minimum(found, falling(bent, _BENT_DEG, _BENT_WIDTH_DEG))
+    for knee, name in zip(knees, ("left_heel", "right_heel"), strict=True):
+        heel = positions[:, FOOT_POINTS.index(name)]
+        found = np.minimum(found, falling(_angle_deg(seat, knee, heel), _BENT_DEG, _BENT_WIDTH_DEG))
         found = np.minimum(found, falling(_travel_m(times_s, knee), _KNEES_M, _STILL_WIDTH_M))
         found = np.minimum(found, falling(-_angle_deg(back, seat, knee), -_STRAIGHT_DEG, _BENT_WIDTH_DEG))
-        thigh = seat - knee
-        steep = thigh[:, 2] / np.maximum(np.linalg.norm(thigh, axis=1), 1e-9)
-        found = np.minimum(found, falling(-steep, -_STEEP, _STEEP_WIDTH))
+        found = np.minimum(found, falling(-_steep(knee, seat), -_STEEP, _STEEP_WIDTH))
+        found = np.minimum(found, falling(_steep(heel, knee), _STANDING_SHIN, _STEEP_WIDTH))
     return np.asarray(found)
+
+
+def _steep(lower: Array, upper: Array) -> Array:
+    """Sine (N,) of the elevation from one point (N, 3) to another."""
+    way = upper - lower
+    return np.asarray(way[:, 2] / np.maximum(np.linalg.norm(way, axis=1), 1e-9))
 
 
 def seated(times_s: Array, positions: Array, probability: Array, behind: NDArray[np.bool_] | None = None) -> Array:

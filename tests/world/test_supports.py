@@ -128,3 +128,15 @@ def test_standing_people_do_not_kneel_and_raised_heels_do_not_either() -> None:
         world = _place(_scene(pose, SIDE))
         assert _part(world, "left_knee").max() < 0.3
         assert (world.contacts > 0.5).any(axis=1).mean() > 0.9
+
+
+@pytest.mark.parametrize(("hip", "knee"), [(-22.0, 50.0), (-30.0, 60.0), (-40.0, 80.0), (-15.0, 60.0)])
+@pytest.mark.parametrize("camera", [SIDE, FRONT])
+def test_somebody_who_stands_with_bent_knees_and_an_upright_trunk_does_not_kneel(
+    hip: float, knee: float, camera: Camera
+) -> None:
+    pose = {"hip": (hip, 0.0, 0.0), "knee": (knee, 0.0, 0.0), "ankle": (-(knee + hip), 0.0, 0.0)}
+    world = _place(_scene(pose, camera))
+    assert max(_part(world, f"{side}_knee").max() for side in ("left", "right")) < 0.3
+    assert (world.contacts > 0.5).any(axis=1).mean() > 0.9
+    assert world.root_world_m[:, 2].min() > 0.65
