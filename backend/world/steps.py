@@ -33,11 +33,13 @@ _SEATED_M_S = 0.4
 # nobody holds a half squat like this: knees bent further than this, while the seat travels no further in this time
 _BENT_DEG, _BENT_WIDTH_DEG = 132.0, 4.0
 _STILL_M, _STILL_WIDTH_M, _STILL_S = 0.16, 0.02, 1.0
-# hips of somebody who kneels are straighter than this, their thighs as steep, and their knees travel no further; shins
-# that are as steep are those of somebody who stands with bent knees
-_STRAIGHT_DEG = 138.0
+# hips of somebody who kneels are straighter than this, the mean of both, their thighs as steep, and their knees travel
+# no further; shins that are as steep are those of somebody who stands with bent knees
+_STRAIGHT_DEG = 145.0
 _STEEP, _STEEP_WIDTH, _KNEES_M = 0.65, 0.03, 0.25
 _STANDING_SHIN = 0.6
+# the probability of kneeling from which on feet have no contact any more, and its width
+_KNEELS = (0.5, 0.05)
 # sine of the angle below the horizon from which on a point's place on the floor is told by its keypoint
 _LEAST_BELOW = 0.15
 # knees, hands and the trunk are round, and less exactly placed than soles
@@ -74,9 +76,10 @@ def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: Worl
     knees = [feet + CONTACT_PARTS.index(f"{side}_knee") for side in ("left", "right")]
     kneels = kneeling(times_s, positions) * ~scene.unseen.parts[:, [knee - feet for knee in knees]].any(axis=1)
     found[:, knees] = np.maximum(found[:, knees], kneels[:, None])
-    # feet lie behind somebody who kneels, whatever the pose says, and nothing is below the seat
-    for other in (*range(feet), seat):
-        found[:, other] *= 1.0 - kneels
+    # feet lie behind somebody who kneels, whatever the pose says, and nothing is below the seat; where it is not likely
+    # that somebody kneels, feet stand as before
+    others = [*range(feet), seat]
+    found[:, others] *= falling(kneels, *_KNEELS)[:, None]
     return found
 
 
@@ -103,12 +106,13 @@ def kneeling(times_s: Array, positions: Array) -> Array:
     """
     seat, back = (positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)] for name in ("seat", "back"))
     knees = [positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(f"{side}_knee")] for side in ("left", "right")]
+    hips_deg = np.mean([_angle_deg(back, seat, knee) for knee in knees], axis=0)
     found = falling(_travel_m(times_s, seat), _STILL_M, _STILL_WIDTH_M)
+    found = np.minimum(found, falling(-hips_deg, -_STRAIGHT_DEG, _BENT_WIDTH_DEG))
     for knee, name in zip(knees, ("left_heel", "right_heel"), strict=True):
         heel = positions[:, FOOT_POINTS.index(name)]
         found = np.minimum(found, falling(_angle_deg(seat, knee, heel), _BENT_DEG, _BENT_WIDTH_DEG))
         found = np.minimum(found, falling(_travel_m(times_s, knee), _KNEES_M, _STILL_WIDTH_M))
-        found = np.minimum(found, falling(-_angle_deg(back, seat, knee), -_STRAIGHT_DEG, _BENT_WIDTH_DEG))
         found = np.minimum(found, falling(-_steep(knee, seat), -_STEEP, _STEEP_WIDTH))
         found = np.minimum(found, falling(_steep(heel, knee), _STANDING_SHIN, _STEEP_WIDTH))
     return np.asarray(found)
