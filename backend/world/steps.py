@@ -85,7 +85,7 @@ def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: Worl
 
 def _floor_speed_m_s(scene: Scene, points: TouchingPoints, floor_m: Array, down: Array) -> Array:
     """How fast (N, 4 + P) the keypoints move if they move on the level floor, `floor_m` (N,) over the camera, in m/s;
-    NaN where they are not seen, or from too low to tell.
+    NaN where they are not seen, in one frame alone, or from too low to tell.
 
     The speed of a posed point is that of its depth too, which the image hardly shows: where somebody squats, feet that
     stand still move by a metre and more in a second.
@@ -94,8 +94,12 @@ def _floor_speed_m_s(scene: Scene, points: TouchingPoints, floor_m: Array, down:
     below = (rays @ down) / np.linalg.norm(rays, axis=-1)
     sunk = np.maximum(-floor_m[:, None] - points.clearance_m, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        places = rays / np.where(below > _LEAST_BELOW, rays @ down, np.nan)[..., None]
-    return np.asarray(point_speed_m_s(scene.seen.times_s, places) * sunk)
+        places = rays / np.where((below > _LEAST_BELOW) & (sunk > 0.0), rays @ down, np.nan)[..., None]
+    known = np.isfinite(places).all(axis=-1)
+    # a keypoint that is seen in one frame alone does not stand still
+    padded = np.pad(known, ((1, 1), (0, 0)))
+    known &= padded[:-2] | padded[2:]
+    return np.where(known, point_speed_m_s(scene.seen.times_s, places) * sunk, np.nan)
 
 
 def kneeling(times_s: Array, positions: Array) -> Array:

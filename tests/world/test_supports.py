@@ -7,12 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.world import WorldTrack, place_in_world
+from backend.world import WorldOptions, WorldTrack, place_in_world
+from backend.world.scene import make_scene as world_scene
+from backend.world.steps import body_contacts
+from backend.world.unseen import settle_unseen
 from blender_addon.motion.body import BodyShape, canonical_body, forward_kinematics
 from blender_addon.motion.body_contacts import CONTACT_PARTS
 from blender_addon.motion.posing import pose_body
 from blender_addon.motion.resting import heights_m
 from blender_addon.motion.rotations import quaternion_multiply, rotvec_to_quaternion
+from tests.motion.motions import walking
 from tests.world.scenes import Camera, Noise, Scene, make_scene
 
 BODY = canonical_body()
@@ -140,3 +144,19 @@ def test_somebody_who_stands_with_bent_knees_and_an_upright_trunk_does_not_kneel
     assert max(_part(world, f"{side}_knee").max() for side in ("left", "right")) < 0.3
     assert (world.contacts > 0.5).any(axis=1).mean() > 0.9
     assert world.root_world_m[:, 2].min() > 0.65
+
+
+def test_keypoints_seen_in_single_frames_make_no_foot_stand() -> None:
+    times, rotations, root, _ = walking(2.0)
+    scene = make_scene(times, rotations, root, Camera((0.0, -4.0, 2.0)), QUIET)
+    feet = [NAMES.index(f"{side}_{name}") for side in ("left", "right") for name in ("heel", "foot_index")]
+    down, told = -scene.world_from_camera[2, :3], []
+    for seen in (slice(0), slice(0, None, 3)):
+        visibility = scene.track.visibility.copy()
+        visibility[:, feet] = 0.05
+        visibility[seen, feet] = 0.95
+        track, solved = replace(scene.track, visibility=visibility), np.arange(len(times))
+        unseen = settle_unseen(scene.poses, track, scene.intrinsics, down, solved)[1]
+        own = world_scene(scene.poses, track, scene.intrinsics, solved, unseen)
+        told.append(body_contacts(own, scene.root_camera_m, down, WorldOptions())[:, :4])
+    np.testing.assert_allclose(told[1], told[0], atol=0.02)
