@@ -74,7 +74,7 @@ def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: Worl
     seat = feet + CONTACT_PARTS.index("seat")
     found[:, seat] = np.maximum(found[:, seat], seated(times_s, positions, found, scene.unseen.sits > 0.5))
     knees = [feet + CONTACT_PARTS.index(f"{side}_knee") for side in ("left", "right")]
-    kneels = kneeling(times_s, positions) * ~scene.unseen.parts[:, [knee - feet for knee in knees]].any(axis=1)
+    kneels = kneeling(times_s, positions, found) * ~scene.unseen.parts[:, [knee - feet for knee in knees]].any(axis=1)
     found[:, knees] = np.maximum(found[:, knees], kneels[:, None])
     # feet lie behind somebody who kneels, whatever the pose says, and nothing is below the seat; where it is not likely
     # that somebody kneels, feet stand as before
@@ -102,24 +102,46 @@ def _floor_speed_m_s(scene: Scene, points: TouchingPoints, floor_m: Array, down:
     return np.where(known, point_speed_m_s(scene.seen.times_s, places) * sunk, np.nan)
 
 
-def kneeling(times_s: Array, positions: Array) -> Array:
+def kneeling(times_s: Array, positions: Array, probability: Array) -> Array:
     """Probability (N,) that the body kneels upright, from `positions` (N, 4 + P, 3) in upright axes.
 
     Nobody stays in the air with both knees bent under straight hips: knees that stay where they are rest, unless the
-    shins carry them.
+    shins carry them. Who kneels does so until the knees leave the floor, though the trunk moves: `probability`
+    (N, 4 + P) is that of the contacts with the floor.
     """
-    seat, back = (positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)] for name in ("seat", "back"))
-    knees = [positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(f"{side}_knee")] for side in ("left", "right")]
+    seat, *knees = (_part(positions, name) for name in ("seat", "left_knee", "right_knee"))
+    pose = _kneeling_pose(positions)
+    still = falling(_travel_m(times_s, seat), _STILL_M, _STILL_WIDTH_M)
+    for knee in knees:
+        still = np.minimum(still, falling(_travel_m(times_s, knee), _KNEES_M, _STILL_WIDTH_M))
+    found = np.minimum(pose, still)
+    goes_on = np.minimum(pose, np.minimum(*(_part(probability, f"{side}_knee") for side in ("left", "right"))))
+    for first, last in true_runs(np.maximum(found, goes_on) > 0.5):
+        run = slice(first, last + 1)
+        if (found[run] > 0.5).any():
+            found[run] = np.maximum(found[run], goes_on[run])
+    return np.asarray(found)
+
+
+def _kneeling_pose(positions: Array) -> Array:
+    """How far (N,) a body, `positions` (N, 4 + P, 3) in upright axes, has bent knees, straight hips, steep thighs and
+    shins that are not.
+    """
+    seat, back = _part(positions, "seat"), _part(positions, "back")
+    knees = [_part(positions, f"{side}_knee") for side in ("left", "right")]
     hips_deg = np.mean([_angle_deg(back, seat, knee) for knee in knees], axis=0)
-    found = falling(_travel_m(times_s, seat), _STILL_M, _STILL_WIDTH_M)
-    found = np.minimum(found, falling(-hips_deg, -_STRAIGHT_DEG, _BENT_WIDTH_DEG))
+    found = falling(-hips_deg, -_STRAIGHT_DEG, _BENT_WIDTH_DEG)
     for knee, name in zip(knees, ("left_heel", "right_heel"), strict=True):
         heel = positions[:, FOOT_POINTS.index(name)]
         found = np.minimum(found, falling(_angle_deg(seat, knee, heel), _BENT_DEG, _BENT_WIDTH_DEG))
-        found = np.minimum(found, falling(_travel_m(times_s, knee), _KNEES_M, _STILL_WIDTH_M))
         found = np.minimum(found, falling(-_steep(knee, seat), -_STEEP, _STEEP_WIDTH))
         found = np.minimum(found, falling(_steep(heel, knee), _STANDING_SHIN, _STEEP_WIDTH))
     return np.asarray(found)
+
+
+def _part(values: Array, name: str) -> Array:
+    """What belongs to one of `CONTACT_PARTS` of values (N, 4 + P, ...)."""
+    return np.asarray(values[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)])
 
 
 def _steep(lower: Array, upper: Array) -> Array:

@@ -16,6 +16,7 @@ from blender_addon.motion.body_contacts import CONTACT_PARTS
 from blender_addon.motion.posing import pose_body
 from blender_addon.motion.resting import heights_m
 from blender_addon.motion.rotations import quaternion_multiply, rotvec_to_quaternion
+from blender_addon.motion.temporal import smooth_step
 from tests.motion.motions import walking
 from tests.world.scenes import Camera, Noise, Scene, make_scene
 
@@ -160,3 +161,23 @@ def test_keypoints_seen_in_single_frames_make_no_foot_stand() -> None:
         own = world_scene(scene.poses, track, scene.intrinsics, solved, unseen)
         told.append(body_contacts(own, scene.root_camera_m, down, WorldOptions())[:, :4])
     np.testing.assert_allclose(told[1], told[0], atol=0.02)
+
+
+def _kneels_down_and_stands_up() -> Scene:
+    turns = np.zeros((150, len(BODY.joint_names), 3))
+    share = smooth_step(np.minimum(np.arange(150) - 30, 120 - np.arange(150)) / 20.0)
+    for name, turn in KNEELS.items():
+        for joint in (f"left_{name}", f"right_{name}"):
+            turns[:, BODY.joint_index(joint)] = share[:, None] * turn
+    rotations, root = rotvec_to_quaternion(np.deg2rad(turns)), np.zeros((150, 3))
+    root[:, 2] = -heights_m(BODY, pose_body(BODY, SHAPE, rotations, root)).min(axis=1)
+    return make_scene(np.arange(150) / 30.0, rotations, root, SIDE, QUIET)
+
+
+def test_somebody_who_kneels_does_so_until_the_knees_leave_the_floor() -> None:
+    """Feet that lie on the floor do not stand while the trunk begins to rise."""
+    world = _place(_kneels_down_and_stands_up())
+    knees = np.minimum(_part(world, "left_knee"), _part(world, "right_knee"))
+    assert (knees[52:98] > 0.5).mean() > 0.9
+    assert (world.contacts[60:95] > 0.5).any(axis=1).mean() < 0.1
+    assert (world.contacts[[*range(25), *range(125, 150)]] > 0.5).any(axis=1).mean() > 0.9
