@@ -35,7 +35,8 @@ _DEEPEST_M = 0.5
 _SHALLOW_M = 0.01
 # how long a limb takes from its own pose to the one beside the floor, and back
 _BLEND_S = 0.15
-# legs that are not seen hang below a trunk whose direction is this far upright, unless the pelvis is this low
+# legs that are not seen hang below a trunk whose direction is this far upright, unless the pelvis is this low, for the
+# canonical height
 _UPRIGHT, _LOW_M = 0.6, 0.45
 # how high an ankle is over the floor on which the shin lies, and how steeply a shin is raised that does not lie
 _ANKLE_M, _RAISED_SHIN = 0.075, 0.35
@@ -163,7 +164,8 @@ def _may_hang(body: CanonicalBody, posed: PosedBody, known: bool) -> NDArray[np.
     """In which frames (T,) legs may hang straight down; `known`: whether the floor is, by what rests on it."""
     trunk = posed.positions_m[:, body.joint_index("neck")] - posed.positions_m[:, 0]
     upright = trunk[:, 2] > _UPRIGHT * np.linalg.norm(trunk, axis=1)
-    return np.asarray(upright & ((posed.positions_m[:, 0, 2] > _LOW_M) | (not known)))
+    low_m = _LOW_M * posed.shape.height_m / body.height_m
+    return np.asarray(upright & ((posed.positions_m[:, 0, 2] > low_m) | (not known)))
 
 
 def _with_feet(planted: NDArray[np.bool_], feet: NDArray[np.bool_]) -> NDArray[np.bool_]:

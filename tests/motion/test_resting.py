@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from blender_addon.motion.body import BodyShape, canonical_body
 from blender_addon.motion.body_contacts import CONTACT_PARTS
@@ -90,11 +91,13 @@ def test_feet_do_not_pull_a_resting_body_through_the_floor() -> None:
     np.testing.assert_array_equal(stays.motion.root_m, motion.root_m)
 
 
-def test_a_body_on_a_support_comes_down_to_feet_that_its_legs_do_not_reach() -> None:
-    motion = _motion({}, float(BODY.rest_positions_m()[0, 2]) + 0.05)
+@pytest.mark.parametrize("height_m", [BODY.height_m, 0.8])
+def test_a_body_on_a_support_comes_down_to_feet_that_its_legs_do_not_reach(height_m: float) -> None:
+    shape = BodyShape(height_m, np.ones(len(BODY.joint_names)))
+    motion = _motion({}, float(BODY.rest_positions_m()[0, 2]) * height_m / BODY.height_m + 0.05)
     feet = _contacts(*FOOT_POINTS)[:, :4]
     for rests in (None, np.ones(FRAMES, bool)):
-        done = plant_feet(BODY, SHAPE, motion, feet, rests=rests)
+        done = plant_feet(BODY, shape, motion, feet, rests=rests)
         np.testing.assert_allclose(done.motion.root_m[:, 2], motion.root_m[:, 2] - 0.05, atol=0.005)
 
 
