@@ -46,7 +46,9 @@ def wander(seed: int, times_s: np.ndarray, columns: int) -> np.ndarray:
     return np.asarray(0.5 + 0.25 * (waves[0] + waves[1]))
 
 
-def performance(seed: int, times_s: np.ndarray, noise: float, hands: bool = True, face: bool = True) -> DetailEvidence:
+def performance(
+    seed: int, times_s: np.ndarray, noise: float, hands: bool = True, face: bool = True, left: bool = True
+) -> DetailEvidence:
     """What a video shows of a person at these times of the performance."""
     rng, frames = np.random.default_rng(seed + 100), len(times_s)
     turns = quaternion_multiply(rotvec_to_quaternion(0.6 * wander(seed + 1, times_s, 3) - 0.3), FACING)
@@ -57,6 +59,7 @@ def performance(seed: int, times_s: np.ndarray, noise: float, hands: bool = True
         fingers.angles[:, side] = wander(seed + 2 + side, times_s, ANGLES) + rng.normal(0, noise, (frames, ANGLES))
         fingers.wrist_wxyz[:, side] = rotvec_to_quaternion(0.8 * wander(seed + 4 + side, times_s, 3))
     fingers.confidence[:], fingers.pixels[:] = 0.8, 60.0
+    fingers.confidence[:, 0] *= left
     return DetailEvidence(fingers if hands else None, seen if face else None)
 
 
@@ -182,8 +185,19 @@ def one_hand(side: int, seed: int) -> DetailMotion:
     return detail_motion(BODY_S, DetailEvidence(found, None))
 
 
-def test_a_hand_that_the_body_never_shows_is_not_taken_for_the_other_one() -> None:
+def test_a_hand_that_the_body_never_shows_is_not_taken_for_the_other_one(tmp_path: Path) -> None:
+    """Two hands often move alike; and without a clock, what only moves like the other hand is left out."""
     assert not is_mirrored([one_hand(1, 1)], one_hand(0, 2), Offset())
+    first = SolveRequest(tmp_path / "body.mp4", tmp_path / "take.npz")
+    body = {0: [detail_motion(BODY_S, performance(1, BODY_S, 0.15, face=False, left=False))]}
+    plain, mirrored = (
+        place_close_ups([close_up(tmp_path, 1, 1.0, None, mirror, face=False, left=False)], first, (0.0, 12.0), body)
+        for mirror in (False, True)
+    )
+    assert not plain.notes
+    assert abs(plain.by_person[0][0].offset.start_s - 1.0) < 0.04
+    assert not mirrored.by_person
+    assert mirrored.notes[0].code is WarningCode.VIEW_EXCLUDED
 
 
 def test_a_given_clock_needs_motion_only_to_tell_people_apart(
