@@ -14,11 +14,11 @@ from backend.multiview.alignment import Actor, align_parts
 from backend.multiview.chain import Known
 from backend.multiview.fragments import Fragment, as_view, fragments_of, joined_view
 from backend.multiview.guard import ViewFit, contradicted, surest, view_fit
-from backend.multiview.identities import with_people_told_apart
+from backend.multiview.identities import find_take_and_people, with_people_told_apart
 from backend.multiview.joint_poses import PersonView
 from backend.multiview.samples import sighting
 from backend.multiview.synchronise import grid_step_s, motion_signal
-from backend.multiview.types import CameraView, Offset, OffsetSource
+from backend.multiview.types import CameraSource, CameraView, Offset, OffsetSource
 from backend.types import PersonTrack, PoseTrack
 from tests.multiview.motions import CLEAN, dance, views_of
 
@@ -97,11 +97,28 @@ def test_what_is_right_stays_and_nobody_near_is_not_cut(views: list[CameraView])
     assert with_people_told_apart([alone, alone], [Known(), Known()])[0] is alone
 
 
+def test_a_track_is_cut_while_the_other_person_is_lost(views: list[CameraView]) -> None:
+    """The tracker loses one of two who meet, and may go on with that one under the name of the other."""
+    kept, lost = views[1].tracks
+    lost_s = MEET_S - 0.2
+    gone = replace(lost, presence=np.where(lost.times_s > lost_s, 0.0, lost.presence))
+    cut = fragments_of(replace(views[1], tracks=(kept, gone)), 1)
+    assert any(one.track == 0 and one.times_s[0] > lost_s for one in cut)
+
+
+def test_views_that_have_nothing_in_common_keep_their_tracks(views: list[CameraView]) -> None:
+    known = [Known(), Known(Offset(30.0, 1.0, 0.002, OffsetSource.GIVEN))]
+    apart, found = find_take_and_people(views, known, CameraSource.PEOPLE)
+    assert found.take.used == (0,)
+    assert apart[1].tracks == views[1].tracks
+
+
 def test_a_view_is_contradicted_by_what_its_own_poses_explain_better() -> None:
     good, bad = ViewFit(0, 0.015, 0.012, 0.6), ViewFit(1, 0.09, 0.014, 0.7)
     assert contradicted([good, replace(bad, common_m=0.02)]) is None
     assert contradicted([good, bad]) is bad
     assert surest([good, bad]) is bad
+    assert contradicted([good, replace(bad, common_m=0.04)]) is not None, "2 cm more than its own poses"
     assert contradicted([good, replace(bad, common_m=float("nan"))]) is None
 
 
