@@ -15,7 +15,8 @@ import mediapipe
 import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
 
-_HANDS = 4
+_HANDS, _POINTS = 4, len(mediapipe.solutions.hands.HandLandmark)
+_FACE_POINTS = 478
 
 
 def main(frames: Path, heads: Path, tasks: Path, out: Path) -> None:
@@ -29,7 +30,7 @@ def main(frames: Path, heads: Path, tasks: Path, out: Path) -> None:
     face_options = vision.FaceLandmarkerOptions(
         BaseOptions(str(tasks / "face_landmarker.task")), output_face_blendshapes=True
     )
-    hands, faces = np.full((len(images), _HANDS, 21, 2), np.nan), np.full((len(images), 478, 2), np.nan)
+    hands, faces = np.full((len(images), _HANDS, _POINTS, 2), np.nan), np.full((len(images), _FACE_POINTS, 2), np.nan)
     weights, names = np.full((len(images), 52), np.nan), [""] * 52
     size = np.array([images.shape[2], images.shape[1]])
     hand_marker = vision.HandLandmarker.create_from_options(hand_options)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from backend.face.follow import FaceFollower, FaceTrack
 from backend.hands import HandFollower, HandTrack
 from backend.hands.crops import WRISTS, pixels_per_metre
+from backend.keypoint_layouts import HAND
 from backend.solving.detail_pass import load_details
 from backend.types import Array
 from backend.video import open_video
@@ -102,9 +103,9 @@ def solved_hands(clip: MotionClip) -> Array:
     turns = clip.rotations_wxyz.astype(np.float64)
     _, world = forward_kinematics(body, turns, np.zeros((len(clip), 3)))
     camera = matrix_to_quaternion(np.swapaxes(clip.world_from_camera[:, :3, :3].astype(np.float64), 1, 2))
-    points = np.zeros((len(clip), 2, 21, 3))
+    points = np.zeros((len(clip), 2, HAND.count, 3))
     for side, name in enumerate(HAND_SIDES):
-        own = hand_points_m(clip.hands.rotations_wxyz[:, side].astype(np.float64), side).reshape(len(clip), 20, 3)
+        own = hand_points_m(clip.hands.rotations_wxyz[:, side].astype(np.float64), side).reshape(len(clip), -1, 3)
         wrist = quaternion_multiply(camera, world[:, body.joint_index(f"{name}_wrist")])
         points[:, side, 1:] = quaternion_rotate(wrist[:, None], own)
     return points[..., :2]

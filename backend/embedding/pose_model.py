@@ -34,13 +34,19 @@ from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_cont
 TEMPORAL_SHARE = 0.7
 """Weight of the temporal image tower where both towers are asked."""
 
+RETRIEVED_ERROR_M = 0.08
+"""Expected error of a retrieved joint (by parts 77 mm on simulated windows), against which the image towers' expected
+error of theirs decides the weight of both.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class PoseOptions:
     """How a track is solved.
 
     height_m: the person's height; gravity_camera: unit vector down in the camera where it is known; neighbours: K of
-    the search; average: A of Avg(A); retrieval_share: weight of the retrieved joints beside the auxiliary ones;
+    the search; average: A of Avg(A); retrieval_share: weight of the retrieved joints beside the auxiliary ones (None:
+    of each joint by what the towers expect of their error, `retrieved_share`);
     parts: retrieval by parts (None: whole poses alone); path: Viterbi over the top K;
     refine: structured inference (None: the retrieved pose as it is);
     views: how the tower looks at the clip, answers averaged; smooth_s: standard deviation in time of the 3D evidence,
@@ -52,7 +58,7 @@ class PoseOptions:
     gravity_camera: tuple[float, float, float] | None = None
     neighbours: int = 200
     average: int = 100
-    retrieval_share: float = 0.5
+    retrieval_share: float | None = None
     parts: PartSettings | None = field(default_factory=PartSettings)
     path: bool = False
     step_cost: float = 5.0
@@ -181,7 +187,7 @@ def _evidence(
     else:
         local = local_from_turns(clip.turns.astype(np.float32))
     scale = options.height_m / canonical_body().height_m
-    share = options.retrieval_share
+    share = retrieved_share(clip.error_m) if options.retrieval_share is None else options.retrieval_share
     joints = (1 - share) * clip.joints_m + share * retrieved_m
     return Evidence(
         normalised_points(intrinsics, track.keypoints_px[seen]),
@@ -191,6 +197,14 @@ def _evidence(
         local,
         clip.half_size,
     )
+
+
+def retrieved_share(error_m: Array) -> Array:
+    """Weights (T, 17, 1) of the retrieved joints beside auxiliary ones of expected errors (T, 17) m: the share that
+    makes the variance of their mean least, if both err independently.
+    """
+    variance = np.square(error_m)
+    return np.asarray(variance / (variance + RETRIEVED_ERROR_M**2))[..., None]
 
 
 def _without_jitter(evidence: Evidence, times_s: Array, options: PoseOptions) -> Evidence:

@@ -95,6 +95,7 @@ def _ablations(model: PoseModel) -> dict[str, Callable[[PersonTrack, Intrinsics]
     unclimbed = replace(fit, score_weight=0.0)
     options = {
         "whole poses": replace(plain, parts=None),
+        "half of the weight retrieved": replace(plain, retrieval_share=0.5),
         "no retrieved joints": replace(plain, retrieval_share=0.0),
         "score not climbed": replace(plain, refine=unclimbed),
         "neither": replace(plain, retrieval_share=0.0, refine=unclimbed),

@@ -78,7 +78,7 @@ def pose_options(request: SolveRequest, draft: bool = False) -> PoseOptions:
     whole = draft or quality is SolveQuality.FAST
     return PoseOptions(
         parts=None if whole else PartSettings(),
-        retrieval_share=0.3 if whole else 0.5,
+        retrieval_share=0.3 if whole else None,
         height_m=request.height_m or ASSUMED_HEIGHT_M,
         gravity_camera=request.gravity_camera,
         views=views,

@@ -19,8 +19,9 @@ from blender_addon.motion.body import canonical_body
 
 # edges that count for less say hardly anything: rooms have 13 to 100, lawns 0 to 12.5
 _FEW_EDGES: Final = 13.0
-# somebody both of whose knees are bent by more, in the usual frame, does not stand
+# somebody both of whose knees are bent by more in nearly all frames does not stand; who walks straightens them
 _BENT_DEG: Final = 50.0
+_NEARLY_STRAIGHTEST: Final = 10.0
 _LEAST_DEG: Final = 13.0
 
 
@@ -38,4 +39,4 @@ def _knees_bent(poses: PoseTrack) -> bool:
     knees = [body.joint_index(f"{side}_knee") for side in ("left", "right")]
     cosines = np.abs(poses.rotations_wxyz[solved][:, knees, 0].astype(np.float64))
     bent_deg = np.rad2deg(2.0 * np.arccos(np.clip(cosines, 0.0, 1.0)))
-    return bool(len(bent_deg)) and bool((np.median(bent_deg, axis=0) > _BENT_DEG).all())
+    return bool(len(bent_deg)) and bool((np.percentile(bent_deg, _NEARLY_STRAIGHTEST, axis=0) > _BENT_DEG).all())

@@ -37,15 +37,20 @@ def written(path: Path, images: list[np.ndarray], rate_fps: int) -> Path:
 @pytest.mark.shared
 @pytest.mark.slow
 def test_a_face_beside_a_body_is_lined_up_by_its_motion(shared: Path, tmp_path: Path) -> None:
-    """A woman squats; the close-up shows her face, three times as large, from two seconds on."""
+    """A woman squats; the close-up shows her face, three times as large, from two seconds on; another one its mirror
+    image.
+    """
     body, output = shared / "real" / "squats" / "pose_squats.mp4", tmp_path / "take.npz"
     with av.open(str(body)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][FIRST:LAST]
     crops = [cv2.resize(frame[200:520, 250:550], (900, 960), interpolation=cv2.INTER_CUBIC) for frame in frames]
     close = written(tmp_path / "face.mp4", crops, RATE_FPS)
+    mirrored = written(tmp_path / "selfie.mp4", [crop[:, ::-1] for crop in crops], RATE_FPS)
     request = SolveRequest(body, output, quality=SolveQuality.FAST, device="cpu", face=True)
-    small = solve_take(TakeRequest((request,), output, close_ups=(CloseUp(close),)))
+    small = solve_take(TakeRequest((request,), output, close_ups=(CloseUp(close), CloseUp(mirrored))))
     assert not [one for one in small.warnings if one.code is WarningCode.VIEW_EXCLUDED]
+    (told,) = [one for one in small.warnings if one.code is WarningCode.VIEW_MIRRORED]
+    assert told.text.startswith("selfie.mp4 is mirrored")
     (clip,) = small.clips
     assert clip.face is not None
     assert clip.hands is None, "the face alone is asked for"

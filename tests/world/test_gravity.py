@@ -123,7 +123,7 @@ def test_a_person_who_does_not_stand_is_doubted_where_there_are_no_edges(
     poses = make_scene(times_s, rotations, np.tile([0.0, 0.0, 1.0], (10, 1)), noise=Noise()).poses
     hints = gravity_hints(poses.gravity_camera, 3.0, edges(camera(0.0, 10.0), counts, 4))
     limbs = np.tile([legs_hidden, legs_hidden, 0.0, 0.0], (10, 1))
-    unseen = Unseen(limbs, np.ones((10, len(body.joint_names))))
+    unseen = Unseen(limbs, np.ones((10, len(body.joint_names))), np.zeros(10))
     found = doubted(Gravity(np.array([0.0, 1.0, 0.0]), 4.0), hints, poses, unseen)
     assert found.uncertainty_deg == least_deg
     assert gravity_warning(found) is not None or least_deg < 13.0
