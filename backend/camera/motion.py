@@ -238,7 +238,10 @@ def _shift_share(before: Array, after: Array, width_px: int) -> float | None:
 
 def _one_view(before: Array, after: Array, unit: float) -> bool:
     """Whether nearly all points (N, 2) move as those of a scene that stands still (an epipolar geometry)."""
-    _, inliers = cv2.findFundamentalMat(before, after, cv2.USAC_MAGSAC, _EPIPOLAR_PX * unit, 0.99, 500)
+    try:
+        _, inliers = cv2.findFundamentalMat(before, after, cv2.USAC_MAGSAC, _EPIPOLAR_PX * unit, 0.99, 500)
+    except cv2.error:  # OpenCV refines from fewer points than it needs
+        return False
     found = np.asarray(inliers).ravel() == 1
     # none at all where nothing fits
     return len(found) == len(before) and bool(found.mean() >= _LEAST_IN_VIEW) and _agree(before, found)

@@ -47,7 +47,10 @@ def ground_shift_share(before: Array, after: Array, width_px: int) -> float | No
 
 def _is_one_plane(before: Array, after: Array, shift: Array, width_px: int) -> bool:
     """Whether nearly all features (N, 2) move as one plane that is nearer at the bottom of the frame."""
-    _, inliers = cv2.findHomography(before, after, cv2.USAC_MAGSAC, _FIT_PX * width_px / _WIDTH_PX)
+    try:
+        _, inliers = cv2.findHomography(before, after, cv2.USAC_MAGSAC, _FIT_PX * width_px / _WIDTH_PX)
+    except cv2.error:  # OpenCV refines from fewer points than it needs
+        return False
     fits = np.asarray(inliers).ravel() == 1
     # none at all where nothing fits
     if len(fits) != len(before) or fits.mean() < _LEAST_INLIERS:

@@ -124,7 +124,10 @@ class _Work:
     def _pair(self, first: int, second: int) -> tuple[float, Array, Array]:
         """How well two cameras show depth, with the second one's turn and centre."""
         before, after = self._common(first, second)
-        essential, _ = cv2.findEssentialMat(before, after, np.eye(3), cv2.USAC_MAGSAC, 0.999, _PAIR_PX / self._unit)
+        try:
+            essential, _ = cv2.findEssentialMat(before, after, np.eye(3), cv2.USAC_MAGSAC, 0.999, _PAIR_PX / self._unit)
+        except cv2.error:  # OpenCV refines from fewer points than it needs
+            essential = None
         if essential is None or essential.shape != (3, 3):
             return 0.0, np.eye(3), np.zeros(3)
         count, turn, shift, _ = cv2.recoverPose(essential, before, after, np.eye(3))[:4]

@@ -185,14 +185,17 @@ def _excluded(text: str) -> ClipWarning:
 def _found(
     people: Mapping[int, Sequence[DetailMotion]], motion: DetailMotion, known: Offset | None
 ) -> tuple[int, Offset] | None:
-    """The person who moves like the close-up, or like its mirror image, and its clock."""
+    """The person who moves like the close-up, and its clock; or like its mirror image, if it is surely mirrored."""
     matches = {number: best_match(views, motion, known) for number, views in people.items()}
     mirrored = {number: best_match(views, motion.in_mirror(), known) for number, views in people.items()}
     strengths = [
         max((match.strength for match in some.values() if match is not None), default=0.0)
         for some in (matches, mirrored)
     ]
-    return _chosen(mirrored if strengths[1] > _CLEAR_LEAD * strengths[0] else matches, known)
+    found = _chosen(mirrored, known) if strengths[1] > _CLEAR_LEAD * strengths[0] else None
+    if found is not None and is_mirrored(people[found[0]], motion, found[1]):
+        return found
+    return _chosen(matches, known)
 
 
 def _hands_at(found: HandEvidence, times_s: Array, at_s: Array) -> HandEvidence:

@@ -12,13 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from backend.face import FaceEvidence
 from backend.hands import longest_gap_s
 from backend.multiview.synchronise import ClockMatch, MotionSignal, clock_matches
 from backend.multiview.types import Offset
 from backend.solving.detail_pass import DetailEvidence
 from backend.types import Array
 from blender_addon.motion.face import FACE_WEIGHT_NAMES
-from blender_addon.motion.rotations import quaternion_between, quaternion_rotate
+from blender_addon.motion.rotations import (
+    quaternion_between,
+    quaternion_conjugate,
+    quaternion_multiply,
+    quaternion_to_rotvec,
+)
 
 _GRID_S = 1.0 / 60.0
 _SMOOTH_S = 0.05
@@ -71,7 +77,7 @@ def detail_motion(times_s: Array, found: DetailEvidence, raw_weights: Array | No
         face = found.face
         weights = face.weights if raw_weights is None else raw_weights
         parts["face"] = _signal(times_s, (_face_values(weights), face.turn_wxyz), face.confidence)
-        sides = _signal(times_s, (side_values(weights, face.turn_wxyz), None), face.confidence)
+        sides = _sides(times_s, weights, face)
     if found.hands is not None:
         for side, name in enumerate(("left", "right")):
             angles = found.hands.angles[:, side]
@@ -86,9 +92,12 @@ def _face_values(weights: Array) -> Array:
     return np.stack([weights[:, places].mean(axis=1) for places in columns], axis=1)
 
 
-def side_values(weights: Array, turn_wxyz: Array) -> Array:
-    """What of a face goes to the person's left, and in a mirror to the right (N, 5): gaze, mouth and jaw, smile, and
-    the head's yaw and roll in the camera, from weights (N, 52) and the head's rotations (N, 4).
+def _sides(times_s: Array, weights: Array, face: FaceEvidence) -> MotionSignal | None:
+    """What of a face goes to the person's left, and in a mirror to the right, from weights (N, 52): gaze, mouth and
+    jaw, smile, and the head's yaw and roll.
+
+    What goes along with nods, blinks and an open mouth is left out: from one side of the person these seem to go to
+    the left, and from the other side to the right.
     """
 
     def of(name: str) -> Array:
@@ -97,10 +106,27 @@ def side_values(weights: Array, turn_wxyz: Array) -> Array:
     gaze = of("eyeLookOutLeft") + of("eyeLookInRight") - of("eyeLookInLeft") - of("eyeLookOutRight")
     mouth = of("mouthLeft") - of("mouthRight") + of("jawLeft") - of("jawRight")
     smile = of("mouthSmileLeft") - of("mouthSmileRight")
-    forward, up = (quaternion_rotate(turn_wxyz, np.array(axis)) for axis in ([0.0, -1.0, 0.0], [0.0, 0.0, 1.0]))
-    yaw = np.arctan2(forward[:, 0], -forward[:, 2])  # x right, y down, z away
-    roll = np.arctan2(up[:, 0], -up[:, 1])
-    return np.stack([gaze, mouth, smile, yaw, roll], axis=1)
+    turned = _turned_rad(face.turn_wxyz)
+    own = np.column_stack([gaze, mouth, smile, turned[:, 2], turned[:, 1]])
+    both_sides = np.column_stack([_face_values(weights)[:, :2], turned[:, 0]])
+    whole = _signal(times_s, (np.column_stack([own, both_sides]), None), face.confidence)
+    if whole is None:
+        return None
+    own, common = np.split(whole.velocity, [own.shape[1]], axis=1)
+    return MotionSignal(whole.start_s, whole.step_s, own - common @ np.linalg.lstsq(common, own, rcond=1e-6)[0])
+
+
+def _turned_rad(wxyz: Array) -> Array:
+    """How far rotations (N, 4) turned so far about their own axes (N, 3), NaN where they are unknown.
+
+    About its own axes a head turns alike for all cameras; in the axes of an image, a nod that is seen from the side
+    also rolls.
+    """
+    turned, known = np.full((len(wxyz), 3), np.nan), np.isfinite(wxyz).all(axis=1)
+    if known.any():
+        steps = quaternion_multiply(quaternion_conjugate(wxyz[known][:-1]), wxyz[known][1:])
+        turned[known] = np.concatenate([np.zeros((1, 3)), np.cumsum(quaternion_to_rotvec(steps), axis=0)])
+    return turned
 
 
 def _signal(times_s: Array, found: tuple[Array, Array | None], confidence: Array) -> MotionSignal | None:

@@ -68,9 +68,14 @@ def _columns(signal: MotionSignal) -> list[MotionSignal]:
 
 
 def _hands_vote(views: Sequence[DetailMotion], close_up: DetailMotion, offset: Offset) -> float:
-    """The same for hands: whether they move like their own or like the other ones."""
+    """The same for hands: whether they move like their own or like the other ones. 0 where the views lack one of both:
+    two hands often make nearly the same motion, and the other one says nothing by itself.
+    """
     fingers = DetailMotion({name: one for name, one in close_up.parts.items() if name != "face"})
-    own, other = (best_match(views, one, offset) for one in (fingers, fingers.in_mirror()))
+    pair, seen = (fingers, fingers.in_mirror()), {name for view in views for name in view.parts}
+    if not all(seen & set(one.parts) for one in pair):
+        return 0.0
+    own, other = (best_match(views, one, offset) for one in pair)
     alike, exchanged = (0.0 if match is None else match.correlation for match in (own, other))
     both_s = max((match.overlap_s for match in (own, other) if match is not None), default=0.0)
     clear = both_s >= _FEWEST_S and max(alike, exchanged) > _least(both_s)

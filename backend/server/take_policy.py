@@ -21,7 +21,8 @@ _CALIBRATION_NAME = re.compile(rf"[^.{_NO_NAME}][^{_NO_NAME}]*\.(?:json|toml|yml
 def check_down(direction: Sequence[float]) -> None:
     """Raise RequestRefused for a direction down that no worker could use, before a video is uploaded."""
     if direction and not (len(direction) == 3 and SHORTEST_DOWN < math.hypot(*direction) < LONGEST_DOWN):
-        what = f"The direction down is three numbers, and {SHORTEST_DOWN:g} to {LONGEST_DOWN:g} long"
+        length = f"a length between {SHORTEST_DOWN:g} and {LONGEST_DOWN:g}"
+        what = f"The gravity vector must consist of three numbers and have {length}"
         raise RequestRefused("bad_request", what, "Give for example 0, 1, 0 for a level camera")
 
 

@@ -64,6 +64,17 @@ def test_arkit_keys_are_baked_on_every_mesh(armature):
     assert len(still[0].keyframe_points) == 2
 
 
+def test_of_two_sets_of_shapes_on_a_mesh_one_is_keyed(armature):
+    """The larger set of each mesh; a mesh with one set only keeps it."""
+    face = face_mesh(armature, ["Eye_Blink_L", "A14_Eye_Blink_Left", "A25_Jaw_Open"])
+    lashes = face_mesh(armature, ["Eye_Blink_L"], mesh_name="Lashes")
+    clip, wave = face_clip(eyeBlinkLeft=1.0, jawOpen=1.0)
+    apply_clip(armature, clip, options())
+    assert key_at(face, "A14_Eye_Blink_Left", 9) == pytest.approx(wave[8], abs=1e-5)
+    assert key_at(face, "Eye_Blink_L", 9) == 0.0
+    assert key_at(lashes, "Eye_Blink_L", 9) == pytest.approx(wave[8], abs=1e-5)
+
+
 def test_a_repeated_bake_takes_the_place_of_the_first(armature):
     face = face_mesh(armature, list(FACE_WEIGHT_NAMES))
     clip, _ = face_clip(jawOpen=1.0)

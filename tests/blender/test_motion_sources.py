@@ -316,6 +316,7 @@ def test_fingers_and_shape_keys_of_an_armature_come_along() -> None:
     mesh = face_mesh(source, ["jawOpen", "eyeBlinkLeft", "mouthSmileLeft"])
     apply_clip(source, clip, options(plant=False))
     face_mesh(source, ["jawOpen"], mesh_name="Teeth")  # of the same name, and never animated
+    face_mesh(source, ["A14_Eye_Blink_Left"], mesh_name="Lashes")  # of the same weight, in another set of shapes
     found = playing_clip(source, FPS).clip
     assert found.hands is not None
     same = np.abs(np.sum(found.hands.rotations_wxyz * clip.hands.rotations_wxyz, axis=-1))

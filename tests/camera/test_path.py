@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backend.camera.lens import project_m
-from backend.camera.path import CameraPath, follow_camera, seen_still, still_track
+from backend.camera.path import CameraPath, corners, follow_camera, seen_still, still_track
 from backend.types import Frame, Intrinsics, PersonTrack
 from blender_addon.motion.rotations import quaternion_to_matrix, rotvec_to_quaternion
 
@@ -109,3 +109,19 @@ def test_a_scene_without_features_leaves_the_camera_as_it_was() -> None:
     path = follow_camera([Frame(index, index / 30.0, grey) for index in range(5)], [], LENS)
     np.testing.assert_array_equal(path.turns, np.tile(np.eye(3), (5, 1, 1)))
     np.testing.assert_array_equal(path.zoom, 1.0)
+
+
+def test_corners_are_also_looked_for_in_the_lower_half_where_only_weak_ones_are() -> None:
+    """The strongest corners are far away; their number stays in bounds, and none are sought where all are there."""
+    rng = np.random.default_rng(6)
+    noise = cv2.GaussianBlur(rng.normal(0.0, 1.0, (360, 640)).astype(np.float32), (0, 0), 2.0)
+    noise[:180] *= 4.0
+    grey = np.clip(128.0 + 40.0 * noise / noise.std(), 0, 255).astype(np.uint8)
+    plain = cv2.goodFeaturesToTrack(grey, 100, 0.1, 10)
+    points = corners(grey, 100, (0.1, 10))
+    assert (plain[:, 0, 1] > 180).sum() < 5
+    assert (points[:, 1] > 180).sum() >= 20
+    assert len(points) <= 140
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2) + 1e3 * np.eye(len(points))
+    assert apart[points[:, 1] > 190].min() >= 9.0
+    assert corners(grey, 0, (0.1, 10)).shape == (0, 2)

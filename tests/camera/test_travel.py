@@ -30,6 +30,13 @@ def _room(rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([floor, back, sides])
 
 
+def _meadow(rng: np.random.Generator) -> np.ndarray:
+    """Features (P, 3) on the ground before the camera, and more of them too far away to show depth."""
+    ground = np.stack([rng.uniform(-4, 4, 150), np.full(150, 1.4), rng.uniform(2.5, 7, 150)], axis=1)
+    trees = np.stack([rng.uniform(-300, 300, 250), rng.uniform(-150, 20, 250), np.full(250, 500.0)], axis=1)
+    return np.concatenate([ground, trees])
+
+
 def _camera(kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Turns (T, 3, 3) and centres (T, 3) of a camera that begins at the origin and looks along z."""
     share = np.linspace(0.0, 1.0, FRAMES)
@@ -48,10 +55,10 @@ def _camera(kind: str) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(quaternion_to_matrix(rotvec_to_quaternion(rotvecs))), centres
 
 
-def _tracks(kind: str, seed: int, wild: float = 0.0) -> FeatureTracks:
-    """What such a camera sees of the room; a part `wild` of the features moves about by itself."""
+def _tracks(kind: str, seed: int, wild: float = 0.0, outdoors: bool = False) -> FeatureTracks:
+    """What such a camera sees of the room, or outdoors; a part `wild` of the features moves about by itself."""
     rng = np.random.default_rng(seed)
-    points, (turns, centres) = _room(rng), _camera(kind)
+    points, (turns, centres) = (_meadow if outdoors else _room)(rng), _camera(kind)
     moving = rng.random(len(points)) < wild
     row, feature, plane = [], [], []
     for frame, (turn, centre) in enumerate(zip(turns, centres, strict=True)):
@@ -89,6 +96,21 @@ def test_a_way_is_found_with_its_turns(kind: str) -> None:
     # a person whom the last frame shows straight ahead lies within the image plane of the axes that are used
     assert path.turns[-1, 2, 2] > 0.2
     assert path.turns[0, 2, 2] > 0.2
+
+
+@pytest.mark.parametrize("kind", ["sideways", "held"])
+def test_a_way_before_a_far_background_is_found_with_its_turns(kind: str) -> None:
+    """Most features show no depth: they tell the turns."""
+    path = find_travel(_tracks(kind, 1, outdoors=True))
+    assert path is not None
+    way, turn_deg = _errors(path, kind)
+    assert way < 0.03
+    assert turn_deg < 0.3
+
+
+@pytest.mark.parametrize("kind", ["still", "turn"])
+def test_a_camera_on_one_spot_before_a_far_background_does_not_travel(kind: str) -> None:
+    assert find_travel(_tracks(kind, 2, outdoors=True)) is None
 
 
 @pytest.mark.parametrize("kind", ["still", "turn", "forwards"])

@@ -15,7 +15,7 @@ from backend.hands import HandTrack, no_hands
 from backend.hands.model import ANGLES
 from backend.multiview.close_ups import PlacedCloseUp, PlacedCloseUps, WatchedCloseUp, close_up_request, place_close_ups
 from backend.multiview.detail_motion import DetailMotion, best_match, detail_motion
-from backend.multiview.mirrored_close_ups import in_mirror
+from backend.multiview.mirrored_close_ups import in_mirror, is_mirrored
 from backend.multiview.solve_take import solve_take
 from backend.multiview.take_details import PersonDetails, SeenDetails, at_their_wrists, on_take_clock
 from backend.multiview.take_request import CloseUp, TakeRequest, parse_close_ups
@@ -29,6 +29,7 @@ from backend.solving.video_pass import TrackedVideo
 from backend.types import Intrinsics, PersonTrack, PoseTrack
 from backend.video import open_video
 from blender_addon.motion.clip_warning import WarningCode
+from blender_addon.motion.face import FACE_WEIGHT_NAMES
 from blender_addon.motion.rotations import quaternion_multiply, rotvec_to_quaternion
 
 BODY_S = np.arange(360) / 30.0
@@ -45,7 +46,9 @@ def wander(seed: int, times_s: np.ndarray, columns: int) -> np.ndarray:
     return np.asarray(0.5 + 0.25 * (waves[0] + waves[1]))
 
 
-def performance(seed: int, times_s: np.ndarray, noise: float, hands: bool = True, face: bool = True) -> DetailEvidence:
+def performance(
+    seed: int, times_s: np.ndarray, noise: float, hands: bool = True, face: bool = True, left: bool = True
+) -> DetailEvidence:
     """What a video shows of a person at these times of the performance."""
     rng, frames = np.random.default_rng(seed + 100), len(times_s)
     turns = quaternion_multiply(rotvec_to_quaternion(0.6 * wander(seed + 1, times_s, 3) - 0.3), FACING)
@@ -56,6 +59,7 @@ def performance(seed: int, times_s: np.ndarray, noise: float, hands: bool = True
         fingers.angles[:, side] = wander(seed + 2 + side, times_s, ANGLES) + rng.normal(0, noise, (frames, ANGLES))
         fingers.wrist_wxyz[:, side] = rotvec_to_quaternion(0.8 * wander(seed + 4 + side, times_s, 3))
     fingers.confidence[:], fingers.pixels[:] = 0.8, 60.0
+    fingers.confidence[:, 0] *= left
     return DetailEvidence(fingers if hands else None, seen if face else None)
 
 
@@ -143,6 +147,57 @@ def test_a_mirrored_one_is_noticed_and_exchanged_back(
         np.testing.assert_array_equal(found.evidence.hands.angles, expected.evidence.hands.angles)
     if expected.evidence.face is not None and found.evidence.face is not None:
         np.testing.assert_array_equal(found.evidence.face.weights, expected.evidence.face.weights)
+
+
+def nods(azimuth_rad: float, tilt_rad: float, seed: int, mouth: float) -> DetailEvidence:
+    """Nods and speech of a head that hardly turns, for a camera at one side that looks down; a mouth that opens seems
+    to move aside in it by a part `mouth`.
+    """
+    rng, frames = np.random.default_rng(seed), len(BODY_S)
+    angles = np.stack([1.2 * wander(9, BODY_S, 1)[:, 0], 0 * BODY_S, 0.05 * wander(8, BODY_S, 1)[:, 0]], axis=1)
+    camera = quaternion_multiply(rotvec_to_quaternion([tilt_rad, 0, 0]), rotvec_to_quaternion([0, azimuth_rad, 0]))
+    head = quaternion_multiply(quaternion_multiply(camera, FACING), rotvec_to_quaternion(angles))
+    turns = quaternion_multiply(head, rotvec_to_quaternion(rng.normal(0, 0.01, (frames, 3))))
+    weights = rng.normal(0.2, 0.01, (frames, 52))
+    opens = wander(7, BODY_S, 1)[:, 0]
+    weights[:, FACE_WEIGHT_NAMES.index("jawOpen")] += opens
+    weights[:, FACE_WEIGHT_NAMES.index("mouthLeft")] += mouth * opens
+    whole = np.ones(frames)
+    return DetailEvidence(None, FaceEvidence(weights, whole, 80.0 * whole, np.zeros(52), turns, whole))
+
+
+@pytest.mark.parametrize("tilt_rad", [0.0, 0.25])
+@pytest.mark.parametrize("azimuth_rad", [0.2, 0.6])
+def test_a_nodding_head_between_two_cameras_is_not_mirrored(azimuth_rad: float, tilt_rad: float) -> None:
+    """Seen from the left and from the right, a nod rolls, and an open mouth moves aside, to opposite sides."""
+    body, close = nods(-azimuth_rad, tilt_rad, 1, -0.3), nods(azimuth_rad, tilt_rad, 2, 0.3)
+    assert not is_mirrored([detail_motion(BODY_S, body)], detail_motion(BODY_S, close), Offset())
+    assert is_mirrored([detail_motion(BODY_S, body)], detail_motion(BODY_S, in_mirror(close)), Offset())
+
+
+def one_hand(side: int, seed: int) -> DetailMotion:
+    """The motion of one hand of two that move much alike."""
+    found, rng = no_hands(len(BODY_S)), np.random.default_rng(seed)
+    bends, turns = (0.8 * wander(3, BODY_S, n) + 0.2 * wander(30 + side, BODY_S, n) for n in (ANGLES, 3))
+    found.angles[:, side] = bends + rng.normal(0, 0.05, bends.shape)
+    found.wrist_wxyz[:, side] = rotvec_to_quaternion(0.8 * turns)
+    found.confidence[:, side] = 0.8
+    return detail_motion(BODY_S, DetailEvidence(found, None))
+
+
+def test_a_hand_that_the_body_never_shows_is_not_taken_for_the_other_one(tmp_path: Path) -> None:
+    """Two hands often move alike; and without a clock, what only moves like the other hand is left out."""
+    assert not is_mirrored([one_hand(1, 1)], one_hand(0, 2), Offset())
+    first = SolveRequest(tmp_path / "body.mp4", tmp_path / "take.npz")
+    body = {0: [detail_motion(BODY_S, performance(1, BODY_S, 0.15, face=False, left=False))]}
+    plain, mirrored = (
+        place_close_ups([close_up(tmp_path, 1, 1.0, None, mirror, face=False, left=False)], first, (0.0, 12.0), body)
+        for mirror in (False, True)
+    )
+    assert not plain.notes
+    assert abs(plain.by_person[0][0].offset.start_s - 1.0) < 0.04
+    assert not mirrored.by_person
+    assert mirrored.notes[0].code is WarningCode.VIEW_EXCLUDED
 
 
 def test_a_given_clock_needs_motion_only_to_tell_people_apart(
