@@ -17,13 +17,17 @@ from blender_addon.motion.posing import pose_body
 # knees bent further than this; hips less of somebody who kneels, more of somebody who sits
 _KNEE_DEG, _STRAIGHT_HIP_DEG, _BENT_HIP_DEG = 50.0, 35.0, 55.0
 _MOST_FRAMES = 0.7
+_MOST_SEEN = 0.5
 
 
-def down_if_bent(poses: PoseTrack, frames: NDArray[np.intp]) -> Array | None:
-    """The direction (3,) in the camera that is down for a body which kneels upright, sits or squats in most of the
-    solved `frames` (N,); None for other bodies.
+def down_if_bent(poses: PoseTrack, solved: NDArray[np.intp], seen: NDArray[np.bool_]) -> Array | None:
+    """The direction (3,) in the camera that is down for a body which kneels upright, sits or squats in most of those
+    `solved` frames (N,) in which its legs are `seen` (N,); None for other bodies, and where the legs are mostly hidden:
+    nobody knows whether these knees are bent.
     """
-    body = canonical_body()
+    if seen.mean() < _MOST_SEEN:
+        return None
+    body, frames = canonical_body(), solved[seen]
     rotations = poses.rotations_wxyz[frames].astype(np.float64)
     shape = BodyShape(poses.height_m, poses.bone_scales)
     joints = pose_body(body, shape, rotations, np.zeros((len(frames), 3))).positions_m

@@ -27,7 +27,7 @@ from backend.world.steps import (
     step_places_m,
     touching_points,
 )
-from backend.world.unseen import gravity_doubt_deg, settle_unseen
+from backend.world.unseen import gravity_doubt_deg, legs_seen, settle_unseen
 from backend.world.world_track import Gravity, WorldOptions, WorldTrack
 from backend.world.world_warnings import gravity_warning, turned_video
 from blender_addon.motion.body import points_m
@@ -71,7 +71,8 @@ def place_in_world(
         return _nothing(poses, options)
     given = _given(options)
     spread_deg = float(np.hypot(poses.gravity_spread_deg, gravity_doubt_deg(options.framed(track), intrinsics, solved)))
-    hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges, down_if_bent(poses, solved))
+    bent = down_if_bent(poses, solved, legs_seen(options.framed(track), intrinsics, solved))
+    hints = gravity_hints(poses.gravity_camera, spread_deg, options.edges, bent)
     rough = given or estimate_gravity(hints, options.vertical)
     poses, unseen = settle_unseen(poses, options.framed(track), intrinsics, rough.down, solved)
     scene = make_scene(poses, track, intrinsics, solved, unseen, options.travel)

@@ -88,9 +88,14 @@ class Unseen:
 
 def gravity_doubt_deg(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp]) -> float:
     """How far off the poses' own direction down may be, degrees, for what is not seen of the body in `frames` (N,)."""
-    out = _out_of_frame(track, intrinsics, frames)
-    legs = np.all([out[f"{side}_knee"] for side in ("left", "right")], axis=0)
+    legs = ~legs_seen(track, intrinsics, frames)
     return float(np.hypot(_LEGLESS_DEG * legs.mean(), _HIPLESS_DEG * _hipless(track, intrinsics, frames).mean()))
+
+
+def legs_seen(track: PersonTrack, intrinsics: Intrinsics, frames: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """In which of the `frames` (N,) a knee is seen."""
+    out = _out_of_frame(track, intrinsics, frames)
+    return ~np.all([out[f"{side}_knee"] for side in ("left", "right")], axis=0)
 
 
 def settle_unseen(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from backend.types import SceneEdges
+from backend.world.bent_body import down_if_bent
 from backend.world.gravity import Footing, estimate_gravity, gravity_hints
 from backend.world.gravity_doubt import doubted
 from backend.world.unseen import Unseen
@@ -127,3 +130,24 @@ def test_a_person_who_does_not_stand_is_doubted_where_there_are_no_edges(
     found = doubted(Gravity(np.array([0.0, 1.0, 0.0]), 4.0), hints, poses, unseen)
     assert found.uncertainty_deg == least_deg
     assert gravity_warning(found) is not None or least_deg < 13.0
+
+
+@pytest.mark.parametrize(("hip_deg", "knee_deg"), [(0.0, 90.0), (-85.0, 85.0)])
+def test_a_body_that_kneels_or_sits_says_which_way_is_down_if_its_legs_are_seen(
+    hip_deg: float, knee_deg: float
+) -> None:
+    body = canonical_body()
+    rotations = np.tile([1.0, 0.0, 0.0, 0.0], (20, len(body.joint_names), 1))
+    for name, bend_deg in (("hip", hip_deg), ("knee", knee_deg)):
+        joints = [body.joint_index(f"{side}_{name}") for side in ("left", "right")]
+        rotations[:, joints] = rotvec_to_quaternion(np.deg2rad([bend_deg, 0.0, 0.0]))
+    scene = make_scene(np.arange(20) / 10.0, rotations, np.tile([0.0, 0.0, 1.0], (20, 1)), noise=Noise())
+    frames, all_seen = np.arange(20), np.ones(20, bool)
+    found = down_if_bent(scene.poses, frames, all_seen)
+    assert found is not None
+    assert off_deg(found / np.linalg.norm(found), -scene.world_from_camera[2, :3]) < 10.0
+    assert down_if_bent(scene.poses, frames, frames < 8) is None
+    assert down_if_bent(scene.poses, frames, ~all_seen) is None
+    straight = rotations.copy()
+    straight[:, :, 0], straight[:, :, 1:] = 1.0, 0.0
+    assert down_if_bent(replace(scene.poses, rotations_wxyz=straight), frames, all_seen) is None
