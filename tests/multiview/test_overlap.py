@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from backend.multiview.overlap import told_apart
+from backend.multiview.overlap import still_there, told_apart
 from backend.types import PersonTrack
 
 FRAMES = 101
@@ -50,6 +50,22 @@ def test_somebody_who_is_lost_where_people_meet_is_still_there() -> None:
     keypoints = np.where(lost[:, None, None], np.nan, passes.keypoints_px)
     gone = replace(passes, keypoints_px=keypoints, presence=np.where(lost, 0.0, 1.0))
     assert told_apart([stays, gone], 0)[50] < 0.1
+
+
+def test_somebody_who_was_away_for_long_covered_nobody_meanwhile() -> None:
+    """Out to the left and back from the right: nobody crossed the image."""
+    times_s = np.arange(FRAMES) / 5.0
+    stays, passes = (replace(track, times_s=times_s) for track in _crossing())
+    away = (np.arange(FRAMES) > 20) & (np.arange(FRAMES) < 80)
+    gone = replace(passes, presence=np.where(away, 0.0, 1.0))
+    assert (told_apart([stays, gone], 0) == 1.0).all()
+
+
+def test_somebody_counts_as_there_for_a_while() -> None:
+    seen_s = np.array([1.0, 3.0, 10.0])
+    times_s = np.array([0.0, 0.6, 1.0, 2.0, 3.4, 5.0, 9.6, 10.0, 10.4, 11.0])
+    there = still_there(seen_s, times_s, 0.5)
+    assert there.tolist() == [False, True, True, True, True, False, True, True, True, False]
 
 
 def test_somebody_alone_counts_in_full() -> None:
