@@ -235,8 +235,9 @@ def _by_chance(adjusted: Adjusted, settings: CalibrationSettings) -> Array:
     """
     by_motion = np.array([offset.source is OffsetSource.MOTION for offset in adjusted.offsets])
     lead = np.array([link.lead for link in adjusted.links])
-    if len(by_motion) == 2:  # either may be the one that does not fit
-        by_motion, lead = np.full(2, by_motion.any()), np.full(2, lead.max())
+    if (~by_motion).sum() == 1:  # nothing but the motion joins this one to the others either
+        lead[~by_motion] = lead.max()
+        by_motion[:] = True
     beside = adjusted.result.residual_m / np.maximum(adjusted.own_m, 1e-3)
     return np.asarray(np.where(by_motion, beside / (settings.misfit_share * (1.0 + _BY_LEAD * lead)), 0.0))
 

@@ -12,7 +12,7 @@ from backend.evaluation.simulated_takes import SimulatedCamera, SimulatedView
 from backend.multiview.alignment import Actor, align
 from backend.multiview.calibrate import CalibrationSettings, adjust_views
 from backend.multiview.chain import Known, chain
-from backend.multiview.find_take import _misfit, find_take
+from backend.multiview.find_take import _by_chance, _misfit, find_take
 from backend.multiview.joint_poses import JointOptions, PersonView, solve_person
 from backend.multiview.resample import resampled_track
 from backend.multiview.samples import sighting
@@ -154,6 +154,28 @@ def test_motion_that_agrees_clearly_is_trusted_further_than_motion_that_hardly_d
     result = replace(adjusted.result, residual_m=np.array([0.007, 0.012]))
     some = replace(adjusted, links=tuple(links), result=result, own_m=np.array([0.02, own_m]))
     assert (_misfit(some, CalibrationSettings(), given=False)[1] < 1.0) == fits
+
+
+@pytest.mark.parametrize("second", [OffsetSource.MOTION, OffsetSource.SOUND])
+def test_of_three_views_the_first_is_asked_too_if_nothing_but_motion_joins_it(
+    views: list[CameraView], second: OffsetSource
+) -> None:
+    links, _ = chain(views, [0, 1], [Known(), Known()])
+    adjusted = adjust_views(views, links, [Known(), Known()], CalibrationSettings())
+    assert adjusted is not None
+    first, other = adjusted.links
+    clock, by_motion = adjusted.offsets
+    result = replace(adjusted.result, residual_m=np.array([0.03, 0.005, 0.005]))
+    three = replace(
+        adjusted,
+        links=(first, replace(other, lead=0.0), replace(other, lead=0.0)),
+        offsets=(clock, replace(by_motion, source=second), by_motion),
+        result=result,
+        own_m=np.full(3, 0.02),
+    )
+    beside = _by_chance(three, CalibrationSettings())
+    assert (beside[0] > 1.0) == (second is OffsetSource.MOTION)
+    assert beside[2] == pytest.approx(0.25 / CalibrationSettings().misfit_share)
 
 
 def test_the_one_who_is_solved_is_as_tall_as_given(views: list[CameraView]) -> None:
