@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.embedding.keypoints import H36M_NAMES
+from backend.embedding.keypoints import H36M_NAMES, KEYPOINT_NAMES
 from backend.embedding.pose_model import PoseModel, PoseOptions
 from backend.errors import BadInputError
 from backend.evaluation.landmark_track import landmark_track
@@ -24,6 +24,8 @@ from blender_addon.motion.body import canonical_body, forward_kinematics, seen_p
 from blender_addon.motion.rotations import quaternion_to_matrix
 
 _LEAST_FRAMES = 3
+_KNEES_AND_ANKLES = [KEYPOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("knee", "ankle")]
+STRUCTURED = "structured inference"
 RAYS = Intrinsics(np.eye(3), 2, 2, "render")
 """The camera of renders: their landmarks come in normalised image coordinates."""
 
@@ -39,11 +41,29 @@ def video_scores(folder: Path, model: PoseModel, qualities: tuple[Quality, ...],
     methods = _methods(model)
     for quality in qualities:
         name = quality.value.removeprefix("pose_")
-        for track, truth_m in _videos(render_landmarks(folder, quality), folder, most):
+        for video in whole_videos(render_landmarks(folder, quality), folder, most):
+            track, truth_m = _track(video), true_joints_m(video)
             for method, read in methods.items():
                 errors = pose_errors(_limbs(read(track)), _limbs(truth_m))
-                rows.append(Scored(f"{name}: {method}", folder.name, len(truth_m), errors))
+                named = (method, f"{method}, {posture(video)}") if method == STRUCTURED else (method,)
+                rows += [Scored(f"{name}: {one}", folder.name, len(truth_m), errors) for one in named]
     return rows
+
+
+def posture(video: RenderLandmarks) -> str:
+    """Which row of the report a video belongs to, by its true joints.
+
+    "cut off": half of the knees and ankles are hidden or outside the image. "seated or lying": in the median frame the
+    trunk is more than 45 degrees, or the thighs are more than 50 degrees, from upright. Otherwise "standing".
+    """
+    joints = np.einsum("tji,tkj->tki", np.asarray(video.camera_from_world, np.float64), true_joints_m(video))
+    place = H36M_NAMES.index
+    trunk = joints[:, place("thorax")] - joints[:, place("pelvis")]
+    thighs = np.stack([joints[:, place(f"{side}hip")] - joints[:, place(f"{side}knee")] for side in "lr"])
+    upright = [np.median(one[..., 2] / np.linalg.norm(one, axis=-1)) for one in (trunk, thighs.mean(0))]
+    if video.visible[:, _KNEES_AND_ANKLES].mean() < 0.5:
+        return "cut off"
+    return "seated or lying" if upright[0] < np.cos(np.pi / 4) or upright[1] < np.cos(np.deg2rad(50.0)) else "standing"
 
 
 def _methods(model: PoseModel) -> dict[str, _Method]:
@@ -53,14 +73,12 @@ def _methods(model: PoseModel) -> dict[str, _Method]:
         "by parts": lambda track: retrieved_joints(model, track, RAYS, plain, 0),
         "auxiliary head": lambda track: auxiliary_joints(model, track, RAYS, plain),
         "structured inference, no retrieved joints": lambda track: model.solve(track, RAYS, bare).joints_camera_m,
-        "structured inference": lambda track: model.solve(track, RAYS, plain).joints_camera_m,
+        STRUCTURED: lambda track: model.solve(track, RAYS, plain).joints_camera_m,
     }
 
 
-def _videos(seen: RenderLandmarks, folder: Path, most: int) -> Iterator[tuple[PersonTrack, Array]]:
-    """Tracks of whole videos and their true joints (T, 17, 3) m in the camera."""
-    for rows in whole_videos(seen, folder, most):
-        yield landmark_track(rows.points, rows.visibility, rows.guess), true_joints_m(rows)
+def _track(rows: RenderLandmarks) -> PersonTrack:
+    return landmark_track(rows.points, rows.visibility, rows.guess)
 
 
 def whole_videos(seen: RenderLandmarks, folder: Path, most: int) -> Iterator[RenderLandmarks]:

@@ -4,21 +4,23 @@ videos without a person are named.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from backend.cli import main
 from backend.embedding.keypoints import H36M_NAMES
 from backend.embedding.pose_model import load_model
 from backend.errors import BadInputError
 from backend.evaluation.real import PEER
-from backend.evaluation.rendered import _limbs, _videos, true_joints_m, video_scores
+from backend.evaluation.rendered import _limbs, posture, true_joints_m, video_scores, whole_videos
 from backend.evaluation.report import mean_errors
 from backend.people import Quality
 from backend.training.render_landmarks import RenderLandmarks, render_landmarks
+from blender_addon.motion.body import canonical_body
 
 FRAMES = 4
 
@@ -28,12 +30,43 @@ def test_every_method_is_scored_video_by_video(rendered_videos: Path) -> None:
     rows = video_scores(rendered_videos, load_model(), (Quality.FULL,), most=3)
     methods = {row.method for row in rows}
     assert {f"full: {PEER}", "full: structured inference"} <= methods
-    assert len(rows) == 3 * len(methods)
+    postures = {method for method in methods if method.startswith("full: structured inference, ")} - {
+        "full: structured inference, no retrieved joints"
+    }
+    assert len([row for row in rows if row.method in postures]) == 3, "each video has one posture"
+    assert len(rows) == 3 * (len(methods - postures) + 1)
     assert {row.frames for row in rows} == {FRAMES}
     ours = mean_errors([row for row in rows if row.method == "full: structured inference"])
     assert 10 < ours.pa_mpjpe_mm < 160
     assert ours.pa_mpjpe_mm <= ours.n_mpjpe_mm <= ours.mpjpe_mm
     assert ours.found == 1.0
+
+
+@pytest.mark.parametrize(
+    ("trunk", "thighs", "name"),
+    [
+        ((0, 0, 1), (0, 0, -1), "standing"),
+        ((0, 1, 0.1), (0, -1, 0), "seated or lying"),
+        ((0, 0, 1), (0, -1, -0.2), "seated or lying"),
+    ],
+)
+def test_a_video_is_named_by_its_posture(trunk: tuple[float, ...], thighs: tuple[float, ...], name: str) -> None:
+    """Joints are in the camera, which looks down by 30 degrees; up is that of the world."""
+    joints_m = np.zeros((3, len(H36M_NAMES), 3))
+    joints_m[:, H36M_NAMES.index("thorax")] = 0.5 * np.array(trunk)
+    for side in "lr":
+        joints_m[:, H36M_NAMES.index(f"{side}knee")] = 0.4 * np.array(thighs)
+    camera = Rotation.from_euler("x", 120.0, degrees=True).as_matrix()
+    body = canonical_body()
+    video = replace(
+        _seen(np.zeros(3, int), np.ones(3, bool)),
+        joints_m=joints_m @ camera.T,
+        rotations_wxyz=np.tile([1.0, 0.0, 0.0, 0.0], (3, len(body.joint_names), 1)),
+        camera_from_world=np.tile(camera, (3, 1, 1)),
+        visible=np.ones((3, 33), bool),
+    )
+    assert posture(video) == name
+    assert posture(replace(video, visible=np.zeros((3, 33), bool))) == "cut off"
 
 
 @pytest.mark.slow
@@ -69,9 +102,9 @@ def _seen(videos: np.ndarray, found: np.ndarray) -> RenderLandmarks:
 def test_single_images_and_videos_of_nobody_are_named() -> None:
     folder = Path("renders")
     with pytest.raises(BadInputError, match="single images"):
-        next(_videos(_seen(np.arange(6), np.ones(6, bool)), folder, 5))
+        next(whole_videos(_seen(np.arange(6), np.ones(6, bool)), folder, 5))
     with pytest.raises(BadInputError, match="no video shows its person"):
-        next(_videos(_seen(np.arange(6) // 3, np.arange(6) % 3 > 0), folder, 5))
+        next(whole_videos(_seen(np.arange(6) // 3, np.arange(6) % 3 > 0), folder, 5))
 
 
 def test_no_videos_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
