@@ -34,9 +34,16 @@ def told_apart(tracks: Sequence[PersonTrack], place: int) -> Array:
     covered = np.zeros(len(times_s))
     boxes = _boxes(own, times_s)
     for at, other in enumerate(tracks):
-        if at != place:
+        if at != place and _at_one_time(times_s, np.asarray(other.times_s, np.float64)):
             covered = np.maximum(covered, _covered(boxes, _boxes(other, times_s)))
     return np.asarray(np.maximum(1.0 / (1.0 + np.square(_widest(covered, times_s) / _COVERED)), _LEAST))
+
+
+def _at_one_time(times_s: Array, other_s: Array) -> bool:
+    """Whether a track at these times may meet another one, before or after which somebody counts as there."""
+    if not len(times_s) or not len(other_s):
+        return False
+    return bool(other_s[0] - _STAYS_S <= times_s[-1] and times_s[0] <= other_s[-1] + _STAYS_S)
 
 
 def _boxes(track: PersonTrack, times_s: Array) -> Array:
