@@ -116,6 +116,7 @@ def main() -> None:
         report(args.folder)
 
 
+# motions by the number that makes their random choices differ from those of the others
 _KINDS = {24: _ACTIONS, 25: _MORE_ACTIONS, 26: _CHAIR_ACTIONS}
 
 

@@ -35,14 +35,17 @@ _SEAT_DEG = 82.0
 
 
 def thigh_raised(body: CanonicalBody, rotations: Array, side: str, down: Array) -> NDArray[np.bool_]:
-    """In which frames (N,) a thigh is raised, as that of somebody who sits or crouches."""
+    """In which frames (N,) a thigh is raised, as that of somebody who sits or crouches, for local `rotations`
+    (N, J, 4); `down` (3,) is gravity in the camera.
+    """
     return np.asarray(_thigh(body, rotations, side) @ down < np.cos(np.deg2rad(_SITS_DEG)))
 
 
 def hidden_sits(body: CanonicalBody, rotations: Array, times_s: Array, down: Array, hidden: NDArray[np.bool_]) -> Array:
     """How far (N,) somebody whose legs are `hidden` (N,) behind something within the image sits there, 0 to 1.
 
-    The towers know it by the trunk, the arms and what is seen of the hips: they raise both thighs forwards.
+    The towers know it by the trunk, the arms and what is seen of the hips: they raise both thighs forwards in the local
+    `rotations` (N, J, 4). `down` (3,) is gravity in the camera.
     """
     forward = quaternion_rotate(rotations[:, 0], _FORWARD)
     raised = []
@@ -59,7 +62,10 @@ def hidden_sits(body: CanonicalBody, rotations: Array, times_s: Array, down: Arr
 
 
 def rest_wxyz(body: CanonicalBody, rotations: Array, name: str, down: Array, sits: Array) -> Array:
-    """Local rotations (N, 4) of a joint at rest: legs hang straight down, or sit as far as `sits` (N,), arms hang."""
+    """Local rotations (N, 4) of a joint at rest: legs hang straight down, or sit as far as `sits` (N,), arms hang.
+
+    `rotations` (N, J, 4) are those of the whole body, `down` (3,) is gravity in the camera.
+    """
     still = np.tile([1.0, 0.0, 0.0, 0.0], (len(rotations), 1))
     bend = rotvec_to_quaternion(np.array([np.deg2rad(_SEAT_DEG), 0.0, 0.0]))
     if name.endswith("knee"):

@@ -37,7 +37,7 @@ from blender_addon.motion.contacts import ContactSettings, planted_frames, point
 from blender_addon.motion.foot_evidence import foot_figures, stands
 from blender_addon.motion.planting import Motion, plant_feet
 from blender_addon.motion.posing import FOOT_POINTS, PosedBody, camera_to_world, find_feet, pose_body, world_to_camera
-from blender_addon.motion.resting import rest_body
+from blender_addon.motion.resting import lift_feet, rest_body
 from blender_addon.motion.rotations import matrix_to_quaternion, quaternion_multiply
 
 _log = logging.getLogger(__name__)
@@ -129,10 +129,10 @@ def _finish(scene: Scene, path: RootPath, gravity: Gravity, probability: Array, 
     planted = planted_frames(times_s, probability, options.contacts)
     feet, told = probability[:, : len(FOOT_POINTS)], probability[:, len(FOOT_POINTS) :]
     if options.plant_feet:
-        motion = rest_body(scene.body, scene.shape, motion, planted, scene.unseen.feet)
+        motion = rest_body(scene.body, scene.shape, motion, planted)
         rests = planted[:, len(FOOT_POINTS) :].any(axis=1)
         done = plant_feet(scene.body, scene.shape, motion, planted[:, : len(FOOT_POINTS)], options.plant, rests)
-        motion = done.motion
+        motion = lift_feet(scene.body, scene.shape, done.motion, planted, scene.unseen.feet)
         feet = _told_contacts(feet, planted[:, : len(FOOT_POINTS)], done.held, options.contacts)
     before = pose_body(scene.body, scene.shape, rotations, root)
     after = pose_body(scene.body, scene.shape, motion.rotations_wxyz, motion.root_m)

@@ -33,9 +33,13 @@ _SEATED_M_S = 0.4
 # nobody holds a half squat like this: knees bent further than this, while the seat travels no further in this time
 _BENT_DEG, _BENT_WIDTH_DEG = 132.0, 4.0
 _STILL_M, _STILL_WIDTH_M, _STILL_S = 0.16, 0.02, 1.0
-# hips of somebody who kneels are straighter than this, their thighs as steep, and their knees travel no further
-_STRAIGHT_DEG = 138.0
+# hips of somebody who kneels are straighter than this, the mean of both, their thighs as steep, and their knees travel
+# no further; shins that are as steep are those of somebody who stands with bent knees
+_STRAIGHT_DEG = 145.0
 _STEEP, _STEEP_WIDTH, _KNEES_M = 0.65, 0.03, 0.25
+_STANDING_SHIN = 0.6
+# the probability of kneeling from which on feet have no contact any more, and its width
+_KNEELS = (0.5, 0.05)
 # sine of the angle below the horizon from which on a point's place on the floor is told by its keypoint
 _LEAST_BELOW = 0.15
 # knees, hands and the trunk are round, and less exactly placed than soles
@@ -70,17 +74,18 @@ def body_contacts(scene: Scene, root_camera_m: Array, down: Array, options: Worl
     seat = feet + CONTACT_PARTS.index("seat")
     found[:, seat] = np.maximum(found[:, seat], seated(times_s, positions, found, scene.unseen.sits > 0.5))
     knees = [feet + CONTACT_PARTS.index(f"{side}_knee") for side in ("left", "right")]
-    kneels = kneeling(times_s, positions) * ~scene.unseen.parts[:, [knee - feet for knee in knees]].any(axis=1)
+    kneels = kneeling(times_s, positions, found) * ~scene.unseen.parts[:, [knee - feet for knee in knees]].any(axis=1)
     found[:, knees] = np.maximum(found[:, knees], kneels[:, None])
-    # feet lie behind somebody who kneels, whatever the pose says, and nothing is below the seat
-    for other in (*range(feet), seat):
-        found[:, other] *= 1.0 - kneels
+    # feet lie behind somebody who kneels, whatever the pose says, and nothing is below the seat; where it is not likely
+    # that somebody kneels, feet stand as before
+    others = [*range(feet), seat]
+    found[:, others] *= falling(kneels, *_KNEELS)[:, None]
     return found
 
 
 def _floor_speed_m_s(scene: Scene, points: TouchingPoints, floor_m: Array, down: Array) -> Array:
     """How fast (N, 4 + P) the keypoints move if they move on the level floor, `floor_m` (N,) over the camera, in m/s;
-    NaN where they are not seen, or from too low to tell.
+    NaN where they are not seen, in one frame alone, or from too low to tell.
 
     The speed of a posed point is that of its depth too, which the image hardly shows: where somebody squats, feet that
     stand still move by a metre and more in a second.
@@ -89,27 +94,60 @@ def _floor_speed_m_s(scene: Scene, points: TouchingPoints, floor_m: Array, down:
     below = (rays @ down) / np.linalg.norm(rays, axis=-1)
     sunk = np.maximum(-floor_m[:, None] - points.clearance_m, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        places = rays / np.where(below > _LEAST_BELOW, rays @ down, np.nan)[..., None]
-    return np.asarray(point_speed_m_s(scene.seen.times_s, places) * sunk)
+        places = rays / np.where((below > _LEAST_BELOW) & (sunk > 0.0), rays @ down, np.nan)[..., None]
+    known = np.isfinite(places).all(axis=-1)
+    # a keypoint that is seen in one frame alone does not stand still
+    padded = np.pad(known, ((1, 1), (0, 0)))
+    known &= padded[:-2] | padded[2:]
+    return np.where(known, point_speed_m_s(scene.seen.times_s, places) * sunk, np.nan)
 
 
-def kneeling(times_s: Array, positions: Array) -> Array:
+def kneeling(times_s: Array, positions: Array, probability: Array) -> Array:
     """Probability (N,) that the body kneels upright, from `positions` (N, 4 + P, 3) in upright axes.
 
-    Nobody stays in the air with both knees bent under straight hips: knees that stay where they are rest.
+    Nobody stays in the air with both knees bent under straight hips: knees that stay where they are rest, unless the
+    shins carry them. Who kneels does so until the knees leave the floor, though the trunk moves: `probability`
+    (N, 4 + P) is that of the contacts with the floor.
     """
-    seat, back = (positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)] for name in ("seat", "back"))
-    knees = [positions[:, len(FOOT_POINTS) + CONTACT_PARTS.index(f"{side}_knee")] for side in ("left", "right")]
-    found = falling(_travel_m(times_s, seat), _STILL_M, _STILL_WIDTH_M)
-    for knee, heel in zip(knees, ("left_heel", "right_heel"), strict=True):
-        bent = _angle_deg(seat, knee, positions[:, FOOT_POINTS.index(heel)])
-        found = np.minimum(found, falling(bent, _BENT_DEG, _BENT_WIDTH_DEG))
-        found = np.minimum(found, falling(_travel_m(times_s, knee), _KNEES_M, _STILL_WIDTH_M))
-        found = np.minimum(found, falling(-_angle_deg(back, seat, knee), -_STRAIGHT_DEG, _BENT_WIDTH_DEG))
-        thigh = seat - knee
-        steep = thigh[:, 2] / np.maximum(np.linalg.norm(thigh, axis=1), 1e-9)
-        found = np.minimum(found, falling(-steep, -_STEEP, _STEEP_WIDTH))
+    seat, *knees = (_part(positions, name) for name in ("seat", "left_knee", "right_knee"))
+    pose = _kneeling_pose(positions)
+    still = falling(_travel_m(times_s, seat), _STILL_M, _STILL_WIDTH_M)
+    for knee in knees:
+        still = np.minimum(still, falling(_travel_m(times_s, knee), _KNEES_M, _STILL_WIDTH_M))
+    found = np.minimum(pose, still)
+    goes_on = np.minimum(pose, np.minimum(*(_part(probability, f"{side}_knee") for side in ("left", "right"))))
+    for first, last in true_runs(np.maximum(found, goes_on) > 0.5):
+        run = slice(first, last + 1)
+        if (found[run] > 0.5).any():
+            found[run] = np.maximum(found[run], goes_on[run])
     return np.asarray(found)
+
+
+def _kneeling_pose(positions: Array) -> Array:
+    """How far (N,) a body, `positions` (N, 4 + P, 3) in upright axes, has bent knees, straight hips, steep thighs and
+    shins that are not.
+    """
+    seat, back = _part(positions, "seat"), _part(positions, "back")
+    knees = [_part(positions, f"{side}_knee") for side in ("left", "right")]
+    hips_deg = np.mean([_angle_deg(back, seat, knee) for knee in knees], axis=0)
+    found = falling(-hips_deg, -_STRAIGHT_DEG, _BENT_WIDTH_DEG)
+    for knee, name in zip(knees, ("left_heel", "right_heel"), strict=True):
+        heel = positions[:, FOOT_POINTS.index(name)]
+        found = np.minimum(found, falling(_angle_deg(seat, knee, heel), _BENT_DEG, _BENT_WIDTH_DEG))
+        found = np.minimum(found, falling(-_steep(knee, seat), -_STEEP, _STEEP_WIDTH))
+        found = np.minimum(found, falling(_steep(heel, knee), _STANDING_SHIN, _STEEP_WIDTH))
+    return np.asarray(found)
+
+
+def _part(values: Array, name: str) -> Array:
+    """What belongs to one of `CONTACT_PARTS` of values (N, 4 + P, ...)."""
+    return np.asarray(values[:, len(FOOT_POINTS) + CONTACT_PARTS.index(name)])
+
+
+def _steep(lower: Array, upper: Array) -> Array:
+    """Sine (N,) of the elevation from one point (N, 3) to another."""
+    way = upper - lower
+    return np.asarray(way[:, 2] / np.maximum(np.linalg.norm(way, axis=1), 1e-9))
 
 
 def seated(times_s: Array, positions: Array, probability: Array, behind: NDArray[np.bool_] | None = None) -> Array:

@@ -41,7 +41,7 @@ _SIDES = ("left", "right")
 # the pelvis faces -Y in the rest pose; knees bend that way
 _FORWARD = np.array([0.0, -1.0, 0.0])
 _UP = np.array([0.0, 0.0, 1.0])
-# the pelvis of a body that lies, sits on the floor or is on its hands is lower than this
+# the pelvis of a body that lies, sits on the floor or is on its hands is lower than this, for the canonical height
 _LYING_M = 0.45
 
 
@@ -158,7 +158,8 @@ def _plant_run(scene: _Scene, motion: Motion, planted: NDArray[np.bool_], free: 
     targets = [_ankle_target_m(scene, foot, move) for foot in held]
     drop = _pelvis_drop_m(scene, move, held, targets)
     # somebody on a chair comes down to feet out of reach, but nobody on the floor goes through it
-    above = np.maximum(scene.joint_m("pelvis")[:, 2] + move[:, 2] - _LYING_M, 0.0)
+    lying_m = _LYING_M * scene.posed.shape.height_m / scene.body.height_m
+    above = np.maximum(scene.joint_m("pelvis")[:, 2] + move[:, 2] - lying_m, 0.0)
     move[:, 2] -= free * drop + (1.0 - free) * np.minimum(drop, above)
     rotations = motion.rotations_wxyz.copy()
     moved = PosedBody(scene.posed.positions_m + move[:, None], scene.posed.world_wxyz, scene.posed.shape)

@@ -1,7 +1,7 @@
 """A body that rests on more than its feet: seat, back, head, knees, hands and elbows on the floor, none of it below.
 
-May import numpy and its own room only. Works on the canonical body in the world (Z up, floor z = 0), before feet are
-planted. A body in the air is not moved.
+May import numpy and its own room only. Works on the canonical body in the world (Z up, floor z = 0): `rest_body` before
+feet are planted, `lift_feet` after that. A body in the air is not moved.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .rotations import (
     quaternion_rotate,
     quaternion_slerp,
 )
-from .temporal import Gaussian, filter_positions, finite_runs
+from .temporal import Gaussian, fade_out, filter_positions, finite_runs
 
 # the trunk has no joint that could make up for its height; where it does not rest, knees hold the body
 _TRUNK, _KNEES = ("seat", "back", "head"), ("left_knee", "right_knee")
@@ -33,41 +33,59 @@ _SIGMA_S = 0.1
 # a hand this far below the floor is an error of the whole pose, which the arm does not make up for
 _DEEPEST_M = 0.5
 _SHALLOW_M = 0.01
-# legs that are not seen hang below a trunk whose direction is this far upright, unless the pelvis is this low
+# how long a limb takes from its own pose to the one beside the floor, and back
+_BLEND_S = 0.15
+# legs that are not seen hang below a trunk whose direction is this far upright, unless the pelvis is this low, for the
+# canonical height
 _UPRIGHT, _LOW_M = 0.6, 0.45
 # how high an ankle is over the floor on which the shin lies, and how steeply a shin is raised that does not lie
 _ANKLE_M, _RAISED_SHIN = 0.075, 0.35
 
 
-def rest_body(
-    body: CanonicalBody,
-    shape: BodyShape,
-    motion: Motion,
-    planted: NDArray[np.bool_],
-    hidden: NDArray[np.bool_] | None = None,
-) -> Motion:
+def rest_body(body: CanonicalBody, shape: BodyShape, motion: Motion, planted: NDArray[np.bool_]) -> Motion:
     """The motion with the parts in contact, `planted` (T, 4 + P), on the floor; frames with NaN stay as they are.
 
     Columns are `FOOT_POINTS` and `CONTACT_PARTS`. The root moves up and down only, and the arms bring hands to the
     floor, or out of it. Shins lie behind knees that rest, where the feet do not stand. Where only feet touch the floor,
-    or the seat is on a chair, the root stays: planting moves it. Feet that are `hidden` (T, 4) stay where they are put,
-    unless the trunk lies.
+    or the seat is on a chair, the root stays: planting moves it.
     """
     rotations, root = motion.rotations_wxyz.astype(np.float64), motion.root_m.astype(np.float64)
-    whole = np.concatenate([rotations.reshape(len(rotations), -1), root], axis=1)
-    for run in finite_runs(motion.times_s, whole, resumed_s(motion.times_s)):
+    for run in _runs(motion):
         posed = pose_body(body, shape, rotations[run], root[run])
         move = _lift_m(body, posed, motion.times_s[run], planted[run])
         root[run, 2] += move
         moved = PosedBody(posed.positions_m + move[:, None, None] * [0.0, 0.0, 1.0], posed.world_wxyz, shape)
         _lead_arms(body, moved, rotations[run], planted[run], motion.times_s[run])
         _lay_shins(body, moved, rotations[run], planted[run], motion.times_s[run])
-        laid = pose_body(body, shape, rotations[run], root[run])
-        known = bool(planted[run, len(FOOT_POINTS) :].any())
-        unseen = None if hidden is None else hidden[run] & _may_hang(body, laid, known)[:, None]
-        led = planted[run] if unseen is None else _with_feet(planted[run], unseen)
-        _lift_feet(body, laid, rotations[run], led, motion.times_s[run])
     return Motion(motion.times_s, rotations, root)
+
+
+def lift_feet(
+    body: CanonicalBody,
+    shape: BodyShape,
+    motion: Motion,
+    planted: NDArray[np.bool_],
+    hidden: NDArray[np.bool_] | None = None,
+) -> Motion:
+    """The motion with feet and knees out of the floor while no foot alone stands; frames with NaN stay as they are.
+
+    Call it after the feet are planted, which moves the whole body: legs do not make up for that. Columns of `planted`
+    (T, 4 + P) are those of `rest_body`. Feet that are `hidden` (T, 4) stay where they are put, unless the trunk lies.
+    """
+    rotations = motion.rotations_wxyz.astype(np.float64)
+    for run in _runs(motion):
+        posed = pose_body(body, shape, rotations[run], motion.root_m[run])
+        known = bool(planted[run, len(FOOT_POINTS) :].any())
+        unseen = None if hidden is None else hidden[run] & _may_hang(body, posed, known)[:, None]
+        led = planted[run] if unseen is None else _with_feet(planted[run], unseen)
+        _lift_feet(body, posed, rotations[run], led, motion.times_s[run])
+    return Motion(motion.times_s, rotations, motion.root_m)
+
+
+def _runs(motion: Motion) -> list[slice]:
+    """Runs of frames that follow each other and are all known."""
+    whole = np.concatenate([motion.rotations_wxyz.reshape(len(motion.times_s), -1), motion.root_m], axis=1)
+    return finite_runs(motion.times_s, whole, resumed_s(motion.times_s))
 
 
 def heights_m(body: CanonicalBody, posed: PosedBody) -> Array:
@@ -131,8 +149,8 @@ def _lead_arms(
         shoulder, elbow, wrist = (body.joint_index(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist"))
         limb = Limb(posed.positions_m[:, shoulder], posed.positions_m[:, elbow], posed.positions_m[:, wrist])
         led = two_bone_ik(limb, limb.end_m + wanted[:, None] * [0.0, 0.0, 1.0])
-        radius_m = posed.positions_m[0, elbow, 2] - height[0, joint]
-        raised, lowered = _out_of_floor_turns(limb.root_m, led, radius_m)
+        radius_m = posed.positions_m[:, elbow, 2] - height[:, joint]
+        raised, lowered = _out_of_floor_turns(limb.root_m, led, radius_m, np.ones(len(times_s)))
         upper = quaternion_multiply(quaternion_multiply(raised, led.upper_turn_wxyz), posed.world_wxyz[:, shoulder])
         lower = quaternion_multiply(quaternion_multiply(lowered, led.lower_turn_wxyz), posed.world_wxyz[:, elbow])
         above = posed.world_wxyz[:, int(body.parents[shoulder])]
@@ -146,7 +164,8 @@ def _may_hang(body: CanonicalBody, posed: PosedBody, known: bool) -> NDArray[np.
     """In which frames (T,) legs may hang straight down; `known`: whether the floor is, by what rests on it."""
     trunk = posed.positions_m[:, body.joint_index("neck")] - posed.positions_m[:, 0]
     upright = trunk[:, 2] > _UPRIGHT * np.linalg.norm(trunk, axis=1)
-    return np.asarray(upright & ((posed.positions_m[:, 0, 2] > _LOW_M) | (not known)))
+    low_m = _LOW_M * posed.shape.height_m / body.height_m
+    return np.asarray(upright & ((posed.positions_m[:, 0, 2] > low_m) | (not known)))
 
 
 def _with_feet(planted: NDArray[np.bool_], feet: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -154,15 +173,13 @@ def _with_feet(planted: NDArray[np.bool_], feet: NDArray[np.bool_]) -> NDArray[n
     return np.concatenate([planted[:, : feet.shape[1]] | feet, planted[:, feet.shape[1] :]], axis=1)
 
 
-def _out_of_floor_turns(
-    root_m: Array, led: LimbSolution, radius_m: float, where: NDArray[np.bool_] | None = None
-) -> tuple[Array, Array]:
-    """How both bones (T, 4) of a led limb turn on, so that its middle joint is above the floor and its end stays;
-    `where` (T,) says in which frames.
+def _out_of_floor_turns(root_m: Array, led: LimbSolution, least_m: Array, share: Array) -> tuple[Array, Array]:
+    """How both bones (T, 4) of a led limb turn on, so that its middle joint is at least `least_m` (T,) high, as far as
+    `share` (T,) says, and its end stays where it is as far as the bone's length allows.
     """
     upper, lower = led.middle_m - root_m, led.end_m - led.middle_m
-    least_m = np.full(len(upper), radius_m) if where is None else np.where(where, radius_m, -np.inf)
-    raised = _at_height(upper, np.maximum(led.middle_m[:, 2], least_m) - root_m[:, 2], upper)
+    short_m = share * np.maximum(least_m - led.middle_m[:, 2], 0.0)
+    raised = _at_height(upper, led.middle_m[:, 2] + short_m - root_m[:, 2], upper)
     return quaternion_from_to(upper, raised), quaternion_from_to(lower, led.end_m - (root_m + raised))
 
 
@@ -171,28 +188,40 @@ def _lift_feet(
 ) -> None:
     """Write, in place, leg rotations (T, J, 4) that bring feet and knees out of the floor while no foot alone stands.
 
-    Feet that stand are led later, and so are the others of a body that stands on nothing but feet.
+    Planting leads feet that stand, and the others of a body that stands on nothing but feet.
     """
     height, first = heights_m(body, posed), len(FOOT_POINTS)
     free = planted[:, first:].any(axis=1) | ~planted[:, :first].any(axis=1)
     for place, side in enumerate(("left", "right")):
         points = slice(2 * place, 2 * place + 2)
         led_here = free & ~planted[:, points].any(axis=1)
-        deep = np.clip(-height[:, points].min(axis=1), 0.0, _DEEPEST_M) * led_here
+        share = _eased(times_s, led_here)
+        deep = np.clip(-height[:, points].min(axis=1), 0.0, _DEEPEST_M) * share
         knee_m = height[:, first + CONTACT_PARTS.index(f"{side}_knee")]
-        if max(deep.max(), -(knee_m * led_here).min()) < _SHALLOW_M:
+        if max((deep * led_here).max(), -(knee_m * led_here).min()) < _SHALLOW_M:
             continue
         wanted = np.maximum(deep, filter_positions(Gaussian(0.5 * _SIGMA_S), times_s, deep[:, None])[:, 0])
         leg = [body.joint_index(f"{side}_{name}") for name in ("hip", "knee", "ankle")]
         limb = Limb(*(posed.positions_m[:, joint] for joint in leg))
         led = two_bone_ik(limb, limb.end_m + wanted[:, None] * [0.0, 0.0, 1.0])
         world = posed.world_wxyz
-        raised, lowered = _out_of_floor_turns(limb.root_m, led, limb.middle_m[0, 2] - knee_m[0], led_here)
+        raised, lowered = _out_of_floor_turns(limb.root_m, led, limb.middle_m[:, 2] - knee_m, share)
         upper = quaternion_multiply(quaternion_multiply(raised, led.upper_turn_wxyz), world[:, leg[0]])
         lower = quaternion_multiply(quaternion_multiply(lowered, led.lower_turn_wxyz), world[:, leg[1]])
         rotations[:, leg[0]] = quaternion_multiply(quaternion_conjugate(world[:, int(body.parents[leg[0]])]), upper)
         rotations[:, leg[1]] = quaternion_multiply(quaternion_conjugate(upper), lower)
         rotations[:, leg[2]] = quaternion_multiply(quaternion_conjugate(lower), world[:, leg[2]])
+
+
+def _eased(times_s: Array, where: NDArray[np.bool_]) -> Array:
+    """1 in the frames (T,) of `where`, and a smooth way to 0 before and after them."""
+    frames = np.flatnonzero(where)
+    if not len(frames):
+        return np.zeros(len(times_s))
+    place = np.searchsorted(times_s[frames], times_s)
+    before, after = frames[np.maximum(place - 1, 0)], frames[np.minimum(place, len(frames) - 1)]
+    away_s = np.minimum(np.abs(times_s - times_s[before]), np.abs(times_s[after] - times_s))
+    return fade_out(away_s / _BLEND_S)
 
 
 def _lay_shins(
@@ -209,8 +238,7 @@ def _lay_shins(
         rests &= shin[:, 2] < _RAISED_SHIN * np.linalg.norm(shin, axis=1)
         if not rests.any():
             continue
-        share = filter_positions(Gaussian(_SIGMA_S), times_s, rests[:, None].astype(np.float64))[:, 0]
-        share = np.where(rests, 1.0, np.clip(share, 0.0, 1.0))
+        share = _eased(times_s, rests)
         laid = _at_height(shin, _ANKLE_M * size - posed.positions_m[:, knee, 2], shin)
         still = np.tile([1.0, 0.0, 0.0, 0.0], (len(shin), 1))
         turn = quaternion_slerp(still, quaternion_from_to(shin, laid), share)

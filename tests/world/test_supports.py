@@ -7,12 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backend.world import WorldTrack, place_in_world
+from backend.world import WorldOptions, WorldTrack, place_in_world
+from backend.world.scene import make_scene as world_scene
+from backend.world.steps import body_contacts
+from backend.world.unseen import settle_unseen
 from blender_addon.motion.body import BodyShape, canonical_body, forward_kinematics
 from blender_addon.motion.body_contacts import CONTACT_PARTS
 from blender_addon.motion.posing import pose_body
 from blender_addon.motion.resting import heights_m
 from blender_addon.motion.rotations import quaternion_multiply, rotvec_to_quaternion
+from blender_addon.motion.temporal import smooth_step
+from tests.motion.motions import walking
 from tests.world.scenes import Camera, Noise, Scene, make_scene
 
 BODY = canonical_body()
@@ -128,3 +133,51 @@ def test_standing_people_do_not_kneel_and_raised_heels_do_not_either() -> None:
         world = _place(_scene(pose, SIDE))
         assert _part(world, "left_knee").max() < 0.3
         assert (world.contacts > 0.5).any(axis=1).mean() > 0.9
+
+
+@pytest.mark.parametrize(("hip", "knee"), [(-22.0, 50.0), (-30.0, 60.0), (-40.0, 80.0), (-15.0, 60.0)])
+@pytest.mark.parametrize("camera", [SIDE, FRONT])
+def test_somebody_who_stands_with_bent_knees_and_an_upright_trunk_does_not_kneel(
+    hip: float, knee: float, camera: Camera
+) -> None:
+    pose = {"hip": (hip, 0.0, 0.0), "knee": (knee, 0.0, 0.0), "ankle": (-(knee + hip), 0.0, 0.0)}
+    world = _place(_scene(pose, camera))
+    assert max(_part(world, f"{side}_knee").max() for side in ("left", "right")) < 0.3
+    assert (world.contacts > 0.5).any(axis=1).mean() > 0.9
+    assert world.root_world_m[:, 2].min() > 0.65
+
+
+def test_keypoints_seen_in_single_frames_make_no_foot_stand() -> None:
+    times, rotations, root, _ = walking(2.0)
+    scene = make_scene(times, rotations, root, Camera((0.0, -4.0, 2.0)), QUIET)
+    feet = [NAMES.index(f"{side}_{name}") for side in ("left", "right") for name in ("heel", "foot_index")]
+    down, told = -scene.world_from_camera[2, :3], []
+    for seen in (slice(0), slice(0, None, 3)):
+        visibility = scene.track.visibility.copy()
+        visibility[:, feet] = 0.05
+        visibility[seen, feet] = 0.95
+        track, solved = replace(scene.track, visibility=visibility), np.arange(len(times))
+        unseen = settle_unseen(scene.poses, track, scene.intrinsics, down, solved)[1]
+        own = world_scene(scene.poses, track, scene.intrinsics, solved, unseen)
+        told.append(body_contacts(own, scene.root_camera_m, down, WorldOptions())[:, :4])
+    np.testing.assert_allclose(told[1], told[0], atol=0.02)
+
+
+def _kneels_down_and_stands_up() -> Scene:
+    turns = np.zeros((150, len(BODY.joint_names), 3))
+    share = smooth_step(np.minimum(np.arange(150) - 30, 120 - np.arange(150)) / 20.0)
+    for name, turn in KNEELS.items():
+        for joint in (f"left_{name}", f"right_{name}"):
+            turns[:, BODY.joint_index(joint)] = share[:, None] * turn
+    rotations, root = rotvec_to_quaternion(np.deg2rad(turns)), np.zeros((150, 3))
+    root[:, 2] = -heights_m(BODY, pose_body(BODY, SHAPE, rotations, root)).min(axis=1)
+    return make_scene(np.arange(150) / 30.0, rotations, root, SIDE, QUIET)
+
+
+def test_somebody_who_kneels_does_so_until_the_knees_leave_the_floor() -> None:
+    """Feet that lie on the floor do not stand while the trunk begins to rise."""
+    world = _place(_kneels_down_and_stands_up())
+    knees = np.minimum(_part(world, "left_knee"), _part(world, "right_knee"))
+    assert (knees[52:98] > 0.5).mean() > 0.9
+    assert (world.contacts[60:95] > 0.5).any(axis=1).mean() < 0.1
+    assert (world.contacts[[*range(25), *range(125, 150)]] > 0.5).any(axis=1).mean() > 0.9
