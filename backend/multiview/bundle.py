@@ -14,7 +14,15 @@ import numpy as np
 
 from backend.embedding.skeleton import rotvec_to_matrix
 from backend.multiview.bundle_equations import Equations
-from backend.multiview.bundle_problem import CAMERA, NEAREST_M, BundleProblem, BundleResult, BundleState, ViewEvidence
+from backend.multiview.bundle_problem import (
+    CAMERA,
+    NEAREST_M,
+    BundleProblem,
+    BundleResult,
+    BundleState,
+    ViewEvidence,
+    seen_well,
+)
 from backend.multiview.bundle_terms import cross_matrices, linearised
 from backend.types import Array
 
@@ -92,4 +100,4 @@ def keypoint_misses_m(view: ViewEvidence, state: BundleState, place: int) -> Arr
     seen = state.points_m @ state.rotations[place].T + state.translations[place]
     projected = np.exp(state.focal_log[place]) * seen[..., :2] / np.maximum(seen[..., 2:], NEAREST_M)
     off = (view.points - view.velocity * state.clock_s[place] - projected) * view.depth_m[:, None, None]
-    return np.asarray(off[(view.weight > 0.25) & view.seen[:, None]])
+    return np.asarray(off[seen_well(view.weight * view.seen[:, None])])

@@ -113,3 +113,10 @@ class BundleProblem:
     start: BundleState
     priors: tuple[CameraPrior, ...]
     settings: BundleSettings = field(default_factory=BundleSettings)
+
+
+def seen_well(weight: Array) -> NDArray[np.bool_]:
+    """Which keypoints of a view, weight (F, K) from 0 to 1, tell how far it is off: those with a quarter of the weight
+    of its best one, which is little where people cover each other all the time; none where all are 0.
+    """
+    return np.asarray(weight > 0.25 * weight.max(initial=0.0))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.multiview.bundle_problem import BONES, LANDMARKS, ViewEvidence
+from backend.multiview.bundle_problem import BONES, LANDMARKS, ViewEvidence, seen_well
 from backend.multiview.chain import Chained
 from backend.multiview.samples import Samples, middle_of_hips, samples_at, sighting
 from backend.multiview.types import CameraView, Offset
@@ -91,7 +91,7 @@ def own_misses_m(sample: Samples) -> float:
     landmarks = sample.landmarks_m[:, LANDMARKS]
     depth = np.maximum(landmarks[..., 2:], _NEAREST_M)
     off = np.linalg.norm(sample.points[:, LANDMARKS] - landmarks[..., :2] / depth, axis=-1) * depth[..., 0]
-    shown = (sample.weight[:, LANDMARKS] > 0.25) & sample.seen[:, None]
+    shown = seen_well(sample.weight[:, LANDMARKS] * sample.seen[:, None])
     return float(np.median(off[shown])) if shown.any() else float("nan")
 
 

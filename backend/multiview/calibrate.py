@@ -39,7 +39,8 @@ class CalibrationSettings:
     """How a take is set up: frames that are adjusted (spread over all people), prior (log) of a focal length that was
     assumed, told (by a flag or the file) and calibrated with its camera's place; how closely known poses of cameras are
     kept; how far a view may be off before it does not fit (all of it; beside its own poses, where only the motion says
-    that it shows the same time; to one side with a known pose), and how near two cameras count as in one place.
+    that it shows the same time, and hardly does; to one side with a known pose), and how near two cameras count as in
+    one place.
     """
 
     frames: int = 80
@@ -192,9 +193,10 @@ def estimates(views: Sequence[CameraView], adjusted: Adjusted, source: CameraSou
         pose[:3, :3], pose[:3, 3] = state.rotations[place], state.translations[place]
         intrinsics = scaled(views[link.view].intrinsics, float(np.exp(state.focal_log[place])))
         residual_px = adjusted.result.residual_m[place] / _distance_m(adjusted, place) * intrinsics.matrix[0, 0]
+        alike = _ALIKE if source is CameraSource.PEOPLE else 1.0
         uncertainty = CameraUncertainty(
-            _ALIKE * float(adjusted.result.rotation_deg[place]),
-            _ALIKE * float(adjusted.result.position_m[place]),
+            alike * float(adjusted.result.rotation_deg[place]),
+            alike * float(adjusted.result.position_m[place]),
             float(adjusted.result.focal_share[place]),
         )
         out[link.view] = CameraEstimate(intrinsics, pose, source, uncertainty, float(residual_px))

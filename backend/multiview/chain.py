@@ -32,7 +32,7 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Chained:
     """One view that moves like the others: its clock, its rough pose from the take frame, and who is who: place among
-    the first view's people -> place among its own.
+    the first view's people -> place among its own. `lead`: by how much its motion correlates better than it must.
     """
 
     view: int
@@ -40,6 +40,7 @@ class Chained:
     rotation: Array
     translation: Array
     people: dict[int, int]
+    lead: float = 0.0
 
 
 def actors_of(view: CameraView, step_s: float) -> list[tuple[int, Actor]]:
@@ -125,7 +126,7 @@ def _joined(
         offset = Offset(start, rate, local.uncertainty_s, OffsetSource.MOTION)
     rotation = found.rotation @ link.rotation
     translation = found.rotation @ link.translation + found.translation
-    return Chained(view, offset, rotation, translation, people)
+    return Chained(view, offset, rotation, translation, people, max(0.0, found.correlation - _least_correlation(found)))
 
 
 def people_in_views(links: Sequence[Chained], views: int) -> tuple[PersonInViews, ...]:

@@ -39,13 +39,15 @@ _FIT_REMEDY = "Leave the calibration out, and the cameras are calibrated from th
 # keypoints of one recording agree to a part of the person's size, and nobody else's do
 _SAME_VIDEO_SHARE = 0.015
 _LEAST_SHARED = 10
+# motion that correlates by 0.1 better than it must may be explained by a fifth less well
+_BY_LEAD = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class FoundTake:
-    """The take; `sizes` of people (by `PersonInViews.person`) over their assumed height, where
-    calibrated cameras or other people tell it; sentences for the user
-    about what was found and decided; gravity's direction `down` (3,) in the take frame, known to `down_deg`.
+    """The take; `sizes` of people (by `PersonInViews.person`) over their assumed height, where calibrated cameras or
+    other people tell it; sentences for the user about what was found and decided; gravity's direction `down` (3,) in
+    the take frame, known to `down_deg`.
     """
 
     take: Take
@@ -219,17 +221,25 @@ def _misfit(adjusted: Adjusted, settings: CalibrationSettings, given: bool) -> t
     off = residual / settings.misfit_m
     # no lens is so far from what is assumed: the people are made to agree by distances that cannot be
     off = np.maximum(off, np.abs(adjusted.result.state.focal_log) / settings.longest_focal_log)
-    by_motion = np.array([offset.source is OffsetSource.MOTION for offset in adjusted.offsets])
-    # motion may agree by chance, but then no cameras explain it as well as each view's own poses do
-    beside = residual / np.maximum(adjusted.own_m, 1e-3)
-    off = np.maximum(
-        off, np.where(by_motion.any() & (by_motion | (len(off) == 2)), beside / settings.misfit_share, 0.0)
-    )
+    off = np.maximum(off, _by_chance(adjusted, settings))
     if given:
         # errors of the keypoints go anywhere: a camera that is aimed wrongly moves all of them to one side
         off = np.maximum(off, np.where(aside > 0.5 * residual, aside / settings.known_misfit_m, 0.0))
     off = np.nan_to_num(off, nan=np.inf)
     return (1 if len(off) == 2 else int(off.argmax())), float(off.max())
+
+
+def _by_chance(adjusted: Adjusted, settings: CalibrationSettings) -> Array:
+    """By how much of what is allowed (V,) the views lie further off than by their own poses, where nothing but the
+    motion joins them: it may agree by chance, above all where it hardly agrees, but then no cameras explain it well.
+    """
+    by_motion = np.array([offset.source is OffsetSource.MOTION for offset in adjusted.offsets])
+    lead = np.array([link.lead for link in adjusted.links])
+    if (~by_motion).sum() == 1:  # nothing but the motion joins this one to the others either
+        lead[~by_motion] = lead.max()
+        by_motion[:] = True
+    beside = adjusted.result.residual_m / np.maximum(adjusted.own_m, 1e-3)
+    return np.asarray(np.where(by_motion, beside / (settings.misfit_share * (1.0 + _BY_LEAD * lead)), 0.0))
 
 
 def _rebased(links: Sequence[Chained]) -> list[Chained]:

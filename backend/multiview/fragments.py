@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.embedding.keypoints import HIPS
+from backend.multiview.overlap import still_there
 from backend.multiview.resample import longest_gap_s
 from backend.multiview.types import CameraView
 from backend.types import Array, PersonTrack, PoseTrack
@@ -80,11 +81,13 @@ def _meetings(first: PersonTrack, second: PersonTrack) -> list[tuple[float, floa
 
 
 def _standing(track: PersonTrack, times_s: Array) -> tuple[Array, Array]:
-    """The middle of the hips (T, 2) and the size (T,) of a person in px at other times; NaN long before or after."""
+    """The middle of the hips (T, 2) and the size (T,) of a person in px at other times; NaN where the person is
+    away (`still_there`).
+    """
     rows = _shown(track)
     own_s, points = np.asarray(track.times_s, np.float64)[rows], track.keypoints_px[rows]
     middle, size = points[:, HIPS].mean(axis=1), np.ptp(points, axis=1).max(axis=1)
-    known = (times_s >= own_s[0] - _STAYS_S) & (times_s <= own_s[-1] + _STAYS_S)
+    known = still_there(own_s, times_s, _STAYS_S)
     at = np.stack([np.interp(times_s, own_s, values) for values in (middle[:, 0], middle[:, 1], size)], axis=1)
     at[~known] = np.nan
     return at[:, :2], at[:, 2]

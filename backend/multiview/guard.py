@@ -14,7 +14,7 @@ import numpy as np
 
 from backend.camera.lens import normalised_points
 from backend.embedding.pose_model import PoseModel
-from backend.multiview.bundle_problem import LANDMARKS
+from backend.multiview.bundle_problem import LANDMARKS, seen_well
 from backend.multiview.joint_poses import JointOptions, PersonView
 from backend.multiview.samples import sighting
 from backend.multiview.take_details import PersonDetails
@@ -30,7 +30,6 @@ from blender_addon.motion.posing import pose_body
 log = logging.getLogger(__name__)
 
 _MOST_FRAMES = 60
-_WEIGHT = 0.25
 _NEAREST_M = 0.1
 # beyond so much more than a view's own poses, and so many times as much, a common solution contradicts the view
 _MORE_M = 0.02
@@ -94,7 +93,7 @@ def _median_m(points: Array, landmarks_m: Array, weight: Array) -> float:
     """Points (T, K, 2) of the normalised image beside landmarks (T, K, 3) of the camera, in m at their depth."""
     depth = np.maximum(landmarks_m[:, LANDMARKS, 2:], _NEAREST_M)
     off = np.linalg.norm(points[:, LANDMARKS] - landmarks_m[:, LANDMARKS, :2] / depth, axis=-1) * depth[..., 0]
-    shown = weight[:, LANDMARKS] > _WEIGHT
+    shown = seen_well(weight[:, LANDMARKS])
     return float(np.median(off[shown])) if shown.any() else float("nan")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.types import Array, PersonTrack
 
@@ -17,6 +18,7 @@ from backend.types import Array, PersonTrack
 _COVERED = 0.2
 _LEAST = 0.03
 _STAYS_S = 1.0
+_LONGEST_S = 4.0  # somebody who is lost for longer went away, and is elsewhere between two sightings
 _AROUND_S = 0.1
 # somebody who looks so small beside the person stands behind; from the second on, perhaps in front
 _IN_FRONT, _BESIDE = 0.6, 0.9
@@ -32,14 +34,21 @@ def told_apart(tracks: Sequence[PersonTrack], place: int) -> Array:
     covered = np.zeros(len(times_s))
     boxes = _boxes(own, times_s)
     for at, other in enumerate(tracks):
-        if at != place:
+        if at != place and _at_one_time(times_s, np.asarray(other.times_s, np.float64)):
             covered = np.maximum(covered, _covered(boxes, _boxes(other, times_s)))
     return np.asarray(np.maximum(1.0 / (1.0 + np.square(_widest(covered, times_s) / _COVERED)), _LEAST))
 
 
+def _at_one_time(times_s: Array, other_s: Array) -> bool:
+    """Whether a track at these times may meet another one, before or after which somebody counts as there."""
+    if not len(times_s) or not len(other_s):
+        return False
+    return bool(other_s[0] - _STAYS_S <= times_s[-1] and times_s[0] <= other_s[-1] + _STAYS_S)
+
+
 def _boxes(track: PersonTrack, times_s: Array) -> Array:
     """The box (T, 4) around a person's keypoints, left, top, right, bottom in px, at other times of the video; where
-    the person is not seen, between the boxes before and after, and for a while as it was; NaN elsewhere.
+    the person is not seen, between the boxes before and after, or for a while as it was; NaN elsewhere.
     """
     seen = np.flatnonzero((track.presence > 0) & np.isfinite(track.keypoints_px).all(axis=(1, 2)))
     if not len(seen):
@@ -49,8 +58,19 @@ def _boxes(track: PersonTrack, times_s: Array) -> Array:
     whole = np.concatenate([np.nanmin(points, axis=1), np.nanmax(points, axis=1)], axis=1)
     own_s = np.asarray(track.times_s, np.float64)[seen]
     boxes = np.stack([np.interp(times_s, own_s, whole[:, side]) for side in range(4)], axis=1)
-    boxes[(times_s < own_s[0] - _STAYS_S) | (times_s > own_s[-1] + _STAYS_S)] = np.nan
+    boxes[~still_there(own_s, times_s, _STAYS_S)] = np.nan
     return boxes
+
+
+def still_there(seen_s: Array, times_s: Array, stays_s: float) -> NDArray[np.bool_]:
+    """Whether (T,) a person who is seen at some times (N,) of a video, in order, counts as there at others: for
+    `stays_s` before and after, and between two sightings unless they are so far apart that the person went away.
+    """
+    after = np.searchsorted(seen_s, times_s)
+    known_s = np.concatenate([[-np.inf], seen_s, [np.inf]])
+    before_s, next_s = known_s[after], known_s[after + 1]
+    near = np.minimum(times_s - before_s, next_s - times_s) <= stays_s
+    return np.asarray(near | (next_s - before_s <= _LONGEST_S))
 
 
 def _covered(boxes: Array, others: Array) -> Array:

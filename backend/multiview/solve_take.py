@@ -25,7 +25,7 @@ from backend.multiview.take_inputs import camera_source, camera_view, known_befo
 from backend.multiview.take_news import about_video, choice_elsewhere, person_in, tell_poses
 from backend.multiview.take_person import clip_of
 from backend.multiview.take_request import TakeRequest, TakeResult
-from backend.multiview.take_scale import height_m, in_scale_of
+from backend.multiview.take_scale import heights_m, in_scale_of
 from backend.multiview.types import (
     CameraView,
     PersonInViews,
@@ -198,6 +198,7 @@ def _together(
     take = found.take
     options = _world_options(request, found, watched)
     poses = replace(pose_options(base.request), gravity_camera=None)
+    tall_m = heights_m(poses.height_m, base.request.height_m is not None, found, people)
     tracked = {view: watched[view].tracked for view in take.used}
     with clock.stage("details"):
         details = watch_take(take, people, watched, models, control, seen.close_ups)
@@ -210,8 +211,7 @@ def _together(
         progress(Progress("poses", number, len(people)))
         with clock.stage("poses"):
             own = None if details is None else PersonDetails(take, person, watched, details)
-            tall_m = height_m(poses.height_m, base.request.height_m is not None, found, person)
-            of_size = replace(poses, height_m=tall_m)
+            of_size = replace(poses, height_m=tall_m[number])
             solved, told = solve_guarded(
                 models.poses, take, person, (tracked, seen.views), (JointOptions(of_size), options), own
             )

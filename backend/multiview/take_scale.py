@@ -13,8 +13,7 @@ import numpy as np
 
 from backend.multiview.find_take import FoundTake
 from backend.multiview.types import CameraEstimate, CameraSource, PersonInViews
-
-_LEAST_M, _MOST_M = 1.2, 2.2
+from blender_addon.motion.input_limits import SHORTEST_BODY_M, TALLEST_BODY_M
 
 
 def in_scale_of(found: FoundTake, people: Sequence[PersonInViews]) -> FoundTake:
@@ -47,8 +46,13 @@ def _has_scale(found: FoundTake) -> bool:
     return any(one.source is not CameraSource.PEOPLE for one in cameras)
 
 
-def height_m(assumed_m: float, is_given: bool, found: FoundTake, person: PersonInViews) -> float:
-    """The person's height from the one that is assumed or given, as the views measured it."""
-    if is_given and _has_scale(found):
-        return assumed_m
-    return float(np.clip(assumed_m * found.sizes.get(person.person, 1.0), _LEAST_M, _MOST_M))
+def heights_m(assumed_m: float, is_given: bool, found: FoundTake, people: Sequence[PersonInViews]) -> list[float]:
+    """How tall the people who are solved are, in m: the height that is assumed or given times what the views measured.
+
+    Beside calibrated cameras a given height is that of the one person who is solved; of several people they measure
+    each.
+    """
+    if is_given and len(people) == 1 and _has_scale(found):
+        return [assumed_m]
+    sizes = [found.sizes.get(person.person, 1.0) for person in people]
+    return [float(np.clip(assumed_m * size, SHORTEST_BODY_M, TALLEST_BODY_M)) for size in sizes]

@@ -58,7 +58,7 @@ class Checkpoint:
             # opened here: numpy leaves a damaged archive's file open
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
                 if str(data["key"]) != self._key:
-                    log.warning("%s belongs to another video or other settings: starting anew", self.folder)
+                    log.warning("%s belongs to another video, settings or version: starting anew", self.folder)
                     return None
                 return {name: data[name] for name in data.files if name != "key"}
         except Exception as fault:  # zip, zlib and numpy each raise what they like for a damaged file

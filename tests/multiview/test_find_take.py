@@ -10,14 +10,14 @@ import pytest
 from backend.embedding.pose_model import PoseModel, load_model
 from backend.evaluation.simulated_takes import SimulatedCamera, SimulatedView
 from backend.multiview.alignment import Actor, align
-from backend.multiview.calibrate import CalibrationSettings
-from backend.multiview.chain import Known
-from backend.multiview.find_take import find_take
+from backend.multiview.calibrate import CalibrationSettings, adjust_views
+from backend.multiview.chain import Known, chain
+from backend.multiview.find_take import _by_chance, _misfit, find_take
 from backend.multiview.joint_poses import JointOptions, PersonView, solve_person
 from backend.multiview.resample import resampled_track
 from backend.multiview.samples import sighting
 from backend.multiview.synchronise import motion_signal
-from backend.multiview.take_scale import height_m, in_scale_of
+from backend.multiview.take_scale import heights_m, in_scale_of
 from backend.multiview.types import CameraSource, CameraView, Exclusion, Offset, OffsetSource
 from tests.multiview.motions import take_of, views_of
 
@@ -141,17 +141,83 @@ def test_cameras_that_explain_the_views_no_better_than_each_view_does_are_refuse
     assert find_take(views, told, strict).take.used == (0, 1), "whoever gave the offset knows that they belong together"
 
 
+@pytest.mark.parametrize(("lead", "own_m", "fits"), [(0.02, 0.013, False), (0.3, 0.013, True), (0.3, 0.006, False)])
+def test_motion_that_agrees_clearly_is_trusted_further_than_motion_that_hardly_does(
+    views: list[CameraView], lead: float, own_m: float, fits: bool
+) -> None:
+    """Over a second or two the keypoints of a true pair may lie as far off as from each view's own poses."""
+    links, _ = chain(views, [0, 1], [Known(), Known()])
+    adjusted = adjust_views(views, links, [Known(), Known()], CalibrationSettings())
+    assert adjusted is not None
+    assert adjusted.links[1].lead > 0.1
+    links = [replace(link, lead=lead * link.view) for link in links]
+    result = replace(adjusted.result, residual_m=np.array([0.007, 0.012]))
+    some = replace(adjusted, links=tuple(links), result=result, own_m=np.array([0.02, own_m]))
+    assert (_misfit(some, CalibrationSettings(), given=False)[1] < 1.0) == fits
+
+
+@pytest.mark.parametrize("second", [OffsetSource.MOTION, OffsetSource.SOUND])
+def test_of_three_views_the_first_is_asked_too_if_nothing_but_motion_joins_it(
+    views: list[CameraView], second: OffsetSource
+) -> None:
+    links, _ = chain(views, [0, 1], [Known(), Known()])
+    adjusted = adjust_views(views, links, [Known(), Known()], CalibrationSettings())
+    assert adjusted is not None
+    first, other = adjusted.links
+    clock, by_motion = adjusted.offsets
+    result = replace(adjusted.result, residual_m=np.array([0.03, 0.005, 0.005]))
+    three = replace(
+        adjusted,
+        links=(first, replace(other, lead=0.0), replace(other, lead=0.0)),
+        offsets=(clock, replace(by_motion, source=second), by_motion),
+        result=result,
+        own_m=np.full(3, 0.02),
+    )
+    beside = _by_chance(three, CalibrationSettings())
+    assert (beside[0] > 1.0) == (second is OffsetSource.MOTION)
+    assert beside[2] == pytest.approx(0.25 / CalibrationSettings().misfit_share)
+
+
 def test_the_one_who_is_solved_is_as_tall_as_given(views: list[CameraView]) -> None:
     found = replace(find_take(views), sizes={0: 1.1, 1: 0.9})
     one, other = found.take.people[0], replace(found.take.people[0], person=1)
     alone = in_scale_of(found, [one])
-    assert height_m(1.8, True, alone, one) == pytest.approx(1.8)
-    assert height_m(1.8, True, alone, other) == pytest.approx(1.8 * 0.9 / 1.1)
+    assert heights_m(1.8, True, alone, [one]) == pytest.approx([1.8])
+    assert heights_m(1.8, True, alone, [one, other]) == pytest.approx([1.8, 1.8 * 0.9 / 1.1])
     before, after = found.take.cameras[1], alone.take.cameras[1]
     assert before is not None
     assert after is not None
     assert np.allclose(after.translation_m, before.translation_m / 1.1)
     assert in_scale_of(found, [one, other]) is found, "of several people the mean is as tall as given"
+
+
+def test_a_view_in_which_somebody_covers_everybody_all_the_time_is_used(views: list[CameraView]) -> None:
+    """Keypoints that count little everywhere say no more that the view fits, and no less."""
+    shadows = tuple(replace(track, track_id=track.track_id + 10) for track in views[1].tracks)
+    unsolved = tuple(
+        replace(poses, rotations_wxyz=np.full_like(poses.rotations_wxyz, np.nan)) for poses in views[1].poses
+    )
+    covered = replace(views[1], tracks=(*views[1].tracks, *shadows), poses=(*views[1].poses, *unsolved))
+    assert sighting(covered, 0).weight.max() < 0.25
+    found = find_take([views[0], covered]).take
+    assert found.used == (0, 1), found.excluded
+
+
+@pytest.mark.parametrize("given_m", [0.9, 2.5])
+def test_a_given_height_is_kept_however_short_or_tall(views: list[CameraView], given_m: float) -> None:
+    """The cameras stand in the scale of that height: another body would not fit between them."""
+    found = find_take(views)
+    assert heights_m(given_m, True, replace(found, sizes={0: 1.0}), found.take.people[:1]) == [given_m]
+
+
+def test_calibrated_cameras_measure_several_people_and_leave_one_as_tall_as_given(views: list[CameraView]) -> None:
+    found = find_take(views)
+    cameras = tuple(one and replace(one, source=CameraSource.FILE) for one in found.take.cameras)
+    calibrated = replace(found, take=replace(found.take, cameras=cameras), sizes={0: 1.05, 1: 0.65})
+    both = list(found.take.people)
+    assert heights_m(1.7, True, calibrated, both[1:]) == [1.7]
+    assert heights_m(1.7, True, calibrated, both) == pytest.approx([1.7 * 1.05, 1.7 * 0.65])
+    assert heights_m(1.7, False, calibrated, both[1:]) == pytest.approx([1.7 * 0.65])
 
 
 def _error_mm(joints_m: np.ndarray, truth_m: np.ndarray) -> float:
@@ -173,6 +239,9 @@ def test_given_cameras_and_clock_are_kept(take: tuple[SimulatedView, ...], views
     assert camera.source is CameraSource.FILE
     assert np.abs(camera.rotation - _rotation(take)).max() < 0.01
     assert found.take.offsets[1] == Offset(START_S, source=OffsetSource.GIVEN)
+    settings = CalibrationSettings()
+    assert camera.uncertainty.rotation_deg < 2 * settings.known_pose_deg, "as sure as what is given"
+    assert camera.uncertainty.position_m < 2 * settings.known_pose_m
 
 
 def test_the_same_video_twice_is_told(views: list[CameraView]) -> None:
