@@ -120,4 +120,4 @@ def test_the_layout_of_a_kept_person_belongs_to_the_version_of_checkpoints() -> 
     """A checkpoint of another layout must not be restored: raise CHECKPOINT_VERSION together with these sizes."""
     state = TrackedPerson(MotionFilter(Roi(50.0, 60.0, 100.0)), TrackLog(0), None, 0, 0.0).state()
     sizes = {name: state[name].shape for name in ("motion", "whole", "real")}
-    assert (CHECKPOINT_VERSION, sizes) == (5, {"motion": (8,), "whole": (4,), "real": (6,)})
+    assert (CHECKPOINT_VERSION, sizes) == (6, {"motion": (8,), "whole": (4,), "real": (6,)})

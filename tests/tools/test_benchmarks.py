@@ -39,7 +39,7 @@ def test_a_command_of_the_list_takes_its_options(command: tuple[str, ...]) -> No
 
 def test_every_benchmark_of_the_folder_is_in_the_list() -> None:
     listed = {word for benchmark in run_all.BENCHMARKS for word in benchmark.command if word.endswith(".py")}
-    helpers = {"benchmarks/run_all.py", "benchmarks/peer_mediapipe.py", "benchmarks/outcome.py"}
+    helpers = {f"benchmarks/{name}.py" for name in ("run_all", "peer_mediapipe", "peer_details", "outcome")}
     there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "benchmarks").glob("*.py")}
     assert there - helpers <= listed
 
