@@ -36,23 +36,24 @@ def down_if_bent(poses: PoseTrack, solved: NDArray[np.intp], seen: NDArray[np.bo
     to_knees, shins = np.zeros((len(frames), 3)), np.zeros((len(frames), 3))
     for side in ("left", "right"):
         hip, knee, ankle = (joints[:, body.joint_index(f"{side}_{name}")] for name in ("hip", "knee", "ankle"))
-        bent, hip_deg = _bend_deg(hip, knee, ankle) > _KNEE_DEG, _bend_deg(neck, hip, knee)
+        bent, hip_deg = bend_deg(hip, knee, ankle) > _KNEE_DEG, bend_deg(neck, hip, knee)
         kneels &= bent & (hip_deg < _STRAIGHT_HIP_DEG)
         sits &= bent & (hip_deg > _BENT_HIP_DEG)
         to_knees += knee - neck
-        shins += _unit(ankle - knee)
+        shins += unit_vectors(ankle - knee)
     if kneels.mean() >= _MOST_FRAMES:
-        return np.asarray(np.median(_unit(to_knees[kneels]), axis=0))
+        return np.asarray(np.median(unit_vectors(to_knees[kneels]), axis=0))
     if sits.mean() >= _MOST_FRAMES:
-        return np.asarray(np.median(_unit(_unit(pelvis - neck) + _unit(shins))[sits], axis=0))
+        return np.asarray(np.median(unit_vectors(unit_vectors(pelvis - neck) + unit_vectors(shins))[sits], axis=0))
     return None
 
 
-def _bend_deg(upper: Array, middle: Array, lower: Array) -> Array:
+def bend_deg(upper: Array, middle: Array, lower: Array) -> Array:
     """How far (N,) a joint at `middle` (N, 3) is bent between two others, degrees; 0: straight."""
-    cosine = (_unit(middle - upper) * _unit(lower - middle)).sum(axis=1)
+    cosine = (unit_vectors(middle - upper) * unit_vectors(lower - middle)).sum(axis=1)
     return np.asarray(np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
-def _unit(vectors: Array) -> Array:
+def unit_vectors(vectors: Array) -> Array:
+    """Vectors (..., 3) at length 1; those without a length stay 0."""
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9))

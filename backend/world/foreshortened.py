@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.types import Array, PoseTrack
+from backend.world.bent_body import bend_deg, unit_vectors
 from backend.world.scene import Scene
 from backend.world.unseen import changed_poses
 from blender_addon.motion.body import CanonicalBody, points_m
@@ -95,8 +96,8 @@ def _leg(body: CanonicalBody, posed: PosedBody, rays: Array, visibility: Array, 
 
 def _crouches(body: CanonicalBody, posed: PosedBody, legs: list[_Leg], down: Array) -> Array:
     """How far (N,) the trunk is upright, the pelvis faces along the view, and both knees are bent."""
-    trunk = _unit(posed.positions_m[:, body.joint_index("neck")] - posed.positions_m[:, 0])
-    bent = np.min([_bend_deg(leg.joints_m) for leg in legs], axis=0)
+    trunk = unit_vectors(posed.positions_m[:, body.joint_index("neck")] - posed.positions_m[:, 0])
+    bent = np.min([bend_deg(*np.moveaxis(leg.joints_m, 1, 0)) for leg in legs], axis=0)
     return np.asarray(
         _ramp(-(trunk @ down), _UPRIGHT) * _ramp(np.abs(_facing(posed)), _FACING) * _ramp(bent, _BENT_DEG)
     )
@@ -112,12 +113,7 @@ def _still(times_s: Array, legs: list[_Leg]) -> Array:
 def _facing(posed: PosedBody) -> Array:
     """How far (N,) the pelvis faces along the view, away from the camera: -1 to 1."""
     forward = quaternion_rotate(posed.world_wxyz[:, 0], _FORWARD)
-    return np.asarray((forward * _unit(posed.positions_m[:, 0])).sum(axis=-1))
-
-
-def _bend_deg(joints_m: Array) -> Array:
-    bones = _unit(np.diff(joints_m, axis=1))
-    return np.asarray(np.rad2deg(np.arccos(np.clip((bones[:, 0] * bones[:, 1]).sum(axis=-1), -1.0, 1.0))))
+    return np.asarray((forward * unit_vectors(posed.positions_m[:, 0])).sum(axis=-1))
 
 
 def _less(ratio: Array) -> Array:
@@ -130,13 +126,13 @@ def _turn_leg(body: CanonicalBody, posed: PosedBody, rotations: Array, side: str
     pelvis = int(body.parents[hip])
     way = np.sign(_facing(posed))
     thigh, shin = leg.joints_m[:, 1] - leg.joints_m[:, 0], leg.joints_m[:, 2] - leg.joints_m[:, 1]
-    view = _unit(0.5 * (leg.joints_m[:, 0] + leg.joints_m[:, 1]))
+    view = unit_vectors(0.5 * (leg.joints_m[:, 0] + leg.joints_m[:, 1]))
     led = _along(thigh, np.minimum(leg.ratios[:, 0], 1.0), view, way)
     still = np.tile([1.0, 0.0, 0.0, 0.0], (len(thigh), 1))
     turn = quaternion_slerp(still, quaternion_from_to(thigh, led), leg.seen[:, 0])
     carried = quaternion_rotate(turn, shin)
     shown = _along(shin, leg.ratios[:, 1], view, np.sign((carried * view).sum(axis=-1)))
-    middle = _unit(carried) + _unit(shown)
+    middle = unit_vectors(carried) + unit_vectors(shown)
     bend = quaternion_slerp(still, quaternion_from_to(carried, middle), leg.seen[:, 1])
     upper = quaternion_multiply(turn, posed.world_wxyz[:, hip])
     lower = quaternion_multiply(quaternion_multiply(bend, turn), posed.world_wxyz[:, knee])
@@ -164,7 +160,3 @@ def _steady(times_s: Array, values: Array, seen: Array, unknown: float = 0.0) ->
 
 def _ramp(value: Array, ends: tuple[float, float]) -> Array:
     return np.asarray(np.clip((value - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0))
-
-
-def _unit(vectors: Array) -> Array:
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9))
