@@ -214,7 +214,7 @@ def _lift_feet(
 
 
 def _eased(times_s: Array, where: NDArray[np.bool_]) -> Array:
-    """1 in the frames (T,) of `where`, and a smooth way to 0 before and after them."""
+    """1 in the frames (T,) of `where`, falling smoothly to 0 before and after them."""
     frames = np.flatnonzero(where)
     if not len(frames):
         return np.zeros(len(times_s))
@@ -251,10 +251,13 @@ def _lay_shins(
         rotations[:, ankle] = quaternion_multiply(quaternion_conjugate(lower), foot)
 
 
-def _at_height(bone: Array, height_m: Array, way: Array) -> Array:
-    """The bone (T, 3), as long as it is, with its end `height_m` (T,) above its start and headed the `way` (T, 3)."""
+def _at_height(bone: Array, height_m: Array, heading: Array) -> Array:
+    """The bone (T, 3) at its length, with its end `height_m` (T,) above its start.
+
+    Its horizontal direction is that of `heading` (T, 3).
+    """
     length = np.linalg.norm(bone, axis=1)
     up = np.clip(height_m, -length, length)
-    flat = way[:, :2] / np.maximum(np.linalg.norm(way[:, :2], axis=1, keepdims=True), 1e-9)
+    flat = heading[:, :2] / np.maximum(np.linalg.norm(heading[:, :2], axis=1, keepdims=True), 1e-9)
     along = np.sqrt(np.maximum(length**2 - up**2, 0.0))
     return np.concatenate([flat * along[:, None], up[:, None]], axis=1)
